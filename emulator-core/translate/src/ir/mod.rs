@@ -1,0 +1,3 @@
+//! The intermediate representation: operations over variables.
+
+pub mod var;
