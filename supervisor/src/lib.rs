@@ -1,0 +1,44 @@
+//! The supervisor: it starts a guest in an emulator child and carries out, under a policy, what the guest asks for.
+//!
+//! ```text
+//! cli ─▶ run ─▶ launch ─▶ (warden ─▶ emulator child)
+//!                 │
+//!                 ▼
+//!   attendant (main thread): signals, time limit, control sockets, ends of processes
+//!   worker (one for each guest thread): channel slot ─▶ check ─▶ policy ─▶ dispatch ─▶ handler ─▶ reply
+//! ```
+//!
+//! What is trusted: this process and its warden. Every byte that comes over a channel or a control socket is hostile; it
+//! is copied once ([`shm`]), compared with the table (`rxbox_wire::frame`), and only then looked at ([`worker`]).
+//!
+//! * [`context`]: what a handler sees. [`handlers`]: what is done for each call. [`dispatch`]: which handler serves which.
+//! * [`process`], [`fd`], [`threads`]: what the kernel would keep of a guest process. [`sandbox`]: all of them together.
+//! * [`path`], [`view`]: names of files, and the guest's own `/proc`.
+//! * [`host`]: calls to the host's kernel; with [`shm`] the only places with unsafe code, besides the few lines in
+//!   [`launch`] between fork and exec.
+//! * [`audit`], [`trace`], [`outcome`]: what the user gets to see.
+
+pub mod audit;
+pub mod cli;
+pub mod commands;
+pub mod context;
+pub mod control;
+pub mod dispatch;
+pub mod fd;
+pub mod files;
+pub mod handlers;
+pub mod host;
+pub mod internal;
+pub mod launch;
+pub mod layers;
+pub mod outcome;
+pub mod path;
+pub mod process;
+pub mod run;
+pub mod sandbox;
+pub mod shm;
+pub mod threads;
+pub mod trace;
+pub mod view;
+pub mod warden;
+pub mod worker;

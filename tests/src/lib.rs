@@ -1,0 +1,242 @@
+//! What the end-to-end tests share: the built `rxbox`, scratch folders, and running a program natively and in rxbox with all
+//! that it leaves behind.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// The `rxbox` binary, built now if it is not up to date.
+///
+/// # Panics
+/// If it does not build.
+pub fn rxbox() -> &'static Path {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| {
+        let exe = std::env::current_exe().expect("the test's own path");
+        let dir = exe.parent().and_then(Path::parent).expect("target/PROFILE/deps/TEST");
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut build = Command::new(cargo);
+        build.args(["build", "--quiet", "--package", "rxbox", "--bin", "rxbox"]);
+        build.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
+        build.env("CARGO_TARGET_DIR", dir.parent().expect("target"));
+        if dir.ends_with("release") {
+            build.arg("--release");
+        }
+        assert!(build.status().expect("cargo runs").success(), "rxbox does not build");
+        dir.join("rxbox")
+    })
+}
+
+/// A folder of its own for one test, removed when dropped.
+#[derive(Debug)]
+pub struct Scratch(PathBuf);
+
+impl Scratch {
+    /// A new empty folder, with its links resolved.
+    ///
+    /// # Panics
+    /// If it cannot be made.
+    pub fn new(name: &str) -> Scratch {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let n = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("rxbox-test-{name}-{}-{n}", std::process::id()));
+        std::fs::create_dir_all(&path).expect("scratch folder");
+        Scratch(path.canonicalize().expect("scratch folder"))
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Writes a file in the folder and gives its path.
+    ///
+    /// # Panics
+    /// If it cannot be written.
+    pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.0.join(name);
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("folder");
+        std::fs::write(&path, content).expect("file");
+        path
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// What a program did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ran {
+    /// Exit status, or 128 and the signal.
+    pub status: i32,
+    /// Standard output.
+    pub stdout: Vec<u8>,
+    /// Standard error.
+    pub stderr: Vec<u8>,
+    /// What lies in its folder afterwards: kind, mode, size, content or link target by path.
+    pub files: BTreeMap<PathBuf, String>,
+}
+
+impl Ran {
+    /// Standard output as text.
+    pub fn out(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+
+    /// Standard error as text.
+    pub fn err(&self) -> String {
+        String::from_utf8_lossy(&self.stderr).into_owned()
+    }
+}
+
+/// A program with its arguments, its folder and its input.
+#[derive(Clone, Debug)]
+pub struct Program {
+    argv: Vec<String>,
+    dir: PathBuf,
+    input: Vec<u8>,
+    options: Vec<String>,
+    env: Vec<(String, String)>,
+}
+
+impl Program {
+    /// A command line that runs in `dir`.
+    pub fn new(dir: &Path, argv: &[&str]) -> Program {
+        Program {
+            argv: argv.iter().map(ToString::to_string).collect(),
+            dir: dir.to_path_buf(),
+            input: Vec::new(),
+            options: Vec::new(),
+            env: Vec::new(),
+        }
+    }
+
+    /// Bytes for its standard input.
+    pub fn input(mut self, bytes: impl AsRef<[u8]>) -> Program {
+        self.input = bytes.as_ref().to_vec();
+        self
+    }
+
+    /// Options for rxbox, in front of the program.
+    pub fn options(mut self, options: &[&str]) -> Program {
+        self.options.extend(options.iter().map(ToString::to_string));
+        self
+    }
+
+    /// A variable of its environment.
+    pub fn env(mut self, name: &str, value: &str) -> Program {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Runs it on the host.
+    pub fn native(&self) -> Ran {
+        self.run(Command::new(&self.argv[0]).args(&self.argv[1..]))
+    }
+
+    /// Runs it in rxbox under a profile.
+    pub fn boxed(&self, profile: impl AsRef<OsStr>) -> Ran {
+        let mut command = Command::new(rxbox());
+        command.arg("--profile").arg(profile).args(&self.options).arg("--").args(&self.argv);
+        self.run(&mut command)
+    }
+
+    fn run(&self, command: &mut Command) -> Ran {
+        command.current_dir(&self.dir).env_clear();
+        command.env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin").env("HOME", "/root").env("LANG", "C.UTF-8");
+        command.envs(self.env.iter().map(|(k, v)| (k, v)));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|e| panic!("{}: {e}", self.argv[0]));
+        let mut stdin = child.stdin.take().expect("a pipe");
+        let input = self.input.clone();
+        let feeder = std::thread::spawn(move || {
+            // The program may end without reading it all.
+            let _ = stdin.write_all(&input);
+        });
+        let output = child.wait_with_output().expect("it ends");
+        feeder.join().expect("the feeder ends");
+        Ran { status: status(&output), stdout: output.stdout, stderr: output.stderr, files: tree(&self.dir) }
+    }
+}
+
+fn status(output: &Output) -> i32 {
+    use std::os::unix::process::ExitStatusExt;
+    output.status.code().unwrap_or_else(|| 128 + output.status.signal().unwrap_or(0))
+}
+
+/// What lies in a folder.
+fn tree(dir: &Path) -> BTreeMap<PathBuf, String> {
+    let mut out = BTreeMap::new();
+    let mut todo = vec![dir.to_path_buf()];
+    while let Some(dir) = todo.pop() {
+        for entry in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let Ok(meta) = path.symlink_metadata() else { continue };
+            let mode = meta.permissions().mode();
+            let what = if meta.is_dir() {
+                todo.push(path.clone());
+                String::new()
+            } else if meta.is_symlink() {
+                format!("{:?}", std::fs::read_link(&path).ok())
+            } else {
+                let content = std::fs::read(&path).unwrap_or_default();
+                format!("{} links, {} bytes, {:016x}", meta.nlink(), content.len(), hash(&content))
+            };
+            out.insert(path, format!("{mode:o} {what}"));
+        }
+    }
+    out
+}
+
+/// FNV-1a, to compare contents without printing them.
+fn hash(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |h, &b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3))
+}
+
+/// Runs a program natively and in rxbox, each in a fresh folder that `prepare` fills, and compares everything. The folder has the
+/// same path for both.
+///
+/// # Panics
+/// If they differ in status, output or files; or if the native run fails, since then the test would show nothing.
+pub fn same(profile: &str, options: &[&str], argv: &[&str], prepare: impl Fn(&Path), input: &[u8]) {
+    let scratch = Scratch::new("same");
+    let dir = scratch.path().join("w");
+    let fresh = || {
+        let _ = std::fs::remove_dir_all(&dir);
+        std::fs::create_dir(&dir).expect("folder");
+        prepare(&dir);
+    };
+    let argv: Vec<String> = argv.iter().map(|a| a.replace("{D}", &dir.to_string_lossy())).collect();
+    let options: Vec<String> = options.iter().map(|a| a.replace("{D}", &dir.to_string_lossy())).collect();
+    let words: Vec<&str> = argv.iter().map(String::as_str).collect();
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+    let program = Program::new(&dir, &words).options(&options).input(input);
+    fresh();
+    let native = program.native();
+    assert_eq!(native.status, 0, "{argv:?} fails natively: {}", native.err());
+    fresh();
+    let boxed = program.boxed(profile);
+    let context = format!("{argv:?} under {profile}");
+    assert_eq!(native.status, boxed.status, "{context}: status; stderr: {}", boxed.err());
+    assert!(native.stdout == boxed.stdout, "{context}: stdout\n{}", difference(&native.stdout, &boxed.stdout));
+    assert!(native.stderr == boxed.stderr, "{context}: stderr\n{}", difference(&native.stderr, &boxed.stderr));
+    assert_eq!(native.files, boxed.files, "{context}: files");
+}
+
+/// The first place where two outputs differ, with some of both.
+pub fn difference(a: &[u8], b: &[u8]) -> String {
+    let at = a.iter().zip(b).take_while(|(x, y)| x == y).count();
+    let part = |x: &[u8]| {
+        let from = at.saturating_sub(80).min(x.len());
+        String::from_utf8_lossy(&x[from..x.len().min(at + 160)]).into_owned()
+    };
+    format!("lengths {} and {}, differ at {at}\n--- native\n{}\n--- rxbox\n{}", a.len(), b.len(), part(a), part(b))
+}

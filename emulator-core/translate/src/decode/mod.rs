@@ -1,6 +1,25 @@
 //! From guest bytes to a described instruction.
+//!
+//! The rule is an allow-list: [`decode`] accepts an encoding only if a row of the project's own tables ([`table`]) does and
+//! [`rules`] finds nothing that the processor would refuse. From the row follow the length ([`form`]), what is
+//! read and written ([`effect`]) and how the translator carries it ([`class`]). Encodings with legacy prefixes have the
+//! least regular lengths, so there a second decoder must agree ([`second`]): guest code and host code never part over where an
+//! instruction ends. VEX and EVEX encodings are regular, and that second decoder lacks many of them.
+//!
+//! Everything here is a pure function of the bytes, and no bytes make it panic.
+
+mod class;
+mod effect;
+mod form;
+mod rules;
+mod second;
+mod table;
+mod text;
+
+pub use text::text;
 
 use crate::ir::var::VarSet;
+use table::row;
 
 /// One decoded and allow-listed guest instruction.
 #[derive(Clone, Debug)]
@@ -237,4 +256,37 @@ pub enum DecodeError {
         /// Prefix scheme.
         space: Space,
     },
+}
+
+/// Decodes the instruction at the start of `bytes`, of which no more than 15 are looked at.
+///
+/// # Errors
+/// [`DecodeError`]. What follows an instruction that is refused early is not looked at: an unsupported opcode at the end of the
+/// readable bytes is [`DecodeError::Unsupported`], not [`DecodeError::Truncated`].
+pub fn decode(bytes: &[u8]) -> Result<Insn, DecodeError> {
+    let mut cursor = form::Cursor::new(bytes);
+    let (mut e, row) = select(&mut cursor)?;
+    rules::check(&e, row)?;
+    let named = e.form.modrm_at != 0 && !e.register_form() && !row.has(row::NO_MOD);
+    let mem = if named { Some(e.memory(&mut cursor, row)?) } else { None };
+    rules::distinct(&e, row, mem.as_ref())?;
+    let mem = e.immediate(&mut cursor, row.immediate)?.or(mem);
+    let class = class::class(&e, row)?;
+    let len = cursor.at();
+    second::agree(&e, row, bytes, len)?;
+    let effect::Effects { reads, writes, may_fault, side_effect } = effect::effects(&e, row, mem.as_ref());
+    Ok(Insn { len, form: e.form, class, mem, reads, writes, may_fault, side_effect })
+}
+
+/// Reads as far as the modrm byte and finds the row that carries the encoding.
+fn select(cursor: &mut form::Cursor<'_>) -> Result<(form::Encoding, &'static row::Row), DecodeError> {
+    let mut e = form::Encoding::parse(cursor)?;
+    let rows = table::rows(e.form.space, e.form.map, e.form.opcode);
+    let Some(first) = rows.first() else { return Err(e.unsupported()) };
+    if first.has(row::MODRM) {
+        e.modrm(cursor)?;
+    }
+    let key = e.accepted_by();
+    let row = rows.iter().find(|row| row.accepts & key == key).ok_or(DecodeError::Invalid)?;
+    Ok((e, row))
 }

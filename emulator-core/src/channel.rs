@@ -1,0 +1,181 @@
+//! The child's side of the channel.
+//!
+//! One slot belongs to one guest thread. Between calls nobody but this thread touches it; during a call the worker owns
+//! it until the reply. The supervisor is trusted, but the memory is still never turned into a Rust reference, because a
+//! hostile guest thread may write to any of it at any time.
+
+use crate::host::call;
+use crate::runtime::thread::Cpu;
+use rxbox_wire::bell::{self, Bell, Futex};
+use rxbox_wire::channel as layout;
+use rxbox_wire::frame::{Reply, Request};
+use std::io;
+use std::sync::atomic::AtomicU32;
+
+/// Descriptor of the channel's memory at start.
+pub const CHANNEL_FD: i32 = 3;
+/// Descriptor of the control socket.
+pub const CONTROL_FD: i32 = 4;
+/// Descriptor of the log file, if there is one.
+pub const LOG_FD: i32 = 5;
+
+/// How often a thread looks at the turn word before it sleeps; a look is one `pause`, 40 to 140 cycles.
+const SPINS: u32 = 600;
+
+/// The mapped channel of this process.
+#[derive(Clone, Copy, Debug)]
+pub struct Channel {
+    base: *mut u8,
+    spins: u32,
+}
+
+// SAFETY: the mapping lives as long as the process; slots are handed out to one thread each.
+unsafe impl Send for Channel {}
+// SAFETY: as above.
+unsafe impl Sync for Channel {}
+
+/// The kernel's futex; `breakable` sleeps end at once while work is pending.
+struct HostFutex {
+    breakable: bool,
+}
+
+impl Futex for HostFutex {
+    fn wait(&self, word: &AtomicU32, value: u32) {
+        let args = [word.as_ptr() as u64, libc::FUTEX_WAIT as u64, value.into(), 0, 0, 0];
+        // SAFETY: the word outlives the call.
+        unsafe {
+            match self.breakable {
+                true => call::interruptible(libc::SYS_futex, args),
+                false => call::raw(libc::SYS_futex, args),
+            }
+        };
+    }
+    fn wake(&self, word: &AtomicU32) {
+        let args = [word.as_ptr() as u64, libc::FUTEX_WAKE as u64, i32::MAX as u64, 0, 0, 0];
+        // SAFETY: the word outlives the call.
+        unsafe { call::raw(libc::SYS_futex, args) };
+    }
+}
+
+impl Channel {
+    /// Maps the channel behind `fd` and closes the descriptor.
+    pub fn map(fd: i32) -> io::Result<Channel> {
+        let prot = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: a new mapping wherever the kernel likes.
+        let base = unsafe {
+            libc::mmap(std::ptr::null_mut(), layout::CHANNEL_SIZE, prot, libc::MAP_SHARED, fd, 0)
+        };
+        if base == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the mapping keeps the file; nobody else uses the number.
+        unsafe { libc::close(fd) };
+        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+        Ok(Channel { base: base.cast(), spins: if cpus > 1 { SPINS } else { 0 } })
+    }
+
+    /// The slot with this number.
+    pub fn slot(&self, number: usize) -> Slot {
+        assert!(number < layout::MAX_SLOTS, "slot number out of range");
+        // SAFETY: within the mapping.
+        Slot { base: unsafe { self.base.add(number * layout::SLOT_SIZE) }, number, spins: self.spins }
+    }
+}
+
+/// The slot of one guest thread.
+#[derive(Debug)]
+pub struct Slot {
+    base: *mut u8,
+    number: usize,
+    spins: u32,
+}
+
+// SAFETY: the mapping lives as long as the process, and a slot is used by one thread at a time.
+unsafe impl Send for Slot {}
+
+impl Slot {
+    /// The slot's number.
+    pub fn number(&self) -> usize {
+        self.number
+    }
+
+    /// A pointer into the data area, with the bytes from there to its end.
+    pub fn data(&self, offset: usize) -> (*mut u8, usize) {
+        let offset = offset.min(layout::DATA_SIZE);
+        // SAFETY: within the slot's data area or one past its end.
+        (unsafe { self.base.add(layout::HEADER_SIZE + offset) }, layout::DATA_SIZE - offset)
+    }
+
+    /// Copies into the data area; what does not fit is cut.
+    pub fn write(&self, offset: usize, bytes: &[u8]) {
+        let (to, room) = self.data(offset);
+        // SAFETY: `to` has room for that many bytes, and the worker does not own the slot now.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len().min(room)) }
+    }
+
+    /// Copies out of the data area.
+    pub fn read(&self, offset: usize, len: usize) -> Vec<u8> {
+        let (from, room) = self.data(offset);
+        let mut out = vec![0; len.min(room)];
+        // SAFETY: `from` has that many bytes.
+        unsafe { std::ptr::copy_nonoverlapping(from, out.as_mut_ptr(), out.len()) }
+        out
+    }
+
+    fn word(&self, offset: usize) -> &AtomicU32 {
+        // SAFETY: an aligned word of the header page, only ever accessed as an atomic.
+        unsafe { &*self.base.add(offset).cast() }
+    }
+
+    fn bell(&self) -> Bell<'_> {
+        Bell {
+            turn: self.word(layout::TURN),
+            i_sleep: self.word(layout::GUEST_SLEEPS),
+            peer_sleeps: self.word(layout::WORKER_SLEEPS),
+        }
+    }
+
+    /// Sends a request whose data lie in the data area and waits for the reply. A signal that arrives meanwhile makes the
+    /// supervisor break the call off; the reply then says how far it came.
+    pub fn call(&self, cpu: &Cpu, request: &Request) -> Reply {
+        let bytes = request.encode();
+        // SAFETY: the request's place in the header page.
+        unsafe {
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.base.add(layout::REQUEST), bytes.len());
+        }
+        let bell = self.bell();
+        bell.pass(bell::REQUEST, &HostFutex { breakable: false });
+        let mut asked = false;
+        while !bell.spin(bell::REQUEST, self.spins) {
+            if cpu.pending() && !asked {
+                asked = true;
+                self.interrupt();
+            }
+            if bell.sleep(bell::REQUEST, &HostFutex { breakable: !asked }) != bell::REQUEST {
+                break;
+            }
+        }
+        let mut bytes = [0; Reply::SIZE];
+        // SAFETY: the reply's place in the header page; the turn was taken with an acquire load.
+        unsafe {
+            std::ptr::copy_nonoverlapping(self.base.add(layout::REPLY), bytes.as_mut_ptr(), bytes.len());
+        }
+        self.word(layout::TURN).store(bell::IDLE, std::sync::atomic::Ordering::Relaxed);
+        Reply::decode(&bytes)
+    }
+
+    /// Asks the supervisor to break off the call under way in this slot.
+    fn interrupt(&self) {
+        self.word(layout::INTERRUPT).store(1, std::sync::atomic::Ordering::SeqCst);
+        let message = (self.number as u32).to_le_bytes();
+        let flags = (libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT) as u64;
+        let args = [CONTROL_FD as u64, message.as_ptr() as u64, message.len() as u64, flags, 0, 0];
+        // SAFETY: the message outlives the call.
+        unsafe { call::raw(libc::SYS_sendto, args) };
+    }
+
+    /// Says that this thread makes no more calls.
+    pub fn close(&self) {
+        self.bell().pass(bell::CLOSED, &HostFutex { breakable: false });
+    }
+}

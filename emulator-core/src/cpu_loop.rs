@@ -1,0 +1,169 @@
+//! The cpu loop of one guest thread: run translated code, look why it came out, act, go on.
+//!
+//! | exit | action |
+//! | --- | --- |
+//! | to another block | find or translate it, chain the exit to it |
+//! | indirect look-up failed | find or translate, enter it in the tables |
+//! | system call | [`crate::syscall`] |
+//! | an instruction for the runtime | [`crate::emulate`] |
+//! | stopped by a signal | recover the guest state at that host instruction; a fault goes to the guest, or was a store into translated code |
+//! | pending work | deliver signals, wait for exclusive work to end |
+
+use crate::emulate::{self, Outcome};
+use crate::process::{FetchError, Want, lock};
+use crate::runtime::enter::EXIT_ABORTED;
+use crate::runtime::state::ARITH_FLAGS;
+use crate::signal;
+use crate::syscall;
+use crate::thread::Thread;
+use rxbox_translate::emit::{EXIT_LOOKUP, EXIT_STOPPED, Exit, Mark, PcAt};
+use rxbox_translate::ir::op::Reason;
+
+/// The page-fault error code's bit for a write (Intel SDM 3A 4.7).
+const WRITE_FAULT: u64 = 2;
+/// The processor's number of a page fault.
+const PAGE_FAULT: u64 = 14;
+
+/// Runs the guest thread until it ends; returns its exit status.
+pub fn run(thread: &mut Thread) -> i32 {
+    let mut want = Want::default();
+    loop {
+        if let Some(status) = thread.exit {
+            return status;
+        }
+        if thread.cpu.pending() {
+            pending_work(thread);
+            want = Want::default();
+            continue;
+        }
+        let pc = thread.state().pc;
+        let entry = match thread.process.resolve(pc, want) {
+            Ok(entry) => entry,
+            Err(e) => {
+                fetch_fault(thread, e);
+                want = Want::default();
+                continue;
+            }
+        };
+        thread.process.log.entering(pc);
+        let exit = thread.cpu.enter(entry);
+        want = left(thread, exit);
+    }
+}
+
+/// Acts on an exit; returns how the next block is wanted.
+fn left(thread: &mut Thread, exit_id: u32) -> Want {
+    match exit_id {
+        EXIT_ABORTED => return Want::default(),
+        EXIT_STOPPED => return stopped(thread),
+        EXIT_LOOKUP => {
+            let state = thread.state();
+            state.pc = state.target;
+            return Want { indirect: true, ..Want::default() };
+        }
+        _ => {}
+    }
+    let Some(left) = lock(&thread.process.blocks).left(exit_id) else {
+        crate::log::fatal(&format!("exit {exit_id} belongs to no block"));
+    };
+    match left.exit {
+        Exit::Goto { pc, .. } => {
+            thread.state().pc = pc;
+            return Want { chain: Some(exit_id), ..Want::default() };
+        }
+        Exit::Leave { reason, pc } => {
+            thread.state().pc = pc;
+            match reason {
+                Reason::Syscall => syscall::system_call(thread),
+                Reason::Step => {}
+                Reason::ClearFpuPointer => emulate::clear_fpu_pointer(thread),
+                Reason::Emulate => {
+                    if let Outcome::Fault(fault) = emulate::instruction(thread) {
+                        fault.raise(thread);
+                    }
+                }
+            }
+        }
+    }
+    Want::default()
+}
+
+/// A signal stopped translated code: puts the guest state together and, for a fault, acts on it.
+fn stopped(thread: &mut Thread) -> Want {
+    let raw = thread.state().raw;
+    let Some(mark) = lock(&thread.process.blocks).recover(raw.pc) else {
+        crate::log::fatal(&format!("stopped at {:#x}, where no block lies", raw.pc));
+    };
+    recover(thread, &mark);
+    if raw.signal == 0 {
+        return Want::default();
+    }
+    let written = raw.trapno == PAGE_FAULT && raw.error_code & WRITE_FAULT != 0;
+    if raw.signal == libc::SIGSEGV && written && thread.process.unguard(raw.addr) {
+        return Want { step: true, ..Want::default() };
+    }
+    if raw.signal == libc::SIGSEGV && raw.trapno == PAGE_FAULT && syscall::memory::grow_stack(thread, raw.addr) {
+        return Want::default();
+    }
+    // Faults that name the instruction name the guest's.
+    let at_instruction = matches!(raw.signal, libc::SIGILL | libc::SIGFPE | libc::SIGTRAP);
+    let addr = if at_instruction { thread.state().pc } else { raw.addr };
+    signal::fault(thread, raw.signal, raw.code, addr, raw.trapno, raw.error_code);
+    Want::default()
+}
+
+/// The guest state at a mark, from the host registers of the stop.
+fn recover(thread: &mut Thread, mark: &Mark) {
+    let state = thread.state();
+    let raw = state.raw;
+    for (n, (home, host)) in state.gpr.iter_mut().zip(raw.gpr).enumerate() {
+        if n >= 8 || mark.borrowed >> n & 1 == 0 {
+            *home = host;
+        }
+    }
+    state.pc = match mark.pc {
+        PcAt::Known(pc) => pc,
+        PcAt::Rcx => raw.gpr[1],
+        PcAt::Target => state.target,
+    };
+    state.rflags = raw.rflags;
+    if mark.flags_saved {
+        state.rflags = raw.rflags & !ARITH_FLAGS | raw.rflags & 0x400 | saved_flags(state.stub_flags);
+    }
+}
+
+/// The arithmetic flags out of what `lahf` and `seto al` left in rax.
+fn saved_flags(rax: u64) -> u64 {
+    (rax >> 8 & 0xd5) | (rax & 1) << 11
+}
+
+/// Signals to deliver, or exclusive work of another thread to wait for.
+fn pending_work(thread: &mut Thread) {
+    thread.cpu.clear_pending();
+    drop(lock(&thread.process.exclusive));
+    signal::deliver(thread, None);
+}
+
+fn fetch_fault(thread: &mut Thread, e: FetchError) {
+    /// The error code's bits for a user-mode instruction fetch.
+    const FETCH: u64 = 0x14;
+    let (code, addr, present) = match e {
+        FetchError::Unmapped(addr) => (signal::SEGV_MAPERR, addr, 0),
+        FetchError::NotExecutable(addr) => (signal::SEGV_ACCERR, addr, 1),
+    };
+    signal::fault(thread, libc::SIGSEGV, code, addr, PAGE_FAULT, FETCH | present);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_saved_by_the_stub_come_back_bit_for_bit() {
+        for flags in 0..0x1000u64 {
+            let flags = flags & (ARITH_FLAGS & !0x400);
+            let rax = (flags & 0xff | 2) << 8 | flags >> 11 & 1;
+            assert_eq!(saved_flags(rax), flags);
+        }
+    }
+}

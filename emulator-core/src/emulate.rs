@@ -1,0 +1,267 @@
+//! Instructions that translated code leaves to the runtime.
+//!
+//! They are rare, so each is decoded again where it stands and carried out on the CPU state in memory.
+
+use crate::guest::access;
+use crate::runtime::state::{ARITH_FLAGS, USER_FLAGS};
+use crate::signal;
+use crate::syscall::copy_out;
+use crate::thread::Thread;
+use rxbox_translate::decode::{Class, DecodeError, FpuEnv, Insn, MemOperand, SegmentOp, Trap, decode, text};
+
+/// Selectors of 64-bit user mode on Linux.
+const USER_CS: u16 = 0x33;
+const USER_SS: u16 = 0x2b;
+
+/// What came of an instruction.
+pub enum Outcome {
+    /// It is done; the pc is that of the next.
+    Done,
+    /// It raises a signal.
+    Fault(Fault),
+}
+
+/// A signal that an instruction raises. The pc is already where the signal frame shows it.
+#[derive(Clone, Copy, Debug)]
+pub struct Fault {
+    signal: i32,
+    code: i32,
+    addr: u64,
+    trapno: u64,
+    error_code: u64,
+}
+
+impl Fault {
+    /// Invalid opcode.
+    fn invalid(pc: u64) -> Fault {
+        Fault { signal: libc::SIGILL, code: signal::ILL_ILLOPN, addr: pc, trapno: 6, error_code: 0 }
+    }
+
+    /// General protection, as the kernel reports it for all causes: without an address.
+    fn protection(error_code: u64) -> Fault {
+        Fault { signal: libc::SIGSEGV, code: signal::SI_KERNEL, addr: 0, trapno: 13, error_code }
+    }
+
+    fn page(addr: u64) -> Fault {
+        Fault { signal: libc::SIGSEGV, code: signal::SEGV_MAPERR, addr, trapno: 14, error_code: 4 }
+    }
+
+    /// Gives the signal to the guest.
+    pub fn raise(self, thread: &mut Thread) {
+        signal::fault(thread, self.signal, self.code, self.addr, self.trapno, self.error_code);
+    }
+}
+
+/// Carries out the instruction at the pc.
+pub fn instruction(thread: &mut Thread) -> Outcome {
+    match decode_at(thread) {
+        Ok((insn, bytes)) => match carry_out(thread, &insn, &bytes) {
+            Ok(()) => Outcome::Done,
+            Err(fault) => Outcome::Fault(fault),
+        },
+        Err(fault) => Outcome::Fault(fault),
+    }
+}
+
+fn decode_at(thread: &mut Thread) -> Result<(Insn, [u8; 15]), Fault> {
+    let pc = thread.state().pc;
+    let mut bytes = [0; 15];
+    let n = match access::copy_in(&mut bytes, pc) {
+        Ok(()) => bytes.len(),
+        Err(fault) => fault.done,
+    };
+    decode(&bytes[..n]).map(|insn| (insn, bytes)).map_err(|e| {
+        if !matches!(e, DecodeError::Invalid) {
+            thread.process.log.unsupported(pc, &bytes[..n], &e);
+        }
+        Fault::invalid(pc)
+    })
+}
+
+fn carry_out(thread: &mut Thread, insn: &Insn, bytes: &[u8; 15]) -> Result<(), Fault> {
+    let pc = thread.state().pc;
+    let next = pc.wrapping_add(insn.len.into());
+    match insn.class {
+        Class::Cpuid => {
+            let state = thread.cpu.state();
+            let [a, b, c, d] = thread.process.cpuid.query(state.gpr[0] as u32, state.gpr[1] as u32);
+            (state.gpr[0], state.gpr[3], state.gpr[1], state.gpr[2]) = (a.into(), b.into(), c.into(), d.into());
+        }
+        Class::Xgetbv => {
+            let state = thread.cpu.state();
+            let value = match state.gpr[1] as u32 {
+                0 => thread.process.cpuid.xcr0(),
+                1 if thread.process.cpuid.has_xgetbv1() => state.in_use & thread.process.cpuid.xcr0(),
+                _ => return Err(Fault::protection(0)),
+            };
+            state.gpr[0] = value & 0xffff_ffff;
+            state.gpr[2] = value >> 32;
+        }
+        Class::Rdtsc | Class::Rdtscp => return Err(Fault::invalid(pc)),
+        Class::Popf => popf(thread, insn)?,
+        Class::WriteGsBase { reg, wide } => {
+            let state = thread.state();
+            let value = state.gpr[usize::from(reg & 15)];
+            let value = if wide { value } else { value & 0xffff_ffff };
+            if !canonical(value) {
+                return Err(Fault::protection(0));
+            }
+            state.gs_base = value;
+        }
+        Class::Segment(op) => segment(thread, insn, op)?,
+        Class::Trap(trap) => return Err(trapped(thread, trap, pc, next)),
+        _ => {
+            thread.process.log.unsupported_text(pc, &text(bytes, pc));
+            return Err(Fault::invalid(pc));
+        }
+    }
+    thread.state().pc = next;
+    Ok(())
+}
+
+fn trapped(thread: &mut Thread, trap: Trap, pc: u64, next: u64) -> Fault {
+    match trap {
+        Trap::Breakpoint => {
+            thread.state().pc = next;
+            Fault { signal: libc::SIGTRAP, code: signal::SI_KERNEL, addr: 0, trapno: 3, error_code: 0 }
+        }
+        Trap::DebugTrap => {
+            thread.state().pc = next;
+            Fault { signal: libc::SIGTRAP, code: signal::TRAP_BRKPT, addr: next, trapno: 1, error_code: 0 }
+        }
+        Trap::Interrupt(n) => Fault::protection(u64::from(n) << 3 | 2),
+        Trap::InvalidOpcode => Fault::invalid(pc),
+        Trap::GeneralProtection => Fault::protection(0),
+    }
+}
+
+/// `popf`: the flags that user mode may set, without TF (rxbox has no single-step mode) and AC (the runtime and the
+/// guest share the processor's unaligned accesses).
+fn popf(thread: &mut Thread, insn: &Insn) -> Result<(), Fault> {
+    let rsp = thread.state().gpr[4];
+    let size = if insn.form.opsize { 2 } else { 8 };
+    let mut b = [0; 8];
+    access::copy_in(&mut b[..size], rsp).map_err(|_| Fault::page(rsp))?;
+    let value = u64::from_le_bytes(b);
+    let mask = if insn.form.opsize { ARITH_FLAGS } else { USER_FLAGS & !(1 << 8) & !(1 << 18) };
+    let state = thread.state();
+    state.rflags = state.rflags & !mask | value & mask;
+    state.gpr[4] = rsp.wrapping_add(size as u64);
+    Ok(())
+}
+
+fn canonical(addr: u64) -> bool {
+    (addr as i64) << 16 >> 16 == addr as i64
+}
+
+/// The linear address of the instruction's memory operand.
+fn address(thread: &mut Thread, mem: &MemOperand, next: u64) -> u64 {
+    let state = thread.state();
+    let mut a = mem.disp as u64;
+    if let Some(b) = mem.base {
+        a = a.wrapping_add(state.gpr[usize::from(b & 15)]);
+    }
+    if let Some((i, scale)) = mem.index {
+        a = a.wrapping_add(state.gpr[usize::from(i & 15)].wrapping_mul(scale.into()));
+    }
+    if mem.rip_relative {
+        a = a.wrapping_add(next);
+    }
+    if mem.addr32 {
+        a &= 0xffff_ffff;
+    }
+    match mem.segment {
+        0x64 => a.wrapping_add(state.fs_base),
+        0x65 => a.wrapping_add(state.gs_base),
+        _ => a,
+    }
+}
+
+/// Segment registers in 64-bit user mode: cs and ss have their fixed selectors, the data segments can only be null or
+/// flat, and loading fs or gs with null clears nothing but the selector, which is not kept (Linux's FSGSBASE rules leave the base).
+fn segment(thread: &mut Thread, insn: &Insn, op: SegmentOp) -> Result<(), Fault> {
+    let next = thread.state().pc.wrapping_add(insn.len.into());
+    match op {
+        SegmentOp::Store(n) => {
+            let selector = match n {
+                1 => USER_CS,
+                2 => USER_SS,
+                _ => 0,
+            };
+            match insn.mem {
+                Some(mem) => {
+                    let at = address(thread, &mem, next);
+                    copy_out(thread.process, at, &selector.to_le_bytes()).map_err(|_| Fault::page(at))
+                }
+                None => {
+                    let reg = usize::from(insn.form.modrm & 7 | insn.form.rex << 3 & 8);
+                    let state = thread.state();
+                    let keep = if insn.form.opsize { state.gpr[reg] & !0xffff } else { 0 };
+                    state.gpr[reg] = keep | u64::from(selector);
+                    Ok(())
+                }
+            }
+        }
+        SegmentOp::Load(n) => {
+            let selector = match insn.mem {
+                Some(mem) => {
+                    let at = address(thread, &mem, next);
+                    let mut b = [0; 2];
+                    access::copy_in(&mut b, at).map_err(|_| Fault::page(at))?;
+                    u16::from_le_bytes(b)
+                }
+                None => thread.state().gpr[usize::from(insn.form.modrm & 7 | insn.form.rex << 3 & 8)] as u16,
+            };
+            load(n, selector)
+        }
+        SegmentOp::Push(_) => {
+            let size = if insn.form.opsize { 2 } else { 8 };
+            let rsp = thread.state().gpr[4].wrapping_sub(size);
+            copy_out(thread.process, rsp, &[0; 8][..size as usize]).map_err(|_| Fault::page(rsp))?;
+            thread.state().gpr[4] = rsp;
+            Ok(())
+        }
+        SegmentOp::Pop(n) => {
+            let size = if insn.form.opsize { 2 } else { 8 };
+            let rsp = thread.state().gpr[4];
+            let mut b = [0; 2];
+            access::copy_in(&mut b, rsp).map_err(|_| Fault::page(rsp))?;
+            load(n, u16::from_le_bytes(b))?;
+            thread.state().gpr[4] = rsp.wrapping_add(size);
+            Ok(())
+        }
+        SegmentOp::FarPointer(_) => Err(Fault::protection(0)),
+    }
+}
+
+/// Loading a selector: null (with any privilege bits) or the flat data segment; ss takes only the latter.
+fn load(register: u8, selector: u16) -> Result<(), Fault> {
+    let null = selector & !3 == 0;
+    if selector == USER_SS || null && register != 2 {
+        Ok(())
+    } else {
+        Err(Fault::protection(u64::from(selector & !3)))
+    }
+}
+
+/// Clears the x87 instruction pointer that the instruction at the pc has just stored: it is an address in the code cache.
+/// The data pointer is the guest's own.
+pub fn clear_fpu_pointer(thread: &mut Thread) {
+    let Ok((insn, _)) = decode_at(thread) else { return };
+    let pc = thread.state().pc;
+    let next = pc.wrapping_add(insn.len.into());
+    if let (Class::FpuEnvStore(kind), Some(mem)) = (insn.class, insn.mem) {
+        let at = address(thread, &mem, next);
+        let (offset, size) = match kind {
+            FpuEnv::Fnstenv | FpuEnv::Fnsave if insn.form.opsize => (6, 2),
+            FpuEnv::Fnstenv | FpuEnv::Fnsave => (12, 4),
+            FpuEnv::Fxsave | FpuEnv::Xsave => (8, 8),
+        };
+        let stored = kind != FpuEnv::Xsave || thread.state().gpr[0] & 1 != 0;
+        // The instruction itself has written there; if another thread unmapped it since, there is nothing to clear.
+        if stored {
+            let _ = copy_out(thread.process, at + offset, &[0; 8][..size]);
+        }
+    }
+    thread.state().pc = next;
+}

@@ -1,0 +1,101 @@
+//! Raw host calls, and the one kind of call that a signal can break off without a race.
+//!
+//! A thread that is about to block in the kernel may be signalled between its last look at `pending` and the `syscall`
+//! instruction; the handler would run, the call would then block, and the signal would be lost until something else
+//! woke the thread. [`interruptible`] closes that window: the check of `pending` and the `syscall` lie between two labels, and
+//! the handler moves a pc that it finds there to a place that returns EINTR.
+
+use crate::runtime::state::CpuState;
+use std::arch::{asm, global_asm};
+use std::mem::offset_of;
+
+unsafe extern "sysv64" {
+    fn rxbox_interruptible(nr: u64, args: *const u64) -> i64;
+    fn rxbox_interruptible_check();
+    fn rxbox_interruptible_syscall();
+    fn rxbox_interruptible_eintr();
+}
+
+global_asm!(
+    ".text",
+    ".p2align 4",
+    ".globl rxbox_interruptible",
+    "rxbox_interruptible:",
+    "mov rax, rdi",
+    "mov r11, rsi",
+    "mov rdi, [r11]",
+    "mov rsi, [r11 + 8]",
+    "mov rdx, [r11 + 16]",
+    "mov r10, [r11 + 24]",
+    "mov r8, [r11 + 32]",
+    "mov r9, [r11 + 40]",
+    ".globl rxbox_interruptible_check",
+    "rxbox_interruptible_check:",
+    "cmp dword ptr gs:[{pending}], 0",
+    "jne rxbox_interruptible_eintr",
+    ".globl rxbox_interruptible_syscall",
+    "rxbox_interruptible_syscall:",
+    "syscall",
+    "ret",
+    ".globl rxbox_interruptible_eintr",
+    "rxbox_interruptible_eintr:",
+    "mov rax, {eintr}",
+    "ret",
+    pending = const offset_of!(CpuState, pending),
+    eintr = const -(libc::EINTR as i64),
+);
+
+/// Makes a host call that blocks; returns its value or a negative errno, which is EINTR at once if work is pending.
+///
+/// # Safety
+/// As for the call itself: pointers among the arguments must be valid for what the kernel does with them. The calling
+/// thread has a CPU state.
+pub unsafe fn interruptible(nr: i64, args: [u64; 6]) -> i64 {
+    // SAFETY: the caller's contract.
+    unsafe { rxbox_interruptible(nr as u64, args.as_ptr()) }
+}
+
+/// If the pc lies in the window before the kernel is entered: where to send it instead.
+pub fn interrupted_before_kernel(pc: u64) -> Option<u64> {
+    let (check, syscall) = (rxbox_interruptible_check as *const () as u64, rxbox_interruptible_syscall as *const () as u64);
+    (check..=syscall).contains(&pc).then_some(rxbox_interruptible_eintr as *const () as u64)
+}
+
+/// Makes a host call; returns its value or a negative errno.
+///
+/// # Safety
+/// As for the call itself.
+pub unsafe fn raw(nr: i64, args: [u64; 6]) -> i64 {
+    let ret;
+    // SAFETY: the caller's contract; the kernel clobbers rcx and r11 only.
+    unsafe {
+        asm!("syscall", inlateout("rax") nr => ret, in("rdi") args[0], in("rsi") args[1], in("rdx") args[2],
+            in("r10") args[3], in("r8") args[4], in("r9") args[5], lateout("rcx") _, lateout("r11") _, options(nostack));
+    }
+    ret
+}
+
+/// Ends the process by the signal that the runtime itself caused, after one line to the log descriptor if there is one.
+pub fn die_of_own_fault(signal: i32, pc: u64) -> ! {
+    crate::log::emergency(signal, pc);
+    // SAFETY: sets the default action, unblocks and raises the signal: the process ends. `exit_group` is the last resort.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = libc::SIG_DFL;
+        libc::sigaction(signal, &action, std::ptr::null_mut());
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&mut set);
+        libc::sigaddset(&mut set, signal);
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, &set, std::ptr::null_mut());
+        libc::raise(signal);
+        libc::_exit(128 + signal)
+    }
+}
+
+/// Ends the process at once.
+pub fn exit_process(status: i32) -> ! {
+    loop {
+        // SAFETY: does not return.
+        unsafe { raw(libc::SYS_exit_group, [status as u64, 0, 0, 0, 0, 0]) };
+    }
+}

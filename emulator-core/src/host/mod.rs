@@ -1,0 +1,6 @@
+//! Thin wrappers of what the runtime asks of the host's kernel.
+
+pub mod call;
+pub mod control;
+pub mod map;
+pub mod thread;

@@ -1,0 +1,50 @@
+//! Host threads and the signal mask.
+
+use std::io;
+
+/// Every signal blocked on this thread; the mask before comes back when this is dropped.
+#[derive(Debug)]
+pub struct BlockedSignals(u64);
+
+/// Sets the thread's mask as the kernel has it (64 bits; glibc's own functions keep two signals for themselves).
+fn set_mask(mask: u64) -> u64 {
+    let mut old = 0u64;
+    let args = [libc::SIG_SETMASK as u64, (&raw const mask) as u64, (&raw mut old) as u64, 8, 0, 0];
+    // SAFETY: both words live on this frame; 8 is the kernel's size of a mask.
+    unsafe { super::call::raw(libc::SYS_rt_sigprocmask, args) };
+    old
+}
+
+impl BlockedSignals {
+    /// Blocks all signals.
+    pub fn all() -> BlockedSignals {
+        BlockedSignals(set_mask(u64::MAX))
+    }
+}
+
+impl Drop for BlockedSignals {
+    fn drop(&mut self) {
+        set_mask(self.0);
+    }
+}
+
+/// The calling thread's id.
+pub fn gettid() -> i32 {
+    // SAFETY: no arguments.
+    unsafe { super::call::raw(libc::SYS_gettid, [0; 6]) as i32 }
+}
+
+/// Starts a detached host thread; it inherits the mask of the caller.
+pub fn spawn(body: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    /// The runtime's own stack: the guest has another.
+    const STACK: usize = 256 * 1024;
+    std::thread::Builder::new().stack_size(STACK).spawn(body).map(drop)
+}
+
+/// Ends the calling thread without its process.
+pub fn exit_thread(status: i32) -> ! {
+    loop {
+        // SAFETY: does not return.
+        unsafe { super::call::raw(libc::SYS_exit, [status as u64, 0, 0, 0, 0, 0]) };
+    }
+}

@@ -1,0 +1,201 @@
+//! `--log`: the stages of translation and the events of the cpu loop as text, as QEMU's `-d` prints them.
+//!
+//! The log is a descriptor that was open before confinement; one line or one block of lines is one `write`, so threads and
+//! processes do not mix.
+
+use crate::channel::LOG_FD;
+use crate::guest::AddressSpace;
+use crate::host::call;
+use crate::runtime::blocks::{BlockId, Blocks};
+use rxbox_translate::Stages;
+use rxbox_translate::decode::{DecodeError, decode, text};
+use rxbox_translate::ir::op::Block;
+use std::fmt::Write;
+
+/// What can be logged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Items {
+    /// Guest instructions of each block.
+    pub in_asm: bool,
+    /// Intermediate code as built.
+    pub op: bool,
+    /// Intermediate code as emitted.
+    pub op_opt: bool,
+    /// Host instructions of each block.
+    pub out_asm: bool,
+    /// Each block that the cpu loop enters; blocks are not chained then.
+    pub exec: bool,
+    /// The guest's memory map when it changes.
+    pub page: bool,
+}
+
+impl Items {
+    /// From names separated by commas; names that are the supervisor's own (`syscall`) are passed over, since it checks them.
+    pub fn parse(list: &str) -> Items {
+        let has = |name| list.split(',').any(|item| item == name);
+        Items {
+            in_asm: has("in_asm"),
+            op: has("op"),
+            op_opt: has("op_opt"),
+            out_asm: has("out_asm"),
+            exec: has("exec"),
+            page: has("page"),
+        }
+    }
+}
+
+/// The log of a process.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Log {
+    /// What goes to the log.
+    pub items: Items,
+    /// Whether there is a log descriptor.
+    pub open: bool,
+}
+
+impl Log {
+    /// Writes one line.
+    pub fn line(&self, line: &str) {
+        self.write(&format!("{line}\n"));
+    }
+
+    fn write(&self, text: &str) {
+        if self.open {
+            write_all(LOG_FD, text.as_bytes());
+        }
+    }
+
+    /// Whether exits may be chained: a log of every block needs every block to come from the cpu loop.
+    pub fn allows_chaining(&self) -> bool {
+        !self.items.exec
+    }
+
+    /// The cpu loop enters the block at `pc`.
+    pub fn entering(&self, pc: u64) {
+        if self.items.exec {
+            self.line(&format!("EXEC {pc:#018x}"));
+        }
+    }
+
+    /// An instruction that is valid but not carried, or not valid at all: bytes and pc.
+    pub fn unsupported(&self, pc: u64, bytes: &[u8], e: &DecodeError) {
+        let mut hex = String::new();
+        for b in bytes {
+            let _ = write!(hex, " {b:02x}");
+        }
+        self.line(&format!("SIGILL at {pc:#x}: {e}; bytes{hex}"));
+    }
+
+    /// An instruction that the runtime does not carry out.
+    pub fn unsupported_text(&self, pc: u64, text: &str) {
+        self.line(&format!("SIGILL at {pc:#x}: unsupported instruction: {text}"));
+    }
+
+    /// The log of a block's stages.
+    pub fn stages<'a>(&'a self, pc: u64, code: &'a [u8]) -> BlockLog<'a> {
+        BlockLog { log: self, pc, code }
+    }
+
+    /// Logs the host code of a block that was just added.
+    pub fn emitted(&self, blocks: &Blocks, id: BlockId) {
+        if self.items.out_asm {
+            let (at, hot) = blocks.host_code(id);
+            self.write(&format!("OUT: [size={}]\n{}\n", hot.len(), disassemble(at, &hot)));
+        }
+    }
+
+    /// The guest's map changed.
+    pub fn pages(&self, space: &AddressSpace) {
+        if self.items.page {
+            self.write(&format!("PAGES:\n{}\n", String::from_utf8_lossy(&space.maps_text())));
+        }
+    }
+}
+
+/// Logs the stages of one block.
+#[derive(Debug)]
+pub struct BlockLog<'a> {
+    log: &'a Log,
+    pc: u64,
+    code: &'a [u8],
+}
+
+impl BlockLog<'_> {
+    fn instruction(&self, block: &Block, i: usize) -> String {
+        block.insns.get(i).map_or_else(String::new, |&(at, _)| {
+            let bytes = self.code.get(at as usize..).unwrap_or(&[]);
+            text(bytes, self.pc.wrapping_add(at.into()))
+        })
+    }
+}
+
+impl Stages for BlockLog<'_> {
+    fn built(&mut self, block: &Block) {
+        if self.log.items.in_asm {
+            let code = &self.code[..self.code.len().min(block.len as usize)];
+            self.log.write(&format!("IN: {:#x}\n{}\n", self.pc, disassemble(self.pc, code)));
+        }
+        if self.log.items.op {
+            self.log.write(&format!("OP:\n{}\n", block.text(|i| self.instruction(block, i))));
+        }
+    }
+
+    fn optimised(&mut self, block: &Block) {
+        if self.log.items.op_opt {
+            self.log.write(&format!("OP after optimization:\n{}\n", block.text(|i| self.instruction(block, i))));
+        }
+    }
+}
+
+/// Code as text, an instruction a line; bytes that do not decode one by one.
+pub fn disassemble(at: u64, code: &[u8]) -> String {
+    let mut out = String::new();
+    let mut offset = 0;
+    while offset < code.len() {
+        let rest = &code[offset..];
+        let pc = at + offset as u64;
+        let (n, line) = match decode(rest) {
+            Ok(insn) => (usize::from(insn.len).max(1), text(rest, pc)),
+            Err(_) => (1, format!(".byte {:#04x}", rest[0])),
+        };
+        let mut hex = String::new();
+        for b in &rest[..n.min(rest.len())] {
+            let _ = write!(hex, "{b:02x}");
+        }
+        let _ = writeln!(out, "{pc:#018x}:  {hex:<30} {line}");
+        offset += n;
+    }
+    out
+}
+
+fn write_all(fd: i32, mut bytes: &[u8]) {
+    while !bytes.is_empty() {
+        let args = [fd as u64, bytes.as_ptr() as u64, bytes.len() as u64, 0, 0, 0];
+        // SAFETY: the buffer outlives the call.
+        let n = unsafe { call::raw(libc::SYS_write, args) };
+        match usize::try_from(n) {
+            Ok(n) if n > 0 => bytes = bytes.get(n..).unwrap_or(&[]),
+            _ if n == -i64::from(libc::EINTR) => {}
+            _ => return,
+        }
+    }
+}
+
+/// Ends the process because the emulator itself is at fault, with the reason on the log if there is one. The supervisor reports the abort.
+pub fn fatal(reason: &str) -> ! {
+    write_all(LOG_FD, format!("emulator: {reason}\n").as_bytes());
+    std::process::abort()
+}
+
+/// From a signal handler: a fault of the runtime's own code. Formats without allocating.
+pub fn emergency(signal: i32, pc: u64) {
+    let mut line = *b"emulator: fault 00 of the runtime at 0x0000000000000000\n";
+    let digits = b"0123456789abcdef";
+    line[16] = digits[(signal / 10 % 10) as usize];
+    line[17] = digits[(signal % 10) as usize];
+    let end = line.len() - 2;
+    for i in 0..16 {
+        line[end - i] = digits[(pc >> (4 * i) & 15) as usize];
+    }
+    write_all(LOG_FD, &line);
+}

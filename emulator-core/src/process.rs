@@ -1,0 +1,234 @@
+//! One guest process: what its threads share.
+//!
+//! Lock order: `memory` before `blocks`; nothing else is taken while either is held. A signal handler takes no lock.
+
+use crate::channel::Channel;
+use crate::guest::{AddressSpace, Change, HostMap, Span};
+use crate::host::map::HostMemory;
+use crate::log::Log;
+use crate::runtime::blocks::{AddError, Blocks, HostEntry};
+use crate::runtime::state::VectorKind;
+use crate::runtime::thread::Beacon;
+use crate::signal::Actions;
+use rxbox_translate::TranslateError;
+use rxbox_translate::cpuid::CpuidTable;
+use rxbox_translate::frontend::Config;
+use std::collections::HashSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The most guest bytes that one block is made of.
+const BLOCK_SPAN: usize = 1024;
+const PAGE: u64 = 4096;
+
+/// Locks; a thread that panicked with the lock held has ended the process already.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What all threads of a guest process share.
+#[derive(Debug)]
+pub struct Process {
+    /// Guest memory.
+    pub memory: Mutex<Memory>,
+    /// Translations.
+    pub blocks: Mutex<Blocks>,
+    /// How blocks are shaped.
+    pub config: Config,
+    /// What cpuid answers.
+    pub cpuid: CpuidTable,
+    /// How much vector state there is.
+    pub vectors: VectorKind,
+    /// The channel.
+    pub channel: Channel,
+    /// Signal actions.
+    pub actions: Mutex<Actions>,
+    /// What is logged, and where.
+    pub log: Log,
+    /// Threads that may be in translated code.
+    pub threads: Mutex<Vec<Beacon>>,
+    /// Held while a descriptor is awaited on the control socket, so that each thread gets its own.
+    pub control: Mutex<()>,
+    /// Held by the thread that does exclusive work.
+    pub exclusive: Mutex<()>,
+}
+
+/// Guest memory with its host side.
+#[derive(Debug)]
+pub struct Memory {
+    /// The guest's map.
+    pub space: AddressSpace,
+    /// The host's calls.
+    pub host: HostMemory,
+    /// Pages that the guest may write but that are read-only on the host, because code in them was translated.
+    guarded: HashSet<u64>,
+}
+
+impl Memory {
+    /// From an empty map.
+    pub fn new(space: AddressSpace) -> Memory {
+        Memory { space, host: HostMemory, guarded: HashSet::new() }
+    }
+
+    /// Makes pages with translated code read-only, so that a store into them is noticed.
+    fn guard(&mut self, pc: u64, len: u32) {
+        for page in (pc / PAGE..(pc + u64::from(len)).div_ceil(PAGE)).map(|p| p * PAGE) {
+            let Some(area) = self.space.query(page) else { continue };
+            if !area.prot.write || self.guarded.contains(&page) {
+                continue;
+            }
+            let prot = crate::guest::Prot { write: false, ..area.prot };
+            if self.host.protect(Span { start: page, end: page + PAGE }, prot).is_ok() {
+                self.guarded.insert(page);
+            }
+        }
+    }
+
+    /// Makes a guarded page writable again; false if it was not guarded.
+    fn unguard(&mut self, page: u64) -> bool {
+        if !self.guarded.remove(&page) {
+            return false;
+        }
+        if let Some(prot) = self.space.query(page).map(|a| a.prot) {
+            // Cannot fail for want of areas: it joins what guarding split. If it does, the guest's store faults again.
+            let _ = self.host.protect(Span { start: page, end: page + PAGE }, prot);
+        }
+        true
+    }
+}
+
+/// Why guest code at a pc cannot be run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FetchError {
+    /// Nothing is mapped at this address.
+    Unmapped(u64),
+    /// Not executable at this address.
+    NotExecutable(u64),
+}
+
+/// How a block is asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Want {
+    /// It is reached by an indirect branch.
+    pub indirect: bool,
+    /// One instruction, run once: the page is not guarded.
+    pub step: bool,
+    /// The exit that led here, to be chained.
+    pub chain: Option<u32>,
+}
+
+impl Process {
+    /// The host entry of the block at `pc`, translated if need be.
+    pub fn resolve(&self, pc: u64, want: Want) -> Result<HostEntry, FetchError> {
+        if !want.step {
+            let mut blocks = lock(&self.blocks);
+            if let Some(entry) = blocks.find(pc) {
+                if let Some(exit) = want.chain.filter(|_| self.log.allows_chaining()) {
+                    blocks.chain(exit, pc);
+                }
+                // Without room for an entry stub the branch keeps coming here; a full cache is flushed by the next block.
+                if want.indirect && blocks.publish(pc).is_err() {
+                    drop(blocks);
+                    self.flush();
+                    return self.translate(pc, want);
+                }
+                return Ok(entry);
+            }
+        }
+        self.translate(pc, want)
+    }
+
+    fn translate(&self, pc: u64, want: Want) -> Result<HostEntry, FetchError> {
+        loop {
+            let mut memory = lock(&self.memory);
+            let code = fetch(&memory.space, pc)?;
+            let mut blocks = lock(&self.blocks);
+            let config = Config { step: want.step, ..self.config };
+            let mut stages = self.log.stages(pc, &code);
+            match blocks.add(pc, &code, &config, want.indirect, &mut stages) {
+                Ok((entry, id)) => {
+                    self.log.emitted(&blocks, id);
+                    if !want.step {
+                        memory.guard(pc, blocks.guest_len(id));
+                        if let Some(exit) = want.chain.filter(|_| self.log.allows_chaining()) {
+                            blocks.chain(exit, pc);
+                        }
+                    }
+                    return Ok(entry);
+                }
+                Err(AddError::Full) => {
+                    drop((blocks, memory));
+                    self.flush();
+                }
+                Err(AddError::Translate(TranslateError::Fetch)) => {
+                    let end = pc + code.len() as u64;
+                    return Err(missing(&memory.space, end));
+                }
+                Err(AddError::Translate(e)) => crate::log::fatal(&format!("block at {pc:#x}: {e}")),
+            }
+        }
+    }
+
+    /// Throws all translations away, with every thread outside translated code.
+    pub fn flush(&self) {
+        let _alone = lock(&self.exclusive);
+        let threads = lock(&self.threads);
+        threads.iter().for_each(Beacon::nudge);
+        lock(&self.blocks).unlink_all();
+        while threads.iter().any(Beacon::in_cache) {
+            std::thread::yield_now();
+        }
+        lock(&self.blocks).flush();
+        let mut memory = lock(&self.memory);
+        for page in memory.guarded.clone() {
+            memory.unguard(page);
+        }
+    }
+
+    /// Drops translations of code that a change of the address space made stale, and gives the change's answer.
+    pub fn apply<T>(&self, memory: &mut Memory, change: Change<T>) -> Result<T, nix::errno::Errno> {
+        for span in change.touched.spans() {
+            lock(&self.blocks).invalidate(span.start..span.end);
+            memory.guarded.retain(|&p| !(span.start..span.end).contains(&p));
+        }
+        change.result
+    }
+
+    /// A store to `addr` faulted: if the page is read-only only because of translated code, drops that and makes the page
+    /// writable. True if the store is to be tried again.
+    pub fn unguard(&self, addr: u64) -> bool {
+        let page = addr / PAGE * PAGE;
+        let mut memory = lock(&self.memory);
+        if !memory.unguard(page) {
+            return false;
+        }
+        lock(&self.blocks).invalidate(page..page + PAGE);
+        true
+    }
+
+    /// Whether a pc may be executed, for faults of single-byte fetches.
+    pub fn check_fetch(&self, pc: u64) -> Result<(), FetchError> {
+        fetch(&lock(&self.memory).space, pc).map(|_| ())
+    }
+}
+
+/// The executable bytes from `pc` on, as many as a block may span.
+fn fetch(space: &AddressSpace, pc: u64) -> Result<Vec<u8>, FetchError> {
+    let span = space.exec_span(pc).ok_or_else(|| missing(space, pc))?;
+    let mut code = vec![0; BLOCK_SPAN.min((span.end - pc) as usize)];
+    match crate::guest::access::copy_in(&mut code, pc) {
+        Ok(()) => Ok(code),
+        // A file that was cut short under the mapping: what lies beyond its end cannot be read.
+        Err(fault) if fault.done > 0 => {
+            code.truncate(fault.done);
+            Ok(code)
+        }
+        Err(_) => Err(FetchError::NotExecutable(pc)),
+    }
+}
+
+fn missing(space: &AddressSpace, addr: u64) -> FetchError {
+    match space.query(addr) {
+        Some(_) => FetchError::NotExecutable(addr),
+        None => FetchError::Unmapped(addr),
+    }
+}

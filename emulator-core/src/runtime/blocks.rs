@@ -1,0 +1,348 @@
+//! The translation blocks: found by guest pc, by host pc and by guest page; chained and unchained.
+//!
+//! A block is immutable once added. Invalidation *unlinks* it: no table, no index and no chained jump leads to it any
+//! more, while its code stays in place for a thread that is just running it; that thread leaves by the block's next
+//! exit, all of which are unchained. Memory comes back when the whole cache is flushed.
+
+use super::cache::{CacheError, CodeCache};
+use rxbox_translate::emit::{Code, Exit, FIRST_EXIT, Mark, PcAt, Placement, late_entry};
+use rxbox_translate::frontend::Config;
+use rxbox_translate::{Stages, TranslateError, translate};
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::ops::Range;
+
+const PAGE: u64 = 4096;
+
+/// Index of a block; never used again until a flush.
+pub type BlockId = u32;
+
+/// The host entry of a block, as only [`Blocks`] hands it out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostEntry(u64);
+
+impl HostEntry {
+    /// The host address.
+    pub fn address(self) -> u64 {
+        self.0
+    }
+}
+
+/// A translation block.
+#[derive(Debug)]
+pub struct TranslationBlock {
+    /// Guest address of its first instruction.
+    pub pc: u64,
+    /// Bytes of guest code that it stands for.
+    pub len: u32,
+    hot: u64,
+    hot_len: u32,
+    cold: u64,
+    entry: u64,
+    indirect: Option<u64>,
+    first_exit: u32,
+    exits: Box<[Exit]>,
+    marks: Box<[Mark]>,
+    cold_marks: Box<[Mark]>,
+    incoming: Vec<u32>,
+    linked: bool,
+}
+
+/// Where translated code was left.
+#[derive(Clone, Copy, Debug)]
+pub struct Left {
+    /// The exit's block.
+    pub block: BlockId,
+    /// The exit.
+    pub exit: Exit,
+}
+
+/// All blocks of a process, and the cache that they lie in.
+#[derive(Debug)]
+pub struct Blocks {
+    cache: CodeCache,
+    blocks: Vec<TranslationBlock>,
+    by_pc: HashMap<u64, BlockId, BuildHasherDefault<PcHasher>>,
+    by_page: HashMap<u64, Vec<BlockId>, BuildHasherDefault<PcHasher>>,
+    /// Host addresses of the entry stubs that were made later, with their block.
+    late_entries: Vec<(u64, BlockId)>,
+    exits: Vec<BlockId>,
+}
+
+/// The cache is full: it has to be flushed with every thread outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
+/// Why a block could not be added.
+#[derive(Debug)]
+pub enum AddError {
+    /// Flush and try again.
+    Full,
+    /// See there.
+    Translate(TranslateError),
+}
+
+impl Blocks {
+    /// Maps the code cache.
+    pub fn new() -> Result<Blocks, CacheError> {
+        Ok(Blocks {
+            cache: CodeCache::map()?,
+            blocks: Vec::new(),
+            by_pc: HashMap::default(),
+            by_page: HashMap::default(),
+            late_entries: Vec::new(),
+            exits: Vec::new(),
+        })
+    }
+
+    /// The host entry of the block at `pc`.
+    pub fn find(&self, pc: u64) -> Option<HostEntry> {
+        self.by_pc.get(&pc).map(|&id| HostEntry(self.blocks[id as usize].entry))
+    }
+
+    /// Translates the block at `pc` from the executable guest bytes `code` and adds it; returns its host entry.
+    /// A block of a single step is not entered in any index, so it runs once.
+    pub fn add(
+        &mut self,
+        pc: u64,
+        code: &[u8],
+        config: &Config,
+        indirect: bool,
+        stages: &mut impl Stages,
+    ) -> Result<(HostEntry, BlockId), AddError> {
+        let (hot, cold) = self.cache.room().ok_or(AddError::Full)?;
+        let first_exit = FIRST_EXIT + self.exits.len() as u32;
+        let placement = Placement { hot, cold, first_exit, indirect_entry: indirect };
+        let (len, code) = translate(pc, code, config, placement, stages).map_err(AddError::Translate)?;
+        Ok(self.insert(pc, len, code, placement, config.step))
+    }
+
+    fn insert(&mut self, pc: u64, len: u32, code: Code, at: Placement, step: bool) -> (HostEntry, BlockId) {
+        let id = self.blocks.len() as BlockId;
+        self.cache.add(&code.hot, &code.cold);
+        self.exits.extend(code.exits.iter().map(|_| id));
+        let block = TranslationBlock {
+            pc,
+            len,
+            hot: at.hot,
+            hot_len: code.hot.len() as u32,
+            cold: at.cold,
+            entry: at.hot + u64::from(code.entry),
+            indirect: code.indirect_entry.map(|o| at.hot + u64::from(o)),
+            first_exit: at.first_exit,
+            exits: code.exits.into(),
+            marks: code.marks.into(),
+            cold_marks: code.cold_marks.into(),
+            incoming: Vec::new(),
+            linked: !step,
+        };
+        let (entry, indirect) = (block.entry, block.indirect);
+        if !step {
+            for page in pages(pc, len) {
+                self.by_page.entry(page).or_default().push(id);
+            }
+            self.by_pc.insert(pc, id);
+        }
+        self.blocks.push(block);
+        if let (false, Some(host)) = (step, indirect) {
+            self.cache.set_target(pc, host);
+        }
+        (HostEntry(entry), id)
+    }
+
+    /// Lets indirect branches find the block at `pc`: enters its entry for them in the tables, made now if it has none.
+    pub fn publish(&mut self, pc: u64) -> Result<(), Full> {
+        let Some(&id) = self.by_pc.get(&pc) else { return Ok(()) };
+        let block = &self.blocks[id as usize];
+        let host = match block.indirect {
+            Some(host) => host,
+            None => {
+                let (hot, _) = self.cache.room().ok_or(Full)?;
+                let code = late_entry(hot, pc, block.entry).map_err(|_| Full)?;
+                self.cache.add(&code, &[]);
+                self.late_entries.push((hot, id));
+                let host = hot + 8;
+                self.blocks[id as usize].indirect = Some(host);
+                host
+            }
+        };
+        self.cache.set_target(pc, host);
+        Ok(())
+    }
+
+    /// How many bytes of guest code a block stands for.
+    pub fn guest_len(&self, id: BlockId) -> u32 {
+        self.blocks[id as usize].len
+    }
+
+    /// Host address and bytes of a block's hot code, for the log.
+    pub fn host_code(&self, id: BlockId) -> (u64, Vec<u8>) {
+        let b = &self.blocks[id as usize];
+        (b.hot, self.cache.read(b.hot, b.hot_len as usize))
+    }
+
+    /// The exit with this number.
+    pub fn left(&self, exit_id: u32) -> Option<Left> {
+        let block = *self.exits.get(exit_id.checked_sub(FIRST_EXIT)? as usize)?;
+        let b = &self.blocks[block as usize];
+        let exit = *b.exits.get((exit_id - b.first_exit) as usize)?;
+        Some(Left { block, exit })
+    }
+
+    /// Makes an exit go straight to the block at `pc`, if both are still linked.
+    pub fn chain(&mut self, exit_id: u32, pc: u64) {
+        let Some(Left { block, exit: Exit::Goto { pc: target, patch, .. } }) = self.left(exit_id) else { return };
+        let Some(&to) = self.by_pc.get(&pc) else { return };
+        if target != pc || !self.blocks[block as usize].linked {
+            return;
+        }
+        self.cache.patch(self.blocks[block as usize].hot + u64::from(patch), self.blocks[to as usize].entry);
+        let incoming = &mut self.blocks[to as usize].incoming;
+        if !incoming.contains(&exit_id) {
+            incoming.push(exit_id);
+        }
+    }
+
+    /// Unlinks every block that stands for guest code in the range; returns how many.
+    pub fn invalidate(&mut self, range: Range<u64>) -> usize {
+        let mut found = Vec::new();
+        let (first, last) = (range.start / PAGE, range.end.div_ceil(PAGE));
+        if last - first > self.by_page.len() as u64 {
+            for (_, ids) in self.by_page.iter().filter(|(p, _)| (first..last).contains(*p)) {
+                found.extend(ids);
+            }
+        } else {
+            for page in first..last {
+                found.extend(self.by_page.get(&page).into_iter().flatten());
+            }
+        }
+        found.sort_unstable();
+        found.dedup();
+        found.retain(|&id| {
+            let b = &self.blocks[id as usize];
+            b.pc < range.end && b.pc + u64::from(b.len) > range.start
+        });
+        for &id in &found {
+            self.unlink(id);
+        }
+        found.len()
+    }
+
+    /// Whether a guest page holds code that was translated.
+    pub fn has_code(&self, page_addr: u64) -> bool {
+        self.by_page.get(&(page_addr / PAGE)).is_some_and(|v| !v.is_empty())
+    }
+
+    fn unlink(&mut self, id: BlockId) {
+        let block = &mut self.blocks[id as usize];
+        block.linked = false;
+        let (pc, len) = (block.pc, block.len);
+        if let Some(host) = block.indirect {
+            self.cache.clear_target(pc, host);
+        }
+        let incoming = std::mem::take(&mut block.incoming);
+        for exit_id in incoming {
+            self.unchain(exit_id);
+        }
+        let own: Vec<u32> = (0..self.blocks[id as usize].exits.len() as u32).collect();
+        for i in own {
+            self.unchain(self.blocks[id as usize].first_exit + i);
+        }
+        if self.by_pc.get(&pc) == Some(&id) {
+            self.by_pc.remove(&pc);
+        }
+        for page in pages(pc, len) {
+            if let Some(ids) = self.by_page.get_mut(&page) {
+                ids.retain(|&b| b != id);
+            }
+        }
+    }
+
+    fn unchain(&mut self, exit_id: u32) {
+        let Some(Left { block, exit: Exit::Goto { patch, stub, pc } }) = self.left(exit_id) else { return };
+        let b = &self.blocks[block as usize];
+        self.cache.patch(b.hot + u64::from(patch), b.cold + u64::from(stub));
+        if let Some(&to) = self.by_pc.get(&pc) {
+            self.blocks[to as usize].incoming.retain(|&e| e != exit_id);
+        }
+    }
+
+    /// Unlinks everything, so that every thread leaves translated code at its next exit.
+    pub fn unlink_all(&mut self) {
+        for id in 0..self.blocks.len() as BlockId {
+            if self.blocks[id as usize].linked {
+                self.unlink(id);
+            }
+        }
+    }
+
+    /// Forgets everything. Every thread must be outside translated code, with its stop recovered.
+    pub fn flush(&mut self) {
+        self.cache.reset();
+        self.blocks.clear();
+        self.by_pc.clear();
+        self.by_page.clear();
+        self.late_entries.clear();
+        self.exits.clear();
+    }
+
+    /// Where the guest state is at this host pc; `None` if no code lies there.
+    pub fn recover(&self, host: u64) -> Option<Mark> {
+        if let Some(mark) = self.cache.stub_mark(host).filter(|_| host < rxbox_translate::state::CODE) {
+            return Some(mark);
+        }
+        let at = self.late_entries.partition_point(|&(start, _)| start <= host);
+        let late = at.checked_sub(1).map(|i| self.late_entries[i]);
+        let hot = self.blocks.partition_point(|b| b.hot <= host).checked_sub(1).map(|i| &self.blocks[i]);
+        if let Some((start, _)) = late.filter(|&(start, _)| hot.is_none_or(|b| start > b.hot)) {
+            debug_assert!(host >= start);
+            let mark = Mark { at: 0, pc: PcAt::Target, borrowed: 1 << 1, flags_saved: false };
+            return Some(mark);
+        }
+        let cold = self.blocks.partition_point(|b| b.cold <= host).checked_sub(1).map(|i| &self.blocks[i]);
+        let (start, marks) = match cold {
+            Some(b) if host >= b.cold && b.cold >= self.blocks[0].cold => (b.cold, &b.cold_marks),
+            _ => {
+                let b = hot?;
+                (b.hot, &b.marks)
+            }
+        };
+        let at = (host - start) as u32;
+        let mark = *marks.get(marks.partition_point(|m| m.at <= at).checked_sub(1)?)?;
+        Some(mark)
+    }
+
+    /// How many blocks there are, the unlinked ones included.
+    pub fn len(&self) -> usize {
+        self.blocks.len()
+    }
+
+    /// Whether nothing was translated yet.
+    pub fn is_empty(&self) -> bool {
+        self.blocks.is_empty()
+    }
+}
+
+fn pages(pc: u64, len: u32) -> Range<u64> {
+    pc / PAGE..(pc + u64::from(len).max(1)).div_ceil(PAGE)
+}
+
+/// Hashes a guest address by one multiplication: the keys are addresses that the guest chose, and all that a guest gains by
+/// making its own blocks collide is to be slow.
+#[derive(Default)]
+struct PcHasher(u64);
+
+impl Hasher for PcHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        for &b in bytes {
+            self.write_u64(b.into());
+        }
+    }
+    fn write_u64(&mut self, n: u64) {
+        self.0 = (self.0 ^ n).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 ^= self.0 >> 32;
+    }
+}

@@ -1,0 +1,154 @@
+//! The code cache's memory: one region at a fixed address, with the tables of indirect targets, the stubs, hot code and
+//! cold code.
+//!
+//! The region is reserved whole at start, so nothing else can be mapped there; pages cost memory only once written. It
+//! is private: after a fork parent and child have the same translations and share no page that either can write.
+//! It is the only memory of the process that is executable besides the runtime's own image, and the seccomp filter keeps
+//! it so. Code is only ever added (blocks are unlinked, not overwritten) until the whole cache is flushed with every
+//! thread outside, so that a thread inside never sees an instruction change under it except a chained displacement,
+//! which is replaced by one aligned store.
+
+use rxbox_translate::emit::stubs;
+use rxbox_translate::emit::{EmitError, Mark};
+use rxbox_translate::state;
+use std::io;
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+
+/// Where cold code begins: the upper part of the region.
+const COLD: u64 = state::CODE + (state::REGION_END - state::CODE) / 8 * 5 / 4096 * 4096;
+
+/// The region, and how far it is used.
+#[derive(Debug)]
+pub struct CodeCache {
+    hot: u64,
+    cold: u64,
+    stub_marks: Vec<Mark>,
+}
+
+/// Why the cache could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum CacheError {
+    /// The host refused the mapping.
+    #[error("cannot map the code cache: {0}")]
+    Map(io::Error),
+    /// The translator's fault.
+    #[error("cannot emit the stubs: {0}")]
+    Emit(#[from] EmitError),
+}
+
+impl CodeCache {
+    /// Maps the region and fills tables and stubs. To be called once per process, before any guest mapping is made.
+    pub fn map() -> Result<CodeCache, CacheError> {
+        map_region().map_err(CacheError::Map)?;
+        let (bytes, stub_marks) = stubs::stubs()?;
+        let cache = CodeCache { hot: state::CODE, cold: COLD, stub_marks };
+        cache.write(state::STUBS, &bytes);
+        cache.clear_tables();
+        Ok(cache)
+    }
+
+    /// Where the next block's hot and cold code will lie; `None` if the room left is less than a block may take.
+    pub fn room(&self) -> Option<(u64, u64)> {
+        const LARGEST: u64 = 64 * 1024;
+        (self.hot + LARGEST < COLD && self.cold + LARGEST < state::REGION_END).then_some((self.hot, self.cold))
+    }
+
+    /// Puts a block at the place that [`CodeCache::room`] gave.
+    pub fn add(&mut self, hot: &[u8], cold: &[u8]) {
+        self.write(self.hot, hot);
+        self.write(self.cold, cold);
+        self.hot = (self.hot + hot.len() as u64).next_multiple_of(16);
+        self.cold = (self.cold + cold.len() as u64).next_multiple_of(8);
+    }
+
+    /// Forgets all code. Every thread must be outside.
+    pub fn reset(&mut self) {
+        self.hot = state::CODE;
+        self.cold = COLD;
+        self.clear_tables();
+    }
+
+    /// Whether the address is in the region's executable part.
+    pub fn contains(host: u64) -> bool {
+        (state::STUBS..state::REGION_END).contains(&host)
+    }
+
+    /// State recovery for the stubs.
+    pub fn stub_mark(&self, host: u64) -> Option<Mark> {
+        let at = u32::try_from(host.checked_sub(state::STUBS)?).ok()?;
+        self.stub_marks.iter().rev().find(|m| m.at <= at).copied()
+    }
+
+    /// Lets indirect branches to `pc` go to the entry at `host`.
+    pub fn set_target(&self, pc: u64, host: u64) {
+        table(state::JUMP_TABLE, stubs::first_index(pc)).store(host, Ordering::Release);
+        table(state::SECOND_TABLE, stubs::second_index(pc)).store(host, Ordering::Release);
+    }
+
+    /// Takes the entry at `host` out of the tables' places for `pc`.
+    pub fn clear_target(&self, pc: u64, host: u64) {
+        let clear = |slot: &AtomicU64, empty| {
+            let _ = slot.compare_exchange(host, empty, Ordering::AcqRel, Ordering::Relaxed);
+        };
+        clear(table(state::JUMP_TABLE, stubs::first_index(pc)), stubs::LOOKUP);
+        clear(table(state::SECOND_TABLE, stubs::second_index(pc)), stubs::NOTHING);
+    }
+
+    /// Makes the jump whose displacement lies at `patch` go to `target`.
+    pub fn patch(&self, patch: u64, target: u64) {
+        let disp = target.wrapping_sub(patch + 4) as i32;
+        assert!(Self::contains(patch), "patch outside the code cache");
+        // SAFETY: `patch` is in the mapped region. The emitter keeps displacements within one cache line, so the store is
+        // a single access even where it is not aligned to four, as is the processor's fetch (Intel SDM 3A 9.1.1).
+        unsafe {
+            if patch.is_multiple_of(4) {
+                (*(patch as *const AtomicI32)).store(disp, Ordering::Release);
+            } else {
+                (patch as *mut i32).write_unaligned(disp);
+            }
+        }
+    }
+
+    /// Sets all entries of both tables to "nothing known".
+    fn clear_tables(&self) {
+        for i in 0..state::JUMP_TABLE_ENTRIES {
+            table(state::JUMP_TABLE, i).store(stubs::LOOKUP, Ordering::Relaxed);
+            table(state::SECOND_TABLE, i).store(stubs::NOTHING, Ordering::Relaxed);
+        }
+    }
+
+    /// A copy of bytes of the region.
+    pub fn read(&self, at: u64, len: usize) -> Vec<u8> {
+        assert!(at >= state::STUBS && at + len as u64 <= state::REGION_END, "read outside the code cache");
+        let mut bytes = vec![0; len];
+        // SAFETY: the range lies in the mapped, readable region.
+        unsafe { std::ptr::copy_nonoverlapping(at as *const u8, bytes.as_mut_ptr(), len) }
+        bytes
+    }
+
+    fn write(&self, at: u64, bytes: &[u8]) {
+        let end = at + bytes.len() as u64;
+        assert!(at >= state::STUBS && end <= state::REGION_END, "write outside the code cache");
+        // SAFETY: the range lies in the mapped, writable region; nothing runs there yet (it is beyond what is in use).
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), at as *mut u8, bytes.len()) }
+    }
+}
+
+fn table(base: u64, index: u64) -> &'static AtomicU64 {
+    assert!(index < state::JUMP_TABLE_ENTRIES, "index beyond the table");
+    // SAFETY: both tables lie in the region, which is mapped for the life of the process, and are only accessed as
+    // single words, here and by translated code.
+    unsafe { &*((base + index * 8) as *const AtomicU64) }
+}
+
+fn map_region() -> io::Result<()> {
+    let map = |from: u64, to: u64, prot| {
+        let flags =
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED_NOREPLACE;
+        // SAFETY: MAP_FIXED_NOREPLACE maps only where nothing is mapped.
+        let p = unsafe { libc::mmap(from as *mut _, (to - from) as usize, prot, flags, -1, 0) };
+        if p == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }
+    };
+    map(state::REGION, state::STUBS, libc::PROT_READ | libc::PROT_WRITE)?;
+    map(state::STUBS, state::REGION_END, libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC)
+}

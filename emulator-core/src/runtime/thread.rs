@@ -1,0 +1,89 @@
+//! A guest thread's processor: the owner of its [`ThreadArea`], and the safe way into translated code.
+
+use super::blocks::HostEntry;
+use super::enter;
+use super::state::{CpuState, VectorKind};
+use super::stop::{SignalRing, ThreadArea};
+use std::ptr::NonNull;
+use std::sync::atomic::Ordering;
+
+/// The processor of the calling host thread. Not `Send`: translated code addresses it through this thread's GS base.
+#[derive(Debug)]
+pub struct Cpu {
+    area: NonNull<ThreadArea>,
+}
+
+impl Cpu {
+    /// Makes a new processor state and this host thread its thread. The memory is never freed before the thread ends, since
+    /// a signal may come at any time.
+    pub fn adopt(kind: VectorKind) -> Cpu {
+        let area = Box::leak(Box::new(ThreadArea { cpu: CpuState::new(), ring: SignalRing::default() }));
+        // SAFETY: the area is leaked and belongs to this thread alone.
+        unsafe { enter::adopt(&mut area.cpu, kind) };
+        Cpu { area: NonNull::from(area) }
+    }
+
+    /// The guest state, complete while the runtime runs.
+    pub fn state(&mut self) -> &mut CpuState {
+        // SAFETY: the area lives as long as the thread. `self` is borrowed, so the thread is not in `enter`; a signal handler
+        // on this thread touches only atomics, the ring and `raw`, the latter only inside `enter`.
+        unsafe { &mut self.area.as_mut().cpu }
+    }
+
+    /// Signals that arrived at this thread.
+    pub fn ring(&self) -> &SignalRing {
+        // SAFETY: as above; the ring is made for being shared with the handler.
+        unsafe { &(*self.area.as_ptr()).ring }
+    }
+
+    /// Whether there is work to look after before guest code may run.
+    pub fn pending(&self) -> bool {
+        // SAFETY: an atomic in the area.
+        unsafe { (*self.area.as_ptr()).cpu.pending.load(Ordering::SeqCst) != 0 }
+    }
+
+    /// Says that pending work is about to be looked after. The caller then looks at every source of it.
+    pub fn clear_pending(&self) {
+        // SAFETY: an atomic in the area.
+        unsafe { (*self.area.as_ptr()).cpu.pending.store(0, Ordering::SeqCst) };
+    }
+
+    /// A handle by which other threads can see and nudge this one.
+    pub fn beacon(&self) -> Beacon {
+        Beacon(self.area)
+    }
+
+    /// Gives the memory back. Every signal is blocked, and stays so until the host thread ends.
+    pub fn release(self) {
+        // SAFETY: made by `adopt` as a box; no handler runs on this thread any more, and its beacon was taken back.
+        drop(unsafe { Box::from_raw(self.area.as_ptr()) });
+    }
+
+    /// Runs translated code; returns the exit number or [`enter::EXIT_ABORTED`].
+    pub fn enter(&mut self, at: HostEntry) -> u32 {
+        // SAFETY: this thread adopted the area; a `HostEntry` is a block's entry in the cache, and the cache is only flushed
+        // while every thread is outside and has `pending` set, which the prologue sees.
+        unsafe { enter::enter(at.address()) }
+    }
+}
+
+/// What other threads may touch of a thread: the two words by which it is asked to come out of translated code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Beacon(NonNull<ThreadArea>);
+
+// SAFETY: only the atomics behind the pointer are accessed, and the area is never freed while the thread is registered.
+unsafe impl Send for Beacon {}
+
+impl Beacon {
+    /// Asks the thread to look after pending work before it enters translated code again.
+    pub fn nudge(&self) {
+        // SAFETY: see the Send implementation.
+        unsafe { (*self.0.as_ptr()).cpu.pending.store(1, Ordering::SeqCst) };
+    }
+
+    /// Whether the thread is in translated code or about to be.
+    pub fn in_cache(&self) -> bool {
+        // SAFETY: see the Send implementation.
+        unsafe { (*self.0.as_ptr()).cpu.in_cache.load(Ordering::SeqCst) != 0 }
+    }
+}

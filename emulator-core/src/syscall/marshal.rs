@@ -1,0 +1,282 @@
+//! Carrying a system call's arguments across the channel, as the table says.
+//!
+//! Nothing here knows single calls, except which of them move a position along when a transfer is cut in pieces. Guest
+//! memory is read and written only through [`crate::guest::access`], so a bad pointer is EFAULT.
+
+use super::message;
+use crate::channel::Slot;
+use crate::guest::access::{self, Fault};
+use crate::thread::Thread;
+use crate::process::Process;
+use libc::{E2BIG, EFAULT, EINVAL, EMSGSIZE};
+use nix::errno::Errno;
+use rxbox_wire::channel::{BULK_MAX, DATA_SIZE};
+use rxbox_wire::frame::{self, ABSENT, ALIGN, Length, Reply, Request, STRING_MAX};
+use rxbox_wire::kind::{Arg, Extent, Kind, Syscall};
+
+impl From<Errno> for Error {
+    fn from(e: Errno) -> Error {
+        Error(e as i32)
+    }
+}
+
+impl From<Fault> for Error {
+    fn from(_: Fault) -> Error {
+        Error(EFAULT)
+    }
+}
+
+/// A positive errno that the call answers without having been sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Error(pub i32);
+
+/// A guest vector of iovec(3type).
+pub type Vectors = Vec<(u64, u64)>;
+
+/// What an argument's data are on the guest's side.
+#[derive(Clone, Debug)]
+enum Side {
+    /// Not memory, or a null pointer.
+    None,
+    /// Bytes at an address that the reply may fill.
+    Out(u64),
+    /// Vectors that the reply may fill.
+    Scatter(Vectors),
+    /// A message that the reply may fill.
+    Message(message::Receive),
+}
+
+/// One request in the making: lengths so far, and where the next data go.
+struct Packer<'a> {
+    slot: &'a Slot,
+    len: [u32; 6],
+    at: usize,
+}
+
+impl Packer<'_> {
+    /// Places `len` bytes for argument `i`; returns where they begin.
+    fn place(&mut self, i: usize, len: u64) -> Result<usize, Error> {
+        let start = self.at;
+        if len > DATA_SIZE as u64 || start + len as usize > DATA_SIZE {
+            return Err(Error(EINVAL));
+        }
+        self.len[i] = len as u32;
+        self.at = (start + len as usize).next_multiple_of(ALIGN);
+        Ok(start)
+    }
+
+    fn room(&self) -> usize {
+        DATA_SIZE.saturating_sub(self.at)
+    }
+
+    /// Copies guest memory into the data area.
+    fn copy_in(&mut self, i: usize, addr: u64, len: u64) -> Result<(), Error> {
+        let start = self.place(i, len)?;
+        let (to, _) = self.slot.data(start);
+        // SAFETY: `place` checked that the bytes lie in the slot's data area, which this thread owns now.
+        unsafe { access::copy_in_raw(to, addr, len as usize)? };
+        Ok(())
+    }
+
+    fn path(&mut self, i: usize, addr: u64) -> Result<(), Error> {
+        let path = access::copy_str(addr, STRING_MAX as usize)?;
+        self.terminated(i, &path)
+    }
+
+    /// A name; one that exceeds every limit on names is cut, and refused by whoever knows the limit.
+    fn text(&mut self, i: usize, addr: u64) -> Result<(), Error> {
+        match access::copy_str(addr, STRING_MAX as usize) {
+            Ok(text) => self.terminated(i, &text),
+            Err(Errno::ENAMETOOLONG) => {
+                let mut text = vec![0; STRING_MAX as usize - 1];
+                access::copy_in(&mut text, addr)?;
+                self.terminated(i, &text)
+            }
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    fn terminated(&mut self, i: usize, text: &[u8]) -> Result<(), Error> {
+        let start = self.place(i, text.len() as u64 + 1)?;
+        self.slot.write(start, text);
+        self.slot.write(start + text.len(), &[0]);
+        Ok(())
+    }
+
+    /// As many whole strings as the supervisor is shown.
+    fn strings(&mut self, i: usize, addr: u64) -> Result<(), Error> {
+        let mut all = Vec::new();
+        for text in strings(addr)? {
+            if all.len() + text.len() + 1 > frame::STRINGS_MAX as usize {
+                break;
+            }
+            all.extend(text);
+            all.push(0);
+        }
+        let start = self.place(i, all.len() as u64)?;
+        self.slot.write(start, &all);
+        Ok(())
+    }
+}
+
+/// A NULL-terminated array of strings in guest memory, bounded as execve(2) bounds it: 128 KiB a string, 6 MiB in all.
+pub fn strings(addr: u64) -> Result<Vec<Vec<u8>>, Error> {
+    const STRING: usize = 128 * 1024;
+    const ALL: usize = 6 << 20;
+    let mut out = Vec::new();
+    let mut total = 0;
+    if addr == 0 {
+        return Ok(out);
+    }
+    for n in 0.. {
+        let at = access::read_u64(addr.wrapping_add(8 * n))?;
+        if at == 0 {
+            break;
+        }
+        let text = access::copy_str(at, STRING).map_err(|e| if e == Errno::ENAMETOOLONG { Error(E2BIG) } else { e.into() })?;
+        total += text.len() + 9;
+        if total > ALL {
+            return Err(Error(E2BIG));
+        }
+        out.push(text);
+    }
+    Ok(out)
+}
+
+/// Sends one call and copies back what it gives.
+pub fn exchange(thread: &Thread, call: &'static Syscall, args: &[u64; 6]) -> Result<Reply, Error> {
+    let (slot, process) = (&thread.slot, thread.process);
+    let (kinds, _) = rxbox_wire::table::kinds(call, args);
+    let args = frame::cut(&kinds, args);
+    let mut packer = Packer { slot, len: [ABSENT; 6], at: 0 };
+    let mut sides: [Side; 6] = [const { Side::None }; 6];
+    for (i, side) in sides.iter_mut().enumerate() {
+        *side = pack(&mut packer, i, &kinds, &args)?;
+    }
+    let len = packer.len;
+    let reply = slot.call(&thread.cpu, &Request { nr: call.nr, args, len });
+    let places = frame::place(&len).unwrap_or_default();
+    for (i, side) in sides.iter().enumerate() {
+        let n = (reply.out[i] as usize).min(places[i].len);
+        if n > 0 {
+            unpack(process, slot, side, places[i].start, n)?;
+        }
+    }
+    Ok(reply)
+}
+
+fn pack(p: &mut Packer<'_>, i: usize, kinds: &[Arg; 6], args: &[u64; 6]) -> Result<Side, Error> {
+    let addr = args[i];
+    if addr == 0 {
+        return Ok(Side::None);
+    }
+    match kinds[i].kind {
+        Kind::Path => p.path(i, addr)?,
+        Kind::Text => p.text(i, addr)?,
+        Kind::Strings => p.strings(i, addr)?,
+        Kind::In(_) | Kind::Address { .. } => p.copy_in(i, addr, bytes(kinds, i, args)?)?,
+        Kind::InOut(_) => {
+            p.copy_in(i, addr, bytes(kinds, i, args)?)?;
+            return Ok(Side::Out(addr));
+        }
+        Kind::Out(_) => {
+            p.place(i, bytes(kinds, i, args)?)?;
+            return Ok(Side::Out(addr));
+        }
+        Kind::IovecIn { count } => gather(p, i, &vectors(addr, frame::count(kinds, count, args))?)?,
+        Kind::IovecOut { count } => {
+            let vectors = vectors(addr, frame::count(kinds, count, args))?;
+            let total = vectors.iter().map(|v| v.1).sum::<u64>().min(BULK_MAX as u64);
+            p.place(i, total)?;
+            return Ok(Side::Scatter(vectors));
+        }
+        Kind::MsgIn => {
+            let m = message::Send::read(addr, p.room())?;
+            let start = p.place(i, m.size() as u64)?;
+            m.write(p.slot, start)?;
+        }
+        Kind::MsgOut => {
+            let m = message::Receive::read(addr, p.room())?;
+            let start = p.place(i, m.size() as u64)?;
+            m.write(p.slot, start);
+            return Ok(Side::Message(m));
+        }
+        _ => {}
+    }
+    Ok(Side::None)
+}
+
+/// The exact number of bytes that the data of argument `i` take.
+fn bytes(kinds: &[Arg; 6], i: usize, args: &[u64; 6]) -> Result<u64, Error> {
+    if let Kind::In(e) | Kind::Out(e) | Kind::InOut(e) = kinds[i].kind
+        && let Extent::Behind { pointer, cap } = e
+    {
+        let at = args[pointer as usize];
+        let value = if at == 0 { 0 } else { access::read_u32(at)? };
+        // A length is an int to the kernel, and a negative one is refused.
+        return if value > i32::MAX as u32 { Err(Error(EINVAL)) } else { Ok(u64::from(value.min(cap))) };
+    }
+    match frame::length(kinds, i, args) {
+        Some(Length::Exactly(n) | Length::AtMost(n)) => Ok(n),
+        Some(Length::TooMany { errno }) => Err(Error(errno)),
+        None => Ok(0),
+    }
+}
+
+/// Reads an array of iovec(3type): at most 1024, together at most what a transfer may be (readv(2)).
+pub fn vectors(addr: u64, count: u64) -> Result<Vectors, Error> {
+    if count > libc::UIO_MAXIOV as u64 {
+        return Err(Error(EINVAL));
+    }
+    let mut raw = vec![0; count as usize * 16];
+    access::copy_in(&mut raw, addr)?;
+    let word = |b: &[u8]| u64::from_le_bytes(std::array::from_fn(|i| b[i]));
+    let all: Vectors = raw.chunks_exact(16).map(|c| (word(c), word(&c[8..]))).collect();
+    let total = all.iter().try_fold(0u64, |sum, v| sum.checked_add(v.1).filter(|&s| s <= i64::MAX as u64));
+    total.map(|_| all).ok_or(Error(EINVAL))
+}
+
+fn gather(p: &mut Packer<'_>, i: usize, vectors: &Vectors) -> Result<(), Error> {
+    let total = vectors.iter().map(|v| v.1).sum::<u64>().min(BULK_MAX as u64) as usize;
+    let start = p.place(i, total as u64)?;
+    gather_at(p.slot, start, total, vectors)
+}
+
+/// Copies `total` bytes out of the vectors to the data area.
+pub fn gather_at(slot: &Slot, start: usize, total: usize, vectors: &Vectors) -> Result<(), Error> {
+    let mut done = 0;
+    for &(addr, len) in vectors {
+        let n = (len as usize).min(total - done);
+        let (to, room) = slot.data(start + done);
+        if n > room {
+            return Err(Error(EMSGSIZE));
+        }
+        // SAFETY: `n` bytes of the slot's data area, which this thread owns now.
+        unsafe { access::copy_in_raw(to, addr, n)? };
+        done += n;
+    }
+    Ok(())
+}
+
+/// Copies `total` bytes of the data area into the vectors.
+pub fn scatter(process: &Process, slot: &Slot, start: usize, total: usize, vectors: &Vectors) -> Result<(), Error> {
+    let mut done = 0;
+    for &(addr, len) in vectors {
+        let n = (len as usize).min(total - done);
+        if n == 0 {
+            continue;
+        }
+        super::write_guest(process, slot, start + done, addr, n)?;
+        done += n;
+    }
+    Ok(())
+}
+
+fn unpack(process: &Process, slot: &Slot, side: &Side, start: usize, n: usize) -> Result<(), Error> {
+    match side {
+        Side::None => Ok(()),
+        Side::Out(addr) => super::write_guest(process, slot, start, *addr, n),
+        Side::Scatter(vectors) => scatter(process, slot, start, n, vectors),
+        Side::Message(m) => m.fill(process, slot, start),
+    }
+}

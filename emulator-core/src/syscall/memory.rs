@@ -1,0 +1,109 @@
+//! Granted calls on the address space: the guest's map decides, the host follows, stale translations go.
+
+use super::Answer;
+use super::marshal;
+use crate::guest::{AddressSpace, FileSource, HostMap, MapRequest, MappedFile, RemapRequest};
+use crate::host::control;
+use crate::process::{Memory, lock};
+use crate::thread::Thread;
+use libc::{MAP_ANONYMOUS, SYS_brk, SYS_madvise, SYS_mmap, SYS_mprotect, SYS_mremap, SYS_munmap};
+use nix::errno::Errno;
+use rxbox_wire::frame::Reply;
+use rxbox_wire::kind::Syscall;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+fn value<T: TryInto<i64>>(result: Result<T, Errno>) -> Answer {
+    Answer::Value(match result {
+        Ok(v) => v.try_into().unwrap_or(0),
+        Err(e) => -i64::from(e as i32),
+    })
+}
+
+/// Whether the call needs a descriptor of the supervisor's.
+pub fn maps_file(nr: u32, args: &[u64; 6]) -> bool {
+    i64::from(nr) == SYS_mmap && args[3] & MAP_ANONYMOUS as u64 == 0
+}
+
+/// mmap(2) of a file: the supervisor checks the guest's descriptor and sends one with no more rights than the mapping
+/// needs; the child maps it and closes it.
+pub fn map_file(thread: &mut Thread, call: &'static Syscall, args: [u64; 6]) -> Answer {
+    let process = thread.process;
+    let _mine = lock(&process.control);
+    let reply = match marshal::exchange(thread, call, &args) {
+        Ok(reply) => reply,
+        Err(e) => return e.into(),
+    };
+    if reply.flags & (Reply::GRANTED | Reply::FD) != Reply::GRANTED | Reply::FD {
+        return Answer::Value(if reply.ret < 0 { reply.ret } else { -i64::from(libc::EBADF) });
+    }
+    let (fd, about) = match control::receive() {
+        Ok(received) => received,
+        Err(e) => return value::<i64>(Err(e)),
+    };
+    let file = Arc::new(MappedFile { path: about.path, dev: about.dev, ino: about.ino });
+    let source = FileSource { fd: fd.as_fd(), file, offset: args[5] };
+    let request = match MapRequest::decode(args[0], args[1], args[2], args[3], Some(source)) {
+        Ok(request) => request,
+        Err(e) => return value::<i64>(Err(e)),
+    };
+    map(&mut lock(&process.memory), thread, &request)
+}
+
+fn map(memory: &mut Memory, thread: &Thread, request: &MapRequest<'_>) -> Answer {
+    let change = memory.space.map(&mut memory.host, request);
+    value(thread.process.apply(memory, change))
+}
+
+/// Carries out an approved call of this module; `None` if it is not one.
+pub fn system_call(thread: &mut Thread, nr: u32, args: &[u64; 6]) -> Option<Answer> {
+    let process = thread.process;
+    let mut guard = lock(&process.memory);
+    let memory = &mut *guard;
+    let (space, host) = (&mut memory.space, &mut memory.host);
+    let [addr, len, third, fourth, fifth, _] = *args;
+    Some(match i64::from(nr) {
+        SYS_mmap => match MapRequest::decode(addr, len, third, fourth, None) {
+            Ok(request) => map(memory, thread, &request),
+            Err(e) => value::<i64>(Err(e)),
+        },
+        SYS_munmap => {
+            let change = space.unmap(host, addr, len);
+            value(process.apply(memory, change).map(|()| 0))
+        }
+        SYS_mprotect => {
+            let change = space.protect(host, addr, len, third);
+            value(process.apply(memory, change).map(|()| 0))
+        }
+        SYS_mremap => {
+            let request = RemapRequest { addr, old_len: len, new_len: third, flags: fourth, new_addr: fifth };
+            let change = space.remap(host, &request);
+            value(process.apply(memory, change))
+        }
+        SYS_brk => {
+            let change = space.brk(host, addr);
+            value(process.apply(memory, change))
+        }
+        SYS_madvise => {
+            let change = space.advise(host, addr, len, third as i32);
+            value(process.apply(memory, change).map(|()| 0))
+        }
+        _ => return None,
+    })
+}
+
+/// A fault below a stack that grows down: makes room if that is what it is.
+pub fn grow_stack(thread: &Thread, addr: u64) -> bool {
+    let mut guard = lock(&thread.process.memory);
+    let memory = &mut *guard;
+    memory.space.grow_down(&mut memory.host, addr)
+}
+
+/// Takes every guest mapping away, for execve(2).
+pub fn unmap_all<H: HostMap>(space: &mut AddressSpace, host: &mut H) {
+    let spans: Vec<_> = space.areas().filter(|a| !a.is_special()).map(|a| a.span).collect();
+    for span in spans {
+        // What the map knows lies in the guest's windows, where the host cannot refuse to unmap whole areas.
+        let _ = space.unmap(host, span.start, span.end - span.start).result;
+    }
+}

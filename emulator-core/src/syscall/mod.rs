@@ -1,0 +1,137 @@
+//! A guest system call: to the supervisor and back.
+//!
+//! Every call is sent. What the supervisor performed or answered comes back with its result; what it *granted* the child
+//! carries out itself, under its own filter: [`memory`], [`crate::signal`], [`process`].
+
+pub mod marshal;
+pub mod memory;
+mod message;
+pub mod process;
+pub mod transfer;
+
+use crate::channel::Slot;
+use crate::guest::access;
+use crate::process::Process;
+use crate::signal::{self, Restart};
+use crate::thread::Thread;
+use marshal::Error;
+use rxbox_wire::frame::Reply;
+use rxbox_wire::table;
+
+/// Carries out the call whose number and arguments are in the registers; the pc is behind the `syscall` instruction.
+pub fn system_call(thread: &mut Thread) {
+    let state = thread.state();
+    let nr = state.gpr[0];
+    let args = [state.gpr[7], state.gpr[6], state.gpr[2], state.gpr[10], state.gpr[8], state.gpr[9]];
+    // The instruction itself: return address and flags in rcx and r11 (AMD64 manual, volume 3, SYSCALL).
+    state.gpr[1] = state.pc;
+    state.gpr[11] = state.rflags;
+    let answer = perform(thread, nr, args);
+    match answer {
+        Answer::Value(value) => thread.state().gpr[0] = value as u64,
+        Answer::Interrupted { restart } => {
+            signal::deliver(thread, Some(Restart { nr, restartable: restart }));
+        }
+        // The call itself set the registers (sigreturn, exec) or the thread ends.
+        Answer::Done => {}
+    }
+}
+
+/// What became of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The value for rax.
+    Value(i64),
+    /// Broken off by a signal.
+    Interrupted {
+        /// Whether SA_RESTART makes it go on.
+        restart: bool,
+    },
+    /// All registers are as they should be.
+    Done,
+}
+
+impl From<Error> for Answer {
+    fn from(e: Error) -> Answer {
+        Answer::Value(-i64::from(e.0))
+    }
+}
+
+fn perform(thread: &mut Thread, nr: u64, args: [u64; 6]) -> Answer {
+    // The x32 bit and everything above are no numbers of this table.
+    let Some(call) = u32::try_from(nr).ok().filter(|&n| n < rxbox_wire::frame::INTERNAL).and_then(table::row) else {
+        return Answer::Value(-i64::from(libc::ENOSYS));
+    };
+    if transfer::is_transfer(call.nr) {
+        return transfer::transfer(thread, call, args);
+    }
+    if memory::maps_file(call.nr, &args) {
+        return memory::map_file(thread, call, args);
+    }
+    let exchanged = signal::with_mask(thread, call.nr, &args, |thread| {
+        marshal::exchange(thread, call, &args)
+    });
+    match exchanged {
+        Ok(reply) if reply.flags & Reply::GRANTED != 0 => granted(thread, call.nr, &args),
+        Ok(reply) => answer(&reply),
+        Err(e) => e.into(),
+    }
+}
+
+/// The answer that a reply gives.
+fn answer(reply: &Reply) -> Answer {
+    if reply.ret == -i64::from(libc::EINTR) {
+        return Answer::Interrupted { restart: reply.flags & Reply::RESTART != 0 };
+    }
+    Answer::Value(reply.ret)
+}
+
+/// Carries out an approved call.
+fn granted(thread: &mut Thread, nr: u32, args: &[u64; 6]) -> Answer {
+    if let Some(answer) = memory::system_call(thread, nr, args) {
+        return answer;
+    }
+    if let Some(answer) = signal::system_call(thread, nr, args) {
+        return answer;
+    }
+    if let Some(answer) = process::system_call(thread, nr, args) {
+        return answer;
+    }
+    thread.process.log.line(&format!("system call {nr} was granted but is not one of the child's"));
+    Answer::Value(-i64::from(libc::ENOSYS))
+}
+
+/// Writes guest memory. A page that is read-only only because code in it was translated is made writable first.
+pub fn copy_out(process: &Process, addr: u64, bytes: &[u8]) -> Result<(), Error> {
+    let mut done = 0;
+    loop {
+        match access::copy_out(addr + done as u64, &bytes[done..]) {
+            Ok(()) => return Ok(()),
+            Err(fault) => {
+                done += fault.done;
+                if !process.unguard(addr + done as u64) {
+                    return Err(Error(libc::EFAULT));
+                }
+            }
+        }
+    }
+}
+
+/// Copies `n` bytes of the data area to guest memory.
+fn write_guest(process: &Process, slot: &Slot, start: usize, addr: u64, n: usize) -> Result<(), Error> {
+    let mut done = 0;
+    loop {
+        let (from, room) = slot.data(start + done);
+        let left = (n - done).min(room);
+        // SAFETY: `left` bytes of the slot's data area, which this thread owns now.
+        match unsafe { access::copy_out_raw(addr + done as u64, from, left) } {
+            Ok(()) => return Ok(()),
+            Err(fault) => {
+                done += fault.done;
+                if !process.unguard(addr + done as u64) {
+                    return Err(Error(libc::EFAULT));
+                }
+            }
+        }
+    }
+}

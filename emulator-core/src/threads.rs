@@ -1,0 +1,210 @@
+//! Guest threads: a guest thread is a host thread of the emulator child with a slot and a processor state of its own.
+//!
+//! A new thread is handed its parent's registers, starts with every signal blocked, adopts its processor state and only
+//! then opens its mask. Futexes are the host's, on the guest's own words: guest and host addresses are the same.
+
+use crate::cpu_loop;
+use crate::guest::Span;
+use crate::guest::layout::window_of;
+use crate::host::call;
+use crate::host::thread::{BlockedSignals, exit_thread, gettid, spawn};
+use crate::process::lock;
+use crate::runtime::state::CpuState;
+use crate::runtime::thread::Cpu;
+use crate::signal::{self, ThreadSignals};
+use crate::syscall::marshal::Error;
+use crate::syscall::{Answer, copy_out};
+use crate::thread::Thread;
+use libc::{EAGAIN, ENOSYS, FUTEX_CMP_REQUEUE, FUTEX_CMP_REQUEUE_PI, FUTEX_REQUEUE, FUTEX_WAIT_REQUEUE_PI, FUTEX_WAKE_OP};
+use rxbox_wire::frame::{Internal, Request};
+use std::sync::mpsc;
+
+/// A request of the runtime's own without data.
+fn internal(thread: &Thread, what: Internal, args: [u64; 6]) -> i64 {
+    thread.slot.call(&thread.cpu, &Request { nr: what as u32, args, len: [rxbox_wire::frame::ABSENT; 6] }).ret
+}
+
+/// What a new thread takes over from the one that made it.
+struct Registers {
+    gpr: [u64; 16],
+    pc: u64,
+    rflags: u64,
+    fs_base: u64,
+    gs_base: u64,
+    mxcsr: u32,
+    in_use: u64,
+    vectors: [[u8; 64]; 32],
+    opmasks: [u64; 8],
+}
+
+impl Registers {
+    fn of(s: &CpuState) -> Registers {
+        Registers {
+            gpr: s.gpr,
+            pc: s.pc,
+            rflags: s.rflags,
+            fs_base: s.fs_base,
+            gs_base: s.gs_base,
+            mxcsr: s.mxcsr,
+            in_use: s.in_use,
+            vectors: s.vectors,
+            opmasks: s.opmasks,
+        }
+    }
+
+    fn give(&self, s: &mut CpuState) {
+        (s.gpr, s.pc, s.rflags, s.fs_base, s.gs_base) = (self.gpr, self.pc, self.rflags, self.fs_base, self.gs_base);
+        (s.mxcsr, s.in_use, s.vectors, s.opmasks) = (self.mxcsr, self.in_use, self.vectors, self.opmasks);
+    }
+}
+
+/// clone(2), fork(2), vfork(2).
+pub fn clone(thread: &mut Thread, nr: u32, args: &[u64; 6]) -> Answer {
+    /// What makes a thread of the same process; clone(2) requires each for the next.
+    const THREAD: u64 = (libc::CLONE_VM | libc::CLONE_SIGHAND | libc::CLONE_THREAD) as u64;
+    let flags = if i64::from(nr) == libc::SYS_clone { args[0] } else { 0 };
+    if flags & THREAD == THREAD {
+        return new_thread(thread, args);
+    }
+    thread.process.log.line("clone of a process: guest processes are not offered by this version");
+    Answer::Value(-i64::from(ENOSYS))
+}
+
+fn new_thread(thread: &mut Thread, args: &[u64; 6]) -> Answer {
+    let [flags, stack, parent_tid, child_tid, tls, _] = *args;
+    let has = move |flag: i32| flags & flag as u64 != 0;
+    let slot = internal(thread, Internal::NewThread, [0; 6]);
+    let Ok(slot) = usize::try_from(slot) else { return Answer::Value(slot) };
+    let mut registers = Registers::of(thread.state());
+    registers.gpr[0] = 0;
+    if stack != 0 {
+        registers.gpr[4] = stack;
+    }
+    if has(libc::CLONE_SETTLS) {
+        registers.fs_base = tls;
+    }
+    let process = thread.process;
+    let mask = thread.signals.mask();
+    let (started, tid) = mpsc::sync_channel(1);
+    let body = move || {
+        let cpu = Cpu::adopt(process.vectors);
+        let tid = gettid();
+        let mut child = Thread {
+            process,
+            cpu,
+            slot: process.channel.slot(slot),
+            tid,
+            signals: ThreadSignals::new(),
+            clear_child_tid: if has(libc::CLONE_CHILD_CLEARTID) { child_tid } else { 0 },
+            robust_list: (0, 0),
+            exit: None,
+        };
+        registers.give(child.state());
+        internal(&child, Internal::Hello, [tid as u64, 0, 0, 0, 0, 0]);
+        if has(libc::CLONE_CHILD_SETTID) {
+            let _ = copy_out(process, child_tid, &tid.to_le_bytes());
+        }
+        if has(libc::CLONE_PARENT_SETTID) {
+            let _ = copy_out(process, parent_tid, &tid.to_le_bytes());
+        }
+        lock(&process.threads).push(child.cpu.beacon());
+        signal::thread_start(&mut child, mask);
+        let _ = started.send(tid);
+        cpu_loop::run(&mut child);
+        end(child);
+    };
+    let _blocked = BlockedSignals::all();
+    match spawn(body) {
+        Ok(()) => tid.recv().map_or(Answer::Value(-i64::from(EAGAIN)), |tid| Answer::Value(tid.into())),
+        Err(_) => Answer::Value(-i64::from(EAGAIN)),
+    }
+}
+
+/// exit(2): this thread ends.
+pub fn exit(thread: &mut Thread, status: i32) -> Answer {
+    internal(thread, Internal::Exit, [status as u64, 0, 0, 0, 0, 0]);
+    thread.exit = Some(status);
+    Answer::Done
+}
+
+/// exit_group(2): the process ends.
+pub fn exit_group(thread: &mut Thread, status: i32) -> Answer {
+    internal(thread, Internal::Exit, [status as u64, 1, 0, 0, 0, 0]);
+    call::exit_process(status)
+}
+
+/// What the kernel does when a thread ends: the word at clear_child_tid becomes 0 and its waiters wake
+/// (set_tid_address(2)). The processor state is given back last, with every signal blocked for good.
+fn end(thread: Thread) {
+    std::mem::forget(BlockedSignals::all());
+    let at = thread.clear_child_tid;
+    if at != 0 && copy_out(thread.process, at, &[0; 4]).is_ok() {
+        let args = [at, libc::FUTEX_WAKE as u64, 1, 0, 0, 0];
+        // SAFETY: a wake touches no memory; the word is the guest's.
+        unsafe { call::raw(libc::SYS_futex, args) };
+    }
+    thread.slot.close();
+    let beacon = thread.cpu.beacon();
+    lock(&thread.process.threads).retain(|b| *b != beacon);
+    thread.cpu.release();
+}
+
+/// The main thread has run out: what is left of the process lives on without it.
+pub fn end_main(thread: Thread, status: i32) -> ! {
+    end(thread);
+    exit_thread(status)
+}
+
+/// futex(2) on guest words.
+pub fn futex(args: &[u64; 6]) -> Answer {
+    let op = args[1] as i32 & libc::FUTEX_CMD_MASK;
+    // Some operations take a second word, and write it.
+    let second = matches!(op, FUTEX_REQUEUE | FUTEX_CMP_REQUEUE | FUTEX_WAKE_OP | FUTEX_CMP_REQUEUE_PI | FUTEX_WAIT_REQUEUE_PI);
+    if !is_guest_word(args[0]) || second && !is_guest_word(args[4]) {
+        return Answer::Value(-i64::from(libc::EFAULT));
+    }
+    // SAFETY: the words are guest memory, where no Rust object lives; the timeout is only read. The kernel checks all of
+    // them for faults.
+    let result = unsafe { call::interruptible(libc::SYS_futex, *args) };
+    if result == -i64::from(libc::EINTR) {
+        let timed = matches!(op, libc::FUTEX_WAIT | libc::FUTEX_WAIT_BITSET) && args[3] != 0;
+        return Answer::Interrupted { restart: !timed };
+    }
+    Answer::Value(result)
+}
+
+fn is_guest_word(addr: u64) -> bool {
+    Span::at(addr, 4).is_some_and(|word| window_of(word).is_some())
+}
+
+/// wait4(2), waitid(2): the guest's children are host children of this process.
+pub fn wait(thread: &mut Thread, nr: u32, args: &[u64; 6]) -> Answer {
+    let mut status = [0u8; 128];
+    let mut usage = [0u8; 144];
+    let at = if i64::from(nr) == libc::SYS_wait4 { 1 } else { 2 };
+    let usage_at = if at == 1 { 3 } else { 4 };
+    let mut host = *args;
+    if args[at] != 0 {
+        host[at] = status.as_mut_ptr() as u64;
+    }
+    if args[usage_at] != 0 {
+        host[usage_at] = usage.as_mut_ptr() as u64;
+    }
+    // SAFETY: both buffers are as large as what the kernel writes (siginfo_t 128, rusage 144).
+    let result = unsafe { call::interruptible(nr.into(), host) };
+    if result == -i64::from(libc::EINTR) {
+        return Answer::Interrupted { restart: true };
+    }
+    if result >= 0 {
+        let size = if at == 1 { 4 } else { 128 };
+        let copied = give(thread, args[at], &status[..size]).and(give(thread, args[usage_at], &usage));
+        if copied.is_err() {
+            return Answer::Value(-i64::from(libc::EFAULT));
+        }
+    }
+    Answer::Value(result)
+}
+
+fn give(thread: &Thread, addr: u64, bytes: &[u8]) -> Result<(), Error> {
+    if addr == 0 { Ok(()) } else { copy_out(thread.process, addr, bytes) }
+}

@@ -1,0 +1,99 @@
+//! The host's copy of a guest instruction, with its memory operand rewritten where the front end says so; and the
+//! encoding of `mov`/`lea` with a guest operand.
+
+use super::{EmitError, displacement};
+use crate::decode::{Insn, MemOperand, Space};
+use crate::ir::op::Mem;
+use dynasmrt::DynasmApi;
+
+/// Copies the instruction whose bytes are `bytes` (at least `insn.len`) to host address `here`. For [`Mem::At`] the
+/// operand becomes `[reg]`, with `reg` one of the eight low registers except rsp.
+pub fn emit(
+    asm: &mut impl DynasmApi,
+    insn: &Insn,
+    bytes: &[u8],
+    mem: Mem,
+    reg: u8,
+    here: u64,
+) -> Result<(), EmitError> {
+    let len = usize::from(insn.len);
+    let mut copy = [0u8; 15];
+    let bytes = bytes.get(..len).ok_or(EmitError::Place)?;
+    copy.get_mut(..len).ok_or(EmitError::Place)?.copy_from_slice(bytes);
+    match mem {
+        Mem::AsIs => asm.extend(bytes),
+        Mem::Rip(target) => {
+            let disp = displacement(target, here + len as u64)?;
+            let at = usize::from(insn.form.disp_at);
+            copy.get_mut(at..at + 4).ok_or(EmitError::Place)?.copy_from_slice(&disp.to_le_bytes());
+            asm.extend(&copy[..len]);
+        }
+        Mem::At(_) => at_register(asm, insn, bytes, reg)?,
+    }
+    Ok(())
+}
+
+/// The operand becomes `[reg + 0]` with a 32-bit displacement, which every prefix scheme encodes alike (a compressed
+/// 8-bit displacement would not be). No index and a low base: the extension bits X and B of any prefix become 0.
+fn at_register(asm: &mut impl DynasmApi, insn: &Insn, bytes: &[u8], reg: u8) -> Result<(), EmitError> {
+    let form = &insn.form;
+    let modrm_at = usize::from(form.modrm_at);
+    if reg > 7 || reg == 4 || modrm_at == 0 {
+        return Err(EmitError::Place);
+    }
+    let prefix_end = match form.space {
+        Space::Legacy if !form.has_rex => usize::from(form.opcode_at) - map_bytes(form.map),
+        _ => usize::from(form.rex_at),
+    };
+    for &b in &bytes[..prefix_end] {
+        // gs and the address size are already in the computed address; fs stays.
+        if b != 0x65 && b != 0x67 {
+            asm.push(b);
+        }
+    }
+    for (i, &b) in bytes[prefix_end..modrm_at].iter().enumerate() {
+        asm.push(match (form.space, form.has_rex, i) {
+            (Space::Legacy, true, 0) => b & !3,
+            (Space::Vex, _, 1) if bytes[prefix_end] == 0xc4 => b | 0x60,
+            (Space::Evex, _, 1) => b | 0x60,
+            _ => b,
+        });
+    }
+    asm.push(0x80 | form.modrm & 0x38 | reg);
+    asm.push_i32(0);
+    asm.extend(&bytes[bytes.len() - usize::from(form.imm_size)..]);
+    Ok(())
+}
+
+/// Escape bytes in front of a legacy opcode.
+fn map_bytes(map: u8) -> usize {
+    match map {
+        0 => 0,
+        1 => 1,
+        _ => 2,
+    }
+}
+
+/// `opcode r64, m` (8b `mov`, 8d `lea`) with a guest operand that is neither rip-relative nor gs; an `fs` override and
+/// 32-bit address arithmetic are kept.
+pub fn with_operand(asm: &mut impl DynasmApi, opcode: u8, reg: u8, mem: &MemOperand) -> Result<(), EmitError> {
+    let disp = i32::try_from(mem.disp).map_err(|_| EmitError::Reach)?;
+    if mem.rip_relative || mem.vsib || mem.index.is_some_and(|(i, _)| i == 4) {
+        return Err(EmitError::Place);
+    }
+    if mem.segment == 0x64 {
+        asm.push(0x64);
+    }
+    if mem.addr32 {
+        asm.push(0x67);
+    }
+    let (index, scale) = mem.index.unwrap_or((4, 1));
+    let base = mem.base.unwrap_or(5);
+    asm.push(0x48 | reg >> 3 << 2 | index >> 3 << 1 | base >> 3);
+    asm.push(opcode);
+    let modrm_mod = if mem.base.is_some() { 0x80 } else { 0 };
+    asm.push(modrm_mod | (reg & 7) << 3 | 4);
+    asm.push((scale.trailing_zeros() as u8) << 6 | (index & 7) << 3 | base & 7);
+    asm.push_i32(disp);
+    Ok(())
+}

@@ -1,0 +1,32 @@
+//! Backward liveness.
+//!
+//! Two facts make it exact enough for precise guest state: every global is live where the block ends, and every
+//! operation that may leave the block in the middle (a fault, a conditional exit) counts as a use of every global. A
+//! register is dead only where it is overwritten before anything can look at it.
+
+use crate::ir::op::Block;
+use crate::ir::var::VarSet;
+
+/// For each operation the variables that are live behind it, and the set that is live at the block's entry.
+#[derive(Clone, Debug)]
+pub struct Liveness {
+    /// Live behind operation *i*.
+    pub after: Vec<VarSet>,
+    /// Live at entry.
+    pub entry: VarSet,
+}
+
+/// Computes the liveness of a block.
+pub fn liveness(block: &Block) -> Liveness {
+    let mut live = VarSet::GLOBALS;
+    let mut after = vec![VarSet::EMPTY; block.ops.len()];
+    for (slot, op) in after.iter_mut().zip(&block.ops).rev() {
+        *slot = live;
+        let effect = op.effect(&block.insns);
+        live = live.minus(effect.writes).union(effect.reads);
+        if effect.exact {
+            live = live.union(VarSet::GLOBALS);
+        }
+    }
+    Liveness { after, entry: live }
+}

@@ -1,0 +1,90 @@
+//! Register allocation for temporaries.
+//!
+//! Guest registers are pinned, so there is no free host register: a temporary takes over the register of a guest
+//! register that no operation in its range touches. If that guest register is dead over the whole range nothing more is
+//! needed; otherwise it is *borrowed*: its value is stored to its home in the CPU state before and loaded after, and
+//! the state recovery takes it from there in between.
+//!
+//! Temporaries only get the eight low registers, so that an instruction can be rewritten to use one without a REX
+//! prefix (which would change the meaning of ah, ch, dh, bh). The target of a `Jump` is always in rcx, where the entry of
+//! the target block expects to restore it from its home.
+
+use crate::ir::op::{Block, Op, VarPool};
+use crate::ir::var::{Var, VarSet};
+use crate::opt::liveness::Liveness;
+
+/// One temporary's register.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Assignment {
+    /// The temporary.
+    pub var: Var,
+    /// Host register number, 0 to 7, not 4.
+    pub reg: u8,
+    /// Index of the operation that writes it first.
+    pub from: usize,
+    /// Index of the operation that uses it last.
+    pub to: usize,
+    /// The guest register's value is stored before and (unless the block ends there) loaded after.
+    pub borrowed: bool,
+}
+
+/// An instruction needs more temporaries than there are registers beside the ones that it uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoRegister;
+
+/// In the order of preference: caller-saved and seldom addressed first, rcx last since `Jump` wants it.
+const CANDIDATES: [u8; 7] = [7, 6, 2, 0, 3, 5, 1];
+
+/// Assigns a register to each temporary, in the order of their first writes.
+pub fn allocate(block: &Block, live: &Liveness) -> Result<Vec<Assignment>, NoRegister> {
+    let mut done: Vec<Assignment> = Vec::new();
+    for (from, op) in block.ops.iter().enumerate() {
+        let effect = op.effect(&block.insns);
+        for var in effect.writes.iter().filter(|v| v.0 >= VarPool::FIRST_TEMP) {
+            if done.iter().any(|a| a.var == var && a.from <= from && from <= a.to) {
+                continue;
+            }
+            let to = last_use(block, var, from);
+            let reg = choose(block, &done, from, to)?;
+            let entry = if from == 0 { live.entry } else { live.after[from - 1] };
+            let jump = matches!(block.ops[to], Op::Jump { .. });
+            let borrowed = jump || entry.has(Var::gpr(reg));
+            done.push(Assignment { var, reg, from, to, borrowed });
+        }
+    }
+    Ok(done)
+}
+
+fn last_use(block: &Block, var: Var, from: usize) -> usize {
+    let mut to = from;
+    for (i, op) in block.ops.iter().enumerate().skip(from + 1) {
+        if matches!(op, Op::Start { .. }) {
+            break;
+        }
+        let effect = op.effect(&block.insns);
+        if effect.reads.has(var) || effect.writes.has(var) {
+            to = i;
+        }
+    }
+    to
+}
+
+fn choose(block: &Block, done: &[Assignment], from: usize, to: usize) -> Result<u8, NoRegister> {
+    if matches!(block.ops[to], Op::Jump { .. }) {
+        return Ok(1);
+    }
+    let mut taken = VarSet::of(Var::RSP);
+    for op in &block.ops[from..=to] {
+        let effect = op.effect(&block.insns);
+        taken = taken.union(effect.reads).union(effect.writes);
+    }
+    // An operation that jumps in this instruction takes rcx for its target.
+    let jumps = block.ops[from..].iter().take_while(|o| !matches!(o, Op::Start { .. }));
+    if jumps.into_iter().any(|o| matches!(o, Op::Jump { .. })) {
+        taken.insert(Var::RCX);
+    }
+    for a in done.iter().filter(|a| a.to >= from) {
+        taken.insert(Var::gpr(a.reg));
+    }
+    CANDIDATES.into_iter().find(|&r| !taken.has(Var::gpr(r))).ok_or(NoRegister)
+}

@@ -1,0 +1,67 @@
+//! Where generated code finds things: the CPU state behind the host's GS base, and the fixed addresses of the tables.
+//!
+//! The runtime lays its structures out by these constants (and asserts that it does); the translator only emits them.
+
+/// `gpr[16]`: guest general registers while the runtime runs; home of a borrowed register while translated code runs.
+pub const GPR: i32 = 0;
+/// Guest pc while the runtime runs.
+pub const PC: i32 = 128;
+/// Guest rflags while the runtime runs.
+pub const RFLAGS: i32 = 136;
+/// Guest FS base while the runtime runs.
+pub const FS_BASE: i32 = 144;
+/// Guest GS base, always.
+pub const GS_BASE: i32 = 152;
+/// The runtime's FS base.
+pub const HOST_FS_BASE: i32 = 160;
+/// The runtime's stack pointer while translated code runs.
+pub const HOST_RSP: i32 = 168;
+/// Number of the exit that translated code left through.
+pub const EXIT_ID: i32 = 176;
+/// Target of the indirect branch under way.
+pub const TARGET: i32 = 184;
+/// Set when the thread must not (re-)enter translated code before it has looked after pending work.
+pub const PENDING: i32 = 192;
+/// Guest MXCSR while the runtime runs, then the runtime's.
+pub const MXCSR: i32 = 196;
+/// The runtime's MXCSR.
+pub const HOST_MXCSR: i32 = 200;
+/// Address of the runtime's epilogue.
+pub const LEAVE: i32 = 208;
+/// Host address that the prologue jumps to, and scratch of the look-up stub.
+pub const JUMP: i32 = 216;
+/// Flags saved by the look-up stub, in the form that `lahf` and `seto al` give.
+pub const STUB_FLAGS: i32 = 224;
+/// Eight words for local variables.
+pub const LOCALS: i32 = 232;
+/// How many local variables have a home.
+pub const LOCAL_COUNT: u8 = 8;
+/// Vector registers while the runtime runs: 32 of 64 bytes.
+pub const VECTORS: i32 = 320;
+/// Opmask registers while the runtime runs: 8 of 8 bytes.
+pub const OPMASKS: i32 = VECTORS + 32 * 64;
+/// Size of the part that is laid out here.
+pub const SIZE: usize = OPMASKS as usize + 8 * 8;
+
+/// State offset of general register `n`.
+pub const fn gpr(n: u8) -> i32 {
+    GPR + n as i32 * 8
+}
+
+/// The code cache's region: nothing of the guest's is ever mapped in it. All of it is reached from any low image with a
+/// 32-bit displacement, and its own addresses fit a sign-extended 32-bit absolute operand.
+pub const REGION: u64 = 0x7000_0000;
+/// End of the region.
+pub const REGION_END: u64 = 0x8000_0000;
+/// First-level table of indirect targets: one host address for each value of the target's low 16 bits.
+pub const JUMP_TABLE: u64 = REGION;
+/// Entries of each level.
+pub const JUMP_TABLE_ENTRIES: u64 = 1 << 16;
+/// Second-level table, indexed by another hash of the target.
+pub const SECOND_TABLE: u64 = JUMP_TABLE + JUMP_TABLE_ENTRIES * 8;
+/// Fixed stubs ([`crate::emit::stubs`]).
+pub const STUBS: u64 = SECOND_TABLE + JUMP_TABLE_ENTRIES * 8;
+/// Bytes reserved for the stubs.
+pub const STUBS_SIZE: u64 = 0x1_0000;
+/// Where blocks are put.
+pub const CODE: u64 = STUBS + STUBS_SIZE;

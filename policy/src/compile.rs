@@ -1,0 +1,224 @@
+//! From what the profiles say to what decides.
+//!
+//! Paths are decided on after links are resolved, so a rule must hold for the place its path leads to. A denial is entered
+//! both as it is written and as it resolves. An allowing rule is entered as it resolves; of the links on the way it grants
+//! only the sight, for whoever could write the name of a link could put another in its place.
+//!
+//! An allowing rule follows no link that the guest itself could have made: one in a place that the profile lets it write
+//! may have been planted by an earlier run, to be granted what it points to in this one.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
+
+use crate::calls::{Action, Calls};
+use crate::decision::Access;
+use crate::draft::{Draft, EnvList, NetList};
+use crate::environment::{self, Environment};
+use crate::errno;
+use crate::files::{Files, path_of, resolve};
+use crate::ledger::{Context, Item, RuleId};
+use crate::limits::{Limit, Limits};
+use crate::network::{self, Network};
+use crate::pattern::{Element, Pattern, PatternError};
+use crate::tree::{AccessSet, Effect, Outcome, Tree};
+use crate::variables::Variables;
+
+/// The compiled parts of a policy.
+pub(crate) struct Compiled {
+    pub(crate) description: Option<String>,
+    pub(crate) paths: Tree,
+    pub(crate) denied_error: i32,
+    pub(crate) network: Network,
+    pub(crate) environment: Environment,
+    pub(crate) limits: Limits,
+    pub(crate) limit_rules: Vec<(Limit, RuleId)>,
+    pub(crate) calls: Calls,
+    pub(crate) layers: Vec<Item<crate::Layer>>,
+    pub(crate) denials: crate::Denials,
+}
+
+/// A path rule, parsed.
+struct PathRule {
+    pattern: Pattern,
+    effect: Effect,
+    rule: RuleId,
+}
+
+/// What compiling looks at and reports to.
+pub(crate) struct Compiler<'a> {
+    pub(crate) context: &'a mut Context,
+    pub(crate) files: &'a dyn Files,
+    pub(crate) variables: &'a Variables,
+    rules: Vec<PathRule>,
+}
+
+impl<'a> Compiler<'a> {
+    pub(crate) fn new(context: &'a mut Context, files: &'a dyn Files, variables: &'a Variables) -> Self {
+        Self { context, files, variables, rules: Vec::new() }
+    }
+
+    pub(crate) fn compile(mut self, draft: Draft) -> Compiled {
+        for (list, item) in &draft.paths {
+            self.path(item.value.as_str(), item.rule, list.effect(), true);
+        }
+        let network = self.network(&draft);
+        let environment = self.environment(&draft);
+        let calls = self.calls(&draft);
+        let mut limits = Limits::default();
+        let mut limit_rules: Vec<(Limit, RuleId)> = Vec::new();
+        for (limit, item) in &draft.limits {
+            limits.set(*limit, item.value);
+            limit_rules.retain(|(l, _)| l != limit);
+            limit_rules.push((*limit, item.rule));
+        }
+        Compiled {
+            description: draft.description,
+            paths: tree(&self.rules, self.files),
+            denied_error: draft.denied_error.unwrap_or(errno::EACCES),
+            network,
+            environment,
+            limits,
+            limit_rules,
+            calls,
+            layers: draft.layers,
+            denials: draft.denials.unwrap_or_default(),
+        }
+    }
+
+    /// Takes a path rule in. `must_exist` is whether a plain path without the mark `?` must be there.
+    fn path(&mut self, text: &str, rule: RuleId, effect: Effect, must_exist: bool) {
+        let pattern = match Pattern::parse(text, self.variables) {
+            Ok(pattern) => pattern,
+            Err(PatternError::Variable(crate::variables::ExpandError::Unset(_)))
+                if Pattern::split_mark(text).1 =>
+            {
+                return;
+            }
+            Err(error) => return self.context.error_at(rule, error.to_string(), error.help()),
+        };
+        let needed = must_exist && !pattern.optional && pattern.plain();
+        let path = path_of(pattern.prefix());
+        if needed && !self.files.exists(&path) {
+            let help = Some("end it in `?` if it may be missing".to_owned());
+            self.context.error_at(rule, format!("{} does not exist", path.display()), help);
+        }
+        self.rules.push(PathRule { pattern, effect, rule });
+    }
+
+    fn network(&mut self, draft: &Draft) -> Network {
+        let mut network = Network { families: draft.families.clone(), ..Network::default() };
+        for (list, item) in &draft.network {
+            let pattern = match network::Pattern::parse(&item.value) {
+                Ok(pattern) => pattern,
+                Err(error) => {
+                    self.context.error_at(item.rule, error.to_string(), error.help());
+                    continue;
+                }
+            };
+            let (inet, names, effect) = match list {
+                NetList::Allow => {
+                    (&mut network.allow, &mut network.allow_names, Effect::Allow(AccessSet::CONNECT))
+                }
+                NetList::Deny => {
+                    (&mut network.deny, &mut network.deny_names, Effect::Deny(AccessSet::SOCKET))
+                }
+                NetList::Bind => (&mut network.bind, &mut network.bind_names, Effect::Allow(AccessSet::BIND)),
+            };
+            match pattern {
+                network::Pattern::Inet(value) => inet.push(Item { value, rule: item.rule }),
+                network::Pattern::UnixAbstract(value) => names.push(Item { value, rule: item.rule }),
+                network::Pattern::UnixPath(text) => {
+                    self.path(text, item.rule, effect, *list != NetList::Bind);
+                }
+            }
+        }
+        network
+    }
+
+    fn environment(&mut self, draft: &Draft) -> Environment {
+        let mut environment = Environment::default();
+        for (list, item) in &draft.environment {
+            match environment::pattern(&item.value) {
+                Ok(value) => {
+                    let items = match list {
+                        EnvList::Pass => &mut environment.pass,
+                        EnvList::Deny => &mut environment.deny,
+                    };
+                    items.push(Item { value, rule: item.rule });
+                }
+                Err(error) => self.context.error_at(item.rule, error.to_string(), None),
+            }
+        }
+        for (name, item) in &draft.set {
+            match self.variables.expand(&item.value) {
+                Ok(value) if !value.contains(&0) => {
+                    let value = OsString::from_vec(value);
+                    environment.set.insert(name.into(), Item { value, rule: item.rule });
+                }
+                Ok(_) => self.context.error_at(item.rule, "a value with a NUL byte", None),
+                Err(error) => self.context.error_at(item.rule, error.to_string(), error.help()),
+            }
+        }
+        environment
+    }
+
+    fn calls(&mut self, draft: &Draft) -> Calls {
+        let allow = Item { value: Action::Allow, rule: RuleId::NONE };
+        let default = draft.default_call.clone().unwrap_or(allow);
+        let idle = draft.calls.iter().find(|c| c.value.action == Action::Allow);
+        if let (Some(idle), Action::Allow) = (idle, default.value) {
+            let help = "every call that no rule denies is allowed anyway; set `default = \"errno\"` to deny the others";
+            self.context.error_at(
+                idle.rule,
+                "allowing a call has no effect with `default = \"allow\"`",
+                Some(help.to_owned()),
+            );
+        }
+        Calls::new(draft.calls.clone(), default)
+    }
+}
+
+/// Enters the rules as they are written and as they resolve, as the head of this file says.
+fn tree(rules: &[PathRule], files: &dyn Files) -> Tree {
+    let writable = writable(rules, files);
+    let mut tree = Tree::new();
+    for PathRule { pattern, effect, rule } in rules {
+        let allows = matches!(effect, Effect::Allow(_));
+        let trusted = |link: &Path| !allows || !writable_at(&writable, link);
+        let as_written = match resolved(pattern, files, &trusted) {
+            Some(elements) => {
+                tree.insert(&elements, *effect, *rule);
+                if allows { Effect::Allow(AccessSet::SIGHT) } else { *effect }
+            }
+            None => *effect,
+        };
+        tree.insert(&pattern.elements, as_written, *rule);
+    }
+    tree
+}
+
+/// Everywhere that the guest might write, taken generously: as if every link were followed and nothing denied. A link
+/// that is not followed lies in here, and so does what is written of the path behind it.
+fn writable(rules: &[PathRule], files: &dyn Files) -> Tree {
+    let mut tree = Tree::new();
+    for rule in rules.iter().filter(|r| r.effect == Effect::Allow(AccessSet::WRITE)) {
+        let elements = resolved(&rule.pattern, files, &|_| true);
+        tree.insert(elements.as_ref().unwrap_or(&rule.pattern.elements), rule.effect, rule.rule);
+    }
+    tree
+}
+
+fn writable_at(writable: &Tree, link: &Path) -> bool {
+    writable.decide(link.as_os_str().as_encoded_bytes(), Access::Create) != Outcome::Default
+}
+
+/// The pattern with the links among its names before the first wildcard followed, if there are any.
+fn resolved(pattern: &Pattern, files: &dyn Files, follow: &dyn Fn(&Path) -> bool) -> Option<Vec<Element>> {
+    let names = resolve(pattern.prefix(), files, follow)?;
+    if pattern.prefix().eq(names.iter().map(Vec::as_slice)) {
+        return None;
+    }
+    let rest = &pattern.elements[pattern.prefix().count()..];
+    Some(names.into_iter().map(|n| Element::Name(n.into())).chain(rest.iter().cloned()).collect())
+}

@@ -1,0 +1,68 @@
+//! Which environment variables reach the guest: those that a pattern lets pass, and those that the profile sets. What
+//! is denied is neither passed nor set.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+
+use crate::glob::{GlobError, Wildcard};
+use crate::ledger::{Item, RuleId};
+use crate::network::Answer;
+
+/// The compiled rules of `[environment]`.
+#[derive(Debug, Default)]
+pub(crate) struct Environment {
+    pub(crate) pass: Vec<Item<Wildcard>>,
+    pub(crate) deny: Vec<Item<Wildcard>>,
+    pub(crate) set: BTreeMap<OsString, Item<OsString>>,
+}
+
+/// Why a text names no variable.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NameError {
+    #[error("an empty name of a variable")]
+    Empty,
+    #[error("the name of a variable holds neither `=` nor NUL")]
+    Character,
+    #[error(transparent)]
+    Glob(#[from] GlobError),
+}
+
+/// The pattern of variables' names.
+pub(crate) fn pattern(text: &str) -> Result<Wildcard, NameError> {
+    check_name(text)?;
+    Ok(Wildcard::parse(text.as_bytes())?)
+}
+
+/// Whether a text can name a variable.
+pub(crate) fn check_name(text: &str) -> Result<(), NameError> {
+    match text {
+        "" => Err(NameError::Empty),
+        _ if text.contains(['=', '\0']) => Err(NameError::Character),
+        _ => Ok(()),
+    }
+}
+
+impl Environment {
+    /// Whether the guest sees a variable of this name.
+    pub(crate) fn judge(&self, name: &OsStr) -> Answer {
+        let first = |items: &[Item<Wildcard>]| {
+            items.iter().find(|i| i.value.matches(name.as_bytes())).map(|i| i.rule)
+        };
+        if let Some(rule) = first(&self.deny) {
+            return (false, rule);
+        }
+        let allowed = self.set.get(name).map(|s| s.rule).or_else(|| first(&self.pass));
+        allowed.map_or((false, RuleId::NONE), |rule| (true, rule))
+    }
+
+    /// The guest's environment: the host's variables that pass, in their order, then those that are set, by name.
+    pub(crate) fn build(
+        &self,
+        host: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Vec<(OsString, OsString)> {
+        let passed = host.into_iter().filter(|(name, _)| !self.set.contains_key(name) && self.judge(name).0);
+        let set = self.set.iter().filter(|(name, _)| self.judge(name).0);
+        passed.chain(set.map(|(name, item)| (name.clone(), item.value.clone()))).collect()
+    }
+}

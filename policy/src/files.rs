@@ -1,0 +1,80 @@
+//! What loading needs to know of the host's files, asked through a trait: this crate does no I/O.
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::pattern::components;
+use crate::variables::os;
+
+/// The host's files, as far as loading a profile looks at them.
+pub trait Files {
+    /// The whole text of a file.
+    ///
+    /// # Errors
+    /// What the host says, and `InvalidData` if it is no UTF-8.
+    fn read(&self, path: &Path) -> io::Result<String>;
+
+    /// Whether a name exists, be it a dangling symbolic link (lstat(2) succeeds).
+    fn exists(&self, path: &Path) -> bool;
+
+    /// The target of a symbolic link as it is written (readlink(2)); `None` if the name is no symbolic link.
+    fn read_link(&self, path: &Path) -> Option<PathBuf>;
+
+    /// A profile by its bare name, from folders that only root or the user can write; never from the working directory.
+    /// Gives the file and its text.
+    fn lookup_profile(&self, name: &str) -> Option<(PathBuf, String)>;
+}
+
+/// As many links as the kernel follows in one path (path_resolution(7)).
+const MAX_LINKS: usize = 40;
+
+/// The absolute path of names.
+pub(crate) fn path_of<'a>(names: impl IntoIterator<Item = &'a [u8]>) -> PathBuf {
+    let mut path = PathBuf::from("/");
+    path.extend(names.into_iter().map(os));
+    path
+}
+
+/// The names with every symbolic link on the way followed that `follow` (given the link's own resolved path) agrees to;
+/// `None` if the links do not end.
+///
+/// Links below `/proc` are never followed: they speak about whoever asks, and the supervisor's answer would be about
+/// the supervisor.
+pub(crate) fn resolve<'a>(
+    names: impl Iterator<Item = &'a [u8]>,
+    files: &dyn Files,
+    follow: &dyn Fn(&Path) -> bool,
+) -> Option<Vec<Vec<u8>>> {
+    let mut pending: VecDeque<Vec<u8>> = names.map(<[u8]>::to_vec).collect();
+    let mut done: Vec<Vec<u8>> = Vec::new();
+    let mut links = 0;
+    while let Some(name) = pending.pop_front() {
+        match &name[..] {
+            b"." => continue,
+            b".." => {
+                done.pop();
+                continue;
+            }
+            _ => done.push(name),
+        }
+        if done[0] == b"proc" {
+            continue;
+        }
+        let path = path_of(done.iter().map(Vec::as_slice));
+        let Some(target) = files.read_link(&path).filter(|_| follow(&path)) else { continue };
+        links += 1;
+        if links > MAX_LINKS {
+            return None;
+        }
+        done.pop();
+        let target = target.as_os_str().as_encoded_bytes();
+        if target.starts_with(b"/") {
+            done.clear();
+        }
+        for name in components(target).collect::<Vec<_>>().into_iter().rev() {
+            pending.push_front(name.to_vec());
+        }
+    }
+    Some(done)
+}

@@ -1,0 +1,136 @@
+//! How to allow what was denied: the words to write into the profile or onto the command line.
+
+use std::net::IpAddr;
+
+use crate::decision::{Access, Decision};
+use crate::network::{AF_INET, AF_INET6, Endpoint, Transport};
+use crate::policy::Policy;
+use crate::variables::{toml_name, toml_path, toml_string};
+use crate::vocabulary;
+
+/// What was asked for and denied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeniedWhat<'a> {
+    /// An access to a path, as [`Policy::path`] was asked.
+    Path(Access, &'a [u8]),
+    /// As [`Policy::connect`] was asked.
+    Connect(Endpoint<'a>),
+    /// As [`Policy::bind`] was asked.
+    Bind(Endpoint<'a>),
+    /// As [`Policy::socket`] was asked.
+    Socket {
+        /// The address family.
+        domain: i32,
+        /// The socket's type with its flags.
+        kind: i32,
+        /// The protocol.
+        protocol: i32,
+    },
+    /// As [`Policy::call`] was asked.
+    Call(u32, &'a [u64; 6]),
+    /// An environment variable.
+    Variable(&'a str),
+}
+
+impl Policy {
+    /// How to allow it. A denial by a rule is not undone by allowing more, so then the hint names that rule. The text
+    /// holds no control characters, whatever the guest chose for a name.
+    pub fn hint(&self, what: &DeniedWhat<'_>) -> String {
+        let decision = match *what {
+            DeniedWhat::Path(access, path) => self.path(access, path),
+            DeniedWhat::Connect(endpoint) => self.connect(&endpoint),
+            DeniedWhat::Bind(endpoint) => self.bind(&endpoint),
+            DeniedWhat::Socket { domain, kind, protocol } => self.socket(domain, kind, protocol),
+            DeniedWhat::Call(number, args) => self.call(number, args),
+            DeniedWhat::Variable(name) => self.variable(name.as_ref()),
+        };
+        if decision.allowed() {
+            return "the policy allows it".to_owned();
+        }
+        if decision.rule.is_default() { allowing(what) } else { removing(&decision) }
+    }
+}
+
+fn removing(decision: &Decision<'_>) -> String {
+    let text: String = decision.rule.text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    format!("remove or narrow `{text}` ({})", decision.rule)
+}
+
+fn allowing(what: &DeniedWhat<'_>) -> String {
+    match *what {
+        DeniedWhat::Path(Access::Connect, path) => unix(path, "allow", "--allow-net"),
+        DeniedWhat::Path(Access::Bind, path) => unix(path, "bind", "--allow-bind"),
+        DeniedWhat::Path(access, path) => {
+            let (key, option) = match access {
+                Access::Write | Access::Attributes | Access::Create | Access::Remove => {
+                    ("write", "--allow-write")
+                }
+                Access::Execute => ("execute", "--allow-exec"),
+                _ => ("read", "--allow-read"),
+            };
+            add(&toml_path("", path), "filesystem", key, Some(option))
+        }
+        DeniedWhat::Connect(endpoint) => network(&endpoint, "allow", "--allow-net"),
+        DeniedWhat::Bind(endpoint) => network(&endpoint, "bind", "--allow-bind"),
+        DeniedWhat::Socket { domain: AF_INET | AF_INET6, .. } => {
+            add("\"ip:*\"", "network", "allow", Some("--allow-net"))
+        }
+        DeniedWhat::Socket { domain, .. } => family(domain),
+        DeniedWhat::Call(number, _) => {
+            add(&toml_string(&vocabulary::call_name(number)), "syscalls", "allow", None)
+        }
+        DeniedWhat::Variable(name) => add(&toml_string(name), "environment", "pass", Some("--pass-env")),
+    }
+}
+
+fn network(endpoint: &Endpoint<'_>, key: &str, option: &str) -> String {
+    match *endpoint {
+        Endpoint::Inet { transport, address, port } => {
+            let host = match address.to_canonical() {
+                IpAddr::V4(a) => a.to_string(),
+                IpAddr::V6(a) => format!("[{a}]"),
+            };
+            let entry = match transport {
+                Transport::Tcp => format!("\"tcp:{host}:{port}\""),
+                Transport::Udp => format!("\"udp:{host}:{port}\""),
+                Transport::Other => format!("\"ip:{host}\""),
+            };
+            add(&entry, "network", key, Some(option))
+        }
+        Endpoint::UnixPath(path) => unix(path, key, option),
+        Endpoint::UnixAbstract(name) => add(&toml_name("unix:@", name), "network", key, Some(option)),
+        Endpoint::Family(number) => family(number),
+    }
+}
+
+fn family(number: i32) -> String {
+    match vocabulary::family_name(number) {
+        Some(name) => add(&toml_string(&name), "network", "families", None),
+        None => "no profile can allow this address family".to_owned(),
+    }
+}
+
+fn unix(path: &[u8], key: &str, option: &str) -> String {
+    add(&toml_path("unix:", path), "network", key, Some(option))
+}
+
+/// `entry` is quoted already.
+fn add(entry: &str, section: &str, key: &str, option: Option<&str>) -> String {
+    let hint = format!("add {entry} to [{section}] {key}");
+    match option.zip(shell(entry)) {
+        Some((option, word)) => format!("{hint}, or run with {option} {word}"),
+        None => hint,
+    }
+}
+
+/// A TOML string as a word of a POSIX shell: bare where that is safe, else in single quotes; `None` where TOML needs
+/// escapes, which a shell does not know.
+fn shell(entry: &str) -> Option<String> {
+    let inner = entry.strip_prefix('"')?.strip_suffix('"')?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-:@%+=,".contains(c);
+    match inner {
+        _ if inner.contains('\\') => None,
+        _ if inner.chars().all(plain) => Some(inner.to_owned()),
+        _ => Some(format!("'{}'", inner.replace('\'', r"'\''"))),
+    }
+}

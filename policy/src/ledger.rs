@@ -1,0 +1,160 @@
+//! Where everything was written: the texts that were read, the rules found in them, the errors to report.
+//!
+//! Loading passes one [`Context`] through all its steps. A rule is entered once, when it is read, and from then on is a
+//! small number; a decision turns the number back into file, line and text without searching or allocating.
+
+use std::ops::Range;
+
+use crate::decision::Rule;
+use crate::diagnostic::{Diagnostic, Diagnostics};
+
+/// A text that was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SourceId(usize);
+
+/// A rule; 0 is the default, so that a zeroed array of rules says "none spoke".
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct RuleId(u32);
+
+impl RuleId {
+    pub(crate) const NONE: Self = Self(0);
+
+    pub(crate) fn is_none(self) -> bool {
+        self.0 == 0
+    }
+
+    /// This rule, or the other one if this is none.
+    pub(crate) fn or(self, other: Self) -> Self {
+        if self.is_none() { other } else { self }
+    }
+}
+
+/// A piece of a text, in bytes.
+#[derive(Clone, Debug)]
+pub(crate) struct Span {
+    pub(crate) source: SourceId,
+    pub(crate) range: Range<usize>,
+}
+
+/// A value with the rule that gave it.
+#[derive(Clone, Debug)]
+pub(crate) struct Item<T> {
+    pub(crate) value: T,
+    pub(crate) rule: RuleId,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    Profile,
+    Option,
+}
+
+#[derive(Debug)]
+struct Source {
+    name: String,
+    text: String,
+    origin: Origin,
+}
+
+#[derive(Debug)]
+struct Entry {
+    span: Span,
+    line: u32,
+    text: String,
+}
+
+/// The record of loading.
+#[derive(Debug, Default)]
+pub(crate) struct Context {
+    sources: Vec<Source>,
+    rules: Vec<Entry>,
+    errors: Vec<(Span, Diagnostic)>,
+}
+
+impl Context {
+    /// Enters a profile's text under the name to show.
+    pub(crate) fn profile(&mut self, name: String, text: String) -> SourceId {
+        self.source(name, text, Origin::Profile)
+    }
+
+    /// Enters an option of the command line, whose value is its whole text.
+    pub(crate) fn option(&mut self, name: &str, value: &str) -> Span {
+        let source = self.source(name.to_owned(), value.to_owned(), Origin::Option);
+        Span { source, range: 0..value.len() }
+    }
+
+    fn source(&mut self, name: String, text: String, origin: Origin) -> SourceId {
+        self.sources.push(Source { name, text, origin });
+        SourceId(self.sources.len() - 1)
+    }
+
+    /// Enters a rule. `key` is what stands before the value: `filesystem.read`.
+    pub(crate) fn rule(&mut self, key: &str, span: Span) -> RuleId {
+        let source = &self.sources[span.source.0];
+        let value = source.text.get(span.range.clone()).unwrap_or_default();
+        let value = value.split_whitespace().collect::<Vec<_>>().join(" ");
+        let (line, text) = match source.origin {
+            Origin::Profile => (1 + lines_before(&source.text, span.range.start), format!("{key} {value}")),
+            Origin::Option => (0, format!("{} {value}", source.name)),
+        };
+        self.rules.push(Entry { span, line, text });
+        RuleId(u32::try_from(self.rules.len()).unwrap_or(u32::MAX))
+    }
+
+    /// Where a rule was written; nothing for the default.
+    pub(crate) fn span(&self, rule: RuleId) -> Option<Span> {
+        Some(self.entry(rule)?.span.clone())
+    }
+
+    fn entry(&self, rule: RuleId) -> Option<&Entry> {
+        self.rules.get((rule.0 as usize).checked_sub(1)?)
+    }
+
+    /// Reports an error at a place.
+    pub(crate) fn error(&mut self, span: Span, message: impl Into<String>, help: Option<String>) {
+        let source = &self.sources[span.source.0];
+        let diagnostic =
+            Diagnostic::new(&source.name, &source.text, span.range.clone(), message.into(), help);
+        self.errors.push((span, diagnostic));
+    }
+
+    /// Reports an error at a rule.
+    pub(crate) fn error_at(&mut self, rule: RuleId, message: impl Into<String>, help: Option<String>) {
+        if let Some(span) = self.span(rule) {
+            self.error(span, message, help);
+        }
+    }
+
+    /// The rules for the policy to keep, or the errors in the order of the texts.
+    pub(crate) fn finish(mut self) -> Result<Ledger, Diagnostics> {
+        if !self.errors.is_empty() {
+            self.errors.sort_by_key(|(span, _)| (span.source.0, span.range.start));
+            return Err(Diagnostics(self.errors.into_iter().map(|(_, d)| d).collect()));
+        }
+        let rules = self.rules.into_iter().map(|r| (r.span.source.0, r.line, r.text)).collect();
+        Ok(Ledger { names: self.sources.into_iter().map(|s| s.name).collect(), rules })
+    }
+}
+
+/// The rules of a loaded policy.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    names: Vec<String>,
+    rules: Vec<(usize, u32, String)>,
+}
+
+impl Ledger {
+    /// The rule of a number.
+    pub(crate) fn rule(&self, rule: RuleId) -> Rule<'_> {
+        match (rule.0 as usize).checked_sub(1).and_then(|at| self.rules.get(at)) {
+            Some((source, line, text)) => Rule { file: &self.names[*source], line: *line, text },
+            None => Rule::DEFAULT,
+        }
+    }
+}
+
+/// How many line ends lie before an offset.
+fn lines_before(text: &str, offset: usize) -> u32 {
+    let before = text.as_bytes().iter().take(offset);
+    u32::try_from(before.filter(|b| **b == b'\n').count()).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,220 @@
+//! The loaded policy: every question that the supervisor asks.
+
+use std::ffi::{OsStr, OsString};
+
+use crate::calls::Action;
+use crate::compile::{Compiled, Compiler};
+use crate::decision::{Access, Decision, Rule, Verdict};
+use crate::diagnostic::Diagnostics;
+use crate::errno;
+use crate::files::Files;
+use crate::hardening::{Denials, Layer};
+use crate::ledger::{Ledger, RuleId};
+use crate::limits::{Limit, Limits};
+use crate::load::Loader;
+use crate::network::{AF_INET, AF_INET6, Answer, Endpoint};
+use crate::overrides::Overrides;
+use crate::tree::Outcome;
+use crate::variables::Variables;
+
+const SOCK_STREAM: i32 = 1;
+const SOCK_DGRAM: i32 = 2;
+/// `SOCK_NONBLOCK` and `SOCK_CLOEXEC` share the argument with the type.
+const SOCK_TYPE_MASK: i32 = 0xf;
+const IPPROTO_TCP: i32 = 6;
+const IPPROTO_UDP: i32 = 17;
+
+/// A policy: pure, immutable, shared by all threads of the supervisor.
+pub struct Policy {
+    ledger: Ledger,
+    compiled: Compiled,
+}
+
+impl Policy {
+    /// Loads the profile of a name (`untrusted`) or path (`./untrusted.toml`) with everything it extends.
+    ///
+    /// # Errors
+    /// Everything that is wrong in any of the files, with its place.
+    pub fn load(name_or_path: &str, files: &dyn Files, variables: &Variables) -> Result<Self, Diagnostics> {
+        Self::load_with(name_or_path, files, variables, &Overrides::default())
+    }
+
+    /// Like [`Policy::load`], with the options of the command line on top.
+    ///
+    /// # Errors
+    /// Everything that is wrong in any of the files or options, with its place.
+    pub fn load_with(
+        name_or_path: &str,
+        files: &dyn Files,
+        variables: &Variables,
+        overrides: &Overrides,
+    ) -> Result<Self, Diagnostics> {
+        let mut loader = Loader::new(files);
+        loader.root(name_or_path);
+        let Loader { mut context, mut draft, .. } = loader;
+        overrides.apply(&mut context, &mut draft, variables);
+        let compiled = Compiler::new(&mut context, files, variables).compile(draft);
+        Ok(Self { ledger: context.finish()?, compiled })
+    }
+
+    /// The profile's own words about itself.
+    pub fn description(&self) -> Option<&str> {
+        self.compiled.description.as_deref()
+    }
+
+    /// Decides about a path as the kernel would act on it: absolute, normalised, with links resolved. Anything else is
+    /// denied.
+    pub fn path(&self, access: Access, path: &[u8]) -> Decision<'_> {
+        let errno = self.compiled.denied_error;
+        match self.compiled.paths.decide(path, access) {
+            Outcome::Allow(rule) => self.allow(rule),
+            Outcome::Hide(rule) => self.decision(Verdict::Hide, rule),
+            Outcome::Deny(rule) => self.decision(Verdict::Deny { errno }, rule),
+            Outcome::Default => self.decision(Verdict::Deny { errno }, RuleId::NONE),
+        }
+    }
+
+    /// Decides about giving one name to what has another. A directory does not move if rules protect something below
+    /// either name, for it would carry its contents out from under the one or under the other. An exchange
+    /// (`RENAME_EXCHANGE`) is two renames.
+    pub fn rename(&self, from: &[u8], to: &[u8], directory: bool) -> Decision<'_> {
+        let remove = self.path(Access::Remove, from);
+        if !remove.allowed() {
+            return remove;
+        }
+        let create = self.path(Access::Create, to);
+        if !create.allowed() || !directory {
+            return create;
+        }
+        let paths = &self.compiled.paths;
+        match paths.guards_below(from).or(paths.guards_below(to)) {
+            RuleId::NONE => create,
+            rule => self.decision(Verdict::Deny { errno: self.compiled.denied_error }, rule),
+        }
+    }
+
+    /// Whether a listing of this directory may hold names to leave out: those for which [`Policy::path`] with
+    /// [`Access::Metadata`] says [`Verdict::Hide`]. Cheap, and false for nearly every directory.
+    pub fn hides_any_below(&self, directory: &[u8]) -> bool {
+        !self.compiled.paths.hides_below(directory).is_none()
+    }
+
+    /// Decides about connecting or sending to an address.
+    pub fn connect(&self, endpoint: &Endpoint<'_>) -> Decision<'_> {
+        let network = &self.compiled.network;
+        self.network(match *endpoint {
+            Endpoint::Inet { transport, address, port } => network.connect(transport, address, port),
+            Endpoint::UnixPath(path) => return self.path(Access::Connect, path),
+            Endpoint::UnixAbstract(name) => network.connect_name(name),
+            Endpoint::Family(number) => network.family(number),
+        })
+    }
+
+    /// Decides about binding to an address. A socket that listens without having been bound is bound to the unspecified
+    /// address and port 0.
+    pub fn bind(&self, endpoint: &Endpoint<'_>) -> Decision<'_> {
+        let network = &self.compiled.network;
+        self.network(match *endpoint {
+            Endpoint::Inet { transport, address, port } => network.bind(transport, address, port),
+            Endpoint::UnixPath(path) => return self.path(Access::Bind, path),
+            Endpoint::UnixAbstract(name) => network.bind_name(name),
+            Endpoint::Family(number) => network.family(number),
+        })
+    }
+
+    /// Decides about making a socket, from the arguments of socket(2). TCP, UDP and unix sockets can always be made: what
+    /// they may reach is decided when they reach for it.
+    pub fn socket(&self, domain: i32, kind: i32, protocol: i32) -> Decision<'_> {
+        let network = &self.compiled.network;
+        let (listed, rule) = network.family(domain);
+        if !listed {
+            return self.decision(Verdict::Deny { errno: errno::EAFNOSUPPORT }, rule);
+        }
+        let plain = matches!(
+            (kind & SOCK_TYPE_MASK, protocol),
+            (SOCK_STREAM, 0 | IPPROTO_TCP) | (SOCK_DGRAM, 0 | IPPROTO_UDP)
+        );
+        if plain || !matches!(domain, AF_INET | AF_INET6) {
+            return self.allow(rule);
+        }
+        match network.other_transports() {
+            (true, rule) => self.allow(rule),
+            (false, rule) => self.decision(Verdict::Deny { errno: errno::EPROTONOSUPPORT }, rule),
+        }
+    }
+
+    /// Decides about a raw system call, before any other question about it.
+    pub fn call(&self, number: u32, args: &[u64; 6]) -> Decision<'_> {
+        match self.compiled.calls.judge(number, args) {
+            (Action::Allow, rule) => self.allow(rule),
+            (Action::Log, rule) => Decision { log: true, ..self.allow(rule) },
+            (Action::Errno(errno), rule) => self.decision(Verdict::Deny { errno }, rule),
+            (Action::Kill, rule) => self.decision(Verdict::Kill, rule),
+        }
+    }
+
+    /// Whether [`Policy::call`] allows this call without a record whatever its arguments: one load and one test.
+    pub fn call_always_allowed(&self, number: u32) -> bool {
+        self.compiled.calls.always_allowed(number)
+    }
+
+    /// The guest's environment, made from the host's.
+    pub fn environment(
+        &self,
+        host: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Vec<(OsString, OsString)> {
+        self.compiled.environment.build(host)
+    }
+
+    /// Decides about one environment variable. A denied one is just not there.
+    pub fn variable(&self, name: &OsStr) -> Decision<'_> {
+        match self.compiled.environment.judge(name) {
+            (true, rule) => self.allow(rule),
+            (false, rule) => self.decision(Verdict::Hide, rule),
+        }
+    }
+
+    /// The limits.
+    pub fn limits(&self) -> &Limits {
+        &self.compiled.limits
+    }
+
+    /// The rule that set a limit.
+    pub fn limit_rule(&self, limit: Limit) -> Rule<'_> {
+        let set = self.compiled.limit_rules.iter().find(|(l, _)| *l == limit);
+        self.rule(set.map_or(RuleId::NONE, |(_, rule)| *rule))
+    }
+
+    /// The layers without which the profile does not want to run, each with the rule that says so.
+    pub fn required_layers(&self) -> impl Iterator<Item = (Layer, Rule<'_>)> {
+        self.compiled.layers.iter().map(|item| (item.value, self.rule(item.rule)))
+    }
+
+    /// Where denials are told.
+    pub fn denials(&self) -> Denials {
+        self.compiled.denials
+    }
+
+    fn network(&self, (allowed, rule): Answer) -> Decision<'_> {
+        let denied = Verdict::Deny { errno: errno::EACCES };
+        if allowed { self.allow(rule) } else { self.decision(denied, rule) }
+    }
+
+    fn allow(&self, rule: RuleId) -> Decision<'_> {
+        Decision { verdict: Verdict::Allow, rule: self.rule(rule), log: false }
+    }
+
+    fn decision(&self, verdict: Verdict, rule: RuleId) -> Decision<'_> {
+        Decision { verdict, rule: self.rule(rule), log: self.compiled.denials == Denials::Stderr }
+    }
+
+    fn rule(&self, rule: RuleId) -> Rule<'_> {
+        self.ledger.rule(rule)
+    }
+}
+
+impl std::fmt::Debug for Policy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Policy").field("description", &self.description()).finish_non_exhaustive()
+    }
+}

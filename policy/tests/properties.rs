@@ -1,0 +1,281 @@
+//! Properties over generated rules: the compiled tree against a matcher that is too simple to be wrong, order that must
+//! not matter, and input that must not break anything.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod support;
+
+use rxbox_policy::{Access, Endpoint, Policy, Transport, Verdict, builtin, builtin_names};
+use support::{Host, Random};
+
+const LISTS: [&str; 7] = ["read", "modify", "write", "execute", "hidden", "deny", "deny_write"];
+const NAMES: [&str; 5] = ["a", "b", "ab", "abc", "b.c"];
+const ELEMENTS: [&str; 11] = ["a", "b", "ab", "abc", "*", "**", "a*", "?", "*.c", "[ab]", "a?c"];
+
+type Rules = Vec<(&'static str, String)>;
+
+fn joined(random: &mut Random, words: &[&str], most: usize) -> String {
+    let names: Vec<&str> = (0..random.below(most + 1)).map(|_| *random.pick(words)).collect();
+    format!("/{}", names.join("/"))
+}
+
+fn rules(random: &mut Random) -> Rules {
+    (0..1 + random.below(12))
+        .map(|_| {
+            let pattern = joined(random, &ELEMENTS, 4);
+            // A trailing `?` alone marks what may be missing.
+            let pattern = if pattern.ends_with('?') { pattern + "?" } else { pattern };
+            (*random.pick(&LISTS), pattern)
+        })
+        .collect()
+}
+
+fn profile(rules: &Rules) -> String {
+    let mut text = "version = 1\n[filesystem]\n".to_owned();
+    for list in LISTS {
+        let entries: Vec<String> =
+            rules.iter().filter(|(l, _)| *l == list).map(|(_, p)| format!("{p:?}")).collect();
+        text += &format!("{list} = [{}]\n", entries.join(", "));
+    }
+    text
+}
+
+fn load(text: &str) -> Policy {
+    Host::default().load(text).unwrap_or_else(|e| panic!("{e}"))
+}
+
+/// Whether one name matches, by trying everything.
+fn name_matches(pattern: &[u8], name: &[u8]) -> bool {
+    match (pattern, name) {
+        ([], _) => name.is_empty(),
+        ([b'*', p @ ..], _) => (0..=name.len()).any(|at| name_matches(p, &name[at..])),
+        ([b'?', p @ ..], [_, n @ ..]) => name_matches(p, n),
+        ([b'[', b'a', b'b', b']', p @ ..], [b'a' | b'b', n @ ..]) => name_matches(p, n),
+        ([a, p @ ..], [b, n @ ..]) => *a != b'[' && a == b && name_matches(p, n),
+        _ => false,
+    }
+}
+
+/// Whether all names match all elements, by trying everything.
+fn whole_matches(pattern: &[&str], names: &[&str]) -> bool {
+    match (pattern, names) {
+        ([], []) => true,
+        (["**"], _) => !names.is_empty(),
+        (["**", rest @ ..], _) => (0..=names.len()).any(|at| whole_matches(rest, &names[at..])),
+        ([p, rest @ ..], [n, names @ ..]) => {
+            name_matches(p.as_bytes(), n.as_bytes()) && whole_matches(rest, names)
+        }
+        _ => false,
+    }
+}
+
+fn split(path: &str) -> Vec<&str> {
+    path.split('/').filter(|c| !c.is_empty()).collect()
+}
+
+/// Whether the path or something above it matches.
+fn covers(pattern: &str, path: &str) -> bool {
+    let pattern = pattern.strip_suffix('?').unwrap_or(pattern);
+    let (pattern, names) = (split(pattern), split(path));
+    (0..=names.len()).any(|n| whole_matches(&pattern, &names[..n]))
+}
+
+fn grants(list: &str, access: Access) -> bool {
+    use Access::{Attributes, Create, Execute, List, Metadata, Read, Remove, Write};
+    let reads = matches!(access, Read | List | Metadata);
+    match list {
+        "read" => reads,
+        "modify" => reads || access == Write,
+        "write" => reads || matches!(access, Write | Attributes | Create | Remove),
+        "execute" => reads || access == Execute,
+        _ => false,
+    }
+}
+
+fn naive(rules: &Rules, access: Access, path: &str) -> Verdict {
+    let matching: Vec<&str> = rules.iter().filter(|(_, p)| covers(p, path)).map(|(l, _)| *l).collect();
+    let changes = matches!(access, Access::Write | Access::Attributes | Access::Create | Access::Remove);
+    if matching.contains(&"hidden") {
+        Verdict::Hide
+    } else if matching.contains(&"deny") || (changes && matching.contains(&"deny_write")) {
+        Verdict::Deny { errno: 13 }
+    } else if matching.iter().any(|l| grants(l, access)) {
+        Verdict::Allow
+    } else {
+        Verdict::Deny { errno: 13 }
+    }
+}
+
+/// Every access but `Metadata`, which ancestors of allowed paths have, too.
+fn judged() -> impl Iterator<Item = Access> {
+    Access::ALL.into_iter().filter(|a| *a != Access::Metadata)
+}
+
+#[test]
+fn the_tree_decides_as_the_naive_matcher_does() {
+    let mut random = Random::new(1);
+    for round in 0..1500 {
+        let rules = rules(&mut random);
+        let policy = load(&profile(&rules));
+        for _ in 0..20 {
+            let path = joined(&mut random, &NAMES, 6);
+            for access in judged() {
+                let found = policy.path(access, path.as_bytes()).verdict;
+                assert_eq!(found, naive(&rules, access, &path), "{round}: {access} {path}\n{rules:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_order_of_rules_never_changes_a_verdict() {
+    let mut random = Random::new(2);
+    for _ in 0..300 {
+        let mut rules = rules(&mut random);
+        let policy = load(&profile(&rules));
+        random.shuffle(&mut rules);
+        let shuffled = load(&profile(&rules));
+        for _ in 0..20 {
+            let path = joined(&mut random, &NAMES, 6);
+            for access in Access::ALL {
+                let (a, b) = (policy.path(access, path.as_bytes()), shuffled.path(access, path.as_bytes()));
+                assert_eq!(a.verdict, b.verdict, "{access} {path}\n{rules:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn adding_a_denial_never_allows_anything() {
+    let mut random = Random::new(3);
+    for _ in 0..300 {
+        let mut rules = rules(&mut random);
+        let before = load(&profile(&rules));
+        let denial = (*random.pick(&["hidden", "deny", "deny_write"]), joined(&mut random, &NAMES, 3));
+        rules.push(denial);
+        let after = load(&profile(&rules));
+        for _ in 0..20 {
+            let path = joined(&mut random, &NAMES, 6);
+            for access in Access::ALL {
+                let (a, b) = (before.path(access, path.as_bytes()), after.path(access, path.as_bytes()));
+                assert!(a.allowed() || !b.allowed(), "{access} {path}\n{rules:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_lies_below_is_never_missed() {
+    let mut random = Random::new(4);
+    for _ in 0..600 {
+        let rules = rules(&mut random);
+        let policy = load(&profile(&rules));
+        for _ in 0..20 {
+            let directory = joined(&mut random, &NAMES, 3);
+            let name = format!("{}/{}", directory.trim_end_matches('/'), random.pick(&NAMES));
+            let below = format!("{name}/{}", random.pick(&NAMES));
+            let path = |access, path: &str| policy.path(access, path.as_bytes()).verdict;
+            let own = path(Access::Metadata, &directory);
+            if path(Access::Metadata, &name) == Verdict::Hide && own != Verdict::Hide {
+                assert!(policy.hides_any_below(directory.as_bytes()), "{name}\n{rules:?}");
+            }
+            if [&name, &below].iter().any(|p| path(Access::Read, p) == Verdict::Allow)
+                && !matches!(own, Verdict::Hide)
+                && naive(&rules, Access::Connect, &directory) == (Verdict::Deny { errno: 13 })
+                && !rules.iter().any(|(l, p)| *l == "deny" && covers(p, &directory))
+            {
+                assert_eq!(own, Verdict::Allow, "the way to {below}\n{rules:?}");
+            }
+            let moved = policy.rename(directory.as_bytes(), b"/a/moved", true).allowed();
+            let protected = |p: &str| {
+                path(Access::Write, &directory) == Verdict::Allow && path(Access::Write, p) != Verdict::Allow
+            };
+            assert!(!moved || !(protected(&name) || protected(&below)), "{directory}\n{rules:?}");
+        }
+    }
+}
+
+/// A text with some of its bytes changed, doubled or cut away.
+fn mutated(random: &mut Random, text: &str) -> String {
+    let mut bytes = text.as_bytes().to_vec();
+    for _ in 0..1 + random.below(6) {
+        let at = random.below(bytes.len());
+        match random.below(5) {
+            0 => bytes[at] = random.next() as u8,
+            1 => bytes[at] = *random.pick(b"[]{}\"'=,.?*$#\n\0\\"),
+            2 => bytes.truncate(at.max(1)),
+            3 => {
+                let part = bytes[at..bytes.len().min(at + 40)].to_vec();
+                bytes.splice(at..at, part);
+            }
+            _ => drop(bytes.drain(at..(bytes.len() - 1).min(at + 10).max(at))),
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[test]
+fn mutated_profiles_load_or_fail_with_errors_that_can_be_shown() {
+    let mut random = Random::new(5);
+    let seeds: Vec<&str> = builtin_names().filter_map(builtin).collect();
+    let full = concat!(
+        "version = 1\n[filesystem]\nread = [\"/a/**/b?\"]\ndenied_error = \"ENOENT\"\n",
+        "[network]\nallow = [\"tcp:[fd00::/8]:1-2\", \"unix:@x\"]\nfamilies = [\"can\"]\n",
+        "[environment]\nset = { A = \"${HOME}\" }\n[limits]\nmemory = 0x10\nwall_time = \"3s\"\n",
+        "[[syscalls.rules]]\ncall = \"socket\"\narg = \"domain\"\none_of = [1, -1]\naction = \"errno\"\nerrno = \"EIO\"\n",
+    );
+    let mut failed = 0;
+    for _ in 0..3000 {
+        let seed = if random.below(2) == 0 { full } else { random.pick(&seeds) };
+        match Host::default().load(&mutated(&mut random, seed)) {
+            Ok(policy) => drop(policy.path(Access::Read, b"/a/b")),
+            Err(errors) => {
+                failed += 1;
+                let shown = errors.to_string();
+                assert!(shown.starts_with("error: "));
+                assert!(!shown.contains(|c: char| c.is_control() && c != '\n'), "{shown:?}");
+            }
+        }
+    }
+    assert!(failed > 1000, "the mutations are too tame: {failed}");
+}
+
+#[test]
+fn odd_profiles_are_refused_without_harm() {
+    let deep = format!("version = 1\nx = {}", "[".repeat(100_000));
+    let tables = format!("version = 1\nx = {}1{}", "{a=".repeat(50_000), "}".repeat(50_000));
+    let wide = format!("version = 1\n[filesystem]\nread = [\"/{}\"]", "a*".repeat(50_000));
+    let huge = "version = 99999999999999999999999999999999999999999999999999".to_owned();
+    let number = "version = 1\n[limits]\nmemory = 0xffffffffffffffffffffffffffffffffffff".to_owned();
+    for text in [deep, tables, huge, number, String::new(), "\u{feff}".into(), "\0".into(), "= = =".into()] {
+        assert!(Host::default().load(&text).is_err(), "{}", &text[..text.len().min(60)]);
+    }
+    let policy = load(&wide);
+    assert!(!policy.path(Access::Read, &[b'a'; 4096]).allowed());
+}
+
+#[test]
+fn hostile_questions_get_an_answer() {
+    let mut random = Random::new(6);
+    let policy = load(&format!(
+        "{}hidden = [\"/**/a/**/b/**/c\", \"/**/*a*b*c*d\"]",
+        profile(&vec![("write", "/".into())]).replace("hidden = []\n", "")
+    ));
+    let deep = "/a".repeat(2048);
+    policy.path(Access::Metadata, deep.as_bytes());
+    policy.hides_any_below(deep.as_bytes());
+    for _ in 0..2000 {
+        let path: Vec<u8> = (0..random.below(64)).map(|_| *random.pick(b"/../ab\0\xff\xc3*?[\n")).collect();
+        for access in Access::ALL {
+            let decision = policy.path(access, &path);
+            let normal =
+                path.first() == Some(&b'/') && !path.split(|b| *b == b'/').any(|c| matches!(c, b"." | b".."));
+            assert!(normal || !decision.allowed(), "{path:?}");
+        }
+        policy.rename(&path, &path, true);
+        policy.connect(&Endpoint::UnixAbstract(&path));
+        let address = std::net::Ipv6Addr::from_bits(u128::from(random.next()) << random.below(128)).into();
+        policy.connect(&Endpoint::Inet { transport: Transport::Udp, address, port: random.next() as u16 });
+        policy.socket(random.next() as i32, random.next() as i32, random.next() as i32);
+        policy.call(random.next() as u32, &[random.next(); 6]);
+    }
+}

@@ -1,0 +1,153 @@
+//! What the other sections mean, one sentence per test.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::ffi::OsString;
+
+use rxbox_policy::{Access, Denials, Endpoint, Layer, Transport, Verdict};
+use support::{granted, messages, policy, verdict};
+
+const EPERM: i32 = 1;
+const EACCES: i32 = 13;
+
+#[test]
+fn nothing_is_allowed_by_an_empty_profile() {
+    let p = policy("version = 1");
+    assert_eq!(granted(&p, "/"), [""; 0]);
+    assert_eq!(verdict(&p, Access::Read, "/x"), Verdict::Deny { errno: EACCES });
+    let endpoint =
+        Endpoint::Inet { transport: Transport::Tcp, address: "127.0.0.1".parse().unwrap(), port: 1 };
+    assert!(!p.connect(&endpoint).allowed() && !p.bind(&endpoint).allowed());
+    assert!(!p.connect(&Endpoint::UnixAbstract(b"x")).allowed());
+    assert!(p.environment([("A".into(), "b".into())]).is_empty());
+    assert!(!p.socket(16, 3, 0).allowed() && !p.socket(2, 3, 1).allowed());
+    assert!(p.socket(2, 1 | 0o2_000_000, 6).allowed() && p.socket(1, 5, 0).allowed());
+}
+
+#[test]
+fn sockets_are_judged_by_the_network_section_and_by_denied_paths() {
+    let p = policy(
+        "version = 1\n[filesystem]\nwrite = [\"/run\"]\nhidden = [\"/run/secret\"]\n\
+         [network]\nallow = [\"unix:/run/ok\", \"unix:/run/secret/s\", \"unix:@ok-*\"]\nbind = [\"unix:/run/mine\"]\n\
+         deny = [\"unix:/run/ok/no\", \"unix:@ok-no\"]\nfamilies = [\"netlink\"]",
+    );
+    let connects = |e| p.connect(&e).allowed();
+    assert!(connects(Endpoint::UnixPath(b"/run/ok")) && !connects(Endpoint::UnixPath(b"/run/other")));
+    assert!(!connects(Endpoint::UnixPath(b"/run/ok/no")));
+    assert_eq!(p.connect(&Endpoint::UnixPath(b"/run/secret/s")).verdict, Verdict::Hide);
+    assert!(connects(Endpoint::UnixAbstract(b"ok-1")) && !connects(Endpoint::UnixAbstract(b"ok-no")));
+    assert!(
+        !p.bind(&Endpoint::UnixPath(b"/run/ok")).allowed()
+            && p.bind(&Endpoint::UnixPath(b"/run/mine")).allowed()
+    );
+    assert!(
+        connects(Endpoint::Family(16)) && !connects(Endpoint::Family(40)) && p.socket(16, 3, 0).allowed()
+    );
+}
+
+#[test]
+fn the_environment_is_what_passes_and_what_is_set() {
+    let p = policy(
+        "version = 1\n[environment]\npass = [\"LC_*\", \"PATH\"]\ndeny = [\"LC_SECRET\", \"BAD\"]\n\
+         set = { HOME = \"${CWD}\", PATH = \"/bin\", BAD = \"x\", LIT = \"$${HOME}\" }",
+    );
+    let host = [("LC_ALL", "C"), ("LC_SECRET", "s"), ("PATH", "/evil"), ("LD_PRELOAD", "/e")];
+    let out = p.environment(host.map(|(k, v)| (OsString::from(k), OsString::from(v))));
+    let expected = [("LC_ALL", "C"), ("HOME", "/home/u/work"), ("LIT", "${HOME}"), ("PATH", "/bin")];
+    assert_eq!(out, expected.map(|(k, v)| (OsString::from(k), OsString::from(v))));
+    assert_eq!(p.variable("LD_PRELOAD".as_ref()).rule.to_string(), "default");
+}
+
+#[test]
+fn calls_are_allowed_unless_a_rule_says_otherwise() {
+    let p = policy(
+        "version = 1\n[syscalls]\ndeny = [\"ptrace\"]\nlog = [\"mount\"]\nrules = [\n\
+         { call = \"socket\", arg = \"domain\", one_of = [16, 17], action = \"errno\", errno = \"EAFNOSUPPORT\" },\n\
+         { call = \"socket\", arg = \"domain\", equals = 38, action = \"kill\" },\n]",
+    );
+    let args = |first| [first, 0, 0, 0, 0, 0];
+    assert_eq!(p.call(101, &args(0)).verdict, Verdict::Deny { errno: EPERM });
+    assert!(p.call(165, &args(0)).allowed() && p.call(165, &args(0)).log);
+    assert_eq!(p.call(41, &args(16)).verdict, Verdict::Deny { errno: 97 });
+    let rule = p.call(41, &args(38)).rule;
+    let text = "syscalls.rules { call = \"socket\", arg = \"domain\", equals = 38, action = \"kill\" }";
+    assert_eq!((rule.line, rule.text), (7, text));
+    assert_eq!(p.call(41, &args(0xffff_ffff_0000_0026)).verdict, Verdict::Kill);
+    assert!(p.call(41, &args(2)).allowed() && !p.call(41, &args(2)).log);
+    let always: Vec<bool> = [0, 41, 101, 165, 511, 512, u32::MAX].map(|n| p.call_always_allowed(n)).into();
+    assert_eq!(always, [true, false, false, false, false, false, false]);
+}
+
+#[test]
+fn a_rule_in_a_table_of_its_own_is_found_where_its_call_stands() {
+    let p = policy("version = 1\n\n[[syscalls.rules]]\naction = \"kill\"\ncall = \"mount\"\n");
+    let rule = p.call(165, &[0; 6]).rule;
+    assert_eq!((rule.line, rule.text), (5, "syscalls.rules \"mount\""));
+}
+
+#[test]
+fn values_of_arguments_have_the_names_of_the_manual() {
+    let p = policy(
+        "version = 1\n[syscalls]\nrules = [\n\
+         { call = \"socket\", arg = \"domain\", equals = \"AF_NETLINK\", action = \"kill\" },\n\
+         { call = \"openat\", arg = \"flags\", mask = \"O_CREAT|O_TRUNC\", action = \"errno\", errno = \"EROFS\" },\n\
+         { call = \"ioctl\", arg = \"request\", none_of = [\"TCGETS\", \"TIOCGWINSZ\"], action = \"kill\" },\n]",
+    );
+    assert_eq!(p.call(41, &[16, 0, 0, 0, 0, 0]).verdict, Verdict::Kill);
+    assert!(p.call(257, &[0, 0, 2, 0, 0, 0]).allowed());
+    assert_eq!(p.call(257, &[0, 0, 0o101, 0, 0, 0]).verdict, Verdict::Deny { errno: 30 });
+    assert!(
+        p.call(16, &[1, 0x5401, 0, 0, 0, 0]).allowed()
+            && p.call(16, &[1, 0xf_0000_5413, 0, 0, 0, 0]).allowed()
+    );
+    assert_eq!(p.call(16, &[1, 0x5412, 0, 0, 0, 0]).verdict, Verdict::Kill);
+}
+
+#[test]
+fn with_a_denying_default_only_listed_calls_are_allowed() {
+    let p = policy("version = 1\n[syscalls]\ndefault = \"kill\"\nallow = [\"read\"]");
+    assert!(p.call_always_allowed(0) && p.call(0, &[0; 6]).allowed());
+    assert_eq!(p.call(41, &[0; 6]).verdict, Verdict::Kill);
+    assert_eq!(p.call(9999, &[0; 6]).rule.line, 3);
+}
+
+#[test]
+fn entries_that_could_have_no_effect_are_errors() {
+    for (body, message) in [
+        ("allow = [\"read\"]", "allowing a call has no effect with `default = \"allow\"`"),
+        (
+            "rules = [{ call = \"read\", action = \"kill\", errno = \"EPERM\" }]",
+            "`errno` without `action = \"errno\"`",
+        ),
+        ("rules = [{ call = \"read\", action = \"kill\", equals = 1 }]", "a comparison without `arg`"),
+        (
+            "rules = [{ call = \"socket\", arg = \"domain\", action = \"kill\" }]",
+            "a rule with `arg` but no comparison",
+        ),
+        (
+            "rules = [{ call = \"socket\", arg = \"domain\", mask = 1, equals = 2, action = \"kill\" }]",
+            "a value with bits outside `mask` never matches",
+        ),
+        (
+            "rules = [{ call = \"socket\", arg = \"domain\", equals = 0x1_0000_0000, action = \"kill\" }]",
+            "the value does not fit the argument",
+        ),
+        (
+            "rules = [{ call = \"socket\", arg = \"domain\", one_of = [], action = \"kill\" }]",
+            "an empty list of values",
+        ),
+    ] {
+        assert_eq!(messages(&format!("version = 1\n[syscalls]\n{body}")), [message], "{body}");
+    }
+}
+
+#[test]
+fn hardening_and_audit_are_read() {
+    let p =
+        policy("version = 1\n[hardening]\nrequire = [\"landlock\", \"cgroup\"]\n[audit]\ndenials = \"none\"");
+    let layers: Vec<_> = p.required_layers().map(|(layer, rule)| (layer, rule.line)).collect();
+    assert_eq!(layers, [(Layer::Landlock, 3), (Layer::Cgroup, 3)]);
+    assert_eq!(p.denials(), Denials::None);
+    assert!(!p.path(Access::Read, b"/x").log && policy("version = 1").path(Access::Read, b"/x").log);
+}

@@ -1,0 +1,167 @@
+//! A host made of maps, and what all tests of this crate share.
+#![allow(dead_code, reason = "each test program uses its part")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+use rxbox_policy::{Access, Diagnostics, Files, Overrides, Policy, Variables, Verdict};
+
+/// Every path exists that is not said to be missing.
+#[derive(Default)]
+pub(crate) struct Host {
+    pub(crate) texts: BTreeMap<PathBuf, String>,
+    pub(crate) links: BTreeMap<PathBuf, PathBuf>,
+    pub(crate) missing: BTreeSet<PathBuf>,
+    pub(crate) folder: BTreeMap<String, PathBuf>,
+}
+
+impl Host {
+    pub(crate) fn text(mut self, path: &str, text: &str) -> Self {
+        self.texts.insert(path.into(), text.into());
+        self
+    }
+
+    pub(crate) fn link(mut self, path: &str, target: &str) -> Self {
+        self.links.insert(path.into(), target.into());
+        self
+    }
+
+    pub(crate) fn missing(mut self, path: &str) -> Self {
+        self.missing.insert(path.into());
+        self
+    }
+
+    /// Loads `/p/test.toml` with this text.
+    pub(crate) fn load(self, text: &str) -> Result<Policy, Diagnostics> {
+        self.load_with(text, &Overrides::default())
+    }
+
+    pub(crate) fn load_with(self, text: &str, overrides: &Overrides) -> Result<Policy, Diagnostics> {
+        let host = self.text("/p/test.toml", text);
+        Policy::load_with("/p/test.toml", &host, &variables(), overrides)
+    }
+}
+
+impl Files for Host {
+    fn read(&self, path: &Path) -> io::Result<String> {
+        let mut plain = PathBuf::new();
+        for component in path.components() {
+            match component {
+                Component::ParentDir => drop(plain.pop()),
+                component => plain.push(component),
+            }
+        }
+        self.texts.get(&plain).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        !self.missing.contains(path)
+    }
+
+    fn read_link(&self, path: &Path) -> Option<PathBuf> {
+        self.links.get(path).cloned()
+    }
+
+    fn lookup_profile(&self, name: &str) -> Option<(PathBuf, String)> {
+        let path = self.folder.get(name)?;
+        Some((path.clone(), self.texts.get(path)?.clone()))
+    }
+}
+
+/// A Debian-like host: merged `/usr`, the usual links in `/dev`.
+pub(crate) fn debian() -> Host {
+    Host::default()
+        .link("/bin", "usr/bin")
+        .link("/sbin", "usr/sbin")
+        .link("/lib", "usr/lib")
+        .link("/lib64", "usr/lib64")
+        .link("/dev/fd", "/proc/self/fd")
+        .link("/dev/stdin", "/proc/self/fd/0")
+        .link("/dev/stdout", "/proc/self/fd/1")
+        .link("/dev/stderr", "/proc/self/fd/2")
+        .link("/proc/self", "4711")
+        .link("/proc/4711/fd/0", "/dev/pts/3")
+        .link("/etc/localtime", "/usr/share/zoneinfo/Europe/Berlin")
+}
+
+pub(crate) fn variables() -> Variables {
+    Variables {
+        home: Some("/home/u".into()),
+        cwd: Some("/home/u/work".into()),
+        program: Some("/opt/app/bin/app".into()),
+        tmpdir: Some("/tmp".into()),
+        user: Some("u".into()),
+        uid: Some(1000),
+    }
+}
+
+/// Loads a profile that must be right.
+pub(crate) fn policy(text: &str) -> Policy {
+    Host::default().load(text).unwrap_or_else(|e| panic!("{e}"))
+}
+
+/// The errors of a profile that must be wrong.
+pub(crate) fn errors(text: &str) -> Diagnostics {
+    Host::default().load(text).err().unwrap_or_else(|| panic!("loaded:\n{text}"))
+}
+
+/// Compares a text with a golden file, or writes the file if `RXBOX_BLESS=1`.
+pub(crate) fn golden(path: &Path, text: &str) {
+    if std::env::var_os("RXBOX_BLESS").is_some_and(|v| v == "1") {
+        std::fs::write(path, text).unwrap();
+        return;
+    }
+    let expected = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(expected == text, "{} differs (RXBOX_BLESS=1 writes it):\n{text}", path.display());
+}
+
+/// A small generator of random numbers (xorshift64*), the same in every run.
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    pub(crate) fn below(&mut self, n: usize) -> usize {
+        (self.next() >> 33) as usize % n
+    }
+
+    pub(crate) fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
+        &items[self.below(items.len())]
+    }
+
+    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
+        for at in (1..items.len()).rev() {
+            items.swap(at, self.below(at + 1));
+        }
+    }
+}
+
+pub(crate) fn verdict(policy: &Policy, access: Access, path: &str) -> Verdict {
+    policy.path(access, path.as_bytes()).verdict
+}
+
+pub(crate) fn allows(policy: &Policy, access: Access, path: &str) -> bool {
+    verdict(policy, access, path) == Verdict::Allow
+}
+
+pub(crate) fn granted(policy: &Policy, path: &str) -> Vec<&'static str> {
+    Access::ALL.into_iter().filter(|a| allows(policy, *a, path)).map(Access::name).collect()
+}
+
+pub(crate) fn filesystem(body: &str) -> Policy {
+    policy(&format!("version = 1\n[filesystem]\n{body}"))
+}
+
+pub(crate) fn messages(text: &str) -> Vec<String> {
+    errors(text).0.into_iter().map(|d| d.message).collect()
+}

@@ -1,0 +1,114 @@
+//! What a handler sees: one guest system call, copied out of the channel and checked against the table.
+//!
+//! Invariants that handlers rely on:
+//! * registers, lengths, strings and structures of a [`Call`] are the worker's own copies: what was checked is what is
+//!   used, whatever the child writes to the shared memory meanwhile;
+//! * the data area itself is only handed to the kernel as a buffer ([`Call::area`]), for bytes whose content nobody
+//!   decides on (`read`, `write`, ...), and never as a Rust reference;
+//! * every length was compared with the table, so a range of the data area lies within it.
+
+use crate::process::Process;
+use crate::sandbox::Sandbox;
+use crate::fd::File;
+use crate::shm::Area;
+use nix::errno::Errno;
+use rxbox_wire::frame::{Checked, Reply, Request};
+use std::ffi::CStr;
+use std::sync::Arc;
+
+/// What a handler answers: the value of the call, or the errno.
+pub type Answer = Result<i64, Errno>;
+
+/// A handler of one system call.
+pub type Handler = fn(&mut Call<'_>) -> Answer;
+
+/// One guest system call being served.
+pub struct Call<'a> {
+    /// The sandbox: policy, audit, all processes.
+    pub sandbox: &'a Sandbox,
+    /// The guest process that calls.
+    pub process: &'a Arc<Process>,
+    /// Guest thread id of the caller.
+    pub tid: i32,
+    /// Slot number of the caller in its process's channel.
+    pub slot: usize,
+    /// Registers and lengths.
+    pub request: Request,
+    /// Row and places.
+    pub checked: Checked,
+    /// The worker's copies of the arguments that the call reads (empty for all others).
+    pub(crate) input: [Vec<u8>; 6],
+    /// The reply under construction: `out` and `flags` are the handlers' to set, through the methods here.
+    pub reply: Reply,
+    /// The slot's data area.
+    pub(crate) area: Area<'a>,
+}
+
+impl Call<'_> {
+    /// Argument `i` as the 64-bit register.
+    pub fn u64(&self, i: usize) -> u64 {
+        self.request.args[i]
+    }
+    /// Argument `i` as a signed 64-bit value.
+    pub fn i64(&self, i: usize) -> i64 {
+        self.request.args[i] as i64
+    }
+    /// The low half of argument `i`, unsigned.
+    pub fn u32(&self, i: usize) -> u32 {
+        self.request.args[i] as u32
+    }
+    /// The low half of argument `i`, signed.
+    pub fn i32(&self, i: usize) -> i32 {
+        self.request.args[i] as i32
+    }
+    /// Whether the pointer argument `i` is there (not null).
+    pub fn present(&self, i: usize) -> bool {
+        self.checked.place[i].present
+    }
+    /// The bytes of argument `i` that the call reads; `None` for a null pointer.
+    pub fn bytes(&self, i: usize) -> Option<&[u8]> {
+        self.present(i).then(|| self.input[i].as_slice())
+    }
+    /// The bytes of argument `i`, or EFAULT for a null pointer.
+    pub fn need(&self, i: usize) -> Result<&[u8], Errno> {
+        self.bytes(i).ok_or(Errno::EFAULT)
+    }
+    /// The string (path or text) of argument `i`, or EFAULT for a null pointer.
+    pub fn string(&self, i: usize) -> Result<&CStr, Errno> {
+        CStr::from_bytes_with_nul(self.need(i)?).map_err(|_| Errno::EFAULT)
+    }
+    /// The little-endian 64-bit words of argument `i` (timespec, itimerspec, ...); EFAULT if absent or too short.
+    pub fn words<const N: usize>(&self, i: usize) -> Result<[u64; N], Errno> {
+        let b = self.need(i)?;
+        if b.len() < 8 * N {
+            return Err(Errno::EFAULT);
+        }
+        Ok(std::array::from_fn(|n| u64::from_le_bytes(std::array::from_fn(|k| b[8 * n + k]))))
+    }
+    /// How many bytes the guest has room for in argument `i`; 0 if absent.
+    pub fn room(&self, i: usize) -> usize {
+        self.checked.place[i].len
+    }
+    /// Gives `data` to the guest as the content of argument `i`, cut to the room there; nothing happens if it is absent.
+    pub fn put(&mut self, i: usize, data: &[u8]) {
+        if self.present(i) {
+            let n = data.len().min(self.room(i));
+            self.area.write(self.checked.place[i].start, &data[..n]);
+            self.reply.out[i] = n as u32;
+        }
+    }
+    /// Argument `i`'s part of the shared data area as a buffer for the kernel: pointer and length. The content may change
+    /// under the kernel's hands; use it for transfers only.
+    pub fn area(&self, i: usize) -> (*mut u8, usize) {
+        let p = self.checked.place[i];
+        (self.area.pointer(p.start), p.len)
+    }
+    /// Says that the kernel filled the first `n` bytes of argument `i`'s part of the data area.
+    pub fn filled(&mut self, i: usize, n: usize) {
+        self.reply.out[i] = n.min(self.room(i)) as u32;
+    }
+    /// The open file that argument `i` names, or EBADF.
+    pub fn file(&self, i: usize) -> Result<Arc<File>, Errno> {
+        self.process.fds.get(self.i32(i))
+    }
+}

@@ -1,0 +1,356 @@
+//! A guest process's descriptors.
+//!
+//! A guest descriptor is a number in its process's [`FdTable`]; it never names a host descriptor, so no number that a
+//! guest makes up can reach anything of the supervisor's. An entry is a [`File`] with a host descriptor of its own.
+//! Duplicates share the open file description on the host, as in the kernel, and the state that the supervisor keeps
+//! beside it.
+//!
+//! All guest processes share the supervisor's host descriptors. A [`Budget`] keeps a reserve of those for the supervisor,
+//! so that a guest that opens all it can gets ENFILE while its siblings still find their way around.
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::sys::stat::{FileStat, SFlag, fstat};
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// What an open file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Regular file.
+    Regular,
+    /// Directory.
+    Directory,
+    /// Pipe or FIFO.
+    Pipe,
+    /// Socket.
+    Socket,
+    /// Terminal.
+    Terminal,
+    /// Character device other than a terminal.
+    CharDevice,
+    /// Block device.
+    BlockDevice,
+    /// eventfd(2), signalfd(2), inotify(7).
+    Event,
+    /// timerfd_create(2).
+    Timer,
+    /// epoll(7).
+    Epoll,
+    /// memfd_create(2).
+    Memory,
+    /// Opened with `O_PATH`: names an object, gives no access to its contents.
+    Path,
+    /// A file or directory of the guest's `/proc`, made up by the supervisor.
+    View,
+    /// Anything else.
+    Other,
+}
+
+/// What the supervisor keeps of an open file description beside the host's.
+#[derive(Debug, Default)]
+pub enum Extra {
+    /// Nothing.
+    #[default]
+    None,
+    /// The content of a view, taken when it was opened, and the offset of the description in it.
+    View {
+        /// The text, or for a directory its entries as getdents64(2) returns them.
+        content: Vec<u8>,
+        /// Where the next read starts.
+        offset: u64,
+    },
+}
+
+/// An open file.
+#[derive(Debug)]
+pub struct File {
+    /// The supervisor's descriptor of it. For a view, of a stand-in without content.
+    pub host: OwnedFd,
+    /// What it is.
+    pub kind: Kind,
+    /// The absolute resolved name when it was opened, if it had one.
+    pub path: Option<Box<[u8]>>,
+    /// `O_ACCMODE` and `O_PATH` bits of the description; these never change.
+    access: i32,
+    extra: Arc<Mutex<Extra>>,
+}
+
+const ACCESS: i32 = libc::O_ACCMODE | libc::O_PATH;
+
+impl File {
+    /// A file that just came to be: readable and writable, without a name.
+    pub fn new(host: OwnedFd, kind: Kind) -> File {
+        File { host, kind, path: None, access: libc::O_RDWR, extra: Arc::default() }
+    }
+
+    /// A file opened by name, with the flags of open(2).
+    pub fn opened(host: OwnedFd, kind: Kind, flags: i32, path: Option<Box<[u8]>>) -> File {
+        File { path, access: flags & ACCESS, ..File::new(host, kind) }
+    }
+
+    /// A file of which only the descriptor is known; the host is asked what it is.
+    pub fn made(host: OwnedFd) -> Result<File, Errno> {
+        let flags = fcntl(&host, FcntlArg::F_GETFL)?;
+        let kind = if flags & libc::O_PATH != 0 { Kind::Path } else { kind_of(&host, &fstat(&host)?) };
+        Ok(File::opened(host, kind, flags, None))
+    }
+
+    /// A text of the supervisor's making. `host` is only asked for its status.
+    pub fn view(host: OwnedFd, path: Box<[u8]>, content: Vec<u8>) -> File {
+        let extra = Arc::new(Mutex::new(Extra::View { content, offset: 0 }));
+        File { host, kind: Kind::View, path: Some(path), access: libc::O_RDONLY, extra }
+    }
+
+    /// A second descriptor of the same open file description (dup(2)).
+    pub fn duplicate(&self) -> Result<File, Errno> {
+        let host = self.host.try_clone().map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or(libc::EMFILE)))?;
+        Ok(File { host, kind: self.kind, path: self.path.clone(), access: self.access, extra: self.extra.clone() })
+    }
+
+    /// Whether it was opened for reading.
+    pub fn readable(&self) -> bool {
+        self.access & libc::O_PATH == 0 && self.access & libc::O_ACCMODE != libc::O_WRONLY
+    }
+    /// Whether it was opened for writing.
+    pub fn writable(&self) -> bool {
+        self.access & libc::O_PATH == 0 && self.access & libc::O_ACCMODE != libc::O_RDONLY
+    }
+    /// The access mode and status flags it has now (F_GETFL).
+    pub fn status_flags(&self) -> Result<i32, Errno> {
+        fcntl(&self.host, FcntlArg::F_GETFL)
+    }
+    /// Whether every write goes to the end.
+    pub fn append(&self) -> bool {
+        self.status_flags().is_ok_and(|f| f & libc::O_APPEND != 0)
+    }
+    /// Whether it may be sent to another process over a socket: what the supervisor makes up exists only in its own
+    /// records.
+    pub fn can_travel(&self) -> bool {
+        self.kind != Kind::View
+    }
+
+    /// The state beside the description.
+    pub fn extra(&self) -> MutexGuard<'_, Extra> {
+        self.extra.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads a view: at `offset`, or where the description stands. EINVAL if it is none.
+    pub fn read_view(&self, to: &mut [u8], at: Option<i64>) -> Result<usize, Errno> {
+        let mut extra = self.extra();
+        let Extra::View { content, offset } = &mut *extra else { return Err(Errno::EINVAL) };
+        let from = match at {
+            Some(at) => u64::try_from(at).map_err(|_| Errno::EINVAL)?,
+            None => *offset,
+        };
+        let rest = usize::try_from(from).ok().and_then(|from| content.get(from..)).unwrap_or_default();
+        let n = rest.len().min(to.len());
+        to[..n].copy_from_slice(&rest[..n]);
+        if at.is_none() {
+            *offset = from + n as u64;
+        }
+        Ok(n)
+    }
+
+    /// Moves the offset of a view (lseek(2)).
+    pub fn seek_view(&self, offset: i64, whence: i32) -> Result<i64, Errno> {
+        let mut extra = self.extra();
+        let Extra::View { content, offset: at } = &mut *extra else { return Err(Errno::EINVAL) };
+        let base = match whence {
+            libc::SEEK_SET => 0,
+            libc::SEEK_CUR => *at as i64,
+            libc::SEEK_END => content.len() as i64,
+            _ => return Err(Errno::EINVAL),
+        };
+        let new = base.checked_add(offset).filter(|n| *n >= 0).ok_or(Errno::EINVAL)?;
+        *at = new as u64;
+        Ok(new)
+    }
+}
+
+/// What kind of file a descriptor is, from its status.
+fn kind_of(host: &OwnedFd, status: &FileStat) -> Kind {
+    match SFlag::from_bits_truncate(status.st_mode) & SFlag::S_IFMT {
+        SFlag::S_IFREG => Kind::Regular,
+        SFlag::S_IFDIR => Kind::Directory,
+        SFlag::S_IFIFO => Kind::Pipe,
+        SFlag::S_IFSOCK => Kind::Socket,
+        SFlag::S_IFBLK => Kind::BlockDevice,
+        SFlag::S_IFCHR if nix::unistd::isatty(host).unwrap_or(false) => Kind::Terminal,
+        SFlag::S_IFCHR => Kind::CharDevice,
+        _ => anonymous_kind(host),
+    }
+}
+
+/// Objects without an inode type are told apart by what the kernel calls them.
+fn anonymous_kind(host: &OwnedFd) -> Kind {
+    use std::os::fd::AsRawFd;
+    let name = std::fs::read_link(format!("/proc/self/fd/{}", host.as_raw_fd()));
+    match name.as_deref().map(|n| n.as_os_str().as_encoded_bytes()) {
+        Ok(b"anon_inode:[eventpoll]") => Kind::Epoll,
+        Ok(b"anon_inode:[timerfd]") => Kind::Timer,
+        Ok(b"anon_inode:[eventfd]" | b"anon_inode:[signalfd]" | b"anon_inode:inotify") => Kind::Event,
+        _ => Kind::Other,
+    }
+}
+
+/// How many descriptors all guest processes of a sandbox may have open together.
+#[derive(Debug)]
+pub struct Budget {
+    used: AtomicUsize,
+    most: usize,
+}
+
+impl Budget {
+    /// A budget of `most` descriptors.
+    pub fn new(most: usize) -> Arc<Budget> {
+        Arc::new(Budget { used: AtomicUsize::new(0), most })
+    }
+    fn take(&self, n: usize) -> Result<(), Errno> {
+        let take = |used: usize| used.checked_add(n).filter(|u| *u <= self.most);
+        self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).map(drop).map_err(|_| Errno::ENFILE)
+    }
+    fn give(&self, n: usize) {
+        self.used.fetch_sub(n, Ordering::Relaxed);
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    file: Arc<File>,
+    cloexec: bool,
+}
+
+/// The open descriptors of one guest process.
+#[derive(Debug)]
+pub struct FdTable {
+    entries: RwLock<BTreeMap<i32, Entry>>,
+    /// Numbers from here on are not given out: the guest's soft RLIMIT_NOFILE.
+    limit: AtomicU64,
+    budget: Arc<Budget>,
+}
+
+impl FdTable {
+    /// An empty table for numbers below `limit`.
+    pub fn new(limit: u64, budget: Arc<Budget>) -> FdTable {
+        FdTable { entries: RwLock::default(), limit: AtomicU64::new(limit), budget }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<i32, Entry>> {
+        self.entries.read().unwrap_or_else(PoisonError::into_inner)
+    }
+    fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<i32, Entry>> {
+        self.entries.write().unwrap_or_else(PoisonError::into_inner)
+    }
+    fn limit(&self) -> i32 {
+        self.limit.load(Ordering::Relaxed).min(i32::MAX as u64) as i32
+    }
+    /// Takes over a new soft RLIMIT_NOFILE. Numbers already given out stay, as in the kernel.
+    pub fn set_limit(&self, limit: u64) {
+        self.limit.store(limit, Ordering::Relaxed);
+    }
+
+    /// The file with number `n`, or EBADF.
+    pub fn get(&self, n: i32) -> Result<Arc<File>, Errno> {
+        self.read().get(&n).map(|e| e.file.clone()).ok_or(Errno::EBADF)
+    }
+
+    /// Gives `file` the lowest free number from `min` on. EMFILE beyond the guest's limit, ENFILE beyond the sandbox's.
+    pub fn insert(&self, file: impl Into<Arc<File>>, cloexec: bool, min: i32) -> Result<i32, Errno> {
+        let mut entries = self.write();
+        let mut n = min.max(0);
+        for (&used, _) in entries.range(n..) {
+            if used != n {
+                break;
+            }
+            n += 1;
+        }
+        if n >= self.limit() {
+            return Err(Errno::EMFILE);
+        }
+        self.budget.take(1)?;
+        entries.insert(n, Entry { file: file.into(), cloexec });
+        Ok(n)
+    }
+
+    /// Gives `file` the number `n`; what had it is returned. EBADF beyond the guest's limit.
+    pub fn insert_at(&self, n: i32, file: impl Into<Arc<File>>, cloexec: bool) -> Result<Option<Arc<File>>, Errno> {
+        if !(0..self.limit()).contains(&n) {
+            return Err(Errno::EBADF);
+        }
+        let mut entries = self.write();
+        if !entries.contains_key(&n) {
+            self.budget.take(1)?;
+        }
+        Ok(entries.insert(n, Entry { file: file.into(), cloexec }).map(|e| e.file))
+    }
+
+    /// Takes number `n` away. The host descriptor is closed when the last user of the returned file is done.
+    pub fn remove(&self, n: i32) -> Result<Arc<File>, Errno> {
+        let entry = self.write().remove(&n).ok_or(Errno::EBADF)?;
+        self.budget.give(1);
+        Ok(entry.file)
+    }
+
+    /// Whether `n` is closed by execve(2).
+    pub fn cloexec(&self, n: i32) -> Result<bool, Errno> {
+        self.read().get(&n).map(|e| e.cloexec).ok_or(Errno::EBADF)
+    }
+
+    /// Sets whether `n` is closed by execve(2).
+    pub fn set_cloexec(&self, n: i32, cloexec: bool) -> Result<(), Errno> {
+        self.write().get_mut(&n).map(|e| e.cloexec = cloexec).ok_or(Errno::EBADF)
+    }
+
+    /// Takes away what execve(2) closes, and returns it.
+    pub fn close_on_exec(&self) -> Vec<Arc<File>> {
+        self.retain(|e| !e.cloexec)
+    }
+
+    /// Takes away everything: the process has ended.
+    pub fn clear(&self) -> Vec<Arc<File>> {
+        self.retain(|_| false)
+    }
+
+    fn retain(&self, keep: impl Fn(&Entry) -> bool) -> Vec<Arc<File>> {
+        let mut gone = Vec::new();
+        self.write().retain(|_, e| keep(e) || {
+            gone.push(e.file.clone());
+            false
+        });
+        self.budget.give(gone.len());
+        gone
+    }
+
+    /// The table of a forked child: the same numbers, each with a host descriptor of its own on the same description.
+    pub fn clone_for_fork(&self) -> Result<FdTable, Errno> {
+        let entries = self.read();
+        let mut copy = BTreeMap::new();
+        for (&n, e) in entries.iter() {
+            copy.insert(n, Entry { file: Arc::new(e.file.duplicate()?), cloexec: e.cloexec });
+        }
+        self.budget.take(copy.len())?;
+        Ok(FdTable {
+            entries: RwLock::new(copy),
+            limit: AtomicU64::new(self.limit.load(Ordering::Relaxed)),
+            budget: self.budget.clone(),
+        })
+    }
+
+    /// All numbers with their files and close-on-exec flags, ascending.
+    pub fn iter(&self) -> Vec<(i32, Arc<File>, bool)> {
+        self.read().iter().map(|(&n, e)| (n, e.file.clone(), e.cloexec)).collect()
+    }
+}
+
+impl Drop for FdTable {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+#[cfg(test)]
+#[path = "fd_tests.rs"]
+mod tests;

@@ -1,0 +1,92 @@
+//! The host's files, as the policy asks for them.
+//!
+//! A profile's bare name is looked up in folders that only root or the user can write, never in the working directory:
+//! a guest's project directory must not be able to bring its own profile.
+
+use nix::unistd::geteuid;
+use rxbox_policy::Files;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// Folders of profiles, in the order of search.
+#[derive(Clone, Debug)]
+pub struct HostFiles {
+    folders: Vec<PathBuf>,
+}
+
+/// A profile larger than this is none.
+const PROFILE_MAX: u64 = 1 << 20;
+
+impl Default for HostFiles {
+    /// The user's own folder, then the system's.
+    fn default() -> Self {
+        let own = std::env::var_os("XDG_CONFIG_HOME")
+            .map(PathBuf::from)
+            .or_else(|| std::env::home_dir().map(|home| home.join(".config")))
+            .filter(|folder| folder.is_absolute())
+            .map(|folder| folder.join("rxbox"));
+        HostFiles { folders: own.into_iter().chain(["/etc/rxbox".into(), "/usr/share/rxbox/profiles".into()]).collect() }
+    }
+}
+
+/// Whether only root or the user can change what is there.
+fn trusted(path: &Path) -> bool {
+    const OTHERS_WRITE: u32 = 0o022;
+    path.metadata().is_ok_and(|m| [0, geteuid().as_raw()].contains(&m.uid()) && m.mode() & OTHERS_WRITE == 0)
+}
+
+impl Files for HostFiles {
+    fn read(&self, path: &Path) -> io::Result<String> {
+        let meta = std::fs::metadata(path)?;
+        if !meta.is_file() || meta.len() > PROFILE_MAX {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "not a profile: no file, or too large"));
+        }
+        std::fs::read_to_string(path)
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        path.symlink_metadata().is_ok()
+    }
+
+    fn read_link(&self, path: &Path) -> Option<PathBuf> {
+        std::fs::read_link(path).ok()
+    }
+
+    fn lookup_profile(&self, name: &str) -> Option<(PathBuf, String)> {
+        if name.contains('/') {
+            return None;
+        }
+        self.folders.iter().filter(|folder| trusted(folder)).find_map(|folder| {
+            let path = folder.join(format!("{name}.toml"));
+            let text = self.read(&path).ok().filter(|_| trusted(&path))?;
+            Some((path, text))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn profiles_come_only_from_folders_that_others_cannot_write() {
+        let folder = std::env::temp_dir().join(format!("rxbox-files-{}", std::process::id()));
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join("p.toml"), "version = 1").unwrap();
+        let files = HostFiles { folders: vec![folder.clone()] };
+        let mode = |path: &Path, mode| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+        mode(&folder, 0o755);
+        mode(&folder.join("p.toml"), 0o644);
+        assert!(files.lookup_profile("p").is_some());
+        assert!(files.lookup_profile("../p").is_none());
+        assert!(files.lookup_profile("q").is_none());
+        mode(&folder, 0o777);
+        assert!(files.lookup_profile("p").is_none());
+        mode(&folder, 0o755);
+        mode(&folder.join("p.toml"), 0o666);
+        assert!(files.lookup_profile("p").is_none());
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+}

@@ -1,0 +1,158 @@
+//! Bytes from one open descriptor to another, and what is done to the storage behind a descriptor.
+
+use super::io::{broken_pipe, under_limit};
+use super::{Entry, wait_of};
+use crate::context::{Answer, Call};
+use crate::fd::{File, Kind};
+use crate::host::number::{OnFd, Wait, on_fd};
+use crate::host::transfer::{self, Move};
+use nix::errno::Errno;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+/// The handlers of this module.
+pub const HANDLERS: &[Entry] = &[
+    ("sendfile", sendfile),
+    ("copy_file_range", copy_file_range),
+    ("splice", splice),
+    ("tee", tee),
+    ("sync", sync),
+    ("fsync", fsync),
+    ("fdatasync", fdatasync),
+    ("syncfs", syncfs),
+    ("sync_file_range", sync_file_range),
+    ("fallocate", fallocate),
+    ("ftruncate", ftruncate),
+    ("fadvise64", fadvise64),
+    ("readahead", readahead),
+];
+
+/// The most that a single read or write moves (read(2), NOTES).
+const TRANSFER_MAX: u64 = 0x7fff_f000;
+
+/// A file whose bytes the kernel is to move. A view has none on the host: EINVAL, upon which programs read it instead.
+fn movable(call: &Call<'_>, i: usize) -> Result<Arc<File>, Errno> {
+    let file = call.file(i)?;
+    if file.kind == Kind::View { Err(Errno::EINVAL) } else { Ok(file) }
+}
+
+fn wait_of_both(a: &File, b: &File) -> Wait {
+    if wait_of(a) == Wait::Long { Wait::Long } else { wait_of(b) }
+}
+
+/// The offset that argument `i` points at.
+fn offset(call: &Call<'_>, i: usize) -> Result<Option<i64>, Errno> {
+    if !call.present(i) {
+        return Ok(None);
+    }
+    let [o] = call.words::<1>(i)?;
+    if (o as i64) < 0 { Err(Errno::EINVAL) } else { Ok(Some(o as i64)) }
+}
+
+/// Gives moved offsets back, and SIGPIPE where it is due.
+fn finish(call: &mut Call<'_>, to: &File, offsets: &[(usize, Option<i64>)], done: Answer) -> Answer {
+    match done {
+        Ok(_) => {
+            for &(i, o) in offsets {
+                if let Some(o) = o {
+                    call.put(i, &o.to_le_bytes());
+                }
+            }
+        }
+        Err(e) => broken_pipe(call, to, e),
+    }
+    done
+}
+
+fn sendfile(call: &mut Call<'_>) -> Answer {
+    let (to, from) = (movable(call, 0)?, movable(call, 1)?);
+    let mut at = offset(call, 2)?;
+    let n = under_limit(call, &to, None, call.u64(3).min(TRANSFER_MAX))?;
+    let done = transfer::sendfile(wait_of_both(&to, &from), to.host.as_fd(), from.host.as_fd(), at.as_mut(), n);
+    finish(call, &to, &[(2, at)], done)
+}
+
+fn copy_file_range(call: &mut Call<'_>) -> Answer {
+    move_bytes(call, Move::CopyFileRange)
+}
+
+fn splice(call: &mut Call<'_>) -> Answer {
+    move_bytes(call, Move::Splice)
+}
+
+/// copy_file_range(2) and splice(2) have the same arguments.
+fn move_bytes(call: &mut Call<'_>, kind: Move) -> Answer {
+    let (from, to) = (movable(call, 0)?, movable(call, 2)?);
+    let (mut a, mut b) = (offset(call, 1)?, offset(call, 3)?);
+    let n = under_limit(call, &to, b, call.u64(4).min(TRANSFER_MAX))?;
+    let wait = wait_of_both(&from, &to);
+    let ends = ((from.host.as_fd(), a.as_mut()), (to.host.as_fd(), b.as_mut()));
+    let done = transfer::move_bytes(wait, kind, ends.0, ends.1, n, call.u32(5));
+    finish(call, &to, &[(1, a), (3, b)], done)
+}
+
+fn tee(call: &mut Call<'_>) -> Answer {
+    let (from, to) = (movable(call, 0)?, movable(call, 1)?);
+    let n = call.u64(2).min(TRANSFER_MAX);
+    let done = transfer::tee(Wait::Long, from.host.as_fd(), to.host.as_fd(), n, call.u32(3));
+    finish(call, &to, &[], done)
+}
+
+fn sync(_: &mut Call<'_>) -> Answer {
+    nix::unistd::sync();
+    Ok(0)
+}
+
+/// Calls on the storage of the file in argument 0, the numbers behind it unchanged.
+fn storage(call: &mut Call<'_>, what: OnFd) -> Answer {
+    let file = movable(call, 0)?;
+    on_fd(Wait::Short, what, file.host.as_fd(), [call.u64(1), call.u64(2), call.u64(3)])
+}
+
+fn fsync(call: &mut Call<'_>) -> Answer {
+    storage(call, OnFd::Fsync)
+}
+
+fn fdatasync(call: &mut Call<'_>) -> Answer {
+    storage(call, OnFd::Fdatasync)
+}
+
+fn syncfs(call: &mut Call<'_>) -> Answer {
+    storage(call, OnFd::Syncfs)
+}
+
+fn sync_file_range(call: &mut Call<'_>) -> Answer {
+    storage(call, OnFd::SyncFileRange)
+}
+
+fn fadvise64(call: &mut Call<'_>) -> Answer {
+    storage(call, OnFd::Fadvise)
+}
+
+fn readahead(call: &mut Call<'_>) -> Answer {
+    storage(call, OnFd::Readahead)
+}
+
+fn fallocate(call: &mut Call<'_>) -> Answer {
+    let file = movable(call, 0)?;
+    let grows = call.u32(1) & libc::FALLOC_FL_PUNCH_HOLE as u32 == 0;
+    let end = call.i64(2).checked_add(call.i64(3)).ok_or(Errno::EFBIG)?;
+    if grows && end > 0 {
+        fits(call, &file, end as u64)?;
+    }
+    storage(call, OnFd::Fallocate)
+}
+
+fn ftruncate(call: &mut Call<'_>) -> Answer {
+    let file = movable(call, 0)?;
+    if call.i64(1) > 0 {
+        fits(call, &file, call.u64(1))?;
+    }
+    storage(call, OnFd::Ftruncate)
+}
+
+/// EFBIG, with its signal, unless the file is or may become `size` bytes long.
+fn fits(call: &mut Call<'_>, file: &File, size: u64) -> Result<(), Errno> {
+    let has = nix::sys::stat::fstat(&file.host)?.st_size as u64;
+    if size <= has { Ok(()) } else { under_limit(call, file, Some(size as i64 - 1), 1).map(drop) }
+}

@@ -1,0 +1,91 @@
+//! Descriptors that stand for events: eventfd, timerfd, inotify, memory files.
+
+use super::Entry;
+use crate::context::{Answer, Call};
+use crate::fd::{File, Kind};
+use crate::host::number::{Make, OnFd, Wait, make, on_fd};
+use crate::host::wait::{timerfd_get, timerfd_set};
+use nix::errno::Errno;
+use nix::sys::memfd::{MFdFlags, memfd_create as host_memfd};
+use std::os::fd::AsFd;
+
+/// The handlers of this module.
+pub const HANDLERS: &[Entry] = &[
+    ("eventfd", eventfd),
+    ("eventfd2", eventfd2),
+    ("timerfd_create", timerfd_create),
+    ("timerfd_settime", timerfd_settime),
+    ("timerfd_gettime", timerfd_gettime),
+    ("inotify_init", inotify_init),
+    ("inotify_init1", inotify_init1),
+    ("inotify_rm_watch", inotify_rm_watch),
+    ("memfd_create", memfd_create),
+];
+
+/// The close-on-exec flag, the same bit in the flags of all these calls.
+pub(super) const CLOEXEC: i32 = libc::O_CLOEXEC;
+
+const _: () = assert!(
+    libc::EFD_CLOEXEC == CLOEXEC
+        && libc::TFD_CLOEXEC == CLOEXEC
+        && libc::IN_CLOEXEC == CLOEXEC
+        && libc::EPOLL_CLOEXEC == CLOEXEC
+        && libc::SOCK_CLOEXEC == CLOEXEC
+);
+
+/// Makes a descriptor by a call whose last argument is flags, and gives it to the guest; on the host it is always
+/// close-on-exec.
+pub(super) fn make_and_give(call: &Call<'_>, what: Make, kind: Kind, first: Option<u64>, flags: i32) -> Answer {
+    let host_flags = (flags | CLOEXEC) as u64;
+    let args = first.map_or([host_flags, 0, 0], |first| [first, host_flags, 0]);
+    let file = File::new(make(what, args)?, kind);
+    call.process.fds.insert(file, flags & CLOEXEC != 0, 0).map(i64::from)
+}
+
+fn eventfd(call: &mut Call<'_>) -> Answer {
+    make_and_give(call, Make::Eventfd, Kind::Event, Some(call.u32(0).into()), 0)
+}
+
+fn eventfd2(call: &mut Call<'_>) -> Answer {
+    make_and_give(call, Make::Eventfd, Kind::Event, Some(call.u32(0).into()), call.i32(1))
+}
+
+fn timerfd_create(call: &mut Call<'_>) -> Answer {
+    make_and_give(call, Make::Timerfd, Kind::Timer, Some(call.u32(0).into()), call.i32(1))
+}
+
+fn timerfd_settime(call: &mut Call<'_>) -> Answer {
+    let old = timerfd_set(call.file(0)?.host.as_fd(), call.u32(1), &call.words(2)?)?;
+    call.put_words(3, &old);
+    Ok(0)
+}
+
+fn timerfd_gettime(call: &mut Call<'_>) -> Answer {
+    let now = timerfd_get(call.file(0)?.host.as_fd())?;
+    call.put_needed(1, &now)
+}
+
+fn inotify_init(call: &mut Call<'_>) -> Answer {
+    make_and_give(call, Make::Inotify, Kind::Event, None, 0)
+}
+
+fn inotify_init1(call: &mut Call<'_>) -> Answer {
+    make_and_give(call, Make::Inotify, Kind::Event, None, call.i32(0))
+}
+
+fn inotify_rm_watch(call: &mut Call<'_>) -> Answer {
+    let file = call.file(0)?;
+    on_fd(Wait::Short, OnFd::InotifyRmWatch, file.host.as_fd(), [call.u64(1), 0, 0])
+}
+
+/// The flags that a guest may give; huge pages are not the guest's to take from the machine.
+const MEMORY_FLAGS: u32 = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING | libc::MFD_NOEXEC_SEAL | libc::MFD_EXEC;
+
+fn memfd_create(call: &mut Call<'_>) -> Answer {
+    let flags = call.u32(1);
+    if flags & !MEMORY_FLAGS != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let host = host_memfd(call.string(0)?, MFdFlags::from_bits_retain(flags) | MFdFlags::MFD_CLOEXEC)?;
+    call.process.fds.insert(File::new(host, Kind::Memory), flags & libc::MFD_CLOEXEC != 0, 0).map(i64::from)
+}

@@ -1,0 +1,151 @@
+//! Directories: getdents64(2), getcwd(2), chdir(2).
+
+use super::{Entry, named};
+use crate::context::{Answer, Call};
+use crate::fd::{Extra, File, Kind};
+use crate::host::dirent::{append, entries};
+use crate::host::name::{getdents64 as host_getdents64, reopen};
+use crate::path::{Caller, Dir, Lookup, Resolved, Target, join, label_of, name_of};
+use crate::view::Node;
+use libc::AT_FDCWD;
+use nix::errno::Errno;
+use rxbox_policy::Access;
+use std::os::fd::AsFd;
+
+/// The handlers of this module.
+pub const HANDLERS: &[Entry] =
+    &[("getdents64", getdents64), ("getcwd", getcwd), ("chdir", chdir), ("fchdir", fchdir)];
+
+/// Bytes asked of the host at once, at most.
+const PIECE: usize = 1 << 16;
+
+fn getdents64(call: &mut Call<'_>) -> Answer {
+    let file = call.file(0)?;
+    let room = call.room(1);
+    let caller = Caller::of(call);
+    let listed = match file.kind {
+        Kind::View => view_entries(&caller, &file, room)?,
+        _ => host_entries(&caller, &file, room)?,
+    };
+    call.put(1, &listed);
+    Ok(listed.len() as i64)
+}
+
+/// The next entries of a directory without those that the policy hides. Offsets stay the kernel's; an empty answer means
+/// the end, so pieces of which nothing is left are passed over.
+pub(super) fn host_entries(caller: &Caller<'_>, file: &File, room: usize) -> Result<Vec<u8>, Errno> {
+    if file.kind == Kind::Path {
+        return Err(Errno::EBADF);
+    }
+    loop {
+        let mut listed = host_getdents64(file.host.as_fd(), room.min(PIECE))?;
+        if listed.is_empty() || !caller.hides_any() {
+            return Ok(listed);
+        }
+        // A directory that is deleted has nothing in it to hide.
+        let Ok(dir) = name_of(file.host.as_fd()) else { return Ok(listed) };
+        if caller.sandbox.policy.hides_any_below(&dir) {
+            listed = entries(&listed)
+                .filter(|entry| matches!(entry.name, b"." | b"..") || !caller.hides(&join(&dir, entry.name)))
+                .flat_map(|entry| entry.bytes)
+                .copied()
+                .collect();
+        }
+        if !listed.is_empty() {
+            return Ok(listed);
+        }
+    }
+}
+
+/// A directory of the view as getdents64(2) lists it. Where an entry says the next one starts is its place in this text.
+pub(super) fn listing(caller: &Caller<'_>, node: &Node) -> Result<Vec<u8>, Errno> {
+    let inode = |node: Option<Node>| node.and_then(|node| node.status().ok()).map_or(1, |stat| stat.st_ino);
+    let mut list = vec![
+        (b".".to_vec(), libc::DT_DIR, inode(Some(node.clone()))),
+        (b"..".to_vec(), libc::DT_DIR, inode(node.parent())),
+    ];
+    for (name, kind) in node.entries(caller)? {
+        let inode = inode(node.child(caller, &name).ok());
+        list.push((name, kind, inode));
+    }
+    let mut text = Vec::new();
+    for (name, kind, inode) in list {
+        let mut entry = Vec::new();
+        append(&mut entry, usize::MAX, inode, 0, kind, &name);
+        let next = (text.len() + entry.len()) as i64;
+        append(&mut text, usize::MAX, inode, next, kind, &name);
+    }
+    Ok(text)
+}
+
+/// The next whole entries of a directory of the view. EINVAL if not even one fits.
+pub(super) fn view_entries(caller: &Caller<'_>, file: &File, room: usize) -> Result<Vec<u8>, Errno> {
+    if !crate::view::at(caller, file.path.as_deref().unwrap_or_default())?.is_dir() {
+        return Err(Errno::ENOTDIR);
+    }
+    let mut extra = file.extra();
+    let Extra::View { content, offset } = &mut *extra else { return Err(Errno::EBADF) };
+    let rest = usize::try_from(*offset).ok().and_then(|from| content.get(from..)).unwrap_or_default();
+    let mut listed = Vec::new();
+    for entry in entries(rest) {
+        if listed.len() + entry.bytes.len() > room {
+            break;
+        }
+        listed.extend_from_slice(entry.bytes);
+    }
+    if listed.is_empty() && !rest.is_empty() {
+        return Err(Errno::EINVAL);
+    }
+    *offset += listed.len() as u64;
+    Ok(listed)
+}
+
+fn getcwd(call: &mut Call<'_>) -> Answer {
+    let path = current(&Caller::of(call))?;
+    if path.len() + 1 > call.room(0) {
+        return Err(Errno::ERANGE);
+    }
+    call.put(0, &[path.as_slice(), b"\0"].concat());
+    Ok(path.len() as i64 + 1)
+}
+
+/// The working directory's name now; ENOENT if it is deleted.
+pub(super) fn current(caller: &Caller<'_>) -> Result<Vec<u8>, Errno> {
+    let cwd = caller.process.cwd();
+    if cwd.in_view() { Ok(cwd.path.to_vec()) } else { name_of(cwd.as_fd()) }
+}
+
+fn chdir(call: &mut Call<'_>) -> Answer {
+    let (caller, found) = named(call, AT_FDCWD, 0, Lookup::FOLLOW)?;
+    change(&caller, found)
+}
+
+fn fchdir(call: &mut Call<'_>) -> Answer {
+    let file = call.file(0)?;
+    let path = label_of(file.host.as_fd())?;
+    change(&Caller::of(call), Resolved { target: Target::Open(file), path })
+}
+
+/// Makes a directory the working directory. For one that the guest has open nobody is asked: it can name everything from
+/// there already.
+pub(super) fn change(caller: &Caller<'_>, found: Resolved) -> Answer {
+    let dir = match found.target {
+        Target::Host(object) if object.is_dir() => {
+            caller.check(Access::Metadata, &found.path)?;
+            Dir { fd: object.fd, path: found.path.into() }
+        }
+        Target::View(node) if node.is_dir() => {
+            caller.check(Access::Metadata, &found.path)?;
+            node.directory()?
+        }
+        Target::Open(file) => match file.path.as_deref().filter(|_| file.kind == Kind::View) {
+            Some(path) => crate::view::at(caller, path)?.directory()?,
+            None => Dir { fd: reopen(file.host.as_fd(), libc::O_PATH)?, path: found.path.into() },
+        },
+        _ => return Err(Errno::ENOTDIR),
+    };
+    // Entering takes the right to search, which the kernel judges by the supervisor's user, who is the guest's.
+    nix::fcntl::openat(&dir, c".", nix::fcntl::OFlag::O_PATH | nix::fcntl::OFlag::O_CLOEXEC, nix::sys::stat::Mode::empty())?;
+    caller.process.set_cwd(dir);
+    Ok(0)
+}

@@ -1,0 +1,165 @@
+//! Calls that make and take away names: mkdir(2), mknod(2), symlink(2), link(2), rmdir(2), unlink(2).
+//!
+//! The name is the last component in a directory that is held; these calls never follow it. So the policy decides about
+//! the directory's name joined with it, and whatever is swapped under that name meanwhile is just what has the name.
+
+use super::{Entry, VIEW_IS_FIXED, find, known};
+use crate::context::{Answer, Call};
+use crate::fd::{File, Kind};
+use crate::handlers::fs::open::creation_mode;
+use crate::host::name::{descriptor_directory, reopen_name};
+use crate::path::{Caller, Lookup, Parent, Target, name_of, parent};
+use libc::{AT_EMPTY_PATH, AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_FOLLOW};
+use nix::errno::Errno;
+use nix::fcntl::AtFlags;
+use nix::sys::stat::{Mode, SFlag, fstatat, mkdirat, mknodat};
+use nix::unistd::{UnlinkatFlags, linkat, symlinkat, unlinkat};
+use rxbox_policy::Access;
+use std::ffi::CStr;
+use std::os::fd::AsFd;
+
+/// The handlers of this module.
+pub const HANDLERS: &[Entry] = &[
+    ("mkdir", |call| make_directory(&Caller::of(call), AT_FDCWD, call.string(0)?, call.u32(1))),
+    ("mkdirat", |call| make_directory(&Caller::of(call), call.i32(0), call.string(1)?, call.u32(2))),
+    ("mknod", |call| make_node(&Caller::of(call), AT_FDCWD, call.string(0)?, call.u32(1))),
+    ("mknodat", |call| make_node(&Caller::of(call), call.i32(0), call.string(1)?, call.u32(2))),
+    ("symlink", |call| make_link(&Caller::of(call), call.string(0)?, AT_FDCWD, call.string(1)?)),
+    ("symlinkat", |call| make_link(&Caller::of(call), call.string(0)?, call.i32(1), call.string(2)?)),
+    ("link", link),
+    ("linkat", linkat_),
+    ("unlink", |call| remove(&Caller::of(call), AT_FDCWD, call.string(0)?, 0)),
+    ("unlinkat", |call| remove(&Caller::of(call), call.i32(0), call.string(1)?, call.i32(2))),
+    ("rmdir", |call| remove(&Caller::of(call), AT_FDCWD, call.string(0)?, AT_REMOVEDIR)),
+];
+
+/// Whether a name exists and may be known to.
+pub(super) fn is_there(caller: &Caller<'_>, place: &Parent) -> bool {
+    // Without the slashes: a link or file is there even if it is no directory.
+    fstatat(&place.dir, place.name(), AtFlags::AT_SYMLINK_NOFOLLOW).is_ok() && !caller.hides(&place.path())
+}
+
+/// The place where a name is to be made, with the policy's consent. A name that is there already is EEXIST whether or
+/// not it could be made: programs make directories that may be there (`mkdir -p`) and go on after EEXIST only.
+pub(super) fn place_for(caller: &Caller<'_>, dirfd: i32, path: &CStr) -> Result<Parent, Errno> {
+    let place = parent(caller, dirfd, path)?;
+    if place.is_dots() {
+        return Ok(place);
+    }
+    if place.in_view() {
+        let there = crate::view::at(caller, &place.path()).is_ok();
+        return Err(if there { Errno::EEXIST } else { Errno::ENOENT });
+    }
+    let name = place.path();
+    if !caller.allows(Access::Create, &name) && is_there(caller, &place) {
+        return Err(Errno::EEXIST);
+    }
+    caller.check(Access::Create, &name)?;
+    Ok(place)
+}
+
+pub(super) fn make_directory(caller: &Caller<'_>, dirfd: i32, path: &CStr, mode: u32) -> Answer {
+    let place = place_for(caller, dirfd, path)?;
+    let mode = creation_mode(caller, mode) & 0o1777;
+    mkdirat(&place.dir, place.leaf(), Mode::from_bits_truncate(mode)).map(|()| 0)
+}
+
+/// mknod(2) of what an unprivileged process can make and nobody else can be harmed with: regular files, FIFOs, sockets.
+pub(super) fn make_node(caller: &Caller<'_>, dirfd: i32, path: &CStr, mode: u32) -> Answer {
+    let kind = match mode & libc::S_IFMT {
+        0 | libc::S_IFREG => SFlag::S_IFREG,
+        libc::S_IFIFO => SFlag::S_IFIFO,
+        libc::S_IFSOCK => SFlag::S_IFSOCK,
+        libc::S_IFCHR | libc::S_IFBLK | libc::S_IFDIR => return Err(Errno::EPERM),
+        _ => return Err(Errno::EINVAL),
+    };
+    let place = place_for(caller, dirfd, path)?;
+    let mode = Mode::from_bits_truncate(creation_mode(caller, mode));
+    mknodat(&place.dir, place.leaf(), kind, mode, 0).map(|()| 0)
+}
+
+/// symlink(2). The text is free: whoever follows the link is judged by where it leads then.
+pub(super) fn make_link(caller: &Caller<'_>, text: &CStr, dirfd: i32, path: &CStr) -> Answer {
+    if text.is_empty() {
+        return Err(Errno::ENOENT);
+    }
+    let place = place_for(caller, dirfd, path)?;
+    symlinkat(text, &place.dir, place.leaf()).map(|()| 0)
+}
+
+fn link(call: &mut Call<'_>) -> Answer {
+    add_name(&Caller::of(call), (AT_FDCWD, call.string(0)?), (AT_FDCWD, call.string(1)?), 0)
+}
+
+fn linkat_(call: &mut Call<'_>) -> Answer {
+    add_name(&Caller::of(call), (call.i32(0), call.string(1)?), (call.i32(2), call.string(3)?), call.i32(4))
+}
+
+/// link(2). The new name gives what it gives: a file that may only be read must not get a name by which it may be
+/// written to, and one that may not be read none at all. So the old name must allow both.
+pub(super) fn add_name(caller: &Caller<'_>, old: (i32, &CStr), new: (i32, &CStr), flags: i32) -> Answer {
+    known(flags, AT_SYMLINK_FOLLOW | AT_EMPTY_PATH)?;
+    let how = Lookup { follow: flags & AT_SYMLINK_FOLLOW != 0, empty: flags & AT_EMPTY_PATH != 0, ..Lookup::FOLLOW };
+    let found = find(caller, old.0, old.1, how)?;
+    let place = place_for(caller, new.0, new.1)?;
+    match &found.target {
+        Target::View(_) => Err(Errno::EXDEV),
+        Target::Host(object) if object.is_dir() => Err(Errno::EPERM),
+        Target::Open(file) => {
+            may_name(caller, file)?;
+            let name = reopen_name(file.host.as_fd());
+            let from = (descriptor_directory()?, name.relative());
+            linkat(from.0, from.1, &place.dir, place.leaf(), AtFlags::AT_SYMLINK_FOLLOW).map(|()| 0)
+        }
+        Target::Host(object) => {
+            may_give(caller, &found.path)?;
+            if object.is_link() {
+                // A second name for a link can only be made by its first; what has that now is judged by it.
+                let from = parent(caller, old.0, old.1)?;
+                may_give(caller, &from.path())?;
+                return linkat(&from.dir, from.leaf(), &place.dir, place.leaf(), AtFlags::empty()).map(|()| 0);
+            }
+            let name = reopen_name(object.as_fd());
+            let from = (descriptor_directory()?, name.relative());
+            linkat(from.0, from.1, &place.dir, place.leaf(), AtFlags::AT_SYMLINK_FOLLOW).map(|()| 0)
+        }
+    }
+}
+
+/// Whether the policy gives a file whole, so that it may have another name.
+fn may_give(caller: &Caller<'_>, path: &[u8]) -> Result<(), Errno> {
+    caller.check(Access::Read, path)?;
+    caller.check(Access::Write, path)
+}
+
+/// Whether an open file may get a name: one without a name (`O_TMPFILE`) if the guest can write to it; any other as its
+/// name says.
+fn may_name(caller: &Caller<'_>, file: &File) -> Result<(), Errno> {
+    if file.kind == Kind::View {
+        return Err(Errno::EXDEV);
+    }
+    match name_of(file.host.as_fd()) {
+        Ok(path) => may_give(caller, &path),
+        Err(_) if file.writable() => Ok(()),
+        Err(_) => Err(Errno::ENOENT),
+    }
+}
+
+/// unlink(2) and rmdir(2).
+pub(super) fn remove(caller: &Caller<'_>, dirfd: i32, path: &CStr, flags: i32) -> Answer {
+    known(flags, AT_REMOVEDIR)?;
+    let place = parent(caller, dirfd, path)?;
+    if place.in_view() && !place.is_dots() {
+        crate::view::at(caller, &place.path())?;
+        return Err(VIEW_IS_FIXED);
+    }
+    if !place.is_dots() {
+        let name = place.path();
+        if !caller.allows(Access::Remove, &name) && !is_there(caller, &place) {
+            return Err(Errno::ENOENT);
+        }
+        caller.check(Access::Remove, &name)?;
+    }
+    let how = if flags & AT_REMOVEDIR != 0 { UnlinkatFlags::RemoveDir } else { UnlinkatFlags::NoRemoveDir };
+    unlinkat(&place.dir, place.leaf(), how).map(|()| 0)
+}

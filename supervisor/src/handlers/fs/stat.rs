@@ -1,0 +1,235 @@
+//! Asking about files: the stat family, access(2), readlink(2), statfs(2).
+
+use super::{Entry, known, named};
+use crate::context::{Answer, Call};
+use crate::fd::{File, Kind};
+use crate::host::name::{Plain, fstatfs, readlink, statx as host_statx};
+use crate::path::{Caller, Lookup, Resolved, Target};
+use libc::{AT_EACCESS, AT_EMPTY_PATH, AT_FDCWD, AT_NO_AUTOMOUNT, AT_SYMLINK_NOFOLLOW};
+use nix::errno::Errno;
+use rxbox_policy::Access;
+use std::os::fd::AsFd;
+
+/// The handlers of this module.
+pub const HANDLERS: &[Entry] = &[
+    ("stat", stat),
+    ("lstat", lstat),
+    ("fstat", fstat),
+    ("newfstatat", newfstatat),
+    ("statx", statx),
+    ("access", access),
+    ("faccessat", faccessat),
+    ("faccessat2", faccessat2),
+    ("readlink", readlink_),
+    ("readlinkat", readlinkat),
+    ("statfs", statfs),
+    ("fstatfs", fstatfs_),
+];
+
+fn stat(call: &mut Call<'_>) -> Answer {
+    let status = status(call, AT_FDCWD, 0, Lookup::FOLLOW)?;
+    call.put(1, status.bytes());
+    Ok(0)
+}
+
+fn lstat(call: &mut Call<'_>) -> Answer {
+    let status = status(call, AT_FDCWD, 0, Lookup::LINK)?;
+    call.put(1, status.bytes());
+    Ok(0)
+}
+
+fn newfstatat(call: &mut Call<'_>) -> Answer {
+    let flags = call.i32(3);
+    known(flags, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT)?;
+    let status = status(call, call.i32(0), 1, Lookup::at(flags))?;
+    call.put(2, status.bytes());
+    Ok(0)
+}
+
+fn fstat(call: &mut Call<'_>) -> Answer {
+    let file = call.file(0)?;
+    let status = open_status(&Caller::of(call), &file)?;
+    call.put(1, status.bytes());
+    Ok(0)
+}
+
+/// The status of an open file: what the guest opened, not what the supervisor holds in its place.
+fn open_status(caller: &Caller<'_>, file: &File) -> Result<libc::stat, Errno> {
+    match file.path.as_deref().filter(|_| file.kind == Kind::View) {
+        Some(path) => crate::view::at(caller, path)?.status(),
+        None => nix::sys::stat::fstat(&file.host),
+    }
+}
+
+/// The status of what a name leads to. An open file may always be asked about.
+fn status(call: &Call<'_>, dirfd: i32, path: usize, how: Lookup) -> Result<libc::stat, Errno> {
+    let (caller, found) = named(call, dirfd, path, how)?;
+    status_of(&caller, &found)
+}
+
+pub(super) fn status_of(caller: &Caller<'_>, found: &Resolved) -> Result<libc::stat, Errno> {
+    match &found.target {
+        Target::Host(object) => caller.check(Access::Metadata, &found.path).map(|()| object.stat),
+        Target::View(node) => caller.check(Access::Metadata, &found.path).and_then(|()| node.status()),
+        Target::Open(file) => open_status(caller, file),
+    }
+}
+
+fn statx(call: &mut Call<'_>) -> Answer {
+    const SYNC: i32 = libc::AT_STATX_FORCE_SYNC | libc::AT_STATX_DONT_SYNC;
+    let (flags, mask) = (call.i32(2), call.u32(3));
+    known(flags, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT | SYNC)?;
+    if flags & SYNC == SYNC || mask & libc::STATX__RESERVED as u32 != 0 {
+        return Err(Errno::EINVAL);
+    }
+    // A null path with AT_EMPTY_PATH is an empty one (since Linux 6.11).
+    let empty = !call.present(1) && flags & AT_EMPTY_PATH != 0;
+    let path = if empty { c"" } else { call.string(1)? };
+    let caller = Caller::of(call);
+    let found = super::find(&caller, call.i32(0), path, Lookup::at(flags))?;
+    let fd = match &found.target {
+        Target::Host(object) => {
+            caller.check(Access::Metadata, &found.path)?;
+            Some(object.as_fd())
+        }
+        Target::Open(file) if file.kind != Kind::View => Some(file.host.as_fd()),
+        Target::Open(_) | Target::View(_) => None,
+    };
+    let answer = match fd {
+        Some(fd) => host_statx(fd, flags & SYNC, mask)?,
+        None => extended(&status_of(&caller, &found)?),
+    };
+    call.put(4, answer.bytes());
+    Ok(0)
+}
+
+/// A status in the form of statx(2), with the basic fields.
+fn extended(stat: &libc::stat) -> libc::statx {
+    let time = |seconds, nanoseconds: i64| libc::statx_timestamp {
+        tv_sec: seconds,
+        tv_nsec: nanoseconds as u32,
+        ..Plain::zeroed()
+    };
+    libc::statx {
+        stx_mask: libc::STATX_BASIC_STATS,
+        stx_blksize: stat.st_blksize as u32,
+        stx_nlink: stat.st_nlink as u32,
+        stx_uid: stat.st_uid,
+        stx_gid: stat.st_gid,
+        stx_mode: stat.st_mode as u16,
+        stx_ino: stat.st_ino,
+        stx_size: stat.st_size as u64,
+        stx_blocks: stat.st_blocks as u64,
+        stx_atime: time(stat.st_atime, stat.st_atime_nsec),
+        stx_mtime: time(stat.st_mtime, stat.st_mtime_nsec),
+        stx_ctime: time(stat.st_ctime, stat.st_ctime_nsec),
+        stx_dev_major: libc::major(stat.st_dev),
+        stx_dev_minor: libc::minor(stat.st_dev),
+        stx_rdev_major: libc::major(stat.st_rdev),
+        stx_rdev_minor: libc::minor(stat.st_rdev),
+        ..Plain::zeroed()
+    }
+}
+
+fn access(call: &mut Call<'_>) -> Answer {
+    may_access(call, AT_FDCWD, 0, call.i32(1), 0)
+}
+
+fn faccessat(call: &mut Call<'_>) -> Answer {
+    may_access(call, call.i32(0), 1, call.i32(2), 0)
+}
+
+fn faccessat2(call: &mut Call<'_>) -> Answer {
+    may_access(call, call.i32(0), 1, call.i32(2), call.i32(3))
+}
+
+/// access(2): what the policy would say to opening it so, then what the kernel says.
+fn may_access(call: &Call<'_>, dirfd: i32, path: usize, mode: i32, flags: i32) -> Answer {
+    known(mode, libc::R_OK | libc::W_OK | libc::X_OK)?;
+    known(flags, AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)?;
+    let (caller, found) = named(call, dirfd, path, Lookup::at(flags))?;
+    check_access(&caller, &found, mode, flags & AT_EACCESS).map(|()| 0)
+}
+
+pub(super) fn check_access(caller: &Caller<'_>, found: &Resolved, mode: i32, flags: i32) -> Result<(), Errno> {
+    let stat = status_of(caller, found)?;
+    let dir = stat.st_mode & libc::S_IFMT == libc::S_IFDIR;
+    let asked = [
+        (libc::R_OK, if dir { Access::List } else { Access::Read }),
+        (libc::W_OK, if dir { Access::Create } else { Access::Write }),
+        (libc::X_OK, if dir { Access::Metadata } else { Access::Execute }),
+    ];
+    for (_, access) in asked.into_iter().filter(|(bit, _)| mode & bit != 0) {
+        found.check(caller, access)?;
+    }
+    match &found.target {
+        Target::Host(object) => crate::host::name::access(object.as_fd(), mode, flags),
+        Target::Open(file) if file.kind != Kind::View => crate::host::name::access(file.host.as_fd(), mode, flags),
+        // Nobody writes to the view, and no file in it is a program.
+        _ if mode & libc::W_OK != 0 || (mode & libc::X_OK != 0 && !dir) => Err(Errno::EACCES),
+        _ => Ok(()),
+    }
+}
+
+fn readlink_(call: &mut Call<'_>) -> Answer {
+    read_link(call, AT_FDCWD, 0)
+}
+
+fn readlinkat(call: &mut Call<'_>) -> Answer {
+    read_link(call, call.i32(0), 1)
+}
+
+/// readlink(2): the buffer and its length are the arguments behind the path. An empty path means the link that `dirfd`
+/// itself holds.
+fn read_link(call: &mut Call<'_>, dirfd: i32, path: usize) -> Answer {
+    if call.i32(path + 2) <= 0 {
+        return Err(Errno::EINVAL);
+    }
+    let how = Lookup { empty: path == 1, ..Lookup::LINK };
+    let (caller, found) = named(call, dirfd, path, how)?;
+    let text = link_text(&caller, &found)?;
+    let n = text.len().min(call.room(path + 1));
+    call.put(path + 1, &text[..n]);
+    Ok(n as i64)
+}
+
+pub(super) fn link_text(caller: &Caller<'_>, found: &Resolved) -> Result<Vec<u8>, Errno> {
+    match &found.target {
+        Target::Host(object) => {
+            caller.check(Access::Metadata, &found.path)?;
+            if object.is_link() { readlink(object.as_fd(), c"") } else { Err(Errno::EINVAL) }
+        }
+        Target::View(node) => {
+            caller.check(Access::Metadata, &found.path)?;
+            node.text(caller)?.ok_or(Errno::EINVAL)
+        }
+        Target::Open(file) => match file.path.as_deref().filter(|_| file.kind == Kind::View) {
+            Some(path) => crate::view::at(caller, path)?.text(caller)?.ok_or(Errno::ENOENT),
+            // The kernel answers ENOENT for an empty path whose descriptor is no link.
+            None => readlink(file.host.as_fd(), c"").map_err(|_| Errno::ENOENT),
+        },
+    }
+}
+
+fn statfs(call: &mut Call<'_>) -> Answer {
+    let (caller, found) = named(call, AT_FDCWD, 0, Lookup::FOLLOW)?;
+    let answer = match &found.target {
+        Target::Host(object) => {
+            caller.check(Access::Metadata, &found.path)?;
+            fstatfs(object.as_fd())?
+        }
+        Target::View(node) => {
+            caller.check(Access::Metadata, &found.path)?;
+            fstatfs(node.directory()?.as_fd())?
+        }
+        Target::Open(file) => fstatfs(file.host.as_fd())?,
+    };
+    call.put(1, answer.bytes());
+    Ok(0)
+}
+
+fn fstatfs_(call: &mut Call<'_>) -> Answer {
+    let answer = fstatfs(call.file(0)?.host.as_fd())?;
+    call.put(1, answer.bytes());
+    Ok(0)
+}

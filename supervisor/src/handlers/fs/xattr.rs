@@ -1,0 +1,136 @@
+//! Extended attributes (xattr(7)).
+//!
+//! The guest has those of the `user.` space. `security.`, `system.` and `trusted.` hold capabilities, access lists and
+//! labels, by which the kernel decides: they read as absent and cannot be changed, as on a file system without them.
+
+use super::{Entry, VIEW_IS_FIXED, done, named};
+use crate::context::{Answer, Call};
+use crate::fd::Kind;
+use crate::host::name::{get_attribute, list_attributes, remove_attribute, set_attribute};
+use crate::path::{Caller, Lookup, Resolved, Target};
+use libc::AT_FDCWD;
+use nix::errno::Errno;
+use rxbox_policy::Access;
+use std::ffi::CStr;
+
+/// The handlers of this module.
+pub const HANDLERS: &[Entry] = &[
+    ("getxattr", |call| get(call, Some(Lookup::FOLLOW))),
+    ("lgetxattr", |call| get(call, Some(Lookup::LINK))),
+    ("fgetxattr", |call| get(call, None)),
+    ("listxattr", |call| list(call, Some(Lookup::FOLLOW))),
+    ("llistxattr", |call| list(call, Some(Lookup::LINK))),
+    ("flistxattr", |call| list(call, None)),
+    ("setxattr", |call| set(call, Some(Lookup::FOLLOW))),
+    ("lsetxattr", |call| set(call, Some(Lookup::LINK))),
+    ("fsetxattr", |call| set(call, None)),
+    ("removexattr", |call| remove(call, Some(Lookup::FOLLOW))),
+    ("lremovexattr", |call| remove(call, Some(Lookup::LINK))),
+    ("fremovexattr", |call| remove(call, None)),
+];
+
+/// Longest name (XATTR_NAME_MAX) and largest value or list (XATTR_SIZE_MAX, XATTR_LIST_MAX) of linux/limits.h.
+const NAME_MAX: usize = 255;
+const SIZE_MAX: usize = 65536;
+
+/// What argument 0 names: a path, looked up so, or else a descriptor.
+fn object<'c>(call: &'c Call<'_>, how: Option<Lookup>) -> Result<(Caller<'c>, Resolved), Errno> {
+    match how {
+        Some(how) => named(call, AT_FDCWD, 0, how),
+        None => {
+            let file = call.file(0)?;
+            if file.kind == Kind::Path {
+                return Err(Errno::EBADF);
+            }
+            Ok((Caller::of(call), Resolved { target: Target::Open(file), path: Vec::new() }))
+        }
+    }
+}
+
+/// Whether the guest has this attribute; ERANGE for names that none can have.
+fn is_users(name: &CStr) -> Result<bool, Errno> {
+    match name.to_bytes() {
+        b"" => Err(Errno::ERANGE),
+        name if name.len() > NAME_MAX => Err(Errno::ERANGE),
+        name => Ok(name.starts_with(b"user.")),
+    }
+}
+
+/// The policy's word on reading attributes. What the guest has open to read, it may read.
+fn may_read(caller: &Caller<'_>, found: &Resolved) -> Result<(), Errno> {
+    match &found.target {
+        Target::Open(file) if file.readable() => Ok(()),
+        _ => found.check(caller, Access::Read),
+    }
+}
+
+fn get(call: &mut Call<'_>, how: Option<Lookup>) -> Answer {
+    let room = call.room(2);
+    let (length, value) = {
+        let (caller, found) = object(call, how)?;
+        let name = call.string(1)?;
+        if !is_users(name)? {
+            found.check_known(&caller)?;
+            return Err(if name.to_bytes().starts_with(b"system.") { Errno::EOPNOTSUPP } else { Errno::ENODATA });
+        }
+        may_read(&caller, &found)?;
+        if found.is_link() {
+            return Err(Errno::ENODATA);
+        }
+        let object = found.changeable().map_err(|_| Errno::EOPNOTSUPP)?;
+        get_attribute(object, name, room.min(SIZE_MAX))?
+    };
+    call.put(2, &value);
+    Ok(length as i64)
+}
+
+fn list(call: &mut Call<'_>, how: Option<Lookup>) -> Answer {
+    let names = {
+        let (caller, found) = object(call, how)?;
+        may_read(&caller, &found)?;
+        match found.changeable() {
+            Ok(object) if !found.is_link() => list_attributes(object, SIZE_MAX)?.1,
+            _ => Vec::new(),
+        }
+    };
+    let users: Vec<u8> =
+        names.split_inclusive(|&b| b == 0).filter(|name| name.starts_with(b"user.")).flatten().copied().collect();
+    let room = call.room(1);
+    if room != 0 && users.len() > room {
+        return Err(Errno::ERANGE);
+    }
+    call.put(1, &users);
+    Ok(users.len() as i64)
+}
+
+/// The common checks of changing an attribute, then `change` on the object's descriptor.
+fn change(
+    call: &Call<'_>,
+    how: Option<Lookup>,
+    change: impl FnOnce(std::os::fd::BorrowedFd<'_>, &CStr) -> Result<(), Errno>,
+) -> Answer {
+    let (caller, found) = object(call, how)?;
+    let name = call.string(1)?;
+    if !is_users(name)? {
+        found.check_known(&caller)?;
+        return Err(if name.to_bytes().starts_with(b"system.") { Errno::EOPNOTSUPP } else { Errno::EPERM });
+    }
+    let object = found.changeable().map_err(|_| VIEW_IS_FIXED)?;
+    found.check(&caller, Access::Write)?;
+    if found.is_link() {
+        return Err(Errno::EPERM);
+    }
+    done(change(object, name))
+}
+
+fn set(call: &mut Call<'_>, how: Option<Lookup>) -> Answer {
+    let (value, flags) = (call.bytes(2).unwrap_or_default(), call.i32(4));
+    if value.len() > SIZE_MAX {
+        return Err(Errno::E2BIG);
+    }
+    change(call, how, |object, name| set_attribute(object, name, value, flags))
+}
+
+fn remove(call: &mut Call<'_>, how: Option<Lookup>) -> Answer {
+    change(call, how, remove_attribute)
+}

@@ -1,0 +1,179 @@
+//! Reading and writing open descriptors.
+//!
+//! The bytes go straight between the kernel and the data area: nobody decides on them. What is decided here is how long
+//! the call may wait, whether the child may go on with the next piece of a long transfer, and what the kernel would do
+//! to the *caller* besides answering: SIGPIPE for a pipe without readers, SIGXFSZ beyond its file size limit. The
+//! supervisor ignores both for itself, so they are raised in the guest thread.
+
+use super::signal::raise;
+use super::{Entry, wait_of};
+use crate::context::{Answer, Call};
+use crate::fd::{File, Kind};
+use crate::host::number::{OnFd, on_fd};
+use crate::host::transfer::{Buffer, Way, transfer, transfer_at};
+use nix::errno::Errno;
+use rxbox_wire::frame::Reply;
+use std::os::fd::AsFd;
+
+/// The handlers of this module.
+pub const HANDLERS: &[Entry] = &[
+    ("read", read),
+    ("write", write),
+    ("pread64", pread64),
+    ("pwrite64", pwrite64),
+    ("readv", read),
+    ("writev", write),
+    ("preadv", preadv),
+    ("pwritev", pwritev),
+    ("preadv2", preadv2),
+    ("pwritev2", pwritev2),
+    ("lseek", lseek),
+];
+
+/// Where a transfer starts.
+#[derive(Clone, Copy)]
+enum At {
+    /// At the descriptor's own offset, which moves on.
+    Current,
+    /// At this offset.
+    Offset(i64),
+    /// As preadv2(2) with these flags; offset -1 is the descriptor's own.
+    Flagged(i64, u32),
+}
+
+fn read(call: &mut Call<'_>) -> Answer {
+    move_data(call, Way::Read, At::Current)
+}
+
+fn write(call: &mut Call<'_>) -> Answer {
+    move_data(call, Way::Write, At::Current)
+}
+
+fn pread64(call: &mut Call<'_>) -> Answer {
+    let at = At::Offset(call.i64(3));
+    move_data(call, Way::Read, at)
+}
+
+fn pwrite64(call: &mut Call<'_>) -> Answer {
+    let at = At::Offset(call.i64(3));
+    move_data(call, Way::Write, at)
+}
+
+fn preadv(call: &mut Call<'_>) -> Answer {
+    let at = At::Offset(call.i64(3));
+    move_data(call, Way::Read, at)
+}
+
+fn pwritev(call: &mut Call<'_>) -> Answer {
+    let at = At::Offset(call.i64(3));
+    move_data(call, Way::Write, at)
+}
+
+fn preadv2(call: &mut Call<'_>) -> Answer {
+    let at = At::Flagged(call.i64(3), call.u32(5));
+    move_data(call, Way::Read, at)
+}
+
+fn pwritev2(call: &mut Call<'_>) -> Answer {
+    let at = At::Flagged(call.i64(3), call.u32(5));
+    move_data(call, Way::Write, at)
+}
+
+/// Any of the transfers: descriptor in argument 0, bytes in argument 1.
+fn move_data(call: &mut Call<'_>, way: Way, at: At) -> Answer {
+    let file = call.file(0)?;
+    if let At::Offset(..0) | At::Flagged(..-1, _) = at {
+        return Err(Errno::EINVAL);
+    }
+    if !call.present(1) && call.i64(2) != 0 {
+        return Err(Errno::EFAULT);
+    }
+    if file.kind == Kind::View {
+        return view(call, &file, way, at);
+    }
+    let wanted = call.room(1);
+    let n = match way {
+        Way::Read => wanted,
+        Way::Write => under_limit(call, &file, at.explicit(), wanted as u64)? as usize,
+    };
+    let (fd, wait, buffer) = (file.host.as_fd(), wait_of(&file), Buffer::of(call, 1).first(n));
+    let done = match at {
+        At::Current => transfer(wait, way, fd, buffer),
+        At::Offset(offset) => transfer_at(wait, way, fd, buffer, offset, 0),
+        At::Flagged(offset, flags) => transfer_at(wait, way, fd, buffer, offset, flags),
+    };
+    match done {
+        Ok(n) => {
+            if way == Way::Read {
+                call.filled(1, n as usize);
+            }
+            if n as usize == wanted && matches!(file.kind, Kind::Regular | Kind::Memory) {
+                call.reply.flags |= Reply::MORE;
+            }
+        }
+        Err(e) if way == Way::Write => broken_pipe(call, &file, e),
+        Err(_) => {}
+    }
+    done
+}
+
+impl At {
+    fn explicit(self) -> Option<i64> {
+        match self {
+            At::Offset(o) | At::Flagged(o @ 0.., _) => Some(o),
+            At::Current | At::Flagged(..) => None,
+        }
+    }
+}
+
+/// A read of a text that the supervisor made up.
+fn view(call: &mut Call<'_>, file: &File, way: Way, at: At) -> Answer {
+    if way == Way::Write {
+        return Err(Errno::EBADF);
+    }
+    let mut piece = vec![0; call.room(1)];
+    let n = file.read_view(&mut piece, at.explicit())?;
+    call.put(1, &piece[..n]);
+    Ok(n as i64)
+}
+
+/// How many of `n` bytes the caller may write at `offset` (`None`: where the descriptor stands) under its own file size
+/// limit; beyond it EFBIG with SIGXFSZ (setrlimit(2)). Only regular files count.
+///
+/// The limit is the guest's own affair: it can race with itself to pass it. What holds the guest back is the limit of
+/// the policy, which the kernel enforces on the supervisor.
+pub(super) fn under_limit(call: &mut Call<'_>, file: &File, offset: Option<i64>, n: u64) -> Result<u64, Errno> {
+    let limit = call.process.limit(libc::RLIMIT_FSIZE as usize).soft;
+    if limit == u64::MAX || n == 0 || !matches!(file.kind, Kind::Regular | Kind::Memory) {
+        return Ok(n);
+    }
+    let at = match offset {
+        Some(o) => o as u64,
+        None if file.append() => nix::sys::stat::fstat(&file.host)?.st_size as u64,
+        None => on_fd(crate::host::number::Wait::Short, OnFd::Lseek, file.host.as_fd(), [0, libc::SEEK_CUR as u64, 0])? as u64,
+    };
+    match limit.checked_sub(at) {
+        None | Some(0) => {
+            raise(call, libc::SIGXFSZ);
+            Err(Errno::EFBIG)
+        }
+        Some(room) => Ok(n.min(room)),
+    }
+}
+
+/// Raises SIGPIPE in the caller if this error of a write to `file` comes with it.
+pub(super) fn broken_pipe(call: &mut Call<'_>, file: &File, error: Errno) {
+    let stream = || nix::sys::socket::getsockopt(&file.host, nix::sys::socket::sockopt::SockType)
+        .is_ok_and(|t| t == nix::sys::socket::SockType::Stream);
+    if error == Errno::EPIPE && (file.kind == Kind::Pipe || file.kind == Kind::Socket && stream()) {
+        raise(call, libc::SIGPIPE);
+    }
+}
+
+fn lseek(call: &mut Call<'_>) -> Answer {
+    let file = call.file(0)?;
+    if file.kind == Kind::View {
+        return file.seek_view(call.i64(1), call.i32(2));
+    }
+    on_fd(wait_of(&file), OnFd::Lseek, file.host.as_fd(), [call.u64(1), call.u64(2), 0])
+}

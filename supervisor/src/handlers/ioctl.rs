@@ -1,0 +1,67 @@
+//! ioctl(2). Which requests there are and what memory they touch, the system-call table says; those that act on what
+//! the supervisor keeps (close-on-exec, job control, another descriptor) are carried out here.
+
+use super::{Entry, terminal, wait_of};
+use crate::context::{Answer, Call};
+use crate::fd::{File, Kind};
+use crate::host::control;
+use crate::host::number::Wait;
+use nix::errno::Errno;
+use std::os::fd::{AsFd, AsRawFd};
+
+/// The handlers of this module.
+pub const HANDLERS: &[Entry] = &[("ioctl", ioctl)];
+
+/// `FICLONE`, whose argument is a descriptor (ioctl_ficlone(2)).
+const FICLONE: u32 = libc::FICLONE as u32;
+
+fn ioctl(call: &mut Call<'_>) -> Answer {
+    let file = call.file(0)?;
+    if file.kind == Kind::Path {
+        return Err(Errno::EBADF);
+    }
+    match call.u32(1) {
+        FIOCLEX => call.process.fds.set_cloexec(call.i32(0), true).map(|()| 0),
+        FIONCLEX => call.process.fds.set_cloexec(call.i32(0), false).map(|()| 0),
+        _ if file.kind == Kind::View => Err(Errno::ENOTTY),
+        FICLONE => clone_range(call, &file),
+        TIOCGPGRP => terminal::foreground(call, &file),
+        TIOCSPGRP => terminal::set_foreground(call, &file),
+        TIOCGSID => terminal::session(call, &file),
+        TIOCSCTTY => terminal::take(call, &file),
+        TIOCNOTTY => terminal::leave(call, &file),
+        request => forward(call, &file, request, call.u64(2)),
+    }
+}
+
+const FIOCLEX: u32 = libc::FIOCLEX as u32;
+const FIONCLEX: u32 = libc::FIONCLEX as u32;
+const TIOCGPGRP: u32 = libc::TIOCGPGRP as u32;
+const TIOCSPGRP: u32 = libc::TIOCSPGRP as u32;
+const TIOCGSID: u32 = libc::TIOCGSID as u32;
+const TIOCSCTTY: u32 = libc::TIOCSCTTY as u32;
+const TIOCNOTTY: u32 = libc::TIOCNOTTY as u32;
+
+/// Requests that may wait: for output to drain, or for a lease on the terminal.
+const WAITING: &[u32] = &[libc::TCSETSW as u32, libc::TCSETSF as u32, libc::TCSBRK as u32, libc::TCSBRKP as u32];
+
+/// Passes a request of the table on, its structure through private memory.
+fn forward(call: &mut Call<'_>, file: &File, request: u32, number: u64) -> Answer {
+    let mut memory = [0; control::IOCTL_MAX];
+    if let Some(given) = call.bytes(2) {
+        memory.get_mut(..given.len()).ok_or(Errno::EINVAL)?.copy_from_slice(given);
+    }
+    let wait = if WAITING.contains(&request) { wait_of(file) } else { Wait::Short };
+    let done = control::ioctl(wait, file.host.as_fd(), request, number, &mut memory)?;
+    let room = call.room(2).min(memory.len());
+    call.put(2, &memory[..room]);
+    Ok(done)
+}
+
+fn clone_range(call: &mut Call<'_>, to: &File) -> Answer {
+    let from = call.file(2)?;
+    if !from.readable() || !to.writable() {
+        return Err(Errno::EBADF);
+    }
+    forward(call, to, FICLONE, from.host.as_raw_fd() as u64)
+}

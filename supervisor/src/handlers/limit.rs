@@ -1,0 +1,63 @@
+//! Resource limits (getrlimit(2)). They start as the policy says and belong to the guest process: a guest may lower
+//! them, never raise a hard one. The supervisor itself enforces those on what it does for the guest: descriptors, file
+//! size, processes. The limit on processor time is put on the emulator child, whose time it is. The others are recorded
+//! and inherited.
+
+use super::Entry;
+use crate::context::{Answer, Call};
+use crate::host::limit::set_cpu_limit;
+use crate::process::{LIMITS, Limit, Process};
+use nix::errno::Errno;
+use std::sync::Arc;
+
+/// The handlers of this module.
+pub const HANDLERS: &[Entry] = &[("getrlimit", getrlimit), ("setrlimit", setrlimit), ("prlimit64", prlimit64)];
+
+const NOFILE: usize = libc::RLIMIT_NOFILE as usize;
+const CPU: usize = libc::RLIMIT_CPU as usize;
+
+fn resource(call: &Call<'_>, i: usize) -> Result<usize, Errno> {
+    let resource = call.u32(i) as usize;
+    if resource < LIMITS { Ok(resource) } else { Err(Errno::EINVAL) }
+}
+
+fn getrlimit(call: &mut Call<'_>) -> Answer {
+    let limit = call.process.limit(resource(call, 0)?);
+    call.put_needed(1, &[limit.soft, limit.hard])
+}
+
+fn setrlimit(call: &mut Call<'_>) -> Answer {
+    let [soft, hard] = call.words(1)?;
+    set(call.process, resource(call, 0)?, Limit { soft, hard })?;
+    Ok(0)
+}
+
+fn prlimit64(call: &mut Call<'_>) -> Answer {
+    let resource = resource(call, 1)?;
+    let target = match call.i32(0) {
+        0 => call.process.clone(),
+        pid => call.sandbox.process(pid).ok_or(Errno::ESRCH)?,
+    };
+    let old = if call.present(2) {
+        let [soft, hard] = call.words(2)?;
+        set(&target, resource, Limit { soft, hard })?
+    } else {
+        target.limit(resource)
+    };
+    call.put_words(3, &[old.soft, old.hard]);
+    Ok(0)
+}
+
+/// Sets a limit and tells what it was.
+fn set(process: &Arc<Process>, resource: usize, new: Limit) -> Result<Limit, Errno> {
+    if new.soft > new.hard {
+        return Err(Errno::EINVAL);
+    }
+    let old = process.change_limit(resource, |old| if new.hard > old.hard { Err(Errno::EPERM) } else { Ok(new) })?;
+    match resource {
+        NOFILE => process.fds.set_limit(new.soft),
+        CPU => set_cpu_limit(process.pid, new.soft, new.hard)?,
+        _ => {}
+    }
+    Ok(old)
+}

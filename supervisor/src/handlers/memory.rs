@@ -1,0 +1,76 @@
+//! The address space. The child maps and unmaps for itself, under its own filter; what the supervisor decides is which
+//! files it may map and how, and it hands out the descriptor for that.
+//!
+//! The child is not trusted with more of a file than the guest has. A private mapping, and one of a file that the guest
+//! cannot write, gets a descriptor that can only be read: even a child that the guest has taken over cannot map it for
+//! shared writing.
+
+use super::{Entry, grant};
+use crate::context::{Answer, Call};
+use crate::fd::{File, Kind};
+use crate::host::name::reopen;
+use crate::host::number::{Plain, plain};
+use crate::path::{Caller, name_of};
+use nix::errno::Errno;
+use rxbox_policy::Access;
+use rxbox_wire::frame::Reply;
+use std::os::fd::AsFd;
+
+/// The handlers of this module.
+pub const HANDLERS: &[Entry] = &[("mmap", mmap), ("membarrier", membarrier)];
+
+/// Flags of mmap(2): `MAP_SHARED` and `MAP_SHARED_VALIDATE` share the first bit.
+const SHARED: i32 = libc::MAP_SHARED;
+
+fn mmap(call: &mut Call<'_>) -> Answer {
+    let (protection, flags) = (call.i32(2), call.i32(3));
+    if flags & libc::MAP_ANONYMOUS != 0 {
+        return grant(call);
+    }
+    let file = call.file(4)?;
+    let shared = flags & SHARED != 0;
+    mappable(&file, protection, shared)?;
+    if protection & libc::PROT_EXEC != 0 {
+        may_execute(call, &file)?;
+    }
+    let fd = file.host.as_fd();
+    if shared && file.writable() || !file.writable() {
+        call.process.send_fd(fd)?;
+    } else {
+        call.process.send_fd(reopen(fd, libc::O_RDONLY | libc::O_NONBLOCK)?.as_fd())?;
+    }
+    call.reply.flags |= Reply::FD;
+    grant(call)
+}
+
+/// What mmap(2) demands of a file for such a mapping.
+fn mappable(file: &File, protection: i32, shared: bool) -> Result<(), Errno> {
+    match file.kind {
+        Kind::Path => return Err(Errno::EBADF),
+        Kind::Regular | Kind::Memory | Kind::CharDevice | Kind::BlockDevice => {}
+        _ => return Err(Errno::ENODEV),
+    }
+    let writes = shared && protection & libc::PROT_WRITE != 0;
+    if !file.readable() || writes && !file.writable() { Err(Errno::EACCES) } else { Ok(()) }
+}
+
+/// Code is only mapped from files that may be executed. What has no name (memory files, deleted ones) the guest has
+/// written itself, as it could write code to any page.
+fn may_execute(call: &Call<'_>, file: &File) -> Result<(), Errno> {
+    match name_of(file.host.as_fd()) {
+        Ok(path) if file.kind == Kind::Regular => Caller::of(call).check(Access::Execute, &path),
+        _ => Ok(()),
+    }
+}
+
+/// `MEMBARRIER_CMD_GLOBAL` (membarrier(2)): the one command that acts beyond the calling process, and so the one that
+/// can be carried out for another.
+const GLOBAL: u64 = 1;
+
+fn membarrier(call: &mut Call<'_>) -> Answer {
+    match (call.i32(0), call.u32(1)) {
+        (0, 0) => Ok(GLOBAL as i64),
+        (1, 0) => plain(Plain::Membarrier, [GLOBAL, 0, 0]),
+        _ => Err(Errno::EINVAL),
+    }
+}

@@ -1,0 +1,195 @@
+//! prctl(2): what the supervisor keeps of a process and its threads. Nothing here changes the host process: its own
+//! hardening (no new privileges, no capabilities, death with the supervisor) is in force from the start and stays.
+
+use super::Entry;
+use crate::context::{Answer, Call};
+use crate::process::Process;
+use nix::errno::Errno;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The handlers of this module.
+pub const HANDLERS: &[Entry] = &[("prctl", prctl)];
+
+/// Bytes of a thread's name with its NUL (TASK_COMM_LEN).
+const NAME_SIZE: usize = 16;
+/// The default timer slack in nanoseconds.
+const SLACK: u64 = 50_000;
+/// The highest capability number.
+const CAPABILITY_MAX: u32 = 40;
+
+/// What prctl(2) sets and gets of one process.
+#[derive(Debug)]
+pub struct Attributes {
+    /// Names that threads other than the first gave themselves, by thread id. The first one's is the process's.
+    names: Mutex<HashMap<i32, [u8; NAME_SIZE]>>,
+    parent_death_signal: AtomicI32,
+    dumpable: AtomicI32,
+    huge_pages_off: AtomicI32,
+    slack: AtomicU64,
+}
+
+impl Default for Attributes {
+    fn default() -> Self {
+        Attributes {
+            names: Mutex::default(),
+            parent_death_signal: 0.into(),
+            dumpable: 1.into(),
+            huge_pages_off: 0.into(),
+            slack: SLACK.into(),
+        }
+    }
+}
+
+impl Attributes {
+    fn names(&self) -> MutexGuard<'_, HashMap<i32, [u8; NAME_SIZE]>> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Those of a forked child, which wants no signal yet when its parent ends.
+    pub fn inherited(&self) -> Attributes {
+        let copy = |a: &AtomicI32| AtomicI32::new(a.load(Relaxed));
+        Attributes {
+            names: Mutex::default(),
+            parent_death_signal: 0.into(),
+            dumpable: copy(&self.dumpable),
+            huge_pages_off: copy(&self.huge_pages_off),
+            slack: self.slack.load(Relaxed).into(),
+        }
+    }
+
+    /// A new program runs in the process, with its own name.
+    pub fn executed(&self) {
+        self.names().clear();
+        self.dumpable.store(1, Relaxed);
+    }
+
+    /// A thread has ended.
+    pub fn forget(&self, tid: i32) {
+        self.names().remove(&tid);
+    }
+
+    /// The signal that the process wants when its parent ends; 0 for none.
+    pub fn parent_death_signal(&self) -> i32 {
+        self.parent_death_signal.load(Relaxed)
+    }
+}
+
+fn prctl(call: &mut Call<'_>) -> Answer {
+    let a = &call.process.attributes;
+    match call.i32(0) {
+        libc::PR_SET_NAME => {
+            set_name(call.process, call.tid, call.string(1)?.to_bytes());
+            Ok(0)
+        }
+        libc::PR_GET_NAME => get_name(call),
+        libc::PR_SET_PDEATHSIG => set_checked(&a.parent_death_signal, call, 0..=64),
+        libc::PR_GET_PDEATHSIG => {
+            let signal = a.parent_death_signal();
+            put_number(call, signal)
+        }
+        libc::PR_SET_DUMPABLE => set_checked(&a.dumpable, call, 0..=1),
+        libc::PR_GET_DUMPABLE => Ok(a.dumpable.load(Relaxed).into()),
+        // Orphans become children of the supervisor, which alone knows them all.
+        libc::PR_SET_CHILD_SUBREAPER => if call.u64(1) == 0 { Ok(0) } else { Err(Errno::EINVAL) },
+        libc::PR_GET_CHILD_SUBREAPER => put_number(call, 0),
+        libc::PR_SET_THP_DISABLE => {
+            zero(call, 2..5)?;
+            a.huge_pages_off.store(i32::from(call.u64(1) != 0), Relaxed);
+            Ok(0)
+        }
+        libc::PR_GET_THP_DISABLE => zero(call, 1..5).map(|()| a.huge_pages_off.load(Relaxed).into()),
+        libc::PR_SET_TIMERSLACK => {
+            a.slack.store(if call.i64(1) <= 0 { SLACK } else { call.u64(1) }, Relaxed);
+            Ok(0)
+        }
+        libc::PR_GET_TIMERSLACK => Ok(a.slack.load(Relaxed) as i64),
+        _ => unprivileged(call),
+    }
+}
+
+/// Commands whose answer is the same for every process without privileges and without a way to get any.
+fn unprivileged(call: &Call<'_>) -> Answer {
+    match call.i32(0) {
+        libc::PR_SET_NO_NEW_PRIVS if call.u64(1) != 1 => Err(Errno::EINVAL),
+        libc::PR_SET_NO_NEW_PRIVS => zero(call, 2..5).map(|()| 0),
+        libc::PR_GET_NO_NEW_PRIVS => zero(call, 1..5).map(|()| 1),
+        libc::PR_CAPBSET_READ | libc::PR_CAPBSET_DROP if call.u64(1) > CAPABILITY_MAX.into() => Err(Errno::EINVAL),
+        libc::PR_CAPBSET_READ => Ok(0),
+        libc::PR_CAPBSET_DROP => Err(Errno::EPERM),
+        libc::PR_CAP_AMBIENT => ambient(call),
+        libc::PR_SET_KEEPCAPS | libc::PR_SET_TIMING if call.u64(1) > 1 => Err(Errno::EINVAL),
+        libc::PR_SET_TIMING if call.u64(1) == 1 => Err(Errno::EINVAL),
+        libc::PR_SET_KEEPCAPS | libc::PR_SET_TIMING => Ok(0),
+        libc::PR_GET_KEEPCAPS | libc::PR_GET_TIMING | libc::PR_GET_SECCOMP | libc::PR_GET_SECUREBITS => Ok(0),
+        // Nothing in the sandbox can be traced, or counted, in the first place.
+        libc::PR_SET_PTRACER | libc::PR_TASK_PERF_EVENTS_DISABLE | libc::PR_TASK_PERF_EVENTS_ENABLE => Ok(0),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// Ambient capabilities: none is set, none can be raised.
+fn ambient(call: &Call<'_>) -> Answer {
+    let known = call.u64(2) <= CAPABILITY_MAX.into();
+    match call.i32(1) {
+        libc::PR_CAP_AMBIENT_CLEAR_ALL => zero(call, 2..5).map(|()| 0),
+        libc::PR_CAP_AMBIENT_IS_SET | libc::PR_CAP_AMBIENT_LOWER if known => Ok(0),
+        libc::PR_CAP_AMBIENT_RAISE if known => Err(Errno::EPERM),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// EINVAL unless these arguments are zero.
+fn zero(call: &Call<'_>, mut which: std::ops::Range<usize>) -> Result<(), Errno> {
+    if which.all(|i| call.u64(i) == 0) { Ok(()) } else { Err(Errno::EINVAL) }
+}
+
+fn set_checked(to: &AtomicI32, call: &Call<'_>, range: std::ops::RangeInclusive<u64>) -> Answer {
+    if !range.contains(&call.u64(1)) {
+        return Err(Errno::EINVAL);
+    }
+    to.store(call.i32(1), Relaxed);
+    Ok(0)
+}
+
+fn put_number(call: &mut Call<'_>, number: i32) -> Answer {
+    if !call.present(1) {
+        return Err(Errno::EFAULT);
+    }
+    call.put(1, &number.to_le_bytes());
+    Ok(0)
+}
+
+/// A name as the kernel keeps it: cut, with NULs behind it.
+fn field(name: &[u8]) -> [u8; NAME_SIZE] {
+    let mut field = [0; NAME_SIZE];
+    for (to, from) in field.iter_mut().take(NAME_SIZE - 1).zip(name) {
+        *to = *from;
+    }
+    field
+}
+
+/// The name of a thread; that of the process until it gets one of its own.
+pub fn name(process: &Process, tid: i32) -> Vec<u8> {
+    let own = process.attributes.names().get(&tid).copied();
+    own.map_or_else(|| process.name(), |n| n.iter().copied().take_while(|&b| b != 0).collect())
+}
+
+/// Names a thread; what is too long is cut.
+pub fn set_name(process: &Process, tid: i32, name: &[u8]) {
+    if tid == process.pid {
+        process.set_name(name);
+    } else {
+        process.attributes.names().insert(tid, field(name));
+    }
+}
+
+fn get_name(call: &mut Call<'_>) -> Answer {
+    if !call.present(1) {
+        return Err(Errno::EFAULT);
+    }
+    let field = field(&name(call.process, call.tid));
+    call.put(1, &field);
+    Ok(0)
+}

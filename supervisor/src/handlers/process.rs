@@ -1,0 +1,43 @@
+//! New processes and threads. The child makes them; here it is decided whether it may. What the supervisor needs for a
+//! new one it is asked for by requests of the child's own ([`rxbox_wire::frame::Internal`]).
+
+use super::{Entry, grant};
+use crate::context::{Answer, Call};
+use nix::errno::Errno;
+
+/// The handlers of this module.
+pub const HANDLERS: &[Entry] = &[("clone", clone), ("fork", fork), ("vfork", fork)];
+
+/// Flags that would take the child out of the sandbox's namespaces.
+const NAMESPACES: i32 = libc::CLONE_NEWCGROUP
+    | libc::CLONE_NEWIPC
+    | libc::CLONE_NEWNET
+    | libc::CLONE_NEWNS
+    | libc::CLONE_NEWPID
+    | libc::CLONE_NEWUSER
+    | libc::CLONE_NEWUTS;
+/// Flags that make the child something else than a process of its own or a thread of the caller.
+const UNUSUAL: i32 = libc::CLONE_PIDFD | libc::CLONE_PARENT;
+/// What a thread shares, all or nothing (clone(2)).
+const THREAD: i32 = libc::CLONE_THREAD | libc::CLONE_SIGHAND | libc::CLONE_VM;
+
+fn clone(call: &mut Call<'_>) -> Answer {
+    let flags = call.i32(0);
+    if flags & NAMESPACES != 0 {
+        return Err(Errno::EPERM);
+    }
+    if flags & UNUSUAL != 0 || flags & libc::CLONE_THREAD != 0 && flags & THREAD != THREAD {
+        return Err(Errno::EINVAL);
+    }
+    another(call)
+}
+
+fn fork(call: &mut Call<'_>) -> Answer {
+    another(call)
+}
+
+/// EAGAIN at the caller's limit on processes and threads (RLIMIT_NPROC).
+fn another(call: &mut Call<'_>) -> Answer {
+    let most = call.process.limit(libc::RLIMIT_NPROC as usize).soft;
+    if call.sandbox.thread_count() >= most { Err(Errno::EAGAIN) } else { grant(call) }
+}

@@ -1,0 +1,218 @@
+//! Scheduling of guest threads. A guest thread is a thread of an emulator child, so the host is asked about that and
+//! told to treat it so; but only to step back: no guest gets more of the machine than it was given.
+
+use super::Entry;
+use super::signal::in_sandbox;
+use super::usage::Stat;
+use crate::context::{Answer, Call};
+use crate::host::number::{Plain, plain};
+use crate::host::sched;
+use crate::host::transfer::Buffer;
+use nix::errno::Errno;
+
+/// The handlers of this module.
+pub const HANDLERS: &[Entry] = &[
+    ("getpriority", getpriority),
+    ("setpriority", setpriority),
+    ("ioprio_get", ioprio_get),
+    ("ioprio_set", ioprio_set),
+    ("sched_getaffinity", sched_getaffinity),
+    ("sched_setaffinity", sched_setaffinity),
+    ("sched_getscheduler", sched_getscheduler),
+    ("sched_setscheduler", sched_setscheduler),
+    ("sched_getparam", sched_getparam),
+    ("sched_setparam", sched_setparam),
+    ("sched_getattr", sched_getattr),
+    ("sched_setattr", sched_setattr),
+    ("sched_get_priority_max", sched_get_priority_max),
+    ("sched_get_priority_min", sched_get_priority_min),
+    ("sched_rr_get_interval", sched_rr_get_interval),
+    ("getcpu", getcpu),
+];
+
+/// The host thread that a guest means by `tid`, 0 being the caller itself; ESRCH if it is none of the sandbox.
+fn thread(call: &Call<'_>, tid: i32) -> Result<i32, Errno> {
+    match tid {
+        ..0 => Err(Errno::EINVAL),
+        0 => Ok(call.tid),
+        _ if tid == call.tid || in_sandbox(call).iter().any(|p| p.threads.ids().contains(&tid)) => Ok(tid),
+        _ => Err(Errno::ESRCH),
+    }
+}
+
+/// The host processes or threads that getpriority(2) and its like name by `which` and `who`.
+fn members(call: &Call<'_>, which: u32, who: i32) -> Result<Vec<i32>, Errno> {
+    let pids = |keep: &dyn Fn(&crate::process::Process) -> bool| -> Vec<i32> {
+        in_sandbox(call).iter().filter(|p| keep(p)).map(|p| p.pid).collect()
+    };
+    let group = if who == 0 { call.process.group.group() } else { who };
+    let found = match which {
+        libc::PRIO_PROCESS => vec![thread(call, who).map_err(|_| Errno::ESRCH)?],
+        libc::PRIO_PGRP => pids(&|p| p.group.group() == group),
+        libc::PRIO_USER if who == 0 || who as u32 == call.process.identity().user.real => pids(&|_| true),
+        libc::PRIO_USER => Vec::new(),
+        _ => return Err(Errno::EINVAL),
+    };
+    if found.is_empty() { Err(Errno::ESRCH) } else { Ok(found) }
+}
+
+/// 20 less the nice value of a host thread, as the kernel's getpriority answers.
+fn priority(tid: i32) -> Answer {
+    plain(Plain::GetPriority, [libc::PRIO_PROCESS.into(), tid as u64, 0])
+}
+
+fn getpriority(call: &mut Call<'_>) -> Answer {
+    let members = members(call, call.u32(0), call.i32(1))?;
+    members.into_iter().filter_map(|tid| priority(tid).ok()).max().ok_or(Errno::ESRCH)
+}
+
+/// Sets the nice value of a host thread, upwards only: EACCES otherwise, as for any unprivileged process.
+fn be_nice(tid: i32, nice: i32) -> Answer {
+    let nice = nice.clamp(-20, 19);
+    if 20 - i64::from(nice) > priority(tid)? {
+        return Err(Errno::EACCES);
+    }
+    plain(Plain::SetPriority, [libc::PRIO_PROCESS.into(), tid as u64, nice as u64])
+}
+
+fn setpriority(call: &mut Call<'_>) -> Answer {
+    let members = members(call, call.u32(0), call.i32(1))?;
+    members.into_iter().try_fold(0, |_, tid| be_nice(tid, call.i32(2)))
+}
+
+/// `IOPRIO_WHO_PROCESS` (ioprio_set(2)).
+const IOPRIO_WHO_PROCESS: u32 = 1;
+
+fn ioprio_get(call: &mut Call<'_>) -> Answer {
+    if call.u32(0) != IOPRIO_WHO_PROCESS {
+        return Err(Errno::EINVAL);
+    }
+    let tid = thread(call, call.i32(1)).map_err(|_| Errno::ESRCH)?;
+    plain(Plain::IoprioGet, [IOPRIO_WHO_PROCESS.into(), tid as u64, 0])
+}
+
+/// The supervisor's workers do the input and output of guests, whose priority it is not.
+fn ioprio_set(_: &mut Call<'_>) -> Answer {
+    Err(Errno::EPERM)
+}
+
+fn sched_getaffinity(call: &mut Call<'_>) -> Answer {
+    let tid = thread(call, call.i32(0))?;
+    let n = sched::affinity(tid, Buffer::of(call, 2))?;
+    call.filled(2, n as usize);
+    Ok(n)
+}
+
+fn sched_setaffinity(call: &mut Call<'_>) -> Answer {
+    let tid = thread(call, call.i32(0))?;
+    sched::set_affinity(tid, call.need(2)?)
+}
+
+/// Set in a policy to say that children start anew.
+const RESET_ON_FORK: i32 = libc::SCHED_RESET_ON_FORK;
+
+fn sched_getscheduler(call: &mut Call<'_>) -> Answer {
+    plain(Plain::SchedGetScheduler, [thread(call, call.i32(0))? as u64, 0, 0])
+}
+
+/// A policy without privilege. Real time and deadlines would take the machine from others: EPERM.
+fn ordinary(policy: i32, priority: u32) -> Result<(), Errno> {
+    match policy {
+        libc::SCHED_OTHER | libc::SCHED_BATCH | libc::SCHED_IDLE if priority == 0 => Ok(()),
+        libc::SCHED_FIFO | libc::SCHED_RR if (1..=99).contains(&priority) => Err(Errno::EPERM),
+        libc::SCHED_DEADLINE => Err(Errno::EPERM),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// `sched_priority` of the `sched_param` in argument `i`.
+fn wanted_priority(call: &Call<'_>, i: usize) -> Result<u32, Errno> {
+    Ok(u32::from_le_bytes(call.bytes(i).ok_or(Errno::EINVAL)?.try_into().map_err(|_| Errno::EFAULT)?))
+}
+
+fn sched_setscheduler(call: &mut Call<'_>) -> Answer {
+    let (tid, policy) = (thread(call, call.i32(0))?, call.i32(1));
+    ordinary(policy & !RESET_ON_FORK, wanted_priority(call, 2)?)?;
+    sched::set_policy(tid, policy)
+}
+
+fn sched_getparam(call: &mut Call<'_>) -> Answer {
+    thread(call, call.i32(0))?;
+    if !call.present(1) {
+        return Err(Errno::EINVAL);
+    }
+    call.put(1, &0u32.to_le_bytes());
+    Ok(0)
+}
+
+fn sched_setparam(call: &mut Call<'_>) -> Answer {
+    thread(call, call.i32(0))?;
+    if wanted_priority(call, 1)? == 0 { Ok(0) } else { Err(Errno::EINVAL) }
+}
+
+/// Bytes of the first version of `struct sched_attr`: size, policy, flags, nice, priority, and three times.
+const ATTR_SIZE: usize = 48;
+
+fn sched_getattr(call: &mut Call<'_>) -> Answer {
+    let tid = thread(call, call.i32(0))?;
+    if call.room(1) < ATTR_SIZE || call.u32(3) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let policy = plain(Plain::SchedGetScheduler, [tid as u64, 0, 0])? as i32;
+    let nice = 20 - priority(tid)? as i32;
+    let flags = u64::from(policy & RESET_ON_FORK != 0);
+    let mut attr = [0; ATTR_SIZE];
+    attr[..4].copy_from_slice(&(ATTR_SIZE as u32).to_le_bytes());
+    attr[4..8].copy_from_slice(&(policy & !RESET_ON_FORK).to_le_bytes());
+    attr[8..16].copy_from_slice(&flags.to_le_bytes());
+    attr[16..20].copy_from_slice(&nice.to_le_bytes());
+    call.put(1, &attr);
+    Ok(0)
+}
+
+fn sched_setattr(call: &mut Call<'_>) -> Answer {
+    let tid = thread(call, call.i32(0))?;
+    let attr: &[u8; ATTR_SIZE] = call.need(1)?.try_into().map_err(|_| Errno::EFAULT)?;
+    let word = |at: usize| u32::from_le_bytes(std::array::from_fn(|i| attr[at + i]));
+    let (size, policy, flags) = (word(0) as usize, word(4) as i32, word(8));
+    if size != 0 && size < ATTR_SIZE {
+        return Err(Errno::E2BIG);
+    }
+    if call.u32(2) != 0 || flags & !1 != 0 || word(12) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    ordinary(policy, word(20))?;
+    if policy != libc::SCHED_IDLE {
+        be_nice(tid, word(16) as i32)?;
+    }
+    sched::set_policy(tid, if flags == 1 { policy | RESET_ON_FORK } else { policy })
+}
+
+fn sched_get_priority_max(call: &mut Call<'_>) -> Answer {
+    plain(Plain::SchedPriorityMax, [call.u32(0).into(), 0, 0])
+}
+
+fn sched_get_priority_min(call: &mut Call<'_>) -> Answer {
+    plain(Plain::SchedPriorityMin, [call.u32(0).into(), 0, 0])
+}
+
+fn sched_rr_get_interval(call: &mut Call<'_>) -> Answer {
+    let interval = sched::interval(thread(call, call.i32(0))?)?;
+    call.put_needed(1, &interval)
+}
+
+/// The processor that the calling guest thread runs on, not the one that serves it.
+fn getcpu(call: &mut Call<'_>) -> Answer {
+    const PROCESSOR: usize = 39;
+    let cpu = Stat::of_thread(call.process.pid, call.tid)?.field(PROCESSOR) as u32;
+    call.put(0, &cpu.to_le_bytes());
+    call.put(1, &node_of(cpu).to_le_bytes());
+    Ok(0)
+}
+
+/// The memory node of a processor; 0 on a machine that tells of none.
+fn node_of(cpu: u32) -> u32 {
+    let entries = std::fs::read_dir(format!("/sys/devices/system/cpu/cpu{cpu}")).into_iter().flatten().flatten();
+    let mut nodes = entries.filter_map(|e| e.file_name().to_str()?.strip_prefix("node")?.parse().ok());
+    nodes.next().unwrap_or(0)
+}

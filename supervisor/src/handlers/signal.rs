@@ -1,0 +1,150 @@
+//! Signals from guest to guest, and those that a call raises in its own caller.
+//!
+//! A guest signal is a host signal to the emulator child of the target, which delivers it. Only processes of the sandbox
+//! are ever targets: everything else, the supervisor first of all, does not exist (ESRCH). A process is held by its
+//! pidfd, so a number that was given out anew cannot be hit.
+//!
+//! The kernel would tell the target that the supervisor sent the signal. It lets a sender say otherwise only with a
+//! negative code, so the true code travels as [`rxbox_wire::relay`] says.
+
+use super::Entry;
+use crate::context::{Answer, Call};
+use crate::host::signal::{Info, queue_process, queue_thread};
+use crate::process::Process;
+use nix::errno::Errno;
+use rxbox_wire::frame::Reply;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+/// The handlers of this module.
+pub const HANDLERS: &[Entry] = &[
+    ("kill", kill),
+    ("tkill", tkill),
+    ("tgkill", tgkill),
+    ("rt_sigqueueinfo", rt_sigqueueinfo),
+    ("rt_tgsigqueueinfo", rt_tgsigqueueinfo),
+];
+
+/// The highest signal number.
+const SIGNAL_MAX: i32 = 64;
+
+/// All processes of the sandbox.
+pub(super) fn in_sandbox(call: &Call<'_>) -> Vec<Arc<Process>> {
+    call.sandbox.processes()
+}
+
+/// A signal from the caller, as sent by a call of this kind (`SI_USER`, `SI_TKILL`).
+fn from_caller(call: &Call<'_>, signal: i32, code: i32) -> Result<Info, Errno> {
+    if !(0..=SIGNAL_MAX).contains(&signal) {
+        return Err(Errno::EINVAL);
+    }
+    Ok(Info::sent(signal, code, call.process.pid, call.process.identity().uid()))
+}
+
+/// Raises a signal in the calling thread, as the kernel does for SIGPIPE and SIGXFSZ.
+pub(super) fn raise(call: &mut Call<'_>, signal: i32) {
+    if let Ok(info) = from_caller(call, signal, libc::SI_USER) {
+        // A caller that is ending meanwhile needs no signal any more.
+        let _ = queue_thread(call.process.pid, call.tid, &info);
+        call.reply.flags |= Reply::SIGNALLED;
+    }
+}
+
+/// Sends to a whole process.
+fn send(call: &mut Call<'_>, target: &Process, info: &Info) -> Answer {
+    if target.pid == call.process.pid {
+        call.reply.flags |= Reply::SIGNALLED;
+    }
+    queue_process(target.pidfd.as_fd(), info)
+}
+
+/// Sends to one thread of a process; ESRCH if it has no such thread.
+fn send_to_thread(call: &mut Call<'_>, target: &Process, tid: i32, info: &Info) -> Answer {
+    // A process that has ended and been waited for has lost its number.
+    queue_process(target.pidfd.as_fd(), &Info::none())?;
+    if tid == call.tid {
+        call.reply.flags |= Reply::SIGNALLED;
+    }
+    queue_thread(target.pid, tid, info)
+}
+
+fn kill(call: &mut Call<'_>) -> Answer {
+    let (pid, signal) = (call.i32(0), call.i32(1));
+    let info = from_caller(call, signal, libc::SI_USER)?;
+    let caller = call.process.pid;
+    let targets: Vec<_> = match pid {
+        1.. => call.sandbox.process(pid).into_iter().collect(),
+        -1 => in_sandbox(call).into_iter().filter(|p| p.pid != caller).collect(),
+        i32::MIN => Vec::new(),
+        _ => {
+            let group = if pid == 0 { call.process.group.group() } else { -pid };
+            in_sandbox(call).into_iter().filter(|p| p.group.group() == group).collect()
+        }
+    };
+    // As the kernel does for a group: it went well if one of them got it.
+    targets.iter().fold(Err(Errno::ESRCH), |sofar, target| send(call, target, &info).or(sofar))
+}
+
+fn tkill(call: &mut Call<'_>) -> Answer {
+    let (tid, signal) = (call.i32(0), call.i32(1));
+    if tid <= 0 {
+        return Err(Errno::EINVAL);
+    }
+    let info = from_caller(call, signal, libc::SI_TKILL)?;
+    for target in in_sandbox(call) {
+        match send_to_thread(call, &target, tid, &info) {
+            Err(Errno::ESRCH) => {}
+            done => return done,
+        }
+    }
+    Err(Errno::ESRCH)
+}
+
+fn tgkill(call: &mut Call<'_>) -> Answer {
+    let (tgid, tid, signal) = (call.i32(0), call.i32(1), call.i32(2));
+    if tgid <= 0 || tid <= 0 {
+        return Err(Errno::EINVAL);
+    }
+    let info = from_caller(call, signal, libc::SI_TKILL)?;
+    let target = call.sandbox.process(tgid).ok_or(Errno::ESRCH)?;
+    send_to_thread(call, &target, tid, &info)
+}
+
+/// The `siginfo` of argument `i`: a guest may put anything into it but a code that says the kernel or kill(2) sent it,
+/// unless it goes to itself.
+fn given(call: &Call<'_>, i: usize, signal: i32, target: i32) -> Result<Info, Errno> {
+    let info = Info::given(call.need(i)?.try_into().map_err(|_| Errno::EFAULT)?, signal);
+    if !(0..=SIGNAL_MAX).contains(&signal) {
+        return Err(Errno::EINVAL);
+    }
+    if (info.code() >= 0 || info.code() == libc::SI_TKILL) && target != call.process.pid {
+        return Err(Errno::EPERM);
+    }
+    Ok(info.relayed())
+}
+
+fn rt_sigqueueinfo(call: &mut Call<'_>) -> Answer {
+    let (tgid, signal) = (call.i32(0), call.i32(1));
+    let info = given(call, 2, signal, tgid)?;
+    let target = call.sandbox.process(tgid).ok_or(Errno::ESRCH)?;
+    send(call, &target, &info)
+}
+
+fn rt_tgsigqueueinfo(call: &mut Call<'_>) -> Answer {
+    let (tgid, tid, signal) = (call.i32(0), call.i32(1), call.i32(2));
+    if tgid <= 0 || tid <= 0 {
+        return Err(Errno::EINVAL);
+    }
+    let info = given(call, 3, signal, tgid)?;
+    let target = call.sandbox.process(tgid).ok_or(Errno::ESRCH)?;
+    send_to_thread(call, &target, tid, &info)
+}
+
+/// Tells a process whose parent has ended, if it asked for that (PR_SET_PDEATHSIG).
+pub fn parent_ended(process: &Process) {
+    let signal = process.attributes.parent_death_signal();
+    if signal != 0 {
+        // Nobody is told if the process itself is ending.
+        let _ = queue_process(process.pidfd.as_fd(), &Info::sent(signal, libc::SI_USER, 0, 0));
+    }
+}

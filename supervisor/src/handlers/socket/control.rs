@@ -1,0 +1,133 @@
+//! Control data of messages (cmsg(3)): descriptors and credentials are translated between the guest's and the host's,
+//! what only says how a packet is sent passes, everything else is refused.
+//!
+//! Descriptors have the same size in both worlds, so data to receive have room for exactly what the guest has room for,
+//! and the kernel itself cuts what is too much.
+
+use crate::context::Call;
+use crate::fd::File;
+use crate::host::cmsg::{CREDENTIALS, HEADER, RIGHTS, i32_at, pieces};
+use crate::host::net::Received;
+use nix::errno::Errno;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+
+/// Most descriptors in one message (unix(7)).
+const DESCRIPTORS_MAX: usize = 253;
+/// Most bytes of control data that are looked at, far beyond what the kernel takes by default (net.core.optmem_max).
+pub(super) const CONTROL_MAX: usize = 64 * 1024;
+
+/// Control data to send, and the files that it names, kept until it is sent.
+#[derive(Default)]
+pub(super) struct Outgoing {
+    pub(super) bytes: Vec<u8>,
+    files: Vec<Arc<File>>,
+}
+
+/// Control data that only says how a packet is sent: neither a pointer nor another way to its destination (as source
+/// routes and routing headers would be).
+const PASSING: &[(i32, i32)] = &[
+    (libc::SOL_SOCKET, libc::SO_TIMESTAMPING),
+    (libc::SOL_SOCKET, libc::SO_TXTIME),
+    (libc::IPPROTO_IP, libc::IP_PKTINFO),
+    (libc::IPPROTO_IP, libc::IP_TTL),
+    (libc::IPPROTO_IP, libc::IP_TOS),
+    (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO),
+    (libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT),
+    (libc::IPPROTO_IPV6, libc::IPV6_TCLASS),
+    (libc::IPPROTO_IPV6, libc::IPV6_DONTFRAG),
+    (libc::IPPROTO_UDP, libc::UDP_SEGMENT),
+];
+
+/// Translates what the guest sends.
+pub(super) fn outgoing(call: &Call<'_>, control: &[u8]) -> Result<Outgoing, Errno> {
+    let mut out = Outgoing { bytes: control.to_vec(), files: Vec::new() };
+    for piece in pieces(control)? {
+        let data = &mut out.bytes[piece.data];
+        match piece.kind {
+            RIGHTS => {
+                if data.len() > 4 * DESCRIPTORS_MAX {
+                    return Err(Errno::EINVAL);
+                }
+                for number in data.chunks_exact_mut(4) {
+                    let file = call.process.fds.get(i32_at(number, 0))?;
+                    if !file.can_travel() {
+                        return Err(Errno::EINVAL);
+                    }
+                    number.copy_from_slice(&file.host.as_raw_fd().to_le_bytes());
+                    out.files.push(file);
+                }
+            }
+            CREDENTIALS => credentials_out(call, data)?,
+            kind if PASSING.contains(&kind) => {}
+            _ => return Err(Errno::EINVAL),
+        }
+    }
+    Ok(out)
+}
+
+/// A process may only claim its own process and identities; to the kernel the sender is the supervisor.
+fn credentials_out(call: &Call<'_>, data: &mut [u8]) -> Result<(), Errno> {
+    if data.len() != 12 {
+        return Err(Errno::EINVAL);
+    }
+    let (pid, uid, gid) = (i32_at(data, 0), i32_at(data, 4) as u32, i32_at(data, 8) as u32);
+    let identity = call.process.identity();
+    if pid != call.process.pid || !identity.has_uid(uid) || !identity.has_gid(gid) {
+        return Err(Errno::EPERM);
+    }
+    data[..4].copy_from_slice(&(std::process::id() as i32).to_le_bytes());
+    Ok(())
+}
+
+/// Process id of a peer as a guest is to see it: the supervisor's stands for some process of the sandbox, which the
+/// kernel cannot tell apart; 0 is what it shows for one that the reader cannot see.
+pub(super) fn shown_pid(pid: i32) -> i32 {
+    if pid == std::process::id() as i32 { 0 } else { pid }
+}
+
+/// Translates what the guest receives, in place: descriptors get numbers in its table. Those that do not fit there are
+/// closed, and the message is marked as cut (MSG_CTRUNC), as the kernel does.
+pub(super) fn incoming(call: &Call<'_>, control: &mut Vec<u8>, received: &mut Received, cloexec: bool) {
+    control.truncate(received.control);
+    let mut rights = std::mem::take(&mut received.rights).into_iter();
+    for piece in pieces(control).unwrap_or_default() {
+        match piece.kind {
+            RIGHTS => {
+                let (start, end) = (piece.data.start, piece.data.end);
+                let mut at = start;
+                while at + 4 <= end {
+                    let number = rights.next().ok_or(Errno::EBADF).and_then(|host| {
+                        call.process.fds.insert(File::made(host)?, cloexec, 0)
+                    });
+                    let Ok(number) = number else { break };
+                    control[at..at + 4].copy_from_slice(&number.to_le_bytes());
+                    at += 4;
+                }
+                if at + 4 <= end {
+                    cut(control, start, at);
+                    received.flags |= libc::MSG_CTRUNC as u32;
+                    break;
+                }
+            }
+            CREDENTIALS if piece.data.len() >= 4 => {
+                let pid = shown_pid(i32_at(&control[piece.data.clone()], 0));
+                control[piece.data.start..piece.data.start + 4].copy_from_slice(&pid.to_le_bytes());
+            }
+            _ => {}
+        }
+    }
+    received.control = control.len();
+}
+
+/// Ends the control data in the middle of a piece whose data start at `start`: it then ends at `end`, or is gone if
+/// nothing of it is left.
+fn cut(control: &mut Vec<u8>, start: usize, end: usize) {
+    if end == start {
+        control.truncate(start - HEADER);
+        return;
+    }
+    let len = (end - start + HEADER) as u64;
+    control[start - HEADER..start - HEADER + 8].copy_from_slice(&len.to_le_bytes());
+    control.truncate(end);
+}

@@ -1,0 +1,141 @@
+//! Sending and receiving on sockets.
+//!
+//! The bytes of a message go straight between the kernel and the data area. Its address and control data are judged and
+//! translated in the supervisor's own memory.
+
+use super::super::io::broken_pipe;
+use super::super::Entry;
+use super::address::{Destination, Purpose, destination};
+use super::control::{self, CONTROL_MAX};
+use super::{put_address, socket_of};
+use crate::context::{Answer, Call};
+use crate::fd::File;
+use crate::host::net::{self, ADDRESS_MAX, Address, Received};
+use crate::host::number::Wait;
+use crate::host::transfer::Buffer;
+use nix::errno::Errno;
+use rxbox_wire::frame::{ABSENT, MessageHeader};
+use std::os::fd::AsFd;
+
+/// The handlers of this module.
+pub const HANDLERS: &[Entry] = &[
+    ("sendto", sendto),
+    ("sendmsg", sendmsg),
+    ("recvfrom", recvfrom),
+    ("recvmsg", recvmsg),
+];
+
+/// Flags that are the supervisor's to set: the signal it raises itself, and its descriptors never outlive an exec.
+const NOSIGNAL: u32 = libc::MSG_NOSIGNAL as u32;
+const CMSG_CLOEXEC: u32 = libc::MSG_CMSG_CLOEXEC as u32;
+
+/// How long a call with these flags may wait.
+fn wait_of(flags: u32) -> Wait {
+    if flags & libc::MSG_DONTWAIT as u32 != 0 { Wait::Short } else { Wait::Long }
+}
+
+/// The address that a message is sent to, if it has one.
+fn send_to(call: &Call<'_>, socket: &File, name: Option<&[u8]>) -> Result<Option<Destination>, Errno> {
+    match name {
+        None | Some([]) => Ok(None),
+        Some(name) => destination(call, socket, name, Purpose::Send).map(Some),
+    }
+}
+
+/// Sends without a signal to the supervisor.
+fn send(socket: &File, to: Option<&Destination>, control: &[u8], data: Buffer<'_>, flags: u32) -> Answer {
+    let name = to.map_or(&[][..], |d| d.address.bytes());
+    // Zero-copy sends would tell of buffers that the guest does not have.
+    let host_flags = (flags | NOSIGNAL) & !(libc::MSG_ZEROCOPY as u32);
+    net::send(wait_of(flags), socket.host.as_fd(), name, control, data, host_flags)
+}
+
+/// Raises SIGPIPE in the guest where the kernel would.
+fn finish(call: &mut Call<'_>, socket: &File, flags: u32, done: Answer) -> Answer {
+    if let Err(e) = done
+        && flags & NOSIGNAL == 0
+    {
+        broken_pipe(call, socket, e);
+    }
+    done
+}
+
+fn sendto(call: &mut Call<'_>) -> Answer {
+    let socket = socket_of(call)?;
+    if !call.present(1) && call.u64(2) != 0 {
+        return Err(Errno::EFAULT);
+    }
+    let to = send_to(call, &socket, call.bytes(4))?;
+    let done = send(&socket, to.as_ref(), &[], Buffer::of(call, 1), call.u32(3));
+    finish(call, &socket, call.u32(3), done)
+}
+
+fn sendmsg(call: &mut Call<'_>) -> Answer {
+    let socket = socket_of(call)?;
+    let (header, message) = message(call)?;
+    let [name, control, data] = header.parts();
+    let to = send_to(call, &socket, message.get(name).filter(|_| header.name != ABSENT))?;
+    let control = control::outgoing(call, message.get(control).unwrap_or_default())?;
+    let done = send(&socket, to.as_ref(), &control.bytes, Buffer::of(call, 1).part(data), call.u32(2));
+    finish(call, &socket, call.u32(2), done)
+}
+
+/// The header of the message in argument 1, whose parts lie in the argument's data, and the worker's copy of these.
+fn message<'a>(call: &'a Call<'_>) -> Result<(MessageHeader, &'a [u8]), Errno> {
+    let bytes = call.need(1)?;
+    let header = MessageHeader::decode_head(bytes).ok_or(Errno::EFAULT)?;
+    let fits = header.parts().iter().all(|part| part.end <= call.room(1));
+    if fits { Ok((header, bytes)) } else { Err(Errno::EFAULT) }
+}
+
+fn recvfrom(call: &mut Call<'_>) -> Answer {
+    let socket = socket_of(call)?;
+    let flags = call.u32(3);
+    let mut name = [0; ADDRESS_MAX];
+    let name = if call.present(4) { &mut name[..] } else { &mut [] };
+    let got = net::receive(wait_of(flags), socket.host.as_fd(), name, &mut [], Buffer::of(call, 1), flags | CMSG_CLOEXEC)?;
+    call.filled(1, got.count as usize);
+    let from = Address::new(&name[..got.name.min(name.len())])?;
+    put_address(call, 4, 5, &from)?;
+    Ok(got.count)
+}
+
+/// In the reply the parts stay where the capacities of the request put them, and the header tells how much of each is
+/// filled; of an address, how long it is even where the room was less.
+fn recvmsg(call: &mut Call<'_>) -> Answer {
+    let socket = socket_of(call)?;
+    let flags = call.u32(2);
+    let (header, _) = message(call)?;
+    let [name_place, control_place, data] = header.parts();
+    let mut name = [0; ADDRESS_MAX];
+    let name = if header.name == ABSENT { &mut [] } else { &mut name[..] };
+    let mut control = vec![0; control_place.len().min(CONTROL_MAX)];
+    let room = data.len();
+    let buffer = Buffer::of(call, 1).part(data);
+    let host_flags = flags | CMSG_CLOEXEC;
+    let mut got = net::receive(wait_of(flags), socket.host.as_fd(), name, &mut control, buffer, host_flags)?;
+    control::incoming(call, &mut control, &mut got, flags & CMSG_CLOEXEC != 0);
+    let shown = call.sandbox.anchors.shown(&name[..got.name.min(name.len())]);
+    put_at(call, 1, name_place.start, &shown[..shown.len().min(name_place.len())]);
+    put_at(call, 1, control_place.start, &control);
+    let filled = MessageHeader {
+        name: if header.name == ABSENT { ABSENT } else { shown.len() as u32 },
+        control: if header.control == ABSENT { ABSENT } else { got.control as u32 },
+        bytes: (got.count as usize).min(room) as u32,
+        flags: told_flags(&got, flags),
+    };
+    put_at(call, 1, 0, &filled.encode());
+    call.filled(1, call.room(1));
+    Ok(got.count)
+}
+
+/// Writes `data` into argument `i`'s part of the data area, from byte `offset` of that on.
+fn put_at(call: &Call<'_>, i: usize, offset: usize, data: &[u8]) {
+    let room = call.room(i).saturating_sub(offset);
+    call.area.write(call.checked.place[i].start + offset, &data[..data.len().min(room)]);
+}
+
+/// The kernel shows MSG_CMSG_CLOEXEC only to those who asked for it.
+fn told_flags(got: &Received, asked: u32) -> u32 {
+    got.flags & !(CMSG_CLOEXEC & !asked)
+}

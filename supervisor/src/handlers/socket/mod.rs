@@ -1,0 +1,167 @@
+//! Sockets: making them, naming them, connecting them.
+//!
+//! * [`address`]: what a guest's address means, what the policy says to it, and what the kernel is told instead;
+//! * [`message`]: sending and receiving;
+//! * [`control`]: descriptors and credentials that travel with messages;
+//! * [`option`]: socket options.
+
+mod address;
+mod control;
+mod message;
+mod option;
+
+#[cfg(test)]
+mod tests;
+
+pub use address::Anchors;
+pub use message::HANDLERS as MESSAGE_HANDLERS;
+pub use option::HANDLERS as OPTION_HANDLERS;
+
+use super::event::CLOEXEC;
+use super::fdctl::{insert_pair, put_pair};
+use super::{Entry, permit, wait_of};
+use crate::context::{Answer, Call};
+use crate::fd::{File, Kind};
+use crate::host::net::{self, Address, To, Whose};
+use crate::host::number::{Make, OnFd, Wait, make, on_fd};
+use address::Nature;
+use nix::errno::Errno;
+use rxbox_policy::{Access, DeniedWhat};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+/// The handlers of this module.
+pub const HANDLERS: &[Entry] = &[
+    ("socket", socket),
+    ("socketpair", socketpair),
+    ("bind", bind),
+    ("connect", connect),
+    ("listen", listen),
+    ("accept", accept),
+    ("accept4", accept4),
+    ("shutdown", shutdown),
+    ("getsockname", getsockname),
+    ("getpeername", getpeername),
+];
+
+/// Asks the policy whether a socket of this nature may be made.
+fn may_make(call: &Call<'_>) -> Result<(), Errno> {
+    let (domain, kind, protocol) = (call.i32(0), call.i32(1), call.i32(2));
+    let decision = call.sandbox.policy.socket(domain, kind, protocol);
+    permit(call, &decision, &DeniedWhat::Socket { domain, kind, protocol })
+}
+
+fn socket(call: &mut Call<'_>) -> Answer {
+    may_make(call)?;
+    let kind = call.i32(1);
+    let host = make(Make::Socket, [call.u32(0).into(), (kind | CLOEXEC) as u64, call.u32(2).into()])?;
+    call.process.fds.insert(File::new(host, Kind::Socket), kind & CLOEXEC != 0, 0).map(i64::from)
+}
+
+fn socketpair(call: &mut Call<'_>) -> Answer {
+    may_make(call)?;
+    if !call.present(3) {
+        return Err(Errno::EFAULT);
+    }
+    let kind = call.i32(1);
+    let pair = net::socketpair(call.u32(0), (kind | CLOEXEC) as u32, call.u32(2))?;
+    let numbers = insert_pair(call, pair.map(|host| File::new(host, Kind::Socket)), kind & CLOEXEC != 0)?;
+    put_pair(call, 3, numbers);
+    Ok(0)
+}
+
+/// The file of argument 0, which must be a socket.
+fn socket_of(call: &Call<'_>) -> Result<Arc<File>, Errno> {
+    let file = call.file(0)?;
+    if file.kind == Kind::Socket { Ok(file) } else { Err(Errno::ENOTSOCK) }
+}
+
+fn bind(call: &mut Call<'_>) -> Answer {
+    let socket = socket_of(call)?;
+    let to = address::own(call, &socket, call.need(1)?)?;
+    net::to_address(Wait::Short, To::Bind, socket.host.as_fd(), &to)
+}
+
+fn connect(call: &mut Call<'_>) -> Answer {
+    let socket = socket_of(call)?;
+    let to = address::destination(call, &socket, call.need(1)?, address::Purpose::Connect)?;
+    net::to_address(Wait::Long, To::Connect, socket.host.as_fd(), &to.address)
+}
+
+/// A socket of the internet that listens without an address gets one from the kernel: any, with a free port.
+fn listen(call: &mut Call<'_>) -> Answer {
+    let socket = socket_of(call)?;
+    let nature = Nature::of(&socket)?;
+    if nature.is_internet() && !nature.is_bound(&socket)? {
+        address::own(call, &socket, &nature.unspecified())?;
+    }
+    on_fd(Wait::Short, OnFd::Listen, socket.host.as_fd(), [call.u64(1), 0, 0])
+}
+
+fn accept(call: &mut Call<'_>) -> Answer {
+    accept_with(call, 0)
+}
+
+fn accept4(call: &mut Call<'_>) -> Answer {
+    let flags = call.i32(3);
+    accept_with(call, flags)
+}
+
+fn accept_with(call: &mut Call<'_>, flags: i32) -> Answer {
+    if flags & !(libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let socket = socket_of(call)?;
+    let (host, peer) = net::accept(wait_of(&socket), socket.host.as_fd(), (flags | CLOEXEC) as u32)?;
+    let number = call.process.fds.insert(File::new(host, Kind::Socket), flags & CLOEXEC != 0, 0)?;
+    put_address(call, 1, 2, &peer)?;
+    Ok(number.into())
+}
+
+fn shutdown(call: &mut Call<'_>) -> Answer {
+    let socket = socket_of(call)?;
+    on_fd(Wait::Short, OnFd::Shutdown, socket.host.as_fd(), [call.u64(1), 0, 0])
+}
+
+fn getsockname(call: &mut Call<'_>) -> Answer {
+    tell_address(call, Whose::Own)
+}
+
+fn getpeername(call: &mut Call<'_>) -> Answer {
+    tell_address(call, Whose::Peer)
+}
+
+fn tell_address(call: &mut Call<'_>, whose: Whose) -> Answer {
+    let socket = socket_of(call)?;
+    if !call.present(1) || !call.present(2) {
+        return Err(Errno::EFAULT);
+    }
+    let told = net::address_of(whose, socket.host.as_fd())?;
+    put_address(call, 1, 2, &told)?;
+    Ok(0)
+}
+
+/// Gives an address to the guest: the bytes in argument `i` cut to the room there, and their true number in argument
+/// `len`. Nothing if the guest does not want it.
+fn put_address(call: &mut Call<'_>, i: usize, len: usize, address: &Address) -> Result<(), Errno> {
+    if !call.present(i) {
+        return Ok(());
+    }
+    if (length_word(call, len)? as i32) < 0 {
+        return Err(Errno::EINVAL);
+    }
+    let shown = call.sandbox.anchors.shown(address.bytes());
+    call.put(i, &shown);
+    call.put(len, &(shown.len() as u32).to_le_bytes());
+    Ok(())
+}
+
+/// The `socklen_t` that argument `i` points at.
+fn length_word(call: &Call<'_>, i: usize) -> Result<u32, Errno> {
+    Ok(u32::from_le_bytes(call.need(i)?.try_into().map_err(|_| Errno::EFAULT)?))
+}
+
+/// Asks the policy about the file name of a unix socket.
+fn check_path(call: &Call<'_>, access: Access, path: &[u8]) -> Result<(), Errno> {
+    crate::path::Caller::of(call).check(access, path)
+}

@@ -1,0 +1,41 @@
+//! Socket options. Which there are, and what of them is data, the system-call table says; an option without a row is
+//! refused, for some hold addresses that the kernel would follow in the supervisor.
+
+use super::super::Entry;
+use super::control::shown_pid;
+use super::{length_word, socket_of};
+use crate::context::{Answer, Call};
+use crate::host::control::{get_option, set_option};
+use nix::errno::Errno;
+use std::os::fd::AsFd;
+
+/// The handlers of this module.
+pub const HANDLERS: &[Entry] = &[("getsockopt", getsockopt), ("setsockopt", setsockopt)];
+
+/// Who is at the other end, as a `ucred` that starts with the process id.
+const PEER: (u32, u32) = (libc::SOL_SOCKET as u32, libc::SO_PEERCRED as u32);
+
+fn getsockopt(call: &mut Call<'_>) -> Answer {
+    let socket = socket_of(call)?;
+    let (level, name) = (call.u32(1), call.u32(2));
+    if (length_word(call, 4)? as i32) < 0 {
+        return Err(Errno::EINVAL);
+    }
+    let mut value = vec![0; call.room(3)];
+    let n = get_option(socket.host.as_fd(), level, name, &mut value)?;
+    value.truncate(n);
+    if (level, name) == PEER
+        && let Some(&[a, b, c, d]) = value.first_chunk()
+    {
+        value[..4].copy_from_slice(&shown_pid(i32::from_le_bytes([a, b, c, d])).to_le_bytes());
+    }
+    call.put(3, &value);
+    call.put(4, &(n as u32).to_le_bytes());
+    Ok(0)
+}
+
+fn setsockopt(call: &mut Call<'_>) -> Answer {
+    let socket = socket_of(call)?;
+    let value = call.bytes(3).unwrap_or_default();
+    set_option(socket.host.as_fd(), call.u32(1), call.u32(2), value)
+}

@@ -1,0 +1,116 @@
+//! Clocks, sleeping, and the time that a guest has used.
+//!
+//! Time that passes is the host's. Time that is *used* is that of the emulator child, which runs the guest: clocks of the
+//! caller's own process and threads are read there.
+
+use super::Entry;
+use super::usage::thread_time;
+use crate::context::{Answer, Call};
+use crate::host::wait::{Clock, Time, clock, sleep};
+use nix::errno::Errno;
+
+/// The handlers of this module.
+pub const HANDLERS: &[Entry] = &[
+    ("clock_gettime", clock_gettime),
+    ("clock_getres", clock_getres),
+    ("gettimeofday", gettimeofday),
+    ("time", time),
+    ("nanosleep", nanosleep),
+    ("clock_nanosleep", clock_nanosleep),
+];
+
+/// What a guest's clock number means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Meaning {
+    /// A clock of the host.
+    Host(i32),
+    /// Processor time of this thread of the caller.
+    Thread(i32),
+}
+
+/// Low bits of the number of a processor clock (posix-timers in the kernel): which of its clocks, and whether of a thread.
+const CLOCK_MASK: i32 = 3;
+const PER_THREAD: i32 = 4;
+/// The processor clock that the POSIX clocks mean.
+const SCHEDULED: i32 = 2;
+
+/// The number of the processor clock of process `pid` (clock_getcpuclockid(3)).
+fn process_clock(pid: i32, which: i32) -> i32 {
+    !pid << 3 | which
+}
+
+fn meaning(call: &Call<'_>, id: i32) -> Result<Meaning, Errno> {
+    match id {
+        libc::CLOCK_PROCESS_CPUTIME_ID => Ok(Meaning::Host(process_clock(call.process.pid, SCHEDULED))),
+        libc::CLOCK_THREAD_CPUTIME_ID => Ok(Meaning::Thread(call.tid)),
+        0.. => Ok(Meaning::Host(id)),
+        // Three is the clock of a descriptor, a device that no guest has.
+        _ if id & CLOCK_MASK == 3 => Err(Errno::EINVAL),
+        _ if id & PER_THREAD != 0 => match !(id >> 3) {
+            0 => Ok(Meaning::Thread(call.tid)),
+            tid => Ok(Meaning::Thread(tid)),
+        },
+        _ => match !(id >> 3) {
+            0 => Ok(Meaning::Host(process_clock(call.process.pid, id & CLOCK_MASK))),
+            pid if call.sandbox.process(pid).is_some() => Ok(Meaning::Host(id)),
+            _ => Err(Errno::EINVAL),
+        },
+    }
+}
+
+/// Nanoseconds as a `timespec`.
+fn timespec(ns: u64) -> Time {
+    [ns / 1_000_000_000, ns % 1_000_000_000]
+}
+
+fn clock_gettime(call: &mut Call<'_>) -> Answer {
+    let now = match meaning(call, call.i32(0))? {
+        Meaning::Host(id) => clock(Clock::Time, id)?,
+        Meaning::Thread(tid) => timespec(thread_time(call.process.pid, tid)?),
+    };
+    call.put_needed(1, &now)
+}
+
+fn clock_getres(call: &mut Call<'_>) -> Answer {
+    let resolution = match meaning(call, call.i32(0))? {
+        Meaning::Host(id) => clock(Clock::Resolution, id)?,
+        Meaning::Thread(_) => timespec(1),
+    };
+    call.put_words(1, &resolution);
+    Ok(0)
+}
+
+fn gettimeofday(call: &mut Call<'_>) -> Answer {
+    let [s, ns] = clock(Clock::Time, libc::CLOCK_REALTIME)?;
+    call.put_words(0, &[s, ns / 1000]);
+    call.put(1, &[0; 8]);
+    Ok(0)
+}
+
+fn time(call: &mut Call<'_>) -> Answer {
+    let [s, _] = clock(Clock::Time, libc::CLOCK_REALTIME)?;
+    call.put_words(0, &[s]);
+    Ok(s as i64)
+}
+
+fn nanosleep(call: &mut Call<'_>) -> Answer {
+    sleep_on(call, libc::CLOCK_MONOTONIC, 0, [0, 1])
+}
+
+fn clock_nanosleep(call: &mut Call<'_>) -> Answer {
+    match meaning(call, call.i32(0))? {
+        Meaning::Host(id) => sleep_on(call, id, call.u32(1), [2, 3]),
+        Meaning::Thread(_) => Err(Errno::EINVAL),
+    }
+}
+
+/// Sleeps for the time in the first of the two arguments; a relative sleep broken off leaves the rest in the second.
+fn sleep_on(call: &mut Call<'_>, id: i32, flags: u32, [request, rest]: [usize; 2]) -> Answer {
+    let time = call.words(request)?;
+    let mut left = [0; 2];
+    let done = sleep(id, flags, &time, &mut left);
+    if done == Err(Errno::EINTR) && flags & libc::TIMER_ABSTIME as u32 == 0 {
+        call.put_words(rest, &left);
+    }
+    done
+}

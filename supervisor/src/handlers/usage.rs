@@ -1,0 +1,108 @@
+//! Resources that a guest has used: getrusage(2), times(2). The kernel accounts them to the emulator child, and tells
+//! them in `/proc` (proc_pid_stat(5), proc_pid_schedstat in the kernel's documentation).
+
+use super::Entry;
+use crate::context::{Answer, Call};
+use crate::host::wait::{Clock, clock};
+use nix::errno::Errno;
+use std::fs;
+
+/// The handlers of this module.
+pub const HANDLERS: &[Entry] = &[("getrusage", getrusage), ("times", times)];
+
+/// Clock ticks in a second, fixed in the kernel's interface on x86-64.
+const TICKS: u64 = 100;
+
+/// Nanoseconds of processor time of a thread; ESRCH if the process has no such thread.
+pub(super) fn thread_time(pid: i32, tid: i32) -> Result<u64, Errno> {
+    let text = fs::read_to_string(format!("/proc/{pid}/task/{tid}/schedstat")).map_err(|_| Errno::EINVAL)?;
+    text.split_ascii_whitespace().next().and_then(|ns| ns.parse().ok()).ok_or(Errno::EINVAL)
+}
+
+/// Nanoseconds of processor time of a process.
+fn process_time(pid: i32) -> Result<u64, Errno> {
+    let [s, ns] = clock(Clock::Time, !pid << 3 | 2)?;
+    Ok(s * 1_000_000_000 + ns)
+}
+
+/// The numbers of a `stat` file behind the name, which may hold anything: field 3, the state, is at index 0 and no
+/// number.
+pub(super) struct Stat(Vec<u64>);
+
+impl Stat {
+    pub(super) fn of_process(pid: i32) -> Result<Stat, Errno> {
+        Stat::read(&format!("/proc/{pid}/stat"))
+    }
+    pub(super) fn of_thread(pid: i32, tid: i32) -> Result<Stat, Errno> {
+        Stat::read(&format!("/proc/{pid}/task/{tid}/stat"))
+    }
+    fn read(path: &str) -> Result<Stat, Errno> {
+        let text = fs::read(path).map_err(|_| Errno::ESRCH)?;
+        let end = text.iter().rposition(|&b| b == b')').ok_or(Errno::ESRCH)?;
+        let fields = String::from_utf8_lossy(&text[end + 1..]);
+        Ok(Stat(fields.split_ascii_whitespace().map(|f| f.parse().unwrap_or(0)).collect()))
+    }
+    /// The field with the number that the manual page gives it.
+    pub(super) fn field(&self, number: usize) -> u64 {
+        self.0.get(number - 3).copied().unwrap_or(0)
+    }
+}
+
+const MINOR_FAULTS: usize = 10;
+const MAJOR_FAULTS: usize = 12;
+const USER: usize = 14;
+const SYSTEM: usize = 15;
+const CHILDREN_USER: usize = 16;
+const CHILDREN_SYSTEM: usize = 17;
+
+/// User and system time in microseconds: the exact sum, divided as the ticks are.
+fn split(total_ns: u64, user_ticks: u64, system_ticks: u64) -> [u64; 2] {
+    let total = total_ns / 1000;
+    let ticks = user_ticks + system_ticks;
+    let system = if ticks == 0 { 0 } else { (u128::from(total) * u128::from(system_ticks) / u128::from(ticks)) as u64 };
+    [total - system, system]
+}
+
+/// Kibibytes of the largest resident set so far.
+fn largest_set(pid: i32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
+    line.and_then(|l| l.split_ascii_whitespace().next()).and_then(|n| n.parse().ok()).unwrap_or(0)
+}
+
+/// The 18 words of a `struct rusage` (getrusage(2)).
+fn getrusage(call: &mut Call<'_>) -> Answer {
+    let (pid, tid) = (call.process.pid, call.tid);
+    let (stat, [user, system], set) = match call.i32(0) {
+        libc::RUSAGE_SELF => {
+            let stat = Stat::of_process(pid)?;
+            let used = split(process_time(pid)?, stat.field(USER), stat.field(SYSTEM));
+            (stat, used, largest_set(pid))
+        }
+        libc::RUSAGE_THREAD => {
+            let stat = Stat::of_thread(pid, tid)?;
+            let used = split(thread_time(pid, tid)?, stat.field(USER), stat.field(SYSTEM));
+            (stat, used, largest_set(pid))
+        }
+        libc::RUSAGE_CHILDREN => {
+            let stat = Stat::of_process(pid)?;
+            let used = [CHILDREN_USER, CHILDREN_SYSTEM].map(|f| stat.field(f) * (1_000_000 / TICKS));
+            (stat, used, 0)
+        }
+        _ => return Err(Errno::EINVAL),
+    };
+    let children = usize::from(call.i32(0) == libc::RUSAGE_CHILDREN);
+    let mut words = [0; 18];
+    words[..4].copy_from_slice(&[user / 1_000_000, user % 1_000_000, system / 1_000_000, system % 1_000_000]);
+    words[4] = set;
+    words[8] = stat.field(MINOR_FAULTS + children);
+    words[9] = stat.field(MAJOR_FAULTS + children);
+    call.put_needed(1, &words)
+}
+
+fn times(call: &mut Call<'_>) -> Answer {
+    let stat = Stat::of_process(call.process.pid)?;
+    call.put_words(0, &[USER, SYSTEM, CHILDREN_USER, CHILDREN_SYSTEM].map(|f| stat.field(f)));
+    let [s, ns] = clock(Clock::Time, libc::CLOCK_BOOTTIME)?;
+    Ok((s * TICKS + ns / (1_000_000_000 / TICKS)) as i64)
+}

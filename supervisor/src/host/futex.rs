@@ -1,0 +1,39 @@
+//! futex(2) on words in memory shared with another process.
+
+use std::ptr::null;
+use std::sync::atomic::AtomicU32;
+
+/// Sleeps while the word has this value; returns on a wake-up, another value, a signal, or for no reason.
+pub fn wait(word: &AtomicU32, value: u32) {
+    let args = [word.as_ptr() as u64, libc::FUTEX_WAIT as u64, value.into(), null::<u8>() as u64, 0, 0];
+    // SAFETY: the word outlives the call; the time-out is null. All results mean the same: look again.
+    let _ = unsafe { super::call(libc::SYS_futex, args) };
+}
+
+/// Wakes all who sleep on the word.
+pub fn wake(word: &AtomicU32) {
+    let args = [word.as_ptr() as u64, libc::FUTEX_WAKE as u64, i32::MAX as u64, 0, 0, 0];
+    // SAFETY: the word outlives the call. Nothing can fail for a valid address.
+    let _ = unsafe { super::call(libc::SYS_futex, args) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::Ordering;
+
+    #[test]
+    fn a_sleeper_is_woken_and_a_changed_word_does_not_put_to_sleep() {
+        let word = AtomicU32::new(0);
+        wait(&word, 1);
+        std::thread::scope(|s| {
+            s.spawn(|| {
+                while word.load(Ordering::Acquire) == 0 {
+                    wait(&word, 0);
+                }
+            });
+            word.store(1, Ordering::Release);
+            wake(&word);
+        });
+    }
+}

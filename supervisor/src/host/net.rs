@@ -1,0 +1,159 @@
+//! Host calls on sockets, with addresses, options and control data as plain bytes in private memory.
+
+use super::number::{Wait, owned, raw};
+use super::{Answer, cmsg};
+use super::transfer::Buffer;
+use nix::errno::Errno;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+/// Room for every socket address there is (`struct sockaddr_storage`).
+pub const ADDRESS_MAX: usize = 128;
+
+/// A socket address as the kernel reads and writes it.
+#[derive(Clone, Copy, Debug)]
+pub struct Address {
+    bytes: [u8; ADDRESS_MAX],
+    /// Bytes in use; what the kernel wanted to write may be more than there was room for.
+    len: u32,
+}
+
+impl Address {
+    /// From bytes, as given to bind(2) and the like; EINVAL if they are more than any address.
+    pub fn new(address: &[u8]) -> Result<Address, Errno> {
+        let mut bytes = [0; ADDRESS_MAX];
+        bytes.get_mut(..address.len()).ok_or(Errno::EINVAL)?.copy_from_slice(address);
+        Ok(Address { bytes, len: address.len() as u32 })
+    }
+    fn room() -> Address {
+        Address { bytes: [0; ADDRESS_MAX], len: ADDRESS_MAX as u32 }
+    }
+    /// The bytes in use.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[..ADDRESS_MAX.min(self.len as usize)]
+    }
+}
+
+/// Calls that take an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i64)]
+pub enum To {
+    /// bind(2).
+    Bind = libc::SYS_bind,
+    /// connect(2).
+    Connect = libc::SYS_connect,
+}
+
+/// bind(2), connect(2).
+pub fn to_address(wait: Wait, call: To, socket: BorrowedFd<'_>, address: &Address) -> Answer {
+    let bytes = address.bytes();
+    let args = [socket.as_raw_fd() as u64, bytes.as_ptr() as u64, bytes.len() as u64, 0, 0, 0];
+    // SAFETY: the kernel reads the address, which is borrowed meanwhile.
+    unsafe { raw(wait, call as i64, args) }
+}
+
+/// Calls that tell an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i64)]
+pub enum Whose {
+    /// getsockname(2).
+    Own = libc::SYS_getsockname,
+    /// getpeername(2).
+    Peer = libc::SYS_getpeername,
+}
+
+/// getsockname(2), getpeername(2).
+pub fn address_of(call: Whose, socket: BorrowedFd<'_>) -> Result<Address, Errno> {
+    let mut a = Address::room();
+    let args = [socket.as_raw_fd() as u64, a.bytes.as_mut_ptr() as u64, &raw mut a.len as u64, 0, 0, 0];
+    // SAFETY: the kernel writes at most `len` bytes, the whole array, and the length.
+    unsafe { raw(Wait::Short, call as i64, args) }?;
+    Ok(a)
+}
+
+/// accept4(2): the new socket and the peer's address.
+pub fn accept(wait: Wait, socket: BorrowedFd<'_>, flags: u32) -> Result<(OwnedFd, Address), Errno> {
+    let mut a = Address::room();
+    let args = [socket.as_raw_fd() as u64, a.bytes.as_mut_ptr() as u64, &raw mut a.len as u64, flags.into(), 0, 0];
+    // SAFETY: the kernel writes at most `len` bytes, the whole array, and the length; the descriptor is new.
+    let fd = unsafe { owned(raw(wait, libc::SYS_accept4, args)) }?;
+    Ok((fd, a))
+}
+
+/// socketpair(2).
+pub fn socketpair(domain: u32, kind: u32, protocol: u32) -> Result<[OwnedFd; 2], Errno> {
+    let mut pair = [-1i32; 2];
+    let args = [domain.into(), kind.into(), protocol.into(), pair.as_mut_ptr() as u64, 0, 0];
+    // SAFETY: the kernel writes two descriptors.
+    unsafe { raw(Wait::Short, libc::SYS_socketpair, args) }?;
+    // SAFETY: both are new.
+    Ok(pair.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }))
+}
+
+/// sendmsg(2) with one piece of data; `name` and `control` may be empty.
+pub fn send(wait: Wait, socket: BorrowedFd<'_>, name: &[u8], control: &[u8], data: Buffer<'_>, flags: u32) -> Answer {
+    let mut vector = data.iovec();
+    let message = message(&mut vector, (name.as_ptr().cast_mut(), name.len()), (control.as_ptr().cast_mut(), control.len()));
+    let args = [socket.as_raw_fd() as u64, &raw const message as u64, flags.into(), 0, 0, 0];
+    // SAFETY: the kernel only reads what the message points at, all of it alive here.
+    unsafe { raw(wait, libc::SYS_sendmsg, args) }
+}
+
+/// What recvmsg(2) gave besides the data.
+#[derive(Debug)]
+pub struct Received {
+    /// The call's value.
+    pub count: i64,
+    /// Length of the sender's address, even if more than there was room for.
+    pub name: usize,
+    /// Bytes of control data.
+    pub control: usize,
+    /// `msg_flags`.
+    pub flags: u32,
+    /// The descriptors that came (SCM_RIGHTS), in the order in which they stand in the control data.
+    pub rights: Vec<OwnedFd>,
+}
+
+/// recvmsg(2) into one piece of data, with room for the sender's address and control data.
+pub fn receive(
+    wait: Wait, socket: BorrowedFd<'_>, name: &mut [u8], control: &mut [u8], data: Buffer<'_>, flags: u32,
+) -> Result<Received, Errno> {
+    let mut vector = data.iovec();
+    let mut message = message(&mut vector, (name.as_mut_ptr(), name.len()), (control.as_mut_ptr(), control.len()));
+    let args = [socket.as_raw_fd() as u64, &raw mut message as u64, flags.into(), 0, 0, 0];
+    // SAFETY: the kernel writes at most the lengths given to what the message points at, all of it borrowed here.
+    let count = unsafe { raw(wait, libc::SYS_recvmsg, args) }?;
+    let filled = message.msg_controllen.min(control.len());
+    Ok(Received {
+        count,
+        name: message.msg_namelen as usize,
+        control: filled,
+        flags: message.msg_flags as u32,
+        // SAFETY: the kernel has just written these control data.
+        rights: unsafe { rights(&control[..filled]) },
+    })
+}
+
+/// Takes the descriptors in control data.
+///
+/// # Safety
+/// The kernel wrote the data, and nobody has taken the descriptors yet.
+unsafe fn rights(control: &[u8]) -> Vec<OwnedFd> {
+    let pieces = cmsg::pieces(control).unwrap_or_default().into_iter();
+    let numbers = pieces.filter(|p| p.kind == cmsg::RIGHTS).flat_map(|p| control[p.data].chunks_exact(4));
+    // SAFETY: the caller's promise: these are new descriptors of this process.
+    numbers.map(|n| unsafe { OwnedFd::from_raw_fd(i32::from_le_bytes([n[0], n[1], n[2], n[3]])) }).collect()
+}
+
+/// A `msghdr`; empty parts are null, as a program that wants none of them says.
+fn message(vector: &mut libc::iovec, name: (*mut u8, usize), control: (*mut u8, usize)) -> libc::msghdr {
+    let or_null = |(p, n): (*mut u8, usize)| if n == 0 { std::ptr::null_mut() } else { p.cast() };
+    // SAFETY: a msghdr of zeros is a valid one (null pointers, no lengths).
+    let mut m: libc::msghdr = unsafe { std::mem::zeroed() };
+    m.msg_name = or_null(name);
+    m.msg_namelen = name.1 as u32;
+    m.msg_iov = vector;
+    m.msg_iovlen = 1;
+    m.msg_control = or_null(control);
+    m.msg_controllen = control.1;
+    m
+}

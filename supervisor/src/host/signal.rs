@@ -1,0 +1,63 @@
+//! Sending host signals with their information.
+
+use super::Answer;
+use super::number::{Wait, raw};
+use rxbox_wire::relay;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+/// A `siginfo_t`, as the kernel takes it.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(8))]
+pub struct Info([u8; 128]);
+
+impl Info {
+    fn signal(&self) -> i32 {
+        i32::from_le_bytes([self.0[0], self.0[1], self.0[2], self.0[3]])
+    }
+    /// `si_code`.
+    pub fn code(&self) -> i32 {
+        i32::from_le_bytes([self.0[8], self.0[9], self.0[10], self.0[11]])
+    }
+    fn set(&mut self, at: usize, value: i32) {
+        self.0[at..at + 4].copy_from_slice(&value.to_le_bytes());
+    }
+    /// Signal 0, which only asks whether there is a target.
+    pub fn none() -> Info {
+        Info::sent(0, libc::SI_USER, 0, 0)
+    }
+    /// Of a signal that process `pid` of user `uid` sent by a call with this code.
+    pub fn sent(signal: i32, code: i32, pid: i32, uid: u32) -> Info {
+        let mut info = Info([0; 128]);
+        info.set(0, signal);
+        info.set(8, relay::outgoing(code));
+        info.set(16, pid);
+        info.set(20, uid as i32);
+        info
+    }
+    /// As a guest put it together; the kernel, too, sets the signal number itself.
+    pub fn given(bytes: [u8; 128], signal: i32) -> Info {
+        let mut info = Info(bytes);
+        info.set(0, signal);
+        info
+    }
+    /// With the code changed to one that the kernel lets through to another process.
+    pub fn relayed(mut self) -> Info {
+        let code = relay::outgoing(self.code());
+        self.set(8, code);
+        self
+    }
+}
+
+/// pidfd_send_signal(2): to a process.
+pub fn queue_process(process: BorrowedFd<'_>, info: &Info) -> Answer {
+    let args = [process.as_raw_fd() as u64, info.signal() as u64, info.0.as_ptr() as u64, 0, 0, 0];
+    // SAFETY: the kernel reads one siginfo, borrowed here.
+    unsafe { raw(Wait::Short, libc::SYS_pidfd_send_signal, args) }
+}
+
+/// rt_tgsigqueueinfo(2): to a thread.
+pub fn queue_thread(process: i32, thread: i32, info: &Info) -> Answer {
+    let args = [process as u64, thread as u64, info.signal() as u64, info.0.as_ptr() as u64, 0, 0];
+    // SAFETY: the kernel reads one siginfo, borrowed here.
+    unsafe { raw(Wait::Short, libc::SYS_rt_tgsigqueueinfo, args) }
+}

@@ -1,0 +1,123 @@
+//! Transfers between open descriptors and the shared data area.
+//!
+//! The data area is memory that the untrusted child writes at any time, so it never becomes a Rust slice: a [`Buffer`]
+//! is only an address and a length for the kernel to copy from or to.
+
+use super::Answer;
+use super::number::{Wait, raw};
+use crate::context::Call;
+use std::marker::PhantomData;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+/// Memory that the kernel may read and write during a call.
+#[derive(Clone, Copy, Debug)]
+pub struct Buffer<'a> {
+    start: *mut u8,
+    len: usize,
+    life: PhantomData<&'a ()>,
+}
+
+impl<'a> Buffer<'a> {
+    /// The part of the data area that belongs to argument `i` of the call.
+    pub fn of(call: &'a Call<'_>, i: usize) -> Buffer<'a> {
+        let (start, len) = call.area(i);
+        Buffer { start, len, life: PhantomData }
+    }
+    /// Private memory.
+    pub fn from_slice(slice: &'a mut [u8]) -> Buffer<'a> {
+        Buffer { start: slice.as_mut_ptr(), len: slice.len(), life: PhantomData }
+    }
+    /// Its first `n` bytes, or all if it has fewer.
+    pub fn first(self, n: usize) -> Buffer<'a> {
+        Buffer { len: self.len.min(n), ..self }
+    }
+    /// The range `range` of it, cut to what is there.
+    pub fn part(self, range: std::ops::Range<usize>) -> Buffer<'a> {
+        let at = range.start.min(self.len);
+        let end = range.end.clamp(at, self.len);
+        Buffer { start: self.start.wrapping_add(at), len: end - at, life: PhantomData }
+    }
+    /// Number of bytes.
+    pub fn len(self) -> usize {
+        self.len
+    }
+    /// Whether there are none.
+    pub fn is_empty(self) -> bool {
+        self.len == 0
+    }
+    /// For the kernel: the address.
+    pub(super) fn address(self) -> u64 {
+        self.start as u64
+    }
+    /// For the kernel: as an iovec.
+    pub(super) fn iovec(self) -> libc::iovec {
+        libc::iovec { iov_base: self.start.cast(), iov_len: self.len }
+    }
+}
+
+/// Direction of a transfer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// From the descriptor to the buffer.
+    Read,
+    /// From the buffer to the descriptor.
+    Write,
+}
+
+/// read(2), write(2): at the descriptor's own offset.
+pub fn transfer(wait: Wait, way: Way, fd: BorrowedFd<'_>, buffer: Buffer<'_>) -> Answer {
+    let nr = if way == Way::Read { libc::SYS_read } else { libc::SYS_write };
+    let args = [fd.as_raw_fd() as u64, buffer.address(), buffer.len() as u64, 0, 0, 0];
+    // SAFETY: a buffer is valid memory of its length for as long as it lives.
+    unsafe { raw(wait, nr, args) }
+}
+
+/// preadv2(2), pwritev2(2) with one vector: at `offset`, or the descriptor's own for -1; `flags` are `RWF_*`.
+pub fn transfer_at(wait: Wait, way: Way, fd: BorrowedFd<'_>, buffer: Buffer<'_>, offset: i64, flags: u32) -> Answer {
+    let nr = if way == Way::Read { libc::SYS_preadv2 } else { libc::SYS_pwritev2 };
+    let vector = buffer.iovec();
+    let args = [fd.as_raw_fd() as u64, &raw const vector as u64, 1, offset as u64, 0, flags.into()];
+    // SAFETY: the vector names a buffer, which is valid memory of its length for as long as it lives.
+    unsafe { raw(wait, nr, args) }
+}
+
+/// Calls that move bytes between two descriptors, each with an optional offset that the kernel moves on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i64)]
+pub enum Move {
+    /// copy_file_range(2).
+    CopyFileRange = libc::SYS_copy_file_range,
+    /// splice(2).
+    Splice = libc::SYS_splice,
+}
+
+/// copy_file_range(2), splice(2): at most `n` bytes from `from` to `to`.
+pub fn move_bytes(
+    wait: Wait, call: Move, from: (BorrowedFd<'_>, Option<&mut i64>), to: (BorrowedFd<'_>, Option<&mut i64>), n: u64, flags: u32,
+) -> Answer {
+    let [a, b] = [from.1, to.1].map(|o| o.map_or(0, |o| &raw mut *o as u64));
+    let args = [from.0.as_raw_fd() as u64, a, to.0.as_raw_fd() as u64, b, n, flags.into()];
+    // SAFETY: the offsets are null or borrowed for the length of this function.
+    unsafe { raw(wait, call as i64, args) }
+}
+
+/// sendfile(2): at most `n` bytes from `from` at its own offset or at `offset`, which is moved on.
+pub fn sendfile(wait: Wait, to: BorrowedFd<'_>, from: BorrowedFd<'_>, offset: Option<&mut i64>, n: u64) -> Answer {
+    let at = offset.map_or(0, |o| &raw mut *o as u64);
+    let args = [to.as_raw_fd() as u64, from.as_raw_fd() as u64, at, n, 0, 0];
+    // SAFETY: the offset is null or borrowed for the length of this function.
+    unsafe { raw(wait, libc::SYS_sendfile, args) }
+}
+
+/// tee(2).
+pub fn tee(wait: Wait, from: BorrowedFd<'_>, to: BorrowedFd<'_>, n: u64, flags: u32) -> Answer {
+    let args = [from.as_raw_fd() as u64, to.as_raw_fd() as u64, n, flags.into(), 0, 0];
+    // SAFETY: only numbers.
+    unsafe { raw(wait, libc::SYS_tee, args) }
+}
+
+/// getrandom(2). Waits only for a machine that has just started.
+pub fn getrandom(buffer: Buffer<'_>, flags: u32) -> Answer {
+    // SAFETY: the kernel writes at most the buffer's length.
+    unsafe { raw(Wait::Long, libc::SYS_getrandom, [buffer.address(), buffer.len() as u64, flags.into(), 0, 0, 0]) }
+}

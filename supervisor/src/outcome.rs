@@ -1,0 +1,220 @@
+//! How a run ended, and what status and report come of it.
+
+use crate::audit::Escaped;
+use nix::errno::Errno;
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use std::fmt;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::{Arc, OnceLock};
+
+/// Why the supervisor ends a sandbox that would have run on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// A rule says so: which, and for what.
+    Policy(String),
+    /// The child sent what no honest child sends.
+    Violation(String),
+    /// The time is up.
+    TimeLimit,
+    /// The processor time is used up.
+    CpuLimit,
+    /// The memory is used up.
+    MemoryLimit,
+    /// More was written to the standard streams than the policy lets.
+    OutputLimit,
+    /// The supervisor cannot go on.
+    Broken(String),
+}
+
+/// Where an end is declared, by any thread, and waited for by the attendant.
+#[derive(Debug)]
+pub struct Ending {
+    cause: OnceLock<End>,
+    bell: EventFd,
+}
+
+impl Ending {
+    /// Nothing has been declared.
+    pub fn new() -> Result<Arc<Ending>, Errno> {
+        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+        Ok(Arc::new(Ending { cause: OnceLock::new(), bell: EventFd::from_flags(flags)? }))
+    }
+    /// Declares the end. Only the first cause counts.
+    pub fn end(&self, cause: End) {
+        if self.cause.set(cause).is_ok() {
+            // A counter that is full is readable too.
+            let _ = self.bell.write(1);
+        }
+    }
+    /// The cause, once declared.
+    pub fn cause(&self) -> Option<&End> {
+        self.cause.get()
+    }
+    /// Becomes readable with the declaration.
+    pub fn bell(&self) -> BorrowedFd<'_> {
+        self.bell.as_fd()
+    }
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The program ended with this status.
+    Exited(i32),
+    /// The program was ended by this signal.
+    Signaled(i32),
+    /// The supervisor ended it.
+    Ended(End),
+    /// The program was found but may not or cannot be run.
+    NotRunnable(String),
+    /// The program was not found.
+    NotFound(String),
+    /// rxbox itself failed, before the guest ran.
+    Failed(String),
+}
+
+/// The signal by which the kernel ends a process that makes a call outside its filter.
+const FILTER: i32 = libc::SIGSYS;
+
+impl Outcome {
+    /// The exit status of rxbox.
+    pub fn code(&self) -> i32 {
+        match self {
+            Outcome::Exited(status) => status & 0xff,
+            Outcome::Ended(End::Policy(_) | End::Violation(_) | End::OutputLimit) => 159,
+            Outcome::Ended(End::TimeLimit) => 124,
+            Outcome::Ended(End::MemoryLimit) => 137,
+            Outcome::Ended(End::CpuLimit) => 128 + libc::SIGXCPU,
+            Outcome::Signaled(FILTER) => 159,
+            Outcome::Signaled(signal) => 128 + signal,
+            Outcome::Failed(_) | Outcome::Ended(End::Broken(_)) => 125,
+            Outcome::NotRunnable(_) => 126,
+            Outcome::NotFound(_) => 127,
+        }
+    }
+
+    /// The cause as one word, for [`Outcome::json`].
+    fn cause(&self) -> &'static str {
+        match self {
+            Outcome::Exited(_) => "exit",
+            Outcome::Signaled(FILTER) | Outcome::Ended(End::Violation(_)) => "violation",
+            Outcome::Signaled(_) => "signal",
+            Outcome::Ended(End::Policy(_)) => "policy",
+            Outcome::Ended(End::TimeLimit) => "time-limit",
+            Outcome::Ended(End::CpuLimit) => "cpu-limit",
+            Outcome::Ended(End::MemoryLimit) => "memory-limit",
+            Outcome::Ended(End::OutputLimit) => "output-limit",
+            Outcome::Failed(_) | Outcome::Ended(End::Broken(_)) => "error",
+            Outcome::NotRunnable(_) => "not-runnable",
+            Outcome::NotFound(_) => "not-found",
+        }
+    }
+
+    /// What to tell the user; nothing for a guest that ended by itself.
+    pub fn message(&self) -> Option<String> {
+        Some(match self {
+            Outcome::Exited(_) => return None,
+            Outcome::Signaled(FILTER) => "killed: the emulator made a host call outside its filter".to_owned(),
+            Outcome::Signaled(_) => return None,
+            Outcome::Ended(End::Policy(what)) => format!("killed by policy: {what}"),
+            Outcome::Ended(End::Violation(what)) => format!("protocol violation, killed: {what}"),
+            Outcome::Ended(End::TimeLimit) => "killed: the time limit is reached".to_owned(),
+            Outcome::Ended(End::CpuLimit) => "killed: the limit of processor time is reached".to_owned(),
+            Outcome::Ended(End::MemoryLimit) => "killed: the memory limit is reached".to_owned(),
+            Outcome::Ended(End::OutputLimit) => "killed: the limit of output is reached".to_owned(),
+            Outcome::Ended(End::Broken(what))
+            | Outcome::Failed(what)
+            | Outcome::NotRunnable(what)
+            | Outcome::NotFound(what) => what.clone(),
+        })
+    }
+
+    /// The report of `--status-fd`: one line of JSON.
+    pub fn json(&self) -> String {
+        let mut line = format!("{{\"event\":\"end\",\"cause\":\"{}\",\"code\":{}", self.cause(), self.code());
+        match self {
+            Outcome::Exited(status) => line += &format!(",\"status\":{}", status & 0xff),
+            Outcome::Signaled(signal) => line += &format!(",\"signal\":{signal}"),
+            _ => {}
+        }
+        if let Some(text) = self.message() {
+            line += &format!(",\"message\":{}", Json(&text));
+        }
+        line + "}"
+    }
+}
+
+/// A text as a JSON string.
+pub struct Json<'a>(pub &'a str);
+
+impl fmt::Display for Json<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("\"")?;
+        for c in self.0.chars() {
+            match c {
+                '"' | '\\' => write!(f, "\\{c}")?,
+                c if c < ' ' || c == '\x7f' => write!(f, "\\u{:04x}", u32::from(c))?,
+                c => write!(f, "{c}")?,
+            }
+        }
+        f.write_str("\"")
+    }
+}
+
+/// A path for a message.
+pub fn shown(path: &[u8]) -> String {
+    Escaped(path).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_are_those_of_the_manual() {
+        for (outcome, code) in [
+            (Outcome::Exited(0), 0),
+            (Outcome::Exited(7), 7),
+            (Outcome::Exited(-1), 255),
+            (Outcome::Exited(256), 0),
+            (Outcome::Signaled(libc::SIGSEGV), 139),
+            (Outcome::Signaled(libc::SIGKILL), 137),
+            (Outcome::Signaled(libc::SIGSYS), 159),
+            (Outcome::Ended(End::Policy(String::new())), 159),
+            (Outcome::Ended(End::Violation(String::new())), 159),
+            (Outcome::Ended(End::TimeLimit), 124),
+            (Outcome::Ended(End::MemoryLimit), 137),
+            (Outcome::Ended(End::Broken(String::new())), 125),
+            (Outcome::Failed(String::new()), 125),
+            (Outcome::NotRunnable(String::new()), 126),
+            (Outcome::NotFound(String::new()), 127),
+        ] {
+            assert_eq!(outcome.code(), code, "{outcome:?}");
+        }
+    }
+
+    #[test]
+    fn equal_statuses_are_told_apart_in_the_report() {
+        assert_eq!(Outcome::Exited(124).json(), r#"{"event":"end","cause":"exit","code":124,"status":124}"#);
+        assert_eq!(
+            Outcome::Ended(End::TimeLimit).json(),
+            r#"{"event":"end","cause":"time-limit","code":124,"message":"killed: the time limit is reached"}"#
+        );
+        assert_eq!(Outcome::Signaled(9).json(), r#"{"event":"end","cause":"signal","code":137,"signal":9}"#);
+    }
+
+    #[test]
+    fn text_in_the_report_is_escaped() {
+        let json = Outcome::NotFound("no \"a\\b\"\n".to_owned()).json();
+        assert!(json.contains(r#""no \"a\\b\"\u000a""#), "{json}");
+    }
+
+    #[test]
+    fn only_the_first_cause_counts_and_it_rings() {
+        let ending = Ending::new().unwrap();
+        assert_eq!(ending.bell.read(), Err(Errno::EAGAIN));
+        ending.end(End::TimeLimit);
+        ending.end(End::MemoryLimit);
+        assert_eq!((ending.cause(), ending.bell.read()), (Some(&End::TimeLimit), Ok(1)));
+    }
+}

@@ -1,0 +1,69 @@
+//! The policy's word on a name.
+
+use crate::context::Call;
+use crate::fd::File;
+use crate::process::Process;
+use crate::sandbox::Sandbox;
+use nix::errno::Errno;
+use rxbox_policy::{Access, Verdict};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+/// Who looks up and asks.
+#[derive(Clone, Copy)]
+pub struct Caller<'a> {
+    /// Policy, audit, processes.
+    pub sandbox: &'a Sandbox,
+    /// The guest process.
+    pub process: &'a Arc<Process>,
+    /// The guest thread.
+    pub tid: i32,
+    /// The call it makes, for the audit.
+    pub call: &'static str,
+}
+
+impl<'a> Caller<'a> {
+    /// The caller of a system call.
+    pub fn of(call: &Call<'a>) -> Caller<'a> {
+        Caller { sandbox: call.sandbox, process: call.process, tid: call.tid, call: call.checked.call.name }
+    }
+
+    /// The policy's decision on `access` to the resolved name `path`; a denial is audited.
+    pub fn check(&self, access: Access, path: &[u8]) -> Result<(), Errno> {
+        let decision = self.sandbox.policy.path(access, path);
+        if decision.log || !decision.allowed() {
+            self.sandbox.audit.path(self, access, path, &decision);
+        }
+        match decision.verdict {
+            Verdict::Allow => Ok(()),
+            Verdict::Deny { errno } => Err(Errno::from_raw(errno)),
+            Verdict::Hide => Err(Errno::ENOENT),
+            Verdict::Kill => Err(Errno::EPERM),
+        }
+    }
+
+    /// Whether the policy allows it; asks without a trace, to choose between answers.
+    pub fn allows(&self, access: Access, path: &[u8]) -> bool {
+        self.sandbox.policy.path(access, path).allowed()
+    }
+
+    /// Whether the policy makes this name look missing.
+    pub fn hides(&self, path: &[u8]) -> bool {
+        self.sandbox.policy.path(Access::Metadata, path).verdict == Verdict::Hide
+    }
+
+    /// Whether the policy hides anything at all.
+    pub fn hides_any(&self) -> bool {
+        self.sandbox.policy.hides_any_below(b"/")
+    }
+
+    /// [`Caller::check`] on the name that an open file has now. A file that has none any more (deleted, a pipe, memory)
+    /// is out of everybody's reach but through descriptors: those who can write to it have it for themselves.
+    pub fn check_open(&self, access: Access, file: &File) -> Result<(), Errno> {
+        match super::name_of(file.host.as_fd()) {
+            Ok(path) => self.check(access, &path),
+            Err(_) if file.writable() => Ok(()),
+            Err(_) => Err(Errno::EACCES),
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! From the name that a guest gives to the object that it means, and whether the policy lets it.
+//!
+//! The problem: a name is a moving target. Between a check by name and an action by the same name somebody can rename a
+//! directory or swap a link, and the supervisor's own `/proc/self` is not the guest's.
+//!
+//! The answer, on which every handler that takes a name relies:
+//! * [`resolve`] looks a name up once, to a descriptor (`O_PATH`) that holds the object; magic links are never followed
+//!   by the kernel, and whatever lies in a procfs is served by [`crate::view`] instead of the host;
+//! * the decision is taken on the name that the kernel gives for *that descriptor* ([`name_of`]), and is judged by
+//!   [`Caller::check`];
+//! * the action is done on that descriptor, or, for calls that make or take away a name, on the last component below
+//!   the descriptor of its parent ([`Parent`]), which those calls never follow.
+//!
+//! A hidden name is like a missing one on every way: as the end of a path, as a link on the way, as a directory from
+//! which `..` leads out, and in the choice of the errno.
+
+mod decide;
+mod name;
+mod place;
+mod walk;
+
+pub use decide::Caller;
+pub use name::{Dir, join, label_of, name_of, root};
+pub use walk::{parent, resolve};
+
+use crate::fd::File;
+use crate::view::Node;
+use nix::fcntl::ResolveFlag;
+use nix::sys::stat::FileStat;
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+/// How a name is to be looked up.
+#[derive(Clone, Copy, Debug)]
+pub struct Lookup {
+    /// Follow a symbolic link at the end.
+    pub follow: bool,
+    /// An empty name means the base itself (`AT_EMPTY_PATH`).
+    pub empty: bool,
+    /// A last component that does not exist is an answer ([`Found::Missing`]) instead of ENOENT.
+    pub missing: bool,
+    /// The restrictions of openat2(2).
+    pub restrict: ResolveFlag,
+}
+
+impl Lookup {
+    /// Follows a link at the end, as stat(2) does.
+    pub const FOLLOW: Lookup =
+        Lookup { follow: true, empty: false, missing: false, restrict: ResolveFlag::empty() };
+    /// Takes a link at the end as the object, as lstat(2) does.
+    pub const LINK: Lookup = Lookup { follow: false, ..Lookup::FOLLOW };
+
+    /// As the `AT_*` flags of the `*at` calls say.
+    pub fn at(flags: i32) -> Lookup {
+        Lookup {
+            follow: flags & libc::AT_SYMLINK_NOFOLLOW == 0,
+            empty: flags & libc::AT_EMPTY_PATH != 0,
+            ..Lookup::FOLLOW
+        }
+    }
+}
+
+/// An object of the host's file systems.
+#[derive(Debug)]
+pub struct Object {
+    /// Holds the object (`O_PATH`).
+    pub fd: OwnedFd,
+    /// Its status when it was found.
+    pub stat: FileStat,
+}
+
+impl Object {
+    /// The type bits of its mode (`S_IFDIR`, ...).
+    pub fn kind(&self) -> u32 {
+        self.stat.st_mode & libc::S_IFMT
+    }
+    /// Whether it is a directory.
+    pub fn is_dir(&self) -> bool {
+        self.kind() == libc::S_IFDIR
+    }
+    /// Whether it is a symbolic link.
+    pub fn is_link(&self) -> bool {
+        self.kind() == libc::S_IFLNK
+    }
+}
+
+impl AsFd for Object {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// What a name leads to.
+pub enum Target {
+    /// An object of the host.
+    Host(Object),
+    /// An entry of the guest's `/proc`.
+    View(Node),
+    /// A file that the guest has open: by an empty path, `/proc/self/fd/N`, `/dev/stdin`.
+    Open(Arc<File>),
+}
+
+/// A name that leads somewhere.
+pub struct Resolved {
+    /// The object.
+    pub target: Target,
+    /// The name by which it is judged: absolute, without links, `.` and `..`. For an open file without a name (a pipe,
+    /// a deleted file) what the kernel calls it, which no policy lists.
+    pub path: Vec<u8>,
+}
+
+/// The place of a name that a call makes or takes away: it is never followed.
+pub struct Parent {
+    /// The directory.
+    pub dir: Dir,
+    /// The last component, with the slashes behind it. Empty only for the root directory.
+    pub leaf: CString,
+}
+
+impl Parent {
+    /// The name by which it is judged.
+    pub fn path(&self) -> Vec<u8> {
+        join(&self.dir.path, self.name())
+    }
+    /// The last component without slashes.
+    pub fn name(&self) -> &[u8] {
+        let leaf = self.leaf.as_bytes();
+        let end = leaf.iter().rposition(|&b| b != b'/').map_or(0, |i| i + 1);
+        &leaf[..end]
+    }
+    /// The last component as the kernel is to see it: the root directory, which has none, is itself.
+    pub fn leaf(&self) -> &CStr {
+        if self.leaf.is_empty() { c"/" } else { &self.leaf }
+    }
+    /// Whether the directory is one of the guest's `/proc`.
+    pub fn in_view(&self) -> bool {
+        self.dir.in_view()
+    }
+    /// Whether the last component is one that no call can make or take away (`.`, `..`, the root); the kernel has an
+    /// errno of its own for each call.
+    pub fn is_dots(&self) -> bool {
+        matches!(self.name(), b"" | b"." | b"..")
+    }
+}
+
+/// The answer of [`resolve`].
+pub enum Found {
+    /// There it is.
+    There(Resolved),
+    /// Nothing there, but the directory where it would be.
+    Missing(Parent),
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,84 @@
+//! Names of objects that are already held.
+
+use crate::host::name::{descriptor_directory, readlink, reopen_name};
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, open};
+use nix::sys::stat::{FileStat, Mode, fstat, fstatat};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::OnceLock;
+
+/// A directory with the name it had when it was resolved.
+#[derive(Debug)]
+pub struct Dir {
+    /// Holds the directory (`O_PATH`). For a directory of the guest's `/proc` the host's `/proc`.
+    pub fd: OwnedFd,
+    /// Absolute name. Below `/proc` it names an entry of [`crate::view`].
+    pub path: Box<[u8]>,
+}
+
+impl Dir {
+    /// Whether it is a directory of the guest's `/proc`.
+    pub fn in_view(&self) -> bool {
+        in_proc(&self.path)
+    }
+}
+
+impl AsFd for Dir {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// Whether `path` is `/proc` or below it.
+pub(super) fn in_proc(path: &[u8]) -> bool {
+    path.strip_prefix(b"/proc").is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+}
+
+/// The root directory.
+pub fn root() -> Result<BorrowedFd<'static>, Errno> {
+    static ROOT: OnceLock<Result<OwnedFd, Errno>> = OnceLock::new();
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    match ROOT.get_or_init(|| open(c"/", flags, Mode::empty())) {
+        Ok(fd) => Ok(fd.as_fd()),
+        Err(e) => Err(*e),
+    }
+}
+
+/// `dir` and the name `leaf` in it as one path.
+pub fn join(dir: &[u8], leaf: &[u8]) -> Vec<u8> {
+    let mut path = Vec::with_capacity(dir.len() + 1 + leaf.len());
+    path.extend_from_slice(dir);
+    if path.last() != Some(&b'/') {
+        path.push(b'/');
+    }
+    path.extend_from_slice(leaf);
+    path
+}
+
+/// What the kernel calls the object now, whatever it is (`pipe:[7]`, `/tmp/x (deleted)`).
+pub fn label_of(fd: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
+    readlink(descriptor_directory()?, reopen_name(fd).relative())
+}
+
+/// The absolute name under which the kernel holds the object now; ENOENT if it has none: deleted, unmounted, a pipe.
+///
+/// The kernel marks a deleted name with a suffix that a file's own name can also end in. Taken for a name, it would slip
+/// past a rule for the name without it, so such a name only counts if it leads back to the very object.
+pub fn name_of(fd: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
+    let path = label_of(fd)?;
+    if path.first() != Some(&b'/') {
+        return Err(Errno::ENOENT);
+    }
+    if path.ends_with(b" (deleted)") {
+        let there = fstatat(AT_FDCWD, path.as_slice(), AtFlags::AT_SYMLINK_NOFOLLOW)?;
+        if !same(&there, &fstat(fd)?) {
+            return Err(Errno::ENOENT);
+        }
+    }
+    Ok(path)
+}
+
+/// Whether two statuses are of one object.
+pub(super) fn same(a: &FileStat, b: &FileStat) -> bool {
+    (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino)
+}

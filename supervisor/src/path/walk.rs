@@ -1,0 +1,493 @@
+//! The walk along a name.
+//!
+//! First the kernel is asked to go the whole way at once, but through no symbolic link ([`whole`]). Nearly every name of
+//! a running program is answered so, in one call; and as no link was involved, no directory was passed that the
+//! resolved name does not show. Everything else is walked here, component by component and link by link, since only
+//! here it is known what lies in the guest's `/proc` and what the policy hides.
+//!
+//! The walk holds each directory by descriptor, as the kernel does: a rename on the way changes nothing behind it.
+
+use super::name::{Dir, in_proc, join, label_of, name_of, same};
+use super::place::{Base, Place, Step};
+use super::{Caller, Found, Lookup, Object, Parent, Resolved, Target};
+use crate::fd::File;
+use crate::host::name::{fstatfs, readlink, reopen};
+use crate::view::{self, Link, Node};
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+use nix::sys::stat::{FileStat, fstat, major};
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, OnceLock};
+
+/// Links followed in one look-up, at most (the kernel's MAXSYMLINKS).
+const MAX_LINKS: u32 = 40;
+/// The inode number of every procfs's root directory (linux/proc_fs.h).
+const PROC_ROOT: u64 = 1;
+/// How often a name is looked at again that was replaced between finding the object and asking for its name.
+const RETRIES: usize = 16;
+/// The restrictions that keep a look-up below its start.
+pub(super) const FENCED: ResolveFlag = ResolveFlag::RESOLVE_BENEATH.union(ResolveFlag::RESOLVE_IN_ROOT);
+
+/// Looks `path` up from the directory that the guest calls `dirfd`.
+pub fn resolve(caller: &Caller<'_>, dirfd: i32, path: &CStr, how: Lookup) -> Result<Found, Errno> {
+    if path.is_empty() {
+        return if how.empty { base_itself(caller, dirfd).map(Found::There) } else { Err(Errno::ENOENT) };
+    }
+    if path.count_bytes() >= libc::PATH_MAX as usize {
+        return Err(Errno::ENAMETOOLONG);
+    }
+    let start = Place::of(caller, dirfd, path, how)?;
+    if let Place::Host(base) = &start
+        && let Some(found) = whole(base.as_fd(), path, how)?
+    {
+        return Ok(Found::There(found));
+    }
+    Walk::new(caller, start, path.to_bytes(), how)?.run()
+}
+
+/// Looks up the directory that a name is to be made in or taken from; the last component itself is not looked at.
+pub fn parent(caller: &Caller<'_>, dirfd: i32, path: &CStr) -> Result<Parent, Errno> {
+    if path.is_empty() {
+        return Err(Errno::ENOENT);
+    }
+    if path.count_bytes() >= libc::PATH_MAX as usize {
+        return Err(Errno::ENAMETOOLONG);
+    }
+    let (way, leaf) = split(path.to_bytes());
+    let leaf = CString::new(leaf).map_err(|_| Errno::EINVAL)?;
+    let way = CString::new(if way.is_empty() { b"." } else { way }).map_err(|_| Errno::EINVAL)?;
+    let Found::There(found) = resolve(caller, dirfd, &way, Lookup::FOLLOW)? else { return Err(Errno::ENOENT) };
+    let dir = match found.target {
+        Target::Host(object) if object.is_dir() => Dir { fd: object.fd, path: found.path.into() },
+        Target::View(node) if node.is_dir() => node.directory()?,
+        Target::Open(file) => Dir { fd: again(file.host.as_fd())?, path: name_of(file.host.as_fd())?.into() },
+        _ => return Err(Errno::ENOTDIR),
+    };
+    Ok(Parent { dir, leaf })
+}
+
+/// A path as the way to the last component and that component with the slashes behind it.
+fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    let end = path.iter().rposition(|&b| b != b'/').map_or(0, |i| i + 1);
+    let start = path[..end].iter().rposition(|&b| b == b'/').map_or(0, |i| i + 1);
+    if end == 0 { (path, b"") } else { path.split_at(start) }
+}
+
+/// What an empty path means.
+fn base_itself(caller: &Caller<'_>, dirfd: i32) -> Result<Resolved, Errno> {
+    if dirfd == libc::AT_FDCWD {
+        let cwd = caller.process.cwd();
+        if in_proc(&cwd.path) {
+            let node = view::at(caller, &cwd.path)?;
+            return Ok(Resolved { path: node.judged_path(caller), target: Target::View(node) });
+        }
+        let fd = again(cwd.as_fd())?;
+        return Ok(Resolved { path: name_of(fd.as_fd())?, target: Target::Host(object(fd)?) });
+    }
+    Ok(open_file(caller.process.fds.get(dirfd)?))
+}
+
+/// An open file as the end of a look-up.
+fn open_file(file: Arc<File>) -> Resolved {
+    let path = label_of(file.host.as_fd()).unwrap_or_default();
+    Resolved { path, target: Target::Open(file) }
+}
+
+/// A second descriptor of a directory or other object, again `O_PATH`.
+fn again(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    reopen(fd, libc::O_PATH)
+}
+
+fn object(fd: OwnedFd) -> Result<Object, Errno> {
+    let stat = fstat(fd.as_fd())?;
+    Ok(Object { fd, stat })
+}
+
+/// Opens `name` below `base` as `O_PATH`, through no link; the last component may be one if `how` does not follow it.
+fn hold(base: BorrowedFd<'_>, name: &CStr, follow: bool, restrict: ResolveFlag) -> Result<OwnedFd, Errno> {
+    let nofollow = if follow { OFlag::empty() } else { OFlag::O_NOFOLLOW };
+    let open = OpenHow::new()
+        .flags(OFlag::O_PATH | OFlag::O_CLOEXEC | nofollow)
+        .resolve(restrict | ResolveFlag::RESOLVE_NO_SYMLINKS);
+    openat2(base, name, open)
+}
+
+/// Whether an object lies in a procfs. Only file systems without a device of their own can be one.
+fn on_procfs(object: &Object) -> Result<bool, Errno> {
+    Ok(major(object.stat.st_dev) == 0 && fstatfs(object.as_fd())?.f_type == libc::PROC_SUPER_MAGIC)
+}
+
+/// Goes the whole way in one call of the kernel's, if it leads through no link, not out of a directory again, and not
+/// into a procfs. `None` says: walk. ENOENT is the one error that needs no second look: hidden and missing are alike.
+fn whole(base: BorrowedFd<'_>, path: &CStr, how: Lookup) -> Result<Option<Resolved>, Errno> {
+    if in_proc(path.to_bytes()) || leads_out_again(path.to_bytes()) {
+        return Ok(None);
+    }
+    let fd = match hold(base, path, how.follow, how.restrict) {
+        Ok(fd) => fd,
+        Err(Errno::ENOENT) if !how.missing => return Err(Errno::ENOENT),
+        Err(_) => return Ok(None),
+    };
+    let object = object(fd)?;
+    if on_procfs(&object)? {
+        return Ok(None);
+    }
+    // A name that is gone already: the walk looks again.
+    Ok(name_of(object.as_fd()).ok().map(|path| Resolved { path, target: Target::Host(object) }))
+}
+
+/// Whether a `..` follows another name: it then leads out of a directory that the result does not show.
+fn leads_out_again(path: &[u8]) -> bool {
+    let mut inside = false;
+    path.split(|&b| b == b'/').any(|name| match name {
+        b"" | b"." => false,
+        b".." => inside,
+        _ => {
+            inside = true;
+            false
+        }
+    })
+}
+
+/// A walk under way.
+struct Walk<'a> {
+    caller: &'a Caller<'a>,
+    how: Lookup,
+    place: Place,
+    /// What is left of the way.
+    rest: Vec<u8>,
+    links: u32,
+    /// For [`FENCED`]: the directory that must not be left.
+    fence: Option<(Base, FileStat)>,
+}
+
+impl<'a> Walk<'a> {
+    fn new(caller: &'a Caller<'a>, place: Place, path: &[u8], how: Lookup) -> Result<Self, Errno> {
+        if how.restrict.bits() & libc::RESOLVE_CACHED != 0 {
+            return Err(Errno::EAGAIN);
+        }
+        let fence = match &place {
+            _ if !how.restrict.intersects(FENCED) => None,
+            Place::Host(base) => Some((base.clone(), fstat(base)?)),
+            Place::View(_) => return Err(Errno::EXDEV),
+        };
+        let mut walk = Walk { caller, how, place, rest: Vec::new(), links: 0, fence };
+        walk.enter(path)?;
+        Ok(walk)
+    }
+
+    fn run(mut self) -> Result<Found, Errno> {
+        self.leap()?;
+        let mut links = 0;
+        loop {
+            if self.links != links {
+                links = self.links;
+                if let Some(found) = self.rest_at_once()? {
+                    return Ok(found);
+                }
+            }
+            let Some(step) = self.next()? else { return self.arrive().map(Found::There) };
+            let ended = match self.place {
+                Place::Host(_) => self.host_step(&step)?,
+                Place::View(_) => self.view_step(&step)?,
+            };
+            if let Some(found) = ended {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// Puts a path (the guest's, or a link's text) before what is left.
+    fn enter(&mut self, path: &[u8]) -> Result<(), Errno> {
+        if path.first() == Some(&b'/') {
+            match &self.fence {
+                Some(_) if self.how.restrict.contains(ResolveFlag::RESOLVE_BENEATH) => return Err(Errno::EXDEV),
+                Some((base, _)) => self.place = Place::Host(base.clone()),
+                None => self.jump(Place::root()?)?,
+            }
+        }
+        let mut rest = path.to_vec();
+        if !self.rest.is_empty() {
+            rest.push(b'/');
+            rest.append(&mut self.rest);
+        }
+        self.rest = rest;
+        Ok(())
+    }
+
+    /// Goes on from another place; with `RESOLVE_NO_XDEV` only in the same file system.
+    fn jump(&mut self, to: Place) -> Result<(), Errno> {
+        if self.how.restrict.contains(ResolveFlag::RESOLVE_NO_XDEV) {
+            match (&self.place, &to) {
+                (Place::Host(a), Place::Host(b)) if fstat(a)?.st_dev == fstat(b)?.st_dev => (),
+                (Place::View(_), Place::View(_)) => (),
+                _ => return Err(Errno::EXDEV),
+            }
+        }
+        self.place = to;
+        Ok(())
+    }
+
+    /// After a link: the whole rest in one call, if that can be.
+    fn rest_at_once(&mut self) -> Result<Option<Found>, Errno> {
+        if let (Place::Host(base), None) = (&self.place, &self.fence) {
+            let rest = CString::new(self.rest.as_slice()).map_err(|_| Errno::EINVAL)?;
+            if !rest.is_empty()
+                && let Some(found) = whole(base.as_fd(), &rest, self.how)?
+            {
+                return Ok(Some(Found::There(found)));
+            }
+        }
+        self.leap()?;
+        Ok(None)
+    }
+
+    /// All but the last component in one call, if that can be: often only the last is a link, or missing.
+    fn leap(&mut self) -> Result<(), Errno> {
+        let (Place::Host(base), None) = (&self.place, &self.fence) else { return Ok(()) };
+        let (way, leaf) = split(&self.rest);
+        if way.iter().all(|&b| b == b'/') || in_proc(way) || leads_out_again(way) {
+            return Ok(());
+        }
+        let name = CString::new(way).map_err(|_| Errno::EINVAL)?;
+        let Ok(object) = hold(base.as_fd(), &name, true, self.restrict()).and_then(object) else { return Ok(()) };
+        if !on_procfs(&object)? {
+            self.rest = leaf.to_vec();
+            self.place = Base::held(object.fd);
+        }
+        Ok(())
+    }
+
+    /// The restrictions that the kernel watches in each step.
+    fn restrict(&self) -> ResolveFlag {
+        self.how.restrict - FENCED
+    }
+
+    /// Takes the next component off the rest.
+    fn next(&mut self) -> Result<Option<Step>, Errno> {
+        let start = self.rest.iter().position(|&b| b != b'/').unwrap_or(self.rest.len());
+        let end = self.rest[start..].iter().position(|&b| b == b'/').map_or(self.rest.len(), |i| start + i);
+        if start == end {
+            return Ok(None);
+        }
+        let after = self.rest[end..].iter().position(|&b| b != b'/').map_or(self.rest.len(), |i| end + i);
+        let name = CString::new(&self.rest[start..end]).map_err(|_| Errno::EINVAL)?;
+        let step = Step { name, last: after == self.rest.len(), slash: after > end };
+        self.rest.drain(..after);
+        Ok(Some(step))
+    }
+
+    /// The end of a way that has no component, like `/`.
+    fn arrive(self) -> Result<Resolved, Errno> {
+        match self.place {
+            Place::View(node) => Ok(Resolved { path: node.judged_path(self.caller), target: Target::View(node) }),
+            Place::Host(base) => {
+                let object = object(again(base.as_fd())?)?;
+                Ok(Resolved { path: name_of(object.as_fd())?, target: Target::Host(object) })
+            }
+        }
+    }
+
+    fn host_step(&mut self, step: &Step) -> Result<Option<Found>, Errno> {
+        let Place::Host(base) = &self.place else { return Ok(None) };
+        let base = base.clone();
+        if step.name.as_bytes() == b".." {
+            if self.hides(&base, b"")? {
+                return Err(Errno::ENOENT);
+            }
+            if self.at_fence(&base)? {
+                return if step.last { self.stand(base).map(Some) } else { Ok(None) };
+            }
+        }
+        for _ in 0..RETRIES {
+            let object = match hold(base.as_fd(), &step.name, false, self.restrict()).and_then(object) {
+                Ok(object) => object,
+                Err(error) => return self.failed(base, step, error).map(Some),
+            };
+            if on_procfs(&object)? {
+                return self.enter_proc(&object, step);
+            }
+            if object.is_link() && step.follows(self.how) {
+                return self.follow(&base, &object, step).map(|()| None);
+            }
+            if !object.is_dir() && !step.may_be_file() {
+                return self.failed(base, step, Errno::ENOTDIR).map(Some);
+            }
+            if !step.last {
+                self.place = Base::held(object.fd);
+                return Ok(None);
+            }
+            // Replaced in this moment: what now has the name is the answer.
+            if let Ok(path) = name_of(object.as_fd()) {
+                return Ok(Some(Found::There(Resolved { path, target: Target::Host(object) })));
+            }
+        }
+        Err(Errno::ENOENT)
+    }
+
+    /// Ends at a place that is already held.
+    fn stand(&self, base: Base) -> Result<Found, Errno> {
+        let object = object(again(base.as_fd())?)?;
+        Ok(Found::There(Resolved { path: name_of(object.as_fd())?, target: Target::Host(object) }))
+    }
+
+    /// The step led into a procfs: the guest's own `/proc` begins. Other parts of a procfs, mounted somewhere, are not there.
+    fn enter_proc(&mut self, object: &Object, step: &Step) -> Result<Option<Found>, Errno> {
+        if object.stat.st_ino != PROC_ROOT || self.how.restrict.contains(ResolveFlag::RESOLVE_NO_XDEV) {
+            return Err(if object.stat.st_ino == PROC_ROOT { Errno::EXDEV } else { Errno::ENOENT });
+        }
+        let node = Node::root();
+        if step.last {
+            return Ok(Some(self.at_node(node)));
+        }
+        self.place = Place::View(node);
+        Ok(None)
+    }
+
+    fn at_node(&self, node: Node) -> Found {
+        Found::There(Resolved { path: node.judged_path(self.caller), target: Target::View(node) })
+    }
+
+    /// Whether `..` would leave the fence; EXDEV if that is an error.
+    fn at_fence(&self, base: &Base) -> Result<bool, Errno> {
+        match &self.fence {
+            Some((_, fence)) if same(fence, &fstat(base)?) => {
+                if self.how.restrict.contains(ResolveFlag::RESOLVE_BENEATH) { Err(Errno::EXDEV) } else { Ok(true) }
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Whether the policy hides the name `leaf` in `base` (or `base` itself).
+    fn hides(&self, base: &Base, leaf: &[u8]) -> Result<bool, Errno> {
+        if !self.caller.hides_any() {
+            return Ok(false);
+        }
+        let dir = name_of(base.as_fd())?;
+        Ok(self.caller.hides(&if leaf.is_empty() { dir } else { join(&dir, leaf) }))
+    }
+
+    /// The answer for a step that the kernel refused.
+    fn failed(&self, base: Base, step: &Step, error: Errno) -> Result<Found, Errno> {
+        if error == Errno::ENOENT && step.last && self.how.missing {
+            let mut leaf = step.name.as_bytes().to_vec();
+            if step.slash {
+                leaf.push(b'/');
+            }
+            let dir = Dir { path: name_of(base.as_fd())?.into(), fd: again(base.as_fd())? };
+            let leaf = CString::new(leaf).map_err(|_| Errno::EINVAL)?;
+            return Ok(Found::Missing(Parent { dir, leaf }));
+        }
+        Err(if error != Errno::ENOENT && self.hides(&base, step.name.as_bytes())? { Errno::ENOENT } else { error })
+    }
+
+    /// One more link on the way.
+    fn count_link(&mut self) -> Result<(), Errno> {
+        self.links += 1;
+        let refused = self.how.restrict.contains(ResolveFlag::RESOLVE_NO_SYMLINKS);
+        if refused || self.links > MAX_LINKS { Err(Errno::ELOOP) } else { Ok(()) }
+    }
+
+    fn follow(&mut self, base: &Base, link: &Object, step: &Step) -> Result<(), Errno> {
+        if self.hides(base, step.name.as_bytes())? {
+            return Err(Errno::ENOENT);
+        }
+        self.count_link()?;
+        if step.last && !may_follow(&fstat(base)?, &link.stat) {
+            return Err(Errno::EACCES);
+        }
+        let text = readlink(link.as_fd(), c"")?;
+        if text.is_empty() {
+            return Err(Errno::ENOENT);
+        }
+        self.enter_link(&text, step)
+    }
+
+    /// Goes on with a link's text; slashes behind the link stay behind its text.
+    fn enter_link(&mut self, text: &[u8], step: &Step) -> Result<(), Errno> {
+        if step.last && step.slash {
+            self.rest.push(b'/');
+        }
+        self.enter(text)
+    }
+
+    fn view_step(&mut self, step: &Step) -> Result<Option<Found>, Errno> {
+        let Place::View(node) = &self.place else { return Ok(None) };
+        let child = match step.name.as_bytes() {
+            b"." => node.clone(),
+            b".." => match node.parent() {
+                Some(parent) => parent,
+                None => {
+                    self.jump(Place::root()?)?;
+                    return Ok(None);
+                }
+            },
+            name => node.child(self.caller, name)?,
+        };
+        if step.follows(self.how) {
+            match child.link(self.caller)? {
+                Some(Link::Text(text)) => {
+                    self.count_link()?;
+                    return self.enter_link(&text, step).map(|()| None);
+                }
+                Some(Link::Jump(target)) => return self.take_magic_link(target, step),
+                None => (),
+            }
+        }
+        if !child.is_dir() && !step.may_be_file() {
+            return Err(Errno::ENOTDIR);
+        }
+        if step.last {
+            return Ok(Some(self.at_node(child)));
+        }
+        self.place = Place::View(child);
+        Ok(None)
+    }
+
+    /// Goes on at an object of the guest's own, to which a link of its `/proc` leads.
+    fn take_magic_link(&mut self, target: Target, step: &Step) -> Result<Option<Found>, Errno> {
+        self.count_link()?;
+        if self.how.restrict.contains(ResolveFlag::RESOLVE_NO_MAGICLINKS) {
+            return Err(Errno::ELOOP);
+        }
+        if self.fence.is_some() {
+            return Err(Errno::EXDEV);
+        }
+        if step.may_be_file() {
+            return Ok(Some(Found::There(match target {
+                Target::Host(object) => {
+                    Resolved { path: name_of(object.as_fd())?, target: Target::Host(object) }
+                }
+                Target::View(node) => return Ok(Some(self.at_node(node))),
+                Target::Open(file) => open_file(file),
+            })));
+        }
+        let place = match target {
+            Target::Host(object) => Base::held(object.fd),
+            Target::View(node) => Place::View(node),
+            Target::Open(file) => Place::file(self.caller, file)?,
+        };
+        let is_dir = match &place {
+            Place::Host(base) => fstat(base)?.st_mode & libc::S_IFMT == libc::S_IFDIR,
+            Place::View(node) => node.is_dir(),
+        };
+        if !is_dir {
+            return Err(Errno::ENOTDIR);
+        }
+        self.jump(place).map(|()| None)
+    }
+}
+
+/// Whether the kernel would follow a link at the end of a path (`fs.protected_symlinks`, proc_sys_fs(5)): in a sticky
+/// directory that everybody can write to only one's own links and those of the directory's owner.
+fn may_follow(dir: &FileStat, link: &FileStat) -> bool {
+    static PROTECTED: OnceLock<bool> = OnceLock::new();
+    let open_to_all = libc::S_ISVTX | libc::S_IWOTH;
+    dir.st_mode & open_to_all != open_to_all
+        || link.st_uid == nix::unistd::geteuid().as_raw()
+        || link.st_uid == dir.st_uid
+        || !*PROTECTED.get_or_init(|| {
+            std::fs::read("/proc/sys/fs/protected_symlinks").is_ok_and(|text| text.starts_with(b"1"))
+        })
+}

@@ -1,0 +1,328 @@
+//! A guest process, as the supervisor keeps it.
+//!
+//! Everything that the kernel would keep of a process and that a guest can see or change lives here: descriptors,
+//! working directory, umask, identity, limits, the program it runs. A guest process is an emulator child on the host,
+//! and has its process id; its threads have the ids of their host threads.
+
+mod identity;
+mod line;
+
+pub use identity::{Identity, Ids, LIMITS, Limit, host_limits};
+pub use line::Line;
+
+use crate::fd::{Budget, FdTable, File};
+use crate::handlers::group::Group;
+use crate::handlers::lock::RecordLocks;
+use crate::handlers::prctl::Attributes;
+use crate::path::Dir;
+use crate::threads::Threads;
+use nix::errno::Errno;
+use rxbox_wire::control::About;
+use std::collections::HashMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+/// The program that a process runs.
+#[derive(Debug)]
+pub struct Image {
+    /// Holds the program's file (`O_PATH`).
+    pub fd: OwnedFd,
+    /// Its absolute resolved name.
+    pub path: Box<[u8]>,
+    /// `argv`.
+    pub arguments: Vec<Vec<u8>>,
+    /// `envp`, as it was at execve(2).
+    pub environment: Vec<Vec<u8>>,
+}
+
+impl Image {
+    /// The name that the kernel gives to a process that runs this program: the last component, at most 15 bytes.
+    fn name(&self) -> Vec<u8> {
+        let last = self.path.rsplit(|&b| b == b'/').next().unwrap_or_default();
+        last[..last.len().min(NAME_MAX)].to_vec()
+    }
+}
+
+/// Longest name of a process (TASK_COMM_LEN without its NUL).
+const NAME_MAX: usize = 15;
+
+/// A guest process.
+#[derive(Debug)]
+pub struct Process {
+    /// Process id, of the guest process and of the emulator child on the host.
+    pub pid: i32,
+    parent: AtomicI32,
+    /// Refers to the emulator child, whatever becomes of its number.
+    pub pidfd: OwnedFd,
+    /// Open descriptors.
+    pub fds: FdTable,
+    /// Record locks (fcntl(2)).
+    pub locks: RecordLocks,
+    /// Process group and session.
+    pub group: Group,
+    /// What prctl(2) sets and gets.
+    pub attributes: Attributes,
+    /// The line to the child.
+    pub line: Line,
+    /// Its threads.
+    pub threads: Threads,
+    cwd: RwLock<Arc<Dir>>,
+    umask: AtomicU32,
+    identity: RwLock<Arc<Identity>>,
+    image: RwLock<Arc<Image>>,
+    name: RwLock<Vec<u8>>,
+    limits: RwLock<[Limit; LIMITS]>,
+    views: Mutex<HashMap<&'static str, Vec<u8>>>,
+    forking: Mutex<HashMap<usize, Fork>>,
+    status: Mutex<Option<i32>>,
+    ended: AtomicBool,
+}
+
+/// What a process starts with: for a forked one everything of its parent at the time of the fork; and a line of its own.
+#[derive(Debug)]
+pub struct Fork {
+    line: Line,
+    fds: FdTable,
+    group: Group,
+    attributes: Attributes,
+    state: State,
+}
+
+/// The inherited state.
+#[derive(Debug)]
+pub struct State {
+    /// Working directory.
+    pub cwd: Arc<Dir>,
+    /// File mode creation mask.
+    pub umask: u32,
+    /// Ids.
+    pub identity: Arc<Identity>,
+    /// Program.
+    pub image: Arc<Image>,
+    /// Resource limits.
+    pub limits: [Limit; LIMITS],
+}
+
+/// What the child can tell about itself on request ([`rxbox_wire::frame::Internal::View`]), by number.
+const VIEWS: [&str; 3] = ["maps", "smaps", "auxv"];
+
+fn read<T: Clone>(lock: &RwLock<T>) -> T {
+    lock.read().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+fn write<T>(lock: &RwLock<T>, value: T) {
+    *lock.write().unwrap_or_else(PoisonError::into_inner) = value;
+}
+
+impl Process {
+    /// A process whose emulator child is `pid`, with what it starts from.
+    pub fn new(pid: i32, ppid: i32, pidfd: OwnedFd, start: Fork) -> Process {
+        let Fork { line, fds, group, attributes, state } = start;
+        Process {
+            pid,
+            parent: AtomicI32::new(ppid),
+            pidfd,
+            fds,
+            locks: RecordLocks::default(),
+            group,
+            attributes,
+            line,
+            threads: Threads::default(),
+            cwd: RwLock::new(state.cwd),
+            umask: AtomicU32::new(state.umask),
+            identity: RwLock::new(state.identity),
+            name: RwLock::new(state.image.name()),
+            image: RwLock::new(state.image),
+            limits: RwLock::new(state.limits),
+            views: Mutex::default(),
+            forking: Mutex::default(),
+            status: Mutex::default(),
+            ended: AtomicBool::new(false),
+        }
+    }
+
+    /// Begins a fork asked for in `slot`: takes the state as it is now and sends channel and control socket for the new
+    /// process to the child.
+    pub fn begin_fork(&self, slot: usize) -> Result<(), Errno> {
+        let (line, end) = Line::new()?;
+        self.line.send(&About::default(), &[line.channel.memory(), end.as_fd()])?;
+        let state = State {
+            cwd: self.cwd(),
+            umask: self.umask(),
+            identity: self.identity(),
+            image: self.exe(),
+            limits: read(&self.limits),
+        };
+        let (group, attributes) = (self.group.inherited(), self.attributes.inherited());
+        let fork = Fork { line, fds: self.fds.clone_for_fork()?, group, attributes, state };
+        self.forking.lock().unwrap_or_else(PoisonError::into_inner).insert(slot, fork);
+        Ok(())
+    }
+
+    /// Ends the fork begun in `slot`: with the new process, or without one.
+    pub fn end_fork(&self, slot: usize, child: Result<(i32, OwnedFd), Errno>) -> Result<Process, Errno> {
+        let fork = self.forking.lock().unwrap_or_else(PoisonError::into_inner).remove(&slot);
+        let fork = fork.ok_or(Errno::EINVAL)?;
+        let (pid, pidfd) = child?;
+        let process = Process::new(pid, self.pid, pidfd, fork);
+        process.set_name(&self.name());
+        Ok(process)
+    }
+
+    /// Id of the parent process; 1 once that has ended.
+    pub fn ppid(&self) -> i32 {
+        self.parent.load(Ordering::Relaxed)
+    }
+    /// Takes note that the parent has ended.
+    pub fn orphan(&self) {
+        self.parent.store(1, Ordering::Relaxed);
+    }
+    /// The working directory.
+    pub fn cwd(&self) -> Arc<Dir> {
+        read(&self.cwd)
+    }
+    /// Changes the working directory.
+    pub fn set_cwd(&self, dir: Dir) {
+        write(&self.cwd, Arc::new(dir));
+    }
+    /// The file mode creation mask.
+    pub fn umask(&self) -> u32 {
+        self.umask.load(Ordering::Relaxed)
+    }
+    /// Changes the mask; returns the one before (umask(2)).
+    pub fn set_umask(&self, mask: u32) -> u32 {
+        self.umask.swap(mask & 0o777, Ordering::Relaxed)
+    }
+    /// The ids.
+    pub fn identity(&self) -> Arc<Identity> {
+        read(&self.identity)
+    }
+    /// Changes the ids to what `change` makes of them, unless that fails.
+    pub fn change_identity(&self, change: impl FnOnce(&Identity) -> Result<Identity, Errno>) -> Result<(), Errno> {
+        let mut identity = self.identity.write().unwrap_or_else(PoisonError::into_inner);
+        *identity = Arc::new(change(&identity)?);
+        Ok(())
+    }
+    /// The program.
+    pub fn exe(&self) -> Arc<Image> {
+        read(&self.image)
+    }
+    /// Takes note of a new program (execve(2)), which also names the process.
+    pub fn set_image(&self, image: Image) {
+        write(&self.name, image.name());
+        write(&self.image, Arc::new(image));
+        self.attributes.executed();
+        self.views.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+    /// The arguments that the program was started with.
+    pub fn arguments(&self) -> Vec<Vec<u8>> {
+        self.exe().arguments.clone()
+    }
+    /// The environment that the program was started with.
+    pub fn environment(&self) -> Vec<Vec<u8>> {
+        self.exe().environment.clone()
+    }
+    /// The name (`comm`).
+    pub fn name(&self) -> Vec<u8> {
+        read(&self.name)
+    }
+    /// Renames the process (PR_SET_NAME); cut to 15 bytes or the first NUL.
+    pub fn set_name(&self, name: &[u8]) {
+        let end = name.iter().position(|&b| b == 0).unwrap_or(name.len()).min(NAME_MAX);
+        write(&self.name, name[..end].to_vec());
+    }
+    /// A resource limit; beyond the last kind there is none.
+    pub fn limit(&self, resource: usize) -> Limit {
+        let limits = self.limits.read().unwrap_or_else(PoisonError::into_inner);
+        limits.get(resource).copied().unwrap_or(Limit { soft: u64::MAX, hard: u64::MAX })
+    }
+    /// Changes a resource limit to what `change` makes of it, unless that fails; returns the one before. EINVAL beyond
+    /// the last kind.
+    pub fn change_limit(
+        &self, resource: usize, change: impl FnOnce(Limit) -> Result<Limit, Errno>,
+    ) -> Result<Limit, Errno> {
+        let mut limits = self.limits.write().unwrap_or_else(PoisonError::into_inner);
+        let limit = limits.get_mut(resource).ok_or(Errno::EINVAL)?;
+        let old = *limit;
+        *limit = change(old)?;
+        Ok(old)
+    }
+    /// What the child last told about itself under this name (`maps`, ...).
+    pub fn view(&self, name: &str) -> Option<Vec<u8>> {
+        self.views.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+    /// Takes what the child tells about itself. EINVAL for a number that is no view.
+    pub fn set_view(&self, which: u32, text: Vec<u8>) -> Result<(), Errno> {
+        let name = VIEWS.get(which as usize).ok_or(Errno::EINVAL)?;
+        self.views.lock().unwrap_or_else(PoisonError::into_inner).insert(name, text);
+        Ok(())
+    }
+
+    /// Sends the descriptor of a file, with what `/proc/self/maps` shows of it.
+    pub fn send_fd(&self, fd: BorrowedFd<'_>) -> Result<(), Errno> {
+        let status = nix::sys::stat::fstat(fd)?;
+        let path = crate::path::label_of(fd)?;
+        self.line.send(&About { dev: status.st_dev, ino: status.st_ino, path }, &[fd])
+    }
+
+    /// Takes note of the status with which the process says that it ends.
+    pub fn set_status(&self, status: i32) {
+        *self.status.lock().unwrap_or_else(PoisonError::into_inner) = Some(status);
+    }
+    /// The status with which it said that it ends.
+    pub fn status(&self) -> Option<i32> {
+        *self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    /// Whether the emulator child has ended.
+    pub fn ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+    /// Takes note that the emulator child has ended: its descriptors are closed, its locks dropped, its workers sent home.
+    pub fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+        for file in self.fds.clear() {
+            self.locks.release(&file);
+        }
+        self.forking.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.threads.release(&self.line.channel);
+    }
+}
+
+impl State {
+    /// The state of the first process: the supervisor's own working directory and ids.
+    pub fn host(image: Image, umask: u32, limits: [Limit; LIMITS]) -> Result<State, Errno> {
+        use nix::fcntl::{OFlag, open};
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let fd = open(".", flags, nix::sys::stat::Mode::empty())?;
+        let path = crate::path::name_of(fd.as_fd())?.into();
+        Ok(State {
+            cwd: Arc::new(Dir { fd, path }),
+            umask,
+            identity: Arc::new(Identity::host()?),
+            image: Arc::new(image),
+            limits,
+        })
+    }
+}
+
+impl Fork {
+    /// What the first process, `pid`, starts with.
+    pub fn first(pid: i32, line: Line, fds: FdTable, state: State) -> Fork {
+        Fork { line, fds, group: Group::leader(pid), attributes: Attributes::default(), state }
+    }
+}
+
+/// The descriptors of the first process: the supervisor's own 0, 1 and 2 as far as they are open, and nothing else.
+pub fn standard_descriptors(limit: u64, budget: Arc<Budget>) -> Result<FdTable, Errno> {
+    let fds = FdTable::new(limit, budget);
+    let (input, output, error) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
+    for (n, fd) in [(0, input.as_fd()), (1, output.as_fd()), (2, error.as_fd())] {
+        match fd.try_clone_to_owned() {
+            Ok(host) => drop(fds.insert_at(n, File::made(host)?, false)?),
+            Err(e) if e.raw_os_error() == Some(libc::EBADF) => {}
+            Err(e) => return Err(Errno::from_raw(e.raw_os_error().unwrap_or(libc::EMFILE))),
+        }
+    }
+    Ok(fds)
+}

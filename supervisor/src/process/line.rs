@@ -1,0 +1,88 @@
+//! How a guest process and the supervisor talk: the channel for calls, and a control socket for what memory cannot
+//! carry, descriptors to the child and requests to break off a call from it.
+
+use crate::shm::Channel;
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, recv, sendmsg, socketpair,
+};
+use rxbox_wire::control::About;
+use std::io::IoSlice;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+
+/// The line to a guest process.
+#[derive(Debug)]
+pub struct Line {
+    /// The shared memory.
+    pub channel: Channel,
+    /// The supervisor's end of the control socket, which never blocks.
+    pub control: OwnedFd,
+}
+
+impl Line {
+    /// A new line and the child's end of its control socket.
+    pub fn new() -> Result<(Line, OwnedFd), Errno> {
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let (control, child) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?;
+        fcntl(&child, FcntlArg::F_SETFL(OFlag::empty()))?;
+        Ok((Line { channel: Channel::new()?, control }, child))
+    }
+
+    /// Sends descriptors with what the child is told about them. The child asks for one at a time, so it knows for which
+    /// request they are. Never waits: ENOBUFS if the child does not take what it was sent before.
+    pub fn send(&self, about: &About, fds: &[BorrowedFd<'_>]) -> Result<(), Errno> {
+        let raw: Vec<_> = fds.iter().map(AsRawFd::as_raw_fd).collect();
+        let data = about.encode();
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+        let rights = [ControlMessage::ScmRights(&raw)];
+        match sendmsg::<()>(self.control.as_raw_fd(), &[IoSlice::new(&data)], &rights, flags, None) {
+            Ok(_) => Ok(()),
+            Err(Errno::EAGAIN | Errno::ETOOMANYREFS) => Err(Errno::ENOBUFS),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Takes all messages that the child has sent, at most `most`; whether there were any, and whether the child's end is
+    /// still open. Descriptors that come along are never taken in: without room for control data the kernel drops them.
+    pub fn drain(&self, most: usize) -> (bool, bool) {
+        let mut buffer = [0; 16];
+        for n in 0..most {
+            match recv(self.control.as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT) {
+                Ok(0) => return (n > 0, false),
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN) => return (n > 0, true),
+                Err(_) => return (n > 0, false),
+            }
+        }
+        (true, true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::sys::socket::send;
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn a_child_that_takes_nothing_cannot_make_the_supervisor_wait() {
+        let (line, _child) = Line::new().unwrap();
+        let refused = (0..100_000).map(|_| line.send(&About::default(), &[line.control.as_fd()])).find(Result::is_err);
+        assert_eq!(refused, Some(Err(Errno::ENOBUFS)));
+    }
+
+    #[test]
+    fn messages_are_taken_up_to_the_bound_and_the_end_is_seen() {
+        let (line, child) = Line::new().unwrap();
+        assert_eq!(line.drain(4), (false, true));
+        for _ in 0..6 {
+            send(child.as_raw_fd(), b"1234", MsgFlags::empty()).unwrap();
+        }
+        assert_eq!(line.drain(4), (true, true));
+        assert_eq!(line.drain(4), (true, true));
+        assert_eq!(line.drain(4), (false, true));
+        drop(child);
+        assert_eq!(line.drain(4), (false, false));
+    }
+}

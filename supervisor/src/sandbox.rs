@@ -1,0 +1,132 @@
+//! A sandbox: the policy, and all guest processes under it.
+
+use crate::audit::Audit;
+use crate::control::Attendant;
+use crate::fd::Budget;
+use crate::handlers::signal::parent_ended;
+use crate::handlers::socket::Anchors;
+use crate::handlers::terminal::Terminals;
+use crate::outcome::Ending;
+use crate::process::Process;
+use crate::trace::Trace;
+use crate::worker::Patience;
+use nix::errno::Errno;
+use rxbox_policy::Policy;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Instant;
+
+/// Everything that the threads of the supervisor share.
+#[derive(Debug)]
+pub struct Sandbox {
+    /// What the guest may do.
+    pub policy: Arc<Policy>,
+    /// What it was denied.
+    pub audit: Audit,
+    /// Where the end is declared.
+    pub ending: Arc<Ending>,
+    /// What waits for the processes.
+    pub attendant: Attendant,
+    /// Directories in which guests have bound sockets.
+    pub anchors: Anchors,
+    /// Job control of terminals.
+    pub terminals: Terminals,
+    /// The log of system calls, if the user wants one.
+    pub trace: Option<Trace>,
+    /// How long workers spin before they sleep.
+    pub patience: Patience,
+    /// When the run began.
+    pub started: Instant,
+    /// Host descriptors for all guest processes.
+    pub budget: Arc<Budget>,
+    processes: RwLock<BTreeMap<i32, Arc<Process>>>,
+    /// Guest threads alive or about to start.
+    threads: AtomicU64,
+}
+
+impl Sandbox {
+    /// A sandbox without processes.
+    pub fn new(policy: Arc<Policy>, quiet: bool, trace: Option<Trace>, budget: Arc<Budget>) -> Result<Sandbox, Errno> {
+        let ending = Ending::new()?;
+        Ok(Sandbox {
+            audit: Audit::new(policy.clone(), ending.clone(), quiet),
+            policy,
+            attendant: Attendant::new(ending.bell())?,
+            ending,
+            anchors: Anchors::default(),
+            terminals: Terminals::default(),
+            trace,
+            patience: Patience::of_host(),
+            started: Instant::now(),
+            budget,
+            processes: RwLock::default(),
+            threads: AtomicU64::new(0),
+        })
+    }
+
+    fn map(&self) -> RwLockReadGuard<'_, BTreeMap<i32, Arc<Process>>> {
+        self.processes.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The guest process with this id.
+    pub fn process(&self, pid: i32) -> Option<Arc<Process>> {
+        self.map().get(&pid).cloned()
+    }
+
+    /// All guest processes.
+    pub fn processes(&self) -> Vec<Arc<Process>> {
+        self.map().values().cloned().collect()
+    }
+
+    /// The ids of all guest processes, ascending.
+    pub fn pids(&self) -> Vec<i32> {
+        self.map().keys().copied().collect()
+    }
+
+    /// Whether the policy lets one more process start: EAGAIN if not.
+    pub fn room_for_process(&self) -> Result<(), Errno> {
+        match self.policy.limits().processes {
+            Some(most) if self.map().len() as u64 >= most => Err(Errno::EAGAIN),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes in a process that has started.
+    pub fn admit(&self, process: Arc<Process>) -> Result<(), Errno> {
+        self.attendant.watch(&process)?;
+        self.processes.write().unwrap_or_else(PoisonError::into_inner).insert(process.pid, process);
+        Ok(())
+    }
+
+    /// Takes leave of a process that has ended; its children are orphans.
+    pub fn dismiss(&self, process: &Process) {
+        let mut processes = self.processes.write().unwrap_or_else(PoisonError::into_inner);
+        if processes.get(&process.pid).is_some_and(|p| std::ptr::eq(&raw const **p, process)) {
+            processes.remove(&process.pid);
+        }
+        for orphan in processes.values().filter(|p| p.ppid() == process.pid) {
+            orphan.orphan();
+            parent_ended(orphan);
+        }
+        drop(processes);
+        process.end();
+    }
+
+    /// Counts one more thread in: EAGAIN if the policy does not let it start.
+    pub fn enter_thread(&self) -> Result<(), Errno> {
+        let most = self.policy.limits().threads.unwrap_or(u64::MAX);
+        let enter = |n: u64| (n < most).then_some(n + 1);
+        self.threads.fetch_update(Ordering::Relaxed, Ordering::Relaxed, enter).map(drop).map_err(|_| Errno::EAGAIN)
+    }
+
+    /// How many guest threads there are.
+    pub fn thread_count(&self) -> u64 {
+        self.threads.load(Ordering::Relaxed)
+    }
+
+    /// Counts a thread out.
+    pub fn leave_thread(&self) {
+        self.threads.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,143 @@
+//! The threads of a guest process: which slot each uses, and which worker serves it.
+//!
+//! A slot is free, or reserved for a thread that is about to start, or used by a thread that has told its id. The
+//! worker's own thread id is kept so that it can be broken off.
+
+use crate::host::{futex, interrupt};
+use crate::shm::Channel;
+use nix::errno::Errno;
+use rxbox_wire::bell::{Bell, CLOSED, Futex};
+use rxbox_wire::channel::MAX_SLOTS;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// A slot in use.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seat {
+    /// Guest (and host) id of the thread once it is there.
+    guest: Option<i32>,
+    /// Host id of the worker once it runs.
+    worker: Option<i32>,
+}
+
+/// The slots in use of one process.
+#[derive(Debug, Default)]
+pub struct Threads {
+    seats: Mutex<BTreeMap<usize, Seat>>,
+}
+
+/// The kernel's futex on words that are shared between processes.
+#[derive(Clone, Copy, Debug)]
+pub struct HostFutex;
+
+impl Futex for HostFutex {
+    fn wait(&self, word: &AtomicU32, value: u32) {
+        futex::wait(word, value);
+    }
+    fn wake(&self, word: &AtomicU32) {
+        futex::wake(word);
+    }
+}
+
+impl Threads {
+    fn seats(&self) -> MutexGuard<'_, BTreeMap<usize, Seat>> {
+        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reserves the lowest free slot. EAGAIN if there is none.
+    pub fn reserve(&self) -> Result<usize, Errno> {
+        let mut seats = self.seats();
+        let free = (0..MAX_SLOTS).find(|n| !seats.contains_key(n)).ok_or(Errno::EAGAIN)?;
+        seats.insert(free, Seat::default());
+        Ok(free)
+    }
+
+    /// Takes note of the worker that serves a slot.
+    pub fn set_worker(&self, slot: usize, worker: i32) {
+        if let Some(seat) = self.seats().get_mut(&slot) {
+            seat.worker = Some(worker);
+        }
+    }
+
+    /// Takes note of the guest thread that uses a slot. EINVAL if another slot has one of this id or this slot has one.
+    pub fn set_guest(&self, slot: usize, guest: i32) -> Result<(), Errno> {
+        let mut seats = self.seats();
+        if seats.values().any(|s| s.guest == Some(guest)) {
+            return Err(Errno::EINVAL);
+        }
+        let seat = seats.get_mut(&slot).filter(|s| s.guest.is_none()).ok_or(Errno::EINVAL)?;
+        seat.guest = Some(guest);
+        Ok(())
+    }
+
+    /// Frees a slot.
+    pub fn free(&self, slot: usize) {
+        self.seats().remove(&slot);
+    }
+
+    /// Ids of the threads that are there.
+    pub fn ids(&self) -> Vec<i32> {
+        self.seats().values().filter_map(|s| s.guest).collect()
+    }
+
+    /// How many slots are in use.
+    pub fn count(&self) -> usize {
+        self.seats().len()
+    }
+
+    /// Breaks off the calls of all threads that ask for it.
+    ///
+    /// The message that brings the request says which slot, but all are looked at: then a message that found no room is
+    /// made up for by any other that is still to be read.
+    pub fn break_off(&self, channel: &Channel) {
+        for (&n, seat) in self.seats().iter() {
+            let asks = channel.slot(n).is_some_and(|s| s.interrupt().load(Ordering::SeqCst) != 0);
+            if let (true, Some(worker)) = (asks, seat.worker) {
+                interrupt::kick(worker);
+            }
+        }
+    }
+
+    /// Sends all workers home: the process has ended.
+    pub fn release(&self, channel: &Channel) {
+        for (&n, seat) in self.seats().iter() {
+            let Some(slot) = channel.slot(n) else { continue };
+            slot.interrupt().store(1, Ordering::SeqCst);
+            let bell: Bell<'_> = slot.bell();
+            bell.turn.store(CLOSED, Ordering::SeqCst);
+            HostFutex.wake(bell.turn);
+            if let Some(worker) = seat.worker {
+                interrupt::kick(worker);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_are_given_out_from_the_lowest_and_only_once() {
+        let t = Threads::default();
+        assert_eq!((t.reserve(), t.reserve(), t.reserve()), (Ok(0), Ok(1), Ok(2)));
+        t.free(1);
+        assert_eq!(t.reserve(), Ok(1));
+        for _ in 3..MAX_SLOTS {
+            t.reserve().unwrap();
+        }
+        assert_eq!(t.reserve(), Err(Errno::EAGAIN));
+    }
+
+    #[test]
+    fn a_thread_has_one_slot_and_a_slot_one_thread() {
+        let t = Threads::default();
+        (t.reserve().unwrap(), t.reserve().unwrap());
+        assert_eq!(t.set_guest(0, 70), Ok(()));
+        assert_eq!(t.set_guest(1, 70), Err(Errno::EINVAL));
+        assert_eq!(t.set_guest(0, 71), Err(Errno::EINVAL));
+        assert_eq!(t.set_guest(5, 72), Err(Errno::EINVAL));
+        assert_eq!(t.ids(), [70]);
+    }
+}

@@ -1,0 +1,262 @@
+//! A process's directory in the view, and those of its threads.
+
+use super::{number, status};
+use crate::fd::Kind;
+use crate::host::name::reopen;
+use crate::path::{Caller, Object, Target, label_of};
+use crate::process::Process;
+use nix::errno::Errno;
+use std::os::fd::AsFd;
+
+/// Something in a process's directory.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// The thread whose directory (`task/N`) it is in.
+    thread: Option<i32>,
+    at: At,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum At {
+    /// The process's or thread's directory itself.
+    Top,
+    /// `task`.
+    Tasks,
+    /// A file or directory of fixed name.
+    Leaf(&'static Leaf),
+    /// `fd/N`.
+    Descriptor(i32),
+    /// `fdinfo/N`.
+    DescriptorInfo(i32),
+}
+
+/// An entry of fixed name.
+#[derive(Debug)]
+struct Leaf {
+    name: &'static str,
+    what: What,
+}
+
+/// What an entry is.
+#[derive(Clone, Copy, Debug)]
+pub enum What {
+    /// A directory.
+    Directory,
+    /// A link to an object.
+    Link,
+    /// A text.
+    Text(Source),
+    /// There, as every process has it, but closed: it would show or change the emulator, not the guest.
+    Denied,
+}
+
+/// Where a text comes from.
+#[derive(Clone, Copy, Debug)]
+pub enum Source {
+    /// The supervisor's records of the process.
+    Record(fn(&Process) -> Vec<u8>),
+    /// The emulator child, which sends it before it asks for the file (proc_pid_maps(5) and the like).
+    Child,
+    /// The host's file of the same name about the child, as it is: nothing in it is about the emulator.
+    Host,
+    /// The host's file, with what is about the emulator replaced.
+    Edited(fn(&Process, Vec<u8>) -> Vec<u8>),
+    /// `fdinfo/N`.
+    DescriptorInfo(i32),
+}
+
+/// Everything of fixed name in a process's directory, by name.
+static LEAVES: &[Leaf] = &[
+    leaf("auxv", What::Text(Source::Child)),
+    leaf("cgroup", What::Text(Source::Host)),
+    leaf("cmdline", What::Text(Source::Record(status::command_line))),
+    leaf("comm", What::Text(Source::Record(status::name))),
+    leaf("cwd", What::Link),
+    leaf("environ", What::Text(Source::Record(status::environment))),
+    leaf("exe", What::Link),
+    leaf("fd", What::Directory),
+    leaf("fdinfo", What::Directory),
+    leaf("gid_map", What::Text(Source::Host)),
+    leaf("io", What::Denied),
+    leaf("limits", What::Text(Source::Record(status::limits))),
+    leaf("maps", What::Text(Source::Child)),
+    leaf("mem", What::Denied),
+    leaf("mountinfo", What::Text(Source::Host)),
+    leaf("mounts", What::Text(Source::Host)),
+    leaf("mountstats", What::Text(Source::Host)),
+    leaf("oom_score", What::Text(Source::Host)),
+    leaf("oom_score_adj", What::Text(Source::Host)),
+    leaf("pagemap", What::Denied),
+    leaf("root", What::Link),
+    leaf("smaps", What::Text(Source::Child)),
+    leaf("stat", What::Text(Source::Edited(status::stat))),
+    leaf("statm", What::Text(Source::Host)),
+    leaf("status", What::Text(Source::Edited(status::status))),
+    leaf("uid_map", What::Text(Source::Host)),
+];
+
+const fn leaf(name: &'static str, what: What) -> Leaf {
+    Leaf { name, what }
+}
+
+impl Entry {
+    /// The process's directory itself.
+    pub const TOP: Entry = Entry { thread: None, at: At::Top };
+
+    /// What it is.
+    pub fn what(&self) -> What {
+        match self.at {
+            At::Top | At::Tasks => What::Directory,
+            At::Leaf(leaf) => leaf.what,
+            At::Descriptor(_) => What::Link,
+            At::DescriptorInfo(n) => What::Text(Source::DescriptorInfo(n)),
+        }
+    }
+
+    /// Whether it is a directory.
+    pub fn is_dir(&self) -> bool {
+        matches!(self.what(), What::Directory)
+    }
+
+    fn beside(&self, at: At) -> Entry {
+        Entry { at, ..*self }
+    }
+
+    /// Its directory within the process's; none for the process's own.
+    pub fn parent(&self) -> Option<Entry> {
+        match self.at {
+            At::Top => self.thread.map(|_| Entry { thread: None, at: At::Tasks }),
+            At::Tasks | At::Leaf(_) => Some(self.beside(At::Top)),
+            At::Descriptor(_) => find("fd").map(|leaf| self.beside(At::Leaf(leaf))),
+            At::DescriptorInfo(_) => find("fdinfo").map(|leaf| self.beside(At::Leaf(leaf))),
+        }
+    }
+
+    /// The entry `name` in this directory.
+    pub fn child(&self, process: &Process, name: &[u8]) -> Result<Entry, Errno> {
+        if !self.is_dir() {
+            return Err(Errno::ENOTDIR);
+        }
+        let descriptor = || number(name).filter(|&n| process.fds.get(n).is_ok());
+        let found = match self.at {
+            At::Top if name == b"task" && self.thread.is_none() => Some(self.beside(At::Tasks)),
+            At::Top => std::str::from_utf8(name).ok().and_then(find).map(|leaf| self.beside(At::Leaf(leaf))),
+            At::Tasks => number(name)
+                .filter(|tid| process.threads.ids().contains(tid))
+                .map(|tid| Entry { thread: Some(tid), at: At::Top }),
+            At::Leaf(leaf) if leaf.name == "fd" => descriptor().map(|n| self.beside(At::Descriptor(n))),
+            At::Leaf(_) => descriptor().map(|n| self.beside(At::DescriptorInfo(n))),
+            At::Descriptor(_) | At::DescriptorInfo(_) => None,
+        };
+        found.ok_or(Errno::ENOENT)
+    }
+
+    /// The entries of this directory with their `d_type`.
+    pub fn entries(&self, process: &Process) -> Vec<(Vec<u8>, u8)> {
+        let numbers = |list: Vec<i32>, kind| list.into_iter().map(|n| (n.to_string().into(), kind)).collect();
+        match self.at {
+            At::Top => {
+                let tasks = self.thread.is_none().then(|| (b"task".to_vec(), libc::DT_DIR));
+                let kind = |leaf: &Leaf| match leaf.what {
+                    What::Directory => libc::DT_DIR,
+                    What::Link => libc::DT_LNK,
+                    What::Text(_) | What::Denied => libc::DT_REG,
+                };
+                LEAVES.iter().map(|leaf| (leaf.name.into(), kind(leaf))).chain(tasks).collect()
+            }
+            At::Tasks => numbers(process.threads.ids(), libc::DT_DIR),
+            At::Leaf(leaf) => {
+                let open = process.fds.iter().into_iter().map(|(n, ..)| n).collect();
+                numbers(open, if leaf.name == "fd" { libc::DT_LNK } else { libc::DT_REG })
+            }
+            At::Descriptor(_) | At::DescriptorInfo(_) => Vec::new(),
+        }
+    }
+
+    /// The name below the process's directory, with a slash before it; empty for the directory itself.
+    pub fn path(&self) -> String {
+        let dir = self.thread.map(|tid| format!("/task/{tid}")).unwrap_or_default();
+        match self.at {
+            At::Top => dir,
+            At::Tasks => "/task".to_owned(),
+            At::Leaf(leaf) => format!("{dir}/{}", leaf.name),
+            At::Descriptor(n) => format!("{dir}/fd/{n}"),
+            At::DescriptorInfo(n) => format!("{dir}/fdinfo/{n}"),
+        }
+    }
+
+    /// The object to which a link leads.
+    pub fn jump(&self, caller: &Caller<'_>, process: &Process) -> Result<Option<Target>, Errno> {
+        let held = |fd: std::os::fd::BorrowedFd<'_>| -> Result<Target, Errno> {
+            let fd = reopen(fd, libc::O_PATH)?;
+            let stat = nix::sys::stat::fstat(&fd)?;
+            Ok(Target::Host(Object { fd, stat }))
+        };
+        Ok(Some(match self.at {
+            At::Descriptor(n) => Target::Open(process.fds.get(n).map_err(|_| Errno::ENOENT)?),
+            At::Leaf(Leaf { name: "root", .. }) => held(crate::path::root()?)?,
+            At::Leaf(Leaf { name: "exe", .. }) => held(process.exe().fd.as_fd())?,
+            At::Leaf(Leaf { name: "cwd", .. }) => {
+                let cwd = process.cwd();
+                if cwd.in_view() { Target::View(super::at(caller, &cwd.path)?) } else { held(cwd.as_fd())? }
+            }
+            _ => return Ok(None),
+        }))
+    }
+
+    /// What readlink(2) shows of a link: for a descriptor what the kernel calls the object, or the view's own name.
+    pub fn text(&self, process: &Process) -> Result<Option<Vec<u8>>, Errno> {
+        Ok(Some(match self.at {
+            At::Descriptor(n) => {
+                let file = process.fds.get(n).map_err(|_| Errno::ENOENT)?;
+                match &file.path {
+                    Some(path) if file.kind == Kind::View => path.to_vec(),
+                    _ => label_of(file.host.as_fd())?,
+                }
+            }
+            At::Leaf(Leaf { name: "root", .. }) => b"/".to_vec(),
+            At::Leaf(Leaf { name: "exe", .. }) => label_of(process.exe().fd.as_fd())?,
+            At::Leaf(Leaf { name: "cwd", .. }) => {
+                let cwd = process.cwd();
+                if cwd.in_view() { cwd.path.to_vec() } else { label_of(cwd.as_fd())? }
+            }
+            _ => return Ok(None),
+        }))
+    }
+
+    /// What reading it shows now.
+    pub fn content(&self, caller: &Caller<'_>, process: &Process) -> Result<Vec<u8>, Errno> {
+        match self.what() {
+            What::Text(Source::Record(make)) => Ok(make(process)),
+            What::Text(Source::Host) => self.host_text(process),
+            What::Text(Source::Edited(edit)) => self.host_text(process).map(|text| edit(process, text)),
+            What::Text(Source::DescriptorInfo(n)) => status::descriptor(process, n),
+            What::Text(Source::Child) if process.pid == caller.process.pid => {
+                let name = self.path();
+                process.view(name.rsplit('/').next().unwrap_or_default()).ok_or(Errno::EACCES)
+            }
+            What::Text(Source::Child) | What::Denied => Err(Errno::EACCES),
+            What::Link => Err(Errno::ELOOP),
+            What::Directory => Err(Errno::EISDIR),
+        }
+    }
+
+    /// The host's file of the same name about the emulator child, whose process and thread ids are the guest's.
+    fn host_text(&self, process: &Process) -> Result<Vec<u8>, Errno> {
+        std::fs::read(format!("/proc/{}{}", process.pid, self.path())).map_err(super::errno)
+    }
+}
+
+fn find(name: &str) -> Option<&'static Leaf> {
+    LEAVES.binary_search_by_key(&name, |leaf| leaf.name).ok().map(|i| &LEAVES[i])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_in_the_order_that_the_search_needs() {
+        assert!(LEAVES.is_sorted_by(|a, b| a.name < b.name));
+    }
+}

@@ -1,0 +1,148 @@
+//! Texts about a process: from the supervisor's records, or the host's text about the emulator child with everything
+//! replaced that is about the emulator instead of the guest (its name, its addresses, its confinement).
+
+use crate::process::Process;
+use nix::errno::Errno;
+use std::fmt::Write;
+use std::os::fd::{AsFd, AsRawFd};
+
+/// `cmdline`.
+pub(super) fn command_line(process: &Process) -> Vec<u8> {
+    strings(&process.arguments())
+}
+
+/// `environ`: as it was at the last execve.
+pub(super) fn environment(process: &Process) -> Vec<u8> {
+    strings(&process.environment())
+}
+
+fn strings(list: &[Vec<u8>]) -> Vec<u8> {
+    list.iter().flat_map(|s| s.iter().copied().chain([0])).collect()
+}
+
+/// `comm`.
+pub(super) fn name(process: &Process) -> Vec<u8> {
+    [process.name().as_slice(), b"\n"].concat()
+}
+
+/// `limits` (proc_pid_limits(5)).
+pub(super) fn limits(process: &Process) -> Vec<u8> {
+    const ROWS: [(&str, &str); 16] = [
+        ("Max cpu time", "seconds"),
+        ("Max file size", "bytes"),
+        ("Max data size", "bytes"),
+        ("Max stack size", "bytes"),
+        ("Max core file size", "bytes"),
+        ("Max resident set", "bytes"),
+        ("Max processes", "processes"),
+        ("Max open files", "files"),
+        ("Max locked memory", "bytes"),
+        ("Max address space", "bytes"),
+        ("Max file locks", "locks"),
+        ("Max pending signals", "signals"),
+        ("Max msgqueue size", "bytes"),
+        ("Max nice priority", ""),
+        ("Max realtime priority", ""),
+        ("Max realtime timeout", "us"),
+    ];
+    let value = |n: u64| if n == libc::RLIM_INFINITY { "unlimited".to_owned() } else { n.to_string() };
+    let mut text = format!("{:<25} {:<20} {:<20} {:<10}\n", "Limit", "Soft Limit", "Hard Limit", "Units");
+    for (resource, (name, unit)) in ROWS.into_iter().enumerate() {
+        let limit = process.limit(resource);
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{name:<25} {:<20} {:<20} {unit:<10}", value(limit.soft), value(limit.hard));
+    }
+    text.into()
+}
+
+/// `stat` (proc_pid_stat(5)): the name and the parent are the guest's; addresses, which would be the emulator's, read as
+/// 0, as they do for a process that one may not trace.
+pub(super) fn stat(process: &Process, host: Vec<u8>) -> Vec<u8> {
+    /// Fields, counted from 1 as in the manual page, that are addresses or signal sets of the emulator's.
+    const ADDRESSES: [usize; 15] = [26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 45, 46, 47, 48, 49];
+    const MORE: [usize; 2] = [50, 51];
+    const PARENT: usize = 4;
+    let host = String::from_utf8_lossy(&host);
+    // The name stands in parentheses and can hold any character, so the last one ends it.
+    let Some((_, fields)) = host.trim_end().rsplit_once(") ") else { return Vec::new() };
+    let mut text = format!("{} (", process.pid).into_bytes();
+    text.extend(process.name());
+    text.push(b')');
+    for (i, field) in fields.split(' ').enumerate() {
+        let n = i + 3;
+        let field = match n {
+            PARENT => &process.ppid().to_string(),
+            _ if ADDRESSES.contains(&n) || MORE.contains(&n) => "0",
+            _ => field,
+        };
+        text.push(b' ');
+        text.extend(field.as_bytes());
+    }
+    text.push(b'\n');
+    text
+}
+
+/// `status` (proc_pid_status(5)).
+pub(super) fn status(process: &Process, host: Vec<u8>) -> Vec<u8> {
+    let host = String::from_utf8_lossy(&host);
+    let mut text = Vec::with_capacity(host.len());
+    for line in host.lines() {
+        let key = line.split(':').next().unwrap_or_default();
+        let replaced = match key {
+            "Name" => {
+                text.extend(b"Name:\t");
+                text.extend(escaped(&process.name()));
+                text.push(b'\n');
+                continue;
+            }
+            "PPid" => format!("PPid:\t{}", process.ppid()),
+            "TracerPid" => "TracerPid:\t0".to_owned(),
+            "Umask" => format!("Umask:\t{:04o}", process.umask()),
+            "FDSize" => format!("FDSize:\t{}", process.fds.iter().len().next_power_of_two().max(64)),
+            // What confines the emulator is no part of the guest's machine; `SigBlk` and its like are the emulator's.
+            "Seccomp" => "Seccomp:\t0".to_owned(),
+            "Seccomp_filters" => "Seccomp_filters:\t0".to_owned(),
+            "NSpid" | "NStgid" | "NSpgid" | "NSsid" | "SigPnd" | "ShdPnd" | "SigBlk" | "SigIgn" | "SigCgt" | "SigQ" => {
+                continue;
+            }
+            _ => line.to_owned(),
+        };
+        text.extend(replaced.as_bytes());
+        text.push(b'\n');
+    }
+    text
+}
+
+/// A name as `status` shows it: backslash and newline escaped.
+fn escaped(name: &[u8]) -> Vec<u8> {
+    name.iter().flat_map(|&b| match b {
+        b'\n' => b"\\n".to_vec(),
+        b'\\' => b"\\\\".to_vec(),
+        _ => vec![b],
+    }).collect()
+}
+
+/// `fdinfo/N` (proc_pid_fdinfo(5)): offset and flags. What the kernel adds for special files (the targets of an epoll,
+/// ...) names descriptors of the supervisor's and is left out.
+pub(super) fn descriptor(process: &Process, n: i32) -> Result<Vec<u8>, Errno> {
+    let file = process.fds.get(n).map_err(|_| Errno::ENOENT)?;
+    let host = std::fs::read(format!("/proc/self/fdinfo/{}", file.host.as_fd().as_raw_fd())).map_err(super::errno)?;
+    let cloexec = process.fds.cloexec(n).unwrap_or(false);
+    let mut text = Vec::new();
+    for line in host.split(|&b| b == b'\n') {
+        let line = String::from_utf8_lossy(line);
+        match line.split_once(":\t") {
+            Some(("flags", octal)) => {
+                let flags = i32::from_str_radix(octal, 8).unwrap_or(0) & !libc::O_CLOEXEC;
+                let flags = if cloexec { flags | libc::O_CLOEXEC } else { flags };
+                text.extend(format!("flags:\t0{flags:o}\n").into_bytes());
+            }
+            Some(("pos" | "mnt_id" | "ino" | "eventfd-count" | "clockid" | "ticks", _)) => {
+                text.extend(line.as_bytes());
+                text.push(b'\n');
+            }
+            _ => (),
+        }
+    }
+    Ok(text)
+}

@@ -1,0 +1,160 @@
+//! The files of `/proc` that are about the whole system, read from the host.
+//!
+//! Only what is listed here exists. The list holds what programs ask to fit themselves to the machine, nothing that is
+//! about processes, their connections or the kernel's secrets, and nothing can be written to.
+
+use super::proc_directory;
+use crate::host::dirent::entries;
+use crate::host::name::{getdents64, reopen};
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+use nix::sys::stat::{FileStat, fstat};
+use std::ffi::CString;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+/// Files and, with a slash at the end, whole trees, relative to `/proc`.
+const OFFERED: &[&str] = &[
+    "cgroups",
+    "cmdline",
+    "config.gz",
+    "cpuinfo",
+    "devices",
+    "diskstats",
+    "filesystems",
+    "loadavg",
+    "meminfo",
+    "partitions",
+    "pressure/",
+    "stat",
+    "swaps",
+    "sys/abi/",
+    "sys/fs/",
+    "sys/kernel/",
+    "sys/net/core/somaxconn",
+    "sys/vm/",
+    "uptime",
+    "version",
+    "vmstat",
+];
+
+/// One of those files or a directory that leads to one.
+#[derive(Clone, Debug)]
+pub struct System {
+    /// Relative to `/proc`.
+    path: String,
+    /// Holds the host's file (`O_PATH`).
+    fd: Arc<OwnedFd>,
+    /// Its status.
+    pub(super) stat: FileStat,
+}
+
+/// Whether a name is offered: a listed file, within a listed tree, or a directory on the way to either.
+fn offered(path: &str) -> bool {
+    OFFERED.iter().any(|entry| match entry.strip_suffix('/') {
+        Some(tree) => within(path, tree) || within(tree, path),
+        None => within(entry, path),
+    })
+}
+
+/// Whether `path` is `tree` or below it.
+fn within(path: &str, tree: &str) -> bool {
+    path.strip_prefix(tree).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+impl System {
+    fn find(path: String) -> Result<System, Errno> {
+        if !offered(&path) {
+            return Err(Errno::ENOENT);
+        }
+        let how = OpenHow::new()
+            .flags(OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC)
+            .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS);
+        let name = CString::new(path.as_str()).map_err(|_| Errno::ENOENT)?;
+        let fd = openat2(proc_directory()?, name.as_c_str(), how)?;
+        let stat = fstat(&fd)?;
+        match stat.st_mode & libc::S_IFMT {
+            libc::S_IFREG | libc::S_IFDIR => Ok(System { path, fd: Arc::new(fd), stat }),
+            _ => Err(Errno::ENOENT),
+        }
+    }
+
+    /// The entry `name` of `/proc`.
+    pub(super) fn top(name: &[u8]) -> Result<System, Errno> {
+        System::find(String::from_utf8(name.to_vec()).map_err(|_| Errno::ENOENT)?)
+    }
+
+    /// The entries of `/proc` that exist on this host.
+    pub(super) fn tops() -> impl Iterator<Item = (Vec<u8>, u8)> {
+        let mut names: Vec<&str> = OFFERED.iter().filter_map(|entry| entry.split('/').next()).collect();
+        names.dedup();
+        names.into_iter().filter_map(|name| {
+            Some((name.as_bytes().to_vec(), System::find(name.to_owned()).ok()?.kind()))
+        })
+    }
+
+    pub(super) fn child(&self, name: &[u8]) -> Result<System, Errno> {
+        if !self.is_dir() {
+            return Err(Errno::ENOTDIR);
+        }
+        let name = std::str::from_utf8(name).map_err(|_| Errno::ENOENT)?;
+        if matches!(name, "." | "..") {
+            return Err(Errno::ENOENT);
+        }
+        System::find(format!("{}/{name}", self.path))
+    }
+
+    pub(super) fn parent(&self) -> Option<System> {
+        System::find(self.path.rsplit_once('/')?.0.to_owned()).ok()
+    }
+
+    pub(super) fn entries(&self) -> Result<Vec<(Vec<u8>, u8)>, Errno> {
+        let fd = reopen(self.fd.as_fd(), (OFlag::O_RDONLY | OFlag::O_DIRECTORY).bits())?;
+        let mut list = Vec::new();
+        loop {
+            let buffer = getdents64(fd.as_fd(), 1 << 15)?;
+            if buffer.is_empty() {
+                return Ok(list);
+            }
+            list.extend(entries(&buffer).filter_map(|entry| Some((entry.name.to_vec(), self.child(entry.name).ok()?.kind()))));
+        }
+    }
+
+    fn kind(&self) -> u8 {
+        if self.is_dir() { libc::DT_DIR } else { libc::DT_REG }
+    }
+
+    pub(super) fn is_dir(&self) -> bool {
+        self.stat.st_mode & libc::S_IFMT == libc::S_IFDIR
+    }
+
+    pub(super) fn path(&self) -> Vec<u8> {
+        [b"/proc/", self.path.as_bytes()].concat()
+    }
+
+    /// Opens the host's file to read.
+    pub fn open(&self, flags: OFlag) -> Result<OwnedFd, Errno> {
+        reopen(self.fd.as_fd(), ((flags & OFlag::O_NONBLOCK) | OFlag::O_RDONLY).bits())
+    }
+}
+
+impl AsFd for System {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_listed_names_and_the_way_to_them_are_offered() {
+        for name in ["cpuinfo", "sys", "sys/kernel", "sys/kernel/osrelease", "sys/net", "sys/net/core/somaxconn"] {
+            assert!(offered(name), "{name}");
+        }
+        for name in ["", "kcore", "kallsyms", "net", "cpuinfo2", "sys/net/ipv4", "sysrq-trigger", "1", "self"] {
+            assert!(!offered(name), "{name}");
+        }
+    }
+}

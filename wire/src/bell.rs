@@ -1,0 +1,126 @@
+//! The hand-over of a slot between guest thread and worker.
+//!
+//! The turn word names the owner of the slot's contents. The owner writes its message, then passes the turn with a
+//! release store; the other side takes it with an acquire load. Both sides first spin, since a hand-over between two
+//! running cores costs 0.2 µs and a futex wake-up tens; a side that gives up spinning announces that it sleeps.
+//!
+//! No wake-up is lost: the passer stores the turn, then (after a full fence) reads the sleep flag; the sleeper stores
+//! the flag, then (after a full fence) reads the turn. One of the two must see the other's store, so either the sleeper
+//! does not sleep or the passer wakes it; and if the turn changes between the sleeper's check and its `futex_wait`, the
+//! kernel's own comparison of the word sends it back.
+//!
+//! The words lie in memory that a hostile child can write at any time. Nothing here trusts them: a forged value makes
+//! the child's own call go wrong, and the worker at worst sleeps or serves a frame that is then checked as any other.
+
+use std::sync::atomic::{AtomicU32, Ordering, fence};
+
+/// The slot belongs to the guest thread, which has no request under way.
+pub const IDLE: u32 = 0;
+/// The slot belongs to the worker: a request is in it.
+pub const REQUEST: u32 = 1;
+/// The slot belongs to the guest thread: a reply is in it.
+pub const REPLY: u32 = 2;
+/// The guest thread has ended; the worker frees the slot.
+pub const CLOSED: u32 = 3;
+
+/// The kernel's futex on a word shared between processes (futex(2)); each side brings its own.
+pub trait Futex {
+    /// Sleeps while `*word == value`; returns on a wake-up, a changed value, a signal or for no reason.
+    fn wait(&self, word: &AtomicU32, value: u32);
+    /// Wakes all sleepers on the word.
+    fn wake(&self, word: &AtomicU32);
+}
+
+/// One side's view of a slot's hand-over words.
+#[derive(Clone, Copy)]
+pub struct Bell<'a> {
+    /// Whose turn it is.
+    pub turn: &'a AtomicU32,
+    /// Set by this side while it sleeps on `turn`.
+    pub i_sleep: &'a AtomicU32,
+    /// Set by the other side while it sleeps on `turn`.
+    pub peer_sleeps: &'a AtomicU32,
+}
+
+impl Bell<'_> {
+    /// Passes the slot on: publishes everything written to it before and wakes the other side if it sleeps.
+    pub fn pass(&self, turn: u32, futex: &impl Futex) {
+        self.turn.store(turn, Ordering::Release);
+        fence(Ordering::SeqCst);
+        if self.peer_sleeps.load(Ordering::Relaxed) != 0 {
+            futex.wake(self.turn);
+        }
+    }
+
+    /// Looks `spins` times whether the turn has left `current`; true if it has.
+    pub fn spin(&self, current: u32, spins: u32) -> bool {
+        for _ in 0..spins {
+            if self.turn.load(Ordering::Acquire) != current {
+                return true;
+            }
+            std::hint::spin_loop();
+        }
+        self.turn.load(Ordering::Acquire) != current
+    }
+
+    /// Sleeps once while the turn is `current`. Returns the turn then seen; it may still be `current`, after a signal
+    /// or for no reason, so that the caller can look at its other duties before it waits again.
+    pub fn sleep(&self, current: u32, futex: &impl Futex) -> u32 {
+        self.i_sleep.store(1, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        if self.turn.load(Ordering::Acquire) == current {
+            futex.wait(self.turn, current);
+        }
+        self.i_sleep.store(0, Ordering::Relaxed);
+        self.turn.load(Ordering::Acquire)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A futex that only yields: the strictest waker is the one that never wakes, so `wake` is counted.
+    struct Yield;
+    impl Futex for Yield {
+        fn wait(&self, word: &AtomicU32, value: u32) {
+            while word.load(Ordering::Acquire) == value {
+                std::thread::yield_now();
+            }
+        }
+        fn wake(&self, _: &AtomicU32) {}
+    }
+
+    #[test]
+    fn turns_alternate_and_data_written_before_a_pass_is_seen_after_it() {
+        let (turn, g, w) = (AtomicU32::new(IDLE), AtomicU32::new(0), AtomicU32::new(0));
+        let data = AtomicU32::new(0);
+        let rounds = 10_000;
+        std::thread::scope(|s| {
+            s.spawn(|| {
+                let bell = Bell { turn: &turn, i_sleep: &w, peer_sleeps: &g };
+                for _ in 0..rounds {
+                    while turn.load(Ordering::Acquire) != REQUEST {
+                        let seen = turn.load(Ordering::Acquire);
+                        if seen != REQUEST && !bell.spin(seen, 10) {
+                            bell.sleep(seen, &Yield);
+                        }
+                    }
+                    data.store(data.load(Ordering::Relaxed) * 2 % 65521, Ordering::Relaxed);
+                    bell.pass(REPLY, &Yield);
+                }
+            });
+            let bell = Bell { turn: &turn, i_sleep: &g, peer_sleeps: &w };
+            for n in 0..rounds {
+                data.store(n, Ordering::Relaxed);
+                bell.pass(REQUEST, &Yield);
+                while turn.load(Ordering::Acquire) != REPLY {
+                    if !bell.spin(REQUEST, 10) {
+                        bell.sleep(REQUEST, &Yield);
+                    }
+                }
+                assert_eq!(data.load(Ordering::Relaxed), n * 2 % 65521);
+            }
+        });
+    }
+}

@@ -1,0 +1,35 @@
+//! Where things lie in a channel.
+//!
+//! A channel is one shared memory file per guest process: an array of [`MAX_SLOTS`] slots, one for each guest thread.
+//! A slot is a header page ([`bell`](crate::bell) words, request, reply) and a data area. The file is sparse: a slot that was never
+//! used costs no memory.
+
+/// Guest threads per guest process.
+pub const MAX_SLOTS: usize = 1024;
+/// Bytes of a slot's header page.
+pub const HEADER_SIZE: usize = 4096;
+/// Most bytes that one transfer (read, write, ...) moves at once.
+pub const BULK_MAX: usize = 256 * 1024;
+/// Bytes of a slot's data area: a transfer and beside it the other arguments of the same call.
+pub const DATA_SIZE: usize = BULK_MAX + 16 * 1024;
+/// Distance between slots.
+pub const SLOT_SIZE: usize = HEADER_SIZE + DATA_SIZE;
+/// Bytes of a whole channel.
+pub const CHANNEL_SIZE: usize = MAX_SLOTS * SLOT_SIZE;
+
+/// Offset in the header of the word that says whose turn it is (also the futex word).
+pub const TURN: usize = 0;
+/// Offset of the flag "the guest thread sleeps on the turn word".
+pub const GUEST_SLEEPS: usize = 4;
+/// Offset of the flag "the worker sleeps on the turn word". On a cache line of its own.
+pub const WORKER_SLEEPS: usize = 64;
+/// Offset of the word by which the guest thread asks its worker to break off a blocking call.
+pub const INTERRUPT: usize = 128;
+/// Offset of the request's bytes.
+pub const REQUEST: usize = 192;
+/// Offset of the reply's bytes.
+pub const REPLY: usize = 320;
+
+const _: () = assert!(REQUEST + crate::frame::Request::SIZE <= REPLY);
+const _: () = assert!(REPLY + crate::frame::Reply::SIZE <= HEADER_SIZE);
+const _: () = assert!(SLOT_SIZE.is_multiple_of(4096));

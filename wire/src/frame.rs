@@ -1,0 +1,271 @@
+//! The request and the reply as bytes, and where the arguments' data lie.
+//!
+//! A request is a call number, six registers and six lengths. The data of argument *i* take `len[i]` bytes of the data
+//! area, one argument behind the other, each start rounded up to [`ALIGN`]: offsets are never sent, so none can be
+//! forged. [`Request::check`] compares every length with what the table says it must be for those registers; what
+//! depends on guest memory (lengths behind pointers, gathered vectors) is checked once the data are copied.
+
+mod length;
+mod message;
+
+pub use length::{Length, check_data, count, cut, length};
+pub use message::MessageHeader;
+
+use crate::channel::DATA_SIZE;
+use crate::kind::{Arg, Command, Syscall};
+use crate::table;
+use std::ops::Range;
+
+/// A length that says: the pointer was null, or the argument is not memory.
+pub const ABSENT: u32 = u32::MAX;
+/// Each argument's data start at a multiple of this.
+pub const ALIGN: usize = 16;
+/// Longest path or text with its NUL, as the kernel's PATH_MAX.
+pub const STRING_MAX: u32 = 4096;
+/// Most bytes of one string array that cross; what does not fit is left out (see [`crate::kind::Kind::Strings`]).
+pub const STRINGS_MAX: u32 = 64 * 1024;
+/// Longest socket address, as the kernel's `struct sockaddr_storage`.
+pub const ADDRESS_MAX: u32 = 128;
+
+/// Numbers from here on are requests of the child's own runtime, not guest calls.
+pub const INTERNAL: u32 = 0x8000_0000;
+
+/// What the child's runtime asks for itself. The arguments cross as for guest calls; see each row in [`table::INTERNAL`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Internal {
+    /// The guest thread of this slot is ready: its host thread id. The reply's value is the guest thread id.
+    Hello = INTERNAL,
+    /// Open a program or interpreter for execution: path. The descriptor comes over the control socket.
+    OpenExec,
+    /// The new image is in place: descriptors marked close-on-exec go, the name is taken. Path, arguments, environment.
+    ExecDone,
+    /// A line for the user about the guest (fatal signal with state, unsupported instruction): text.
+    Report,
+    /// The guest thread ends. Argument 0: exit status; argument 1: whether the whole process ends.
+    Exit,
+    /// A new guest thread is wanted: the reply's value is its slot number.
+    NewThread,
+    /// A new guest process is wanted: control socket and channel of it come over the control socket.
+    NewProcess,
+    /// The new guest process is there: argument 0 its host process id, or a negative errno.
+    ProcessStarted,
+    /// Text of a view that only the child can give (argument 0 which), asked before a path under /proc/self is read.
+    View,
+}
+
+/// A request as it lies in a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Call number; [`INTERNAL`] and up for the runtime's own requests.
+    pub nr: u32,
+    /// The registers rdi, rsi, rdx, r10, r8, r9.
+    pub args: [u64; 6],
+    /// Bytes of each argument's data, or [`ABSENT`].
+    pub len: [u32; 6],
+}
+
+/// A reply as it lies in a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The result: a value or a negative errno. For route `grant`: 0 is the approval.
+    pub ret: i64,
+    /// [`Reply::MORE`] and the like.
+    pub flags: u32,
+    /// How many bytes of each argument's data the child copies back to the guest; at most the request's length.
+    pub out: [u32; 6],
+}
+
+impl Reply {
+    /// Bytes on the wire.
+    pub const SIZE: usize = 40;
+    /// A full transfer on a regular file (or the like): the child may go on with the next piece.
+    pub const MORE: u32 = 1;
+    /// A descriptor was sent over the control socket for this reply.
+    pub const FD: u32 = 2;
+    /// The child is to carry out the call itself (route grant).
+    pub const GRANTED: u32 = 4;
+    /// The call was interrupted and is to be restarted as SA_RESTART says (the kernel's ERESTARTSYS).
+    pub const RESTART: u32 = 8;
+    /// A signal was raised in the calling thread or process: the child enters the kernel once before the guest goes on,
+    /// so that the guest gets it before its next instruction, as after kill(2) to itself.
+    pub const SIGNALLED: u32 = 16;
+
+    /// The bytes.
+    pub fn encode(&self) -> [u8; Self::SIZE] {
+        let mut b = [0; Self::SIZE];
+        b[0..8].copy_from_slice(&self.ret.to_le_bytes());
+        b[8..12].copy_from_slice(&self.flags.to_le_bytes());
+        for (i, n) in self.out.iter().enumerate() {
+            b[16 + 4 * i..20 + 4 * i].copy_from_slice(&n.to_le_bytes());
+        }
+        b
+    }
+
+    /// From bytes.
+    pub fn decode(b: &[u8; Self::SIZE]) -> Reply {
+        Reply {
+            ret: u64_at(b, 0) as i64,
+            flags: u32_at(b, 8),
+            out: std::array::from_fn(|i| u32_at(b, 16 + 4 * i)),
+        }
+    }
+}
+
+fn u32_at(b: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(std::array::from_fn(|i| b[at + i]))
+}
+
+fn u64_at(b: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(std::array::from_fn(|i| b[at + i]))
+}
+
+/// Why a request cannot have come from an honest child. The sandbox is killed with this text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Violation {
+    /// No row has this number, and an honest child answers ENOSYS itself.
+    #[error("call number {0:#x} is not in the table")]
+    UnknownCall(u32),
+    /// A length differs from what the table says.
+    #[error("{call}: argument {arg} has {len} bytes where the table says {want}")]
+    Length {
+        /// The call's name.
+        call: &'static str,
+        /// The argument's name.
+        arg: &'static str,
+        /// What the frame says.
+        len: u32,
+        /// What it must be.
+        want: u64,
+    },
+    /// Data for an argument that has none.
+    #[error("{call}: data given for argument {arg}, which takes none")]
+    Unexpected {
+        /// The call's name.
+        call: &'static str,
+        /// The argument's name, or its index.
+        arg: &'static str,
+    },
+    /// The arguments' data together exceed the data area.
+    #[error("{0}: the data exceed the data area")]
+    TooMuch(&'static str),
+    /// A string without its NUL or with one inside.
+    #[error("{call}: argument {arg} is not a NUL-terminated string")]
+    String {
+        /// The call's name.
+        call: &'static str,
+        /// The argument's name.
+        arg: &'static str,
+    },
+    /// A composite (message, string array) that is not laid out as the protocol says.
+    #[error("{call}: argument {arg} is malformed")]
+    Malformed {
+        /// The call's name.
+        call: &'static str,
+        /// The argument's name.
+        arg: &'static str,
+    },
+}
+
+/// A checked request: its row and the kinds in force (a multiplexer's command replaced).
+#[derive(Clone, Copy, Debug)]
+pub struct Checked {
+    /// The call's row.
+    pub call: &'static Syscall,
+    /// The command's row, if the call is a multiplexer and knows the command.
+    pub command: Option<&'static Command>,
+    /// The kinds in force.
+    pub kinds: [Arg; 6],
+    /// Where each argument's data lie in the data area; empty ranges for absent ones.
+    pub place: [Range0; 6],
+}
+
+/// A copyable range of the data area.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Range0 {
+    /// First byte.
+    pub start: usize,
+    /// Number of bytes.
+    pub len: usize,
+    /// Whether the argument is there at all (a non-null pointer).
+    pub present: bool,
+}
+
+impl Range0 {
+    /// As a standard range.
+    pub fn range(self) -> Range<usize> {
+        self.start..self.start + self.len
+    }
+}
+
+/// Places data of these lengths one behind the other; `None` if they exceed the data area.
+pub fn place(len: &[u32; 6]) -> Option<[Range0; 6]> {
+    let mut at = 0usize;
+    let mut out = [Range0::default(); 6];
+    for (slot, &n) in out.iter_mut().zip(len) {
+        if n == ABSENT {
+            continue;
+        }
+        *slot = Range0 { start: at, len: n as usize, present: true };
+        at = at.checked_add(n as usize)?.checked_next_multiple_of(ALIGN)?;
+        if slot.start + slot.len > DATA_SIZE {
+            return None;
+        }
+    }
+    Some(out)
+}
+
+impl Request {
+    /// Bytes on the wire.
+    pub const SIZE: usize = 80;
+
+    /// The bytes.
+    pub fn encode(&self) -> [u8; Self::SIZE] {
+        let mut b = [0; Self::SIZE];
+        b[0..4].copy_from_slice(&self.nr.to_le_bytes());
+        for (i, a) in self.args.iter().enumerate() {
+            b[8 + 8 * i..16 + 8 * i].copy_from_slice(&a.to_le_bytes());
+        }
+        for (i, n) in self.len.iter().enumerate() {
+            b[56 + 4 * i..60 + 4 * i].copy_from_slice(&n.to_le_bytes());
+        }
+        b
+    }
+
+    /// From bytes.
+    pub fn decode(b: &[u8; Self::SIZE]) -> Request {
+        Request {
+            nr: u32_at(b, 0),
+            args: std::array::from_fn(|i| u64_at(b, 8 + 8 * i)),
+            len: std::array::from_fn(|i| u32_at(b, 56 + 4 * i)),
+        }
+    }
+
+    /// Compares the frame with the table. Lengths that guest memory decides (strings, vectors, messages,
+    /// [`crate::kind::Extent::Behind`]) are only bounded here; [`check_data`] looks at them once the data are copied.
+    pub fn check(&self) -> Result<Checked, Violation> {
+        let call = table::row(self.nr).ok_or(Violation::UnknownCall(self.nr))?;
+        let (kinds, command) = table::kinds(call, &self.args);
+        for i in 0..kinds.len() {
+            self.check_length(call.name, &kinds, i)?;
+        }
+        let place = place(&self.len).ok_or(Violation::TooMuch(call.name))?;
+        Ok(Checked { call, command, kinds, place })
+    }
+
+    fn check_length(&self, call: &'static str, kinds: &[Arg; 6], i: usize) -> Result<(), Violation> {
+        let (len, arg) = (self.len[i], kinds[i].name);
+        let Some(rule) = length(kinds, i, &self.args) else {
+            return if len == ABSENT { Ok(()) } else { Err(Violation::Unexpected { call, arg }) };
+        };
+        if len == ABSENT {
+            return Ok(());
+        }
+        let (ok, want) = match rule {
+            Length::Exactly(n) => (u64::from(len) == n, n),
+            Length::AtMost(n) => (u64::from(len) <= n, n),
+            Length::TooMany { .. } => (false, 0),
+        };
+        if ok { Ok(()) } else { Err(Violation::Length { call, arg, len, want }) }
+    }
+}

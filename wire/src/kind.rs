@@ -1,0 +1,310 @@
+//! The kinds of arguments, routes and classes: the vocabulary of the system-call table.
+
+/// What an argument is, and so how it crosses the channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Signed 32-bit; the high half of the register is ignored, as the kernel does.
+    I32,
+    /// Unsigned 32-bit; the high half is ignored.
+    U32,
+    /// Signed 64-bit.
+    I64,
+    /// Unsigned 64-bit.
+    U64,
+    /// A guest descriptor number (32-bit).
+    Fd,
+    /// A guest descriptor number or `AT_FDCWD` that the path beside it is relative to.
+    DirFd,
+    /// A process or thread id (32-bit signed).
+    Pid,
+    /// A signal number (32-bit).
+    Signal,
+    /// File mode bits (32-bit).
+    Mode,
+    /// A 32-bit set of named bits.
+    Flags(&'static Names),
+    /// A 32-bit value out of named ones.
+    Choice(&'static Names),
+    /// A multiplexer's command: the sub-table's row replaces the kinds of the arguments behind it.
+    Command(&'static Commands),
+    /// The first half of a command of two arguments (level and name of a socket option): the sub-table is looked up
+    /// with both ([`Commands::find_pair`]), its row replaces the kinds of the arguments behind the second.
+    Level(&'static Commands),
+    /// The second half, behind a [`Kind::Level`].
+    OptionName,
+    /// A guest address that only the child follows.
+    Addr,
+    /// A NUL-terminated path of at most 4096 bytes with its NUL; the child answers ENAMETOOLONG for a longer one.
+    Path,
+    /// A NUL-terminated string that is not a path (attribute names, ...), at most 4096 bytes with its NUL. The child cuts
+    /// a longer one: all such names have far lower limits, which the handlers hold.
+    Text,
+    /// A socket address that the call reads, of as many bytes as argument `len` says: at most
+    /// [`crate::frame::ADDRESS_MAX`], beyond which the child answers EINVAL, as the kernel does.
+    Address {
+        /// Index of the argument that holds the length.
+        len: u8,
+    },
+    /// Memory that the call reads. A null pointer is absent.
+    In(Extent),
+    /// Memory that the call writes. A null pointer is absent.
+    Out(Extent),
+    /// Memory that the call reads and writes. A null pointer is absent.
+    InOut(Extent),
+    /// An array of `iovec` that the call reads through, gathered by the child into one piece; the count is argument `count`.
+    IovecIn {
+        /// Index of the argument that counts the vectors.
+        count: u8,
+    },
+    /// An array of `iovec` that the call writes through, scattered by the child.
+    IovecOut {
+        /// Index of the argument that counts the vectors.
+        count: u8,
+    },
+    /// A `msghdr` to send: crosses as [`crate::frame::MessageHeader`], name, control data and gathered bytes.
+    MsgIn,
+    /// A `msghdr` to receive into: crosses likewise with capacities; the reply fills them.
+    MsgOut,
+    /// A NULL-terminated array of strings (argv, envp): crosses as the strings with their NULs, one after the other. The
+    /// supervisor only shows and records them, so as many whole strings cross as fit [`crate::frame::STRINGS_MAX`].
+    Strings,
+    /// The register is not used by the call.
+    Unused,
+}
+
+/// How many bytes a pointer argument stands for. A counting argument is read as wide as its own kind says
+/// ([`crate::frame::count`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// This many bytes.
+    Fixed(u32),
+    /// One structure.
+    Struct(&'static Struct),
+    /// As many elements of `size` bytes as argument `count` says: all of them, or the call fails. For more than
+    /// [`crate::channel::BULK_MAX`] bytes the child answers by itself, E2BIG if `size == 1`, else EINVAL.
+    Elements {
+        /// Index of the counting argument.
+        count: u8,
+        /// Bytes of an element.
+        size: u32,
+    },
+    /// The same of structures.
+    Array {
+        /// Index of the counting argument.
+        count: u8,
+        /// The element.
+        of: &'static Struct,
+    },
+    /// As many elements of `size` bytes as argument `count` says, of a call that may do fewer: where they exceed
+    /// [`crate::channel::BULK_MAX`] bytes the child puts the largest count that fits in the register.
+    Batch {
+        /// Index of the counting argument.
+        count: u8,
+        /// Bytes of an element.
+        size: u32,
+    },
+    /// As many bytes as argument `count` says, of a transfer that may be cut: the child sends at most
+    /// [`crate::channel::BULK_MAX`] bytes at once, in a call whose count argument says so.
+    Bulk {
+        /// Index of the counting argument.
+        count: u8,
+    },
+    /// As many bytes as the `u32` says that argument `pointer` (itself `InOut(Fixed(4))`) points at, at most `cap`.
+    Behind {
+        /// Index of the argument that points at the length.
+        pointer: u8,
+        /// Upper bound in bytes; a larger length is taken as this.
+        cap: u32,
+    },
+    /// A descriptor set of select(2) for the number of descriptors in argument `count`: whole 64-bit words. A count
+    /// beyond 65536 is taken as that (the kernel takes it as the size of the descriptor table).
+    Bits {
+        /// Index of the argument that bounds the descriptors.
+        count: u8,
+    },
+}
+
+/// The layout of a structure, for its size and for tracing.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Struct {
+    /// The name of the manual page.
+    pub name: &'static str,
+    /// Bytes.
+    pub size: u32,
+    /// The members worth showing, by offset; what lies between them is not shown.
+    pub fields: &'static [Field],
+}
+
+/// A member of a structure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Its name.
+    pub name: &'static str,
+    /// Offset in bytes.
+    pub at: u32,
+    /// How it is read.
+    pub scalar: Scalar,
+}
+
+/// The type of a structure's member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scalar {
+    /// Signed 16-bit.
+    S16,
+    /// Unsigned 16-bit.
+    U16,
+    /// Signed 32-bit.
+    S32,
+    /// Unsigned 32-bit.
+    U32,
+    /// Signed 64-bit.
+    S64,
+    /// Unsigned 64-bit.
+    U64,
+    /// 16 bits, shown in hexadecimal.
+    X16,
+    /// 32 bits, shown in hexadecimal.
+    X32,
+    /// 64 bits, shown in hexadecimal.
+    X64,
+    /// 32 bits, shown in octal.
+    O32,
+}
+
+impl Scalar {
+    /// Bytes.
+    pub const fn size(self) -> u32 {
+        match self {
+            Scalar::S16 | Scalar::U16 | Scalar::X16 => 2,
+            Scalar::S32 | Scalar::U32 | Scalar::X32 | Scalar::O32 => 4,
+            Scalar::S64 | Scalar::U64 | Scalar::X64 => 8,
+        }
+    }
+}
+
+/// Names of bits or values, for tracing and policy. `(value, name)`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Names {
+    /// What the set is called, e.g. `open flags`.
+    pub title: &'static str,
+    /// The bits that together hold one value (the access mode of open flags); 0 if every name is a bit of its own.
+    /// Irrelevant to [`Kind::Choice`].
+    pub field: u64,
+    /// Each value with its name; a name of several bits comes before those of its bits.
+    pub names: &'static [(u64, &'static str)],
+}
+
+/// One argument of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arg {
+    /// The name of the manual page.
+    pub name: &'static str,
+    /// The kind.
+    pub kind: Kind,
+}
+
+/// Rows of a multiplexer (ioctl, fcntl, prctl, ...), by command value.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Commands {
+    /// What the commands are called, e.g. `ioctl request`.
+    pub title: &'static str,
+    /// The bits of the register that select the row: the low 32 for most, without the option bits for futex(2).
+    pub mask: u32,
+    /// Names of the remaining bits, if there are any.
+    pub options: Option<&'static Names>,
+    /// The rows, ascending by value. A command without a row is refused.
+    pub rows: &'static [Command],
+    /// The errno (positive) that an unknown command answers.
+    pub unknown: i32,
+}
+
+/// One command of a multiplexer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// The command's value; of a pair, the first is the high half.
+    pub value: u64,
+    /// Its name.
+    pub name: &'static str,
+    /// The arguments behind the command argument. Those not listed are unused.
+    pub args: &'static [Arg],
+    /// The route, if it is not the call's own.
+    pub route: Option<Route>,
+}
+
+/// Where a call is carried out once the supervisor has approved it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// On the host, by the supervisor.
+    Perform,
+    /// By the child on its own address space, threads or signal state, once approved.
+    Grant,
+    /// From the supervisor's own state.
+    Emulate,
+    /// Not offered: the errno, and why (shown by `rxbox syscalls`).
+    Refuse {
+        /// Positive errno.
+        errno: i32,
+        /// The reason.
+        why: &'static str,
+    },
+}
+
+/// What area a call belongs to; the policy's sections and `rxbox syscalls` group by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// Reading, writing and controlling open descriptors.
+    Descriptor,
+    /// Names in the file system.
+    Filesystem,
+    /// Address space.
+    Memory,
+    /// Processes and threads.
+    Process,
+    /// Signals and timers that raise them.
+    Signal,
+    /// Sockets.
+    Network,
+    /// Clocks and sleeping.
+    Time,
+    /// Who the process is, limits, scheduling.
+    Identity,
+    /// SysV and POSIX inter-process communication.
+    Ipc,
+    /// Reads about the system.
+    System,
+    /// Administration of the machine.
+    Admin,
+}
+
+/// One system call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Syscall {
+    /// x86-64 number.
+    pub nr: u32,
+    /// The kernel's name.
+    pub name: &'static str,
+    /// Its arguments, at most six.
+    pub args: &'static [Arg],
+    /// Where it is carried out.
+    pub route: Route,
+    /// What area it belongs to.
+    pub class: Class,
+    /// Whether it may block for long (the worker then makes itself interruptible).
+    pub blocking: bool,
+}
+
+impl Commands {
+    /// The row of a command; only the bits of the mask count, the high half never, as in the kernel.
+    pub fn find(&self, value: u64) -> Option<&'static Command> {
+        self.row(u64::from(value as u32 & self.mask))
+    }
+
+    /// The row of a command of two arguments ([`Kind::Level`]); the high halves do not count.
+    pub fn find_pair(&self, level: u64, name: u64) -> Option<&'static Command> {
+        self.row(u64::from(level as u32) << 32 | u64::from(name as u32))
+    }
+
+    fn row(&self, value: u64) -> Option<&'static Command> {
+        self.rows.binary_search_by_key(&value, |c| c.value).ok().map(|i| &self.rows[i])
+    }
+}

@@ -1,0 +1,141 @@
+//! The table of system calls.
+//!
+//! Every call is one row, written once, in the file of its class:
+//!
+//! ```text
+//! 0 read Perform blocking (fd: Fd, buf: Out(Bulk { count }), count: U64);
+//! ```
+//!
+//! is call number 0, carried out by the supervisor, which may block for long; its second argument is memory that the
+//! call writes, of as many bytes as the argument `count` says. A route `Refuse[ENOSYS "reason"]` names the errno and why.
+//! Argument names are those of the manual pages. Rows of multiplexers' commands have the same form (`commands.rs`).
+//!
+//! The merged table is checked when it is compiled (`check.rs`): a row out of order, a count that is no integer or a
+//! length that no pointer holds does not build.
+
+#[macro_use]
+mod row;
+mod check;
+mod commands;
+mod descriptor;
+mod filesystem;
+mod internal;
+mod ioctl;
+mod memory;
+mod network;
+mod options;
+mod process;
+mod structs;
+mod system;
+mod time;
+
+use crate::frame;
+use crate::kind::{Arg, Command, Kind, Syscall};
+
+/// The rows, class by class, each part ascending by number.
+const PARTS: &[&[Syscall]] = &[
+    descriptor::ROWS,
+    filesystem::ROWS,
+    memory::ROWS,
+    process::PROCESS,
+    process::SIGNAL,
+    network::ROWS,
+    time::ROWS,
+    system::IDENTITY,
+    system::IPC,
+    system::SYSTEM,
+    system::ADMIN,
+];
+
+/// How many calls there are.
+const COUNT: usize = {
+    let (mut n, mut part) = (0, 0);
+    while part < PARTS.len() {
+        n += PARTS[part].len();
+        part += 1;
+    }
+    n
+};
+
+/// Every x86-64 call, ascending by number.
+pub static SYSCALLS: &[Syscall] = &MERGED;
+static MERGED: [Syscall; COUNT] = row::merge(PARTS);
+
+/// The requests of the child's runtime, with the numbers of [`crate::frame::Internal`].
+pub static INTERNAL: &[Syscall] = internal::ROWS;
+
+const _: () = check::table(&MERGED);
+const _: () = check::table(internal::ROWS);
+
+/// One more than the highest call number.
+const NUMBERS: usize = MERGED[COUNT - 1].nr as usize + 1;
+/// No row has this number.
+const NONE: u16 = u16::MAX;
+
+/// The position in [`SYSCALLS`] of each number.
+static INDEX: [u16; NUMBERS] = {
+    let mut index = [NONE; NUMBERS];
+    let mut i = 0;
+    while i < COUNT {
+        index[MERGED[i].nr as usize] = i as u16;
+        i += 1;
+    }
+    index
+};
+
+/// The row of a call number.
+pub fn row(nr: u32) -> Option<&'static Syscall> {
+    if nr >= frame::INTERNAL {
+        return INTERNAL.get((nr - frame::INTERNAL) as usize);
+    }
+    SYSCALLS.get(usize::from(*INDEX.get(nr as usize)?))
+}
+
+/// The row of a call name.
+pub fn by_name(name: &str) -> Option<&'static Syscall> {
+    SYSCALLS.iter().find(|s| s.name == name)
+}
+
+/// All names in the order of the numbers.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    SYSCALLS.iter().map(|s| s.name)
+}
+
+/// What is behind the arguments that a row lists.
+const UNUSED: Arg = Arg { name: "unused", kind: Kind::Unused };
+
+/// The six kinds in force for these registers, and the command's row if the call is a multiplexer that knows it. The
+/// arguments behind an unknown command are unused: nothing of them crosses.
+pub fn kinds(call: &'static Syscall, args: &[u64; 6]) -> ([Arg; 6], Option<&'static Command>) {
+    let mut kinds = [UNUSED; 6];
+    kinds[..call.args.len()].copy_from_slice(call.args);
+    let Some((behind, command)) = command(call, args) else {
+        return (kinds, None);
+    };
+    let behind = &mut kinds[behind..];
+    behind.fill(UNUSED);
+    if let Some(c) = command {
+        behind[..c.args.len()].copy_from_slice(c.args);
+    }
+    (kinds, command)
+}
+
+/// Looks up the command of a multiplexer: the index of the first argument behind it, and its row. `None` if the call is
+/// no multiplexer.
+fn command(call: &Syscall, args: &[u64; 6]) -> Option<(usize, Option<&'static Command>)> {
+    call.args.iter().enumerate().find_map(|(i, a)| match a.kind {
+        Kind::Command(c) => Some((i + 1, c.find(args[i]))),
+        Kind::Level(c) => Some((i + 2, c.find_pair(args[i], args[i + 1]))),
+        _ => None,
+    })
+}
+
+/// Every command table with the call that it belongs to, for listings.
+pub fn multiplexers() -> impl Iterator<Item = (&'static Syscall, &'static crate::kind::Commands)> {
+    SYSCALLS.iter().filter_map(|s| {
+        s.args.iter().find_map(|a| match a.kind {
+            Kind::Command(c) | Kind::Level(c) => Some((s, c)),
+            _ => None,
+        })
+    })
+}

@@ -1,0 +1,167 @@
+//! Commands of fcntl(2), futex(2), prctl(2) and arch_prctl(2).
+//!
+//! A row names the command, its own route if it has one, and the arguments behind the command. A command that no row
+//! names is refused, never passed on as opaque bytes.
+
+use super::structs::*;
+use crate::kind::Commands;
+use crate::kind::Extent::*;
+use crate::kind::Kind::*;
+use crate::names::*;
+
+const OWNER_WHY: &str = "signals of descriptors are not carried into the guest";
+const LEASES: &str = "leases tell of other processes' opens";
+
+/// Commands of fcntl(2).
+pub(super) static FCNTL: Commands = Commands {
+    title: "fcntl command",
+    mask: u32::MAX,
+    options: None,
+    unknown: libc::EINVAL,
+    rows: command_rows! { (fd, op)
+        F_DUPFD => (arg: I32);
+        F_DUPFD_CLOEXEC => (arg: I32);
+        F_GETFD;
+        F_SETFD => (arg: Flags(&FD_FLAGS));
+        F_GETFL;
+        F_SETFL => (arg: Flags(&OPEN));
+        F_GETLK => (arg: InOut(Struct(&FLOCK_STRUCT)));
+        F_SETLK => (arg: In(Struct(&FLOCK_STRUCT)));
+        F_SETLKW => (arg: In(Struct(&FLOCK_STRUCT)));
+        F_OFD_GETLK => (arg: InOut(Struct(&FLOCK_STRUCT)));
+        F_OFD_SETLK => (arg: In(Struct(&FLOCK_STRUCT)));
+        F_OFD_SETLKW => (arg: In(Struct(&FLOCK_STRUCT)));
+        F_GETPIPE_SZ;
+        F_SETPIPE_SZ => (arg: I32);
+        F_GET_SEALS;
+        F_ADD_SEALS => (arg: Flags(&SEALS));
+        F_GET_RW_HINT = 1035 => (arg: Out(Fixed(8)));
+        F_SET_RW_HINT = 1036 => (arg: In(Fixed(8)));
+        F_GETOWN, Refuse[EINVAL OWNER_WHY];
+        F_SETOWN, Refuse[EPERM OWNER_WHY] => (arg: Pid);
+        F_GETOWN_EX = 16, Refuse[EINVAL OWNER_WHY];
+        F_SETOWN_EX = 15, Refuse[EPERM OWNER_WHY] => (arg: In(Struct(&OWNER)));
+        F_GETSIG = 11, Refuse[EINVAL OWNER_WHY];
+        F_SETSIG = 10, Refuse[EPERM OWNER_WHY] => (arg: Signal);
+        F_GETLEASE, Refuse[EINVAL LEASES];
+        F_SETLEASE, Refuse[EINVAL LEASES] => (arg: I32);
+        F_NOTIFY, Refuse[EINVAL OWNER_WHY] => (arg: U32);
+    },
+};
+
+/// Operations of futex(2). All are granted: the words lie in the guest's memory.
+pub(super) static FUTEX: Commands = Commands {
+    title: "futex operation",
+    mask: 0x7f,
+    options: Some(&FUTEX_OPTIONS),
+    unknown: libc::ENOSYS,
+    rows: command_rows! { (uaddr, futex_op)
+        FUTEX_WAIT => (val: U32, timeout: Addr);
+        FUTEX_WAKE => (val: U32);
+        FUTEX_FD, Refuse[ENOSYS "removed from Linux 2.6.26"];
+        FUTEX_REQUEUE => (val: U32, val2: U32, uaddr2: Addr);
+        FUTEX_CMP_REQUEUE => (val: U32, val2: U32, uaddr2: Addr, val3: U32);
+        FUTEX_WAKE_OP => (val: U32, val2: U32, uaddr2: Addr, val3: U32);
+        FUTEX_LOCK_PI => (val: U32, timeout: Addr);
+        FUTEX_UNLOCK_PI;
+        FUTEX_TRYLOCK_PI;
+        FUTEX_WAIT_BITSET => (val: U32, timeout: Addr, uaddr2: Addr, val3: U32);
+        FUTEX_WAKE_BITSET => (val: U32, timeout: Addr, uaddr2: Addr, val3: U32);
+        FUTEX_WAIT_REQUEUE_PI => (val: U32, timeout: Addr, uaddr2: Addr);
+        FUTEX_CMP_REQUEUE_PI => (val: U32, val2: U32, uaddr2: Addr, val3: U32);
+        FUTEX_LOCK_PI2 = 13 => (val: U32, timeout: Addr);
+    },
+};
+
+const HARDENING: &str = "the sandbox's own hardening decides";
+const UNKNOWN: &str = "as on a kernel built without it";
+
+/// Commands of prctl(2), answered from what the supervisor keeps of the process.
+pub(super) static PRCTL: Commands = Commands {
+    title: "prctl command",
+    mask: u32::MAX,
+    options: None,
+    unknown: libc::EINVAL,
+    rows: command_rows! { (op)
+        PR_SET_PDEATHSIG => (sig: Signal);
+        PR_GET_PDEATHSIG => (sig: Out(Fixed(4)));
+        PR_GET_DUMPABLE;
+        PR_SET_DUMPABLE => (dumpable: U32);
+        PR_GET_KEEPCAPS;
+        PR_SET_KEEPCAPS => (state: U32);
+        PR_GET_TIMING;
+        PR_SET_TIMING => (timing: U32);
+        PR_SET_NAME => (name: Text);
+        PR_GET_NAME => (name: Out(Fixed(16)));
+        PR_GET_SECCOMP;
+        PR_SET_SECCOMP, Refuse[EINVAL UNKNOWN] => (mode: U32);
+        PR_CAPBSET_READ => (cap: U32);
+        PR_CAPBSET_DROP => (cap: U32);
+        PR_CAP_AMBIENT => (op2: U32, cap: U32, zero4: U64, zero5: U64);
+        PR_GET_SECUREBITS;
+        PR_SET_SECUREBITS, Refuse[EPERM HARDENING] => (bits: U32);
+        PR_SET_NO_NEW_PRIVS => (one: U64, zero3: U64, zero4: U64, zero5: U64);
+        PR_GET_NO_NEW_PRIVS => (zero2: U64, zero3: U64, zero4: U64, zero5: U64);
+        PR_SET_TIMERSLACK => (nanoseconds: U64);
+        PR_GET_TIMERSLACK;
+        PR_SET_CHILD_SUBREAPER => (set: U32);
+        PR_GET_CHILD_SUBREAPER => (set: Out(Fixed(4)));
+        PR_SET_PTRACER => (pid: U64);
+        PR_SET_THP_DISABLE => (flag: U64, zero3: U64, zero4: U64, zero5: U64);
+        PR_GET_THP_DISABLE => (zero2: U64, zero3: U64, zero4: U64, zero5: U64);
+        PR_GET_TID_ADDRESS, Grant => (address: Addr);
+        PR_GET_TSC, Refuse[EINVAL UNKNOWN] => (mode: Addr);
+        PR_SET_TSC, Refuse[EINVAL UNKNOWN] => (mode: U32);
+        PR_SET_VMA = 0x5356_4d41, Refuse[EINVAL UNKNOWN] => (attribute: U64, addr: Addr, size: U64, name: Addr);
+        PR_SET_MM, Refuse[EPERM "the layout that the kernel shows is the emulator's"] => (field: U64, addr: Addr);
+        PR_MCE_KILL, Refuse[EINVAL UNKNOWN] => (mode: U32);
+        PR_MCE_KILL_GET, Refuse[EINVAL UNKNOWN];
+        PR_TASK_PERF_EVENTS_DISABLE;
+        PR_TASK_PERF_EVENTS_ENABLE;
+        PR_GET_SPECULATION_CTRL, Refuse[ENODEV HARDENING] => (misfeature: U64);
+        PR_SET_SPECULATION_CTRL, Refuse[ENODEV HARDENING] => (misfeature: U64, value: U64);
+        PR_SET_IO_FLUSHER = 57, Refuse[EPERM HARDENING] => (state: U64);
+        PR_GET_IO_FLUSHER = 58, Refuse[EPERM HARDENING];
+        PR_SET_SYSCALL_USER_DISPATCH = 59, Refuse[EINVAL "calls are the translator's to dispatch"];
+        PR_SCHED_CORE = 62, Refuse[EINVAL UNKNOWN] => (op2: U32, pid: Pid, kind: U32, cookie: Addr);
+        PR_SET_MDWE = 65, Refuse[EINVAL UNKNOWN] => (bits: U64);
+        PR_GET_MDWE = 66, Refuse[EINVAL UNKNOWN];
+        PR_SET_MEMORY_MERGE = 67, Refuse[EINVAL UNKNOWN] => (flag: U64);
+        PR_GET_MEMORY_MERGE = 68, Refuse[EINVAL UNKNOWN];
+        PR_GET_AUXV = 0x4155_5856, Refuse[EINVAL UNKNOWN] => (vector: Addr, size: U64);
+    },
+};
+
+const SHADOW_STACK: &str = "shadow stacks are the translator's own";
+const TILES: &str = "the translator carries no tile state";
+
+/// Commands of arch_prctl(2): the child's registers, so the child changes them.
+pub(super) static ARCH_PRCTL: Commands = Commands {
+    title: "arch_prctl command",
+    mask: u32::MAX,
+    options: None,
+    unknown: libc::EINVAL,
+    rows: command_rows! { (op)
+        ARCH_SET_GS = 0x1001 => (addr: Addr);
+        ARCH_SET_FS = 0x1002 => (addr: Addr);
+        ARCH_GET_FS = 0x1003 => (addr: Addr);
+        ARCH_GET_GS = 0x1004 => (addr: Addr);
+        ARCH_GET_CPUID = 0x1011;
+        ARCH_SET_CPUID = 0x1012, Refuse[ENODEV "cpuid is answered by the translator"] => (enabled: U64);
+        ARCH_GET_XCOMP_SUPP = 0x1021, Refuse[EINVAL TILES] => (addr: Addr);
+        ARCH_GET_XCOMP_PERM = 0x1022, Refuse[EINVAL TILES] => (addr: Addr);
+        ARCH_REQ_XCOMP_PERM = 0x1023, Refuse[EINVAL TILES] => (feature: U64);
+        ARCH_MAP_VDSO_X32 = 0x2001, Refuse[EINVAL UNKNOWN] => (addr: Addr);
+        ARCH_MAP_VDSO_32 = 0x2002, Refuse[EINVAL UNKNOWN] => (addr: Addr);
+        ARCH_MAP_VDSO_64 = 0x2003, Refuse[EINVAL UNKNOWN] => (addr: Addr);
+        ARCH_CET_STATUS = 0x3001, Refuse[EINVAL SHADOW_STACK] => (addr: Addr);
+        ARCH_GET_UNTAG_MASK = 0x4001, Refuse[EINVAL UNKNOWN] => (addr: Addr);
+        ARCH_ENABLE_TAGGED_ADDR = 0x4002, Refuse[ENODEV UNKNOWN] => (bits: U64);
+        ARCH_GET_MAX_TAG_BITS = 0x4003, Refuse[EINVAL UNKNOWN] => (addr: Addr);
+        ARCH_SHSTK_ENABLE = 0x5001, Refuse[EOPNOTSUPP SHADOW_STACK] => (features: U64);
+        ARCH_SHSTK_DISABLE = 0x5002, Refuse[EOPNOTSUPP SHADOW_STACK] => (features: U64);
+        ARCH_SHSTK_LOCK = 0x5003, Refuse[EOPNOTSUPP SHADOW_STACK] => (features: U64);
+        ARCH_SHSTK_UNLOCK = 0x5004, Refuse[EOPNOTSUPP SHADOW_STACK] => (features: U64);
+        ARCH_SHSTK_STATUS = 0x5005, Refuse[EOPNOTSUPP SHADOW_STACK] => (addr: Addr);
+    },
+};

@@ -1,0 +1,28 @@
+//! The requests of the child's own runtime, in the order of [`crate::frame::Internal`].
+
+use crate::frame::INTERNAL;
+use crate::kind::Extent::*;
+use crate::kind::Kind::*;
+use crate::kind::Syscall;
+
+/// Numbers the rows from [`INTERNAL`] on.
+const fn numbered<const N: usize>(mut rows: [Syscall; N]) -> [Syscall; N] {
+    let mut i = 0;
+    while i < N {
+        rows[i].nr += INTERNAL;
+        i += 1;
+    }
+    rows
+}
+
+pub(super) const ROWS: &[Syscall] = &numbered(*calls! { Process:
+    0 hello Emulate (tid: Pid);
+    1 open_exec Perform (path: Path);
+    2 exec_done Emulate (path: Path, argv: Strings, envp: Strings);
+    3 report Emulate (text: In(Bulk { count: size }), size: U64);
+    4 exit Emulate (status: I32, whole: U32);
+    5 new_thread Emulate ();
+    6 new_process Emulate ();
+    7 process_started Emulate (pid: Pid);
+    8 view Emulate (which: U32, text: In(Bulk { count: size }), size: U64);
+});

@@ -1,0 +1,133 @@
+//! Requests of ioctl(2): terminals (ioctl_tty(2)), files (ioctl_fs(2)), sockets (netdevice(7)).
+//!
+//! Only the low 32 bits of a request count, as in the kernel, so high bits do not smuggle a refused one past. Requests
+//! that hand out descriptors or follow pointers inside their structure are refused.
+
+use super::structs::*;
+use crate::kind::Commands;
+use crate::kind::Extent::*;
+use crate::kind::Kind::*;
+
+const INJECTION: &str = "puts input into a terminal that others read";
+const CONTROLLING: &str = "the controlling terminal is the supervisor's";
+const SIGNALS: &str = "signals of descriptors are not carried into the guest";
+const DESCRIPTOR: &str = "hands out a descriptor";
+const POINTERS: &str = "follows pointers inside its structure";
+const INODE: &str = "attributes that outlive the sandbox; programs go on without";
+
+/// Requests of ioctl(2).
+pub(super) static IOCTL: Commands = Commands {
+    title: "ioctl request",
+    mask: u32::MAX,
+    options: None,
+    unknown: libc::ENOTTY,
+    rows: command_rows! { (fd, request)
+        // Terminals. `struct termios` of the kernel has 36 bytes, `termios2` 44.
+        TCGETS => (argp: Out(Fixed(36)));
+        TCSETS => (argp: In(Fixed(36)));
+        TCSETSW => (argp: In(Fixed(36)));
+        TCSETSF => (argp: In(Fixed(36)));
+        TCGETS2 => (argp: Out(Fixed(44)));
+        TCSETS2 => (argp: In(Fixed(44)));
+        TCSETSW2 => (argp: In(Fixed(44)));
+        TCSETSF2 => (argp: In(Fixed(44)));
+        TCGETA => (argp: Out(Fixed(18)));
+        TCSETA => (argp: In(Fixed(18)));
+        TCSETAW => (argp: In(Fixed(18)));
+        TCSETAF => (argp: In(Fixed(18)));
+        TCSBRK => (arg: I32);
+        TCSBRKP => (arg: I32);
+        TIOCSBRK;
+        TIOCCBRK;
+        TCXONC => (arg: I32);
+        TCFLSH => (arg: I32);
+        TIOCGWINSZ => (argp: Out(Struct(&WINSIZE)));
+        TIOCSWINSZ => (argp: In(Struct(&WINSIZE)));
+        TIOCGPGRP => (argp: Out(Fixed(4)));
+        TIOCSPGRP => (argp: In(Fixed(4)));
+        TIOCGSID => (argp: Out(Fixed(4)));
+        TIOCOUTQ => (argp: Out(Fixed(4)));
+        TIOCEXCL;
+        TIOCNXCL;
+        TIOCGEXCL => (argp: Out(Fixed(4)));
+        TIOCGETD => (argp: Out(Fixed(4)));
+        TIOCPKT => (argp: In(Fixed(4)));
+        TIOCGPKT => (argp: Out(Fixed(4)));
+        TIOCMGET => (argp: Out(Fixed(4)));
+        TIOCMBIS => (argp: In(Fixed(4)));
+        TIOCMBIC => (argp: In(Fixed(4)));
+        TIOCMSET => (argp: In(Fixed(4)));
+        TIOCGSOFTCAR => (argp: Out(Fixed(4)));
+        TIOCSSOFTCAR => (argp: In(Fixed(4)));
+        TIOCGDEV => (argp: Out(Fixed(4)));
+        TIOCGPTN => (argp: Out(Fixed(4)));
+        TIOCSPTLCK => (argp: In(Fixed(4)));
+        TIOCGPTLCK => (argp: Out(Fixed(4)));
+        TIOCGPTPEER, Refuse[EINVAL DESCRIPTOR] => (flags: U32);
+        TIOCSTI, Refuse[EPERM INJECTION] => (argp: In(Fixed(1)));
+        TIOCLINUX, Refuse[EPERM INJECTION] => (argp: In(Fixed(1)));
+        TIOCCONS, Refuse[EPERM "takes the console's output"];
+        TIOCSETD, Refuse[EPERM "loads kernel modules"] => (argp: In(Fixed(4)));
+        TIOCSCTTY, Refuse[EPERM CONTROLLING] => (arg: I32);
+        TIOCNOTTY, Refuse[ENOTTY CONTROLLING];
+        TIOCVHANGUP = 0x5437, Refuse[EPERM CONTROLLING];
+
+        // Every kind of descriptor.
+        FIONREAD => (argp: Out(Fixed(4)));
+        FIONBIO => (argp: In(Fixed(4)));
+        FIONCLEX;
+        FIOCLEX;
+        FIOQSIZE = 0x5460 => (argp: Out(Fixed(8)));
+        FIOASYNC, Refuse[EPERM SIGNALS] => (argp: In(Fixed(4)));
+        FIOSETOWN = 0x8901, Refuse[EPERM SIGNALS] => (argp: In(Fixed(4)));
+        SIOCSPGRP = 0x8902, Refuse[EPERM SIGNALS] => (argp: In(Fixed(4)));
+        FIOGETOWN = 0x8903 => (argp: Out(Fixed(4)));
+        SIOCGPGRP = 0x8904 => (argp: Out(Fixed(4)));
+
+        // Files and block devices.
+        FIGETBSZ = 2 => (argp: Out(Fixed(4)));
+        FICLONE => (src_fd: Fd);
+        FICLONERANGE, Refuse[EOPNOTSUPP "holds a descriptor inside its structure"] => (argp: In(Fixed(32)));
+        FIDEDUPERANGE = 0xc018_9436u32, Refuse[EOPNOTSUPP "holds descriptors inside its structure"];
+        FIBMAP = 1, Refuse[EPERM "places on the device"] => (argp: InOut(Fixed(4)));
+        FIFREEZE = 0xc004_5877u32, Refuse[EPERM "stops the file system"];
+        FITHAW = 0xc004_5878u32, Refuse[EPERM "stops the file system"];
+        FITRIM = 0xc018_5879u32, Refuse[EPERM "changes the device"];
+        FS_IOC_FIEMAP = 0xc020_660bu32, Refuse[EOPNOTSUPP "places on the device"];
+        FS_IOC_GETFLAGS => (argp: Out(Fixed(4)));
+        FS_IOC_SETFLAGS, Refuse[EOPNOTSUPP INODE] => (argp: In(Fixed(4)));
+        FS_IOC_GETVERSION => (argp: Out(Fixed(4)));
+        FS_IOC_SETVERSION, Refuse[EOPNOTSUPP INODE] => (argp: In(Fixed(4)));
+        FS_IOC_FSGETXATTR = 0x801c_581fu32 => (argp: Out(Fixed(28)));
+        FS_IOC_FSSETXATTR = 0x401c_5820, Refuse[EOPNOTSUPP INODE] => (argp: In(Fixed(28)));
+        FS_IOC_ADD_ENCRYPTION_KEY = 0xc050_6617u32, Refuse[EPERM "keys are the user's"];
+        FS_IOC_ENABLE_VERITY = 0x4080_6685, Refuse[EOPNOTSUPP INODE];
+        BLKROGET = 0x125e => (argp: Out(Fixed(4)));
+        BLKGETSIZE = 0x1260 => (argp: Out(Fixed(8)));
+        BLKSSZGET = 0x1268 => (argp: Out(Fixed(4)));
+        BLKPBSZGET = 0x127b => (argp: Out(Fixed(4)));
+        BLKGETSIZE64 = 0x8008_1272u32 => (argp: Out(Fixed(8)));
+        RNDGETENTCNT = 0x8004_5200u32 => (argp: Out(Fixed(4)));
+        NS_GET_USERNS = 0xb701, Refuse[EPERM DESCRIPTOR];
+        NS_GET_PARENT = 0xb702, Refuse[EPERM DESCRIPTOR];
+
+        // Sockets. `struct ifreq` has 40 bytes.
+        SIOCATMARK = 0x8905 => (argp: Out(Fixed(4)));
+        SIOCGSTAMP = 0x8906 => (argp: Out(Struct(&TIMEVAL)));
+        SIOCGSTAMPNS = 0x8907 => (argp: Out(Struct(&TIMESPEC)));
+        SIOCGIFNAME => (argp: InOut(Fixed(40)));
+        SIOCGIFFLAGS => (argp: InOut(Fixed(40)));
+        SIOCGIFADDR => (argp: InOut(Fixed(40)));
+        SIOCGIFDSTADDR => (argp: InOut(Fixed(40)));
+        SIOCGIFBRDADDR => (argp: InOut(Fixed(40)));
+        SIOCGIFNETMASK => (argp: InOut(Fixed(40)));
+        SIOCGIFMETRIC => (argp: InOut(Fixed(40)));
+        SIOCGIFMTU => (argp: InOut(Fixed(40)));
+        SIOCGIFHWADDR => (argp: InOut(Fixed(40)));
+        SIOCGIFINDEX => (argp: InOut(Fixed(40)));
+        SIOCGIFTXQLEN => (argp: InOut(Fixed(40)));
+        SIOCGIFMAP => (argp: InOut(Fixed(40)));
+        SIOCGIFCONF = 0x8912, Refuse[EINVAL POINTERS];
+        SIOCETHTOOL, Refuse[EOPNOTSUPP POINTERS];
+    },
+};

@@ -1,0 +1,131 @@
+//! The row form of the table, and the merging of its parts.
+
+use crate::kind::{Command, Syscall};
+
+/// Arguments `name: Kind`. Within a kind, the name of another argument stands for its index, as in
+/// `Out(Bulk { count })`: an index cannot be mistaken and a misspelt one does not build. `(lead, …)` are arguments that
+/// take up an index but belong to another row.
+macro_rules! args {
+    ($(($($lead:ident),*))?) => { &[] };
+    ($(($($lead:ident),*))? $($arg:ident: $kind:expr),+) => {{
+        #[allow(non_camel_case_types, dead_code)]
+        enum At { $($($lead,)*)? $($arg),+ }
+        $(#[allow(non_upper_case_globals, dead_code)] const $arg: u8 = At::$arg as u8;)+
+        const ARGS: &[crate::kind::Arg] =
+            &[$(crate::kind::Arg { name: crate::table::row::plain(stringify!($arg)), kind: $kind }),+];
+        ARGS
+    }};
+}
+
+/// A route, with the errno and the reason of a refusal.
+macro_rules! route {
+    (Refuse [$errno:ident $why:expr]) => {
+        crate::kind::Route::Refuse { errno: libc::$errno, why: $why }
+    };
+    ($route:ident) => {
+        crate::kind::Route::$route
+    };
+}
+
+/// Rows of calls of one class.
+macro_rules! calls {
+    ($class:ident: $(
+        $nr:literal $name:ident $route:ident $([$errno:ident $why:expr])? $($blocking:ident)?
+        ($($arg:ident: $kind:expr),* $(,)?);
+    )*) => {
+        &[$(crate::kind::Syscall {
+            nr: $nr,
+            name: stringify!($name),
+            args: args!($($arg: $kind),*),
+            route: route!($route $([$errno $why])?),
+            class: crate::kind::Class::$class,
+            blocking: blocking!($($blocking)?),
+        }),*]
+    };
+}
+
+/// Whether the word `blocking` is there.
+macro_rules! blocking {
+    () => {
+        false
+    };
+    (blocking) => {
+        true
+    };
+}
+
+/// A table of a multiplexer's commands, the row form being that of calls. The value of a command comes from `libc` unless
+/// it is spelled out; the arguments of the call up to the command are listed in parentheses.
+macro_rules! command_rows {
+    ($lead:tt $(
+        $name:ident $(= $value:expr)? $(, $route:ident $([$errno:ident $why:expr])?)?
+        $(=> ($($arg:ident: $kind:expr),* $(,)?))?;
+    )*) => {{
+        const ROWS: &[crate::kind::Command] = &[$(crate::kind::Command {
+            value: crate::names::value!($name $(= $value)?),
+            name: stringify!($name),
+            args: args!($lead $($($arg: $kind),*)?),
+            route: command_route!($($route $([$errno $why])?)?),
+        }),*];
+        const SORTED: [crate::kind::Command; ROWS.len()] = crate::table::row::sorted(ROWS);
+        const _: () = crate::table::check::commands(&SORTED);
+        &SORTED
+    }};
+}
+
+/// The route of a command, if it has one of its own.
+macro_rules! command_route {
+    () => {
+        None
+    };
+    ($($route:tt)+) => {
+        Some(route!($($route)+))
+    };
+}
+
+/// The name of an argument without the mark of a raw identifier: `type` is written `r#type`.
+pub(super) const fn plain(name: &'static str) -> &'static str {
+    match name.as_bytes() {
+        [b'r', b'#', ..] => name.split_at(2).1,
+        _ => name,
+    }
+}
+
+/// Merges ascending parts into one ascending array.
+pub(super) const fn merge<const N: usize>(parts: &[&[Syscall]]) -> [Syscall; N] {
+    let mut merged = [parts[0][0]; N];
+    let mut i = 0;
+    let mut part = 0;
+    while part < parts.len() {
+        let mut row = 0;
+        while row < parts[part].len() {
+            // Insertion from the back: the rows of earlier parts that are behind this one move up.
+            let mut at = i;
+            while at > 0 && merged[at - 1].nr > parts[part][row].nr {
+                merged[at] = merged[at - 1];
+                at -= 1;
+            }
+            merged[at] = parts[part][row];
+            i += 1;
+            row += 1;
+        }
+        part += 1;
+    }
+    merged
+}
+
+/// The commands ascending by value.
+pub(super) const fn sorted<const N: usize>(rows: &[Command]) -> [Command; N] {
+    let mut sorted = [rows[0]; N];
+    let mut i = 0;
+    while i < N {
+        let mut at = i;
+        while at > 0 && sorted[at - 1].value > rows[i].value {
+            sorted[at] = sorted[at - 1];
+            at -= 1;
+        }
+        sorted[at] = rows[i];
+        i += 1;
+    }
+    sorted
+}

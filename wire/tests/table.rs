@@ -1,0 +1,259 @@
+//! The table against the C headers and against itself.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests fail like the tests themselves"
+)]
+
+use rxbox_wire::frame::{self, Internal};
+use rxbox_wire::kind::{Command, Extent, Kind, Route};
+use rxbox_wire::{names, table};
+use std::collections::HashSet;
+
+/// Numbers and names of the installed header; newer calls are in the table without a header to compare.
+fn header() -> Vec<(u32, String)> {
+    let path = "/usr/include/x86_64-linux-gnu/asm/unistd_64.h";
+    let text = std::fs::read_to_string(path)
+        .expect("the kernel's header is part of the C library's development files");
+    text.lines()
+        .filter_map(|line| line.strip_prefix("#define __NR_")?.split_once(' '))
+        .map(|(name, nr)| (nr.trim().parse().unwrap(), name.to_owned()))
+        .collect()
+}
+
+#[test]
+fn every_number_of_the_kernel_header_has_a_row_of_the_same_name() {
+    let header = header();
+    assert!(header.len() > 300);
+    for (nr, name) in header {
+        assert_eq!(table::row(nr).map(|r| r.name), Some(name.as_str()), "number {nr}");
+    }
+}
+
+#[test]
+fn the_table_has_all_numbers_of_linux_6_18_and_no_others() {
+    let numbers: Vec<u32> = table::SYSCALLS.iter().map(|r| r.nr).collect();
+    assert_eq!(numbers, (0..=336).chain(424..=469).collect::<Vec<u32>>());
+}
+
+#[test]
+fn a_row_is_found_by_its_number_and_by_its_name_and_no_other_number_has_one() {
+    for row in table::SYSCALLS {
+        assert!(std::ptr::eq(table::row(row.nr).unwrap(), row));
+        assert!(std::ptr::eq(table::by_name(row.name).unwrap(), row));
+    }
+    for nr in [337, 423, 470, 512, 547, 0x4000_0000, frame::INTERNAL - 1, frame::INTERNAL + 9, u32::MAX] {
+        assert_eq!(table::row(nr), None, "{nr:#x}");
+    }
+}
+
+#[test]
+fn names_are_unique_among_calls_and_among_the_arguments_of_a_call() {
+    let mut seen = HashSet::new();
+    for row in table::SYSCALLS {
+        assert!(seen.insert(row.name), "{} is there twice", row.name);
+        let args: HashSet<&str> = row.args.iter().map(|a| a.name).collect();
+        assert_eq!(args.len(), row.args.len(), "{}", row.name);
+        assert!(args.iter().all(|a| !a.contains('#')), "{}", row.name);
+    }
+}
+
+#[test]
+fn internal_rows_have_the_numbers_of_the_enumeration() {
+    let named = [
+        (Internal::Hello, "hello"),
+        (Internal::OpenExec, "open_exec"),
+        (Internal::ExecDone, "exec_done"),
+        (Internal::Report, "report"),
+        (Internal::Exit, "exit"),
+        (Internal::NewThread, "new_thread"),
+        (Internal::NewProcess, "new_process"),
+        (Internal::ProcessStarted, "process_started"),
+        (Internal::View, "view"),
+    ];
+    assert_eq!(named.len(), table::INTERNAL.len());
+    for (which, name) in named {
+        let row = table::row(which as u32).unwrap();
+        assert_eq!((row.nr, row.name), (which as u32, name));
+    }
+}
+
+#[test]
+fn every_refusal_has_a_named_errno_and_a_reason() {
+    let calls = table::SYSCALLS.iter().map(|r| (r.name, Some(r.route)));
+    let commands = table::multiplexers().flat_map(|(_, c)| c.rows.iter().map(|r| (r.name, r.route)));
+    let mut refused = 0;
+    for (name, route) in calls.chain(commands) {
+        if let Some(Route::Refuse { errno, why }) = route {
+            assert!(names::errno(errno).is_some() && why.len() > 5, "{name}: {errno} {why}");
+            refused += 1;
+        }
+    }
+    assert!(refused > 100);
+}
+
+#[test]
+fn what_passes_by_the_checks_is_refused() {
+    for name in [
+        "ptrace",
+        "io_uring_setup",
+        "io_uring_enter",
+        "io_uring_register",
+        "io_submit",
+        "bpf",
+        "perf_event_open",
+        "keyctl",
+        "userfaultfd",
+        "process_vm_readv",
+        "process_vm_writev",
+        "vmsplice",
+        "name_to_handle_at",
+        "open_by_handle_at",
+        "mount",
+        "umount2",
+        "pivot_root",
+        "chroot",
+        "setns",
+        "unshare",
+        "fsopen",
+        "fsmount",
+        "move_mount",
+        "open_tree",
+        "mount_setattr",
+        "init_module",
+        "finit_module",
+        "kexec_load",
+        "reboot",
+        "iopl",
+        "ioperm",
+        "modify_ldt",
+        "clone3",
+        "rseq",
+        "pidfd_getfd",
+        "process_madvise",
+        "memfd_secret",
+        "shmget",
+        "mq_open",
+        "fanotify_init",
+        "swapon",
+        "acct",
+    ] {
+        let row = table::by_name(name).unwrap();
+        assert!(matches!(row.route, Route::Refuse { .. }), "{name}");
+    }
+}
+
+fn command(call: &str, args: [u64; 6]) -> Option<&'static Command> {
+    table::kinds(table::by_name(call).unwrap(), &args).1
+}
+
+#[test]
+fn terminal_injection_is_refused_whatever_the_high_half_of_the_request() {
+    for request in [libc::TIOCSTI, libc::TIOCLINUX] {
+        for high in [0, 1 << 32, u64::MAX << 32] {
+            let row = command("ioctl", [0, request | high, 0, 0, 0, 0]).unwrap();
+            assert!(matches!(row.route, Some(Route::Refuse { errno: libc::EPERM, .. })), "{request:#x}");
+        }
+    }
+}
+
+#[test]
+fn a_command_is_found_by_the_bits_that_the_kernel_looks_at() {
+    let name = |call, args| command(call, args).map(|c| c.name);
+    assert_eq!(name("futex", [0, 0x80 | 0x100 | 9, 0, 0, 0, 0]), Some("FUTEX_WAIT_BITSET"));
+    assert_eq!(name("futex", [0, 14, 0, 0, 0, 0]), None);
+    assert_eq!(name("fcntl", [0, 1 << 40 | 3, 0, 0, 0, 0]), Some("F_GETFL"));
+    assert_eq!(name("setsockopt", [3, 1, 2, 0, 0, 0]), Some("SO_REUSEADDR"));
+    assert_eq!(name("setsockopt", [3, 6 | 7 << 32, 1 | 9 << 32, 0, 0, 0]), Some("TCP_NODELAY"));
+    assert_eq!(name("setsockopt", [3, 250, 1, 0, 0, 0]), None);
+}
+
+#[test]
+fn options_that_can_only_be_read_refuse_to_be_written_and_the_other_way_round() {
+    let route =
+        |call, level: i32, name: i32| command(call, [3, level as u64, name as u64, 0, 0, 0]).unwrap().route;
+    let refused = |r: Option<Route>| matches!(r, Some(Route::Refuse { errno: libc::ENOPROTOOPT, .. }));
+    assert!(refused(route("setsockopt", libc::SOL_SOCKET, libc::SO_ERROR)));
+    assert_eq!(route("getsockopt", libc::SOL_SOCKET, libc::SO_ERROR), None);
+    assert!(refused(route("getsockopt", libc::IPPROTO_IP, libc::IP_ADD_MEMBERSHIP)));
+    assert_eq!(route("setsockopt", libc::IPPROTO_IP, libc::IP_ADD_MEMBERSHIP), None);
+}
+
+#[test]
+fn nothing_crosses_behind_an_unknown_command() {
+    for (call, args) in [
+        ("ioctl", [0, 0xdead, 1, 1, 1, 1]),
+        ("prctl", [999, 1, 1, 1, 1, 1]),
+        ("getsockopt", [0, 99, 99, 1, 1, 1]),
+    ] {
+        let row = table::by_name(call).unwrap();
+        let (kinds, command) = table::kinds(row, &args);
+        assert_eq!(command, None);
+        let behind =
+            row.args.iter().position(|a| matches!(a.kind, Kind::Command(_) | Kind::OptionName)).unwrap() + 1;
+        assert!(kinds[behind..].iter().all(|a| a.kind == Kind::Unused), "{call}");
+    }
+}
+
+/// The bytes of a structure argument.
+fn size(call: &str, arg: &str) -> usize {
+    let row = table::by_name(call).unwrap();
+    match row.args.iter().find(|a| a.name == arg).unwrap().kind {
+        Kind::In(e) | Kind::Out(e) | Kind::InOut(e) => match e {
+            Extent::Struct(s) => s.size as usize,
+            Extent::Array { of, .. } => of.size as usize,
+            Extent::Fixed(n) | Extent::Batch { size: n, .. } => n as usize,
+            _ => panic!("{call}: {arg} has no fixed size"),
+        },
+        kind => panic!("{call}: {arg} is {kind:?}"),
+    }
+}
+
+#[test]
+fn structures_have_the_sizes_of_the_c_headers() {
+    macro_rules! sizes {
+        ($($call:literal $arg:literal $type:ident,)*) => {
+            $(assert_eq!(size($call, $arg), size_of::<libc::$type>(), "{}", $call);)*
+        };
+    }
+    sizes! {
+        "fstat" "statbuf" stat, "statx" "statxbuf" statx, "statfs" "buf" statfs, "nanosleep" "duration" timespec,
+        "gettimeofday" "tv" timeval, "timerfd_settime" "new_value" itimerspec, "getrlimit" "rlim" rlimit,
+        "getrusage" "usage" rusage, "sysinfo" "info" sysinfo, "uname" "buf" utsname, "times" "buf" tms,
+        "poll" "fds" pollfd, "epoll_ctl" "event" epoll_event, "epoll_wait" "events" epoll_event, "utime" "times" utimbuf,
+        "rt_sigqueueinfo" "info" siginfo_t, "sched_getparam" "param" sched_param,
+    }
+}
+
+#[test]
+fn requests_that_encode_a_size_take_as_many_bytes() {
+    // Declared with `long`, carried out with `int`: include/uapi/linux/fs.h.
+    const INT_IN_TRUTH: &[&str] =
+        &["FS_IOC_GETFLAGS", "FS_IOC_SETFLAGS", "FS_IOC_GETVERSION", "FS_IOC_SETVERSION"];
+    let (_, ioctl) = table::multiplexers().find(|(call, _)| call.name == "ioctl").unwrap();
+    let mut compared = 0;
+    for row in ioctl.rows.iter().filter(|r| r.value >> 30 != 0 && !INT_IN_TRUTH.contains(&r.name)) {
+        let encoded = (row.value >> 16 & 0x3fff) as u32;
+        if let Some(Kind::In(e) | Kind::Out(e) | Kind::InOut(e)) = row.args.first().map(|a| a.kind) {
+            assert_eq!(e, Extent::Fixed(encoded), "{}", row.name);
+            compared += 1;
+        }
+    }
+    assert!(compared >= 8, "{compared}");
+}
+
+#[test]
+fn every_name_of_several_bits_comes_before_the_names_of_its_bits() {
+    for row in table::SYSCALLS {
+        for arg in row.args {
+            let Kind::Flags(set) = arg.kind else { continue };
+            for (i, (a, first)) in set.names.iter().enumerate() {
+                for (b, later) in &set.names[i + 1..] {
+                    let covers = b & a == *a && *a != 0 && b & !set.field != 0 && a & !set.field != 0;
+                    assert!(!covers, "{}: {later} is never shown behind {first}", set.title);
+                }
+            }
+        }
+    }
+}
