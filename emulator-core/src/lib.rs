@@ -16,6 +16,7 @@ pub mod cpu_loop;
 pub mod emulate;
 pub mod guest;
 pub mod host;
+pub mod image;
 pub mod loader;
 pub mod log;
 pub mod process;

@@ -83,6 +83,11 @@ impl Memory {
         }
     }
 
+    /// The pages are gone, or hold other contents.
+    pub fn forget_guards(&mut self) {
+        self.guarded.clear();
+    }
+
     /// Makes a guarded page writable again; false if it was not guarded.
     fn unguard(&mut self, page: u64) -> bool {
         if !self.guarded.remove(&page) {

@@ -13,16 +13,10 @@ use crate::runtime::state::CpuState;
 use crate::runtime::thread::Cpu;
 use crate::signal::{self, ThreadSignals};
 use crate::syscall::marshal::Error;
-use crate::syscall::{Answer, copy_out};
+use crate::syscall::{Answer, copy_out, request};
 use crate::thread::Thread;
 use libc::{EAGAIN, ENOSYS, FUTEX_CMP_REQUEUE, FUTEX_CMP_REQUEUE_PI, FUTEX_REQUEUE, FUTEX_WAIT_REQUEUE_PI, FUTEX_WAKE_OP};
-use rxbox_wire::frame::{Internal, Request};
 use std::sync::mpsc;
-
-/// A request of the runtime's own without data.
-fn internal(thread: &Thread, what: Internal, args: [u64; 6]) -> i64 {
-    thread.slot.call(&thread.cpu, &Request { nr: what as u32, args, len: [rxbox_wire::frame::ABSENT; 6] }).ret
-}
 
 /// What a new thread takes over from the one that made it.
 struct Registers {
@@ -73,7 +67,7 @@ pub fn clone(thread: &mut Thread, nr: u32, args: &[u64; 6]) -> Answer {
 fn new_thread(thread: &mut Thread, args: &[u64; 6]) -> Answer {
     let [flags, stack, parent_tid, child_tid, tls, _] = *args;
     let has = move |flag: i32| flags & flag as u64 != 0;
-    let slot = internal(thread, Internal::NewThread, [0; 6]);
+    let slot = request::new_thread(thread);
     let Ok(slot) = usize::try_from(slot) else { return Answer::Value(slot) };
     let mut registers = Registers::of(thread.state());
     registers.gpr[0] = 0;
@@ -100,7 +94,8 @@ fn new_thread(thread: &mut Thread, args: &[u64; 6]) -> Answer {
             exit: None,
         };
         registers.give(child.state());
-        internal(&child, Internal::Hello, [tid as u64, 0, 0, 0, 0, 0]);
+        child.tid = request::hello(&child) as i32;
+        let tid = child.tid;
         if has(libc::CLONE_CHILD_SETTID) {
             let _ = copy_out(process, child_tid, &tid.to_le_bytes());
         }
@@ -122,14 +117,14 @@ fn new_thread(thread: &mut Thread, args: &[u64; 6]) -> Answer {
 
 /// exit(2): this thread ends.
 pub fn exit(thread: &mut Thread, status: i32) -> Answer {
-    internal(thread, Internal::Exit, [status as u64, 0, 0, 0, 0, 0]);
+    request::exit(thread, status, false);
     thread.exit = Some(status);
     Answer::Done
 }
 
 /// exit_group(2): the process ends.
-pub fn exit_group(thread: &mut Thread, status: i32) -> Answer {
-    internal(thread, Internal::Exit, [status as u64, 1, 0, 0, 0, 0]);
+pub fn exit_group(thread: &Thread, status: i32) -> ! {
+    request::exit(thread, status, true);
     call::exit_process(status)
 }
 

@@ -78,6 +78,13 @@ impl Audit {
         }
     }
 
+    /// Passes on a line about the guest that came from its child; the text is escaped already.
+    pub fn note(&self, text: &str) {
+        if !self.quiet && self.first(text) {
+            tell(&format!("rxbox: {text}"));
+        }
+    }
+
     /// Whether this came up for the first time and there is room to tell it; counts it in any case.
     fn first(&self, key: &str) -> bool {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);

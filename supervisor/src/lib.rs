@@ -39,6 +39,7 @@ pub mod sandbox;
 pub mod shm;
 pub mod threads;
 pub mod trace;
+pub mod usage;
 pub mod view;
 pub mod warden;
 pub mod worker;

@@ -6,6 +6,7 @@
 //! * [`frame`]: the request and the reply, as the bytes that lie in a slot of the channel, and the rule by which the
 //!   arguments' data are placed behind them.
 //! * [`bell`]: the hand-over of a slot between its two owners, without a lost wake-up.
+//! * [`boot`]: what a child is told before it starts.
 //! * [`channel`]: where slots lie in the shared memory; [`control`]: what goes over the socket beside it; [`relay`]: how
 //!   the codes of relayed signals travel.
 //!
@@ -14,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bell;
+pub mod boot;
 pub mod channel;
 pub mod control;
 pub mod frame;

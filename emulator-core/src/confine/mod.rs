@@ -27,15 +27,6 @@ use std::collections::BTreeMap;
 pub struct Options {
     /// There is a log on descriptor [`crate::channel::LOG_FD`].
     pub log: bool,
-    /// Process id of this process, the one that signals may go to.
-    pub pid: u32,
-}
-
-impl Options {
-    /// For this process.
-    pub fn here(log: bool) -> Options {
-        Options { log, pid: std::process::id() }
-    }
 }
 
 /// Puts the filters in force on all threads of this process, for good.
@@ -43,7 +34,7 @@ impl Options {
 /// # Errors
 /// The kernel has no seccomp filters or refuses them: the child must not run a guest then.
 pub fn install(options: &Options) -> Result<(), seccompiler::Error> {
-    let [allow, errno] = compile(options)?;
+    let [allow, errno] = compile(options, std::process::id())?;
     // The stricter one last: it does not allow to install filters.
     for (_, program) in errno.iter().chain(&allow) {
         seccompiler::apply_filter_all_threads(program)?;
@@ -54,15 +45,15 @@ pub fn install(options: &Options) -> Result<(), seccompiler::Error> {
 /// Programs with the errno they answer, 0 for the one that ends the process.
 type Programs = Vec<(u32, BpfProgram)>;
 
-/// The programs: the allow-list, and one for each errno.
-fn compile(options: &Options) -> Result<[Programs; 2], seccompiler::Error> {
-    let allow = program(ALLOWED.iter(), options, SeccompAction::KillProcess, SeccompAction::Allow)?;
+/// The programs: the allow-list, and one for each errno. `pid` is the process that signals may go to.
+fn compile(options: &Options, pid: u32) -> Result<[Programs; 2], seccompiler::Error> {
+    let allow = program(ALLOWED.iter(), options, pid, SeccompAction::KillProcess, SeccompAction::Allow)?;
     let mut codes: Vec<u32> = ERRNO.iter().map(|(code, _)| *code).collect();
     codes.sort_unstable();
     codes.dedup();
     let errno = codes.into_iter().map(|code| {
         let rules = ERRNO.iter().filter(|(c, _)| *c == code).map(|(_, rule)| rule);
-        Ok((code, program(rules, options, SeccompAction::Allow, SeccompAction::Errno(code))?))
+        Ok((code, program(rules, options, pid, SeccompAction::Allow, SeccompAction::Errno(code))?))
     });
     Ok([vec![(0, allow)], errno.collect::<Result<_, seccompiler::Error>>()?])
 }
@@ -70,6 +61,7 @@ fn compile(options: &Options) -> Result<[Programs; 2], seccompiler::Error> {
 fn program<'a>(
     rules: impl Iterator<Item = &'a Rule>,
     options: &Options,
+    pid: u32,
     otherwise: SeccompAction,
     matching: SeccompAction,
 ) -> Result<BpfProgram, seccompiler::Error> {
@@ -77,7 +69,7 @@ fn program<'a>(
     for rule in rules.filter(|rule| options.log || !rule.log_only) {
         let entry = by_call.entry(rule.call).or_default();
         if !rule.when.is_empty() {
-            let tests = rule.when.iter().map(|(arg, test)| condition(*arg, *test, options));
+            let tests = rule.when.iter().map(|(arg, test)| condition(*arg, *test, pid));
             entry.push(SeccompRule::new(tests.collect::<Result<_, _>>()?)?);
         }
     }
@@ -85,18 +77,14 @@ fn program<'a>(
     Ok(filter.try_into()?)
 }
 
-fn condition(
-    arg: u8,
-    test: Test,
-    options: &Options,
-) -> Result<SeccompCondition, seccompiler::BackendError> {
+fn condition(arg: u8, test: Test, pid: u32) -> Result<SeccompCondition, seccompiler::BackendError> {
     use SeccompCmpArgLen::{Dword, Qword};
     let (length, op, value) = match test {
         Test::Int(value) => (Dword, SeccompCmpOp::Eq, value.into()),
         Test::Long(value) => (Qword, SeccompCmpOp::Eq, value),
         Test::Within(bits) => (Qword, SeccompCmpOp::MaskedEq(!bits), 0),
-        Test::Pid => (Dword, SeccompCmpOp::Eq, options.pid.into()),
-        Test::OtherPid => (Dword, SeccompCmpOp::Ne, options.pid.into()),
+        Test::Pid => (Dword, SeccompCmpOp::Eq, pid.into()),
+        Test::OtherPid => (Dword, SeccompCmpOp::Ne, pid.into()),
     };
     SeccompCondition::new(arg, length, op, value)
 }

@@ -35,18 +35,22 @@ pub struct Rule {
     pub log_only: bool,
 }
 
-macro_rules! rules {
-    ($($name:ident [$($arg:literal $test:expr),*] $why:literal;)*) => {
-        &[$(rules!(@ $name [$($arg $test),*] $why)),*]
-    };
-    (@ $name:ident [$($arg:literal $test:expr),*] $why:literal) => {
+/// `name [argument test, …] "why";`, with `if log` behind it for what is only needed with a log.
+macro_rules! rule {
+    ($name:ident [$($arg:literal $test:expr),*] $why:literal $(if $log:ident)?) => {
         Rule {
             call: numbers::$name,
             name: stringify!($name),
             when: &[$(($arg, $test)),*],
             why: $why,
-            log_only: false,
+            log_only: !stringify!($($log)?).is_empty(),
         }
+    };
+}
+
+macro_rules! rules {
+    ($($name:ident [$($arg:literal $test:expr),*] $why:literal $(if $log:ident)?;)*) => {
+        &[$(rule!($name [$($arg $test),*] $why $(if $log)?)),*]
     };
 }
 
@@ -59,7 +63,7 @@ mod numbers {
     }
     numbers! {
         alarm SYS_alarm, brk SYS_brk, clock_gettime SYS_clock_gettime, clock_nanosleep SYS_clock_nanosleep,
-        clone SYS_clone, clone3 SYS_clone3, close SYS_close, exit SYS_exit, exit_group SYS_exit_group,
+        clone SYS_clone, clone3 SYS_clone3, close SYS_close, exit SYS_exit, exit_group SYS_exit_group, fstat SYS_fstat,
         futex SYS_futex, getitimer SYS_getitimer, getpid SYS_getpid, getrandom SYS_getrandom, gettid SYS_gettid,
         madvise SYS_madvise, mincore SYS_mincore, mlock SYS_mlock, mlock2 SYS_mlock2, mlockall SYS_mlockall,
         mmap SYS_mmap, mprotect SYS_mprotect, mremap SYS_mremap, msync SYS_msync, munlock SYS_munlock,
@@ -107,110 +111,105 @@ const fn advice(value: c_int) -> Test {
 }
 
 /// What is allowed. Anything else ends the process.
-pub const ALLOWED: &[Rule] = &{
-    const LOG: Rule = Rule { log_only: true, ..rules!(@ write [0 Test::Int(LOG_FD as u32)] "the log of translation (--log)") };
-    const RULES: &[Rule] = rules! {
-        // Memory. Nothing becomes executable: guest code runs from the code cache, mapped before the filter.
-        mmap [2 Test::Within(READ_WRITE), 3 Test::Within(MAPPINGS)] "guest and runtime memory, never executable";
-        mprotect [2 Test::Within(PROTECTIONS)] "protection of guest pages, never executable";
-        munmap [] "gives memory back";
-        mremap [] "moves guest memory; keeps its protection";
-        brk [] "the runtime's heap";
-        msync [] "a guest's msync";
-        mincore [] "a guest's mincore";
-        mlock [] "a guest's mlock, bounded by RLIMIT_MEMLOCK";
-        mlock2 [] "as mlock";
-        mlockall [] "as mlock";
-        munlock [] "as mlock";
-        munlockall [] "as mlock";
-        madvise [2 advice(MADV_NORMAL)] "hint";
-        madvise [2 advice(MADV_RANDOM)] "hint";
-        madvise [2 advice(MADV_SEQUENTIAL)] "hint";
-        madvise [2 advice(MADV_WILLNEED)] "hint";
-        madvise [2 advice(MADV_DONTNEED)] "drops pages; also the runtime's thread stacks";
-        madvise [2 advice(MADV_DONTNEED_LOCKED)] "drops pages";
-        madvise [2 advice(MADV_FREE)] "drops pages";
-        madvise [2 advice(MADV_REMOVE)] "drops pages of files mapped shared and writable, which the guest may write";
-        madvise [2 advice(MADV_DONTFORK)] "inheritance of guest memory";
-        madvise [2 advice(MADV_DOFORK)] "inheritance of guest memory";
-        madvise [2 advice(MADV_WIPEONFORK)] "inheritance of guest memory";
-        madvise [2 advice(MADV_KEEPONFORK)] "inheritance of guest memory";
-        madvise [2 advice(MADV_HUGEPAGE)] "hint";
-        madvise [2 advice(MADV_NOHUGEPAGE)] "hint";
-        madvise [2 advice(MADV_DONTDUMP)] "hint";
-        madvise [2 advice(MADV_DODUMP)] "hint";
-        madvise [2 advice(MADV_COLD)] "hint";
-        madvise [2 advice(MADV_PAGEOUT)] "hint";
-        madvise [2 advice(MADV_COLLAPSE)] "hint";
-        madvise [2 advice(MADV_POPULATE_READ)] "faults pages in";
-        madvise [2 advice(MADV_POPULATE_WRITE)] "faults pages in";
-        madvise [2 Test::Int(GUARDS[0])] "guard pages";
-        madvise [2 Test::Int(GUARDS[1])] "guard pages";
-        // Threads and processes.
-        clone [0 Test::Long(THREAD)] "a guest thread";
-        clone [0 Test::Long(PROCESS)] "a guest process, under the same filter";
-        clone3 [] "answered ENOSYS below: its flags lie in memory, where no filter sees them";
-        futex [] "waiting for the supervisor, and the guest's own futexes";
-        set_robust_list [] "start of a thread in the C library";
-        rseq [] "start of a thread in the C library";
-        sched_getaffinity [] "the C library's bounds of a thread's stack; only reads";
-        sched_yield [] "a guest's sched_yield, and spinning";
-        exit [] "end of a thread";
-        exit_group [] "end of the process";
-        wait4 [] "a guest waits for its children, which are this process's";
-        waitid [] "as wait4";
-        getpid [] "tells only what the guest knows";
-        gettid [] "tells only what the guest knows";
-        prctl [0 Test::Int(PR_SET_NAME as u32)] "a thread's name";
-        prctl [0 Test::Int(PR_SET_VMA as u32), 1 Test::Long(PR_SET_VMA_ANON_NAME as u64)] "the C library names thread stacks";
-        // Signals: of this process only. Timers can only signal the process that made them.
-        rt_sigaction [] "mirrors the guest's actions";
-        rt_sigprocmask [] "mirrors the guest's masks";
-        rt_sigreturn [] "return from the runtime's handler";
-        rt_sigpending [] "a guest's sigpending";
-        rt_sigsuspend [] "a guest's sigsuspend";
-        rt_sigtimedwait [] "a guest's sigtimedwait";
-        pause [] "a guest's pause";
-        sigaltstack [] "the runtime's signal stack";
-        tgkill [0 Test::Pid] "stops a thread of this process, or ends the process by a signal";
-        tgkill [0 Test::OtherPid] "answered EPERM below";
-        alarm [] "a guest's alarm";
-        setitimer [] "a guest's interval timer";
-        getitimer [] "a guest's interval timer";
-        timer_create [] "a guest's timer; the kernel lets it signal only this process";
-        timer_settime [] "a guest's timer";
-        timer_gettime [] "a guest's timer";
-        timer_getoverrun [] "a guest's timer";
-        timer_delete [] "a guest's timer";
-        restart_syscall [] "the kernel resumes an interrupted sleep";
-        // Time and chance.
-        clock_gettime [] "clocks where the vDSO has none";
-        nanosleep [] "back-off of the runtime";
-        clock_nanosleep [] "back-off of the runtime";
-        getrandom [] "seeds of the runtime's hash tables";
-        // Descriptors. None can be made here; those that come were sent by the supervisor.
-        close [] "after mapping a file";
-        recvmsg [0 Test::Int(CONTROL_FD as u32)] "descriptors from the supervisor";
-        sendto [0 Test::Int(CONTROL_FD as u32), 4 Test::Long(0), 5 Test::Long(0)] "asks the supervisor to break off a call";
-        write [0 Test::Int(2)] "last words of the runtime; the descriptor is /dev/null";
-    };
-    let mut all = [LOG; RULES.len() + 1];
-    let mut i = 0;
-    while i < RULES.len() {
-        all[i] = Rule {
-            call: RULES[i].call,
-            name: RULES[i].name,
-            when: RULES[i].when,
-            why: RULES[i].why,
-            log_only: RULES[i].log_only,
-        };
-        i += 1;
-    }
-    all
+pub const ALLOWED: &[Rule] = rules! {
+    // Memory. Nothing becomes executable: guest code runs from the code cache, mapped before the filter.
+    mmap [2 Test::Within(READ_WRITE), 3 Test::Within(MAPPINGS)] "guest and runtime memory, never executable";
+    mprotect [2 Test::Within(PROTECTIONS)] "protection of guest pages, never executable";
+    munmap [] "gives memory back";
+    mremap [] "moves guest memory; keeps its protection";
+    brk [] "the runtime's heap";
+    msync [] "a guest's msync";
+    mincore [] "a guest's mincore";
+    mlock [] "a guest's mlock, bounded by RLIMIT_MEMLOCK";
+    mlock2 [] "as mlock";
+    mlockall [] "as mlock";
+    munlock [] "as mlock";
+    munlockall [] "as mlock";
+    madvise [2 advice(MADV_NORMAL)] "hint";
+    madvise [2 advice(MADV_RANDOM)] "hint";
+    madvise [2 advice(MADV_SEQUENTIAL)] "hint";
+    madvise [2 advice(MADV_WILLNEED)] "hint";
+    madvise [2 advice(MADV_DONTNEED)] "drops pages; also the runtime's thread stacks";
+    madvise [2 advice(MADV_DONTNEED_LOCKED)] "drops pages";
+    madvise [2 advice(MADV_FREE)] "drops pages";
+    madvise [2 advice(MADV_REMOVE)] "drops pages of files mapped shared and writable, which the guest may write";
+    madvise [2 advice(MADV_DONTFORK)] "inheritance of guest memory";
+    madvise [2 advice(MADV_DOFORK)] "inheritance of guest memory";
+    madvise [2 advice(MADV_WIPEONFORK)] "inheritance of guest memory";
+    madvise [2 advice(MADV_KEEPONFORK)] "inheritance of guest memory";
+    madvise [2 advice(MADV_HUGEPAGE)] "hint";
+    madvise [2 advice(MADV_NOHUGEPAGE)] "hint";
+    madvise [2 advice(MADV_DONTDUMP)] "hint";
+    madvise [2 advice(MADV_DODUMP)] "hint";
+    madvise [2 advice(MADV_COLD)] "hint";
+    madvise [2 advice(MADV_PAGEOUT)] "hint";
+    madvise [2 advice(MADV_COLLAPSE)] "hint";
+    madvise [2 advice(MADV_UNMERGEABLE)] "hint";
+    madvise [2 advice(MADV_MERGEABLE)] "answered EINVAL below";
+    madvise [2 advice(MADV_POPULATE_READ)] "faults pages in";
+    madvise [2 advice(MADV_POPULATE_WRITE)] "faults pages in";
+    madvise [2 Test::Int(GUARDS[0])] "guard pages";
+    madvise [2 Test::Int(GUARDS[1])] "guard pages";
+    // Threads and processes.
+    clone [0 Test::Long(THREAD)] "a guest thread";
+    clone [0 Test::Long(PROCESS)] "a guest process, under the same filter";
+    clone3 [] "answered ENOSYS below: its flags lie in memory, where no filter sees them";
+    futex [] "waiting for the supervisor, and the guest's own futexes";
+    set_robust_list [] "start of a thread in the C library";
+    rseq [] "start of a thread in the C library";
+    sched_getaffinity [] "the C library's bounds of a thread's stack; only reads";
+    sched_yield [] "a guest's sched_yield, and spinning";
+    exit [] "end of a thread";
+    exit_group [] "end of the process";
+    wait4 [] "a guest waits for its children, which are this process's";
+    waitid [] "as wait4";
+    getpid [] "tells only what the guest knows";
+    gettid [] "tells only what the guest knows";
+    prctl [0 Test::Int(PR_SET_NAME as u32)] "a thread's name";
+    prctl [0 Test::Int(PR_SET_VMA as u32), 1 Test::Long(PR_SET_VMA_ANON_NAME as u64)] "the C library names thread stacks";
+    // Signals: of this process only. Timers can only signal the process that made them.
+    rt_sigaction [] "mirrors the guest's actions";
+    rt_sigprocmask [] "mirrors the guest's masks";
+    rt_sigreturn [] "return from the runtime's handler";
+    rt_sigpending [] "a guest's sigpending";
+    rt_sigsuspend [] "a guest's sigsuspend";
+    rt_sigtimedwait [] "a guest's sigtimedwait";
+    pause [] "a guest's pause";
+    sigaltstack [] "the runtime's signal stack";
+    tgkill [0 Test::Pid] "stops a thread of this process, or ends the process by a signal";
+    tgkill [0 Test::OtherPid] "answered EPERM below";
+    alarm [] "a guest's alarm";
+    setitimer [] "a guest's interval timer";
+    getitimer [] "a guest's interval timer";
+    timer_create [] "a guest's timer; the kernel lets it signal only this process";
+    timer_settime [] "a guest's timer";
+    timer_gettime [] "a guest's timer";
+    timer_getoverrun [] "a guest's timer";
+    timer_delete [] "a guest's timer";
+    restart_syscall [] "the kernel resumes an interrupted sleep";
+    // Time and chance.
+    clock_gettime [] "clocks where the vDSO has none";
+    nanosleep [] "back-off of the runtime";
+    clock_nanosleep [] "back-off of the runtime";
+    getrandom [] "seeds of the runtime's hash tables";
+    // Descriptors. None can be made here; those that come were sent by the supervisor.
+    close [] "after mapping a file";
+    fstat [] "size of a program to load; only reads";
+    recvmsg [0 Test::Int(CONTROL_FD as u32)] "descriptors from the supervisor";
+    sendto [0 Test::Int(CONTROL_FD as u32), 4 Test::Long(0), 5 Test::Long(0)] "asks the supervisor to break off a call";
+    write [0 Test::Int(2)] "last words of the runtime; the descriptor is /dev/null";
+    write [0 Test::Int(LOG_FD as u32)] "the log of translation" if log;
 };
 
 /// What of this fails with an errno instead.
 pub const ERRNO: &[(u32, Rule)] = &[
-    (ENOSYS as u32, rules!(@ clone3 [] "the C library falls back to clone")),
-    (EPERM as u32, rules!(@ tgkill [0 Test::OtherPid] "signals to others go through the supervisor; abort(3) in a forked process copes")),
+    (
+        EINVAL as u32,
+        rule!(madvise [2 advice(MADV_MERGEABLE)] "the time of a write to a merged page tells what others hold"),
+    ),
+    (ENOSYS as u32, rule!(clone3 [] "the C library falls back to clone")),
+    (
+        EPERM as u32,
+        rule!(tgkill [0 Test::OtherPid] "signals to others go through the supervisor; abort(3) in a forked process copes"),
+    ),
 ];

@@ -11,7 +11,7 @@ fn errno(code: i32) -> u32 {
 
 /// The strictest answer of all programs, as the kernel combines them: the lowest, with "kill process" below all.
 fn judge_as(arch: u32, log: bool, nr: i64, args: [u64; 6]) -> u32 {
-    let [allow, errno] = compile(&Options { log, pid: PID }).unwrap();
+    let [allow, errno] = compile(&Options { log }, PID).unwrap();
     let data = Data { nr: nr as u32, arch, args };
     let answers = allow.iter().chain(&errno).map(|(_, program)| run(program, &data));
     answers.min_by_key(|answer| *answer as i32).unwrap()
@@ -53,7 +53,7 @@ fn the_list_is_the_golden_one() {
 
 #[test]
 fn every_number_that_no_rule_lists_ends_the_process() {
-    let [allow, _] = compile(&Options { log: true, pid: PID }).unwrap();
+    let [allow, _] = compile(&Options { log: true }, PID).unwrap();
     let listed: Vec<_> = ALLOWED.iter().map(|r| r.call).collect();
     for nr in (0..2048).filter(|nr| !listed.contains(nr)) {
         for args in [[0; 6], [u64::MAX; 6], [PID.into(); 6]] {
@@ -91,8 +91,16 @@ fn clone_takes_exactly_the_flags_of_a_thread_or_a_fork() {
     assert_eq!(judge(libc::SYS_clone, [0x003d_0f00, 0, 0, 0, 0, 0]), ALLOW);
     assert_eq!(judge(libc::SYS_clone, [0x0120_0011, 0, 0, 0, 0, 0]), ALLOW);
     for bit in 0..64 {
-        assert_eq!(judge(libc::SYS_clone, [0x003d_0f00 ^ 1 << bit, 0, 0, 0, 0, 0]), KILL_PROCESS, "bit {bit}");
-        assert_eq!(judge(libc::SYS_clone, [0x0120_0011 ^ 1 << bit, 0, 0, 0, 0, 0]), KILL_PROCESS, "bit {bit}");
+        assert_eq!(
+            judge(libc::SYS_clone, [0x003d_0f00 ^ 1 << bit, 0, 0, 0, 0, 0]),
+            KILL_PROCESS,
+            "bit {bit}"
+        );
+        assert_eq!(
+            judge(libc::SYS_clone, [0x0120_0011 ^ 1 << bit, 0, 0, 0, 0, 0]),
+            KILL_PROCESS,
+            "bit {bit}"
+        );
     }
     assert_eq!(judge(libc::SYS_clone3, [0; 6]), errno(libc::ENOSYS));
 }
@@ -122,19 +130,16 @@ fn only_the_supervisors_descriptors_are_of_use() {
 }
 
 /// Calls that the child carries out without the host's call of the same name.
-const EMULATED: [&str; 12] = [
+const EMULATED: [&str; 9] = [
     "arch_prctl",
     "execve",
     "execveat",
     "fork",
     "get_robust_list",
-    "ioctl",
     "recvmmsg",
     "sendmmsg",
     "set_tid_address",
     "vfork",
-    "prctl",
-    "clone",
 ];
 
 #[test]
@@ -161,7 +166,7 @@ fn victims_die_of_forbidden_calls_and_live_through_allowed_ones() {
         // SAFETY: the child makes system calls only, and ends without touching what it shares with the other threads.
         let pid = unsafe { libc::fork() };
         if pid == 0 {
-            let installed = install(&Options::here(false)).is_ok();
+            let installed = install(&Options { log: false }).is_ok();
             // SAFETY: as above; the arguments are numbers or harmless.
             unsafe {
                 libc::syscall(nr, args[0], args[1], args[2], args[3], args[4], args[5]);

@@ -127,8 +127,8 @@ impl From<Fault> for Errno {
 /// Pages outside the windows that guest code may read: start and end.
 static LENT: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
 
-/// Lets guest pointers read `span`, which lies outside the windows: the host kernel's vDSO and its data. Called once, before
-/// the guest runs; the pages must stay mapped and hold nothing of the runtime's.
+/// Lets guest pointers read `span`, which lies outside the windows: the host kernel's vDSO and its data. Called once,
+/// before the guest runs; the pages must stay mapped and hold nothing of the runtime's.
 pub fn lend(span: Span) {
     LENT[0].store(span.start, Ordering::Relaxed);
     LENT[1].store(span.end, Ordering::Release);

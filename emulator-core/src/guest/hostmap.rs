@@ -1,7 +1,7 @@
 //! What the guest's map asks of the host.
 //!
-//! The map decides and remembers; a [`HostMap`] acts. Every change goes host first, map second: when the host refuses,
-//! the map stays as it was, so the two never disagree. Tests put a model in the host's place.
+//! The map decides and remembers; a [`HostMap`] acts. Every change goes host first, map second: when the host
+//! refuses, the map stays as it was, so the two never disagree. Tests put a model in the host's place.
 
 use std::os::fd::BorrowedFd;
 
@@ -49,8 +49,8 @@ pub trait HostMap {
     fn unmap(&mut self, span: Span) -> Result<(), Errno>;
     /// mprotect(2); execution is never granted.
     fn protect(&mut self, span: Span, prot: Prot) -> Result<(), Errno>;
-    /// mremap(2) of `old` to `new`: in place if both start alike, else a move that replaces what is at `new`. An empty `old` copies
-    /// a shared mapping; `keep_old` is `MREMAP_DONTUNMAP`.
+    /// mremap(2) of `old` to `new`: in place if both start alike, else a move that replaces what is at `new`. An
+    /// empty `old` copies a shared mapping; `keep_old` is `MREMAP_DONTUNMAP`.
     fn remap(&mut self, old: Span, new: Span, keep_old: bool) -> Result<(), Errno>;
     /// madvise(2).
     fn advise(&mut self, span: Span, advice: i32) -> Result<(), Errno>;

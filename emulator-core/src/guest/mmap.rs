@@ -1,5 +1,5 @@
-//! mmap(2): choosing a place, replacing what is there; and the two mappings that the guest does not ask for itself, the
-//! initial stack and the growth of stacks.
+//! mmap(2): choosing a place, replacing what is there; and the two mappings that the guest does not ask for itself,
+//! the initial stack and the growth of stacks.
 
 use std::sync::Arc;
 

@@ -190,8 +190,8 @@ impl AddressSpace {
         Ok(new.start)
     }
 
-    /// Makes the host's protection of `part` uniform, where write protection of translated code may have split it. The
-    /// translations are stale then, whatever becomes of the call.
+    /// Makes the host's protection of `part` uniform, where write protection of translated code may have split it.
+    /// The translations are stale then, whatever becomes of the call.
     fn unify(
         &self,
         host: &mut impl HostMap,

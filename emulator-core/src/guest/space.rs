@@ -2,11 +2,11 @@
 //! calls that change it have modules of their own.
 //!
 //! The map answers like the kernel of a process that had the two guest windows as its whole user space and found
-//! everything between and above them occupied. Every mutation goes to the host first and into the map only if the host
-//! agreed ([`HostMap`]), so the map is what the host has, but for execution, which only the map knows.
+//! everything between and above them occupied. Every mutation goes to the host first and into the map only if the
+//! host agreed ([`HostMap`]), so the map is what the host has, but for execution, which only the map knows.
 //!
-//! Translations are copies of guest code, so each mutation reports the executable ranges that it [`Touched`]: whatever
-//! was translated from there is stale. Pages that were not executable before have no translations.
+//! Translations are copies of guest code, so each mutation reports the executable ranges that it [`Touched`]:
+//! whatever was translated from there is stale. Pages that were not executable before have no translations.
 
 use nix::errno::Errno;
 

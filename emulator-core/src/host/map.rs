@@ -1,7 +1,7 @@
 //! The host's memory calls on guest memory.
 //!
-//! Changing mappings is unsafe in Rust's sense because memory may vanish under references. Here it cannot: every call is
-//! confined to the guest's windows, which this module checks again for itself, and no Rust object lives there.
+//! Changing mappings is unsafe in Rust's sense because memory may vanish under references. Here it cannot: every call
+//! is confined to the guest's windows, which this module checks again for itself, and no Rust object lives there.
 //! Execution is never granted.
 
 use std::os::fd::AsRawFd;

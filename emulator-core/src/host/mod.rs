@@ -2,5 +2,6 @@
 
 pub mod call;
 pub mod control;
+pub mod cpu;
 pub mod map;
 pub mod thread;

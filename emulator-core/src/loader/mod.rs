@@ -1,8 +1,8 @@
 //! From files to a program ready to run: images mapped, stack built, registers known.
 //!
-//! The work is split so that what is decided from hostile bytes is pure: [`elf`] checks a file into an image, [`script`]
-//! reads `#!` lines, [`stack`] builds the initial stack; only `place` touches the address space. Nothing is mapped
-//! before all files have been checked.
+//! The work is split so that what is decided from hostile bytes is pure: [`elf`] checks a file into an image,
+//! [`script`] reads `#!` lines, [`stack`] builds the initial stack; only `place` touches the address space. Nothing
+//! is mapped before all files have been checked.
 
 pub mod elf;
 mod error;
@@ -131,7 +131,8 @@ pub struct Resolved {
     pub argv: Vec<Vec<u8>>,
 }
 
-/// Follows `#!` lines from `file`, which was called by `path` with `argv`, to a file that is no script. `open` opens interpreters.
+/// Follows `#!` lines from `file`, which was called by `path` with `argv`, to a file that is no script. `open` opens
+/// interpreters.
 ///
 /// # Errors
 /// [`LoadError::BadScript`], [`LoadError::ScriptDepth`], [`LoadError::Interpreter`].

@@ -1,9 +1,9 @@
 //! The vDSO: the kernel's own code for clock_gettime(2) and a few others, run by the program without a system call.
 //!
-//! It is translated like any guest code, but it cannot be copied or moved: it reads time data from pages of the kernel's
-//! at fixed distances below itself. So the guest gets the host's own pages, at the address where the kernel put
-//! them in this process, as [special areas](crate::guest::Role::Special): the guest can read and run them, and cannot
-//! change them. They contain nothing of the runtime's.
+//! It is translated like any guest code, but it cannot be copied or moved: it reads time data from pages of the
+//! kernel's at fixed distances below itself. So the guest gets the host's own pages, at the address where the kernel
+//! put them in this process, as [special areas](crate::guest::Role::Special): the guest can read and run them, and
+//! cannot change them. They contain nothing of the runtime's.
 
 use nix::errno::Errno;
 

@@ -7,6 +7,7 @@ pub mod marshal;
 pub mod memory;
 mod message;
 pub mod process;
+pub mod request;
 pub mod transfer;
 
 use crate::channel::Slot;

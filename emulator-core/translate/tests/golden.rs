@@ -60,13 +60,16 @@ fn marks(code: &Code) -> String {
 
 fn render(header: &str) -> String {
     let field = |name: &str| {
-        let line = header.lines().find_map(|l| l.strip_prefix(name)).unwrap_or_else(|| panic!("no {name} line"));
+        let line =
+            header.lines().find_map(|l| l.strip_prefix(name)).unwrap_or_else(|| panic!("no {name} line"));
         line.trim().to_string()
     };
     let pc = u64::from_str_radix(field("pc:").trim_start_matches("0x"), 16).unwrap();
-    let code: Vec<u8> = field("bytes:").split_whitespace().map(|b| u8::from_str_radix(b, 16).unwrap()).collect();
+    let code: Vec<u8> =
+        field("bytes:").split_whitespace().map(|b| u8::from_str_radix(b, 16).unwrap()).collect();
     let indirect = header.lines().any(|l| l.trim() == "indirect");
-    let at = Placement { hot: state::CODE, cold: state::CODE + 0x1000, first_exit: 2, indirect_entry: indirect };
+    let at =
+        Placement { hot: state::CODE, cold: state::CODE + 0x1000, first_exit: 2, indirect_entry: indirect };
     let mut texts = Texts { code: &code, built: String::new(), optimised: String::new() };
     let (len, out) = translate(pc, &code, &Config::default(), at, &mut texts).unwrap();
     let guest = disassemble(pc, &code[..code.len().min(len as usize)]);

@@ -1,4 +1,4 @@
-//! New processes and threads. The child makes them; here it is decided whether it may. What the supervisor needs for a
+//! New processes and threads, and the mask that they inherit. The child makes them; here it is decided whether it may. What the supervisor needs for a
 //! new one it is asked for by requests of the child's own ([`rxbox_wire::frame::Internal`]).
 
 use super::{Entry, grant};
@@ -6,7 +6,7 @@ use crate::context::{Answer, Call};
 use nix::errno::Errno;
 
 /// The handlers of this module.
-pub const HANDLERS: &[Entry] = &[("clone", clone), ("fork", fork), ("vfork", fork)];
+pub const HANDLERS: &[Entry] = &[("clone", clone), ("fork", fork), ("vfork", fork), ("umask", umask)];
 
 /// Flags that would take the child out of the sandbox's namespaces.
 const NAMESPACES: i32 = libc::CLONE_NEWCGROUP
@@ -40,4 +40,8 @@ fn fork(call: &mut Call<'_>) -> Answer {
 fn another(call: &mut Call<'_>) -> Answer {
     let most = call.process.limit(libc::RLIMIT_NPROC as usize).soft;
     if call.sandbox.thread_count() >= most { Err(Errno::EAGAIN) } else { grant(call) }
+}
+
+fn umask(call: &mut Call<'_>) -> Answer {
+    Ok(call.process.set_umask(call.u32(0)).into())
 }

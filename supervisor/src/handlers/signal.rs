@@ -82,7 +82,11 @@ fn kill(call: &mut Call<'_>) -> Answer {
         }
     };
     // As the kernel does for a group: it went well if one of them got it.
-    targets.iter().fold(Err(Errno::ESRCH), |sofar, target| send(call, target, &info).or(sofar))
+    let mut answer = Err(Errno::ESRCH);
+    for target in targets {
+        answer = send(call, &target, &info).or(answer);
+    }
+    answer
 }
 
 fn tkill(call: &mut Call<'_>) -> Answer {

@@ -15,6 +15,7 @@ pub mod net;
 pub mod number;
 pub mod sched;
 pub mod signal;
+pub mod spawn;
 pub mod transfer;
 pub mod wait;
 

@@ -94,6 +94,8 @@ pub fn fcntl(fd: BorrowedFd<'_>, command: Fcntl, argument: u64) -> Answer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i64)]
 pub enum Plain {
+    /// tgkill(2): thread group, thread, signal.
+    Tgkill = libc::SYS_tgkill,
     /// membarrier(2): command, flags, processor.
     Membarrier = libc::SYS_membarrier,
     /// getpriority(2): which, who.
@@ -139,6 +141,8 @@ pub enum Make {
     Inotify = libc::SYS_inotify_init1,
     /// socket(2): domain, type, protocol.
     Socket = libc::SYS_socket,
+    /// pidfd_open(2): process, flags.
+    Pidfd = libc::SYS_pidfd_open,
 }
 
 /// Makes a descriptor.

@@ -153,4 +153,6 @@ pub enum Found {
 }
 
 #[cfg(test)]
+pub(crate) mod fixture;
+#[cfg(test)]
 mod tests;

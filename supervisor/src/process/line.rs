@@ -4,12 +4,14 @@
 use crate::shm::Channel;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, recv, sendmsg, socketpair,
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, recv, send, sendmsg, socketpair,
 };
+use rxbox_wire::boot::PIECE;
 use rxbox_wire::control::About;
 use std::io::IoSlice;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// The line to a guest process.
 #[derive(Debug)]
@@ -43,6 +45,24 @@ impl Line {
         }
     }
 
+    /// Sends the boot block, waiting for the child to take it piece by piece. EPIPE if the child has ended.
+    pub fn send_boot(&self, block: &[u8]) -> Result<(), Errno> {
+        let length = (block.len() as u64).to_le_bytes();
+        for piece in std::iter::once(&length[..]).chain(block.chunks(PIECE)) {
+            while let Err(e) = send(self.control.as_raw_fd(), piece, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL) {
+                match e {
+                    Errno::EINTR => {}
+                    Errno::EAGAIN => {
+                        let mut ready = [PollFd::new(self.control.as_fd(), PollFlags::POLLOUT)];
+                        poll(&mut ready, PollTimeout::NONE)?;
+                    }
+                    e => return Err(e),
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Takes all messages that the child has sent, at most `most`; whether there were any, and whether the child's end is
     /// still open. Descriptors that come along are never taken in: without room for control data the kernel drops them.
     pub fn drain(&self, most: usize) -> (bool, bool) {
@@ -62,8 +82,25 @@ impl Line {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nix::sys::socket::send;
-    use std::os::fd::AsFd;
+
+    #[test]
+    fn a_long_boot_block_comes_through_in_pieces() {
+        let (line, child) = Line::new().unwrap();
+        let block: Vec<u8> = (0..1_000_000).map(|i| (i % 251) as u8).collect();
+        std::thread::scope(|s| {
+            s.spawn(|| line.send_boot(&block).unwrap());
+            let mut buffer = vec![0; PIECE];
+            assert_eq!(recv(child.as_raw_fd(), &mut buffer, MsgFlags::empty()), Ok(8));
+            let mut got = Vec::new();
+            while got.len() < block.len() {
+                let n = recv(child.as_raw_fd(), &mut buffer, MsgFlags::empty()).unwrap();
+                got.extend_from_slice(&buffer[..n]);
+            }
+            assert!(got == block);
+        });
+        drop(child);
+        assert_eq!(line.send_boot(b"x"), Err(Errno::EPIPE));
+    }
 
     #[test]
     fn a_child_that_takes_nothing_cannot_make_the_supervisor_wait() {

@@ -68,8 +68,9 @@ pub(super) static IOCTL: Commands = Commands {
         TIOCLINUX, Refuse[EPERM INJECTION] => (argp: In(Fixed(1)));
         TIOCCONS, Refuse[EPERM "takes the console's output"];
         TIOCSETD, Refuse[EPERM "loads kernel modules"] => (argp: In(Fixed(4)));
-        TIOCSCTTY, Refuse[EPERM CONTROLLING] => (arg: I32);
-        TIOCNOTTY, Refuse[ENOTTY CONTROLLING];
+        // Job control is kept by the supervisor; its own terminal is not touched.
+        TIOCSCTTY => (arg: I32);
+        TIOCNOTTY;
         TIOCVHANGUP = 0x5437, Refuse[EPERM CONTROLLING];
 
         // Every kind of descriptor.

@@ -23,7 +23,8 @@ pub(super) fn effects(e: &Encoding, row: &Row, mem: Option<&MemOperand>) -> Effe
     let mut f = Effects {
         reads: implicit::set(row.reads),
         writes: implicit::set(row.writes),
-        may_fault: row.has(row::FAULT | row::LOAD | row::STORE | row::PUSH | row::POP | row::X87 | row::FLOAT),
+        may_fault: row
+            .has(row::FAULT | row::LOAD | row::STORE | row::PUSH | row::POP | row::X87 | row::FLOAT),
         side_effect: row.has(row::EFFECT | row::STORE | row::PUSH | row::X87 | row::FLOAT),
     };
     for operand in row.operands {
@@ -55,7 +56,8 @@ impl Effects {
 
     fn operand(&mut self, e: &Encoding, row: &Row, operand: Operand, in_memory: bool) {
         let Operand { place, size, read, write } = operand;
-        let rm = matches!(place, Place::RmGpr | Place::RmVector | Place::RmMask | Place::RmFpu | Place::Memory);
+        let rm =
+            matches!(place, Place::RmGpr | Place::RmVector | Place::RmMask | Place::RmFpu | Place::Memory);
         if rm && in_memory {
             self.may_fault |= read || write;
             self.side_effect |= write;
@@ -136,7 +138,7 @@ impl Effects {
         if repeated {
             self.change(Var::RCX, true, true);
         }
-        let count_mask = if e.wide() { 63 } else { 31 };
+        let count_mask = if e.wide() && row.operands[0].size != Size::Byte { 63 } else { 31 };
         if repeated || row.has(row::COUNT) && e.immediate & count_mask == 0 {
             self.reads = self.reads.union(self.writes);
         }

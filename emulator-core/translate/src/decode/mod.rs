@@ -16,6 +16,9 @@ mod second;
 mod table;
 mod text;
 
+#[cfg(test)]
+mod tests;
+
 pub use text::text;
 
 use crate::ir::var::VarSet;

@@ -9,7 +9,9 @@ pub(super) fn check(e: &Encoding, row: &Row) -> Result<(), DecodeError> {
     let ok = match e.form.space {
         Space::Legacy => lock(e, row),
         Space::Vex => vvvv(e, row) && opmasks(e, row),
-        Space::Evex => vvvv(e, row) && opmasks(e, row) && high_registers(e, row) && evex_b(e, row) && masking(e, row),
+        Space::Evex => {
+            vvvv(e, row) && opmasks(e, row) && high_registers(e, row) && evex_b(e, row) && masking(e, row)
+        }
     };
     if !ok {
         return Err(DecodeError::Invalid);
@@ -47,7 +49,8 @@ fn has(row: &Row, places: &[Place]) -> bool {
 
 /// There are eight opmask registers, in four-bit fields.
 fn opmasks(e: &Encoding, row: &Row) -> bool {
-    !(has(row, &[Place::VvvvMask]) && e.vvvv > 7 || has(row, &[Place::RegMask, Place::RegMaskPair]) && e.reg() > 7)
+    !(has(row, &[Place::VvvvMask]) && e.vvvv > 7
+        || has(row, &[Place::RegMask, Place::RegMaskPair]) && e.reg() > 7)
 }
 
 /// There are sixteen general registers, in five-bit fields.

@@ -12,10 +12,12 @@ pub fn text(bytes: &[u8], pc: u64) -> String {
     let insn = decode(bytes);
     let foreign = second::yaxpeax(bytes);
     let mut out = match (&insn, foreign) {
-        (Ok(insn), Some(foreign)) if foreign.len().to_const() == u64::from(insn.len) => match branch(insn, pc) {
-            Some(target) => return format!("{} {target:#x}", foreign.opcode()),
-            None => foreign.to_string(),
-        },
+        (Ok(insn), Some(foreign)) if foreign.len().to_const() == u64::from(insn.len) => {
+            match branch(insn, pc) {
+                Some(target) => return format!("{} {target:#x}", foreign.opcode()),
+                None => foreign.to_string(),
+            }
+        }
         (Ok(insn), _) => encoding(insn, bytes),
         (Err(_), Some(foreign)) => format!("(refused) {foreign}"),
         (Err(error), None) => format!("({error}) {}", hex(bytes.get(..bytes.len().min(15)).unwrap_or(bytes))),

@@ -419,12 +419,14 @@ impl Emitter<'_> {
                 self.asm.extend([opcode, 2]);
                 let skip = self.offset();
                 let fallthrough = match self.pc {
-                    PcAt::Known(p) => self.block.ops.iter().skip_while(|o| **o != Op::ExitIf { cond, pc }).find_map(
-                        |o| match *o {
-                            Op::Start { pc: n } | Op::Goto { pc: n } if n != p => Some(n),
-                            _ => None,
-                        },
-                    ),
+                    PcAt::Known(p) => {
+                        self.block.ops.iter().skip_while(|o| **o != Op::ExitIf { cond, pc }).find_map(|o| {
+                            match *o {
+                                Op::Start { pc: n } | Op::Goto { pc: n } if n != p => Some(n),
+                                _ => None,
+                            }
+                        })
+                    }
                     _ => None,
                 };
                 self.pc = PcAt::Known(fallthrough.unwrap_or(pc));

@@ -76,7 +76,12 @@ fn map_bytes(map: u8) -> usize {
 
 /// `opcode r64, m` (8b `mov`, 8d `lea`) with a guest operand that is neither rip-relative nor gs; an `fs` override and
 /// 32-bit address arithmetic are kept.
-pub fn with_operand(asm: &mut impl DynasmApi, opcode: u8, reg: u8, mem: &MemOperand) -> Result<(), EmitError> {
+pub fn with_operand(
+    asm: &mut impl DynasmApi,
+    opcode: u8,
+    reg: u8,
+    mem: &MemOperand,
+) -> Result<(), EmitError> {
     let disp = i32::try_from(mem.disp).map_err(|_| EmitError::Reach)?;
     if mem.rip_relative || mem.vsib || mem.index.is_some_and(|(i, _)| i == 4) {
         return Err(EmitError::Place);

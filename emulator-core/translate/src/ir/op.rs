@@ -223,7 +223,9 @@ impl Op {
         let pure = |reads, dst| Effect { reads, writes: VarSet::of(dst), keep: false, exact: false };
         let leaves = |reads| Effect { reads, writes: VarSet::EMPTY, keep: true, exact: true };
         match *self {
-            Op::Start { .. } => Effect { reads: VarSet::EMPTY, writes: VarSet::EMPTY, keep: true, exact: false },
+            Op::Start { .. } => {
+                Effect { reads: VarSet::EMPTY, writes: VarSet::EMPTY, keep: true, exact: false }
+            }
             Op::Native { insn, mem } => {
                 let i = &insns[insn as usize].1;
                 let mut reads = i.reads;
@@ -259,10 +261,7 @@ impl Op {
                 match cond {
                     Cond::Flags(_) => leaves(VarSet::ARITH_FLAGS),
                     Cond::Count { opcode: 0xe3, .. } => leaves(rcx),
-                    Cond::Count { .. } => Effect {
-                        writes: rcx,
-                        ..leaves(rcx.union(VarSet::of(Var::ZF)))
-                    },
+                    Cond::Count { .. } => Effect { writes: rcx, ..leaves(rcx.union(VarSet::of(Var::ZF))) },
                 }
             }
             Op::Goto { .. } | Op::Leave { .. } => leaves(VarSet::EMPTY),
@@ -321,7 +320,9 @@ impl Block {
                 Op::Native { insn, mem: Mem::Rip(a) } => {
                     writeln!(out, " native {}, mem=rip:{a:#x}", text(insn as usize))
                 }
-                Op::Native { insn, mem: Mem::At(v) } => writeln!(out, " native {}, mem=[{v}]", text(insn as usize)),
+                Op::Native { insn, mem: Mem::At(v) } => {
+                    writeln!(out, " native {}, mem=[{v}]", text(insn as usize))
+                }
                 Op::Const { dst, value } => writeln!(out, " {dst} = {value:#x}"),
                 Op::Mov { dst, src } => writeln!(out, " {dst} = {src}"),
                 Op::Zext32 { dst, src } => writeln!(out, " {dst} = zext32 {src}"),

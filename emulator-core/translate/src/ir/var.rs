@@ -95,9 +95,11 @@ impl Var {
 }
 
 const GPR_NAMES: [&str; 16] = [
-    "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
+    "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14",
+    "r15",
 ];
-const OTHER_NAMES: [&str; 11] = ["cf", "pf", "af", "zf", "sf", "of", "df", "x87", "mxcsr", "fsbase", "gsbase"];
+const OTHER_NAMES: [&str; 11] =
+    ["cf", "pf", "af", "zf", "sf", "of", "df", "x87", "mxcsr", "fsbase", "gsbase"];
 
 impl fmt::Display for Var {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -65,7 +65,11 @@ pub fn verify(block: &Block) -> Result<(), Broken> {
         }
         let effect = op.effect(&block.insns);
         if let Some(var) = effect.reads.minus(defined).iter().next() {
-            return Err(if once.has(var) { Broken::Escapes { at, var } } else { Broken::Undefined { at, var } });
+            return Err(if once.has(var) {
+                Broken::Escapes { at, var }
+            } else {
+                Broken::Undefined { at, var }
+            });
         }
         defined = defined.union(effect.writes);
         once = once.union(effect.writes);
@@ -100,7 +104,10 @@ mod tests {
             verify(&block(&[start, def, start, Op::Jump { target: t }])),
             Err(Broken::Escapes { at: 3, var: t })
         );
-        assert_eq!(verify(&block(&[start, Op::Native { insn: 0, mem: Mem::AsIs }, end])), Err(Broken::Native(1)));
+        assert_eq!(
+            verify(&block(&[start, Op::Native { insn: 0, mem: Mem::AsIs }, end])),
+            Err(Broken::Native(1))
+        );
     }
 
     #[test]

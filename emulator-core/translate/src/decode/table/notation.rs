@@ -353,7 +353,6 @@ const fn parse_attribute(row: &mut Row, word: &'static [u8]) {
         [b'n', n] => row.tuple = Tuple::Fixed(decimal(*n) as u8),
         [b'n', a, b] => row.tuple = Tuple::Fixed((decimal(*a) * 10 + decimal(*b)) as u8),
         [b'b', n] => row.broadcast = decimal(*n) as u8,
-        b"lig" => row.accepts |= accepts::LENGTHS,
         _ => {
             if let Some(class) = row::class(word) {
                 row.class = class;

@@ -1,0 +1,144 @@
+//! The life of an emulator child: from the first instruction of its `main` to the guest's first.
+//!
+//! The supervisor has executed this program anew, with an empty environment, no capabilities, and these descriptors: the
+//! channel, the control socket, perhaps the log. The order matters: everything that needs a host call beyond the filter
+//! comes first, then the filter, then the files of the guest, which are hostile.
+
+use crate::channel::{CHANNEL_FD, Channel};
+use crate::guest::{AddressSpace, Limits};
+use crate::host::thread::{BlockedSignals, gettid};
+use crate::host::{call, control, cpu};
+use crate::image::{self, Image};
+use crate::loader::stack::{Auxiliary, Strings};
+use crate::loader::vdso::Vdso;
+use crate::loader::{LoadError, resolve_scripts};
+use crate::log::{Items, Log};
+use crate::process::{Memory, Process, lock};
+use crate::runtime::blocks::Blocks;
+use crate::runtime::thread::Cpu;
+use crate::signal::{self, Actions, ThreadSignals};
+use crate::syscall::request;
+use crate::thread::Thread;
+use crate::{confine, cpu_loop, threads};
+use rxbox_translate::cpuid::CpuidTable;
+use rxbox_translate::frontend::Config;
+use rxbox_wire::boot::Boot;
+use std::fmt::Display;
+use std::sync::Mutex;
+
+/// Exit status of a child whose program was found but cannot run.
+pub const NOT_RUNNABLE: i32 = 126;
+/// Exit status of a child that failed itself.
+pub const OWN_FAILURE: i32 = 125;
+
+/// Why a child cannot come to its first guest instruction.
+#[derive(Debug, thiserror::Error)]
+enum StartError {
+    /// The child's or the host's fault.
+    #[error("{0}")]
+    Own(String),
+    /// The program's fault.
+    #[error("{}: {why}", path.escape_debug())]
+    Program {
+        /// As it was called.
+        path: String,
+        /// Why it cannot run.
+        why: LoadError,
+    },
+}
+
+fn own(what: &str, e: impl Display) -> StartError {
+    StartError::Own(format!("{what}: {e}"))
+}
+
+/// The main function of the emulator role. Never returns: the process ends with the guest.
+pub fn child_main() -> ! {
+    // Until the thread has its processor state, no signal can be taken.
+    std::mem::forget(BlockedSignals::all());
+    // Without a channel there is nobody to tell why; the supervisor sees the status.
+    let Ok((mut thread, boot)) = prepare() else { call::exit_process(OWN_FAILURE) };
+    if let Err(e) = start(&mut thread, &boot) {
+        request::report(&thread, &e.to_string());
+        let status = if matches!(e, StartError::Program { .. }) { NOT_RUNNABLE } else { OWN_FAILURE };
+        threads::exit_group(&thread, status);
+    }
+    drop(boot);
+    let status = cpu_loop::run(&mut thread);
+    threads::end_main(thread, status)
+}
+
+/// Everything before the guest's files: channel, boot block, code cache, processor state.
+fn prepare() -> Result<(Thread, Boot), StartError> {
+    let channel = Channel::map(CHANNEL_FD).map_err(|e| own("the channel", e))?;
+    let boot = control::receive_boot().map_err(|e| own("the boot block", e))?;
+    let boot = Boot::decode(&boot).map_err(|e| own("the boot block", e))?;
+    let [stack, data, address_space] = boot.limits;
+    let space = AddressSpace::new(Limits { address_space, data, stack }, seeds(&boot)[0]);
+    let process: &'static Process = Box::leak(Box::new(Process {
+        memory: Mutex::new(Memory::new(space)),
+        blocks: Mutex::new(Blocks::new().map_err(|e| own("the code cache", e))?),
+        config: Config::default(),
+        cpuid: CpuidTable::new(cpu::leaves(), cpu::xcr0()),
+        vectors: cpu::vector_kind(),
+        channel,
+        actions: Mutex::new(Actions::default()),
+        log: Log { items: Items::parse(&boot.log), open: boot.log_open },
+        threads: Mutex::new(Vec::new()),
+        control: Mutex::new(()),
+        exclusive: Mutex::new(()),
+    }));
+    let cpu = Cpu::adopt(process.vectors);
+    lock(&process.threads).push(cpu.beacon());
+    let thread = Thread {
+        process,
+        cpu,
+        slot: channel.slot(0),
+        tid: gettid(),
+        signals: ThreadSignals::new(),
+        clear_child_tid: 0,
+        robust_list: (0, 0),
+        exit: None,
+    };
+    Ok((thread, boot))
+}
+
+/// From the first word to the supervisor to registers that are ready for the guest's first instruction.
+fn start(thread: &mut Thread, boot: &Boot) -> Result<(), StartError> {
+    if let Some(missing) = cpu::missing_features() {
+        return Err(StartError::Own(format!("this host lacks {missing}")));
+    }
+    let vdso = if boot.vdso { cpu::vdso() } else { None };
+    let auxiliary = auxiliary(thread, boot, vdso.as_ref());
+    signal::start(thread);
+    confine::install(&confine::Options { log: boot.log_open }).map_err(|e| own("the seccomp filter", e))?;
+    thread.tid = i32::try_from(request::hello(thread)).unwrap_or(-1);
+    let program = |why| StartError::Program { path: String::from_utf8_lossy(&boot.program).into_owned(), why };
+    let open = |path: &[u8]| request::open_exec(thread, path);
+    let file = open(&boot.program)
+        .map_err(|errno| program(LoadError::Interpreter { path: boot.program.clone(), errno }))?;
+    let resolved = resolve_scripts(file, &boot.program, boot.argv.clone(), open).map_err(program)?;
+    let strings = Strings { argv: &resolved.argv, envp: &boot.envp, path: &boot.program };
+    let image = Image { file: resolved.file, strings, auxiliary, vdso: vdso.as_ref(), seeds: seeds(boot) };
+    let start = image::load(thread.process, image, open).map_err(program)?;
+    request::exec_done(thread, &boot.program, &resolved.argv, &boot.envp);
+    image::enter(thread, &start);
+    Ok(())
+}
+
+/// The boot block's randomness: of the space, of the places in it.
+fn seeds(boot: &Boot) -> [u64; 2] {
+    std::array::from_fn(|i| u64::from_le_bytes(std::array::from_fn(|k| boot.random[8 * i + k])))
+}
+
+fn auxiliary(thread: &Thread, boot: &Boot, vdso: Option<&Vdso>) -> Auxiliary {
+    Auxiliary {
+        vdso: vdso.map(|v| v.header),
+        min_signal_stack: cpu::auxiliary(libc::AT_MINSIGSTKSZ),
+        hwcap: u64::from(thread.process.cpuid.query(1, 0)[3]),
+        hwcap2: cpu::auxiliary(libc::AT_HWCAP2),
+        clock_ticks: cpu::auxiliary(libc::AT_CLKTCK),
+        ids: boot.ids,
+        secure: false,
+        random: std::array::from_fn(|i| boot.random[16 + i]),
+    }
+}

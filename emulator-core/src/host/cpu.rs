@@ -1,0 +1,97 @@
+//! What the host's processor is and can do.
+
+use crate::loader::vdso::Vdso;
+use crate::runtime::state::VectorKind;
+use std::arch::x86_64::{__cpuid_count, _xgetbv};
+
+/// A leaf of cpuid: number, sub-leaf, eax ebx ecx edx.
+pub type Leaf = (u32, u32, [u32; 4]);
+
+/// Leaves that have sub-leaves (Intel SDM 2A, CPUID; AMD APM 3, appendix E).
+fn sub_leaves(leaf: u32) -> u32 {
+    match leaf {
+        4 | 0x8000_001d => 8,
+        7 | 0x14 | 0x17 | 0x18 | 0x1d | 0x20 => 3,
+        0xb | 0x1f => 4,
+        0xd => 32,
+        0xf | 0x10 => 4,
+        _ => 1,
+    }
+}
+
+fn cpuid(leaf: u32, sub: u32) -> [u32; 4] {
+    let r = __cpuid_count(leaf, sub);
+    [r.eax, r.ebx, r.ecx, r.edx]
+}
+
+/// All leaves of the host's basic and extended ranges.
+pub fn leaves() -> Vec<Leaf> {
+    let mut out = Vec::new();
+    for base in [0, 0x8000_0000u32] {
+        // More than any processor has; under some hypervisors the maximum is nonsense.
+        let last = cpuid(base, 0)[0].min(base + 0x40);
+        for leaf in base..=last.max(base) {
+            out.extend((0..sub_leaves(leaf)).map(|sub| (leaf, sub, cpuid(leaf, sub))));
+        }
+    }
+    out
+}
+
+/// XCR0, which parts of the extended state the host's kernel has enabled; 0 without OSXSAVE.
+pub fn xcr0() -> u64 {
+    if cpuid(1, 0)[2] >> 27 & 1 == 0 {
+        return 0;
+    }
+    // SAFETY: OSXSAVE says that xgetbv is there and enabled.
+    unsafe { read_xcr0() }
+}
+
+#[target_feature(enable = "xsave")]
+fn read_xcr0() -> u64 {
+    // SAFETY: the feature is enabled.
+    unsafe { _xgetbv(0) }
+}
+
+/// How the epilogue saves vector registers.
+pub fn vector_kind() -> VectorKind {
+    let xcr0 = xcr0();
+    let xgetbv1 = cpuid(0xd, 1)[0] & 4 != 0;
+    if xcr0 & 0xe6 == 0xe6 && xgetbv1 {
+        VectorKind::Avx512
+    } else if xcr0 & 6 == 6 {
+        VectorKind::Avx
+    } else {
+        VectorKind::Sse
+    }
+}
+
+/// What the translator and the runtime need of the processor and the kernel beyond x86-64, if something is missing.
+pub fn missing_features() -> Option<&'static str> {
+    /// HWCAP2_FSGSBASE (asm/hwcap2.h).
+    const FSGSBASE: u64 = 2;
+    if auxiliary(libc::AT_HWCAP2) & FSGSBASE == 0 {
+        return Some("FSGSBASE (Linux 5.9 or later, and a processor since 2012)");
+    }
+    if cpuid(0x8000_0001, 0)[2] & 1 == 0 {
+        return Some("LAHF in 64-bit mode");
+    }
+    None
+}
+
+/// Puts the x87 unit, which the runtime does not use and so holds the guest's state at all times, into its initial state.
+pub fn reset_fpu() {
+    // SAFETY: Rust code keeps nothing in x87 registers.
+    unsafe { std::arch::asm!("fninit", options(nomem, nostack)) };
+}
+
+/// An entry of this process's own auxiliary vector (getauxval(3)); 0 if it is not there.
+pub fn auxiliary(kind: u64) -> u64 {
+    // SAFETY: reads the auxiliary vector.
+    unsafe { libc::getauxval(kind) }
+}
+
+/// The host's vDSO.
+pub fn vdso() -> Option<Vdso> {
+    let maps = std::fs::read("/proc/self/maps").ok()?;
+    Vdso::find(&maps, auxiliary(libc::AT_SYSINFO_EHDR))
+}

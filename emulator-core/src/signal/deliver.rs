@@ -1,0 +1,220 @@
+//! Delivery: calling guest handlers, returning from them, and dying by signals that nobody handles.
+//!
+//! A handler is called by building the frame that Linux builds ([`super::frame`]) and pointing the registers at the handler;
+//! sigreturn(2) takes such a frame back. In between the runtime remembers nothing, so a guest may leave a handler by
+//! longjmp, or return to a frame that it made itself.
+
+use super::action::{Action, Disposition, SA_NODEFER, SA_RESTART, SA_RESTORER};
+use super::frame::{self, Frame, LastTrap, Registers, Returned};
+use super::host::{self, Legacy};
+use super::info::{SI_KERNEL, SigInfo};
+use super::set::SigSet;
+use super::xstate::{self, Bad, Layout};
+use crate::guest::access;
+use crate::process::{Process, lock};
+use crate::runtime::state::{CpuState, USER_FLAGS};
+use crate::syscall::{copy_out, memory, request};
+use crate::thread::Thread;
+use libc::{EINTR, SIGSEGV};
+use nix::sys::signal::Signal;
+
+/// Trap flag, resume flag, direction flag: clear when a handler starts.
+const HANDLER_CLEARS: u64 = 1 << 8 | 1 << 16 | 1 << 10;
+/// The flags that come back from a frame: those of the kernel's FIX_EFLAGS that the guest may have in translated code, so
+/// without TF, AC and RF.
+const RETURN_FLAGS: u64 = USER_FLAGS & !(1 << 8 | 1 << 18 | 1 << 21);
+/// Bytes of the `syscall` instruction.
+const SYSCALL_SIZE: u64 = 2;
+/// The processor's number of a page fault.
+const PAGE_FAULT: u64 = 14;
+
+/// A system call that a signal interrupted; the pc is behind its instruction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Restart {
+    /// Its number.
+    pub nr: u64,
+    /// Whether it goes on after a handler with SA_RESTART (signal(7)). Without a handler it goes on in any case.
+    pub restartable: bool,
+}
+
+impl Restart {
+    /// Makes the registers those of the call's end, or of its beginning. `action` is the handler that is about to run.
+    fn apply(self, state: &mut CpuState, action: Option<&Action>) {
+        let again = action.is_none_or(|a| self.restartable && a.flags & SA_RESTART != 0);
+        if again {
+            self.rewind(state);
+        } else {
+            state.gpr[0] = -i64::from(EINTR) as u64;
+        }
+    }
+
+    /// Puts the registers back to before the call.
+    pub(super) fn rewind(self, state: &mut CpuState) {
+        state.pc = state.pc.wrapping_sub(SYSCALL_SIZE);
+        state.gpr[0] = self.nr;
+    }
+}
+
+/// Delivers what arrived and is not blocked. To be called by the cpu loop while work is pending, after the flag was cleared,
+/// and with the call that was interrupted, if there was one.
+pub fn deliver(thread: &mut Thread, restart: Option<Restart>) {
+    let mut restart = restart;
+    thread.signals.collect(thread.cpu.ring());
+    while let Some(info) = thread.signals.next() {
+        let signal = info.signal();
+        let action = lock(&thread.process.actions).take(signal);
+        match action.disposition(signal) {
+            Disposition::Ignore => {}
+            Disposition::Stop => host::act_by_default(signal),
+            Disposition::Terminate => host::end_by(signal),
+            Disposition::Handle => {
+                if let Some(restart) = restart.take() {
+                    restart.apply(thread.state(), Some(&action));
+                }
+                handle(thread, &info, &action);
+            }
+        }
+    }
+    if let Some(restart) = restart {
+        restart.apply(thread.state(), None);
+    }
+    if let Some(mask) = thread.signals.saved.take() {
+        set_mask(thread, mask);
+    }
+}
+
+/// A fault of the guest instruction at the pc: the signal is delivered at once, or, if it is blocked or not handled, ends
+/// the process (the kernel's `force_sig`). `addr` is its si_addr; trap number and error code are the processor's.
+pub fn fault(thread: &mut Thread, signal: i32, code: i32, addr: u64, trapno: u64, error_code: u64) {
+    let cr2 = if trapno == PAGE_FAULT { addr } else { thread.signals.trap.cr2 };
+    thread.signals.trap = LastTrap { number: trapno, error_code, cr2 };
+    force(thread, &SigInfo::fault(signal, code, addr), addr);
+}
+
+fn force(thread: &mut Thread, info: &SigInfo, addr: u64) {
+    let signal = info.signal();
+    let blocked = thread.signals.mask.contains(signal);
+    let action = lock(&thread.process.actions).take(signal);
+    if blocked || action.disposition(signal) != Disposition::Handle {
+        die(thread, signal, addr);
+    }
+    handle(thread, info, &action);
+}
+
+/// Calls a guest handler. If its frame cannot be written the guest gets SIGSEGV instead, and dies if that was the signal.
+fn handle(thread: &mut Thread, info: &SigInfo, action: &Action) {
+    let signal = info.signal();
+    if push(thread, info, action).is_ok() {
+        thread.signals.saved = None;
+        let own = if action.flags & SA_NODEFER == 0 { SigSet::EMPTY.with(signal) } else { SigSet::EMPTY };
+        let mask = thread.signals.mask.union(action.mask).union(own);
+        set_mask(thread, mask);
+    } else if signal == SIGSEGV {
+        let addr = thread.state().gpr[4];
+        die(thread, SIGSEGV, addr);
+    } else {
+        force(thread, &SigInfo::fault(SIGSEGV, SI_KERNEL, 0), 0);
+    }
+}
+
+/// Builds the frame and enters the handler.
+fn push(thread: &mut Thread, info: &SigInfo, action: &Action) -> Result<(), Bad> {
+    if action.flags & SA_RESTORER == 0 {
+        return Err(Bad);
+    }
+    let layout = layout(thread.process);
+    let (signals, state) = (&mut thread.signals, thread.cpu.state());
+    let sizes = (layout.frame_size() as u64, frame::SIZE as u64);
+    let place = signals.stack.place(state.gpr[4], action.flags, sizes.0, sizes.1).ok_or(Bad)?;
+    let xstate = xstate::encode(state, &Legacy::save(), &layout);
+    let frame = Frame {
+        restorer: action.restorer,
+        registers: &Registers { gpr: state.gpr, pc: state.pc, rflags: state.rflags },
+        stack: signals.stack,
+        trap: signals.trap,
+        mask: signals.saved.unwrap_or(signals.mask),
+        xstate: place.xstate,
+        info,
+    }
+    .encode();
+    write(thread, place.xstate, &xstate)?;
+    write(thread, place.frame, &frame)?;
+    thread.signals.stack.entered();
+    let state = thread.state();
+    state.gpr[7] = info.signal() as u64;
+    state.gpr[6] = place.frame + frame::INFO as u64;
+    state.gpr[2] = place.frame + frame::UCONTEXT as u64;
+    state.gpr[0] = 0;
+    state.gpr[4] = place.frame;
+    state.pc = action.handler;
+    state.rflags &= !HANDLER_CLEARS;
+    xstate::clear_vectors(state);
+    xstate::initial_x87().load_x87();
+    Ok(())
+}
+
+/// Writes part of a frame; a stack that grows down makes room for it.
+fn write(thread: &Thread, addr: u64, bytes: &[u8]) -> Result<(), Bad> {
+    let process = thread.process;
+    match copy_out(process, addr, bytes) {
+        Err(_) if memory::grow_stack(thread, addr) => copy_out(process, addr, bytes).map_err(|_| Bad),
+        result => result.map_err(|_| Bad),
+    }
+}
+
+fn layout(process: &Process) -> Layout {
+    Layout::new(process.cpuid.xcr0(), |n| process.cpuid.query(0xd, n))
+}
+
+/// rt_sigreturn(2): goes on where the frame at the stack pointer says. A frame that cannot be taken raises SIGSEGV.
+pub(super) fn sigreturn(thread: &mut Thread) {
+    if take_back(thread).is_err() {
+        force(thread, &SigInfo::fault(SIGSEGV, SI_KERNEL, 0), 0);
+    }
+}
+
+fn take_back(thread: &mut Thread) -> Result<(), Bad> {
+    // The handler's `ret` has taken the return address, the frame's first word, off the stack.
+    let at = thread.state().gpr[4].wrapping_sub(8).wrapping_add(frame::UCONTEXT as u64);
+    let mut uc = [0; frame::UCONTEXT_SIZE];
+    access::copy_in(&mut uc, at)?;
+    let returned = Returned::decode(&uc);
+    set_mask(thread, returned.mask);
+    let layout = layout(thread.process);
+    let state = thread.state();
+    let Registers { gpr, pc, rflags } = returned.registers;
+    (state.gpr, state.pc) = (gpr, pc);
+    state.rflags = state.rflags & !RETURN_FLAGS | rflags & RETURN_FLAGS;
+    let x87 = if returned.xstate == 0 {
+        xstate::clear_vectors(state);
+        xstate::initial_x87()
+    } else {
+        let mask = xstate::mxcsr_mask(&Legacy::save());
+        xstate::decode(state, &layout, returned.xstate, mask, |at, to| Ok(access::copy_in(to, at)?))?
+    };
+    x87.load_x87();
+    // As in the kernel: a stack that cannot be had again is no reason to die.
+    let _ = thread.signals.stack.replace(returned.stack, gpr[4]);
+    if returned.segments_valid { Ok(()) } else { Err(Bad) }
+}
+
+/// Sets the guest's mask and with it the host thread's. Signals that were taken and become unblocked are delivered before
+/// the next guest instruction.
+pub(super) fn set_mask(thread: &mut Thread, mask: SigSet) {
+    let mask = mask.minus(SigSet::UNBLOCKABLE);
+    let before = std::mem::replace(&mut thread.signals.mask, mask);
+    if before.on_host() != mask.on_host() {
+        host::set_mask(mask.on_host());
+    }
+    if thread.signals.waiting().minus(mask) != SigSet::EMPTY {
+        thread.cpu.beacon().nudge();
+    }
+}
+
+/// Tells the supervisor, and ends the process by the signal.
+fn die(thread: &mut Thread, signal: i32, addr: u64) -> ! {
+    let pc = thread.state().pc;
+    let name = Signal::try_from(signal).map_or("a signal", Signal::as_str);
+    request::report(thread, &format!("killed by {name} at pc {pc:#x}, address {addr:#x}"));
+    host::end_by(signal)
+}

@@ -1,0 +1,356 @@
+//! The host's side of signals: raw calls, the alternate stack, and the x87 state, which lives in the processor.
+//!
+//! The calls are made without the C library, which keeps signals 32 and 33 for itself; here all 64 are the guest's.
+
+use super::info::SigInfo;
+use super::set::SigSet;
+use crate::host::call::{interruptible, raw};
+use crate::runtime::stop;
+use std::arch::{asm, global_asm};
+use std::io;
+
+/// Bytes of the kernel's `sigset_t`.
+pub(super) const SET_SIZE: u64 = 8;
+
+global_asm!(
+    ".text",
+    ".globl rxbox_signal_return",
+    "rxbox_signal_return:",
+    "mov eax, {nr}",
+    "syscall",
+    nr = const libc::SYS_rt_sigreturn,
+);
+
+unsafe extern "C" {
+    fn rxbox_signal_return();
+}
+
+/// The kernel's `struct sigaction`.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[repr(C)]
+pub(super) struct Action {
+    handler: u64,
+    flags: u64,
+    restorer: u64,
+    mask: u64,
+}
+
+impl Action {
+    /// The default action (0) or ignoring (1), with the flags that concern children.
+    pub(super) fn fixed(handler: u64, flags: u64) -> Action {
+        Action { handler: u64::from(handler == 1), flags, restorer: 0, mask: 0 }
+    }
+
+    /// The runtime's handler, with the flags that concern children.
+    pub(super) fn runtime(flags: u64) -> Action {
+        Action {
+            handler: stop::handler_address() as u64,
+            flags: flags | super::action::SA_SIGINFO | super::action::SA_ONSTACK | super::action::SA_RESTORER,
+            restorer: rxbox_signal_return as *const () as u64,
+            mask: u64::MAX,
+        }
+    }
+}
+
+/// rt_sigaction(2). Fails only for signals that have no action, for which there is nothing to set.
+pub(super) fn set_action(signal: i32, action: &Action) {
+    let args = [signal as u64, std::ptr::from_ref(action) as u64, 0, SET_SIZE, 0, 0];
+    // SAFETY: the kernel reads one action, borrowed here. The handler is the runtime's, made for every thread of the
+    // process once it has a CPU state; a thread without one has all signals blocked.
+    unsafe { raw(libc::SYS_rt_sigaction, args) };
+}
+
+/// Whether the host ignores the signal.
+pub(super) fn is_ignored(signal: i32) -> bool {
+    let mut action = Action::default();
+    let args = [signal as u64, 0, &raw mut action as u64, SET_SIZE, 0, 0];
+    // SAFETY: the kernel writes one action, which lives here.
+    let status = unsafe { raw(libc::SYS_rt_sigaction, args) };
+    status == 0 && action.handler == 1
+}
+
+/// Sets the calling thread's mask.
+pub(super) fn set_mask(mask: SigSet) {
+    let args = [libc::SIG_SETMASK as u64, &raw const mask.0 as u64, 0, SET_SIZE, 0, 0];
+    // SAFETY: the kernel reads one set, which lives here. Signals that become unblocked go to the runtime's handler.
+    unsafe { raw(libc::SYS_rt_sigprocmask, args) };
+}
+
+/// What waits in the kernel for this thread or its process.
+pub(super) fn pending() -> SigSet {
+    let mut set = SigSet::EMPTY;
+    let args = [&raw mut set.0 as u64, SET_SIZE, 0, 0, 0, 0];
+    // SAFETY: the kernel writes one set, which lives here.
+    unsafe { raw(libc::SYS_rt_sigpending, args) };
+    set
+}
+
+/// Seconds and nanoseconds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(C)]
+pub(super) struct Timespec {
+    pub(super) seconds: i64,
+    pub(super) nanoseconds: i64,
+}
+
+/// Waits until a signal of the set is there and takes it; without a set's signal, until the timeout (`None`: never) or
+/// until a handler ran or work is pending.
+///
+/// # Errors
+/// Positive errno: EAGAIN after the timeout, EINTR, EINVAL for a bad timeout.
+pub(super) fn wait(set: SigSet, timeout: Option<Timespec>) -> Result<SigInfo, i32> {
+    let mut info = [0u8; SigInfo::SIZE];
+    let timeout = timeout.as_ref().map_or(0, |t| std::ptr::from_ref(t) as u64);
+    let args = [&raw const set.0 as u64, info.as_mut_ptr() as u64, timeout, SET_SIZE, 0, 0];
+    // SAFETY: the kernel reads the set and the timeout and writes one siginfo; all of them live here.
+    let status = unsafe { interruptible(libc::SYS_rt_sigtimedwait, args) };
+    if status < 0 { Err(-status as i32) } else { Ok(SigInfo::received(info)) }
+}
+
+/// What the runtime's handler queued, as bytes.
+pub(super) fn received(info: &libc::siginfo_t) -> SigInfo {
+    const { assert!(size_of::<libc::siginfo_t>() == SigInfo::SIZE) };
+    // SAFETY: a siginfo is 128 bytes without padding that matters: the kernel filled all of them.
+    SigInfo::received(unsafe { std::ptr::from_ref(info).cast::<[u8; SigInfo::SIZE]>().read() })
+}
+
+/// Raises a signal in the calling thread, with its default action, and lets it through. Comes back only if that is to stop,
+/// once the process goes on, or to do nothing.
+pub(super) fn act_by_default(signal: i32) {
+    set_action(signal, &Action::fixed(0, 0));
+    let set = SigSet::EMPTY.with(signal);
+    let unblock = [libc::SIG_UNBLOCK as u64, &raw const set.0 as u64, 0, SET_SIZE, 0, 0];
+    // SAFETY: the calls read one set, which lives here, and end or stop the process.
+    let (thread, sent) = unsafe {
+        let process = raw(libc::SYS_getpid, [0; 6]) as u64;
+        let thread = raw(libc::SYS_gettid, [0; 6]) as u64;
+        raw(libc::SYS_rt_sigprocmask, unblock);
+        (thread, raw(libc::SYS_tgkill, [process, thread, signal as u64, 0, 0, 0]))
+    };
+    if sent != 0 {
+        raise_by_timer(signal, thread);
+    }
+}
+
+/// The filter lets only the process that installed it send signals. In one that was forked off later, a timer does it:
+/// the kernel lets a timer signal no other process.
+fn raise_by_timer(signal: i32, thread: u64) {
+    let mut event: Event = [0; 64];
+    event[8..12].copy_from_slice(&signal.to_le_bytes());
+    event[12..16].copy_from_slice(&libc::SIGEV_THREAD_ID.to_le_bytes());
+    event[16..20].copy_from_slice(&(thread as u32).to_le_bytes());
+    let timer = timer_create(libc::CLOCK_MONOTONIC as u64, Some(&event));
+    if timer < 0 {
+        return;
+    }
+    let mut soon: Interval = [0; 32];
+    soon[24..32].copy_from_slice(&1u64.to_le_bytes());
+    interval_call(IntervalCall::Settime(0), timer as u64, Some(&soon), None);
+    let (none, limit) = (SigSet::EMPTY, Timespec { seconds: 1, nanoseconds: 0 });
+    let args = [&raw const none.0 as u64, 0, &raw const limit as u64, SET_SIZE, 0, 0];
+    // SAFETY: the kernel reads a set and a time, which live here. The wait ends when the signal has had its effect.
+    unsafe { raw(libc::SYS_rt_sigtimedwait, args) };
+    timer_delete(timer as i32);
+}
+
+/// Ends the process by a signal whose default action is to terminate.
+pub(super) fn end_by(signal: i32) -> ! {
+    set_mask(SigSet::ALL);
+    act_by_default(signal);
+    // Only the kernel's refusal to make a timer leads here: the status still tells.
+    // SAFETY: ends the process.
+    unsafe { libc::_exit(128 + signal) }
+}
+
+/// `struct itimerval` or `struct itimerspec`.
+pub(super) type Interval = [u8; 32];
+/// `struct sigevent`.
+pub(super) type Event = [u8; 64];
+
+/// A call that sets or reads a timer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum IntervalCall {
+    /// getitimer(2).
+    Getitimer,
+    /// setitimer(2).
+    Setitimer,
+    /// timer_gettime(2).
+    Gettime,
+    /// timer_settime(2) with its flags.
+    Settime(u64),
+}
+
+/// Sets the timer to `new` and gives its `old` value, as far as the call does.
+pub(super) fn interval_call(
+    call: IntervalCall,
+    timer: u64,
+    new: Option<&Interval>,
+    old: Option<&mut Interval>,
+) -> i64 {
+    let new = new.map_or(0, |bytes| bytes.as_ptr() as u64);
+    let old = old.map_or(0, |bytes| bytes.as_mut_ptr() as u64);
+    let (nr, args) = match call {
+        IntervalCall::Getitimer => (libc::SYS_getitimer, [timer, old, 0, 0, 0, 0]),
+        IntervalCall::Setitimer => (libc::SYS_setitimer, [timer, new, old, 0, 0, 0]),
+        IntervalCall::Gettime => (libc::SYS_timer_gettime, [timer, old, 0, 0, 0, 0]),
+        IntervalCall::Settime(flags) => (libc::SYS_timer_settime, [timer, flags, new, old, 0, 0]),
+    };
+    // SAFETY: the pointers are null or borrowed structures of the size that the kernel reads or writes.
+    unsafe { raw(nr, args) }
+}
+
+/// alarm(2): seconds that were left of the one before.
+pub(super) fn alarm(seconds: u32) -> i64 {
+    // SAFETY: no pointers.
+    unsafe { raw(libc::SYS_alarm, [seconds.into(), 0, 0, 0, 0, 0]) }
+}
+
+/// timer_create(2): the new timer's number or a negative errno.
+pub(super) fn timer_create(clock: u64, event: Option<&Event>) -> i64 {
+    let mut timer = 0i32;
+    let event = event.map_or(0, |bytes| bytes.as_ptr() as u64);
+    let args = [clock, event, &raw mut timer as u64, 0, 0, 0];
+    // SAFETY: the kernel reads the event, if there is one, and writes the number; both live here.
+    let status = unsafe { raw(libc::SYS_timer_create, args) };
+    if status < 0 { status } else { timer.into() }
+}
+
+/// timer_getoverrun(2).
+pub(super) fn timer_getoverrun(timer: u64) -> i64 {
+    // SAFETY: no pointers.
+    unsafe { raw(libc::SYS_timer_getoverrun, [timer, 0, 0, 0, 0, 0]) }
+}
+
+/// timer_delete(2).
+pub(super) fn timer_delete(timer: i32) -> i64 {
+    // SAFETY: no pointers.
+    unsafe { raw(libc::SYS_timer_delete, [timer as u64, 0, 0, 0, 0, 0]) }
+}
+
+/// Enters the kernel and comes back: signals that were sent to this thread before are then in its ring.
+pub(super) fn enter_kernel() {
+    // SAFETY: no pointers.
+    unsafe { raw(libc::SYS_getpid, [0; 6]) };
+}
+
+/// The alternate signal stack of a host thread: the runtime's handler never runs on a guest stack. Gone with the value,
+/// on the thread that made it.
+#[derive(Debug)]
+pub(super) struct AltStack {
+    base: *mut libc::c_void,
+    size: usize,
+}
+
+/// Room for the handler.
+const HANDLER_ROOM: usize = 64 * 1024;
+const PAGE: usize = 4096;
+
+impl AltStack {
+    /// Maps one with a guard page and makes it the calling thread's.
+    ///
+    /// # Errors
+    /// As mmap(2), mprotect(2), sigaltstack(2).
+    pub(super) fn install() -> io::Result<AltStack> {
+        // SAFETY: reads the auxiliary vector.
+        let frame = unsafe { libc::getauxval(libc::AT_MINSIGSTKSZ) } as usize;
+        let size = PAGE + HANDLER_ROOM + frame.next_multiple_of(PAGE);
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK | libc::MAP_NORESERVE;
+        // SAFETY: a new mapping wherever the kernel likes.
+        let base = unsafe {
+            libc::mmap(std::ptr::null_mut(), size, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0)
+        };
+        if base == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let stack = AltStack { base, size };
+        // SAFETY: the mapping's lowest page, and its rest as the stack for as long as the value lives.
+        let status = unsafe {
+            let usable = libc::stack_t { ss_sp: base.byte_add(PAGE), ss_flags: 0, ss_size: size - PAGE };
+            if libc::mprotect(base, PAGE, libc::PROT_NONE) == 0 {
+                libc::sigaltstack(&usable, std::ptr::null_mut())
+            } else {
+                -1
+            }
+        };
+        if status == 0 { Ok(stack) } else { Err(io::Error::last_os_error()) }
+    }
+}
+
+impl Drop for AltStack {
+    fn drop(&mut self) {
+        let none = libc::stack_t { ss_sp: std::ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: 0 };
+        // SAFETY: the value does not leave its thread, so the stack is this thread's; it is not in use, since no handler
+        // is running, and is unmapped only once the kernel does not know it any more.
+        unsafe {
+            if libc::sigaltstack(&none, std::ptr::null_mut()) == 0 {
+                libc::munmap(self.base, self.size);
+            }
+        }
+    }
+}
+
+/// The 512 bytes of FXSAVE (Intel SDM 1, 10.5.1).
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(16))]
+pub(super) struct Legacy(pub(super) [u8; 512]);
+
+impl Legacy {
+    /// Of the processor: the guest's x87 state, and vector registers that are the runtime's.
+    pub(super) fn save() -> Legacy {
+        let mut image = Legacy([0; 512]);
+        // SAFETY: 512 bytes, aligned to 16.
+        unsafe { asm!("fxsave64 [{0}]", in(reg) image.0.as_mut_ptr(), options(nostack, preserves_flags)) };
+        image
+    }
+
+    /// Makes the x87 state the processor's. The vector registers of the image are taken for nothing.
+    pub(super) fn load_x87(&self) {
+        let mut image = *self;
+        // SAFETY: 512 bytes, aligned to 16. The control word of the vector unit stays what it is, and so has no reserved
+        // bit set; nothing of the x87 part can fault here. All vector registers are declared as lost. No code of the
+        // runtime uses the x87 unit.
+        unsafe {
+            asm!("stmxcsr [{0} + 24]", "fxrstor64 [{0}]", in(reg) image.0.as_mut_ptr(),
+                clobber_abi("sysv64"), options(nostack));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_x87_state_is_loaded_and_the_runtimes_mxcsr_stays() {
+        let before = Legacy::save();
+        let mut image = before;
+        image.0[0..2].copy_from_slice(&0x027fu16.to_le_bytes());
+        image.0[24..28].copy_from_slice(&0xffff_ffffu32.to_le_bytes());
+        image.load_x87();
+        let after = Legacy::save();
+        before.load_x87();
+        assert_eq!(after.0[0..2], 0x027fu16.to_le_bytes());
+        assert_eq!(after.0[24..28], before.0[24..28]);
+        assert_eq!(Legacy::save().0[0..24], before.0[0..24]);
+    }
+
+    #[test]
+    fn an_alternate_stack_is_the_threads_until_it_is_dropped() {
+        let current = || {
+            let mut now = libc::stack_t { ss_sp: std::ptr::null_mut(), ss_flags: 0, ss_size: 0 };
+            // SAFETY: writes one structure.
+            assert_eq!(unsafe { libc::sigaltstack(std::ptr::null(), &mut now) }, 0);
+            now
+        };
+        std::thread::spawn(move || {
+            let stack = AltStack::install().unwrap();
+            let now = current();
+            assert_eq!(now.ss_flags, 0);
+            assert!(now.ss_size >= HANDLER_ROOM && now.ss_sp as usize == stack.base as usize + PAGE);
+            drop(stack);
+            assert_eq!(current().ss_flags, libc::SS_DISABLE);
+        })
+        .join()
+        .unwrap();
+    }
+}

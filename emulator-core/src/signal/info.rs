@@ -1,0 +1,89 @@
+//! `siginfo_t` of the kernel, as bytes: the form in which it goes to the guest.
+
+use rxbox_wire::relay;
+
+/// Code of what the kernel sends without saying more.
+pub const SI_KERNEL: i32 = 0x80;
+/// Code of a fault at an address where nothing is mapped.
+pub const SEGV_MAPERR: i32 = 1;
+/// Code of a fault at an address whose mapping does not allow the access.
+pub const SEGV_ACCERR: i32 = 2;
+/// Code of an invalid instruction.
+pub const ILL_ILLOPN: i32 = 2;
+/// Code of a debug trap.
+pub const TRAP_BRKPT: i32 = 1;
+
+/// What is known about one signal (sigaction(2)): number, errno, code, and by kind of signal further members.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SigInfo([u8; SigInfo::SIZE]);
+
+impl SigInfo {
+    /// Bytes.
+    pub const SIZE: usize = 128;
+    const SIGNAL: usize = 0;
+    const CODE: usize = 8;
+    const ADDR: usize = 16;
+
+    /// From the host's kernel. A code that the supervisor had to change is changed back.
+    pub fn received(bytes: [u8; SigInfo::SIZE]) -> SigInfo {
+        let mut info = SigInfo(bytes);
+        info.set(SigInfo::CODE, relay::incoming(info.word(SigInfo::CODE)));
+        info
+    }
+
+    /// Of a fault at a guest address.
+    pub fn fault(signal: i32, code: i32, addr: u64) -> SigInfo {
+        let mut info = SigInfo([0; SigInfo::SIZE]);
+        info.set(SigInfo::SIGNAL, signal);
+        info.set(SigInfo::CODE, code);
+        info.0[SigInfo::ADDR..SigInfo::ADDR + 8].copy_from_slice(&addr.to_le_bytes());
+        info
+    }
+
+    fn word(&self, at: usize) -> i32 {
+        i32::from_le_bytes(std::array::from_fn(|i| self.0[at + i]))
+    }
+
+    fn set(&mut self, at: usize, value: i32) {
+        self.0[at..at + 4].copy_from_slice(&value.to_le_bytes());
+    }
+
+    /// Signal number.
+    pub fn signal(&self) -> i32 {
+        self.word(SigInfo::SIGNAL)
+    }
+
+    /// What raised it.
+    pub fn code(&self) -> i32 {
+        self.word(SigInfo::CODE)
+    }
+
+    /// As it lies in memory.
+    pub fn bytes(&self) -> &[u8; SigInfo::SIZE] {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_has_its_members_where_the_c_library_reads_them() {
+        let info = SigInfo::fault(libc::SIGSEGV, SEGV_ACCERR, 0x1234_5678_9abc);
+        // SAFETY: both are plain data of the same size.
+        let c: libc::siginfo_t = unsafe { std::mem::transmute(info) };
+        assert_eq!((c.si_signo, c.si_errno, c.si_code), (libc::SIGSEGV, 0, SEGV_ACCERR));
+        // SAFETY: a fault has an address.
+        assert_eq!(unsafe { c.si_addr() } as u64, 0x1234_5678_9abc);
+    }
+
+    #[test]
+    fn a_relayed_code_is_the_senders_again() {
+        let mut bytes = *SigInfo::fault(libc::SIGUSR1, 0, 0).bytes();
+        bytes[8..12].copy_from_slice(&relay::outgoing(libc::SI_TKILL).to_le_bytes());
+        assert_eq!(SigInfo::received(bytes).code(), libc::SI_TKILL);
+        bytes[8..12].copy_from_slice(&libc::SI_QUEUE.to_le_bytes());
+        assert_eq!(SigInfo::received(bytes).code(), libc::SI_QUEUE);
+    }
+}

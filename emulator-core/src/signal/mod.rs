@@ -1,0 +1,88 @@
+//! Guest signals.
+//!
+//! The host's kernel does most of the work, because the guest's signal state is mirrored to the host: the mask of each
+//! thread, the actions of the process, the timers. So queueing, discarding, stopping, continuing and killing are the
+//! kernel's own, and a guest killed by a signal is a child killed by that signal. What is left:
+//!
+//! | part | what it does |
+//! | --- | --- |
+//! | [`action`](Action) | guest actions, and the host action for each |
+//! | [`ThreadSignals`] | a thread's mask and alternate stack, and signals that arrived but cannot be delivered yet |
+//! | [`deliver`], [`fault`] | a handler's frame, sigreturn(2), death by a fault |
+//! | [`system_call`], [`with_mask`] | the calls on all this |
+//!
+//! Two things differ between guest and host. A *handler* on the host is always the runtime's ([`crate::runtime::stop`]), which
+//! stops translated code at an exact instruction and queues the signal; the guest's own runs as guest code afterwards. And the
+//! *fault signals* (SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP) are never blocked, ignored or defaulted on the host, since the
+//! runtime needs them; what the guest wants of them is decided on delivery.
+//!
+//! Invariants:
+//! * The host mask of a guest thread is its guest mask without the fault signals, whenever the cpu loop runs.
+//! * A signal is in the kernel, in the ring, or taken ([`ThreadSignals`]): never in two places and never in none.
+//! * A taken signal that the mask lets through is delivered before the next guest instruction: whoever takes one or opens
+//!   the mask leaves `pending` set.
+
+mod action;
+mod calls;
+mod deliver;
+mod frame;
+mod host;
+mod info;
+mod set;
+mod stack;
+mod state;
+mod timers;
+mod xstate;
+
+pub use action::{Action, Actions, Disposition};
+pub use calls::{system_call, with_mask};
+pub use deliver::{Restart, deliver, fault};
+pub use info::{ILL_ILLOPN, SEGV_ACCERR, SEGV_MAPERR, SI_KERNEL, SigInfo, TRAP_BRKPT};
+pub use set::SigSet;
+pub use state::ThreadSignals;
+
+use crate::process::lock;
+use crate::thread::Thread;
+
+/// Makes the host ready for the first thread of a process: actions for all signals, then as [`thread_start`] with nothing
+/// blocked. The thread has its processor state; until now every signal is blocked.
+pub fn start(thread: &mut Thread) {
+    lock(&thread.process.actions).start();
+    thread_start(thread, SigSet::EMPTY);
+}
+
+/// Gives the calling host thread a stack for the runtime's handler, and the guest thread its mask. The thread has its
+/// processor state; until now every signal is blocked.
+pub fn thread_start(thread: &mut Thread, mask: SigSet) {
+    match host::AltStack::install() {
+        Ok(stack) => thread.signals.host_stack = Some(stack),
+        Err(e) => crate::log::fatal(&format!("no stack for signal handlers: {e}")),
+    }
+    thread.signals.mask = mask.minus(SigSet::UNBLOCKABLE);
+    host::set_mask(thread.signals.mask.on_host());
+}
+
+/// What execve(2) does to signals: handlers are gone, ignored signals stay ignored, the mask and what waits stay, the
+/// alternate stack and the timers are gone.
+pub fn exec(thread: &mut Thread) {
+    lock(&thread.process.actions).exec();
+    let ThreadSignals { stack, trap, saved, .. } = &mut thread.signals;
+    (*stack, *trap, *saved) = (stack::AlternateStack::default(), frame::LastTrap::default(), None);
+}
+
+/// In the child of a fork(2), on its only thread: what waited was the parent's, and timers are not inherited. To be called
+/// with all signals blocked since before the fork.
+pub fn forked(thread: &mut Thread) {
+    thread.signals.collect(thread.cpu.ring());
+    thread.signals.discard(SigSet::ALL);
+    lock(&thread.process.actions).timers.clear();
+}
+
+/// Makes sure that signals which were sent to the calling thread up to now have arrived, for calls that raise one in their
+/// own caller.
+pub fn settle() {
+    host::enter_kernel();
+}
+
+#[cfg(test)]
+mod tests;

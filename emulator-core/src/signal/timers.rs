@@ -1,0 +1,71 @@
+//! Timers that raise signals: alarm(2), setitimer(2), timer_create(2).
+//!
+//! They are the host's: a guest process is a host process and a guest thread a host thread, so the signals arrive where
+//! the guest expects them, with the siginfo and the overrun counts that the kernel keeps. Timer numbers are the kernel's,
+//! since nothing but the guest makes timers here.
+
+use super::host::{self, IntervalCall};
+use crate::guest::access;
+use crate::process::lock;
+use crate::syscall::copy_out;
+use crate::syscall::marshal::Error;
+use crate::thread::Thread;
+
+/// Carries out an approved call of this module; `None` if it is not one.
+pub(super) fn system_call(thread: &mut Thread, nr: u32, args: &[u64; 6]) -> Option<Result<i64, Error>> {
+    let [first, second, third, fourth, ..] = *args;
+    Some(match i64::from(nr) {
+        libc::SYS_alarm => result(host::alarm(first as u32)),
+        libc::SYS_getitimer => interval(thread, IntervalCall::Getitimer, first, 0, second),
+        libc::SYS_setitimer => interval(thread, IntervalCall::Setitimer, first, second, third),
+        libc::SYS_timer_gettime => interval(thread, IntervalCall::Gettime, first, 0, second),
+        libc::SYS_timer_settime => interval(thread, IntervalCall::Settime(second), first, third, fourth),
+        libc::SYS_timer_getoverrun => result(host::timer_getoverrun(first)),
+        libc::SYS_timer_create => create(thread, first, second, third),
+        libc::SYS_timer_delete => delete(thread, first as i32),
+        _ => return None,
+    })
+}
+
+fn result(status: i64) -> Result<i64, Error> {
+    if status < 0 { Err(Error(-status as i32)) } else { Ok(status) }
+}
+
+/// The structure at a guest address; `None` for a null pointer.
+fn read<const N: usize>(addr: u64) -> Result<Option<[u8; N]>, Error> {
+    if addr == 0 {
+        return Ok(None);
+    }
+    let mut bytes = [0; N];
+    access::copy_in(&mut bytes, addr)?;
+    Ok(Some(bytes))
+}
+
+/// A call with a new value, an old one, or both; the addresses may be null.
+fn interval(thread: &Thread, call: IntervalCall, timer: u64, new: u64, old: u64) -> Result<i64, Error> {
+    let given = read(new)?;
+    let mut before = (old != 0).then_some([0; 32]);
+    let value = result(host::interval_call(call, timer, given.as_ref(), before.as_mut()))?;
+    if let Some(before) = before {
+        copy_out(thread.process, old, &before)?;
+    }
+    Ok(value)
+}
+
+/// timer_create(2). A timer whose number cannot be told is taken away again, as the kernel does.
+fn create(thread: &Thread, clock: u64, event: u64, at: u64) -> Result<i64, Error> {
+    let event = read(event)?;
+    let timer = result(host::timer_create(clock, event.as_ref()))? as i32;
+    if let Err(e) = copy_out(thread.process, at, &timer.to_le_bytes()) {
+        host::timer_delete(timer);
+        return Err(e);
+    }
+    lock(&thread.process.actions).timers.push(timer);
+    Ok(0)
+}
+
+fn delete(thread: &Thread, timer: i32) -> Result<i64, Error> {
+    let value = result(host::timer_delete(timer))?;
+    lock(&thread.process.actions).timers.retain(|&t| t != timer);
+    Ok(value)
+}

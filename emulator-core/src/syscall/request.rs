@@ -1,0 +1,86 @@
+//! The runtime's own requests to the supervisor ([`Internal`]).
+
+use crate::host::control;
+use crate::loader::ImageFile;
+use crate::process::lock;
+use crate::thread::Thread;
+use nix::errno::Errno;
+use rxbox_wire::frame::{ABSENT, ALIGN, Internal, Reply, Request, STRINGS_MAX};
+use std::sync::Arc;
+
+use crate::guest::MappedFile;
+
+/// Sends a request whose data are the runtime's: argument `i`'s bytes in `data[i]`.
+fn send(thread: &Thread, what: Internal, args: [u64; 6], data: &[&[u8]]) -> Reply {
+    let mut len = [ABSENT; 6];
+    let mut at = 0usize;
+    for (slot, bytes) in len.iter_mut().zip(data) {
+        thread.slot.write(at, bytes);
+        *slot = bytes.len() as u32;
+        at = (at + bytes.len()).next_multiple_of(ALIGN);
+    }
+    thread.slot.call(&thread.cpu, &Request { nr: what as u32, args, len })
+}
+
+fn plain(thread: &Thread, what: Internal, args: [u64; 2]) -> i64 {
+    send(thread, what, [args[0], args[1], 0, 0, 0, 0], &[]).ret
+}
+
+/// Says that the thread of this slot is ready; gives the id that the guest knows it by.
+pub fn hello(thread: &Thread) -> i64 {
+    plain(thread, Internal::Hello, [crate::host::thread::gettid() as u64, 0])
+}
+
+/// Says that the thread ends, or with `whole` the process.
+pub fn exit(thread: &Thread, status: i32, whole: bool) {
+    plain(thread, Internal::Exit, [status as u64, whole.into()]);
+}
+
+/// Asks for a slot for a new thread; its number or a negative errno.
+pub fn new_thread(thread: &Thread) -> i64 {
+    plain(thread, Internal::NewThread, [0, 0])
+}
+
+/// Tells the user something about the guest.
+pub fn report(thread: &Thread, text: &str) {
+    let bytes = text.as_bytes();
+    send(thread, Internal::Report, [0, bytes.len() as u64, 0, 0, 0, 0], &[bytes]);
+}
+
+/// Opens a program or interpreter, if the policy lets the guest execute it.
+///
+/// # Errors
+/// As execve(2) for the file.
+pub fn open_exec(thread: &Thread, path: &[u8]) -> Result<ImageFile, Errno> {
+    let mut text = path.to_vec();
+    text.push(0);
+    let _mine = lock(&thread.process.control);
+    let reply = send(thread, Internal::OpenExec, [0; 6], &[&text]);
+    if reply.ret < 0 {
+        return Err(Errno::from_raw(-reply.ret as i32));
+    }
+    let (fd, about) = control::receive()?;
+    let size = crate::host::control::size(&fd)?;
+    let file = MappedFile { path: about.path, dev: about.dev, ino: about.ino };
+    Ok(ImageFile { fd, file: Arc::new(file), size })
+}
+
+/// Says that the program is loaded: descriptors that close on exec are closed, the name is taken.
+pub fn exec_done(thread: &Thread, path: &[u8], argv: &[Vec<u8>], envp: &[Vec<u8>]) {
+    let mut text = path.to_vec();
+    text.push(0);
+    send(thread, Internal::ExecDone, [0; 6], &[&text, &joined(argv), &joined(envp)]);
+}
+
+/// As many whole strings with their NULs as cross.
+fn joined(strings: &[Vec<u8>]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for s in strings {
+        if out.len() + s.len() + 1 > STRINGS_MAX as usize {
+            break;
+        }
+        out.extend(s);
+        out.push(0);
+    }
+    out
+}

@@ -1,0 +1,171 @@
+//! Both decoders over random encodings of every opcode of every map.
+
+use crate::compare::{Oracle, invalid, left_out, refused, refused_by_prefix};
+use iced_x86::{Code, Instruction};
+use rxbox_translate::decode::{DecodeError, Space, decode, text};
+use std::collections::BTreeMap;
+
+/// xorshift64*.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    fn byte(&mut self) -> u8 {
+        (self.next() >> 56) as u8
+    }
+
+    fn one_in(&mut self, n: u64) -> bool {
+        self.next() >> 32 & 0xffff_ffff < (1 << 32) / n
+    }
+
+    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[(self.next() >> 33) as usize % from.len()]
+    }
+}
+
+/// The seed of the run: `RXBOX_SEED`, else always the same.
+fn seed() -> u64 {
+    let seed = std::env::var("RXBOX_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(20_240_229);
+    println!("RXBOX_SEED={seed}");
+    seed
+}
+
+/// Sixteen bytes that begin with a random encoding of an opcode.
+fn encoding(random: &mut Random, space: Space, map: u8, opcode: u8) -> [u8; 16] {
+    let mut bytes = Vec::with_capacity(32);
+    if random.one_in(8) {
+        bytes.push(random.pick(&[0x64, 0x65, 0x67, 0x2e, 0x3e]));
+    }
+    match space {
+        Space::Legacy => {
+            while random.one_in(2) {
+                bytes.push(random.pick(&[0x66, 0x66, 0xf2, 0xf3, 0xf3, 0xf0]));
+            }
+            if random.one_in(2) {
+                bytes.push(0x40 | random.byte() & 15);
+            }
+            bytes.extend_from_slice(&[&[][..], &[0x0f], &[0x0f, 0x38], &[0x0f, 0x3a]][usize::from(map)]);
+        }
+        Space::Vex => {
+            // Mostly vvvv = 1111, which most instructions without a third operand need.
+            let vvvv = if random.one_in(2) { 0x78 } else { random.byte() & 0x78 };
+            let rest = random.byte() & 0x87;
+            if map == 1 && random.one_in(4) {
+                bytes.extend([0xc5, vvvv | rest]);
+            } else {
+                bytes.extend([0xc4, random.byte() & 0xe0 | map, vvvv | rest]);
+            }
+        }
+        Space::Evex => {
+            let vvvv = if random.one_in(2) { 0x7c } else { random.byte() & 0x7c };
+            let masking = if random.one_in(2) { 8 } else { random.byte() & 0x8f };
+            let p0 = random.byte() & 0xf0 | map;
+            bytes.extend([0x62, p0, vvvv | 4 | random.byte() & 0x83, masking | random.byte() & 0x70]);
+        }
+    }
+    bytes.push(opcode);
+    bytes.resize_with(32, || random.byte());
+    *bytes.first_chunk().unwrap()
+}
+
+const MAPS: [(Space, u8); 12] = [
+    (Space::Legacy, 0),
+    (Space::Legacy, 1),
+    (Space::Legacy, 2),
+    (Space::Legacy, 3),
+    (Space::Vex, 1),
+    (Space::Vex, 2),
+    (Space::Vex, 3),
+    (Space::Evex, 1),
+    (Space::Evex, 2),
+    (Space::Evex, 3),
+    (Space::Evex, 5),
+    (Space::Evex, 6),
+];
+
+/// Runs `each` over random encodings of every opcode, with a name for the opcode.
+fn every_opcode(times: u32, mut each: impl FnMut(&[u8; 16])) {
+    let mut random = Random(seed());
+    for (space, map) in MAPS {
+        for opcode in 0..=255 {
+            for _ in 0..times {
+                each(&encoding(&mut random, space, map, opcode));
+            }
+        }
+    }
+}
+
+#[test]
+fn random_encodings_are_described_as_the_oracle_does() {
+    let mut oracle = Oracle::new();
+    let mut findings: BTreeMap<String, (String, u32)> = BTreeMap::new();
+    let mut both = 0;
+    every_opcode(1000, |bytes| {
+        let (decoder, theirs) = Oracle::decode(bytes);
+        let ours = decode(bytes);
+        let finding = match ours {
+            Ok(_) if invalid(&theirs) => (!refused(&ours)).then(|| "invalid".to_string()),
+            _ if left_out(&theirs) => (!refused(&ours)).then(|| "left out".to_string()),
+            Ok(ref insn) => {
+                both += 1;
+                oracle.check(insn, &decoder, &theirs).err()
+            }
+            Err(_) if invalid(&theirs) || refused_by_prefix(bytes) => None,
+            Err(error) => (!argued(&theirs)).then(|| format!("refused: {error}")),
+        };
+        if let Some(what) = finding {
+            let what = format!("{:?} {what}", theirs.code());
+            findings.entry(what).or_insert_with(|| (format!("{bytes:02x?} {theirs} {ours:?}"), 0)).1 += 1;
+        }
+    });
+    for (what, (example, times)) in &findings {
+        println!("{times:6} × {what}: {example}");
+    }
+    println!("{both} encodings compared");
+    assert!(findings.is_empty(), "{} kinds of findings", findings.len());
+    assert!(both > 100_000);
+}
+
+/// Instructions that the oracle knows and the project refuses, besides those of the features that are left out.
+fn argued(theirs: &Instruction) -> bool {
+    match theirs.code() {
+        // A prefetch of a register: a nop to some processors, invalid to others.
+        Code::Reservednop_rm16_r16_0F0D
+        | Code::Reservednop_rm32_r32_0F0D
+        | Code::Reservednop_rm64_r64_0F0D => true,
+        // yaxpeax-x86 takes no more than 14 bytes when most of them are prefixes.
+        _ => theirs.len() == 15,
+    }
+}
+
+#[test]
+fn a_cut_instruction_asks_for_the_rest() {
+    every_opcode(30, |bytes| {
+        let Ok(whole) = decode(bytes) else { return };
+        let len = usize::from(whole.len);
+        for cut in 0..len {
+            let error = decode(&bytes[..cut]).err();
+            assert_eq!(error, Some(DecodeError::Truncated), "{cut} bytes of {:02x?}", &bytes[..len]);
+        }
+        let exact = decode(&bytes[..len]).unwrap();
+        assert_eq!((exact.len, exact.class), (whole.len, whole.class), "{:02x?}", &bytes[..len]);
+    });
+}
+
+#[test]
+fn arbitrary_bytes_never_panic() {
+    let mut random = Random(seed());
+    let mut bytes = [0; 24];
+    for _ in 0..200_000 {
+        bytes.fill_with(|| random.byte());
+        let len = (random.byte() % 25).into();
+        let _ = decode(&bytes[..len]);
+        let _ = text(&bytes[..len], random.next());
+    }
+}

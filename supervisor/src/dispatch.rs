@@ -1,0 +1,182 @@
+//! From a checked call to its answer: the policy's word first, then the route that the table gives.
+
+use crate::context::{Answer, Call, Handler};
+use crate::handlers;
+use crate::internal;
+use crate::sandbox::Sandbox;
+use nix::errno::Errno;
+use rxbox_policy::{DeniedWhat, Verdict};
+use rxbox_wire::frame::{INTERNAL, Reply};
+use rxbox_wire::kind::{Kind, Route};
+use rxbox_wire::table;
+use std::sync::{Arc, LazyLock};
+
+/// What the dispatcher knows of a call number.
+#[derive(Clone, Copy, Debug, Default)]
+struct Entry {
+    handler: Option<Handler>,
+    /// For a multiplexer: what an unknown command answers.
+    unknown: Option<Errno>,
+    restarts: bool,
+}
+
+static ENTRIES: LazyLock<Vec<Entry>> = LazyLock::new(|| {
+    let last = table::SYSCALLS.last().map_or(0, |s| s.nr as usize);
+    let mut entries = vec![Entry::default(); last + 1];
+    for row in table::SYSCALLS {
+        let unknown = row.args.iter().find_map(|a| match a.kind {
+            Kind::Command(c) | Kind::Level(c) => Some(Errno::from_raw(c.unknown)),
+            _ => None,
+        });
+        entries[row.nr as usize] = Entry { handler: None, unknown, restarts: RESTARTED.contains(&row.name) };
+    }
+    for (name, handler) in handlers::ALL.iter().copied().flatten() {
+        if let Some(row) = table::by_name(name) {
+            entries[row.nr as usize].handler = Some(*handler);
+        }
+    }
+    entries
+});
+
+/// Calls that the kernel makes again after a signal whose handler was installed with SA_RESTART (signal(7)). All others
+/// that a signal breaks off fail with EINTR whatever the handler's flags.
+const RESTARTED: &[&str] = &[
+    "accept",
+    "accept4",
+    "connect",
+    "copy_file_range",
+    "creat",
+    "fallocate",
+    "fcntl",
+    "flock",
+    "getrandom",
+    "ioctl",
+    "open",
+    "openat",
+    "openat2",
+    "preadv2",
+    "pwritev2",
+    "read",
+    "readv",
+    "recvfrom",
+    "recvmsg",
+    "sendfile",
+    "sendmsg",
+    "sendto",
+    "splice",
+    "tee",
+    "write",
+    "writev",
+];
+
+/// Whether a broken-off call can be made again.
+pub fn restarts(nr: u32) -> bool {
+    entry(nr).restarts
+}
+
+fn entry(nr: u32) -> Entry {
+    ENTRIES.get(nr as usize).copied().unwrap_or_default()
+}
+
+/// Builds what the first call would otherwise wait for.
+pub fn prepare() {
+    LazyLock::force(&ENTRIES);
+}
+
+/// Answers a call.
+pub fn serve(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> Answer {
+    if call.request.nr >= INTERNAL {
+        return internal::serve(sandbox, call);
+    }
+    judge(call)?;
+    let entry = entry(call.request.nr);
+    if call.checked.command.is_none()
+        && let Some(errno) = entry.unknown
+    {
+        return Err(errno);
+    }
+    let own = call.checked.command.and_then(|c| c.route);
+    match (own.unwrap_or(call.checked.call.route), entry.handler) {
+        (Route::Refuse { errno, .. }, _) => Err(Errno::from_raw(errno)),
+        // A command that the child carries out, of a call that it does not: the handler knows nothing of it.
+        (Route::Grant, _) if own.is_some() => grant(call),
+        (_, Some(handler)) => handler(call),
+        (Route::Grant, None) => grant(call),
+        (Route::Perform | Route::Emulate, None) => Err(Errno::ENOSYS),
+    }
+}
+
+/// Approves a call that the child carries out.
+fn grant(call: &mut Call<'_>) -> Answer {
+    call.reply.flags |= Reply::GRANTED;
+    Ok(0)
+}
+
+/// Asks the policy about the call as such.
+fn judge(call: &Call<'_>) -> Result<(), Errno> {
+    let (nr, args) = (call.request.nr, &call.request.args);
+    let policy = &call.sandbox.policy;
+    if policy.call_always_allowed(nr) {
+        return Ok(());
+    }
+    let decision = policy.call(nr, args);
+    if decision.log || !decision.allowed() {
+        call.sandbox.audit.denied(call, &DeniedWhat::Call(nr, args), &decision);
+    }
+    match decision.verdict {
+        Verdict::Allow => Ok(()),
+        Verdict::Deny { errno } => Err(Errno::from_raw(errno)),
+        Verdict::Hide => Err(Errno::ENOSYS),
+        Verdict::Kill => Err(Errno::EPERM),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn handled(nr: u32) -> bool {
+        entry(nr).handler.is_some()
+    }
+
+    #[test]
+    fn every_call_that_the_supervisor_carries_out_has_a_handler() {
+        let missing: Vec<_> = table::SYSCALLS
+            .iter()
+            .filter(|s| matches!(s.route, Route::Perform | Route::Emulate) && !handled(s.nr))
+            .map(|s| s.name)
+            .collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+
+    #[test]
+    fn no_call_that_is_refused_has_a_handler() {
+        // A refused multiplexer may offer single commands.
+        let offers = |s: &&rxbox_wire::kind::Syscall| {
+            s.args.iter().any(|a| matches!(a.kind, Kind::Command(c) if c.rows.iter().any(|r| r.route.is_some())))
+        };
+        let wrong: Vec<_> = table::SYSCALLS
+            .iter()
+            .filter(|s| matches!(s.route, Route::Refuse { .. }) && handled(s.nr) && !offers(s))
+            .map(|s| s.name)
+            .collect();
+        assert!(wrong.is_empty(), "{wrong:?}");
+    }
+
+    #[test]
+    fn handlers_and_restarted_calls_are_named_as_in_the_table_and_only_once() {
+        let mut names: Vec<_> = handlers::ALL.iter().copied().flatten().map(|(name, _)| *name).collect();
+        for name in names.iter().chain(RESTARTED) {
+            assert!(table::by_name(name).is_some(), "{name}");
+        }
+        names.sort_unstable();
+        assert!(names.windows(2).all(|w| w[0] != w[1]));
+    }
+
+    #[test]
+    fn waiting_calls_that_never_restart_are_not_in_the_list() {
+        for name in ["poll", "ppoll", "select", "pselect6", "epoll_wait", "nanosleep", "clock_nanosleep", "pause"] {
+            assert!(!RESTARTED.contains(&name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! What the child's runtime asks for itself: threads, processes, programs.
+//!
+//! The requests are as hostile as guest calls. What the child says of the host (thread and process ids) is compared with
+//! the host; what it says of the guest (names, arguments, texts) is only ever shown to that guest or, escaped, to the
+//! user.
+
+use crate::context::{Answer, Call};
+use crate::handlers::fs::open_exec;
+use crate::host::name::reopen;
+use crate::host::number::{Make, Plain, make, plain};
+use crate::layers;
+use crate::outcome::{End, shown};
+use crate::path::Caller;
+use crate::process::{Image, Process};
+use crate::sandbox::Sandbox;
+use crate::worker;
+use nix::errno::Errno;
+use rxbox_wire::frame::{Internal, Reply};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+/// Answers a request of the runtime's.
+pub fn serve(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> Answer {
+    const HELLO: u32 = Internal::Hello as u32;
+    const OPEN_EXEC: u32 = Internal::OpenExec as u32;
+    const EXEC_DONE: u32 = Internal::ExecDone as u32;
+    const REPORT: u32 = Internal::Report as u32;
+    const EXIT: u32 = Internal::Exit as u32;
+    const NEW_THREAD: u32 = Internal::NewThread as u32;
+    const NEW_PROCESS: u32 = Internal::NewProcess as u32;
+    const PROCESS_STARTED: u32 = Internal::ProcessStarted as u32;
+    const VIEW: u32 = Internal::View as u32;
+    match call.request.nr {
+        HELLO => hello(call),
+        OPEN_EXEC => open_program(call),
+        EXEC_DONE => exec_done(call),
+        REPORT => report(call),
+        EXIT => exit(call),
+        NEW_THREAD => new_thread(sandbox, call),
+        NEW_PROCESS => new_process(call),
+        PROCESS_STARTED => process_started(sandbox, call),
+        VIEW => view(call),
+        _ => Err(Errno::ENOSYS),
+    }
+}
+
+/// A thread is there. Before the first request of a process is served, its confinement is confirmed: a child that runs
+/// without its filter is never listened to.
+fn hello(call: &mut Call<'_>) -> Answer {
+    let (pid, tid) = (call.process.pid, call.i32(0));
+    if call.process.threads.ids().is_empty()
+        && let Err(missing) = layers::confirm(pid)
+    {
+        call.sandbox.ending.end(End::Broken(format!("the emulator child is not confined: {missing}")));
+        return Err(Errno::EPERM);
+    }
+    // Signal 0 to a thread of another process is ESRCH.
+    plain(Plain::Tgkill, [pid as u64, tid as u64, 0])?;
+    call.process.threads.set_guest(call.slot, tid)?;
+    Ok(tid.into())
+}
+
+fn open_program(call: &mut Call<'_>) -> Answer {
+    let caller = Caller { call: "execve", ..Caller::of(call) };
+    let (fd, _) = open_exec(&caller, libc::AT_FDCWD, call.string(0)?, 0)?;
+    call.process.send_fd(fd.as_fd())?;
+    call.reply.flags |= Reply::FD;
+    Ok(0)
+}
+
+/// The new program is in place. Its file is looked up again by the name that the child gives: the guest can only make
+/// its own `/proc/self/exe` lead somewhere else, to a file that it may execute. A file that has vanished meanwhile leaves
+/// that link as it was.
+fn exec_done(call: &mut Call<'_>) -> Answer {
+    let caller = Caller { call: "execve", ..Caller::of(call) };
+    let old = call.process.exe();
+    let (fd, path) = match open_exec(&caller, libc::AT_FDCWD, call.string(0)?, 0) {
+        Ok((file, path)) => (reopen(file.as_fd(), libc::O_PATH)?, path.into()),
+        Err(_) => (reopen(old.fd.as_fd(), libc::O_PATH)?, old.path.clone()),
+    };
+    let (arguments, environment) = (strings(call, 1), strings(call, 2));
+    call.process.set_image(Image { fd, path, arguments, environment });
+    let called = call.string(0)?.to_bytes();
+    call.process.set_name(called.rsplit(|&b| b == b'/').next().unwrap_or_default());
+    for file in call.process.fds.close_on_exec() {
+        call.process.locks.release(&file);
+    }
+    Ok(0)
+}
+
+/// The strings of argument `i`, each without its NUL.
+fn strings(call: &Call<'_>, i: usize) -> Vec<Vec<u8>> {
+    let bytes = call.bytes(i).unwrap_or_default();
+    bytes.split_inclusive(|&b| b == 0).map(|s| s.strip_suffix(&[0]).unwrap_or(s).to_vec()).collect()
+}
+
+/// A line for the user about the guest.
+fn report(call: &mut Call<'_>) -> Answer {
+    let mut text = Vec::new();
+    call.area.read(call.checked.place[0].start, call.room(0), &mut text);
+    call.sandbox.audit.note(&format!("pid {} {}: {}", call.process.pid, shown(&call.process.name()), shown(&text)));
+    Ok(0)
+}
+
+fn exit(call: &mut Call<'_>) -> Answer {
+    call.process.attributes.forget(call.tid);
+    match call.i32(1) {
+        0 => call.process.attributes.forget(call.tid),
+        _ => call.process.set_status(call.i32(0)),
+    }
+    Ok(0)
+}
+
+fn new_thread(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> Answer {
+    sandbox.enter_thread()?;
+    let started = call.process.threads.reserve().and_then(|slot| {
+        worker::start(sandbox, call.process, slot).inspect_err(|_| call.process.threads.free(slot))?;
+        Ok(slot as i64)
+    });
+    started.inspect_err(|_| sandbox.leave_thread())
+}
+
+fn new_process(call: &mut Call<'_>) -> Answer {
+    call.sandbox.room_for_process()?;
+    call.process.begin_fork(call.slot)?;
+    call.reply.flags |= Reply::FD;
+    Ok(0)
+}
+
+fn process_started(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> Answer {
+    let pid = call.i32(0);
+    let child = if pid > 0 { child_of(call.process, pid).map(|fd| (pid, fd)) } else { Err(Errno::ECANCELED) };
+    let process = match call.process.end_fork(call.slot, child) {
+        // The fork failed in the child, which knows why.
+        Err(Errno::ECANCELED) => return Ok(0),
+        process => Arc::new(process?),
+    };
+    begin(sandbox, &process)?;
+    Ok(pid.into())
+}
+
+/// Takes a process in and starts the worker of its first thread. If that fails the process is ended.
+pub fn begin(sandbox: &Arc<Sandbox>, process: &Arc<Process>) -> Result<(), Errno> {
+    let begun = sandbox.admit(process.clone()).and_then(|()| {
+        sandbox.enter_thread()?;
+        let slot = process.threads.reserve().inspect_err(|_| sandbox.leave_thread())?;
+        worker::start(sandbox, process, slot).inspect_err(|_| sandbox.leave_thread())
+    });
+    begun.inspect_err(|_| {
+        let info = crate::host::signal::Info::sent(libc::SIGKILL, libc::SI_USER, 0, 0);
+        // It may have ended by itself.
+        let _ = crate::host::signal::queue_process(process.pidfd.as_fd(), &info);
+        sandbox.dismiss(process);
+    })
+}
+
+/// A descriptor of the process `pid` if that is a child of `parent`'s emulator: nothing else on the host can be passed
+/// off as a guest process. The parent is asked for after the descriptor was made, while that still refers to a process:
+/// so the number has not changed hands in between.
+fn child_of(parent: &Process, pid: i32) -> Result<OwnedFd, Errno> {
+    let fd = make(Make::Pidfd, [pid as u64, 0, 0])?;
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).map_err(|_| Errno::ESRCH)?;
+    crate::host::signal::queue_process(fd.as_fd(), &crate::host::signal::Info::none())?;
+    if parent_in(&stat) == Some(parent.pid) { Ok(fd) } else { Err(Errno::ESRCH) }
+}
+
+/// The parent's id in a `/proc/PID/stat`: the second word behind the name, which stands in parentheses and may itself
+/// contain some.
+fn parent_in(stat: &[u8]) -> Option<i32> {
+    let end = stat.iter().rposition(|&b| b == b')')?;
+    std::str::from_utf8(&stat[end + 1..]).ok()?.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
+/// The child tells about itself what the guest is going to read below /proc/self.
+fn view(call: &mut Call<'_>) -> Answer {
+    let mut text = Vec::new();
+    call.area.read(call.checked.place[1].start, call.room(1), &mut text);
+    call.process.set_view(call.u32(0), text)?;
+    Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parent_is_found_behind_any_name() {
+        assert_eq!(parent_in(b"70 (a) b) (c) S 69 70 70 0"), Some(69));
+        assert_eq!(parent_in(b"70 (sh) R 1 2"), Some(1));
+        assert_eq!(parent_in(b"70 sh R 1 2"), None);
+        assert_eq!(parent_in(b"70 (sh)"), None);
+        let own = std::fs::read("/proc/self/stat").unwrap();
+        assert_eq!(parent_in(&own), Some(nix::unistd::getppid().as_raw()));
+    }
+}

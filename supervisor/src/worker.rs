@@ -1,0 +1,223 @@
+//! A worker serves one guest thread: it waits for the thread's requests in its slot and answers them.
+//!
+//! This is where hostile bytes come in. Each request is copied out of the shared memory once, compared with the table
+//! ([`Request::check`]), and the data that somebody will decide on are copied too; from then on nothing is read from the
+//! slot again, but by the kernel as a buffer. A request that does not fit the table can only come from a child that is
+//! not itself any more: the sandbox is ended, with the reason.
+//!
+//! A call that needs no more than its registers costs no allocation and takes no lock that workers share.
+
+use crate::context::{Answer, Call};
+use crate::dispatch;
+use crate::host::interrupt;
+use crate::outcome::{End, shown};
+use crate::process::Process;
+use crate::sandbox::Sandbox;
+use crate::shm::Slot;
+use crate::threads::HostFutex;
+use nix::errno::Errno;
+use rxbox_wire::bell::{Bell, CLOSED, IDLE, REPLY, REQUEST};
+use rxbox_wire::frame::{self, Checked, INTERNAL, Internal, MessageHeader, Reply, Request, Violation};
+use rxbox_wire::kind::{Extent, Kind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// How often a worker looks at the turn word before it sleeps; a look is one `pause`, 40 to 140 cycles, so that this is
+/// about 20 µs. Waking a worker that sleeps on an idle core costs more than that.
+const SPINS: u32 = 600;
+/// The least that spinning is cut down to where it is in vain: a guest thread that calls in a loop needs about 1 µs.
+const FEW_SPINS: u32 = 75;
+/// Stack of a worker. Handlers do not recurse.
+const STACK: usize = 512 * 1024;
+
+/// How long the workers of this host may spin.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    cpus: u64,
+}
+
+impl Patience {
+    /// As the processors allow on which this process may run.
+    pub fn of_host() -> Patience {
+        Patience { cpus: std::thread::available_parallelism().map_or(1, usize::from) as u64 }
+    }
+
+    /// The most spins while this many guest threads are alive: none on one processor, few where every processor has a
+    /// guest thread to run.
+    fn spins(self, threads: u64) -> u32 {
+        match self.cpus {
+            0 | 1 => 0,
+            cpus if threads >= cpus => FEW_SPINS,
+            _ => SPINS,
+        }
+    }
+}
+
+/// The spins of one worker: as many as allowed while requests come at once, fewer and fewer while they do not.
+#[derive(Clone, Copy, Debug)]
+struct Spins(u32);
+
+impl Spins {
+    fn allowed(self, most: u32) -> u32 {
+        self.0.min(most)
+    }
+    fn hit(&mut self) {
+        self.0 = SPINS;
+    }
+    fn miss(&mut self) {
+        self.0 = (self.0 / 2).max(FEW_SPINS);
+    }
+}
+
+/// Starts the worker of a slot that has been reserved and whose thread has been counted in.
+pub fn start(sandbox: &Arc<Sandbox>, process: &Arc<Process>, slot: usize) -> Result<(), Errno> {
+    let (sandbox, process) = (sandbox.clone(), process.clone());
+    let work = move || {
+        process.threads.set_worker(slot, nix::unistd::gettid().as_raw());
+        if let Some(memory) = process.line.channel.slot(slot) {
+            Worker { sandbox: &sandbox, process: &process, number: slot, slot: memory, tid: 0, input: Default::default() }
+                .run();
+            memory.reset();
+        }
+        process.threads.free(slot);
+        sandbox.leave_thread();
+    };
+    let thread = std::thread::Builder::new().name("worker".to_owned()).stack_size(STACK).spawn(work);
+    thread.map(drop).map_err(|_| Errno::EAGAIN)
+}
+
+struct Worker<'a> {
+    sandbox: &'a Arc<Sandbox>,
+    process: &'a Arc<Process>,
+    number: usize,
+    slot: Slot<'a>,
+    /// Guest thread id; 0 until the thread has told it.
+    tid: i32,
+    /// Reused for the copies of each request.
+    input: [Vec<u8>; 6],
+}
+
+impl Worker<'_> {
+    fn run(&mut self) {
+        let bell = self.slot.bell();
+        let mut spins = Spins(SPINS);
+        while !self.process.ended() {
+            match self.wait(&bell, &mut spins) {
+                REQUEST => {}
+                CLOSED => return,
+                turn => return self.violated(&format!("turn word {turn}")),
+            }
+            match self.serve() {
+                Ok(reply) => {
+                    self.slot.reply(&reply.encode());
+                    self.slot.interrupt().store(0, Ordering::Relaxed);
+                    bell.pass(REPLY, &HostFutex);
+                }
+                Err(violation) => return self.violated(&violation.to_string()),
+            }
+        }
+    }
+
+    /// Waits until it is the worker's turn, or the turn word is none that an honest child leaves there.
+    fn wait(&self, bell: &Bell<'_>, spins: &mut Spins) -> u32 {
+        let mut allowed = spins.allowed(self.sandbox.patience.spins(self.sandbox.thread_count()));
+        let mut slept = false;
+        let mut turn = bell.turn.load(Ordering::Acquire);
+        while matches!(turn, IDLE | REPLY) {
+            if !bell.spin(turn, allowed) {
+                (slept, allowed) = (true, 0);
+                bell.sleep(turn, &HostFutex);
+            }
+            turn = bell.turn.load(Ordering::Acquire);
+        }
+        if slept { spins.miss() } else { spins.hit() }
+        turn
+    }
+
+    fn violated(&self, what: &str) {
+        let who = format!("pid {} {}", self.process.pid, shown(&self.process.name()));
+        self.sandbox.ending.end(End::Violation(format!("{what} ({who})")));
+    }
+
+    /// Serves the request in the slot.
+    fn serve(&mut self) -> Result<Reply, Violation> {
+        let request = Request::decode(&self.slot.request());
+        let checked = request.check()?;
+        self.copy_input(&checked)?;
+        if self.tid == 0 && request.nr != Internal::Hello as u32 {
+            return Err(Violation::UnknownCall(request.nr));
+        }
+        let mut call = Call {
+            sandbox: self.sandbox,
+            process: self.process,
+            tid: self.tid,
+            slot: self.number,
+            request,
+            checked,
+            input: std::mem::take(&mut self.input),
+            reply: Reply { ret: 0, flags: 0, out: [0; 6] },
+            area: self.slot.area(),
+        };
+        let answer = interrupt::watch(self.slot.interrupt(), || answer(self.sandbox, &mut call));
+        if let (true, Ok(tid)) = (request.nr == Internal::Hello as u32, &answer) {
+            self.tid = *tid as i32;
+        }
+        if let Some(trace) = self.sandbox.trace.as_ref().filter(|_| request.nr < INTERNAL) {
+            trace.call(&call, &answer);
+        }
+        let Call { input, mut reply, .. } = call;
+        self.input = input;
+        reply.ret = answer.unwrap_or_else(|e| -i64::from(e as i32));
+        Ok(reply)
+    }
+
+    /// Copies the data that handlers read; what only passes through stays where it is.
+    fn copy_input(&mut self, checked: &Checked) -> Result<(), Violation> {
+        let area = self.slot.area();
+        for ((kind, place), input) in checked.kinds.iter().zip(&checked.place).zip(&mut self.input) {
+            input.clear();
+            let message = matches!(kind.kind, Kind::MsgIn | Kind::MsgOut);
+            if !place.present || !message && !read_by_handlers(&kind.kind) {
+                continue;
+            }
+            if message {
+                area.read(place.start, place.len.min(MessageHeader::SIZE), input);
+                let head = MessageHeader::decode_head(input).map(|h| h.parts());
+                let fits = |parts: &[std::ops::Range<usize>; 3]| parts.iter().all(|p| p.end <= place.len);
+                let parts = head.filter(fits).ok_or(Violation::Malformed { call: checked.call.name, arg: kind.name })?;
+                if kind.kind == Kind::MsgIn {
+                    // The header may have changed since: what was checked is put back over what is read now.
+                    let head = input.clone();
+                    area.read(place.start, parts[1].end, input);
+                    input[..head.len()].copy_from_slice(&head);
+                }
+            } else {
+                area.read(place.start, place.len, input);
+                frame::check_data(checked.call.name, kind, input)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether handlers look at an argument's data, other than handing them to the kernel.
+fn read_by_handlers(kind: &Kind) -> bool {
+    match kind {
+        Kind::Path | Kind::Text | Kind::Strings | Kind::Address { .. } | Kind::InOut(_) => true,
+        Kind::In(extent) => !matches!(extent, Extent::Bulk { .. }),
+        _ => false,
+    }
+}
+
+/// The answer to a call, and whether it can be made again after a signal.
+fn answer(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> Answer {
+    let answer = dispatch::serve(sandbox, call);
+    if answer == Err(Errno::EINTR) && dispatch::restarts(call.request.nr) {
+        call.reply.flags |= Reply::RESTART;
+    }
+    answer
+}
+
+#[cfg(test)]
+#[path = "worker_tests.rs"]
+mod tests;
