@@ -62,9 +62,8 @@ impl Channel {
     pub fn map(fd: i32) -> io::Result<Channel> {
         let prot = libc::PROT_READ | libc::PROT_WRITE;
         // SAFETY: a new mapping wherever the kernel likes.
-        let base = unsafe {
-            libc::mmap(std::ptr::null_mut(), layout::CHANNEL_SIZE, prot, libc::MAP_SHARED, fd, 0)
-        };
+        let base =
+            unsafe { libc::mmap(std::ptr::null_mut(), layout::CHANNEL_SIZE, prot, libc::MAP_SHARED, fd, 0) };
         if base == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }

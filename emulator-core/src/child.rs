@@ -112,7 +112,8 @@ fn start(thread: &mut Thread, boot: &Boot) -> Result<(), StartError> {
     signal::start(thread);
     confine::install(&confine::Options { log: boot.log_open }).map_err(|e| own("the seccomp filter", e))?;
     thread.tid = i32::try_from(request::hello(thread)).unwrap_or(-1);
-    let program = |why| StartError::Program { path: String::from_utf8_lossy(&boot.program).into_owned(), why };
+    let program =
+        |why| StartError::Program { path: String::from_utf8_lossy(&boot.program).into_owned(), why };
     let open = |path: &[u8]| request::open_exec(thread, path);
     let file = open(&boot.program)
         .map_err(|errno| program(LoadError::Interpreter { path: boot.program.clone(), errno }))?;

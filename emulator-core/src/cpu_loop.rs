@@ -102,7 +102,10 @@ fn stopped(thread: &mut Thread) -> Want {
     if raw.signal == libc::SIGSEGV && written && thread.process.unguard(raw.addr) {
         return Want { step: true, ..Want::default() };
     }
-    if raw.signal == libc::SIGSEGV && raw.trapno == PAGE_FAULT && syscall::memory::grow_stack(thread, raw.addr) {
+    if raw.signal == libc::SIGSEGV
+        && raw.trapno == PAGE_FAULT
+        && syscall::memory::grow_stack(thread, raw.addr)
+    {
         return Want::default();
     }
     // Faults that name the instruction name the guest's.

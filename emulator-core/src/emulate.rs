@@ -85,7 +85,8 @@ fn carry_out(thread: &mut Thread, insn: &Insn, bytes: &[u8; 15]) -> Result<(), F
         Class::Cpuid => {
             let state = thread.cpu.state();
             let [a, b, c, d] = thread.process.cpuid.query(state.gpr[0] as u32, state.gpr[1] as u32);
-            (state.gpr[0], state.gpr[3], state.gpr[1], state.gpr[2]) = (a.into(), b.into(), c.into(), d.into());
+            (state.gpr[0], state.gpr[3], state.gpr[1], state.gpr[2]) =
+                (a.into(), b.into(), c.into(), d.into());
         }
         Class::Xgetbv => {
             let state = thread.cpu.state();

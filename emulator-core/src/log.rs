@@ -142,7 +142,8 @@ impl Stages for BlockLog<'_> {
 
     fn optimised(&mut self, block: &Block) {
         if self.log.items.op_opt {
-            self.log.write(&format!("OP after optimization:\n{}\n", block.text(|i| self.instruction(block, i))));
+            self.log
+                .write(&format!("OP after optimization:\n{}\n", block.text(|i| self.instruction(block, i))));
         }
     }
 }

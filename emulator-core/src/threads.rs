@@ -15,7 +15,10 @@ use crate::signal::{self, ThreadSignals};
 use crate::syscall::marshal::Error;
 use crate::syscall::{Answer, copy_out, request};
 use crate::thread::Thread;
-use libc::{EAGAIN, ENOSYS, FUTEX_CMP_REQUEUE, FUTEX_CMP_REQUEUE_PI, FUTEX_REQUEUE, FUTEX_WAIT_REQUEUE_PI, FUTEX_WAKE_OP};
+use libc::{
+    EAGAIN, ENOSYS, FUTEX_CMP_REQUEUE, FUTEX_CMP_REQUEUE_PI, FUTEX_REQUEUE, FUTEX_WAIT_REQUEUE_PI,
+    FUTEX_WAKE_OP,
+};
 use std::sync::mpsc;
 
 /// What a new thread takes over from the one that made it.
@@ -47,7 +50,8 @@ impl Registers {
     }
 
     fn give(&self, s: &mut CpuState) {
-        (s.gpr, s.pc, s.rflags, s.fs_base, s.gs_base) = (self.gpr, self.pc, self.rflags, self.fs_base, self.gs_base);
+        (s.gpr, s.pc, s.rflags, s.fs_base, s.gs_base) =
+            (self.gpr, self.pc, self.rflags, self.fs_base, self.gs_base);
         (s.mxcsr, s.in_use, s.vectors, s.opmasks) = (self.mxcsr, self.in_use, self.vectors, self.opmasks);
     }
 }
@@ -154,7 +158,10 @@ pub fn end_main(thread: Thread, status: i32) -> ! {
 pub fn futex(args: &[u64; 6]) -> Answer {
     let op = args[1] as i32 & libc::FUTEX_CMD_MASK;
     // Some operations take a second word, and write it.
-    let second = matches!(op, FUTEX_REQUEUE | FUTEX_CMP_REQUEUE | FUTEX_WAKE_OP | FUTEX_CMP_REQUEUE_PI | FUTEX_WAIT_REQUEUE_PI);
+    let second = matches!(
+        op,
+        FUTEX_REQUEUE | FUTEX_CMP_REQUEUE | FUTEX_WAKE_OP | FUTEX_CMP_REQUEUE_PI | FUTEX_WAIT_REQUEUE_PI
+    );
     if !is_guest_word(args[0]) || second && !is_guest_word(args[4]) {
         return Answer::Value(-i64::from(libc::EFAULT));
     }

@@ -6,7 +6,7 @@
 //! * signals to rxbox, which go on to the first process; the time limit; an end that some thread declares.
 
 use crate::host::signal::{Info, queue_process};
-use crate::outcome::{End, Outcome};
+use crate::outcome::{End, Outcome, shown};
 use crate::process::Process;
 use crate::sandbox::Sandbox;
 use crate::usage::Meter;
@@ -34,6 +34,8 @@ const PROCESS: u64 = 2 << 32;
 
 /// Messages taken from one child before the others get their turn.
 const MESSAGES: usize = 64;
+/// Exit status of a child that could not load the program.
+const NOT_RUNNABLE: i32 = 126;
 /// How often limits on time and memory are looked at that nobody tells about.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -141,9 +143,14 @@ impl Run<'_> {
 
     /// The status comes from the warden, whose child the first process is.
     fn main_ended(&self) -> Result<Option<Outcome>, Errno> {
-        Ok(self.warden.main_ended(self.main.pid)?.map(|status| match self.sandbox.ending.cause() {
-            Some(end) => Outcome::Ended(end.clone()),
-            None => status,
+        let Some(outcome) = self.warden.main_ended()? else { return Ok(None) };
+        Ok(Some(match (self.sandbox.ending.cause(), outcome) {
+            (Some(end), _) => Outcome::Ended(end.clone()),
+            (None, outcome) if self.main.executed() => outcome,
+            (None, Outcome::Exited(NOT_RUNNABLE)) => {
+                Outcome::NotRunnable(format!("{} cannot be run", shown(&self.main.exe().path)))
+            }
+            (None, outcome) => Outcome::Failed(format!("the emulator child ended before the program ran: {outcome:?}")),
         }))
     }
 

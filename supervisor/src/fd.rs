@@ -104,6 +104,11 @@ impl File {
         File { host, kind: Kind::View, path: Some(path), access: libc::O_RDONLY, extra }
     }
 
+    /// As a file of another kind, where the caller knows better than [`File::made`].
+    pub fn with_kind(self, kind: Kind) -> File {
+        File { kind, ..self }
+    }
+
     /// A second descriptor of the same open file description (dup(2)).
     pub fn duplicate(&self) -> Result<File, Errno> {
         let host = self.host.try_clone().map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or(libc::EMFILE)))?;
@@ -212,6 +217,9 @@ impl Budget {
         let take = |used: usize| used.checked_add(n).filter(|u| *u <= self.most);
         self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).map(drop).map_err(|_| Errno::ENFILE)
     }
+    fn room(&self) -> Result<(), Errno> {
+        if self.used.load(Ordering::Relaxed) < self.most { Ok(()) } else { Err(Errno::ENFILE) }
+    }
     fn give(&self, n: usize) {
         self.used.fetch_sub(n, Ordering::Relaxed);
     }
@@ -273,6 +281,14 @@ impl FdTable {
         self.budget.take(1)?;
         entries.insert(n, Entry { file: file.into(), cloexec });
         Ok(n)
+    }
+
+    /// Whether there is a number to give out now; the error of [`FdTable::insert`] if not. For calls that must not take
+    /// what they then cannot give.
+    pub fn room(&self) -> Result<(), Errno> {
+        let entries = self.read();
+        let used = entries.range(0..self.limit()).count() as u64;
+        if used >= self.limit() as u64 { Err(Errno::EMFILE) } else { self.budget.room() }
     }
 
     /// Gives `file` the number `n`; what had it is returned. EBADF beyond the guest's limit.

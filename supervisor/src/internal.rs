@@ -166,7 +166,7 @@ fn child_of(parent: &Process, pid: i32) -> Result<OwnedFd, Errno> {
 
 /// The parent's id in a `/proc/PID/stat`: the second word behind the name, which stands in parentheses and may itself
 /// contain some.
-fn parent_in(stat: &[u8]) -> Option<i32> {
+pub(crate) fn parent_in(stat: &[u8]) -> Option<i32> {
     let end = stat.iter().rposition(|&b| b == b')')?;
     std::str::from_utf8(&stat[end + 1..]).ok()?.split_ascii_whitespace().nth(1)?.parse().ok()
 }

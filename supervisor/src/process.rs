@@ -76,6 +76,7 @@ pub struct Process {
     views: Mutex<HashMap<&'static str, Vec<u8>>>,
     forking: Mutex<HashMap<usize, Fork>>,
     status: Mutex<Option<i32>>,
+    executed: AtomicBool,
     ended: AtomicBool,
 }
 
@@ -138,6 +139,7 @@ impl Process {
             views: Mutex::default(),
             forking: Mutex::default(),
             status: Mutex::default(),
+            executed: AtomicBool::new(false),
             ended: AtomicBool::new(false),
         }
     }
@@ -213,7 +215,12 @@ impl Process {
         write(&self.name, image.name());
         write(&self.image, Arc::new(image));
         self.attributes.executed();
+        self.executed.store(true, Ordering::Release);
         self.views.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+    /// Whether a program has ever been in place.
+    pub fn executed(&self) -> bool {
+        self.executed.load(Ordering::Acquire)
     }
     /// The arguments that the program was started with.
     pub fn arguments(&self) -> Vec<Vec<u8>> {

@@ -3,6 +3,7 @@
 use crate::audit::Audit;
 use crate::control::Attendant;
 use crate::fd::Budget;
+use crate::handlers::output::Output;
 use crate::handlers::signal::parent_ended;
 use crate::handlers::socket::Anchors;
 use crate::handlers::terminal::Terminals;
@@ -32,6 +33,8 @@ pub struct Sandbox {
     pub anchors: Anchors,
     /// Job control of terminals.
     pub terminals: Terminals,
+    /// What may still be written to the standard streams.
+    pub output: Output,
     /// The log of system calls, if the user wants one.
     pub trace: Option<Trace>,
     /// How long workers spin before they sleep.
@@ -51,11 +54,12 @@ impl Sandbox {
         let ending = Ending::new()?;
         Ok(Sandbox {
             audit: Audit::new(policy.clone(), ending.clone(), quiet),
-            policy,
             attendant: Attendant::new(ending.bell())?,
             ending,
             anchors: Anchors::default(),
             terminals: Terminals::default(),
+            output: Output::of_host(policy.limits().output),
+            policy,
             trace,
             patience: Patience::of_host(),
             started: Instant::now(),

@@ -10,7 +10,7 @@
 //! The first child is not reaped while the run lasts, so that its number, which its filter lets signals go to, cannot be
 //! given to anybody else.
 
-use crate::host::spawn;
+use crate::host::spawn::{self, Ended};
 use crate::launch::exec::{self, Start};
 use crate::outcome::{End, Outcome};
 use nix::errno::Errno;
@@ -18,7 +18,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
+use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -128,7 +128,7 @@ impl Warden {
     ///
     /// # Errors
     /// The socket fails.
-    pub fn main_ended(&self, _main: i32) -> Result<Option<Outcome>, Errno> {
+    pub fn main_ended(&self) -> Result<Option<Outcome>, Errno> {
         Ok(match self.receive(MsgFlags::MSG_DONTWAIT) {
             Ok(Some(Word::Exited(status))) => Some(Outcome::Exited(status)),
             Ok(Some(Word::Signaled(signal))) => Some(Outcome::Signaled(signal)),
@@ -182,8 +182,7 @@ fn keep_watch(start: &Start<'_>, socket: &OwnedFd) -> Result<(), Errno> {
             break;
         }
         while signals.read_signal()?.is_some() {}
-        reap(first)?;
-        if let Some(word) = status_of(first)?.filter(|_| !ended) {
+        if let Some(word) = reap_others(first)?.filter(|_| !ended) {
             ended = true;
             told(word)?;
         }
@@ -191,33 +190,34 @@ fn keep_watch(start: &Start<'_>, socket: &OwnedFd) -> Result<(), Errno> {
     kill_all_below()
 }
 
-/// Reaps what has ended, but for the first child.
-fn reap(first: Pid) -> Result<(), Errno> {
-    let below: Vec<i32> = children_of(&processes(), std::process::id() as i32);
-    for pid in below.into_iter().filter(|pid| *pid != first.as_raw()) {
-        match waitpid(Pid::from_raw(pid), Some(WaitPidFlag::WNOHANG)) {
-            Ok(_) | Err(Errno::ECHILD) => {}
-            Err(e) => return Err(e),
+/// Reaps orphans that have ended; how the first child has ended, once it has. It stays what it is, and with it those
+/// that come behind: the run is over then.
+fn reap_others(first: Pid) -> Result<Option<Word>, Errno> {
+    while let Some((pid, ended)) = spawn::ended_child()? {
+        if pid == first.as_raw() {
+            return Ok(Some(match ended {
+                Ended::Exited(status) => Word::Exited(status),
+                Ended::Signaled(signal) => Word::Signaled(signal),
+            }));
         }
+        spawn::reap(pid)?;
     }
-    Ok(())
+    Ok(None)
 }
 
-/// How the first child has ended, once it has; it stays what it is.
-fn status_of(first: Pid) -> Result<Option<Word>, Errno> {
-    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-    Ok(match waitid(Id::Pid(first), flags)? {
-        WaitStatus::Exited(_, status) => Some(Word::Exited(status)),
-        WaitStatus::Signaled(_, signal, _) => Some(Word::Signaled(signal as i32)),
-        _ => None,
-    })
-}
-
-/// Kills everything below this process until nothing is left. Those that fork meanwhile are stopped first, so that each
-/// round leaves fewer that can.
+/// Kills everything below this process until nothing is left. In each round all are stopped before they are killed, so
+/// that fewer and fewer are there that can fork.
 fn kill_all_below() -> Result<(), Errno> {
     let own = std::process::id() as i32;
     loop {
+        loop {
+            match spawn::ended_child() {
+                Ok(Some((pid, _))) => spawn::reap(pid)?,
+                Ok(None) => break,
+                Err(Errno::ECHILD) => return Ok(()),
+                Err(e) => return Err(e),
+            }
+        }
         for signal in [Signal::SIGSTOP, Signal::SIGKILL] {
             for pid in descendants(&processes(), own) {
                 // One that has ended meanwhile is as good as killed: its number is not given away before it is reaped,
@@ -225,11 +225,7 @@ fn kill_all_below() -> Result<(), Errno> {
                 let _ = kill(Pid::from_raw(pid), signal);
             }
         }
-        match waitpid(None, None) {
-            Ok(_) | Err(Errno::EINTR) => while matches!(waitpid(None, Some(WaitPidFlag::WNOHANG)), Ok(s) if s != WaitStatus::StillAlive) {},
-            Err(Errno::ECHILD) => return Ok(()),
-            Err(e) => return Err(e),
-        }
+        spawn::wait_for_any()?;
     }
 }
 

@@ -1,215 +1,236 @@
-//! The allow-list: each host call that the child may make, under which conditions, and what for.
+//! The rules: each host call that the child may make, under which conditions, and what for.
 //!
-//! Conditions compare what the kernel looks at: 32 bits where the call takes an `int`, all 64 where it takes a `long`.
+//! A call that nobody here makes has no rule, however harmless it is: what the supervisor performs (sleeping, most clocks)
+//! or the runtime emulates (set_tid_address, pause) does not reach the host from here.
 
 use crate::channel::{CONTROL_FD, LOG_FD};
 use libc::*;
 
-/// A condition on one argument.
+/// A condition on one argument. It compares what the kernel looks at: 32 bits where the call takes an `int`, all 64 where
+/// it takes a `long` or a pointer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Test {
     /// The low 32 bits are this.
     Int(u32),
+    /// The low 32 bits are not this.
+    NotInt(u32),
+    /// The low 32 bits, taken without sign, are this or less.
+    AtMost(u32),
     /// All 64 bits are this.
     Long(u64),
     /// No other bits than these are set.
     Within(u64),
-    /// The low 32 bits are the process id of the process that installed the filter.
-    Pid,
-    /// They are not.
-    OtherPid,
 }
 
-/// One rule. Rules of one call add up; within a rule all conditions must hold.
+/// What becomes of a call that a rule matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The kernel carries it out.
+    Allow,
+    /// It fails with this errno.
+    Errno(u16),
+}
+
+/// When a rule is in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Only {
+    /// In every child.
+    Always,
+    /// Where there is a log.
+    WithLog,
+    /// Where there is none.
+    WithoutLog,
+}
+
+impl Only {
+    /// Whether the rule is in force.
+    pub fn holds(self, log: bool) -> bool {
+        match self {
+            Only::Always => true,
+            Only::WithLog => log,
+            Only::WithoutLog => !log,
+        }
+    }
+}
+
+/// One rule. At most one matches a given call with its arguments.
 #[derive(Debug)]
 pub struct Rule {
     /// The call's number.
-    pub call: c_long,
+    pub call: i64,
     /// The call's name.
     pub name: &'static str,
-    /// Conditions: argument index and test.
+    /// Argument index and condition; all of them must hold.
     pub when: &'static [(u8, Test)],
-    /// What the child needs it for, and why it does no harm.
+    /// What is answered.
+    pub answer: Answer,
+    /// When the rule is in force.
+    pub only: Only,
+    /// What the child makes the call for, and, where that is not plain, why it does no harm.
     pub why: &'static str,
-    /// Only with a log.
-    pub log_only: bool,
 }
 
-/// `name [argument test, …] "why";`, with `if log` behind it for what is only needed with a log.
-macro_rules! rule {
-    ($name:ident [$($arg:literal $test:expr),*] $why:literal $(if $log:ident)?) => {
-        Rule {
-            call: numbers::$name,
-            name: stringify!($name),
+/// Rows of the form `SYS_name [argument: test, ...] answer, "why";`, with `if WithLog` and the like before the reason.
+macro_rules! table {
+    ($($call:ident [$($arg:literal: $test:expr),*] $answer:expr, $(if $only:ident,)? $why:literal;)*) => {
+        &[$(Rule {
+            call: $call,
+            name: name(stringify!($call)),
             when: &[$(($arg, $test)),*],
+            answer: $answer,
+            only: table!(@only $($only)?),
             why: $why,
-            log_only: !stringify!($($log)?).is_empty(),
-        }
+        }),*]
     };
+    (@only) => { Only::Always };
+    (@only $only:ident) => { Only::$only };
 }
 
-macro_rules! rules {
-    ($($name:ident [$($arg:literal $test:expr),*] $why:literal $(if $log:ident)?;)*) => {
-        &[$(rule!($name [$($arg $test),*] $why $(if $log)?)),*]
-    };
+/// The call's name in the name of its number.
+const fn name(constant: &'static str) -> &'static str {
+    constant.split_at("SYS_".len()).1
 }
 
-/// Call numbers by call name.
-mod numbers {
-    macro_rules! numbers {
-        ($($name:ident $number:ident),* $(,)?) => {
-            $(#[allow(non_upper_case_globals)] pub(super) const $name: i64 = libc::$number;)*
-        };
-    }
-    numbers! {
-        alarm SYS_alarm, brk SYS_brk, clock_gettime SYS_clock_gettime, clock_nanosleep SYS_clock_nanosleep,
-        clone SYS_clone, clone3 SYS_clone3, close SYS_close, exit SYS_exit, exit_group SYS_exit_group, fstat SYS_fstat,
-        futex SYS_futex, getitimer SYS_getitimer, getpid SYS_getpid, getrandom SYS_getrandom, gettid SYS_gettid,
-        madvise SYS_madvise, mincore SYS_mincore, mlock SYS_mlock, mlock2 SYS_mlock2, mlockall SYS_mlockall,
-        mmap SYS_mmap, mprotect SYS_mprotect, mremap SYS_mremap, msync SYS_msync, munlock SYS_munlock,
-        munlockall SYS_munlockall, munmap SYS_munmap, nanosleep SYS_nanosleep, pause SYS_pause, prctl SYS_prctl,
-        recvmsg SYS_recvmsg, restart_syscall SYS_restart_syscall, rseq SYS_rseq, rt_sigaction SYS_rt_sigaction,
-        rt_sigpending SYS_rt_sigpending, rt_sigprocmask SYS_rt_sigprocmask, rt_sigreturn SYS_rt_sigreturn,
-        rt_sigsuspend SYS_rt_sigsuspend, rt_sigtimedwait SYS_rt_sigtimedwait,
-        sched_getaffinity SYS_sched_getaffinity, sched_yield SYS_sched_yield, sendto SYS_sendto,
-        set_robust_list SYS_set_robust_list, setitimer SYS_setitimer, sigaltstack SYS_sigaltstack,
-        tgkill SYS_tgkill, timer_create SYS_timer_create, timer_delete SYS_timer_delete,
-        timer_getoverrun SYS_timer_getoverrun, timer_gettime SYS_timer_gettime, timer_settime SYS_timer_settime,
-        wait4 SYS_wait4, waitid SYS_waitid, write SYS_write,
-    }
+const fn fails(errno: c_int) -> Answer {
+    Answer::Errno(errno as u16)
 }
 
-const READ_WRITE: u64 = (PROT_READ | PROT_WRITE) as u64;
-/// For mprotect also the directions in which a stack area grows.
-const PROTECTIONS: u64 = READ_WRITE | (PROT_GROWSDOWN | PROT_GROWSUP) as u32 as u64;
-const MAPPINGS: u64 = (MAP_SHARED
-    | MAP_PRIVATE
-    | MAP_FIXED
-    | MAP_FIXED_NOREPLACE
-    | MAP_ANONYMOUS
-    | MAP_NORESERVE
-    | MAP_POPULATE
-    | MAP_LOCKED
-    | MAP_STACK) as u64;
-/// What pthread_create(3) of glibc asks for.
-const THREAD: u64 = (CLONE_VM
-    | CLONE_FS
-    | CLONE_FILES
-    | CLONE_SIGHAND
-    | CLONE_THREAD
-    | CLONE_SYSVSEM
-    | CLONE_SETTLS
-    | CLONE_PARENT_SETTID
-    | CLONE_CHILD_CLEARTID) as u64;
-/// What fork(3) of glibc asks for.
-const PROCESS: u64 = (CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD) as u64;
-/// `MADV_GUARD_INSTALL` and `MADV_GUARD_REMOVE` of Linux 6.13.
-const GUARDS: [u32; 2] = [102, 103];
-
-const fn advice(value: c_int) -> Test {
+const fn int(value: c_int) -> Test {
     Test::Int(value as u32)
 }
 
-/// What is allowed. Anything else ends the process.
-pub const ALLOWED: &[Rule] = rules! {
-    // Memory. Nothing becomes executable: guest code runs from the code cache, mapped before the filter.
-    mmap [2 Test::Within(READ_WRITE), 3 Test::Within(MAPPINGS)] "guest and runtime memory, never executable";
-    mprotect [2 Test::Within(PROTECTIONS)] "protection of guest pages, never executable";
-    munmap [] "gives memory back";
-    mremap [] "moves guest memory; keeps its protection";
-    brk [] "the runtime's heap";
-    msync [] "a guest's msync";
-    mincore [] "a guest's mincore";
-    mlock [] "a guest's mlock, bounded by RLIMIT_MEMLOCK";
-    mlock2 [] "as mlock";
-    mlockall [] "as mlock";
-    munlock [] "as mlock";
-    munlockall [] "as mlock";
-    madvise [2 advice(MADV_NORMAL)] "hint";
-    madvise [2 advice(MADV_RANDOM)] "hint";
-    madvise [2 advice(MADV_SEQUENTIAL)] "hint";
-    madvise [2 advice(MADV_WILLNEED)] "hint";
-    madvise [2 advice(MADV_DONTNEED)] "drops pages; also the runtime's thread stacks";
-    madvise [2 advice(MADV_DONTNEED_LOCKED)] "drops pages";
-    madvise [2 advice(MADV_FREE)] "drops pages";
-    madvise [2 advice(MADV_REMOVE)] "drops pages of files mapped shared and writable, which the guest may write";
-    madvise [2 advice(MADV_DONTFORK)] "inheritance of guest memory";
-    madvise [2 advice(MADV_DOFORK)] "inheritance of guest memory";
-    madvise [2 advice(MADV_WIPEONFORK)] "inheritance of guest memory";
-    madvise [2 advice(MADV_KEEPONFORK)] "inheritance of guest memory";
-    madvise [2 advice(MADV_HUGEPAGE)] "hint";
-    madvise [2 advice(MADV_NOHUGEPAGE)] "hint";
-    madvise [2 advice(MADV_DONTDUMP)] "hint";
-    madvise [2 advice(MADV_DODUMP)] "hint";
-    madvise [2 advice(MADV_COLD)] "hint";
-    madvise [2 advice(MADV_PAGEOUT)] "hint";
-    madvise [2 advice(MADV_COLLAPSE)] "hint";
-    madvise [2 advice(MADV_UNMERGEABLE)] "hint";
-    madvise [2 advice(MADV_MERGEABLE)] "answered EINVAL below";
-    madvise [2 advice(MADV_POPULATE_READ)] "faults pages in";
-    madvise [2 advice(MADV_POPULATE_WRITE)] "faults pages in";
-    madvise [2 Test::Int(GUARDS[0])] "guard pages";
-    madvise [2 Test::Int(GUARDS[1])] "guard pages";
-    // Threads and processes.
-    clone [0 Test::Long(THREAD)] "a guest thread";
-    clone [0 Test::Long(PROCESS)] "a guest process, under the same filter";
-    clone3 [] "answered ENOSYS below: its flags lie in memory, where no filter sees them";
-    futex [] "waiting for the supervisor, and the guest's own futexes";
-    set_robust_list [] "start of a thread in the C library";
-    rseq [] "start of a thread in the C library";
-    sched_getaffinity [] "the C library's bounds of a thread's stack; only reads";
-    sched_yield [] "a guest's sched_yield, and spinning";
-    exit [] "end of a thread";
-    exit_group [] "end of the process";
-    wait4 [] "a guest waits for its children, which are this process's";
-    waitid [] "as wait4";
-    getpid [] "tells only what the guest knows";
-    gettid [] "tells only what the guest knows";
-    prctl [0 Test::Int(PR_SET_NAME as u32)] "a thread's name";
-    prctl [0 Test::Int(PR_SET_VMA as u32), 1 Test::Long(PR_SET_VMA_ANON_NAME as u64)] "the C library names thread stacks";
-    // Signals: of this process only. Timers can only signal the process that made them.
-    rt_sigaction [] "mirrors the guest's actions";
-    rt_sigprocmask [] "mirrors the guest's masks";
-    rt_sigreturn [] "return from the runtime's handler";
-    rt_sigpending [] "a guest's sigpending";
-    rt_sigsuspend [] "a guest's sigsuspend";
-    rt_sigtimedwait [] "a guest's sigtimedwait";
-    pause [] "a guest's pause";
-    sigaltstack [] "the runtime's signal stack";
-    tgkill [0 Test::Pid] "stops a thread of this process, or ends the process by a signal";
-    tgkill [0 Test::OtherPid] "answered EPERM below";
-    alarm [] "a guest's alarm";
-    setitimer [] "a guest's interval timer";
-    getitimer [] "a guest's interval timer";
-    timer_create [] "a guest's timer; the kernel lets it signal only this process";
-    timer_settime [] "a guest's timer";
-    timer_gettime [] "a guest's timer";
-    timer_getoverrun [] "a guest's timer";
-    timer_delete [] "a guest's timer";
-    restart_syscall [] "the kernel resumes an interrupted sleep";
-    // Time and chance.
-    clock_gettime [] "clocks where the vDSO has none";
-    nanosleep [] "back-off of the runtime";
-    clock_nanosleep [] "back-off of the runtime";
-    getrandom [] "seeds of the runtime's hash tables";
-    // Descriptors. None can be made here; those that come were sent by the supervisor.
-    close [] "after mapping a file";
-    fstat [] "size of a program to load; only reads";
-    recvmsg [0 Test::Int(CONTROL_FD as u32)] "descriptors from the supervisor";
-    sendto [0 Test::Int(CONTROL_FD as u32), 4 Test::Long(0), 5 Test::Long(0)] "asks the supervisor to break off a call";
-    write [0 Test::Int(2)] "last words of the runtime; the descriptor is /dev/null";
-    write [0 Test::Int(LOG_FD as u32)] "the log of translation" if log;
-};
+const READ_WRITE: Test = Test::Within((PROT_READ | PROT_WRITE) as u64);
+/// Without huge pages, which are a pool of the whole host, and without what changes a mapping's nature later.
+const MAPPINGS: Test = Test::Within(
+    (MAP_SHARED
+        | MAP_PRIVATE
+        | MAP_FIXED
+        | MAP_FIXED_NOREPLACE
+        | MAP_ANONYMOUS
+        | MAP_NORESERVE
+        | MAP_POPULATE
+        | MAP_LOCKED
+        | MAP_STACK) as u64,
+);
+/// What pthread_create(3) of glibc asks for.
+const THREAD: Test = Test::Long(
+    (CLONE_VM
+        | CLONE_FS
+        | CLONE_FILES
+        | CLONE_SIGHAND
+        | CLONE_THREAD
+        | CLONE_SYSVSEM
+        | CLONE_SETTLS
+        | CLONE_PARENT_SETTID
+        | CLONE_CHILD_CLEARTID) as u64,
+);
+/// What fork(2) is.
+const PROCESS: Test = Test::Long(SIGCHLD as u64);
+/// What fork(3) of glibc asks for.
+const PROCESS_OF_GLIBC: Test = Test::Long((CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD) as u64);
+/// Clocks beyond the last fixed one stand for a process or a descriptor.
+const FIXED_CLOCK: Test = Test::AtMost(CLOCK_TAI as u32);
+/// `MADV_GUARD_INSTALL` of Linux 6.13.
+const GUARD_INSTALL: c_int = 102;
+/// `MADV_GUARD_REMOVE` of Linux 6.13.
+const GUARD_REMOVE: c_int = 103;
 
-/// What of this fails with an errno instead.
-pub const ERRNO: &[(u32, Rule)] = &[
-    (
-        EINVAL as u32,
-        rule!(madvise [2 advice(MADV_MERGEABLE)] "the time of a write to a merged page tells what others hold"),
-    ),
-    (ENOSYS as u32, rule!(clone3 [] "the C library falls back to clone")),
-    (
-        EPERM as u32,
-        rule!(tgkill [0 Test::OtherPid] "signals to others go through the supervisor; abort(3) in a forked process copes"),
-    ),
-];
+use Answer::Allow;
+
+/// All rules.
+pub fn rules() -> &'static [Rule] {
+    RULES
+}
+
+const RULES: &[Rule] = table! {
+    // Memory.
+    SYS_mmap [2: READ_WRITE, 3: MAPPINGS] Allow, "memory and files of the guest, memory of the runtime; never executable";
+    SYS_mprotect [2: READ_WRITE] Allow, "protection of guest pages, guards of stacks; never executable";
+    SYS_munmap [] Allow, "gives memory back";
+    SYS_mremap [] Allow, "moves memory; its protection goes with it";
+    SYS_brk [] Allow, "the allocator's heap";
+    SYS_msync [] Allow, "the guest's msync on files it may write";
+    SYS_mincore [] Allow, "the guest's mincore; the kernel tells of a file's pages only to those who may write it";
+    SYS_mlock [] Allow, "the guest's mlock; RLIMIT_MEMLOCK bounds it, the capability to exceed that is gone";
+    SYS_mlock2 [] Allow, "as mlock";
+    SYS_mlockall [] Allow, "as mlock";
+    SYS_munlock [] Allow, "as mlock";
+    SYS_munlockall [] Allow, "as mlock";
+    SYS_madvise [2: int(MADV_NORMAL)] Allow, "hint";
+    SYS_madvise [2: int(MADV_RANDOM)] Allow, "hint";
+    SYS_madvise [2: int(MADV_SEQUENTIAL)] Allow, "hint";
+    SYS_madvise [2: int(MADV_WILLNEED)] Allow, "hint";
+    SYS_madvise [2: int(MADV_DONTNEED)] Allow, "drops pages; the allocator and the stacks of ended threads too";
+    SYS_madvise [2: int(MADV_FREE)] Allow, "drops pages";
+    SYS_madvise [2: int(MADV_REMOVE)] Allow, "drops pages of a file mapped shared and writable, as a store of zeroes would";
+    SYS_madvise [2: int(MADV_DONTFORK)] Allow, "what a child process inherits";
+    SYS_madvise [2: int(MADV_DOFORK)] Allow, "what a child process inherits";
+    SYS_madvise [2: int(MADV_MERGEABLE)] fails(EINVAL), "the time of a store to a merged page tells what others have in memory; as without KSM";
+    SYS_madvise [2: int(MADV_UNMERGEABLE)] fails(EINVAL), "as MADV_MERGEABLE";
+    SYS_madvise [2: int(MADV_HUGEPAGE)] Allow, "hint";
+    SYS_madvise [2: int(MADV_NOHUGEPAGE)] Allow, "hint";
+    SYS_madvise [2: int(MADV_DONTDUMP)] Allow, "hint";
+    SYS_madvise [2: int(MADV_DODUMP)] Allow, "hint";
+    SYS_madvise [2: int(MADV_WIPEONFORK)] Allow, "what a child process inherits";
+    SYS_madvise [2: int(MADV_KEEPONFORK)] Allow, "what a child process inherits";
+    SYS_madvise [2: int(MADV_COLD)] Allow, "hint";
+    SYS_madvise [2: int(MADV_PAGEOUT)] Allow, "hint";
+    SYS_madvise [2: int(MADV_POPULATE_READ)] Allow, "faults pages in";
+    SYS_madvise [2: int(MADV_POPULATE_WRITE)] Allow, "faults pages in";
+    SYS_madvise [2: int(MADV_DONTNEED_LOCKED)] Allow, "drops pages";
+    SYS_madvise [2: int(MADV_COLLAPSE)] Allow, "hint";
+    SYS_madvise [2: int(GUARD_INSTALL)] Allow, "guard pages";
+    SYS_madvise [2: int(GUARD_REMOVE)] Allow, "guard pages";
+
+    // Threads and processes.
+    SYS_clone [0: THREAD] Allow, "a guest thread";
+    SYS_clone [0: PROCESS] Allow, "a guest process, under the same filter";
+    SYS_clone [0: PROCESS_OF_GLIBC] Allow, "a guest process, under the same filter";
+    SYS_clone3 [] fails(ENOSYS), "its flags lie in memory, where no filter sees them; the C library takes clone";
+    SYS_set_robust_list [] Allow, "start of a thread in the C library";
+    SYS_rseq [] Allow, "start of a thread in the C library, which ends the process if it fails for any but the first";
+    SYS_sched_getaffinity [0: int(0)] Allow, "the allocator's number of heaps";
+    SYS_sched_getaffinity [0: Test::NotInt(0)] fails(ENOSYS), "the C library asks of a new thread and does without; others are not told of";
+    SYS_sched_yield [] Allow, "the guest's sched_yield, and waiting for threads to leave the code cache";
+    SYS_futex [] Allow, "the channel's bell, locks of the runtime, futexes of the guest";
+    SYS_exit [] Allow, "end of a thread";
+    SYS_exit_group [] Allow, "end of the process";
+    SYS_wait4 [] Allow, "the guest's children are this process's; it has no others";
+    SYS_waitid [] Allow, "as wait4";
+    SYS_getpid [] Allow, "a way into the kernel and back; raise in the C library";
+    SYS_gettid [] Allow, "the thread's id for the supervisor";
+
+    // Signals and timers: of this process only.
+    SYS_rt_sigaction [] Allow, "the guest's actions mirrored";
+    SYS_rt_sigprocmask [] Allow, "the guest's masks mirrored; start and end of threads";
+    SYS_rt_sigreturn [] Allow, "end of the runtime's handler";
+    SYS_rt_sigpending [] Allow, "the guest's sigpending";
+    SYS_rt_sigtimedwait [] Allow, "the guest's sigtimedwait, sigsuspend and pause";
+    SYS_sigaltstack [] Allow, "stack of the runtime's handler";
+    SYS_alarm [] Allow, "the guest's alarm";
+    SYS_setitimer [] Allow, "the guest's interval timers";
+    SYS_getitimer [] Allow, "the guest's interval timers";
+    SYS_timer_create [0: FIXED_CLOCK] Allow, "the guest's timers, and raising a signal; signals no other process";
+    SYS_timer_settime [] Allow, "as timer_create";
+    SYS_timer_gettime [] Allow, "as timer_create";
+    SYS_timer_getoverrun [] Allow, "as timer_create";
+    SYS_timer_delete [] Allow, "as timer_create";
+    SYS_tgkill [] fails(EPERM), "raise and abort in the C library; a process id cannot be tested";
+    SYS_restart_syscall [] Allow, "the kernel resumes a futex or signal wait with a time limit after the process was stopped";
+
+    // Time and chance.
+    SYS_clock_gettime [0: int(CLOCK_MONOTONIC)] Allow, "time limits, where the vDSO has no clock";
+    SYS_getrandom [] Allow, "seeds of hash tables and of the allocator";
+
+    // Descriptors.
+    SYS_recvmsg [0: int(CONTROL_FD)] Allow, "descriptors from the supervisor";
+    SYS_sendto [0: int(CONTROL_FD), 4: Test::Long(0), 5: Test::Int(0)] Allow, "asks the supervisor to break off a call; carries no descriptor";
+    SYS_pread64 [] Allow, "headers of a program; every descriptor here is one that the guest may read";
+    SYS_fstat [] Allow, "size of a program";
+    SYS_close [0: Test::NotInt(CONTROL_FD as u32), 0: Test::NotInt(LOG_FD as u32)] Allow, "after a file is mapped";
+    SYS_close [0: int(LOG_FD)] Allow, if WithoutLog, "a received descriptor may have the log's number then";
+    SYS_write [0: int(LOG_FD)] Allow, if WithLog, "the log of translation";
+    SYS_write [0: int(LOG_FD)] fails(EBADF), if WithoutLog, "last words of the runtime, which nobody hears";
+    SYS_write [0: int(STDERR_FILENO)] fails(EBADF), "message of a panic, which nobody hears";
+    SYS_openat [] fails(EPERM), "the allocator looks below /proc when it shrinks a thread's heap, and does without";
+};

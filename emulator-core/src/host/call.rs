@@ -10,17 +10,17 @@ use std::arch::{asm, global_asm};
 use std::mem::offset_of;
 
 unsafe extern "sysv64" {
-    fn rxbox_interruptible(nr: u64, args: *const u64) -> i64;
-    fn rxbox_interruptible_check();
-    fn rxbox_interruptible_syscall();
-    fn rxbox_interruptible_eintr();
+    fn rxbox_guest_call(nr: u64, args: *const u64) -> i64;
+    fn rxbox_guest_call_check();
+    fn rxbox_guest_call_syscall();
+    fn rxbox_guest_call_eintr();
 }
 
 global_asm!(
     ".text",
     ".p2align 4",
-    ".globl rxbox_interruptible",
-    "rxbox_interruptible:",
+    ".globl rxbox_guest_call",
+    "rxbox_guest_call:",
     "mov rax, rdi",
     "mov r11, rsi",
     "mov rdi, [r11]",
@@ -29,16 +29,16 @@ global_asm!(
     "mov r10, [r11 + 24]",
     "mov r8, [r11 + 32]",
     "mov r9, [r11 + 40]",
-    ".globl rxbox_interruptible_check",
-    "rxbox_interruptible_check:",
+    ".globl rxbox_guest_call_check",
+    "rxbox_guest_call_check:",
     "cmp dword ptr gs:[{pending}], 0",
-    "jne rxbox_interruptible_eintr",
-    ".globl rxbox_interruptible_syscall",
-    "rxbox_interruptible_syscall:",
+    "jne rxbox_guest_call_eintr",
+    ".globl rxbox_guest_call_syscall",
+    "rxbox_guest_call_syscall:",
     "syscall",
     "ret",
-    ".globl rxbox_interruptible_eintr",
-    "rxbox_interruptible_eintr:",
+    ".globl rxbox_guest_call_eintr",
+    "rxbox_guest_call_eintr:",
     "mov rax, {eintr}",
     "ret",
     pending = const offset_of!(CpuState, pending),
@@ -52,13 +52,14 @@ global_asm!(
 /// thread has a CPU state.
 pub unsafe fn interruptible(nr: i64, args: [u64; 6]) -> i64 {
     // SAFETY: the caller's contract.
-    unsafe { rxbox_interruptible(nr as u64, args.as_ptr()) }
+    unsafe { rxbox_guest_call(nr as u64, args.as_ptr()) }
 }
 
 /// If the pc lies in the window before the kernel is entered: where to send it instead.
 pub fn interrupted_before_kernel(pc: u64) -> Option<u64> {
-    let (check, syscall) = (rxbox_interruptible_check as *const () as u64, rxbox_interruptible_syscall as *const () as u64);
-    (check..=syscall).contains(&pc).then_some(rxbox_interruptible_eintr as *const () as u64)
+    let (check, syscall) =
+        (rxbox_guest_call_check as *const () as u64, rxbox_guest_call_syscall as *const () as u64);
+    (check..=syscall).contains(&pc).then_some(rxbox_guest_call_eintr as *const () as u64)
 }
 
 /// Makes a host call; returns its value or a negative errno.

@@ -191,7 +191,9 @@ impl Blocks {
 
     /// Makes an exit go straight to the block at `pc`, if both are still linked.
     pub fn chain(&mut self, exit_id: u32, pc: u64) {
-        let Some(Left { block, exit: Exit::Goto { pc: target, patch, .. } }) = self.left(exit_id) else { return };
+        let Some(Left { block, exit: Exit::Goto { pc: target, patch, .. } }) = self.left(exit_id) else {
+            return;
+        };
         let Some(&to) = self.by_pc.get(&pc) else { return };
         if target != pc || !self.blocks[block as usize].linked {
             return;

@@ -50,7 +50,8 @@ impl CodeCache {
     /// Where the next block's hot and cold code will lie; `None` if the room left is less than a block may take.
     pub fn room(&self) -> Option<(u64, u64)> {
         const LARGEST: u64 = 64 * 1024;
-        (self.hot + LARGEST < COLD && self.cold + LARGEST < state::REGION_END).then_some((self.hot, self.cold))
+        (self.hot + LARGEST < COLD && self.cold + LARGEST < state::REGION_END)
+            .then_some((self.hot, self.cold))
     }
 
     /// Puts a block at the place that [`CodeCache::room`] gave.
@@ -143,8 +144,7 @@ fn table(base: u64, index: u64) -> &'static AtomicU64 {
 
 fn map_region() -> io::Result<()> {
     let map = |from: u64, to: u64, prot| {
-        let flags =
-            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED_NOREPLACE;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED_NOREPLACE;
         // SAFETY: MAP_FIXED_NOREPLACE maps only where nothing is mapped.
         let p = unsafe { libc::mmap(from as *mut _, (to - from) as usize, prot, flags, -1, 0) };
         if p == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }

@@ -149,7 +149,8 @@ pub const GREG: [usize; 16] = [
 
 /// Whether the signal was raised by the instruction that it interrupted.
 fn is_fault(info: &libc::siginfo_t) -> bool {
-    let raised = matches!(info.si_signo, libc::SIGSEGV | libc::SIGBUS | libc::SIGILL | libc::SIGFPE | libc::SIGTRAP);
+    let raised =
+        matches!(info.si_signo, libc::SIGSEGV | libc::SIGBUS | libc::SIGILL | libc::SIGFPE | libc::SIGTRAP);
     raised && info.si_code > 0
 }
 

@@ -105,7 +105,9 @@ impl Action {
     fn on_host(&self, signal: i32) -> host::Action {
         let children = self.flags & (SA_NOCLDSTOP | SA_NOCLDWAIT);
         match self.handler {
-            SIG_DFL | SIG_IGN if !SigSet::FAULTS.contains(signal) => host::Action::fixed(self.handler, children),
+            SIG_DFL | SIG_IGN if !SigSet::FAULTS.contains(signal) => {
+                host::Action::fixed(self.handler, children)
+            }
             _ => host::Action::runtime(children),
         }
     }
@@ -128,7 +130,11 @@ impl Default for Actions {
 impl Actions {
     /// The action of a signal; the default for a number that is none.
     pub fn get(&self, signal: i32) -> Action {
-        usize::try_from(signal.wrapping_sub(1)).ok().and_then(|i| self.table.get(i)).copied().unwrap_or_default()
+        usize::try_from(signal.wrapping_sub(1))
+            .ok()
+            .and_then(|i| self.table.get(i))
+            .copied()
+            .unwrap_or_default()
     }
 
     /// Sets an action, in the table and on the host.

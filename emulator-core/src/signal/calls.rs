@@ -221,7 +221,8 @@ fn wait(thread: &mut Thread, set: SigSet, deadline: Option<Instant>) -> Result<S
             return Ok(info);
         }
         let left = deadline.map(|end| end.saturating_duration_since(Instant::now()));
-        let left = left.map(|d| Timespec { seconds: d.as_secs() as i64, nanoseconds: d.subsec_nanos().into() });
+        let left =
+            left.map(|d| Timespec { seconds: d.as_secs() as i64, nanoseconds: d.subsec_nanos().into() });
         match host::wait(set, left) {
             Err(EINTR) if thread.cpu.pending() => {}
             result => return result,

@@ -353,4 +353,43 @@ mod tests {
         .join()
         .unwrap();
     }
+
+    /// The signal that ends a process which does `act`.
+    fn signal_of_a_child_that(act: impl FnOnce()) -> i32 {
+        // SAFETY: the child makes host calls only, none of which needs what other threads may hold.
+        unsafe {
+            let child = libc::fork();
+            if child == 0 {
+                act();
+                libc::_exit(0);
+            }
+            let mut status = 0;
+            assert_eq!(libc::waitpid(child, &mut status, 0), child);
+            if libc::WIFSIGNALED(status) { libc::WTERMSIG(status) } else { 0 }
+        }
+    }
+
+    #[test]
+    fn a_process_ends_by_the_very_signal_even_if_it_was_blocked_and_ignored() {
+        for signal in [libc::SIGTERM, libc::SIGSEGV, libc::SIGTRAP, 32, 64] {
+            let act = || {
+                set_action(signal, &Action::fixed(1, 0));
+                end_by(signal)
+            };
+            assert_eq!(signal_of_a_child_that(act), signal);
+        }
+    }
+
+    #[test]
+    fn a_timer_ends_a_process_that_may_not_send_signals() {
+        for signal in [libc::SIGTERM, libc::SIGBUS, 33] {
+            let act = || {
+                set_action(signal, &Action::fixed(0, 0));
+                set_mask(SigSet::EMPTY);
+                // SAFETY: no arguments.
+                raise_by_timer(signal, unsafe { raw(libc::SYS_gettid, [0; 6]) } as u64);
+            };
+            assert_eq!(signal_of_a_child_that(act), signal);
+        }
+    }
 }

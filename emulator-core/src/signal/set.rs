@@ -103,7 +103,8 @@ mod tests {
     #[test]
     fn the_host_never_blocks_what_the_runtime_needs() {
         let host = SigSet::ALL.on_host();
-        for signal in [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGTRAP, libc::SIGKILL] {
+        for signal in [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGTRAP, libc::SIGKILL]
+        {
             assert!(!host.contains(signal));
         }
         assert!(host.contains(libc::SIGTERM) && host.contains(32) && host.contains(33));

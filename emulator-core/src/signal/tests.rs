@@ -195,14 +195,18 @@ fn frame_and_extended_state_are_laid_out_as_the_kernel_does() {
 fn every_register_comes_back_as_it_went() {
     let mut random = Random(0x5eed_0001);
     for _ in 0..64 {
-        let registers =
-            Registers { gpr: std::array::from_fn(|_| random.next()), pc: random.next(), rflags: random.next() };
+        let registers = Registers {
+            gpr: std::array::from_fn(|_| random.next()),
+            pc: random.next(),
+            rflags: random.next(),
+        };
         let info = SigInfo::fault(libc::SIGSEGV, 1, random.next());
         let stack = AlternateStack { base: random.next(), flags: random.next() as u32, size: random.next() };
         let mask = SigSet(random.next()).minus(SigSet::UNBLOCKABLE);
         let trap = LastTrap { number: 14, error_code: 6, cr2: random.next() };
         let xstate = random.next();
-        let bytes = Frame { restorer: 1, registers: &registers, stack, trap, mask, xstate, info: &info }.encode();
+        let bytes =
+            Frame { restorer: 1, registers: &registers, stack, trap, mask, xstate, info: &info }.encode();
         let returned = Returned::decode(bytes[frame::UCONTEXT..frame::INFO].try_into().unwrap());
         assert_eq!(returned, Returned { registers, stack, mask, xstate, segments_valid: true });
     }
@@ -370,7 +374,8 @@ fn foreign_segments_do_not_come_back() {
         info: &info,
     };
     let with = |cs: u16, ss: u16, flags: u8| {
-        let mut uc: [u8; frame::UCONTEXT_SIZE] = frame.encode()[frame::UCONTEXT..frame::INFO].try_into().unwrap();
+        let mut uc: [u8; frame::UCONTEXT_SIZE] =
+            frame.encode()[frame::UCONTEXT..frame::INFO].try_into().unwrap();
         uc[0] = flags;
         uc[184..186].copy_from_slice(&cs.to_le_bytes());
         uc[190..192].copy_from_slice(&ss.to_le_bytes());

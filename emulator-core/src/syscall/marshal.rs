@@ -6,8 +6,8 @@
 use super::message;
 use crate::channel::Slot;
 use crate::guest::access::{self, Fault};
-use crate::thread::Thread;
 use crate::process::Process;
+use crate::thread::Thread;
 use libc::{E2BIG, EFAULT, EINVAL, EMSGSIZE};
 use nix::errno::Errno;
 use rxbox_wire::channel::{BULK_MAX, DATA_SIZE};
@@ -133,7 +133,8 @@ pub fn strings(addr: u64) -> Result<Vec<Vec<u8>>, Error> {
         if at == 0 {
             break;
         }
-        let text = access::copy_str(at, STRING).map_err(|e| if e == Errno::ENAMETOOLONG { Error(E2BIG) } else { e.into() })?;
+        let text = access::copy_str(at, STRING)
+            .map_err(|e| if e == Errno::ENAMETOOLONG { Error(E2BIG) } else { e.into() })?;
         total += text.len() + 9;
         if total > ALL {
             return Err(Error(E2BIG));
@@ -259,7 +260,13 @@ pub fn gather_at(slot: &Slot, start: usize, total: usize, vectors: &Vectors) -> 
 }
 
 /// Copies `total` bytes of the data area into the vectors.
-pub fn scatter(process: &Process, slot: &Slot, start: usize, total: usize, vectors: &Vectors) -> Result<(), Error> {
+pub fn scatter(
+    process: &Process,
+    slot: &Slot,
+    start: usize,
+    total: usize,
+    vectors: &Vectors,
+) -> Result<(), Error> {
     let mut done = 0;
     for &(addr, len) in vectors {
         let n = (len as usize).min(total - done);

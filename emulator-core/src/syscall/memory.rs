@@ -1,12 +1,13 @@
 //! Granted calls on the address space: the guest's map decides, the host follows, stale translations go.
 
-use super::Answer;
-use super::marshal;
+use super::{Answer, copy_out, marshal};
+use crate::guest::Span;
+use crate::guest::layout::{PAGE, page_up, window_of};
 use crate::guest::{AddressSpace, FileSource, HostMap, MapRequest, MappedFile, RemapRequest};
-use crate::host::control;
+use crate::host::{call, control};
 use crate::process::{Memory, lock};
 use crate::thread::Thread;
-use libc::{MAP_ANONYMOUS, SYS_brk, SYS_madvise, SYS_mmap, SYS_mprotect, SYS_mremap, SYS_munmap};
+use libc::MAP_ANONYMOUS;
 use nix::errno::Errno;
 use rxbox_wire::frame::Reply;
 use rxbox_wire::kind::Syscall;
@@ -22,7 +23,7 @@ fn value<T: TryInto<i64>>(result: Result<T, Errno>) -> Answer {
 
 /// Whether the call needs a descriptor of the supervisor's.
 pub fn maps_file(nr: u32, args: &[u64; 6]) -> bool {
-    i64::from(nr) == SYS_mmap && args[3] & MAP_ANONYMOUS as u64 == 0
+    i64::from(nr) == libc::SYS_mmap && args[3] & MAP_ANONYMOUS as u64 == 0
 }
 
 /// mmap(2) of a file: the supervisor checks the guest's descriptor and sends one with no more rights than the mapping
@@ -63,33 +64,65 @@ pub fn system_call(thread: &mut Thread, nr: u32, args: &[u64; 6]) -> Option<Answ
     let (space, host) = (&mut memory.space, &mut memory.host);
     let [addr, len, third, fourth, fifth, _] = *args;
     Some(match i64::from(nr) {
-        SYS_mmap => match MapRequest::decode(addr, len, third, fourth, None) {
+        libc::SYS_mmap => match MapRequest::decode(addr, len, third, fourth, None) {
             Ok(request) => map(memory, thread, &request),
             Err(e) => value::<i64>(Err(e)),
         },
-        SYS_munmap => {
+        libc::SYS_munmap => {
             let change = space.unmap(host, addr, len);
             value(process.apply(memory, change).map(|()| 0))
         }
-        SYS_mprotect => {
+        libc::SYS_mprotect => {
             let change = space.protect(host, addr, len, third);
             value(process.apply(memory, change).map(|()| 0))
         }
-        SYS_mremap => {
+        libc::SYS_mremap => {
             let request = RemapRequest { addr, old_len: len, new_len: third, flags: fourth, new_addr: fifth };
             let change = space.remap(host, &request);
             value(process.apply(memory, change))
         }
-        SYS_brk => {
+        libc::SYS_brk => {
             let change = space.brk(host, addr);
             value(process.apply(memory, change))
         }
-        SYS_madvise => {
+        libc::SYS_madvise => {
             let change = space.advise(host, addr, len, third as i32);
             value(process.apply(memory, change).map(|()| 0))
         }
+        libc::SYS_msync
+        | libc::SYS_mincore
+        | libc::SYS_mlock
+        | libc::SYS_mlock2
+        | libc::SYS_munlock
+        | libc::SYS_mlockall
+        | libc::SYS_munlockall => {
+            drop(guard);
+            whole_pages(thread, nr.into(), args)
+        }
         _ => return None,
     })
+}
+
+/// Calls that change nothing of the map: the host's own, on guest pages. Locking all memory is only for the future
+/// mappings' sake a promise about speed, and the runtime's own memory is none of the guest's business: it succeeds.
+fn whole_pages(thread: &Thread, nr: i64, args: &[u64; 6]) -> Answer {
+    let [addr, len, third, ..] = *args;
+    if matches!(nr, libc::SYS_mlockall | libc::SYS_munlockall) {
+        return Answer::Value(0);
+    }
+    let span = page_up(len).and_then(|len| Span::at(addr, len));
+    let Some(span) = span.filter(|&s| s.is_empty() || window_of(s).is_some()) else {
+        return value::<i64>(Err(if nr == libc::SYS_mincore { Errno::ENOMEM } else { Errno::EINVAL }));
+    };
+    let mut resident = vec![0u8; if nr == libc::SYS_mincore { (span.len() / PAGE) as usize } else { 0 }];
+    let third = if nr == libc::SYS_mincore { resident.as_mut_ptr() as u64 } else { third };
+    // SAFETY: the pages are the guest's, whose contents and protection these calls leave alone; mincore writes a byte for
+    // each page into the vector, which has that many.
+    let result = unsafe { call::raw(nr, [addr, len, third, 0, 0, 0]) };
+    if result == 0 && nr == libc::SYS_mincore && copy_out(thread.process, args[2], &resident).is_err() {
+        return value::<i64>(Err(Errno::EFAULT));
+    }
+    Answer::Value(result)
 }
 
 /// A fault below a stack that grows down: makes room if that is what it is.

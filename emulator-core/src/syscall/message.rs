@@ -1,8 +1,8 @@
 //! `msghdr` of sendmsg(2) and recvmsg(2) in guest memory, and its form on the channel ([`MessageHeader`]).
 
+use super::copy_out;
 use super::marshal::{Error, Vectors, gather_at, scatter, vectors};
 use crate::channel::Slot;
-use super::copy_out;
 use crate::guest::access;
 use crate::process::Process;
 use libc::{EINVAL, EMSGSIZE, ENOBUFS};
@@ -38,7 +38,8 @@ impl Guest {
             addr,
             name: (word(0), name_len),
             control: (word(32), word(40)),
-            vectors: vectors(word(16), word(24)).map_err(|e| if e.0 == EINVAL { Error(EMSGSIZE) } else { e })?,
+            vectors: vectors(word(16), word(24))
+                .map_err(|e| if e.0 == EINVAL { Error(EMSGSIZE) } else { e })?,
         })
     }
 
@@ -123,9 +124,12 @@ impl Receive {
     /// Copies a filled message back: the parts lie where the capacities put them, the header in front says how much of each
     /// was filled (of the name: its whole length, which may exceed what was given).
     pub fn fill(&self, process: &Process, slot: &Slot, start: usize) -> Result<(), Error> {
-        let Some(filled) = MessageHeader::decode_head(&slot.read(start, MessageHeader::SIZE)) else { return Ok(()) };
+        let Some(filled) = MessageHeader::decode_head(&slot.read(start, MessageHeader::SIZE)) else {
+            return Ok(());
+        };
         let [name, control, bytes] = self.header.parts();
-        let cut = |len: u32, part: &Range<usize>| if len == ABSENT { 0 } else { part.len().min(len as usize) };
+        let cut =
+            |len: u32, part: &Range<usize>| if len == ABSENT { 0 } else { part.len().min(len as usize) };
         let one = |addr: u64, len: usize| vec![(addr, len as u64)];
         let (name_len, control_len) = (cut(filled.name, &name), cut(filled.control, &control));
         scatter(process, slot, start + name.start, name_len, &one(self.guest.name.0, name_len))?;

@@ -5,7 +5,7 @@
 
 pub mod marshal;
 pub mod memory;
-mod message;
+pub mod message;
 pub mod process;
 pub mod request;
 pub mod transfer;
@@ -60,7 +60,8 @@ impl From<Error> for Answer {
 
 fn perform(thread: &mut Thread, nr: u64, args: [u64; 6]) -> Answer {
     // The x32 bit and everything above are no numbers of this table.
-    let Some(call) = u32::try_from(nr).ok().filter(|&n| n < rxbox_wire::frame::INTERNAL).and_then(table::row) else {
+    let Some(call) = u32::try_from(nr).ok().filter(|&n| n < rxbox_wire::frame::INTERNAL).and_then(table::row)
+    else {
         return Answer::Value(-i64::from(libc::ENOSYS));
     };
     if transfer::is_transfer(call.nr) {
@@ -69,9 +70,8 @@ fn perform(thread: &mut Thread, nr: u64, args: [u64; 6]) -> Answer {
     if memory::maps_file(call.nr, &args) {
         return memory::map_file(thread, call, args);
     }
-    let exchanged = signal::with_mask(thread, call.nr, &args, |thread| {
-        marshal::exchange(thread, call, &args)
-    });
+    let exchanged =
+        signal::with_mask(thread, call.nr, &args, |thread| marshal::exchange(thread, call, &args));
     match exchanged {
         Ok(reply) if reply.flags & Reply::GRANTED != 0 => granted(thread, call.nr, &args),
         Ok(reply) => answer(&reply),

@@ -65,7 +65,8 @@ fn get_robust_list(thread: &mut Thread, args: &[u64; 6]) -> i64 {
     if args[0] != 0 && args[0] as i32 != thread.tid {
         return -i64::from(EPERM);
     }
-    match copy_out(process, args[1], &head.to_le_bytes()).and(copy_out(process, args[2], &size.to_le_bytes())) {
+    match copy_out(process, args[1], &head.to_le_bytes()).and(copy_out(process, args[2], &size.to_le_bytes()))
+    {
         Ok(()) => 0,
         Err(e) => -i64::from(e.0),
     }

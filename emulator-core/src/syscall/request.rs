@@ -1,5 +1,6 @@
 //! The runtime's own requests to the supervisor ([`Internal`]).
 
+use crate::guest::MappedFile;
 use crate::host::control;
 use crate::loader::ImageFile;
 use crate::process::lock;
@@ -7,8 +8,6 @@ use crate::thread::Thread;
 use nix::errno::Errno;
 use rxbox_wire::frame::{ABSENT, ALIGN, Internal, Reply, Request, STRINGS_MAX};
 use std::sync::Arc;
-
-use crate::guest::MappedFile;
 
 /// Sends a request whose data are the runtime's: argument `i`'s bytes in `data[i]`.
 fn send(thread: &Thread, what: Internal, args: [u64; 6], data: &[&[u8]]) -> Reply {
@@ -60,7 +59,7 @@ pub fn open_exec(thread: &Thread, path: &[u8]) -> Result<ImageFile, Errno> {
         return Err(Errno::from_raw(-reply.ret as i32));
     }
     let (fd, about) = control::receive()?;
-    let size = crate::host::control::size(&fd)?;
+    let size = control::size(&fd)?;
     let file = MappedFile { path: about.path, dev: about.dev, ino: about.ino };
     Ok(ImageFile { fd, file: Arc::new(file), size })
 }

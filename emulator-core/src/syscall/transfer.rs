@@ -50,10 +50,16 @@ pub fn transfer(thread: &mut Thread, call: &'static Syscall, args: [u64; 6]) -> 
     }
 }
 
-fn pieces(thread: &mut Thread, call: &'static Syscall, args: [u64; 6], shape: Shape) -> Result<Answer, Error> {
+fn pieces(
+    thread: &mut Thread,
+    call: &'static Syscall,
+    args: [u64; 6],
+    shape: Shape,
+) -> Result<Answer, Error> {
     // Linux cuts every transfer to this (read(2)).
     const LONGEST: u64 = 0x7fff_f000;
-    let mut rest: Vectors = if shape.vectored { vectors(args[1], args[2])? } else { vec![(args[1], args[2].min(LONGEST))] };
+    let mut rest: Vectors =
+        if shape.vectored { vectors(args[1], args[2])? } else { vec![(args[1], args[2].min(LONGEST))] };
     let mut left = rest.iter().map(|v| v.1).sum::<u64>().min(LONGEST);
     if shape.vectored && left <= BULK_MAX as u64 || left == 0 {
         let reply = marshal::exchange(thread, call, &args)?;

@@ -1,8 +1,9 @@
 //! What `cpuid` tells the guest: the host's answers without what the translator does not carry.
 //!
-//! Guests pick their code by these bits, so the rule is that of the decoder, an allow-list: a feature bit is shown if it is listed here
-//! as carried (or as telling nothing about instructions), a leaf if it is listed at all. A feature of a processor newer than this list
-//! is hidden, and the guest takes another path, rather than shown and refused in the middle of the guest's work.
+//! Guests pick their code by these bits, so the rule is that of the decoder, an allow-list: a feature bit is
+//! shown if it is listed here as carried (or as telling nothing about instructions), a leaf if it is listed
+//! at all. A feature of a processor newer than this list is hidden, and the guest takes another path, rather
+//! than shown and refused in the middle of the guest's work.
 //!
 //! Answering from a table is also much faster than the instruction, which leaves a virtual machine.
 //!
@@ -46,9 +47,9 @@ const FEATURES: [Leaf; 8] = [
             bits(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 14, 15, 16, 17, 19, 23, 24, 25, 26, 27, 28]),
         ],
     ),
-    // ebx: FSGSBASE BMI1 AVX2 FDP BMI2 ERMS FCS AVX512F DQ RDSEED ADX IFMA CLFLUSHOPT CLWB CD SHA BW VL;
-    // ecx: PREFETCHWT1 VBMI UMIP VBMI2 GFNI VAES VPCLMULQDQ VNNI BITALG VPOPCNTDQ RDPID CLDEMOTE MOVDIRI MOVDIR64B;
-    // edx: FSRM VP2INTERSECT MD_CLEAR SERIALIZE FP16.
+    // ebx: FSGSBASE BMI1 AVX2 FDP BMI2 ERMS FCS AVX512F DQ RDSEED ADX IFMA CLFLUSHOPT CLWB CD SHA BW VL; ecx:
+    // PREFETCHWT1 VBMI UMIP VBMI2 GFNI VAES VPCLMULQDQ VNNI BITALG VPOPCNTDQ RDPID CLDEMOTE MOVDIRI
+    // MOVDIR64B; edx: FSRM VP2INTERSECT MD_CLEAR SERIALIZE FP16.
     (
         7,
         0,
@@ -59,11 +60,13 @@ const FEATURES: [Leaf; 8] = [
             bits(&[4, 8, 10, 14, 23]),
         ],
     ),
-    // eax: SHA512 SM3 SM4 AVX-VNNI BF16 FZRM FSRS FSRCS AVX-IFMA; edx: VNNI-INT8 NE-CONVERT VNNI-INT16 PREFETCHI.
+    // eax: SHA512 SM3 SM4 AVX-VNNI BF16 FZRM FSRS FSRCS AVX-IFMA; edx: VNNI-INT8 NE-CONVERT VNNI-INT16
+    // PREFETCHI.
     (7, 1, [bits(&[0, 1, 2, 4, 5, 10, 11, 12, 23]), 0, 0, bits(&[4, 5, 10, 14])]),
     // eax: XSAVEOPT XSAVEC XGETBV1. The sizes are computed.
     (0xd, 1, [bits(&[0, 1, 2]), 0, 0, 0]),
-    // ecx: LAHF CmpLegacy ABM SSE4A MisAlignSse 3DNowPrefetch TopologyExtensions; edx: as leaf 1, and SYSCALL NX MMXEXT 1G RDTSCP LM.
+    // ecx: LAHF CmpLegacy ABM SSE4A MisAlignSse 3DNowPrefetch TopologyExtensions; edx: as leaf 1, and SYSCALL
+    // NX MMXEXT 1G RDTSCP LM.
     (
         0x8000_0001,
         0,
@@ -121,8 +124,9 @@ fn is_shown(leaf: u32) -> bool {
 }
 
 impl CpuidTable {
-    /// The guest's view of a processor that answers `host`, under an operating system that has enabled the state components in
-    /// `xcr0` (as `xgetbv` gives them). Leaves that are not shown are dropped, missing ones are answered with zeros.
+    /// The guest's view of a processor that answers `host`, under an operating system that has enabled the
+    /// state components in `xcr0` (as `xgetbv` gives them). Leaves that are not shown are dropped, missing
+    /// ones are answered with zeros.
     pub fn new(host: impl IntoIterator<Item = Leaf>, xcr0: u64) -> CpuidTable {
         let mut table = CpuidTable { answers: BTreeMap::new(), intel: false, xcr0: guest_xcr0(xcr0) };
         for (leaf, subleaf, answer) in host.into_iter().filter(|leaf| is_shown(leaf.0)) {
@@ -146,8 +150,8 @@ impl CpuidTable {
 
     /// Executes `cpuid`: eax, ebx, ecx, edx for the given eax and ecx.
     ///
-    /// A leaf above the highest one gets what Intel processors give, the data of the highest basic leaf, or zeros as
-    /// on AMD, by the vendor in leaf 0.
+    /// A leaf above the highest one gets what Intel processors give, the data of the highest basic leaf, or
+    /// zeros as on AMD, by the vendor in leaf 0.
     pub fn query(&self, eax: u32, ecx: u32) -> [u32; 4] {
         let range = eax & 0xc000_0000;
         let [last, ..] = self.answer(range, 0);

@@ -1,6 +1,7 @@
 //! Bytes from one open descriptor to another, and what is done to the storage behind a descriptor.
 
 use super::io::{broken_pipe, under_limit};
+use super::output::{self, Share};
 use super::{Entry, wait_of};
 use crate::context::{Answer, Call};
 use crate::fd::{File, Kind};
@@ -49,8 +50,21 @@ fn offset(call: &Call<'_>, i: usize) -> Result<Option<i64>, Errno> {
     if (o as i64) < 0 { Err(Errno::EINVAL) } else { Ok(Some(o as i64)) }
 }
 
-/// Gives moved offsets back, and SIGPIPE where it is due.
-fn finish(call: &mut Call<'_>, to: &File, offsets: &[(usize, Option<i64>)], done: Answer) -> Answer {
+/// How many of `n` bytes may be written to `to`.
+fn share(call: &mut Call<'_>, to: &File, offset: Option<i64>, n: u64) -> Result<Share, Errno> {
+    let n = under_limit(call, to, offset, n.min(TRANSFER_MAX))?;
+    output::take(call, to, n)
+}
+
+/// Settles the share of the output limit, gives moved offsets back, and SIGPIPE where it is due.
+fn finish(
+    call: &mut Call<'_>,
+    to: &File,
+    share: &Share,
+    offsets: &[(usize, Option<i64>)],
+    done: Answer,
+) -> Answer {
+    output::settle(call, share, &done);
     match done {
         Ok(_) => {
             for &(i, o) in offsets {
@@ -67,9 +81,15 @@ fn finish(call: &mut Call<'_>, to: &File, offsets: &[(usize, Option<i64>)], done
 fn sendfile(call: &mut Call<'_>) -> Answer {
     let (to, from) = (movable(call, 0)?, movable(call, 1)?);
     let mut at = offset(call, 2)?;
-    let n = under_limit(call, &to, None, call.u64(3).min(TRANSFER_MAX))?;
-    let done = transfer::sendfile(wait_of_both(&to, &from), to.host.as_fd(), from.host.as_fd(), at.as_mut(), n);
-    finish(call, &to, &[(2, at)], done)
+    let share = share(call, &to, None, call.u64(3))?;
+    let done = transfer::sendfile(
+        wait_of_both(&to, &from),
+        to.host.as_fd(),
+        from.host.as_fd(),
+        at.as_mut(),
+        share.n,
+    );
+    finish(call, &to, &share, &[(2, at)], done)
 }
 
 fn copy_file_range(call: &mut Call<'_>) -> Answer {
@@ -84,18 +104,18 @@ fn splice(call: &mut Call<'_>) -> Answer {
 fn move_bytes(call: &mut Call<'_>, kind: Move) -> Answer {
     let (from, to) = (movable(call, 0)?, movable(call, 2)?);
     let (mut a, mut b) = (offset(call, 1)?, offset(call, 3)?);
-    let n = under_limit(call, &to, b, call.u64(4).min(TRANSFER_MAX))?;
+    let share = share(call, &to, b, call.u64(4))?;
     let wait = wait_of_both(&from, &to);
     let ends = ((from.host.as_fd(), a.as_mut()), (to.host.as_fd(), b.as_mut()));
-    let done = transfer::move_bytes(wait, kind, ends.0, ends.1, n, call.u32(5));
-    finish(call, &to, &[(1, a), (3, b)], done)
+    let done = transfer::move_bytes(wait, kind, ends.0, ends.1, share.n, call.u32(5));
+    finish(call, &to, &share, &[(1, a), (3, b)], done)
 }
 
 fn tee(call: &mut Call<'_>) -> Answer {
     let (from, to) = (movable(call, 0)?, movable(call, 1)?);
-    let n = call.u64(2).min(TRANSFER_MAX);
-    let done = transfer::tee(Wait::Long, from.host.as_fd(), to.host.as_fd(), n, call.u32(3));
-    finish(call, &to, &[], done)
+    let share = share(call, &to, None, call.u64(2))?;
+    let done = transfer::tee(Wait::Long, from.host.as_fd(), to.host.as_fd(), share.n, call.u32(3));
+    finish(call, &to, &share, &[], done)
 }
 
 fn sync(_: &mut Call<'_>) -> Answer {

@@ -35,7 +35,13 @@ const _: () = assert!(
 
 /// Makes a descriptor by a call whose last argument is flags, and gives it to the guest; on the host it is always
 /// close-on-exec.
-pub(super) fn make_and_give(call: &Call<'_>, what: Make, kind: Kind, first: Option<u64>, flags: i32) -> Answer {
+pub(super) fn make_and_give(
+    call: &Call<'_>,
+    what: Make,
+    kind: Kind,
+    first: Option<u64>,
+    flags: i32,
+) -> Answer {
     let host_flags = (flags | CLOEXEC) as u64;
     let args = first.map_or([host_flags, 0, 0], |first| [first, host_flags, 0]);
     let file = File::new(make(what, args)?, kind);
@@ -50,7 +56,13 @@ fn eventfd2(call: &mut Call<'_>) -> Answer {
     make_and_give(call, Make::Eventfd, Kind::Event, Some(call.u32(0).into()), call.i32(1))
 }
 
+/// Clocks that wake a sleeping machine, which takes a capability.
+pub(super) const ALARM_CLOCKS: [i32; 2] = [libc::CLOCK_REALTIME_ALARM, libc::CLOCK_BOOTTIME_ALARM];
+
 fn timerfd_create(call: &mut Call<'_>) -> Answer {
+    if ALARM_CLOCKS.contains(&call.i32(0)) {
+        return Err(Errno::EPERM);
+    }
     make_and_give(call, Make::Timerfd, Kind::Timer, Some(call.u32(0).into()), call.i32(1))
 }
 
@@ -79,7 +91,8 @@ fn inotify_rm_watch(call: &mut Call<'_>) -> Answer {
 }
 
 /// The flags that a guest may give; huge pages are not the guest's to take from the machine.
-const MEMORY_FLAGS: u32 = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING | libc::MFD_NOEXEC_SEAL | libc::MFD_EXEC;
+const MEMORY_FLAGS: u32 =
+    libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING | libc::MFD_NOEXEC_SEAL | libc::MFD_EXEC;
 
 fn memfd_create(call: &mut Call<'_>) -> Answer {
     let flags = call.u32(1);

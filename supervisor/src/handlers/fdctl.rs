@@ -130,6 +130,9 @@ pub(super) fn put_pair(call: &mut Call<'_>, i: usize, pair: [i32; 2]) {
 /// The status flags that F_SETFL may change. Without O_ASYNC: its signal would be the supervisor's.
 const SETTABLE: i32 = libc::O_APPEND | libc::O_NONBLOCK | libc::O_DIRECT | libc::O_NOATIME;
 
+/// Most bytes of a pipe without privileges, whoever runs the supervisor (the default of fs.pipe-max-size).
+const PIPE_MAX: u32 = 1 << 20;
+
 /// How long written data are expected to live (fcntl(2)): an advice that nothing here acts on. None is set.
 const F_GET_RW_HINT: i32 = 1035;
 const F_SET_RW_HINT: i32 = 1036;
@@ -150,6 +153,7 @@ fn fcntl(call: &mut Call<'_>) -> Answer {
         libc::F_GETFL => file.status_flags().map(i64::from),
         libc::F_SETFL => set_flags(call, &file),
         libc::F_GETPIPE_SZ => number(Fcntl::GetPipeSize),
+        libc::F_SETPIPE_SZ if call.u32(2) > PIPE_MAX => Err(Errno::EPERM),
         libc::F_SETPIPE_SZ => number(Fcntl::SetPipeSize),
         libc::F_GET_SEALS => number(Fcntl::GetSeals),
         libc::F_ADD_SEALS => number(Fcntl::AddSeals),
@@ -158,7 +162,13 @@ fn fcntl(call: &mut Call<'_>) -> Answer {
             call.put_words(2, &[0]);
             Ok(0)
         }
-        F_SET_RW_HINT => if call.words::<1>(2)?[0] <= HINT_MAX { Ok(0) } else { Err(Errno::EINVAL) },
+        F_SET_RW_HINT => {
+            if call.words::<1>(2)?[0] <= HINT_MAX {
+                Ok(0)
+            } else {
+                Err(Errno::EINVAL)
+            }
+        }
         libc::F_GETLK | libc::F_SETLK | libc::F_SETLKW => lock::record(call, &file),
         libc::F_OFD_GETLK | libc::F_OFD_SETLK | libc::F_OFD_SETLKW => lock::description(call, &file),
         _ => Err(Errno::EINVAL),

@@ -6,10 +6,10 @@
 //! supervisor ignores both for itself, so they are raised in the guest thread.
 
 use super::signal::raise;
-use super::{Entry, wait_of};
+use super::{Entry, output, wait_of};
 use crate::context::{Answer, Call};
 use crate::fd::{File, Kind};
-use crate::host::number::{OnFd, on_fd};
+use crate::host::number::{OnFd, Wait, on_fd};
 use crate::host::transfer::{Buffer, Way, transfer, transfer_at};
 use nix::errno::Errno;
 use rxbox_wire::frame::Reply;
@@ -92,29 +92,28 @@ fn move_data(call: &mut Call<'_>, way: Way, at: At) -> Answer {
         return view(call, &file, way, at);
     }
     let wanted = call.room(1);
-    let n = match way {
-        Way::Read => wanted,
-        Way::Write => under_limit(call, &file, at.explicit(), wanted as u64)? as usize,
-    };
-    let (fd, wait, buffer) = (file.host.as_fd(), wait_of(&file), Buffer::of(call, 1).first(n));
-    let done = match at {
-        At::Current => transfer(wait, way, fd, buffer),
-        At::Offset(offset) => transfer_at(wait, way, fd, buffer, offset, 0),
-        At::Flagged(offset, flags) => transfer_at(wait, way, fd, buffer, offset, flags),
-    };
+    if way == Way::Read {
+        let done = at.transfer(way, &file, Buffer::of(call, 1));
+        call.filled(1, done.unwrap_or(0) as usize);
+        more(call, &file, wanted, &done);
+        return done;
+    }
+    let n = under_limit(call, &file, at.explicit(), wanted as u64)?;
+    let share = output::take(call, &file, n)?;
+    let done = at.transfer(way, &file, Buffer::of(call, 1).first(share.n as usize));
+    output::settle(call, &share, &done);
     match done {
-        Ok(n) => {
-            if way == Way::Read {
-                call.filled(1, n as usize);
-            }
-            if n as usize == wanted && matches!(file.kind, Kind::Regular | Kind::Memory) {
-                call.reply.flags |= Reply::MORE;
-            }
-        }
-        Err(e) if way == Way::Write => broken_pipe(call, &file, e),
-        Err(_) => {}
+        Ok(_) => more(call, &file, wanted, &done),
+        Err(e) => broken_pipe(call, &file, e),
     }
     done
+}
+
+/// After a full transfer on a file whose transfers are never short for want of more, the child may go on.
+fn more(call: &mut Call<'_>, file: &File, wanted: usize, done: &Answer) {
+    if *done == Ok(wanted as i64) && matches!(file.kind, Kind::Regular | Kind::Memory | Kind::BlockDevice) {
+        call.reply.flags |= Reply::MORE;
+    }
 }
 
 impl At {
@@ -122,6 +121,15 @@ impl At {
         match self {
             At::Offset(o) | At::Flagged(o @ 0.., _) => Some(o),
             At::Current | At::Flagged(..) => None,
+        }
+    }
+
+    fn transfer(self, way: Way, file: &File, buffer: Buffer<'_>) -> Answer {
+        let (wait, fd) = (wait_of(file), file.host.as_fd());
+        match self {
+            At::Current => transfer(wait, way, fd, buffer),
+            At::Offset(offset) => transfer_at(wait, way, fd, buffer, offset, 0),
+            At::Flagged(offset, flags) => transfer_at(wait, way, fd, buffer, offset, flags),
         }
     }
 }
@@ -142,7 +150,12 @@ fn view(call: &mut Call<'_>, file: &File, way: Way, at: At) -> Answer {
 ///
 /// The limit is the guest's own affair: it can race with itself to pass it. What holds the guest back is the limit of
 /// the policy, which the kernel enforces on the supervisor.
-pub(super) fn under_limit(call: &mut Call<'_>, file: &File, offset: Option<i64>, n: u64) -> Result<u64, Errno> {
+pub(super) fn under_limit(
+    call: &mut Call<'_>,
+    file: &File,
+    offset: Option<i64>,
+    n: u64,
+) -> Result<u64, Errno> {
     let limit = call.process.limit(libc::RLIMIT_FSIZE as usize).soft;
     if limit == u64::MAX || n == 0 || !matches!(file.kind, Kind::Regular | Kind::Memory) {
         return Ok(n);
@@ -150,7 +163,7 @@ pub(super) fn under_limit(call: &mut Call<'_>, file: &File, offset: Option<i64>,
     let at = match offset {
         Some(o) => o as u64,
         None if file.append() => nix::sys::stat::fstat(&file.host)?.st_size as u64,
-        None => on_fd(crate::host::number::Wait::Short, OnFd::Lseek, file.host.as_fd(), [0, libc::SEEK_CUR as u64, 0])? as u64,
+        None => on_fd(Wait::Short, OnFd::Lseek, file.host.as_fd(), [0, libc::SEEK_CUR as u64, 0])? as u64,
     };
     match limit.checked_sub(at) {
         None | Some(0) => {
@@ -163,8 +176,10 @@ pub(super) fn under_limit(call: &mut Call<'_>, file: &File, offset: Option<i64>,
 
 /// Raises SIGPIPE in the caller if this error of a write to `file` comes with it.
 pub(super) fn broken_pipe(call: &mut Call<'_>, file: &File, error: Errno) {
-    let stream = || nix::sys::socket::getsockopt(&file.host, nix::sys::socket::sockopt::SockType)
-        .is_ok_and(|t| t == nix::sys::socket::SockType::Stream);
+    let stream = || {
+        nix::sys::socket::getsockopt(&file.host, nix::sys::socket::sockopt::SockType)
+            .is_ok_and(|t| t == nix::sys::socket::SockType::Stream)
+    };
     if error == Errno::EPIPE && (file.kind == Kind::Pipe || file.kind == Kind::Socket && stream()) {
         raise(call, libc::SIGPIPE);
     }

@@ -43,7 +43,8 @@ const TIOCSCTTY: u32 = libc::TIOCSCTTY as u32;
 const TIOCNOTTY: u32 = libc::TIOCNOTTY as u32;
 
 /// Requests that may wait: for output to drain, or for a lease on the terminal.
-const WAITING: &[u32] = &[libc::TCSETSW as u32, libc::TCSETSF as u32, libc::TCSBRK as u32, libc::TCSBRKP as u32];
+const WAITING: &[u32] =
+    &[libc::TCSETSW as u32, libc::TCSETSF as u32, libc::TCSBRK as u32, libc::TCSBRKP as u32];
 
 /// Passes a request of the table on, its structure through private memory.
 fn forward(call: &mut Call<'_>, file: &File, request: u32, number: u64) -> Answer {

@@ -11,7 +11,8 @@ use nix::errno::Errno;
 use std::sync::Arc;
 
 /// The handlers of this module.
-pub const HANDLERS: &[Entry] = &[("getrlimit", getrlimit), ("setrlimit", setrlimit), ("prlimit64", prlimit64)];
+pub const HANDLERS: &[Entry] =
+    &[("getrlimit", getrlimit), ("setrlimit", setrlimit), ("prlimit64", prlimit64)];
 
 const NOFILE: usize = libc::RLIMIT_NOFILE as usize;
 const CPU: usize = libc::RLIMIT_CPU as usize;
@@ -53,7 +54,8 @@ fn set(process: &Arc<Process>, resource: usize, new: Limit) -> Result<Limit, Err
     if new.soft > new.hard {
         return Err(Errno::EINVAL);
     }
-    let old = process.change_limit(resource, |old| if new.hard > old.hard { Err(Errno::EPERM) } else { Ok(new) })?;
+    let old = process
+        .change_limit(resource, |old| if new.hard > old.hard { Err(Errno::EPERM) } else { Ok(new) })?;
     match resource {
         NOFILE => process.fds.set_limit(new.soft),
         CPU => set_cpu_limit(process.pid, new.soft, new.hard)?,

@@ -34,11 +34,10 @@ fn mmap(call: &mut Call<'_>) -> Answer {
         may_execute(call, &file)?;
     }
     let fd = file.host.as_fd();
-    if shared && file.writable() || !file.writable() {
-        call.process.send_fd(fd)?;
-    } else {
-        call.process.send_fd(reopen(fd, libc::O_RDONLY | libc::O_NONBLOCK)?.as_fd())?;
-    }
+    // A file that its own user cannot open for reading any more is still the guest's to map, and to write.
+    let less =
+        if !shared && file.writable() { reopen(fd, libc::O_RDONLY | libc::O_NONBLOCK).ok() } else { None };
+    call.process.send_fd(less.as_ref().map_or(fd, AsFd::as_fd))?;
     call.reply.flags |= Reply::FD;
     grant(call)
 }

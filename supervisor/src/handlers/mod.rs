@@ -15,6 +15,7 @@ pub mod ioctl;
 pub mod limit;
 pub mod lock;
 pub mod memory;
+pub mod output;
 pub mod poll;
 pub mod prctl;
 pub mod process;
@@ -27,7 +28,7 @@ pub mod time;
 pub mod usage;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::context::{Answer, Call, Handler};
 use crate::fd::{File, Kind};
@@ -67,7 +68,9 @@ pub const ALL: &[&[Entry]] = &[
 /// How long a transfer on this file may wait.
 fn wait_of(file: &File) -> Wait {
     match file.kind {
-        Kind::Regular | Kind::Directory | Kind::BlockDevice | Kind::Memory | Kind::View | Kind::Path => Wait::Short,
+        Kind::Regular | Kind::Directory | Kind::BlockDevice | Kind::Memory | Kind::View | Kind::Path => {
+            Wait::Short
+        }
         _ => Wait::Long,
     }
 }

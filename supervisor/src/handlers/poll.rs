@@ -97,8 +97,10 @@ fn poll_until(call: &mut Call<'_>, timeout: Option<&mut Time>) -> Answer {
 }
 
 fn select(call: &mut Call<'_>) -> Answer {
-    let mut timeout = timespec(call, 4)?.map(|[s, us]| [s.wrapping_add(us / 1_000_000), us % 1_000_000 * 1000]);
-    if timeout.is_some_and(|[s, _]| (s as i64) < 0) || call.present(4) && (call.words::<2>(4)?[1] as i64) < 0 {
+    let mut timeout =
+        timespec(call, 4)?.map(|[s, us]| [s.wrapping_add(us / 1_000_000), us % 1_000_000 * 1000]);
+    if timeout.is_some_and(|[s, _]| (s as i64) < 0) || call.present(4) && (call.words::<2>(4)?[1] as i64) < 0
+    {
         return Err(Errno::EINVAL);
     }
     let done = select_until(call, timeout.as_mut());

@@ -92,7 +92,13 @@ fn prctl(call: &mut Call<'_>) -> Answer {
         libc::PR_SET_DUMPABLE => set_checked(&a.dumpable, call, 0..=1),
         libc::PR_GET_DUMPABLE => Ok(a.dumpable.load(Relaxed).into()),
         // Orphans become children of the supervisor, which alone knows them all.
-        libc::PR_SET_CHILD_SUBREAPER => if call.u64(1) == 0 { Ok(0) } else { Err(Errno::EINVAL) },
+        libc::PR_SET_CHILD_SUBREAPER => {
+            if call.u64(1) == 0 {
+                Ok(0)
+            } else {
+                Err(Errno::EINVAL)
+            }
+        }
         libc::PR_GET_CHILD_SUBREAPER => put_number(call, 0),
         libc::PR_SET_THP_DISABLE => {
             zero(call, 2..5)?;
@@ -115,7 +121,9 @@ fn unprivileged(call: &Call<'_>) -> Answer {
         libc::PR_SET_NO_NEW_PRIVS if call.u64(1) != 1 => Err(Errno::EINVAL),
         libc::PR_SET_NO_NEW_PRIVS => zero(call, 2..5).map(|()| 0),
         libc::PR_GET_NO_NEW_PRIVS => zero(call, 1..5).map(|()| 1),
-        libc::PR_CAPBSET_READ | libc::PR_CAPBSET_DROP if call.u64(1) > CAPABILITY_MAX.into() => Err(Errno::EINVAL),
+        libc::PR_CAPBSET_READ | libc::PR_CAPBSET_DROP if call.u64(1) > CAPABILITY_MAX.into() => {
+            Err(Errno::EINVAL)
+        }
         libc::PR_CAPBSET_READ => Ok(0),
         libc::PR_CAPBSET_DROP => Err(Errno::EPERM),
         libc::PR_CAP_AMBIENT => ambient(call),

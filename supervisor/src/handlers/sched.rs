@@ -212,7 +212,8 @@ fn getcpu(call: &mut Call<'_>) -> Answer {
 
 /// The memory node of a processor; 0 on a machine that tells of none.
 fn node_of(cpu: u32) -> u32 {
-    let entries = std::fs::read_dir(format!("/sys/devices/system/cpu/cpu{cpu}")).into_iter().flatten().flatten();
+    let entries =
+        std::fs::read_dir(format!("/sys/devices/system/cpu/cpu{cpu}")).into_iter().flatten().flatten();
     let mut nodes = entries.filter_map(|e| e.file_name().to_str()?.strip_prefix("node")?.parse().ok());
     nodes.next().unwrap_or(0)
 }

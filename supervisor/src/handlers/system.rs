@@ -2,8 +2,8 @@
 
 use super::Entry;
 use crate::context::{Answer, Call};
-use crate::host::{limit, transfer};
 use crate::host::transfer::Buffer;
+use crate::host::{limit, transfer};
 use nix::errno::Errno;
 
 /// The handlers of this module.

@@ -87,7 +87,9 @@ pub(super) fn take(call: &mut Call<'_>, file: &File) -> Answer {
     match terminals.get(&device) {
         Some(c) if c.session == session => return Ok(0),
         Some(_) => return Err(Errno::EPERM),
-        None if pid != session || terminals.values().any(|c| c.session == session) => return Err(Errno::EPERM),
+        None if pid != session || terminals.values().any(|c| c.session == session) => {
+            return Err(Errno::EPERM);
+        }
         None => {}
     }
     terminals.insert(device, Control { session, foreground: call.process.group.group() });

@@ -4,6 +4,7 @@
 //! caller's own process and threads are read there.
 
 use super::Entry;
+use super::event::ALARM_CLOCKS;
 use super::usage::thread_time;
 use crate::context::{Answer, Call};
 use crate::host::wait::{Clock, Time, clock, sleep};
@@ -99,6 +100,7 @@ fn nanosleep(call: &mut Call<'_>) -> Answer {
 
 fn clock_nanosleep(call: &mut Call<'_>) -> Answer {
     match meaning(call, call.i32(0))? {
+        Meaning::Host(id) if ALARM_CLOCKS.contains(&id) => Err(Errno::EPERM),
         Meaning::Host(id) => sleep_on(call, id, call.u32(1), [2, 3]),
         Meaning::Thread(_) => Err(Errno::EINVAL),
     }

@@ -59,7 +59,11 @@ const CHILDREN_SYSTEM: usize = 17;
 fn split(total_ns: u64, user_ticks: u64, system_ticks: u64) -> [u64; 2] {
     let total = total_ns / 1000;
     let ticks = user_ticks + system_ticks;
-    let system = if ticks == 0 { 0 } else { (u128::from(total) * u128::from(system_ticks) / u128::from(ticks)) as u64 };
+    let system = if ticks == 0 {
+        0
+    } else {
+        (u128::from(total) * u128::from(system_ticks) / u128::from(ticks)) as u64
+    };
     [total - system, system]
 }
 

@@ -60,7 +60,13 @@ fn offered(row: Option<&'static Command>, unknown: Errno) -> Result<&'static Com
 pub const IOCTL_MAX: usize = 256;
 
 /// ioctl(2): `number` for requests that take one, `memory` for those that take a structure.
-pub fn ioctl(wait: Wait, fd: BorrowedFd<'_>, request: u32, number: u64, memory: &mut [u8; IOCTL_MAX]) -> Answer {
+pub fn ioctl(
+    wait: Wait,
+    fd: BorrowedFd<'_>,
+    request: u32,
+    number: u64,
+    memory: &mut [u8; IOCTL_MAX],
+) -> Answer {
     let row = commands(libc::SYS_ioctl).and_then(|c| c.find(request.into()));
     let argument = match offered(row, Errno::ENOTTY)?.args.first().map(|a| a.kind) {
         None => 0,
@@ -99,7 +105,8 @@ pub fn get_option(fd: BorrowedFd<'_>, level: u32, name: u32, value: &mut [u8]) -
 pub fn set_option(fd: BorrowedFd<'_>, level: u32, name: u32, value: &[u8]) -> Answer {
     let row = commands(libc::SYS_setsockopt).and_then(|c| c.find_pair(level.into(), name.into()));
     offered(row, Errno::ENOPROTOOPT)?;
-    let args = [fd.as_raw_fd() as u64, level.into(), name.into(), value.as_ptr() as u64, value.len() as u64, 0];
+    let args =
+        [fd.as_raw_fd() as u64, level.into(), name.into(), value.as_ptr() as u64, value.len() as u64, 0];
     // SAFETY: the kernel reads at most the bytes of `value`; the option's row says that it holds no address.
     unsafe { raw(Wait::Short, libc::SYS_setsockopt, args) }
 }

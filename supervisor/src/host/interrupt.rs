@@ -101,11 +101,9 @@ extern "C" fn handler(_: c_int, _: *mut libc::siginfo_t, context: *mut c_void) {
     // SAFETY: the kernel gives a handler installed with SA_SIGINFO the thread's context, which it may change.
     let registers = unsafe { &mut (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs };
     let rip = &mut registers[libc::REG_RIP as usize];
-    // SAFETY: only the addresses of these labels are used.
-    let [look, done, broken] = unsafe {
-        [&raw const rxbox_interruptible_look, &raw const rxbox_interruptible_done, &raw const rxbox_interruptible_broken]
-    }
-    .map(|label| label as i64);
+    let labels =
+        [&raw const rxbox_interruptible_look, &raw const rxbox_interruptible_done, &raw const rxbox_interruptible_broken];
+    let [look, done, broken] = labels.map(|label| label as i64);
     if (look..done).contains(rip) {
         *rip = broken;
     }

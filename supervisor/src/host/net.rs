@@ -1,8 +1,8 @@
 //! Host calls on sockets, with addresses, options and control data as plain bytes in private memory.
 
 use super::number::{Wait, owned, raw};
-use super::{Answer, cmsg};
 use super::transfer::Buffer;
+use super::{Answer, cmsg};
 use nix::errno::Errno;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
@@ -73,7 +73,8 @@ pub fn address_of(call: Whose, socket: BorrowedFd<'_>) -> Result<Address, Errno>
 /// accept4(2): the new socket and the peer's address.
 pub fn accept(wait: Wait, socket: BorrowedFd<'_>, flags: u32) -> Result<(OwnedFd, Address), Errno> {
     let mut a = Address::room();
-    let args = [socket.as_raw_fd() as u64, a.bytes.as_mut_ptr() as u64, &raw mut a.len as u64, flags.into(), 0, 0];
+    let args =
+        [socket.as_raw_fd() as u64, a.bytes.as_mut_ptr() as u64, &raw mut a.len as u64, flags.into(), 0, 0];
     // SAFETY: the kernel writes at most `len` bytes, the whole array, and the length; the descriptor is new.
     let fd = unsafe { owned(raw(wait, libc::SYS_accept4, args)) }?;
     Ok((fd, a))
@@ -90,9 +91,20 @@ pub fn socketpair(domain: u32, kind: u32, protocol: u32) -> Result<[OwnedFd; 2],
 }
 
 /// sendmsg(2) with one piece of data; `name` and `control` may be empty.
-pub fn send(wait: Wait, socket: BorrowedFd<'_>, name: &[u8], control: &[u8], data: Buffer<'_>, flags: u32) -> Answer {
+pub fn send(
+    wait: Wait,
+    socket: BorrowedFd<'_>,
+    name: &[u8],
+    control: &[u8],
+    data: Buffer<'_>,
+    flags: u32,
+) -> Answer {
     let mut vector = data.iovec();
-    let message = message(&mut vector, (name.as_ptr().cast_mut(), name.len()), (control.as_ptr().cast_mut(), control.len()));
+    let message = message(
+        &mut vector,
+        (name.as_ptr().cast_mut(), name.len()),
+        (control.as_ptr().cast_mut(), control.len()),
+    );
     let args = [socket.as_raw_fd() as u64, &raw const message as u64, flags.into(), 0, 0, 0];
     // SAFETY: the kernel only reads what the message points at, all of it alive here.
     unsafe { raw(wait, libc::SYS_sendmsg, args) }
@@ -115,10 +127,16 @@ pub struct Received {
 
 /// recvmsg(2) into one piece of data, with room for the sender's address and control data.
 pub fn receive(
-    wait: Wait, socket: BorrowedFd<'_>, name: &mut [u8], control: &mut [u8], data: Buffer<'_>, flags: u32,
+    wait: Wait,
+    socket: BorrowedFd<'_>,
+    name: &mut [u8],
+    control: &mut [u8],
+    data: Buffer<'_>,
+    flags: u32,
 ) -> Result<Received, Errno> {
     let mut vector = data.iovec();
-    let mut message = message(&mut vector, (name.as_mut_ptr(), name.len()), (control.as_mut_ptr(), control.len()));
+    let mut message =
+        message(&mut vector, (name.as_mut_ptr(), name.len()), (control.as_mut_ptr(), control.len()));
     let args = [socket.as_raw_fd() as u64, &raw mut message as u64, flags.into(), 0, 0, 0];
     // SAFETY: the kernel writes at most the lengths given to what the message points at, all of it borrowed here.
     let count = unsafe { raw(wait, libc::SYS_recvmsg, args) }?;

@@ -32,6 +32,8 @@ pub fn set_policy(tid: i32, policy: i32) -> Answer {
 pub fn interval(tid: i32) -> Result<Time, Errno> {
     let mut time = [0; 2];
     // SAFETY: the kernel writes one timespec.
-    unsafe { raw(Wait::Short, libc::SYS_sched_rr_get_interval, [tid as u64, time.as_mut_ptr() as u64, 0, 0, 0, 0]) }?;
+    unsafe {
+        raw(Wait::Short, libc::SYS_sched_rr_get_interval, [tid as u64, time.as_mut_ptr() as u64, 0, 0, 0, 0])
+    }?;
     Ok(time)
 }

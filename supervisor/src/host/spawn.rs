@@ -2,7 +2,6 @@
 
 use nix::errno::Errno;
 use nix::unistd::{ForkResult, Pid};
-use std::convert::Infallible;
 
 /// Forks. The child runs `work` and ends with its status, whatever happens in it.
 ///
@@ -17,11 +16,11 @@ pub fn fork(work: impl FnOnce() -> i32) -> Result<Pid, Errno> {
     // everything; it never returns from here into its parent's business.
     match unsafe { nix::unistd::fork() }? {
         ForkResult::Parent { child } => Ok(child),
-        ForkResult::Child => match ended(work) {},
+        ForkResult::Child => end(work),
     }
 }
 
-fn ended(work: impl FnOnce() -> i32) -> Infallible {
+fn end(work: impl FnOnce() -> i32) -> ! {
     let status = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or(125);
     // SAFETY: ends the process without running what the parent left to be run at its end.
     unsafe { libc::_exit(status) }
@@ -73,6 +72,53 @@ pub fn ignore(signal: i32) {
 pub fn default_action(signal: i32) {
     // SAFETY: the callers are processes of one thread, before they exec.
     unsafe { libc::signal(signal, libc::SIG_DFL) };
+}
+
+/// How a process has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// By itself, with this status.
+    Exited(i32),
+    /// By this signal.
+    Signaled(i32),
+}
+
+/// A child that has ended, if one has; it stays there to be asked for again until [`reap`].
+///
+/// # Errors
+/// ECHILD if there are no children.
+pub fn ended_child() -> Result<Option<(i32, Ended)>, Errno> {
+    wait(libc::P_ALL, 0, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT)
+}
+
+/// Waits for any child to end and takes it away.
+///
+/// # Errors
+/// ECHILD if there are no children.
+pub fn wait_for_any() -> Result<(), Errno> {
+    wait(libc::P_ALL, 0, libc::WEXITED).map(drop)
+}
+
+/// Takes away a child that has ended.
+///
+/// # Errors
+/// ECHILD if there is no such child.
+pub fn reap(pid: i32) -> Result<(), Errno> {
+    wait(libc::P_PID, pid as u32, libc::WEXITED | libc::WNOHANG).map(drop)
+}
+
+/// waitid(2). nix knows no real-time signals, by which a guest can end as well.
+fn wait(kind: libc::idtype_t, id: u32, flags: i32) -> Result<Option<(i32, Ended)>, Errno> {
+    let mut info = std::mem::MaybeUninit::<libc::siginfo_t>::zeroed();
+    // SAFETY: the kernel fills a structure for which zero is a value; after a call that succeeded its fields are those
+    // of a child that has changed state, or zero.
+    let (pid, code, status) = unsafe {
+        Errno::result(libc::waitid(kind, id, info.as_mut_ptr(), flags))?;
+        let info = info.assume_init();
+        (info.si_pid(), info.si_code, info.si_status())
+    };
+    let ended = if code == libc::CLD_EXITED { Ended::Exited(status) } else { Ended::Signaled(status) };
+    Ok((pid != 0).then_some((pid, ended)))
 }
 
 /// The pid-file descriptor of a child (pidfd_open(2)).

@@ -73,7 +73,14 @@ pub fn transfer(wait: Wait, way: Way, fd: BorrowedFd<'_>, buffer: Buffer<'_>) ->
 }
 
 /// preadv2(2), pwritev2(2) with one vector: at `offset`, or the descriptor's own for -1; `flags` are `RWF_*`.
-pub fn transfer_at(wait: Wait, way: Way, fd: BorrowedFd<'_>, buffer: Buffer<'_>, offset: i64, flags: u32) -> Answer {
+pub fn transfer_at(
+    wait: Wait,
+    way: Way,
+    fd: BorrowedFd<'_>,
+    buffer: Buffer<'_>,
+    offset: i64,
+    flags: u32,
+) -> Answer {
     let nr = if way == Way::Read { libc::SYS_preadv2 } else { libc::SYS_pwritev2 };
     let vector = buffer.iovec();
     let args = [fd.as_raw_fd() as u64, &raw const vector as u64, 1, offset as u64, 0, flags.into()];
@@ -93,7 +100,12 @@ pub enum Move {
 
 /// copy_file_range(2), splice(2): at most `n` bytes from `from` to `to`.
 pub fn move_bytes(
-    wait: Wait, call: Move, from: (BorrowedFd<'_>, Option<&mut i64>), to: (BorrowedFd<'_>, Option<&mut i64>), n: u64, flags: u32,
+    wait: Wait,
+    call: Move,
+    from: (BorrowedFd<'_>, Option<&mut i64>),
+    to: (BorrowedFd<'_>, Option<&mut i64>),
+    n: u64,
+    flags: u32,
 ) -> Answer {
     let [a, b] = [from.1, to.1].map(|o| o.map_or(0, |o| &raw mut *o as u64));
     let args = [from.0.as_raw_fd() as u64, a, to.0.as_raw_fd() as u64, b, n, flags.into()];
@@ -102,7 +114,13 @@ pub fn move_bytes(
 }
 
 /// sendfile(2): at most `n` bytes from `from` at its own offset or at `offset`, which is moved on.
-pub fn sendfile(wait: Wait, to: BorrowedFd<'_>, from: BorrowedFd<'_>, offset: Option<&mut i64>, n: u64) -> Answer {
+pub fn sendfile(
+    wait: Wait,
+    to: BorrowedFd<'_>,
+    from: BorrowedFd<'_>,
+    offset: Option<&mut i64>,
+    n: u64,
+) -> Answer {
     let at = offset.map_or(0, |o| &raw mut *o as u64);
     let args = [to.as_raw_fd() as u64, from.as_raw_fd() as u64, at, n, 0, 0];
     // SAFETY: the offset is null or borrowed for the length of this function.
@@ -119,5 +137,7 @@ pub fn tee(wait: Wait, from: BorrowedFd<'_>, to: BorrowedFd<'_>, n: u64, flags: 
 /// getrandom(2). Waits only for a machine that has just started.
 pub fn getrandom(buffer: Buffer<'_>, flags: u32) -> Answer {
     // SAFETY: the kernel writes at most the buffer's length.
-    unsafe { raw(Wait::Long, libc::SYS_getrandom, [buffer.address(), buffer.len() as u64, flags.into(), 0, 0, 0]) }
+    unsafe {
+        raw(Wait::Long, libc::SYS_getrandom, [buffer.address(), buffer.len() as u64, flags.into(), 0, 0, 0])
+    }
 }

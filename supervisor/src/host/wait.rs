@@ -55,7 +55,9 @@ pub fn epoll_wait(epoll: BorrowedFd<'_>, events: Buffer<'_>, until: Until) -> An
     let (fd, to, max) = (epoll.as_raw_fd() as u64, events.address(), (events.len() / 12) as u64);
     match until {
         // SAFETY: the buffer holds `max` events of 12 bytes.
-        Until::Millis(ms) => unsafe { raw(Wait::Long, libc::SYS_epoll_pwait, [fd, to, max, ms as u64, 0, 8]) },
+        Until::Millis(ms) => unsafe {
+            raw(Wait::Long, libc::SYS_epoll_pwait, [fd, to, max, ms as u64, 0, 8])
+        },
         Until::Time(t) => {
             let args = [fd, to, max, pointer(t.as_ref()), 0, 8];
             // SAFETY: as above, and the time is null or alive.

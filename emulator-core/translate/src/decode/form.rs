@@ -1,7 +1,8 @@
 //! The shape of an encoding: prefixes, opcode, modrm, sib, displacement, immediate.
 //!
-//! Parsing goes in two steps, because what follows the modrm byte depends on the table's row: [`Encoding::parse`] reads up to
-//! and including the opcode, the rest is read by the methods as [`super::decode`] finds out what is there.
+//! Parsing goes in two steps, because what follows the modrm byte depends on the table's row:
+//! [`Encoding::parse`] reads up to and including the opcode, the rest is read by the methods as
+//! [`super::decode`] finds out what is there.
 
 use super::table::row::{Immediate, Row, Tuple, VSIB, accepts};
 use super::{DecodeError, Form, MemOperand, Space};
@@ -193,7 +194,8 @@ impl Encoding {
         Ok(())
     }
 
-    /// Notes the prefix whose first byte has just been read, and refuses the prefixes that must not stand before it.
+    /// Notes the prefix whose first byte has just been read, and refuses the prefixes that must not stand
+    /// before it.
     fn vector_prefix(&mut self, space: Space, cursor: &Cursor<'_>) -> Result<(), DecodeError> {
         let form = &mut self.form;
         if form.has_rex || form.opsize || form.rep != 0 || form.lock {

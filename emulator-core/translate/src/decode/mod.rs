@@ -1,10 +1,11 @@
 //! From guest bytes to a described instruction.
 //!
-//! The rule is an allow-list: [`decode`] accepts an encoding only if a row of the project's own tables ([`table`]) does and
-//! [`rules`] finds nothing that the processor would refuse. From the row follow the length ([`form`]), what is
-//! read and written ([`effect`]) and how the translator carries it ([`class`]). Encodings with legacy prefixes have the
-//! least regular lengths, so there a second decoder must agree ([`second`]): guest code and host code never part over where an
-//! instruction ends. VEX and EVEX encodings are regular, and that second decoder lacks many of them.
+//! The rule is an allow-list: [`decode`] accepts an encoding only if a row of the project's own tables
+//! (`table`) does and `rules` finds nothing that the processor would refuse. From the row follow the
+//! length (`form`), what is read and written (`effect`) and how the translator carries it (`class`).
+//! Encodings with legacy prefixes have the least regular lengths, so there a second decoder must agree
+//! (`second`): guest code and host code never part over where an instruction ends. VEX and EVEX encodings
+//! are regular, and that second decoder lacks many of them.
 //!
 //! Everything here is a pure function of the bytes, and no bytes make it panic.
 
@@ -43,11 +44,13 @@ pub struct Insn {
     pub writes: VarSet,
     /// Reads or writes guest memory or may raise any exception (so the full state must be exact there).
     pub may_fault: bool,
-    /// Has an effect besides its `writes` (memory write, fence, x87 exception state, rdtsc ordering, ...): never removed.
+    /// Has an effect besides its `writes` (memory write, fence, x87 exception state, rdtsc ordering, ...):
+    /// never removed.
     pub side_effect: bool,
 }
 
-/// Layout of an encoding. Offsets are from the first byte of the instruction; 0 means absent for all but prefixes.
+/// Layout of an encoding. Offsets are from the first byte of the instruction; 0 means absent for all but
+/// prefixes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Form {
     /// Which opcode map: 0 one byte, 1 `0f`, 2 `0f38`, 3 `0f3a`; 5 and 6 only under EVEX.
@@ -59,11 +62,13 @@ pub struct Form {
     /// Offset of the REX byte (legacy) or of the first byte of the VEX/EVEX prefix; 0 if there is none.
     /// (A REX at offset 0 has `has_rex` set.)
     pub rex_at: u8,
-    /// The REX byte, 0 if absent. For VEX/EVEX the equivalent W, R, X, B bits as `0x40 | W<<3 | R<<2 | X<<1 | B`.
+    /// The REX byte, 0 if absent. For VEX/EVEX the equivalent W, R, X, B bits as `0x40 | W<<3 | R<<2 | X<<1 |
+    /// B`.
     pub rex: u8,
     /// Whether a REX prefix or VEX/EVEX prefix is there.
     pub has_rex: bool,
-    /// Segment override in force: 0 none, else the prefix byte (only 0x64 and 0x65 mean anything in 64-bit mode).
+    /// Segment override in force: 0 none, else the prefix byte (only 0x64 and 0x65 mean anything in 64-bit
+    /// mode).
     pub segment: u8,
     /// `66` prefix present (legacy), or the pp field equals 1.
     pub opsize: bool,
@@ -81,11 +86,11 @@ pub struct Form {
     pub modrm: u8,
     /// Offset of the displacement, 0 if there is none.
     pub disp_at: u8,
-    /// Size of the displacement in bytes: 0, 1, 4 (8 for the moffs forms a0 to a3).
+    /// Size of the displacement in bytes: 0, 1, 4 (8 for the moffs forms a0 to a3, 4 if they have `67`).
     pub disp_size: u8,
     /// Offset of the immediate, 0 if there is none.
     pub imm_at: u8,
-    /// Size of the immediate in bytes.
+    /// Size of the immediate in bytes; all of them if there are two (3 for `enter`, 2 for `extrq`).
     pub imm_size: u8,
 }
 
@@ -123,7 +128,8 @@ pub struct MemOperand {
 /// How the translator carries an instruction. The front end has one arm per variant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// Runs as it is, except for its memory operand, which the front end may have to rewrite (rip-relative, gs).
+    /// Runs as it is, except for its memory operand, which the front end may have to rewrite (rip-relative,
+    /// gs).
     Native,
     /// Runs as it is and then stores the x87 instruction pointer, which is the host's: the front end clears it.
     FpuEnvStore(FpuEnv),
@@ -188,7 +194,8 @@ pub enum Class {
         /// 64-bit operand (else zero-extended 32).
         wide: bool,
     },
-    /// Reads or loads a segment register (`mov sreg`, `push`/`pop fs/gs`, `lfs`, `lgs`, `lss`): done by the runtime.
+    /// Reads or loads a segment register (`mov sreg`, `push`/`pop fs/gs`, `lfs`, `lgs`, `lss`): done by the
+    /// runtime.
     Segment(SegmentOp),
     /// Raises an exception in user mode, always.
     Trap(Trap),
@@ -231,7 +238,8 @@ pub enum Trap {
     DebugTrap,
     /// `int n`; 0x80 is the i386 system-call gate, all others are general protection.
     Interrupt(u8),
-    /// `ud0`, `ud1`, `ud2` and encodings that the processor rejects: SIGILL, ILL_ILLOPN, rip at the instruction.
+    /// `ud0`, `ud1`, `ud2` and encodings that the processor rejects: SIGILL, ILL_ILLOPN, rip at the
+    /// instruction.
     InvalidOpcode,
     /// Privileged instructions, port access, far transfers that rxbox denies: SIGSEGV, SI_KERNEL, address 0.
     GeneralProtection,
@@ -264,8 +272,8 @@ pub enum DecodeError {
 /// Decodes the instruction at the start of `bytes`, of which no more than 15 are looked at.
 ///
 /// # Errors
-/// [`DecodeError`]. What follows an instruction that is refused early is not looked at: an unsupported opcode at the end of the
-/// readable bytes is [`DecodeError::Unsupported`], not [`DecodeError::Truncated`].
+/// [`DecodeError`]. What follows an instruction that is refused early is not looked at: an unsupported opcode
+/// at the end of the readable bytes is [`DecodeError::Unsupported`], not [`DecodeError::Truncated`].
 pub fn decode(bytes: &[u8]) -> Result<Insn, DecodeError> {
     let mut cursor = form::Cursor::new(bytes);
     let (mut e, row) = select(&mut cursor)?;

@@ -1,4 +1,5 @@
-//! What the processor demands of an encoding beyond what the rows tell apart; each function refuses what it would refuse.
+//! What the processor demands of an encoding beyond what the rows tell apart; each function refuses what it
+//! would refuse.
 
 use super::form::Encoding;
 use super::table::row::{self, Operand, Place, Row};
@@ -38,7 +39,8 @@ fn lock(e: &Encoding, row: &Row) -> bool {
     !e.form.lock || row.has(row::LOCK) && !e.register_form()
 }
 
-/// vvvv is all ones, which is register 0 here, unless an operand lies there; EVEX's V' may extend a vector index instead.
+/// vvvv is all ones, which is register 0 here, unless an operand lies there; EVEX's V' may extend a vector
+/// index instead.
 fn vvvv(e: &Encoding, row: &Row) -> bool {
     row.has(row::VVVV) || if row.has(row::VSIB) { e.vvvv & 15 == 0 } else { e.vvvv == 0 }
 }
@@ -75,7 +77,8 @@ fn zeroing(e: &Encoding, row: &Row) -> bool {
     row.has(row::ZEROING) && e.mask != 0 && !in_memory
 }
 
-/// Registers that must differ: the destination from every source, and the three of a VEX gather from each other.
+/// Registers that must differ: the destination from every source, and the three of a VEX gather from each
+/// other.
 pub(super) fn distinct(e: &Encoding, row: &Row, mem: Option<&MemOperand>) -> Result<(), DecodeError> {
     if !row.has(row::DISTINCT) {
         return Ok(());

@@ -11,8 +11,8 @@ pub(super) fn yaxpeax(bytes: &[u8]) -> Option<Instruction> {
     InstDecoder::default().decode_slice(bytes).ok()
 }
 
-/// Refuses a legacy encoding on which yaxpeax-x86 does not agree that it is an instruction of `len` bytes. Instructions of
-/// which the host never sees the bytes need no second opinion.
+/// Refuses a legacy encoding on which yaxpeax-x86 does not agree that it is an instruction of `len` bytes.
+/// Instructions of which the host never sees the bytes need no second opinion.
 pub(super) fn agree(e: &Encoding, row: &Row, bytes: &[u8], len: u8) -> Result<(), DecodeError> {
     let asked = e.form.space == Space::Legacy
         && !matches!(row.class, Class::Trap(_) | Class::Segment(_))

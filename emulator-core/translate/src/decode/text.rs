@@ -5,9 +5,11 @@ use super::{Class, Insn, Space, decode, second, select};
 use std::fmt::Write;
 use yaxpeax_arch::LengthedInstruction;
 
-/// The instruction at the start of `bytes` as one line in Intel syntax, with the addresses that depend on its own, `pc`, resolved.
+/// The instruction at the start of `bytes` as one line in Intel syntax, with the addresses that depend on its
+/// own, `pc`, resolved.
 ///
-/// What the disassembler lacks but [`decode`] carries is written as mnemonic and encoding, what neither knows as its first bytes.
+/// What the disassembler lacks but [`decode`] carries is written as mnemonic and encoding, what neither knows
+/// as its first bytes.
 pub fn text(bytes: &[u8], pc: u64) -> String {
     let insn = decode(bytes);
     let foreign = second::yaxpeax(bytes);
@@ -26,6 +28,7 @@ pub fn text(bytes: &[u8], pc: u64) -> String {
         && mem.rip_relative
     {
         let target = pc.wrapping_add(len.into()).wrapping_add_signed(mem.disp);
+        let target = if mem.addr32 { target & 0xffff_ffff } else { target };
         // Writing to a string does not fail.
         let _ = write!(out, " ; {target:#x}");
     }

@@ -6,9 +6,27 @@ use iced_x86::{
 };
 use rxbox_translate::decode::{Class, DecodeError, Insn, Trap};
 use rxbox_translate::ir::var::{Var, VarSet};
+use std::collections::BTreeMap;
 
 /// Address that the instructions are decoded at: far from both ends, so that relative addresses do not wrap.
 pub(crate) const PC: u64 = 0x1234_5678_9abc;
+
+/// What went wrong, with an example and how often.
+#[derive(Default)]
+pub(crate) struct Findings(BTreeMap<String, (String, u32)>);
+
+impl Findings {
+    pub(crate) fn add(&mut self, what: String, example: impl FnOnce() -> String) {
+        self.0.entry(what).or_insert_with(|| (example(), 0)).1 += 1;
+    }
+
+    pub(crate) fn assert_none(&self) {
+        for (what, (example, times)) in &self.0 {
+            println!("{times:6} × {what}: {example}");
+        }
+        assert!(self.0.is_empty(), "{} kinds of findings", self.0.len());
+    }
+}
 
 /// iced-x86 with its options, and its instruction data.
 pub(crate) struct Oracle {
@@ -37,7 +55,7 @@ impl Oracle {
         same("length", usize::from(ours.len), theirs.len())?;
         offsets(ours, decoder, theirs)?;
         memory_operand(ours, theirs)?;
-        if nop_without_shadow_stacks(theirs) {
+        if nop_without_shadow_stacks(theirs.code()) {
             return same("class", ours.class, Class::Native);
         }
         self.registers(ours, theirs)?;
@@ -196,10 +214,10 @@ fn flags(ours: &Insn, theirs: &Instruction) -> Result<(), String> {
 }
 
 /// Whether an instruction that the oracle knows belongs to a feature that is not carried.
-pub(crate) fn left_out(theirs: &Instruction) -> bool {
+pub(crate) fn left_out(code: Code) -> bool {
     use CpuidFeature as F;
-    !nop_without_shadow_stacks(theirs)
-        && theirs.code().cpuid_features().iter().any(|feature| {
+    !nop_without_shadow_stacks(code)
+        && code.cpuid_features().iter().any(|feature| {
             matches!(
                 feature,
                 F::RTM
@@ -269,8 +287,8 @@ pub(crate) fn refused(ours: &Result<Insn, DecodeError>) -> bool {
 }
 
 /// `rdssp`: the oracle describes what it does with shadow stacks, which a guest never has.
-fn nop_without_shadow_stacks(theirs: &Instruction) -> bool {
-    matches!(theirs.code(), Code::Rdsspd_r32 | Code::Rdsspq_r64)
+fn nop_without_shadow_stacks(code: Code) -> bool {
+    matches!(code, Code::Rdsspd_r32 | Code::Rdsspq_r64)
 }
 
 /// The oracle's view of bytes that are no instruction.
@@ -278,8 +296,9 @@ pub(crate) fn invalid(theirs: &Instruction) -> bool {
     theirs.code() == Code::INVALID
 }
 
-/// Whether the bytes begin with prefixes that are refused on purpose although a decoder can make sense of them: more than one
-/// REX, which the processor does not take, and `66` without REX.W on a near branch, which processors take in different ways.
+/// Whether the bytes begin with prefixes that are refused on purpose although a decoder can make sense of
+/// them: more than one REX, which the processor does not take, and `66` without REX.W on a near branch, which
+/// processors take in different ways.
 pub(crate) fn refused_by_prefix(bytes: &[u8]) -> bool {
     let prefix =
         |b: &&u8| matches!(b, 0x26 | 0x2e | 0x36 | 0x3e | 0x40..=0x4f | 0x64..=0x67 | 0xf0 | 0xf2 | 0xf3);

@@ -1,9 +1,9 @@
 //! Both decoders over random encodings of every opcode of every map.
 
-use crate::compare::{Oracle, invalid, left_out, refused, refused_by_prefix};
-use iced_x86::{Code, Instruction};
+use crate::compare::{Findings, Oracle, invalid, left_out, refused, refused_by_prefix};
+use iced_x86::{Code, FlowControl, Instruction};
 use rxbox_translate::decode::{DecodeError, Space, decode, text};
-use std::collections::BTreeMap;
+use std::collections::HashSet;
 
 /// xorshift64*.
 struct Random(u64);
@@ -50,7 +50,7 @@ fn encoding(random: &mut Random, space: Space, map: u8, opcode: u8) -> [u8; 16] 
             if random.one_in(2) {
                 bytes.push(0x40 | random.byte() & 15);
             }
-            bytes.extend_from_slice(&[&[][..], &[0x0f], &[0x0f, 0x38], &[0x0f, 0x3a]][usize::from(map)]);
+            bytes.extend_from_slice([&[][..], &[0x0f], &[0x0f, 0x38], &[0x0f, 0x3a]][usize::from(map)]);
         }
         Space::Vex => {
             // Mostly vvvv = 1111, which most instructions without a third operand need.
@@ -64,12 +64,19 @@ fn encoding(random: &mut Random, space: Space, map: u8, opcode: u8) -> [u8; 16] 
         }
         Space::Evex => {
             let vvvv = if random.one_in(2) { 0x7c } else { random.byte() & 0x7c };
-            let masking = if random.one_in(2) { 8 } else { random.byte() & 0x8f };
+            // No mask, a merging one, or anything; no broadcast or rounding half of the time.
+            let (merging, any) = (8 | random.byte() & 7, random.byte() & 0x8f);
+            let masking = random.pick(&[8, merging, any]);
+            let length = random.byte() & if random.one_in(2) { 0x70 } else { 0x60 };
             let p0 = random.byte() & 0xf0 | map;
-            bytes.extend([0x62, p0, vvvv | 4 | random.byte() & 0x83, masking | random.byte() & 0x70]);
+            bytes.extend([0x62, p0, vvvv | 4 | random.byte() & 0x83, masking | length]);
         }
     }
     bytes.push(opcode);
+    if random.one_in(4) {
+        // Memory with a sib byte.
+        bytes.push(random.pick(&[0x04, 0x44, 0x84]) | random.byte() & 0x38);
+    }
     bytes.resize_with(32, || random.byte());
     *bytes.first_chunk().unwrap()
 }
@@ -104,32 +111,41 @@ fn every_opcode(times: u32, mut each: impl FnMut(&[u8; 16])) {
 #[test]
 fn random_encodings_are_described_as_the_oracle_does() {
     let mut oracle = Oracle::new();
-    let mut findings: BTreeMap<String, (String, u32)> = BTreeMap::new();
+    let mut findings = Findings::default();
+    let mut compared = HashSet::new();
     let mut both = 0;
-    every_opcode(1000, |bytes| {
+    every_opcode(2500, |bytes| {
         let (decoder, theirs) = Oracle::decode(bytes);
         let ours = decode(bytes);
         let finding = match ours {
             Ok(_) if invalid(&theirs) => (!refused(&ours)).then(|| "invalid".to_string()),
-            _ if left_out(&theirs) => (!refused(&ours)).then(|| "left out".to_string()),
+            _ if left_out(theirs.code()) => (!refused(&ours)).then(|| "left out".to_string()),
             Ok(ref insn) => {
                 both += 1;
+                compared.insert(theirs.code());
                 oracle.check(insn, &decoder, &theirs).err()
             }
             Err(_) if invalid(&theirs) || refused_by_prefix(bytes) => None,
             Err(error) => (!argued(&theirs)).then(|| format!("refused: {error}")),
         };
         if let Some(what) = finding {
-            let what = format!("{:?} {what}", theirs.code());
-            findings.entry(what).or_insert_with(|| (format!("{bytes:02x?} {theirs} {ours:?}"), 0)).1 += 1;
+            findings.add(format!("{:?} {what}", theirs.code()), || format!("{bytes:02x?} {theirs} {ours:?}"));
         }
     });
-    for (what, (example, times)) in &findings {
-        println!("{times:6} × {what}: {example}");
-    }
-    println!("{both} encodings compared");
-    assert!(findings.is_empty(), "{} kinds of findings", findings.len());
-    assert!(both > 100_000);
+    findings.assert_none();
+    let missed: Vec<Code> = carried().filter(|code| !compared.contains(code)).collect();
+    println!("{both} encodings of {} instructions compared; missed {missed:?}", compared.len());
+    assert!(missed.len() * 50 < compared.len(), "too much is missed for the test to mean anything");
+}
+
+/// The instructions that the oracle tells apart and the project carries.
+fn carried() -> impl Iterator<Item = Code> {
+    Code::values().filter(|&code| {
+        let opcode = code.op_code();
+        // Branches with a 16-bit operand: see `refused_by_prefix`.
+        let cut = code.flow_control() != FlowControl::Next && opcode.operand_size() == 16;
+        opcode.is_instruction() && opcode.mode64() && !opcode.fwait() && !left_out(code) && !cut
+    })
 }
 
 /// Instructions that the oracle knows and the project refuses, besides those of the features that are left out.

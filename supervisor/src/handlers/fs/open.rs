@@ -286,5 +286,5 @@ fn open_again(caller: &Caller<'_>, file: &Arc<File>, how: Opening) -> Result<Fil
     }
     let host = reopen(object.as_fd(), how.flags & !(O_CREAT | O_NOFOLLOW))?;
     let again = opened(host, object.kind(), how.flags, path);
-    Ok(if file.kind == Kind::Memory { File { kind: Kind::Memory, ..again } } else { again })
+    Ok(if file.kind == Kind::Memory { again.with_kind(Kind::Memory) } else { again })
 }

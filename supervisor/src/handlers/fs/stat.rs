@@ -105,30 +105,26 @@ fn statx(call: &mut Call<'_>) -> Answer {
 
 /// A status in the form of statx(2), with the basic fields.
 fn extended(stat: &libc::stat) -> libc::statx {
-    let time = |seconds, nanoseconds: i64| libc::statx_timestamp {
-        tv_sec: seconds,
-        tv_nsec: nanoseconds as u32,
-        ..Plain::zeroed()
+    let time = |seconds, nanoseconds: i64| {
+        let mut time = libc::statx_timestamp::zeroed();
+        (time.tv_sec, time.tv_nsec) = (seconds, nanoseconds as u32);
+        time
     };
-    libc::statx {
-        stx_mask: libc::STATX_BASIC_STATS,
-        stx_blksize: stat.st_blksize as u32,
-        stx_nlink: stat.st_nlink as u32,
-        stx_uid: stat.st_uid,
-        stx_gid: stat.st_gid,
-        stx_mode: stat.st_mode as u16,
-        stx_ino: stat.st_ino,
-        stx_size: stat.st_size as u64,
-        stx_blocks: stat.st_blocks as u64,
-        stx_atime: time(stat.st_atime, stat.st_atime_nsec),
-        stx_mtime: time(stat.st_mtime, stat.st_mtime_nsec),
-        stx_ctime: time(stat.st_ctime, stat.st_ctime_nsec),
-        stx_dev_major: libc::major(stat.st_dev),
-        stx_dev_minor: libc::minor(stat.st_dev),
-        stx_rdev_major: libc::major(stat.st_rdev),
-        stx_rdev_minor: libc::minor(stat.st_rdev),
-        ..Plain::zeroed()
-    }
+    let mut out = libc::statx::zeroed();
+    out.stx_mask = libc::STATX_BASIC_STATS;
+    out.stx_blksize = stat.st_blksize as u32;
+    out.stx_nlink = stat.st_nlink as u32;
+    (out.stx_uid, out.stx_gid) = (stat.st_uid, stat.st_gid);
+    out.stx_mode = stat.st_mode as u16;
+    out.stx_ino = stat.st_ino;
+    out.stx_size = stat.st_size as u64;
+    out.stx_blocks = stat.st_blocks as u64;
+    out.stx_atime = time(stat.st_atime, stat.st_atime_nsec);
+    out.stx_mtime = time(stat.st_mtime, stat.st_mtime_nsec);
+    out.stx_ctime = time(stat.st_ctime, stat.st_ctime_nsec);
+    (out.stx_dev_major, out.stx_dev_minor) = (libc::major(stat.st_dev), libc::minor(stat.st_dev));
+    (out.stx_rdev_major, out.stx_rdev_minor) = (libc::major(stat.st_rdev), libc::minor(stat.st_rdev));
+    out
 }
 
 fn access(call: &mut Call<'_>) -> Answer {

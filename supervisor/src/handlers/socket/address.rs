@@ -12,9 +12,9 @@ use super::super::permit;
 use super::check_path;
 use crate::context::Call;
 use crate::fd::File;
+use crate::host::control::get_option;
 use crate::host::name::reopen_name;
 use crate::host::net::{Address, Whose, address_of};
-use crate::host::control::get_option;
 use crate::path::{Caller, Dir, Found, Lookup, Parent, Target, parent, resolve};
 use nix::errno::Errno;
 use rxbox_policy::{Access, DeniedWhat, Endpoint, Transport};
@@ -92,7 +92,13 @@ pub(super) fn read(bytes: &[u8], nature: Nature) -> Result<Name<'_>, Errno> {
     match family {
         UNSPEC if nature.is_internet() && rest.len() >= 14 => Ok(inet(rest)),
         UNSPEC => Ok(Name::Nothing),
-        INET if nature.is_internet() => if rest.len() < 14 { Err(Errno::EINVAL) } else { Ok(inet(rest)) },
+        INET if nature.is_internet() => {
+            if rest.len() < 14 {
+                Err(Errno::EINVAL)
+            } else {
+                Ok(inet(rest))
+            }
+        }
         INET6 if nature.is_internet() => match rest {
             [p, q, _, _, _, _, address @ ..] if address.len() >= 16 => {
                 let address: [u8; 16] = std::array::from_fn(|i| address[i]);
@@ -138,12 +144,19 @@ pub(super) struct Destination {
 }
 
 /// Where the guest wants to connect or send to.
-pub(super) fn destination(call: &Call<'_>, socket: &File, given: &[u8], purpose: Purpose) -> Result<Destination, Errno> {
+pub(super) fn destination(
+    call: &Call<'_>,
+    socket: &File,
+    given: &[u8],
+    purpose: Purpose,
+) -> Result<Destination, Errno> {
     let nature = Nature::of(socket)?;
     let as_given = || Ok(Destination { address: Address::new(given)?, _file: None });
     let unspecified = given.starts_with(&[0, 0]);
     let endpoint = match read(given, nature)? {
-        Name::Internet(..) | Name::Nothing if unspecified && purpose == Purpose::Connect => return as_given(),
+        Name::Internet(..) | Name::Nothing if unspecified && purpose == Purpose::Connect => {
+            return as_given();
+        }
         Name::Nothing if nature.is_internet() => return as_given(),
         Name::Nothing | Name::UnixUnnamed => return Err(Errno::EINVAL),
         Name::UnixPath(path) => return unix_destination(call, path),
@@ -229,7 +242,10 @@ const ANCHORS_MAX: usize = 256;
 
 impl Default for Anchors {
     fn default() -> Self {
-        Anchors { prefix: format!("/proc/{}/fd/", std::process::id()).into_bytes(), anchors: Mutex::default() }
+        Anchors {
+            prefix: format!("/proc/{}/fd/", std::process::id()).into_bytes(),
+            anchors: Mutex::default(),
+        }
     }
 }
 

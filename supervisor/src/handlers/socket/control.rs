@@ -97,9 +97,10 @@ pub(super) fn incoming(call: &Call<'_>, control: &mut Vec<u8>, received: &mut Re
                 let (start, end) = (piece.data.start, piece.data.end);
                 let mut at = start;
                 while at + 4 <= end {
-                    let number = rights.next().ok_or(Errno::EBADF).and_then(|host| {
-                        call.process.fds.insert(File::made(host)?, cloexec, 0)
-                    });
+                    let number = rights
+                        .next()
+                        .ok_or(Errno::EBADF)
+                        .and_then(|host| call.process.fds.insert(File::made(host)?, cloexec, 0));
                     let Ok(number) = number else { break };
                     control[at..at + 4].copy_from_slice(&number.to_le_bytes());
                     at += 4;

@@ -4,7 +4,7 @@
 //! translated in the supervisor's own memory.
 
 use super::super::io::broken_pipe;
-use super::super::Entry;
+use super::super::{Entry, output};
 use super::address::{Destination, Purpose, destination};
 use super::control::{self, CONTROL_MAX};
 use super::{put_address, socket_of};
@@ -18,12 +18,8 @@ use rxbox_wire::frame::{ABSENT, MessageHeader};
 use std::os::fd::AsFd;
 
 /// The handlers of this module.
-pub const HANDLERS: &[Entry] = &[
-    ("sendto", sendto),
-    ("sendmsg", sendmsg),
-    ("recvfrom", recvfrom),
-    ("recvmsg", recvmsg),
-];
+pub const HANDLERS: &[Entry] =
+    &[("sendto", sendto), ("sendmsg", sendmsg), ("recvfrom", recvfrom), ("recvmsg", recvmsg)];
 
 /// Flags that are the supervisor's to set: the signal it raises itself, and its descriptors never outlive an exec.
 const NOSIGNAL: u32 = libc::MSG_NOSIGNAL as u32;
@@ -42,12 +38,23 @@ fn send_to(call: &Call<'_>, socket: &File, name: Option<&[u8]>) -> Result<Option
     }
 }
 
-/// Sends without a signal to the supervisor.
-fn send(socket: &File, to: Option<&Destination>, control: &[u8], data: Buffer<'_>, flags: u32) -> Answer {
+/// Sends without a signal to the supervisor. What exceeds the limit of output is cut off.
+fn send(
+    call: &Call<'_>,
+    socket: &File,
+    to: Option<&Destination>,
+    control: &[u8],
+    data: Buffer<'_>,
+    flags: u32,
+) -> Answer {
     let name = to.map_or(&[][..], |d| d.address.bytes());
     // Zero-copy sends would tell of buffers that the guest does not have.
     let host_flags = (flags | NOSIGNAL) & !(libc::MSG_ZEROCOPY as u32);
-    net::send(wait_of(flags), socket.host.as_fd(), name, control, data, host_flags)
+    let share = output::take(call, socket, data.len() as u64)?;
+    let data = data.first(share.n as usize);
+    let done = net::send(wait_of(flags), socket.host.as_fd(), name, control, data, host_flags);
+    output::settle(call, &share, &done);
+    done
 }
 
 /// Raises SIGPIPE in the guest where the kernel would.
@@ -66,7 +73,7 @@ fn sendto(call: &mut Call<'_>) -> Answer {
         return Err(Errno::EFAULT);
     }
     let to = send_to(call, &socket, call.bytes(4))?;
-    let done = send(&socket, to.as_ref(), &[], Buffer::of(call, 1), call.u32(3));
+    let done = send(call, &socket, to.as_ref(), &[], Buffer::of(call, 1), call.u32(3));
     finish(call, &socket, call.u32(3), done)
 }
 
@@ -76,7 +83,7 @@ fn sendmsg(call: &mut Call<'_>) -> Answer {
     let [name, control, data] = header.parts();
     let to = send_to(call, &socket, message.get(name).filter(|_| header.name != ABSENT))?;
     let control = control::outgoing(call, message.get(control).unwrap_or_default())?;
-    let done = send(&socket, to.as_ref(), &control.bytes, Buffer::of(call, 1).part(data), call.u32(2));
+    let done = send(call, &socket, to.as_ref(), &control.bytes, Buffer::of(call, 1).part(data), call.u32(2));
     finish(call, &socket, call.u32(2), done)
 }
 
@@ -93,7 +100,14 @@ fn recvfrom(call: &mut Call<'_>) -> Answer {
     let flags = call.u32(3);
     let mut name = [0; ADDRESS_MAX];
     let name = if call.present(4) { &mut name[..] } else { &mut [] };
-    let got = net::receive(wait_of(flags), socket.host.as_fd(), name, &mut [], Buffer::of(call, 1), flags | CMSG_CLOEXEC)?;
+    let got = net::receive(
+        wait_of(flags),
+        socket.host.as_fd(),
+        name,
+        &mut [],
+        Buffer::of(call, 1),
+        flags | CMSG_CLOEXEC,
+    )?;
     call.filled(1, got.count as usize);
     let from = Address::new(&name[..got.name.min(name.len())])?;
     put_address(call, 4, 5, &from)?;

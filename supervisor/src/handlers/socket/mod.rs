@@ -112,6 +112,11 @@ fn accept_with(call: &mut Call<'_>, flags: i32) -> Answer {
         return Err(Errno::EINVAL);
     }
     let socket = socket_of(call)?;
+    if call.present(1) {
+        address_room(call, 2)?;
+    }
+    // A connection for which there is no number stays in the queue.
+    call.process.fds.room()?;
     let (host, peer) = net::accept(wait_of(&socket), socket.host.as_fd(), (flags | CLOEXEC) as u32)?;
     let number = call.process.fds.insert(File::new(host, Kind::Socket), flags & CLOEXEC != 0, 0)?;
     put_address(call, 1, 2, &peer)?;
@@ -147,13 +152,16 @@ fn put_address(call: &mut Call<'_>, i: usize, len: usize, address: &Address) -> 
     if !call.present(i) {
         return Ok(());
     }
-    if (length_word(call, len)? as i32) < 0 {
-        return Err(Errno::EINVAL);
-    }
+    address_room(call, len)?;
     let shown = call.sandbox.anchors.shown(address.bytes());
     call.put(i, &shown);
     call.put(len, &(shown.len() as u32).to_le_bytes());
     Ok(())
+}
+
+/// Checks the length that the guest gave for an address, in argument `i`.
+fn address_room(call: &Call<'_>, i: usize) -> Result<(), Errno> {
+    if (length_word(call, i)? as i32) < 0 { Err(Errno::EINVAL) } else { Ok(()) }
 }
 
 /// The `socklen_t` that argument `i` points at.

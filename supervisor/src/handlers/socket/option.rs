@@ -14,6 +14,8 @@ pub const HANDLERS: &[Entry] = &[("getsockopt", getsockopt), ("setsockopt", sets
 
 /// Who is at the other end, as a `ucred` that starts with the process id.
 const PEER: (u32, u32) = (libc::SOL_SOCKET as u32, libc::SO_PEERCRED as u32);
+/// The peer's address, as getpeername(2) tells it.
+const PEER_NAME: (u32, u32) = (libc::SOL_SOCKET as u32, libc::SO_PEERNAME as u32);
 
 fn getsockopt(call: &mut Call<'_>) -> Answer {
     let socket = socket_of(call)?;
@@ -29,8 +31,11 @@ fn getsockopt(call: &mut Call<'_>) -> Answer {
     {
         value[..4].copy_from_slice(&shown_pid(i32::from_le_bytes([a, b, c, d])).to_le_bytes());
     }
+    if (level, name) == PEER_NAME {
+        value = call.sandbox.anchors.shown(&value);
+    }
     call.put(3, &value);
-    call.put(4, &(n as u32).to_le_bytes());
+    call.put(4, &(value.len() as u32).to_le_bytes());
     Ok(0)
 }
 

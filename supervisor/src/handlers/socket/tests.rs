@@ -56,12 +56,17 @@ fn every_way_to_an_address_is_judged_alike() {
     assert_eq!(send_to(&g, socket(&g, libc::AF_INET, DGRAM), 0, &inet(local, u)), Ok(1));
 
     let denied = Err(Errno::EACCES);
-    for (address, port) in [(local, t.wrapping_add(1)), (local, u), ([10, 0, 0, 1], t), ([169, 254, 169, 254], 80)] {
+    for (address, port) in
+        [(local, t.wrapping_add(1)), (local, u), ([10, 0, 0, 1], t), ([169, 254, 169, 254], 80)]
+    {
         let to = inet(address, port);
         let mut mapped = mapped;
         mapped[12..].copy_from_slice(&address);
         assert_eq!(with_address(&g, "connect", socket(&g, libc::AF_INET, STREAM), &to), denied);
-        assert_eq!(with_address(&g, "connect", socket(&g, libc::AF_INET6, STREAM), &inet6(mapped, port)), denied);
+        assert_eq!(
+            with_address(&g, "connect", socket(&g, libc::AF_INET6, STREAM), &inet6(mapped, port)),
+            denied
+        );
         assert_eq!(send_to(&g, socket(&g, libc::AF_INET, STREAM), libc::MSG_FASTOPEN, &to), denied);
         if port != u {
             assert_eq!(send_to(&g, socket(&g, libc::AF_INET, DGRAM), 0, &to), denied);
@@ -70,7 +75,11 @@ fn every_way_to_an_address_is_judged_alike() {
             assert_eq!(g.ask("sendmsg", &[N(s), M(&header), N(0)]), denied);
             let mut no_family = to.clone();
             no_family[..2].fill(0);
-            assert_eq!(send_to(&g, socket(&g, libc::AF_INET, DGRAM), 0, &no_family), denied, "the kernel takes it for IPv4");
+            assert_eq!(
+                send_to(&g, socket(&g, libc::AF_INET, DGRAM), 0, &no_family),
+                denied,
+                "the kernel takes it for IPv4"
+            );
         }
     }
 }
@@ -145,7 +154,8 @@ fn the_socket_that_was_judged_is_the_one_connected_to() {
     let (_open, _closed) = (UnixListener::bind(&open).unwrap(), UnixListener::bind(&closed).unwrap());
     std::os::unix::fs::symlink(&closed, folder.at("link")).unwrap();
     let g = Guest::under(&format!("version = 1\n[network]\nallow = [\"unix:{open}\"]\n"));
-    let connect = |path: &str| with_address(&g, "connect", socket(&g, libc::AF_UNIX, STREAM), &unix(path.as_bytes()));
+    let connect =
+        |path: &str| with_address(&g, "connect", socket(&g, libc::AF_UNIX, STREAM), &unix(path.as_bytes()));
     assert_eq!(connect(&open), Ok(0));
     assert_eq!(connect(&closed), Err(Errno::EACCES));
     assert_eq!(connect(&folder.at("link")), Err(Errno::EACCES), "what counts is where the link leads");
@@ -161,7 +171,11 @@ fn a_bound_socket_is_called_by_its_path_and_answers_to_it() {
     let (s, c) = (socket(&g, libc::AF_UNIX, DGRAM), socket(&g, libc::AF_UNIX, DGRAM));
     assert_eq!(with_address(&g, "bind", s, &unix(server.as_bytes())), Ok(0));
     assert_eq!(with_address(&g, "bind", c, &unix(client.as_bytes())), Ok(0));
-    assert_eq!(with_address(&g, "bind", c, &unix(folder.at("other").as_bytes())), Err(Errno::EINVAL), "it has a name");
+    assert_eq!(
+        with_address(&g, "bind", c, &unix(folder.at("other").as_bytes())),
+        Err(Errno::EINVAL),
+        "it has a name"
+    );
     let taken = socket(&g, libc::AF_UNIX, DGRAM);
     assert_eq!(with_address(&g, "bind", taken, &unix(server.as_bytes())), Err(Errno::EADDRINUSE));
     use std::os::unix::fs::PermissionsExt;
@@ -195,7 +209,9 @@ fn message(name: Option<&[u8]>, control: Option<&[u8]>, data: &[u8]) -> Vec<u8> 
     let parts = header.parts();
     let mut bytes = vec![0; parts[2].end];
     bytes[..MessageHeader::SIZE].copy_from_slice(&header.encode());
-    for (part, content) in parts.into_iter().zip([name.unwrap_or_default(), control.unwrap_or_default(), data]) {
+    for (part, content) in
+        parts.into_iter().zip([name.unwrap_or_default(), control.unwrap_or_default(), data])
+    {
         bytes[part].copy_from_slice(content);
     }
     bytes
@@ -204,7 +220,8 @@ fn message(name: Option<&[u8]>, control: Option<&[u8]>, data: &[u8]) -> Vec<u8> 
 /// One piece of control data.
 fn piece(level: i32, kind: i32, data: &[u8]) -> Vec<u8> {
     let len = 16 + data.len();
-    let mut bytes = [&(len as u64).to_le_bytes()[..], &level.to_le_bytes(), &kind.to_le_bytes(), data].concat();
+    let mut bytes =
+        [&(len as u64).to_le_bytes()[..], &level.to_le_bytes(), &kind.to_le_bytes(), data].concat();
     bytes.resize(len.next_multiple_of(8), 0);
     bytes
 }
@@ -299,7 +316,10 @@ fn control_data_that_could_lead_elsewhere_or_are_malformed_are_refused() {
     let (a, _b) = pair(&g);
     let to = inet6(std::net::Ipv6Addr::LOCALHOST.octets(), 9);
     let refused = |socket: i64, control: &[u8], to: Option<&[u8]>| {
-        assert_eq!(g.ask("sendmsg", &[N(socket), M(&message(to, Some(control), b"x")), N(0)]), Err(Errno::EINVAL));
+        assert_eq!(
+            g.ask("sendmsg", &[N(socket), M(&message(to, Some(control), b"x")), N(0)]),
+            Err(Errno::EINVAL)
+        );
     };
     refused(s, &piece(libc::IPPROTO_IPV6, libc::IPV6_RTHDR, &[0; 24]), Some(&to));
     refused(s, &piece(libc::IPPROTO_IP, libc::IP_RETOPTS, &[0; 8]), Some(&to));
@@ -317,7 +337,8 @@ fn credentials_are_the_senders_own_or_none() {
     let g = Guest::free();
     let (a, b) = pair(&g);
     let one = 1u32.to_le_bytes();
-    g.ask("setsockopt", &[N(b), N(libc::SOL_SOCKET.into()), N(libc::SO_PASSCRED.into()), M(&one), N(4)]).unwrap();
+    g.ask("setsockopt", &[N(b), N(libc::SOL_SOCKET.into()), N(libc::SO_PASSCRED.into()), M(&one), N(4)])
+        .unwrap();
     let (uid, gid) = (g.ask("getuid", &[]).unwrap(), g.ask("getgid", &[]).unwrap());
     let send = |pid: i64, uid: i64, gid: i64| {
         let data = [pid, uid, gid].map(|n| (n as i32).to_le_bytes()).concat();
@@ -329,7 +350,11 @@ fn credentials_are_the_senders_own_or_none() {
     assert_eq!(send(me, uid + 1, gid), Err(Errno::EPERM));
     assert_eq!(send(me, uid, gid), Ok(1));
     let (_, _, control) = receive(&g, b, 64, 0);
-    assert_eq!([16, 20, 24].map(|at| number(&control[at..])), [0, uid, gid], "the supervisor is nobody's peer");
+    assert_eq!(
+        [16, 20, 24].map(|at| number(&control[at..])),
+        [0, uid, gid],
+        "the supervisor is nobody's peer"
+    );
     let peer = g.call("getsockopt", &peer_credentials(b));
     assert_eq!(number(&peer.out[3]), 0);
 }
@@ -342,10 +367,15 @@ fn peer_credentials(socket: i64) -> [A<'static>; 5] {
 fn options_that_hold_addresses_or_programs_never_reach_the_host() {
     let g = Guest::free();
     let s = socket(&g, libc::AF_INET, STREAM);
-    let set = |level: i32, name: i32| g.ask("setsockopt", &[N(s), N(level.into()), N(name.into()), M(&[0; 16]), N(16)]);
+    let set = |level: i32, name: i32| {
+        g.ask("setsockopt", &[N(s), N(level.into()), N(name.into()), M(&[0; 16]), N(16)])
+    };
     assert_eq!(set(libc::SOL_SOCKET, libc::SO_ATTACH_FILTER), Err(Errno::EPERM));
     assert_eq!(set(libc::IPPROTO_IP, libc::IP_OPTIONS), Err(Errno::EPERM));
-    assert_eq!(g.ask("setsockopt", &[N(s), N(libc::SOL_SOCKET.into()), N(4242), N(1), N(4)]), Err(Errno::ENOPROTOOPT));
+    assert_eq!(
+        g.ask("setsockopt", &[N(s), N(libc::SOL_SOCKET.into()), N(4242), N(1), N(4)]),
+        Err(Errno::ENOPROTOOPT)
+    );
     let one = 1u32.to_le_bytes();
     let no_delay = [libc::IPPROTO_TCP, libc::TCP_NODELAY].map(i64::from);
     assert_eq!(g.ask("setsockopt", &[N(s), N(no_delay[0]), N(no_delay[1]), M(&one), N(4)]), Ok(0));
@@ -363,7 +393,11 @@ fn accepting_gives_a_socket_and_the_peers_address() {
     let done = g.call("accept4", &[N(l), Room(4), M(&4u32.to_le_bytes()), N(libc::SOCK_CLOEXEC.into())]);
     let new = done.answer.unwrap();
     assert_eq!(g.process.fds.cloexec(new as i32), Ok(true));
-    assert_eq!((&done.out[1][..], number(&done.out[2])), (&inet([127, 0, 0, 1], port)[..4], 16), "cut, and how long it is");
+    assert_eq!(
+        (&done.out[1][..], number(&done.out[2])),
+        (&inet([127, 0, 0, 1], port)[..4], 16),
+        "cut, and how long it is"
+    );
     assert_eq!(g.ask("sendto", &[N(new), M(b"hello"), N(5), N(0), Null, N(0)]), Ok(5));
     g.ask("shutdown", &[N(new), N(1)]).unwrap();
     let mut text = String::new();

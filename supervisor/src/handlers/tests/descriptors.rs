@@ -68,12 +68,10 @@ fn close_range_closes_or_marks_exactly_its_range() {
     assert_eq!(g.ask("close_range", &[N(3), N(2), N(0)]), Err(Errno::EINVAL));
     assert_eq!(g.ask("close_range", &[N(0), N(1), N(libc::CLOSE_RANGE_CLOEXEC.into())]), Ok(0));
     assert_eq!(g.ask("close_range", &[N(3), N(4), N(0)]), Ok(0));
-    assert_eq!(g.process.fds.iter().iter().map(|e| (e.0, e.2)).collect::<Vec<_>>(), [
-        (0, true),
-        (1, true),
-        (2, false),
-        (5, false)
-    ]);
+    assert_eq!(
+        g.process.fds.iter().iter().map(|e| (e.0, e.2)).collect::<Vec<_>>(),
+        [(0, true), (1, true), (2, false), (5, false)]
+    );
     assert_eq!(g.ask("close_range", &[N(0), N(u32::MAX.into()), N(0)]), Ok(0));
     assert!(g.process.fds.iter().is_empty());
 }
@@ -177,7 +175,7 @@ fn flock(kind: i32, start: i64, len: i64) -> Vec<u8> {
 #[test]
 fn record_locks_belong_to_the_process_and_exclude_other_processes() {
     let g = Guest::free();
-    let child = g.add(super::NOBODY - 1, super::null());
+    let child = g.add(super::NOBODY - 1, super::ended());
     let f = file(b"0123456789");
     let (a, b) = (g.give(f.try_clone().unwrap()), g.give(f.try_clone().unwrap()));
     let theirs = child.fds.insert(File::made(f.into()).unwrap(), false, 0).unwrap().into();
@@ -196,7 +194,7 @@ fn record_locks_belong_to_the_process_and_exclude_other_processes() {
 #[test]
 fn a_lock_counted_from_the_offset_lies_where_the_guests_offset_is() {
     let g = Guest::free();
-    let child = g.add(super::NOBODY - 1, super::null());
+    let child = g.add(super::NOBODY - 1, super::ended());
     let f = file(b"0123456789");
     let a = g.give(f.try_clone().unwrap());
     let theirs = child.fds.insert(File::made(f.into()).unwrap(), false, 0).unwrap().into();
@@ -266,7 +264,7 @@ fn job_control_concerns_groups_of_the_sandbox_only() {
     assert_eq!(foreground(&g).answer, Err(Errno::ENOTTY));
     assert_eq!(g.ask("ioctl", &[N(n), N(libc::TIOCSCTTY as i64), N(0)]), Ok(0));
     assert_eq!(number(&foreground(&g).out[2]), super::NOBODY.into());
-    let child = g.add(super::NOBODY - 1, super::null());
+    let child = g.add(super::NOBODY - 1, super::ended());
     let set = |group: i32| g.ask("ioctl", &[N(n), N(libc::TIOCSPGRP as i64), M(&group.to_le_bytes())]);
     assert_eq!(set(1), Err(Errno::EPERM));
     assert_eq!(set(child.pid), Err(Errno::EPERM), "it leads a session of its own");
@@ -277,13 +275,17 @@ fn job_control_concerns_groups_of_the_sandbox_only() {
 fn a_private_mapping_gets_a_descriptor_that_cannot_write() {
     let g = Guest::free();
     let n = g.give(file(b"abc"));
-    let map = |flags: i32| g.call("mmap", &[Null, N(4096), N(libc::PROT_READ.into()), N(flags.into()), N(n), N(0)]);
+    let map =
+        |flags: i32| g.call("mmap", &[Null, N(4096), N(libc::PROT_READ.into()), N(flags.into()), N(n), N(0)]);
     assert_eq!(map(libc::MAP_PRIVATE).flags, Reply::GRANTED | Reply::FD);
     let read_only = g.give(std::fs::File::open("/etc/passwd").unwrap());
     let shared_write = [Null, N(4096), N(3), N(libc::MAP_SHARED.into()), N(read_only), N(0)];
     assert_eq!(g.ask("mmap", &shared_write), Err(Errno::EACCES));
     assert_eq!(g.call("mmap", &[Null, N(4096), N(3), N(0x22), N(-1), N(0)]).flags, Reply::GRANTED);
-    assert_eq!(g.ask("mmap", &[Null, N(4096), N(1), N(libc::MAP_PRIVATE.into()), N(50), N(0)]), Err(Errno::EBADF));
+    assert_eq!(
+        g.ask("mmap", &[Null, N(4096), N(1), N(libc::MAP_PRIVATE.into()), N(50), N(0)]),
+        Err(Errno::EBADF)
+    );
 }
 
 #[test]
@@ -299,4 +301,27 @@ fn memory_files_cannot_ask_for_huge_pages() {
     host.rewind().unwrap();
     host.read_to_string(&mut back).unwrap();
     assert_eq!(back, "abc");
+}
+
+#[test]
+fn the_limit_of_output_counts_the_stream_by_whatever_descriptor_and_ends_the_sandbox() {
+    use crate::handlers::output::Output;
+    use std::os::fd::AsFd;
+    let (r, w) = pipe();
+    let mut g = Guest::free();
+    g.sandbox.output = Output::new(Some(6), &[w.as_fd()]);
+    let n = g.give(w);
+    let copy = g.ask("dup", &[N(n)]).unwrap();
+    let other = g.give(file(b""));
+    assert_eq!(g.ask("write", &[N(n), M(b"abcd"), N(4)]), Ok(4));
+    assert_eq!(g.ask("write", &[N(other), M(b"abcdefgh"), N(8)]), Ok(8), "another file does not count");
+    let nonblocking = [N(other), M(&words(&[0])), N(copy), Null, N(1), N(0)];
+    assert_eq!(g.ask("splice", &nonblocking), Ok(1));
+    assert_eq!(g.ask("write", &[N(copy), M(b"ef"), N(2)]), Ok(1));
+    assert!(g.sandbox.ending.cause().is_none());
+    assert!(g.ask("write", &[N(copy), M(b"f"), N(1)]).is_err());
+    assert_eq!(g.sandbox.ending.cause(), Some(&crate::outcome::End::OutputLimit));
+    let mut text = [0; 16];
+    assert_eq!(nix::unistd::read(&r, &mut text), Ok(6));
+    assert_eq!(&text[..6], b"abcdae");
 }

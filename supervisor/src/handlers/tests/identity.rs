@@ -110,8 +110,15 @@ fn no_guest_takes_more_of_the_machine_than_it_was_given() {
     attr[..4].copy_from_slice(&48u32.to_le_bytes());
     attr[4..8].copy_from_slice(&libc::SCHED_DEADLINE.to_le_bytes());
     assert_eq!(g.ask("sched_setattr", &[N(0), M(&attr), N(0)]), Err(Errno::EPERM));
-    assert_eq!(g.ask("sched_setscheduler", &[N(1), N(0), M(&[0; 4])]), Err(Errno::ESRCH), "not of the sandbox");
-    assert_eq!(g.ask("sched_setaffinity", &[N(std::process::id().into()), N(8), M(&[1; 8])]), Err(Errno::ESRCH));
+    assert_eq!(
+        g.ask("sched_setscheduler", &[N(1), N(0), M(&[0; 4])]),
+        Err(Errno::ESRCH),
+        "not of the sandbox"
+    );
+    assert_eq!(
+        g.ask("sched_setaffinity", &[N(std::process::id().into()), N(8), M(&[1; 8])]),
+        Err(Errno::ESRCH)
+    );
     assert_eq!(g.ask("setpriority", &[N(0), N(1), N(19)]), Err(Errno::ESRCH));
     assert_eq!(g.ask("ioprio_set", &[N(1), N(0), N(0)]), Err(Errno::EPERM));
 }

@@ -74,7 +74,7 @@ impl Files for OneProfile<'_> {
 pub(crate) const NOBODY: i32 = i32::MAX - 1;
 
 /// Stands for a process that has ended.
-fn ended() -> OwnedFd {
+pub(crate) fn ended() -> OwnedFd {
     let mut child = Command::new("/bin/true").spawn().unwrap();
     let pidfd = make(Make::Pidfd, [child.id().into(), 0, 0]).unwrap();
     child.wait().unwrap();
@@ -87,7 +87,8 @@ pub(crate) fn null() -> OwnedFd {
 
 /// A process with this id, whose parent is `ppid`.
 fn process(pid: i32, ppid: i32, pidfd: OwnedFd, budget: &Arc<Budget>) -> (Arc<Process>, OwnedFd) {
-    let image = Image { fd: null(), path: (*b"/bin/guest").into(), arguments: Vec::new(), environment: Vec::new() };
+    let image =
+        Image { fd: null(), path: (*b"/bin/guest").into(), arguments: Vec::new(), environment: Vec::new() };
     let limits = [Limit { soft: u64::MAX, hard: u64::MAX }; LIMITS];
     let state = State::host(image, 0o022, limits).unwrap();
     let fds = FdTable::new(64, budget.clone());
@@ -160,7 +161,12 @@ impl Guest {
     }
 
     fn serve(
-        &self, process: &Arc<Process>, request: Request, checked: Checked, input: [Vec<u8>; 6], memory: &mut [u8],
+        &self,
+        process: &Arc<Process>,
+        request: Request,
+        checked: Checked,
+        input: [Vec<u8>; 6],
+        memory: &mut [u8],
     ) -> (Answer, Reply) {
         let mut call = Call {
             sandbox: &self.sandbox,

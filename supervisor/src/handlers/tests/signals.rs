@@ -1,7 +1,7 @@
 //! Signals, process groups.
 
 use super::A::{M, N};
-use super::{Guest, NOBODY, null};
+use super::{Guest, NOBODY, ended};
 use crate::host::number::{Make, make};
 use nix::errno::Errno;
 use rxbox_wire::frame::Reply;
@@ -58,8 +58,16 @@ fn nothing_outside_of_the_sandbox_exists_for_signals() {
         for signal in [0, term] {
             assert_eq!(g.ask("kill", &[N(pid), N(signal)]), Err(Errno::ESRCH), "{pid}");
             assert_eq!(g.ask("tkill", &[N(pid.max(1)), N(signal)]), Err(Errno::ESRCH), "{pid}");
-            assert_eq!(g.ask("tgkill", &[N(pid.max(1)), N(pid.max(1)), N(signal)]), Err(Errno::ESRCH), "{pid}");
-            assert_eq!(g.ask("rt_sigqueueinfo", &[N(pid), N(signal), M(&queued())]), Err(Errno::ESRCH), "{pid}");
+            assert_eq!(
+                g.ask("tgkill", &[N(pid.max(1)), N(pid.max(1)), N(signal)]),
+                Err(Errno::ESRCH),
+                "{pid}"
+            );
+            assert_eq!(
+                g.ask("rt_sigqueueinfo", &[N(pid), N(signal), M(&queued())]),
+                Err(Errno::ESRCH),
+                "{pid}"
+            );
         }
     }
     let group = nix::unistd::getpgrp().as_raw();
@@ -126,7 +134,7 @@ fn a_signal_to_oneself_makes_the_child_look_for_it() {
 #[test]
 fn groups_and_sessions_follow_the_kernels_rules() {
     let g = Guest::free();
-    let child = g.add(NOBODY - 1, null());
+    let child = g.add(NOBODY - 1, ended());
     let (me, other) = (i64::from(NOBODY), i64::from(NOBODY - 1));
     assert_eq!((g.ask("getpgrp", &[]), g.ask("getsid", &[N(0)])), (Ok(me), Ok(me)));
     assert_eq!(g.ask("setsid", &[]), Err(Errno::EPERM), "it leads a group already");

@@ -27,7 +27,8 @@ fn with_pipe() -> (Guest, i64, i64) {
 #[test]
 fn poll_tells_of_numbers_that_are_not_open_without_waiting() {
     let (g, r, w) = with_pipe();
-    let set = [pollfd(r, libc::POLLIN), pollfd(50, libc::POLLIN), pollfd(-1, libc::POLLIN), pollfd(w, 0)].concat();
+    let set =
+        [pollfd(r, libc::POLLIN), pollfd(50, libc::POLLIN), pollfd(-1, libc::POLLIN), pollfd(w, 0)].concat();
     let done = g.call("poll", &[M(&set), N(4), N(-1)]);
     assert_eq!(done.answer, Ok(2));
     let told = [0, 1, 2, 3].map(|n| revents(&done.out[0], n));
@@ -42,7 +43,10 @@ fn select_answers_in_the_guests_numbers_and_refuses_closed_ones() {
     let reading = words(&[1 << moved | 1 << r]);
     let writing = words(&[1 << w]);
     let done = g.call("select", &[N(64), M(&reading), M(&writing), Null, Null]);
-    assert_eq!((done.answer, word(&done.out[1], 0), word(&done.out[2], 0)), (Ok(3), 1 << moved | 1 << r, 1 << w));
+    assert_eq!(
+        (done.answer, word(&done.out[1], 0), word(&done.out[2], 0)),
+        (Ok(3), 1 << moved | 1 << r, 1 << w)
+    );
     assert_eq!(g.ask("select", &[N(64), M(&words(&[1 << 40])), Null, Null, Null]), Err(Errno::EBADF));
     assert_eq!(g.ask("select", &[N(-1), Null, Null, Null, Null]), Err(Errno::EINVAL));
     let none = g.call("pselect6", &[N(64), M(&words(&[0])), Null, Null, M(&words(&[0, 0])), Null]);
@@ -58,7 +62,11 @@ fn epoll_gives_back_the_guests_own_words() {
     assert_eq!(g.ask("epoll_ctl", &[N(epoll), N(add), N(r), M(&event)]), Ok(0));
     assert_eq!(g.ask("epoll_ctl", &[N(epoll), N(add), N(r), M(&event)]), Err(Errno::EEXIST));
     let copy = g.ask("dup", &[N(r)]).unwrap();
-    assert_eq!(g.ask("epoll_ctl", &[N(epoll), N(add), N(copy), M(&event)]), Ok(0), "a duplicate counts apart");
+    assert_eq!(
+        g.ask("epoll_ctl", &[N(epoll), N(add), N(copy), M(&event)]),
+        Ok(0),
+        "a duplicate counts apart"
+    );
     let done = g.call("epoll_wait", &[N(epoll), Room(48), N(4), N(-1)]);
     assert_eq!((done.answer, done.out[1].len()), (Ok(2), 24));
     assert_eq!(done.out[1][4..12], *b"whatever");
@@ -106,7 +114,10 @@ fn clocks_of_others_are_not_there() {
     let g = Guest::free();
     let clock_of = |pid: i32| i64::from(!pid << 3 | 2);
     assert_eq!(g.ask("clock_gettime", &[N(libc::CLOCK_MONOTONIC.into()), Room(16)]), Ok(0));
-    assert_eq!(g.ask("clock_gettime", &[N(clock_of(std::process::id() as i32)), Room(16)]), Err(Errno::EINVAL));
+    assert_eq!(
+        g.ask("clock_gettime", &[N(clock_of(std::process::id() as i32)), Room(16)]),
+        Err(Errno::EINVAL)
+    );
     assert_eq!(g.ask("clock_gettime", &[N(clock_of(1)), Room(16)]), Err(Errno::EINVAL));
     assert_eq!(g.ask("clock_gettime", &[N(i64::from(!5 << 3 | 3)), Room(16)]), Err(Errno::EINVAL));
 }

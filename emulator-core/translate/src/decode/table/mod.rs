@@ -1,22 +1,25 @@
 //! The allow-list: which encodings are carried, and what each of them reads and writes.
 //!
-//! An instruction reaches the host only if a row here accepts its encoding; everything that a row does not accept is
-//! refused. The rows are text files beside this one, a line for an instruction, in the notation that [`notation`] defines
-//! and turns into constant data when the crate is compiled. A mistake in a row does not compile.
+//! An instruction reaches the host only if a row here accepts its encoding; everything that a row does not
+//! accept is refused. The rows are text files beside this one, a line for an instruction, in the notation
+//! that [`notation`] defines and turns into constant data when the crate is compiled. A mistake in a row does
+//! not compile.
 //!
-//! Feature families with rows (what `cpuid` may show a guest is what is listed here, see [`crate::cpuid`]): the x86-64 base
-//! set with CMOV, CX8, CX16, LAHF, FXSR, MOVBE, POPCNT, LZCNT, BMI1, BMI2, ADX, CRC32, RDRAND, RDSEED, RDPID, RDTSCP,
-//! FSGSBASE, CLFLUSH, CLFLUSHOPT, CLWB, CLDEMOTE, CLZERO, PREFETCHW, MOVDIRI, MOVDIR64B, SERIALIZE, the XSAVE family; x87,
-//! MMX, SSE to SSE4.2, SSE4a, AES, PCLMULQDQ, SHA, GFNI; AVX, AVX2, FMA, F16C, VAES, VPCLMULQDQ, AVX-VNNI (with INT8 and
-//! INT16), AVX-IFMA, AVX-NE-CONVERT, SHA512, SM3, SM4; AVX-512 F, CD, BW, DQ, VL, IFMA, VBMI, VBMI2, VNNI, BITALG, VPOPCNTDQ,
-//! BF16, FP16, VP2INTERSECT.
+//! Feature families with rows (what `cpuid` may show a guest is what is listed here, see [`crate::cpuid`]):
+//! the x86-64 base set with CMOV, CX8, CX16, LAHF, FXSR, MOVBE, POPCNT, LZCNT, BMI1, BMI2, ADX, CRC32,
+//! RDRAND, RDSEED, RDPID, RDTSCP, FSGSBASE, CLFLUSH, CLFLUSHOPT, CLWB, CLDEMOTE, CLZERO, PREFETCHW, MOVDIRI,
+//! MOVDIR64B, SERIALIZE, the XSAVE family; x87, MMX, SSE to SSE4.2, SSE4a, AES, PCLMULQDQ, SHA, GFNI; AVX,
+//! AVX2, FMA, F16C, VAES, VPCLMULQDQ, AVX-VNNI (with INT8 and INT16), AVX-IFMA, AVX-NE-CONVERT, SHA512, SM3,
+//! SM4; AVX-512 F, CD, BW, DQ, VL, IFMA, VBMI, VBMI2, VNNI, BITALG, VPOPCNTDQ, BF16, FP16, VP2INTERSECT.
 //!
-//! Rows of class `ud` name what is deliberately left out although some processors have it: TSX, protection keys, shadow
-//! stacks, VMX, SVM, SGX, SMX, user interrupts, WAITPKG, PTWRITE, ENQCMD, key locker, HRESET, RAO-INT, MONITORX, RDPRU,
-//! 3DNow!. AMX, XOP, FMA4, TBM, LWP, CMPccXADD and AVX10/APX encodings have no row at all.
+//! Rows of class `ud` name what is deliberately left out although some processors have it: TSX, protection
+//! keys, shadow stacks, VMX, SVM, SGX, SMX, user interrupts, WAITPKG, PTWRITE, ENQCMD, key locker, HRESET,
+//! RAO-INT, MONITORX, RDPRU, 3DNow!. AMX, XOP, FMA4, TBM, LWP, CMPccXADD and AVX10/APX encodings have no row
+//! at all.
 
-pub(in crate::decode) mod notation;
+mod notation;
 pub(in crate::decode) mod row;
+mod words;
 
 use super::Space;
 use notation::{Span, count, index, parse};
@@ -53,8 +56,8 @@ map!(EVEX_0F3A: "evex-0f3a.txt");
 map!(EVEX_MAP5: "evex-map5.txt");
 map!(EVEX_MAP6: "evex-map6.txt");
 
-/// The rows of an opcode, in no particular order: no two of them accept the same encoding. All of them agree on whether
-/// a modrm byte follows.
+/// The rows of an opcode, in no particular order: no two of them accept the same encoding. All of them agree
+/// on whether a modrm byte follows.
 pub(super) fn rows(space: Space, map: u8, opcode: u8) -> &'static [Row] {
     let map = match (space, map) {
         (Space::Legacy, 0) => &ONE_BYTE,
@@ -140,6 +143,6 @@ mod tests {
     #[test]
     fn the_table_stays_compact() {
         assert!(size_of::<Row>() <= 64);
-        assert!(all().iter().map(|(_, m)| m.rows.len() * size_of::<Row>()).sum::<usize>() < 160 << 10);
+        assert!(all().iter().map(|(_, m)| size_of_val(m.rows)).sum::<usize>() < 160 << 10);
     }
 }

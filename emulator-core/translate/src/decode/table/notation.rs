@@ -2,13 +2,14 @@
 //!
 //! A line is `name encoding operands attributes…`, the fields apart by blanks; `#` starts a comment line.
 //!
-//! **Encoding**: `[prefix.][W0.|W1.][Ln.][B0.|B1.]opcode[+r|+c][/digit][m|r][:rm]`. *prefix* is one or more of `np`
-//! (none), `66`, `f3`, `f2`, apart by commas, and any of them if it is left out. `L` takes the length field's values that are allowed
-//! (`L12`: 256 and 512 bits). `B` is REX.B. `+r` stands for eight opcodes with a register in the low bits, `+c` for sixteen
-//! with a condition. `/digit` is modrm.reg, `m` memory only, `r` registers only, `:rm` or `:rm-rm` registers only with these values
-//! of modrm.rm.
+//! **Encoding**: `[prefix.][W0.|W1.][Ln.][B0.|B1.]opcode[+r|+c][/digit][m|r][:rm]`. *prefix* is one or more
+//! of `np` (none), `66`, `f3`, `f2`, apart by commas, and any of them if it is left out. `L` takes the length
+//! field's values that are allowed (`L12`: 256 and 512 bits). `B` is REX.B. `+r` stands for eight opcodes
+//! with a register in the low bits, `+c` for sixteen with a condition. `/digit` is modrm.reg, `m` memory
+//! only, `r` registers only, `:rm` or `:rm-rm` registers only with these values of modrm.rm.
 //!
-//! **Operands**, apart by commas, `-` for none. The letters are those of the manuals' opcode maps where those have one:
+//! **Operands**, apart by commas, `-` for none. The letters are those of the manuals' opcode maps where those
+//! have one:
 //!
 //! | letter | in | what |
 //! | --- | --- | --- |
@@ -18,24 +19,26 @@
 //! | `V`, `H`, `L` | modrm.reg; vvvv; immediate | vector register |
 //! | `Km`, `Kr` | modrm.rm | opmask register or memory; register only |
 //! | `K`, `Kp`, `Kv` | modrm.reg; the same, as a pair; vvvv | opmask register |
-//! | `Q`, `N`, `P`, `F` | modrm.rm; the same, register only; modrm.reg; modrm.rm | MMX register or memory; `F`: x87 register or memory |
+//! | `Q`, `N`, `P` | modrm.rm; the same, register only; modrm.reg | MMX register (`Q`: or memory) |
+//! | `F` | modrm.rm | x87 register or memory |
 //! | `M`, `X` | modrm.rm | memory only; with a vector index |
 //! | `I` | immediate | `Ib` 1 byte, `Iw` 2, `Iz` 2 or 4, `Iv` 2, 4 or 8 |
 //! | `J` | immediate | branch displacement of 1 (`Jb`) or 4 bytes (`Jz`) |
 //! | `O` | displacement | memory at an absolute address |
 //!
-//! General registers have a size: `b` 8 bits, `w` 16, `v` 16, 32 or 64 by prefix, `y` 32 or 64. Behind an operand, `=` says
-//! that it is replaced, `~` that it is read and changed (or changed at times), `@` that only its address matters, nothing
-//! that it is read.
+//! General registers have a size: `b` 8 bits, `w` 16, `v` 16, 32 or 64 by prefix, `y` 32 or 64. Behind an
+//! operand, `=` says that it is replaced, `~` that it is read and changed (or changed at times), `@` that
+//! only its address matters, nothing that it is read.
 //!
-//! **Attributes**: `r=`, `w=`, `x=` give what is read, written, or both, besides the operands: capital letters for flags (`OSZAPCD`), `ax`
-//! `cx` `dx` `bx` `sp` `bp` `si` `di` `r11`, `fpu`, `mxcsr`, `fs` and `gs` (bases), `v0`, `v` (vector registers 0 to 15), `vk` (all vector and
-//! opmask registers), apart by `+`. Displacement factors are `full`, `half`, `quarter`, `eighth` (of the vector), `dup`, `n1` to
-//! `n32`; `b2`, `b4`, `b8` is the broadcast element. The others name the constants of [`super::row`] or a class.
+//! **Attributes**: `r=`, `w=`, `x=` give what is read, written, or both, besides the operands: capital
+//! letters for flags (`OSZAPCD`), `ax` `cx` `dx` `bx` `sp` `bp` `si` `di` `r11`, `fpu`, `mxcsr`, `fs` and
+//! `gs` (bases), `v0`, `v` (vector registers 0 to 15), `vk` (all vector and opmask registers), apart by `+`.
+//! Displacement factors are `full`, `half`, `quarter`, `eighth` (of the vector), `dup`, `n1` to `n32`; `b2`,
+//! `b4`, `b8` is the broadcast element. The others name the constants of [`super::row`] or a class.
 
-use super::row::{self, Immediate, Operand, Place, Row, Size, Tuple, accepts, implicit};
+use super::row::{self, Immediate, Operand, Place, Row, Size, Tuple, accepts};
+use super::words::{attribute_bits, class, implicit_bits};
 use crate::decode::Class;
-use crate::ir::var::Var;
 
 /// The rows of one opcode: a range of the map's rows.
 #[derive(Clone, Copy)]
@@ -115,12 +118,18 @@ pub(in crate::decode) const fn index(rows: &[Row]) -> [Span; 256] {
     spans
 }
 
+/// Stops the compiler at a row that does not follow the notation.
+#[expect(clippy::panic, reason = "only ever evaluated by the compiler")]
+pub(super) const fn broken(what: &'static str) -> ! {
+    panic!("{}", what)
+}
+
 const fn is_row(line: &[u8]) -> bool {
     !line.is_empty() && line[0] != b'#'
 }
 
 /// What is before and after the first separator; all and nothing if there is none.
-const fn split(text: &'static [u8], separator: u8) -> (&'static [u8], &'static [u8]) {
+pub(super) const fn split(text: &'static [u8], separator: u8) -> (&'static [u8], &'static [u8]) {
     let mut i = 0;
     while i < text.len() {
         if text[i] == separator {
@@ -187,7 +196,7 @@ const fn parse_encoding(row: &mut Row, encoding: &'static [u8]) {
             narrow(row, accepts::REGS, 1 << (accepts::REG_AT + decimal(*digit)));
             parse_rm(row, rm);
         }
-        _ => assert!(false, "unknown opcode suffix"),
+        _ => broken("unknown opcode suffix"),
     }
 }
 
@@ -198,10 +207,7 @@ const fn parse_rm(row: &mut Row, rm: &[u8]) {
         b"r" => (0, 7),
         [b':', n] => (decimal(*n), decimal(*n)),
         [b':', a, b'-', b] => (decimal(*a), decimal(*b)),
-        _ => {
-            assert!(false, "unknown rm suffix");
-            (0, 0)
-        }
+        _ => broken("unknown rm suffix"),
     };
     narrow(row, accepts::MODS, accepts::REGISTER);
     narrow(row, accepts::RMS, (0xff >> (7 - (last - first))) << (accepts::RM_AT + first));
@@ -247,10 +253,7 @@ const fn hex(digit: u8) -> u8 {
     match digit {
         b'0'..=b'9' => digit - b'0',
         b'a'..=b'f' => digit - b'a' + 10,
-        _ => {
-            assert!(false, "not a hexadecimal digit");
-            0
-        }
+        _ => broken("not a hexadecimal digit"),
     }
 }
 
@@ -310,10 +313,7 @@ const fn parse_operand(row: &mut Row, operand: &[u8]) -> Operand {
         [b'P', rest @ ..] => (Place::RegFpu, accepts::MODS, row::MODRM | row::X87, rest),
         [b'M', rest @ ..] => (Place::Memory, accepts::MEMORY, row::MODRM, rest),
         [b'X', rest @ ..] => (Place::Memory, accepts::MEMORY, row::MODRM | row::VSIB, rest),
-        _ => {
-            assert!(false, "unknown operand");
-            (Place::None, 0, 0, operand)
-        }
+        _ => broken("unknown operand"),
     };
     row.attributes |= attributes;
     narrow(row, accepts::MODS, mods);
@@ -329,10 +329,7 @@ const fn parse_operand(row: &mut Row, operand: &[u8]) -> Operand {
         b"=" => (false, true),
         b"~" => (true, true),
         b"@" => (false, false),
-        _ => {
-            assert!(false, "unknown operand access");
-            (true, true)
-        }
+        _ => broken("unknown operand access"),
     };
     Operand { place, size, read, write }
 }
@@ -354,95 +351,11 @@ const fn parse_attribute(row: &mut Row, word: &'static [u8]) {
         [b'n', a, b] => row.tuple = Tuple::Fixed((decimal(*a) * 10 + decimal(*b)) as u8),
         [b'b', n] => row.broadcast = decimal(*n) as u8,
         _ => {
-            if let Some(class) = row::class(word) {
+            if let Some(class) = class(word) {
                 row.class = class;
             } else {
                 row.attributes |= attribute_bits(word);
             }
         }
     }
-}
-
-const fn attribute_bits(word: &[u8]) -> u32 {
-    match word {
-        b"modrm" => row::MODRM,
-        b"control" => row::MODRM | row::NO_MOD | row::CONTROL,
-        b"debug" => row::MODRM | row::NO_MOD | row::DEBUG,
-        b"lock" => row::LOCK,
-        b"idiom" => row::IDIOM,
-        b"count" => row::COUNT,
-        b"cc" => row::CONDITION,
-        b"rep" => row::REP,
-        b"load" => row::LOAD,
-        b"store" => row::STORE,
-        b"push" => row::PUSH,
-        b"pop" => row::POP,
-        b"effect" => row::EFFECT,
-        b"fault" => row::FAULT,
-        b"x87" => row::X87,
-        b"fp" => row::FLOAT,
-        b"own" => row::UNKNOWN_TO_YAXPEAX,
-        b"k" => row::MASK,
-        b"kz" => row::MASK | row::ZEROING,
-        b"kk" => row::MASK | row::MASK_REQUIRED,
-        b"er" | b"sae" => row::ROUNDING,
-        b"distinct" => row::DISTINCT,
-        _ => {
-            assert!(false, "unknown attribute");
-            0
-        }
-    }
-}
-
-const fn implicit_bits(names: &'static [u8]) -> u32 {
-    let (mut rest, mut bits) = (names, 0);
-    while !rest.is_empty() {
-        let (name, tail) = split(rest, b'+');
-        rest = tail;
-        bits |= match name {
-            b"ax" => bit(Var::RAX),
-            b"cx" => bit(Var::RCX),
-            b"dx" => bit(Var::RDX),
-            b"bx" => bit(Var::RBX),
-            b"sp" => bit(Var::RSP),
-            b"bp" => bit(Var::RBP),
-            b"si" => bit(Var::RSI),
-            b"di" => bit(Var::RDI),
-            b"r11" => bit(Var::R11),
-            b"fpu" => bit(Var::X87),
-            b"mxcsr" => bit(Var::MXCSR),
-            b"fs" => bit(Var::FS_BASE),
-            b"gs" => bit(Var::GS_BASE),
-            b"v0" => implicit::VECTOR_0,
-            b"v" => implicit::VECTORS_LOW,
-            b"vk" => implicit::VECTORS_ALL,
-            flags => flag_bits(flags),
-        };
-    }
-    bits
-}
-
-const fn flag_bits(letters: &[u8]) -> u32 {
-    let (mut i, mut bits) = (0, 0);
-    while i < letters.len() {
-        bits |= match letters[i] {
-            b'C' => bit(Var::CF),
-            b'P' => bit(Var::PF),
-            b'A' => bit(Var::AF),
-            b'Z' => bit(Var::ZF),
-            b'S' => bit(Var::SF),
-            b'O' => bit(Var::OF),
-            b'D' => bit(Var::DF),
-            _ => {
-                assert!(false, "unknown variable");
-                0
-            }
-        };
-        i += 1;
-    }
-    bits
-}
-
-const fn bit(v: Var) -> u32 {
-    1 << v.0
 }

@@ -1,6 +1,6 @@
 //! One row of the allow-list.
 
-use crate::decode::{Class, SegmentOp, Trap};
+use crate::decode::Class;
 use crate::ir::var::{Var, VarSet};
 
 /// An instruction that is carried, or refused by name.
@@ -41,7 +41,8 @@ impl Row {
 
 /// A modrm byte follows the opcode.
 pub(in crate::decode) const MODRM: u32 = 1;
-/// The mod field is ignored: the modrm byte always names registers (moves from and to control and debug registers).
+/// The mod field is ignored: the modrm byte always names registers (moves from and to control and debug
+/// registers).
 pub(in crate::decode) const NO_MOD: u32 = 1 << 1;
 /// LOCK is allowed if the destination is memory.
 pub(in crate::decode) const LOCK: u32 = 1 << 2;
@@ -90,8 +91,9 @@ pub(in crate::decode) const CONTROL: u32 = 1 << 23;
 /// Names a debug register in the reg field.
 pub(in crate::decode) const DEBUG: u32 = 1 << 24;
 
-/// The fields of an encoding that tell rows of one opcode apart, each as a one-hot set, so that a row accepts an encoding
-/// if all of the encoding's bits are among the row's. The `_AT` constants are the bit numbers of the value 0.
+/// The fields of an encoding that tell rows of one opcode apart, each as a one-hot set, so that a row accepts
+/// an encoding if all of the encoding's bits are among the row's. The `_AT` constants are the bit numbers of
+/// the value 0.
 pub(in crate::decode) mod accepts {
     /// Mandatory prefix: none, `66`, `f3`, `f2`, as in the pp field.
     pub(in crate::decode) const PREFIX_AT: u32 = 0;
@@ -127,8 +129,8 @@ pub(in crate::decode) mod accepts {
     pub(in crate::decode) const USUAL: u32 = PREFIXES | WIDTHS | 7 << LENGTH_AT | MODS | REGS | RMS | BASES;
 }
 
-/// Sets of variables in a word: the bit number is the variable's for all general registers, flags and the other scalars;
-/// above them lie names for groups of vector registers.
+/// Sets of variables in a word: the bit number is the variable's for all general registers, flags and the
+/// other scalars; above them lie names for groups of vector registers.
 pub(in crate::decode) mod implicit {
     use super::{Var, VarSet};
 
@@ -237,7 +239,8 @@ pub(in crate::decode) enum Immediate {
     UpTo4,
     /// 2, 4 or 8 bytes: as wide as the operand.
     UpTo8,
-    /// An address: 8 bytes, 4 with the `67` prefix. It is the displacement of a memory operand without a modrm byte.
+    /// An address: 8 bytes, 4 with the `67` prefix. It is the displacement of a memory operand without a
+    /// modrm byte.
     Address,
 }
 
@@ -261,42 +264,4 @@ impl Tuple {
             Tuple::Duplicate => [8, 32, 64, 64][usize::from(length & 3)],
         }
     }
-}
-
-/// The class that a word of the notation stands for.
-pub(in crate::decode) const fn class(word: &[u8]) -> Option<Class> {
-    use crate::decode::FpuEnv;
-    Some(match word {
-        b"jcc" => Class::Jcc { cc: 0, disp: 0 },
-        b"loop" => Class::Loop { opcode: 0, disp: 0 },
-        b"jmp" => Class::Jmp { disp: 0 },
-        b"call" => Class::Call { disp: 0 },
-        b"jmpi" => Class::JmpIndirect,
-        b"calli" => Class::CallIndirect,
-        b"ret" => Class::Ret { release: 0 },
-        b"syscall" => Class::Syscall,
-        b"cpuid" => Class::Cpuid,
-        b"xgetbv" => Class::Xgetbv,
-        b"rdtsc" => Class::Rdtsc,
-        b"rdtscp" => Class::Rdtscp,
-        b"popf" => Class::Popf,
-        b"fsbase" => Class::FsBase,
-        b"gsbase-read" => Class::ReadGsBase { reg: 0, wide: false },
-        b"gsbase-write" => Class::WriteGsBase { reg: 0, wide: false },
-        b"fnstenv" => Class::FpuEnvStore(FpuEnv::Fnstenv),
-        b"fnsave" => Class::FpuEnvStore(FpuEnv::Fnsave),
-        b"fxsave" => Class::FpuEnvStore(FpuEnv::Fxsave),
-        b"xsave" => Class::FpuEnvStore(FpuEnv::Xsave),
-        b"sreg-store" => Class::Segment(SegmentOp::Store(0)),
-        b"sreg-load" => Class::Segment(SegmentOp::Load(0)),
-        b"sreg-push" => Class::Segment(SegmentOp::Push(0)),
-        b"sreg-pop" => Class::Segment(SegmentOp::Pop(0)),
-        b"sreg-far" => Class::Segment(SegmentOp::FarPointer(0)),
-        b"int3" => Class::Trap(Trap::Breakpoint),
-        b"int1" => Class::Trap(Trap::DebugTrap),
-        b"int" => Class::Trap(Trap::Interrupt(0)),
-        b"gp" => Class::Trap(Trap::GeneralProtection),
-        b"ud" => Class::Trap(Trap::InvalidOpcode),
-        _ => return None,
-    })
 }

@@ -1,0 +1,124 @@
+//! The child's seccomp filter: the boundary between guest code and the host's kernel.
+//!
+//! From the first guest instruction on this process counts as hostile: guest code shares its address space and the code
+//! cache is writable, so assume that it can make any host call with any arguments. What it can reach is then exactly what
+//! [`rules`] let through. Everything else ends the whole process with SIGSYS, which the supervisor reports; a few calls
+//! that the C library makes on its own and can do without fail with an errno instead. The list with its reasons as text
+//! is `tests/confine.txt`.
+//!
+//! Invariants, and why the rules keep them:
+//!
+//! * **No other process is reached.** Nothing that takes the id of another process is allowed: no kill(2) of any kind, no
+//!   ptrace, no look at another's affinity or clocks. A process id cannot be tested against our own, because the filter
+//!   is inherited over fork(2), where the id differs, and because ids are used again once their process is gone. So
+//!   tgkill(2) fails with EPERM even for the caller itself, and signals between guests go through the supervisor. A
+//!   process that must die by a signal raises it with a timer: the kernel lets a timer signal only the process that made
+//!   it (timer_create(2)). abort(3) copes as well: after two attempts to raise SIGABRT it executes a privileged
+//!   instruction, and the fault ends the process.
+//! * **No file is named.** No allowed call takes a path. newfstatat(2) and statx(2) on a descriptor do: the filter cannot
+//!   see whether the string behind the pointer is empty. So sizes come from fstat(2) by number. The C library's allocator
+//!   opens a file below `/proc` when it shrinks a thread's heap; openat(2) therefore fails with EPERM.
+//! * **No descriptor is made here, none leaves, and numbers stay what they are.** Descriptors come only from the supervisor
+//!   over the control socket; sendto(2) carries none. The rules name the control socket and the log by number, so close(2)
+//!   spares both, and nothing can put another file in their place.
+//! * **No memory becomes executable.** Only the runtime's image and the code cache, which is mapped before, are. This is
+//!   depth, not the boundary.
+//! * **Nobody gets out.** Filters are inherited by threads and processes and can only be added to, and adding is not
+//!   allowed. The flags of a new thread or process are compared as a whole, so none brings namespaces, shared tables or
+//!   descriptors. clone3(2), whose flags lie in memory, fails with ENOSYS, upon which the C library takes clone(2).
+//! * **Numbers have one meaning.** Calls of the 32-bit architecture (`int 0x80`, sysenter) end the process whatever their
+//!   number, and so do those with the x32 bit, because no rule has it.
+//!
+//! A filter gives one answer to all that it lists, so there is one for each errno and one that allows. The kernel takes the
+//! strictest answer of all filters, and an errno is stricter than leave.
+
+mod rules;
+
+pub use rules::{Answer, Only, Rule, Test, rules};
+
+use seccompiler::{
+    BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule, TargetArch,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What the filter depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// There is a log on descriptor [`crate::channel::LOG_FD`].
+    pub log: bool,
+}
+
+/// Why the process is not confined. It must not run a guest.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfineError {
+    /// The rules do not make a filter.
+    #[error("cannot compile the seccomp filter: {0}")]
+    Compile(#[from] BackendError),
+    /// The kernel has no seccomp filters, or an outer sandbox forbids them, or a thread has filters of its own.
+    #[error("cannot install the seccomp filter: {0}")]
+    Install(#[from] seccompiler::Error),
+}
+
+/// Puts the filter in force for good: on all threads of this process and whatever they start. Gives up the privileges that
+/// execve(2) could bring (`PR_SET_NO_NEW_PRIVS`) first, without which the kernel takes no filter.
+///
+/// # Errors
+/// See [`ConfineError`]. Part of the filter may be in force then: the process can do nothing but end.
+pub fn install(options: &Options) -> Result<(), ConfineError> {
+    for program in compile(options)? {
+        seccompiler::apply_filter_all_threads(&program)?;
+    }
+    Ok(())
+}
+
+/// The programs in the order in which they are installed. The one that ends the process for what it does not list comes
+/// last, since it does not list seccomp(2).
+fn compile(options: &Options) -> Result<Vec<BpfProgram>, BackendError> {
+    let in_force = || rules().iter().filter(|rule| rule.only.holds(options.log));
+    let errno = |rule: &Rule| match rule.answer {
+        Answer::Allow => None,
+        Answer::Errno(code) => Some(code),
+    };
+    let codes: BTreeSet<u16> = in_force().filter_map(errno).collect();
+    let mut programs = Vec::new();
+    for code in codes {
+        let refused = in_force().filter(|rule| errno(rule) == Some(code));
+        programs.push(program(refused, SeccompAction::Errno(code.into()), SeccompAction::Allow)?);
+    }
+    programs.push(program(in_force(), SeccompAction::Allow, SeccompAction::KillProcess)?);
+    Ok(programs)
+}
+
+/// One filter, which answers `listed` to calls that a rule matches.
+fn program<'a>(
+    rules: impl Iterator<Item = &'a Rule>,
+    listed: SeccompAction,
+    otherwise: SeccompAction,
+) -> Result<BpfProgram, BackendError> {
+    let mut calls: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
+    for rule in rules {
+        // A call without conditions is a call without alternatives: rules are disjoint.
+        let alternatives = calls.entry(rule.call).or_default();
+        if !rule.when.is_empty() {
+            let tests = rule.when.iter().map(|&(arg, test)| condition(arg, test));
+            alternatives.push(SeccompRule::new(tests.collect::<Result<_, _>>()?)?);
+        }
+    }
+    SeccompFilter::new(calls, otherwise, listed, TargetArch::x86_64)?.try_into()
+}
+
+fn condition(arg: u8, test: Test) -> Result<SeccompCondition, BackendError> {
+    use SeccompCmpArgLen::{Dword, Qword};
+    let (length, operator, value) = match test {
+        Test::Int(value) => (Dword, SeccompCmpOp::Eq, value.into()),
+        Test::NotInt(value) => (Dword, SeccompCmpOp::Ne, value.into()),
+        Test::AtMost(value) => (Dword, SeccompCmpOp::Le, value.into()),
+        Test::Long(value) => (Qword, SeccompCmpOp::Eq, value),
+        Test::Within(bits) => (Qword, SeccompCmpOp::MaskedEq(!bits), 0),
+    };
+    SeccompCondition::new(arg, length, operator, value)
+}
+
+#[cfg(test)]
+mod tests;

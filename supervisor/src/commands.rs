@@ -1,0 +1,229 @@
+//! The commands that run nothing: `syscalls`, `explain`, `check`.
+
+use crate::cli::Profile;
+use crate::files::HostFiles;
+use rxbox_policy::{Access, Decision, DeniedWhat, Diagnostics, Endpoint, Policy, Transport, Variables};
+use rxbox_wire::kind::{Commands, Kind, Route, Syscall};
+use rxbox_wire::table;
+use std::ffi::OsStr;
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// The variables of profiles, as far as they are known without a program.
+pub fn variables(program: Option<&Path>) -> Variables {
+    Variables {
+        home: std::env::home_dir(),
+        cwd: std::env::current_dir().ok(),
+        program: program.map(Path::to_path_buf),
+        tmpdir: Some(std::env::temp_dir()),
+        user: nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten().map(|u| u.name),
+        uid: Some(nix::unistd::getuid().as_raw()),
+    }
+}
+
+/// Loads a profile with what the command line adds to it.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn load(profile: &Profile, variables: &Variables) -> Result<Policy, Diagnostics> {
+    Policy::load_with(&profile.name, &HostFiles::default(), variables, &profile.overrides)
+}
+
+/// `rxbox check`: the report, and whether all is well.
+pub fn check(names: &[String]) -> (String, bool) {
+    let (mut text, mut well) = (String::new(), true);
+    let nothing = PathBuf::from("/proc/self/exe");
+    for name in names {
+        let profile = Profile { name: name.clone(), overrides: rxbox_policy::Overrides::default() };
+        // The variables must have some value; which, does not matter.
+        match load(&profile, &variables(std::fs::read_link(&nothing).ok().as_deref())) {
+            Ok(_) => text += &format!("{name}: no errors\n"),
+            Err(e) => {
+                text += &format!("{e}\n");
+                well = false;
+            }
+        }
+    }
+    (text, well)
+}
+
+/// `rxbox explain`: the decision with its rule, and whether it allows.
+///
+/// # Errors
+/// A question that is none.
+pub fn explain(policy: &Policy, question: &str, object: &OsStr) -> Result<(String, bool), String> {
+    let text = object.to_string_lossy();
+    let access = Access::ALL.into_iter().find(|a| a.name() == question);
+    let is_path = text.starts_with(['/', '.']) || !text.contains(':');
+    match (question, access) {
+        ("call", _) => {
+            let row = table::by_name(&text).ok_or_else(|| format!("there is no system call {text}"))?;
+            Ok(answer(policy, &policy.call(row.nr, &[0; 6]), &DeniedWhat::Call(row.nr, &[0; 6]), &text))
+        }
+        (_, Some(access)) if is_path => {
+            let path = resolved(Path::new(object));
+            let bytes = path.as_os_str().as_bytes();
+            Ok(answer(policy, &policy.path(access, bytes), &DeniedWhat::Path(access, bytes), &path.to_string_lossy()))
+        }
+        ("connect", _) => {
+            let endpoint = endpoint(&text)?;
+            Ok(answer(policy, &policy.connect(&endpoint), &DeniedWhat::Connect(endpoint), &text))
+        }
+        ("bind", _) => {
+            let endpoint = endpoint(&text)?;
+            Ok(answer(policy, &policy.bind(&endpoint), &DeniedWhat::Bind(endpoint), &text))
+        }
+        _ => Err(format!("{question} is no question")),
+    }
+}
+
+fn answer(policy: &Policy, decision: &Decision<'_>, what: &DeniedWhat<'_>, object: &str) -> (String, bool) {
+    let mut text = format!("{}: {} by {}", object.escape_debug(), decision.verdict, decision.rule);
+    // Writing to a string cannot fail.
+    let _ = if decision.allowed() {
+        if decision.rule.is_default() { Ok(()) } else { write!(text, " ({})", decision.rule.text.escape_debug()) }
+    } else {
+        write!(text, "; {}", policy.hint(what))
+    };
+    (text, decision.allowed())
+}
+
+/// The name on which the decision is taken: links resolved as far as there is something.
+fn resolved(path: &Path) -> PathBuf {
+    if let Ok(path) = path.canonicalize() {
+        return path;
+    }
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    match (absolute.parent(), absolute.file_name()) {
+        (Some(parent), Some(name)) => resolved(parent).join(name),
+        _ => absolute,
+    }
+}
+
+fn endpoint(text: &str) -> Result<Endpoint<'_>, String> {
+    let wants = || format!("{text} is no address; one is tcp:192.0.2.1:443, udp:[::1]:53, unix:/path or unix:@name");
+    let (kind, rest) = text.split_once(':').ok_or_else(wants)?;
+    let transport = match kind {
+        "tcp" => Transport::Tcp,
+        "udp" => Transport::Udp,
+        "unix" => {
+            return Ok(match rest.strip_prefix('@') {
+                Some(name) => Endpoint::UnixAbstract(name.as_bytes()),
+                None => Endpoint::UnixPath(rest.as_bytes()),
+            });
+        }
+        _ => return Err(wants()),
+    };
+    let address: SocketAddr = rest.parse().map_err(|_| wants())?;
+    Ok(Endpoint::Inet { transport, address: address.ip(), port: address.port() })
+}
+
+/// `rxbox syscalls`: all rows, or one with its commands.
+///
+/// # Errors
+/// There is no such call.
+pub fn syscalls(name: Option<&str>) -> Result<String, String> {
+    let mut text = String::new();
+    match name {
+        None => table::SYSCALLS.iter().for_each(|row| text += &line(row)),
+        Some(name) => {
+            let row = table::by_name(name).ok_or_else(|| format!("there is no system call {name}"))?;
+            text += &line(row);
+            for commands in row.args.iter().filter_map(|a| match a.kind {
+                Kind::Command(c) | Kind::Level(c) => Some(c),
+                _ => None,
+            }) {
+                text += &command_lines(commands);
+            }
+        }
+    }
+    Ok(text)
+}
+
+fn line(row: &Syscall) -> String {
+    let arguments: Vec<_> = row.args.iter().map(|a| a.name).collect();
+    format!("{:>3}  {:<24} {:<8} ({}){}\n", row.nr, row.name, route(row.route), arguments.join(", "), why(row.route))
+}
+
+fn command_lines(commands: &Commands) -> String {
+    let lines = commands.rows.iter().map(|c| {
+        let arguments: Vec<_> = c.args.iter().map(|a| a.name).collect();
+        let own = c.route.map_or("", route);
+        format!("     {:<24} {own:<8} ({}){}\n", c.name, arguments.join(", "), c.route.map_or(String::new(), why))
+    });
+    lines.collect()
+}
+
+fn route(route: Route) -> &'static str {
+    match route {
+        Route::Perform => "perform",
+        Route::Grant => "grant",
+        Route::Emulate => "emulate",
+        Route::Refuse { .. } => "refuse",
+    }
+}
+
+fn why(route: Route) -> String {
+    match route {
+        Route::Refuse { errno, why } => {
+            let name = rxbox_wire::names::errno(errno).map_or_else(|| errno.to_string(), |(name, _)| name.to_owned());
+            format!("  {name}: {why}")
+        }
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn permissive() -> Policy {
+        let profile = Profile { name: "permissive".to_owned(), overrides: rxbox_policy::Overrides::default() };
+        load(&profile, &variables(None)).unwrap()
+    }
+
+    #[test]
+    fn every_call_has_its_line_and_refusals_say_why() {
+        let text = syscalls(None).unwrap();
+        assert_eq!(text.lines().count(), table::SYSCALLS.len());
+        assert!(text.contains("  0  read                     perform  (fd, buf, count)\n"), "{text}");
+        let refused = table::SYSCALLS.iter().find(|s| matches!(s.route, Route::Refuse { .. })).unwrap();
+        let Route::Refuse { why, .. } = refused.route else { panic!() };
+        assert!(syscalls(Some(refused.name)).unwrap().contains(why));
+        assert!(syscalls(Some("no_such_call")).is_err());
+    }
+
+    #[test]
+    fn a_multiplexer_is_shown_with_its_commands() {
+        assert!(syscalls(Some("fcntl")).unwrap().contains("F_DUPFD_CLOEXEC"));
+    }
+
+    #[test]
+    fn decisions_are_explained() {
+        let policy = permissive();
+        let (text, allowed) = explain(&policy, "read", "/etc/passwd".as_ref()).unwrap();
+        assert!(allowed && text.starts_with("/etc/passwd: allow by permissive.toml:"), "{text}");
+        assert!(explain(&policy, "connect", "tcp:192.0.2.1:80".as_ref()).unwrap().1);
+        assert!(explain(&policy, "call", "read".as_ref()).unwrap().1);
+        for (question, object) in [("call", "nothing"), ("connect", "tcp:x"), ("eat", "/x")] {
+            assert!(explain(&policy, question, object.as_ref()).is_err(), "{question}");
+        }
+    }
+
+    #[test]
+    fn a_missing_path_is_judged_at_the_place_where_it_would_be() {
+        assert_eq!(resolved(Path::new("/proc/self/../nothing/x")), PathBuf::from("/proc/nothing/x"));
+        assert_eq!(resolved(Path::new("/")), PathBuf::from("/"));
+    }
+
+    #[test]
+    fn builtin_profiles_have_no_errors() {
+        let names: Vec<_> = rxbox_policy::builtin_names().map(str::to_owned).collect();
+        let (text, well) = check(&names);
+        assert!(well, "{text}");
+        let (text, well) = check(&["/nowhere.toml".to_owned()]);
+        assert!(!well && text.contains("nowhere"), "{text}");
+    }
+}

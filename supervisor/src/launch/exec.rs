@@ -1,0 +1,126 @@
+//! From fork to exec: the first emulator child is stripped of everything that it is not meant to have.
+//!
+//! It starts as a fresh program, so it has neither the supervisor's memory nor its layout; with an empty environment; with
+//! /dev/null for its standard streams, since the user's terminal is not for it; with the descriptors of
+//! [`rxbox_wire::boot`] and no others; without capabilities and any way to new ones.
+
+use crate::host::spawn;
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
+use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::unistd::{Pid, fexecve, getppid};
+use rxbox_wire::boot::{CHANNEL_FD, CONTROL_FD, LOG_FD, ROLE};
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+/// What the first child starts with.
+#[derive(Debug)]
+pub struct Start<'a> {
+    /// This program.
+    pub program: BorrowedFd<'a>,
+    /// The channel's memory.
+    pub channel: BorrowedFd<'a>,
+    /// The child's end of the control socket.
+    pub control: BorrowedFd<'a>,
+    /// The log, if there is one.
+    pub log: Option<BorrowedFd<'a>>,
+    /// The signals that rxbox was started to block.
+    pub mask: &'a SigSet,
+}
+
+/// The steps that can fail, for the message.
+pub const STEPS: [&str; 8] = [
+    "cannot fork",
+    "cannot arrange descriptors",
+    "cannot set limits",
+    "cannot set the death signal",
+    "cannot set no_new_privs",
+    "cannot drop capabilities",
+    "cannot reset signals",
+    "cannot execute this program again",
+];
+
+/// A step's index in [`STEPS`] and why it failed.
+type Failed = (u8, Errno);
+
+/// Starts the child; its process id once it runs its own program.
+///
+/// # Errors
+/// The step that failed, in this process or in the child.
+pub fn start(start: &Start<'_>) -> Result<Pid, Failed> {
+    let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|e| (1, e))?;
+    let parent = nix::unistd::getpid();
+    let child = spawn::fork(|| {
+        let Err((step, errno)) = become_child(start, parent);
+        let number = (errno as i32).to_le_bytes();
+        // With nobody to tell there is only the status left.
+        let _ = nix::unistd::write(&write, &[step, number[0], number[1], number[2], number[3]]);
+        125
+    })
+    .map_err(|e| (0, e))?;
+    drop(write);
+    // The pipe closes with exec; whatever comes before that is a failure.
+    let mut report = [0; 5];
+    match nix::unistd::read(&read, &mut report) {
+        Ok(0) => Ok(child),
+        Ok(_) => Err((report[0], Errno::from_raw(i32::from_le_bytes([report[1], report[2], report[3], report[4]])))),
+        Err(e) => Err((0, e)),
+    }
+}
+
+fn become_child(start: &Start<'_>, parent: Pid) -> Result<std::convert::Infallible, Failed> {
+    let program = arrange(start).map_err(|e| (1, e))?;
+    setrlimit(Resource::RLIMIT_CORE, 0, 0).map_err(|e| (2, e))?;
+    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(|e| (3, e))?;
+    if getppid() != parent {
+        return Err((3, Errno::ESRCH));
+    }
+    nix::sys::prctl::set_no_new_privs().map_err(|e| (4, e))?;
+    drop_capabilities().map_err(|e| (5, e))?;
+    spawn::default_action(libc::SIGPIPE);
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(start.mask), None).map_err(|e| (6, e))?;
+    let role = CString::new(ROLE).unwrap_or_default();
+    let environment: [&CStr; 0] = [];
+    fexecve(&program, &[role.as_c_str()], &environment).map_err(|e| (7, e))
+}
+
+/// Puts the descriptors at their numbers; the rest closes with exec. The program comes back at a number of its own.
+fn arrange(start: &Start<'_>) -> Result<OwnedFd, Errno> {
+    /// Above every number that is given out.
+    const ABOVE: i32 = 10;
+    let aside = |fd: BorrowedFd<'_>| -> Result<OwnedFd, Errno> {
+        let copy = fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(ABOVE))?;
+        // SAFETY: the number was just made and nobody else has it.
+        Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+    };
+    let program = aside(start.program)?;
+    let null = aside(open(c"/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, nix::sys::stat::Mode::empty())?.as_fd())?;
+    let (channel, control) = (aside(start.channel)?, aside(start.control)?);
+    let log = start.log.map(aside).transpose()?;
+    spawn::close_on_exec_from(0)?;
+    for n in 0..3 {
+        spawn::place(null.as_fd(), n)?;
+    }
+    spawn::place(channel.as_fd(), CHANNEL_FD)?;
+    spawn::place(control.as_fd(), CONTROL_FD)?;
+    if let Some(log) = log {
+        spawn::place(log.as_fd(), LOG_FD)?;
+    }
+    debug_assert!(program.as_raw_fd() >= ABOVE);
+    Ok(program)
+}
+
+/// Empties all sets. Without `CAP_SETPCAP` the bounding set stays, but with `no_new_privs` it gives nothing back: the
+/// supervisor confirms that nothing is left before it serves the child.
+fn drop_capabilities() -> Result<(), Errno> {
+    use caps::{CapSet, clear, has_cap};
+    let failed = |_| Errno::EPERM;
+    if has_cap(None, CapSet::Effective, caps::Capability::CAP_SETPCAP).map_err(failed)? {
+        clear(None, CapSet::Bounding).map_err(failed)?;
+    }
+    for set in [CapSet::Ambient, CapSet::Effective, CapSet::Permitted, CapSet::Inheritable] {
+        clear(None, set).map_err(failed)?;
+    }
+    Ok(())
+}

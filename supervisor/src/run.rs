@@ -1,0 +1,140 @@
+//! A whole run, from the command line to the exit status.
+
+use crate::audit::tell;
+use crate::cli::Run as Options;
+use crate::commands::{load, variables};
+use crate::control::Run;
+use crate::dispatch;
+use crate::host::interrupt;
+use crate::launch::{self, Guest, Inherited, Program};
+use crate::layers;
+use crate::outcome::Outcome;
+use crate::sandbox::Sandbox;
+use crate::trace::Trace;
+use nix::errno::Errno;
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use rxbox_policy::Policy;
+use std::ffi::OsStr;
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Signals that go on to the guest when somebody sends them to rxbox.
+const PASSED_ON: [Signal; 7] = [
+    Signal::SIGTERM,
+    Signal::SIGINT,
+    Signal::SIGHUP,
+    Signal::SIGQUIT,
+    Signal::SIGUSR1,
+    Signal::SIGUSR2,
+    Signal::SIGWINCH,
+];
+
+/// Runs the program; the exit status of rxbox.
+pub fn run(options: Options) -> i32 {
+    let mut report = match options.status_fd.map(open_report).transpose() {
+        Ok(report) => report,
+        Err(e) => {
+            tell(&format!("rxbox: --status-fd: {e}"));
+            return Outcome::Failed(String::new()).code();
+        }
+    };
+    let outcome = attempt(options).unwrap_or_else(|outcome| outcome);
+    if let Some(text) = outcome.message() {
+        tell(&format!("rxbox: {text}"));
+    }
+    if let Some(report) = &mut report {
+        // A reader that is gone wants no report.
+        let _ = writeln!(report, "{}", outcome.json());
+    }
+    outcome.code()
+}
+
+/// The descriptor that the user gave, opened anew so that it is rxbox's own.
+fn open_report(number: i32) -> std::io::Result<File> {
+    OpenOptions::new().append(true).open(format!("/proc/self/fd/{number}"))
+}
+
+fn failed(what: &str, e: impl std::fmt::Display) -> Outcome {
+    Outcome::Failed(format!("{what}: {e}"))
+}
+
+/// Everything; an error is an outcome as well, of a run that never came to its guest.
+fn attempt(options: Options) -> Result<Outcome, Outcome> {
+    let inherited = Inherited::take().map_err(|e| failed("the supervisor's own state", e.desc()))?;
+    let (policy, program) = policy_and_program(&options)?;
+    launch::permitted(&policy, &program)?;
+    let missing = layers::missing(&policy);
+    if !missing.is_empty() {
+        return Err(Outcome::Failed(missing.join("\n")));
+    }
+    let budget = launch::arrange_limits(policy.limits()).map_err(|e| failed("resource limits", e.desc()))?;
+    let (guest_log, trace) = logs(&options)?;
+    let guest = Guest {
+        envp: launch::environment(&policy),
+        program,
+        log: options.log.iter().filter(|i| *i != "syscall").cloned().collect::<Vec<_>>().join(","),
+        log_file: guest_log,
+        argv: options.words,
+    };
+    let sandbox = Sandbox::new(policy, options.quiet, trace, budget).map_err(|e| failed("the supervisor", e.desc()))?;
+    attend(&Arc::new(sandbox), guest, &inherited)
+}
+
+fn attend(sandbox: &Arc<Sandbox>, guest: Guest, inherited: &Inherited) -> Result<Outcome, Outcome> {
+    let host = |e: Errno| failed("the supervisor", e.desc());
+    dispatch::prepare();
+    interrupt::install().map_err(host)?;
+    let passed_on: SigSet = PASSED_ON.into_iter().collect();
+    sigprocmask(SigmaskHow::SIG_BLOCK, Some(&passed_on), None).map_err(host)?;
+    let signals =
+        SignalFd::with_flags(&passed_on, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map_err(host)?;
+    let (warden, main) = launch::launch(sandbox, guest, inherited)?;
+    let outcome = Run { sandbox, main: &main, warden: &warden, signals: &signals }.attend();
+    warden.finish();
+    sandbox.audit.finish();
+    outcome.map_err(host)
+}
+
+/// Finds the program in the guest's `PATH`, which the policy makes, which may speak of the program: so first with the
+/// host's, and once more if the guest's finds another.
+fn policy_and_program(options: &Options) -> Result<(Arc<Policy>, Program), Outcome> {
+    const FALLBACK: &[u8] = b"/usr/local/bin:/usr/bin:/bin";
+    let name = options.words.first().map_or(&[][..], Vec::as_slice);
+    let search = std::env::var_os("PATH");
+    let mut found = launch::find(name, search.as_deref().map_or(FALLBACK, OsStr::as_bytes));
+    let mut policy = load_for(options, found.as_ref().ok())?;
+    let envp = launch::environment(&policy);
+    let search = envp.iter().find_map(|v| v.strip_prefix(b"PATH=")).unwrap_or(FALLBACK);
+    let again = launch::find(name, search);
+    if again.as_ref().ok().map(|p| &p.path) != found.as_ref().ok().map(|p| &p.path) {
+        policy = load_for(options, again.as_ref().ok())?;
+        found = again;
+    }
+    Ok((Arc::new(policy), found?))
+}
+
+fn load_for(options: &Options, program: Option<&Program>) -> Result<Policy, Outcome> {
+    let path = program.map(|p| Path::new(OsStr::from_bytes(&p.path)));
+    load(&options.profile, &variables(path)).map_err(|e| Outcome::Failed(e.to_string()))
+}
+
+/// The log for the child, if it is to log anything, and that for system calls.
+fn logs(options: &Options) -> Result<(Option<File>, Option<Trace>), Outcome> {
+    let open = || -> Result<File, Outcome> {
+        match &options.log_file {
+            Some(path) => OpenOptions::new().append(true).create(true).mode(0o600).open(path),
+            None => std::io::stderr().as_fd().try_clone_to_owned().map(File::from),
+        }
+        .map_err(|e| failed("the log", e))
+    };
+    let wants = |child: bool| options.log.iter().any(|item| (item != "syscall") == child);
+    let guest = if wants(true) { Some(open()?) } else { None };
+    let trace = if wants(false) { Some(Trace::new(open()?)) } else { None };
+    Ok((guest, trace))
+}

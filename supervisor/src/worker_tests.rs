@@ -1,0 +1,280 @@
+//! A worker against children that are not themselves any more.
+
+use super::*;
+use crate::fd::File;
+use crate::handlers::tests::Guest;
+use rxbox_wire::frame::{ABSENT, Length};
+use rxbox_wire::table;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+/// A sandbox under a profile that allows nothing, with one process.
+struct Scene {
+    sandbox: Arc<Sandbox>,
+    process: Arc<Process>,
+    _ends: Vec<std::os::fd::OwnedFd>,
+}
+
+impl Scene {
+    fn new() -> Scene {
+        interrupt::install().unwrap();
+        let Guest { sandbox, process, ends } = Guest::under("version = 1\n");
+        Scene { sandbox: Arc::new(sandbox), process, _ends: ends.into_inner().unwrap() }
+    }
+
+    fn slot(&self) -> Slot<'_> {
+        self.process.line.channel.slot(0).unwrap()
+    }
+
+    /// A worker for slot 0 that runs in the test's own thread and has been greeted.
+    fn worker(&self) -> Worker<'_> {
+        let slot = self.slot();
+        Worker {
+            sandbox: &self.sandbox,
+            process: &self.process,
+            number: 0,
+            slot,
+            tid: 7,
+            input: Default::default(),
+        }
+    }
+
+    /// A worker in a thread of its own, whose guest thread has not said hello.
+    fn start(&self) {
+        self.sandbox.enter_thread().unwrap();
+        assert_eq!(self.process.threads.reserve(), Ok(0));
+        start(&self.sandbox, &self.process, 0).unwrap();
+    }
+
+    fn ask(&self, request: &Request) {
+        self.slot().write_request(&request.encode());
+        self.slot().guest_bell().pass(REQUEST, &HostFutex);
+    }
+
+    /// Waits until the worker's thread has left its slot.
+    fn wait_until_gone(&self) {
+        eventually(|| self.process.threads.count() == 0);
+    }
+}
+
+/// Waits for what must come to pass; only a failure takes as long as the bound.
+fn eventually(holds: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < Duration::from_secs(60), "did not come to pass");
+        std::thread::yield_now();
+    }
+}
+
+fn request(nr: u32, args: [u64; 6]) -> Request {
+    Request { nr, args, len: [ABSENT; 6] }
+}
+
+fn nr(name: &str) -> u32 {
+    table::by_name(name).unwrap().nr
+}
+
+/// xorshift64*: the same numbers in every run.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+    fn below(&mut self, n: u64) -> u64 {
+        self.next() % n
+    }
+    fn argument(&mut self) -> u64 {
+        const EDGES: [u64; 12] =
+            [0, 1, 2, 3, 64, 4096, u64::MAX, i32::MAX as u64, u32::MAX as u64, i64::MIN as u64, 1 << 32, libc::AT_FDCWD as u64];
+        if self.below(4) == 0 { self.next() } else { EDGES[self.below(12) as usize] }
+    }
+    /// A request for some row with lengths as an honest child gives them.
+    fn request(&mut self) -> Request {
+        let rows = table::SYSCALLS.len() + table::INTERNAL.len();
+        let i = self.below(rows as u64) as usize;
+        let row = table::SYSCALLS.get(i).unwrap_or_else(|| &table::INTERNAL[i - table::SYSCALLS.len()]);
+        let args = std::array::from_fn(|_| self.argument());
+        let (kinds, _) = table::kinds(row, &args);
+        let len = std::array::from_fn(|i| match frame::length(&kinds, i, &args) {
+            Some(Length::Exactly(n)) if self.below(8) > 0 => n as u32,
+            Some(Length::AtMost(n)) if self.below(8) > 0 => self.below(n.min(300) + 1) as u32,
+            _ => ABSENT,
+        });
+        Request { nr: row.nr, args, len }
+    }
+}
+
+#[test]
+fn no_frame_makes_the_worker_panic() {
+    let scene = Scene::new();
+    let mut worker = scene.worker();
+    let mut random = Random(0x5eed);
+    let mut served = 0;
+    // Calls that would wait come back at once.
+    scene.slot().interrupt().store(1, Ordering::SeqCst);
+    for round in 0..20_000 {
+        let mut bytes = random.request().encode();
+        if round % 4 == 0 {
+            bytes[random.below(Request::SIZE as u64) as usize] = random.next() as u8;
+        }
+        let data: Vec<u8> = (0..64).flat_map(|_| (random.next() & random.next()).to_le_bytes()).collect();
+        scene.slot().area().write(0, &data);
+        scene.slot().write_request(&bytes);
+        served += u32::from(worker.serve().is_ok());
+    }
+    assert!(served > 5_000, "{served}");
+}
+
+#[test]
+fn bytes_of_pure_chance_are_violations_or_answers() {
+    let scene = Scene::new();
+    let mut worker = scene.worker();
+    let mut random = Random(77);
+    scene.slot().interrupt().store(1, Ordering::SeqCst);
+    for _ in 0..20_000 {
+        let bytes = std::array::from_fn(|_| random.next() as u8);
+        scene.slot().write_request(&bytes);
+        let _ = worker.serve();
+    }
+}
+
+#[test]
+fn a_malformed_frame_ends_the_sandbox_and_says_why() {
+    let mut data_for_a_number = request(nr("close"), [3, 0, 0, 0, 0, 0]);
+    data_for_a_number.len[0] = 8;
+    let mut wrong_length = request(nr("read"), [0, 0x1000, 100, 0, 0, 0]);
+    wrong_length.len[1] = 99;
+    for (bad, why) in [
+        (request(0xffff, [0; 6]), "call number 0xffff is not in the table"),
+        (data_for_a_number, "close: data given for argument fd"),
+        (wrong_length, "read: argument buf has 99 bytes where the table says 100"),
+        (request(nr("getpid"), [0; 6]), "call number 0x27"),
+    ] {
+        let scene = Scene::new();
+        scene.start();
+        scene.ask(&bad);
+        scene.wait_until_gone();
+        match scene.sandbox.ending.cause() {
+            Some(End::Violation(text)) => assert!(text.contains(why), "{text}"),
+            other => panic!("{why}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_forged_turn_word_ends_the_sandbox() {
+    let scene = Scene::new();
+    scene.start();
+    scene.slot().guest_bell().pass(0x4242, &HostFutex);
+    scene.wait_until_gone();
+    assert!(matches!(scene.sandbox.ending.cause(), Some(End::Violation(_))));
+}
+
+#[test]
+fn a_child_without_its_filter_is_not_served() {
+    let scene = Scene::new();
+    scene.start();
+    scene.ask(&request(Internal::Hello as u32, [7, 0, 0, 0, 0, 0]));
+    eventually(|| scene.sandbox.ending.cause().is_some());
+    assert!(matches!(scene.sandbox.ending.cause(), Some(End::Broken(_))));
+    scene.sandbox.dismiss(&scene.process);
+    scene.wait_until_gone();
+}
+
+#[test]
+fn what_is_checked_of_a_message_is_what_is_used_while_the_child_rewrites_it() {
+    let scene = Scene::new();
+    let slot = scene.slot();
+    let good = MessageHeader { name: 16, control: 32, bytes: 8, flags: 0 }.encode();
+    let bad = MessageHeader { name: 16, control: 0x0fff_0000, bytes: 8, flags: 0 }.encode();
+    let mut request = request(nr("sendmsg"), [0; 6]);
+    request.len[1] = 256;
+    let checked = request.check().unwrap();
+    let stop = AtomicBool::new(false);
+    let accepted = std::thread::scope(|s| {
+        s.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                slot.area().write(0, &bad);
+                slot.area().write(0, &good);
+            }
+        });
+        let mut worker = scene.worker();
+        let accepted = (0..50_000).filter(|_| worker.copy_input(&checked).is_ok().then(|| {
+            let head = MessageHeader::decode_head(&worker.input[1]).unwrap();
+            let [name, control, _] = head.parts();
+            assert!(name.end <= worker.input[1].len() && control.end <= worker.input[1].len());
+        }).is_some());
+        let n = accepted.count();
+        stop.store(true, Ordering::Relaxed);
+        n
+    });
+    assert!(accepted > 0);
+}
+
+#[test]
+fn a_waiting_call_is_broken_off_when_its_thread_asks_and_can_be_made_again() {
+    let scene = Scene::new();
+    let (r, _w) = nix::unistd::pipe().unwrap();
+    let fd = scene.process.fds.insert(File::made(r).unwrap(), false, 0).unwrap();
+    let mut read = request(nr("read"), [fd as u64, 0x1000, 10, 0, 0, 0]);
+    read.len[1] = 10;
+    assert_eq!(scene.process.threads.reserve(), Ok(0));
+    std::thread::scope(|s| {
+        s.spawn(|| {
+            scene.process.threads.set_worker(0, nix::unistd::gettid().as_raw());
+            scene.worker().run();
+        });
+        scene.ask(&read);
+        scene.slot().interrupt().store(1, Ordering::SeqCst);
+        scene.process.threads.break_off(&scene.process.line.channel);
+        // The worker may not have told its thread id yet: then it sees the word itself.
+        eventually(|| scene.slot().guest_bell().turn.load(Ordering::Acquire) == REPLY);
+        let reply = Reply::decode(&scene.slot().read_reply());
+        assert_eq!((reply.ret, reply.flags), (-i64::from(libc::EINTR), Reply::RESTART));
+        assert_eq!(scene.slot().interrupt().load(Ordering::SeqCst), 0);
+        scene.slot().guest_bell().pass(CLOSED, &HostFutex);
+    });
+}
+
+#[test]
+fn the_end_of_a_process_sends_its_workers_home_from_wherever_they_wait() {
+    let scene = Scene::new();
+    let (r, _w) = nix::unistd::pipe().unwrap();
+    let fd = scene.process.fds.insert(File::made(r).unwrap(), false, 0).unwrap();
+    let mut read = request(nr("read"), [fd as u64, 0x1000, 10, 0, 0, 0]);
+    read.len[1] = 10;
+    for waits_in_call in [false, true] {
+        let scene = if waits_in_call { &scene } else { &Scene::new() };
+        assert_eq!(scene.process.threads.reserve(), Ok(0));
+        std::thread::scope(|s| {
+            s.spawn(|| {
+                scene.process.threads.set_worker(0, nix::unistd::gettid().as_raw());
+                scene.worker().run();
+            });
+            if waits_in_call {
+                scene.ask(&read);
+            }
+            scene.sandbox.dismiss(&scene.process);
+        });
+        assert!(scene.process.ended());
+    }
+}
+
+#[test]
+fn spinning_is_cut_down_where_it_is_in_vain_and_comes_back() {
+    let mut spins = Spins(SPINS);
+    for _ in 0..20 {
+        spins.miss();
+    }
+    assert_eq!(spins.allowed(SPINS), FEW_SPINS);
+    assert_eq!(spins.allowed(0), 0);
+    spins.hit();
+    assert_eq!(spins.allowed(SPINS), SPINS);
+    assert_eq!(Patience { cpus: 1 }.spins(1), 0);
+    assert_eq!(Patience { cpus: 2 }.spins(1), SPINS);
+    assert_eq!(Patience { cpus: 2 }.spins(2), FEW_SPINS);
+}
