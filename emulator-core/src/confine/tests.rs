@@ -224,7 +224,8 @@ const EMULATED: [&str; 12] = [
 #[test]
 fn whatever_the_table_grants_the_filter_lets_through_or_the_runtime_emulates() {
     for row in SYSCALLS.iter().filter(|row| row.route == Route::Grant) {
-        let allowed = rules().iter().any(|rule| rule.call == i64::from(row.nr) && rule.answer == Answer::Allow);
+        let allowed =
+            rules().iter().any(|rule| rule.call == i64::from(row.nr) && rule.answer == Answer::Allow);
         let emulated = EMULATED.contains(&row.name);
         assert!(allowed != emulated, "{}: allowed {allowed}, emulated {emulated}", row.name);
     }

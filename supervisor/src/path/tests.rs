@@ -168,7 +168,7 @@ fn a_hidden_name_is_a_missing_one_on_every_way() {
     symlink("vault/../file", at("by-vault")).unwrap();
     std::fs::write(at("ghost"), "").unwrap();
     symlink("ghost", at("to-ghost")).unwrap();
-    symlink("file", at("ghost-link")).unwrap();
+    symlink("dir/inner", at("ghost-link")).unwrap();
     let guest = Guest::under(&scratch, "write = [\"@\"]\nhidden = [\"@/vault\", \"@/ghost\", \"@/ghost-link\"]");
     let seen = |name: &str, how: Lookup| {
         let name = CString::new(name).unwrap();

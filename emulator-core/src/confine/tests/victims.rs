@@ -106,7 +106,9 @@ fn a_32_bit_call_ends_a_process() {
     let status = victim(|| {
         confine(false);
         // SAFETY: the 32-bit getpid, which the filter stops; a kernel without 32-bit calls raises SIGSEGV instead.
-        unsafe { std::arch::asm!("int 0x80", inlateout("eax") 20 => _, out("r8") _, out("r9") _, out("r10") _, out("r11") _) };
+        unsafe {
+            std::arch::asm!("int 0x80", inlateout("eax") 20 => _, out("r8") _, out("r9") _, out("r10") _, out("r11") _)
+        };
         0
     });
     assert!(ended_by(status, Signal::SIGSYS) || ended_by(status, Signal::SIGSEGV), "{status:?}");
@@ -179,7 +181,9 @@ fn a_forked_process_is_confined_and_its_end_is_seen() {
         // SAFETY: as in `victim`.
         match unsafe { fork() }.unwrap() {
             ForkResult::Child => call::exit_process(raw(libc::SYS_getppid, [0; 6]) as i32),
-            ForkResult::Parent { child } => i32::from(!ended_by(waitpid(child, None).unwrap(), Signal::SIGSYS)),
+            ForkResult::Parent { child } => {
+                i32::from(!ended_by(waitpid(child, None).unwrap(), Signal::SIGSYS))
+            }
         }
     });
     assert!(exited(status, 0), "{status:?}");
@@ -195,7 +199,8 @@ fn guest_memory_is_mapped_changed_moved_and_advised() {
         let (source, noreserve) = (Source::Anonymous, true);
         let (shared, populate, locked, replace) = (false, true, false, true);
         let prot = Prot::READ_WRITE;
-        host.map(&HostRequest { span: old, prot, source, shared, noreserve, populate, locked, replace }).unwrap();
+        host.map(&HostRequest { span: old, prot, source, shared, noreserve, populate, locked, replace })
+            .unwrap();
         host.store(old.start, b"kept").unwrap();
         host.protect(old, Prot { read: true, write: false, exec: true }).unwrap();
         host.remap(old, new, false).unwrap();
@@ -223,7 +228,8 @@ fn a_file_comes_over_the_control_socket_and_is_read_and_mapped() {
         let about = About { dev: 1, ino: 2, path: b"/x".to_vec() };
         let fds = [program.as_raw_fd()];
         let rights = [ControlMessage::ScmRights(&fds)];
-        sendmsg::<()>(ours.as_raw_fd(), &[IoSlice::new(&about.encode())], &rights, MsgFlags::empty(), None).unwrap();
+        sendmsg::<()>(ours.as_raw_fd(), &[IoSlice::new(&about.encode())], &rights, MsgFlags::empty(), None)
+            .unwrap();
 
         confine(false);
         let (fd, received) = control::receive().unwrap();
@@ -234,7 +240,9 @@ fn a_file_comes_over_the_control_socket_and_is_read_and_mapped() {
         let (source, noreserve) = (Source::File(fd.as_fd(), 0), false);
         let (shared, populate, locked, replace) = (false, false, false, true);
         let prot = Prot::READ;
-        HostMemory.map(&HostRequest { span, prot, source, shared, noreserve, populate, locked, replace }).unwrap();
+        HostMemory
+            .map(&HostRequest { span, prot, source, shared, noreserve, populate, locked, replace })
+            .unwrap();
         assert_eq!(access::read_u32(span.start).map(u32::to_le_bytes), Ok(magic));
         drop(fd);
         let message = 7u32.to_le_bytes();
@@ -251,7 +259,10 @@ fn raise_by_timer(signal: Signal) {
     event[4] = thread::gettid() as u32;
     let mut timer = 0i32;
     let clock = libc::CLOCK_MONOTONIC as u64;
-    assert_eq!(raw(libc::SYS_timer_create, [clock, event.as_ptr() as u64, &raw mut timer as u64, 0, 0, 0]), 0);
+    assert_eq!(
+        raw(libc::SYS_timer_create, [clock, event.as_ptr() as u64, &raw mut timer as u64, 0, 0, 0]),
+        0
+    );
     let soon = [0u64, 0, 0, 1];
     assert_eq!(raw(libc::SYS_timer_settime, [timer as u64, 0, soon.as_ptr() as u64, 0, 0, 0]), 0);
     let none = 0u64;

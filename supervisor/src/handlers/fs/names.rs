@@ -104,7 +104,6 @@ pub(super) fn add_name(caller: &Caller<'_>, old: (i32, &CStr), new: (i32, &CStr)
     let place = place_for(caller, new.0, new.1)?;
     match &found.target {
         Target::View(_) => Err(Errno::EXDEV),
-        Target::Host(object) if object.is_dir() => Err(Errno::EPERM),
         Target::Open(file) => {
             may_name(caller, file)?;
             let name = reopen_name(file.host.as_fd());
