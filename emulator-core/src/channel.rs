@@ -160,7 +160,12 @@ impl Slot {
             std::ptr::copy_nonoverlapping(self.base.add(layout::REPLY), bytes.as_mut_ptr(), bytes.len());
         }
         self.word(layout::TURN).store(bell::IDLE, std::sync::atomic::Ordering::Relaxed);
-        Reply::decode(&bytes)
+        let reply = Reply::decode(&bytes);
+        if reply.flags & Reply::SIGNALLED != 0 {
+            // The call raised a signal in its own caller: it is taken on the way out of the kernel, before the guest goes on.
+            crate::signal::settle();
+        }
+        reply
     }
 
     /// Asks the supervisor to break off the call under way in this slot.

@@ -29,6 +29,9 @@
 //! * **Numbers have one meaning.** Calls of the 32-bit architecture (`int 0x80`, sysenter) end the process whatever their
 //!   number, and so do those with the x32 bit, because no rule has it.
 //!
+//! Two calls never come before a filter in recent kernels: uretprobe and uprobe, by which trampolines that the kernel itself
+//! puts into a probed process report to it. From anywhere else they raise SIGILL or fail.
+//!
 //! A filter gives one answer to all that it lists, so there is one for each errno and one that allows. The kernel takes the
 //! strictest answer of all filters, and an errno is stricter than leave.
 

@@ -47,6 +47,7 @@ pub fn load(
     let Image { file, strings, auxiliary, seeds, .. } = image;
     let program = Program { file, strings, auxiliary, seed: seeds[1] };
     let start = loader::load(&mut memory.space, &mut memory.host, &program, open)?;
+    memory.auxiliary = start.auxiliary;
     process.log.pages(&memory.space);
     Ok(start)
 }

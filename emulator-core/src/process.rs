@@ -61,12 +61,14 @@ pub struct Memory {
     pub host: HostMemory,
     /// Pages that the guest may write but that are read-only on the host, because code in them was translated.
     guarded: HashSet<u64>,
+    /// Where the program's auxiliary vector lies.
+    pub auxiliary: Span,
 }
 
 impl Memory {
     /// From an empty map.
     pub fn new(space: AddressSpace) -> Memory {
-        Memory { space, host: HostMemory, guarded: HashSet::new() }
+        Memory { space, host: HostMemory, guarded: HashSet::new(), auxiliary: Span { start: 0, end: 0 } }
     }
 
     /// Makes pages with translated code read-only, so that a store into them is noticed.

@@ -71,7 +71,7 @@ fn ls_lists_a_large_tree() {
 #[test]
 fn find_walks_a_tree_with_times_and_sizes() {
     both(&["/usr/bin/find", "/usr/share/doc", "-printf", "%p %s %m %y %l\\n"], nothing);
-    both(&["/usr/bin/find", "t", "-newer", "t/one.txt", "-o", "-type", "l", "-print"], tree);
+    both(&["/usr/bin/find", "t", "-type", "l", "-print", "-o", "-name", "*.txt", "-size", "+1k", "-print"], tree);
 }
 
 #[test]
@@ -158,14 +158,11 @@ fn digests_are_right() {
     for digest in ["-sha256", "-sha512", "-sha3-256", "-blake2b512", "-md5"] {
         both(&["/usr/bin/openssl", "dgst", digest, "text"], texts);
     }
-    both(&["/usr/bin/openssl", "enc", "-aes-256-gcm", "-help"], nothing_or_usage);
     both(
         &["/usr/bin/openssl", "enc", "-aes-256-ctr", "-K", &"11".repeat(32), "-iv", &"22".repeat(16), "-in", "text", "-out", "enc"],
         texts,
     );
 }
-
-fn nothing_or_usage(_: &Path) {}
 
 #[test]
 fn openssl_speed_measures_with_its_timer_signal() {
@@ -306,7 +303,7 @@ fn a_rust_program_runs() {
         let mut v: Vec<_> = m.into_iter().collect(); v.sort(); println!(\"{v:?}\"); \
         let t: Vec<_> = (0..4).map(|k| std::thread::spawn(move || (0..10_000u64).map(|x| x ^ k).sum::<u64>())).collect(); \
         println!(\"{:?}\", t.into_iter().map(|t| t.join().unwrap()).collect::<Vec<_>>()); \
-        println!(\"{:?}\", std::panic::catch_unwind(|| { let v: Vec<i32> = vec![]; v[std::env::args().count()] }).is_err()); }";
+        std::panic::set_hook(Box::new(|_| ())); println!(\"{:?}\", std::panic::catch_unwind(|| { let v: Vec<i32> = vec![]; v[std::env::args().count()] }).is_err()); }";
     let prepare = |d: &Path| {
         std::fs::write(d.join("p.rs"), source).unwrap();
         let done = Command::new("rustc").current_dir(d).args(["-O", "-o", "p", "p.rs"]).status().unwrap();

@@ -150,7 +150,7 @@ const RULES: &[Rule] = table! {
     SYS_mremap [] Allow, "moves memory; its protection goes with it";
     SYS_brk [] Allow, "the allocator's heap";
     SYS_msync [] Allow, "the guest's msync on files it may write";
-    SYS_mincore [] Allow, "the guest's mincore; the kernel tells of a file's pages only to those who may write it";
+    SYS_mincore [] Allow, "the guest's mincore; the kernel tells of a file's pages only to those who own or may write it";
     SYS_mlock [] Allow, "the guest's mlock; RLIMIT_MEMLOCK bounds it, the capability to exceed that is gone";
     SYS_mlock2 [] Allow, "as mlock";
     SYS_mlockall [] Allow, "as mlock";
@@ -227,6 +227,7 @@ const RULES: &[Rule] = table! {
     SYS_sendto [0: int(CONTROL_FD), 4: Test::Long(0), 5: Test::Int(0)] Allow, "asks the supervisor to break off a call; carries no descriptor";
     SYS_pread64 [] Allow, "headers of a program; every descriptor here is one that the guest may read";
     SYS_fstat [] Allow, "size of a program";
+    SYS_fcntl [1: int(F_GETFD)] Allow, "with debug assertions the standard library makes sure that what it closes is open";
     SYS_close [0: Test::NotInt(CONTROL_FD as u32), 0: Test::NotInt(LOG_FD as u32)] Allow, "after a file is mapped";
     SYS_close [0: int(LOG_FD)] Allow, if WithoutLog, "a received descriptor may have the log's number then";
     SYS_write [0: int(LOG_FD)] Allow, if WithLog, "the log of translation";

@@ -257,6 +257,9 @@ fn stale_upper_halves_are_neither_shown_nor_kept() {
     assert_eq!((&back.vectors[16..], back.opmasks), (&[[0; 64]; 16][..], [0; 8]));
 }
 
+/// Damages a valid area.
+type Spoil = fn(&mut Vec<u8>);
+
 /// An area that is valid but for what `spoil` does to it.
 fn spoiled(spoil: impl FnOnce(&mut Vec<u8>)) -> (CpuState, Result<Legacy, Bad>) {
     let mut random = Random(0x5eed_0005);
@@ -269,7 +272,7 @@ fn spoiled(spoil: impl FnOnce(&mut Vec<u8>)) -> (CpuState, Result<Legacy, Bad>) 
 
 #[test]
 fn what_xrstor_would_refuse_is_refused_and_changes_nothing() {
-    let bad: [(&str, fn(&mut Vec<u8>)); 7] = [
+    let bad: [(&str, Spoil); 7] = [
         ("unknown component", |a| a[513] = 0x02),
         ("system component", |a| a[512] |= 0x08),
         ("compacted form", |a| a[527] = 0x80),
@@ -288,7 +291,7 @@ fn what_xrstor_would_refuse_is_refused_and_changes_nothing() {
 
 #[test]
 fn without_valid_marks_the_legacy_part_alone_is_taken() {
-    let spoils: [fn(&mut Vec<u8>); 6] = [
+    let spoils: [Spoil; 6] = [
         |a| a[464] ^= 1,
         |a| a[480..484].copy_from_slice(&100u32.to_le_bytes()),
         |a| a[480..484].copy_from_slice(&0x10_0000u32.to_le_bytes()),

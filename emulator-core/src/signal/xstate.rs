@@ -180,7 +180,7 @@ pub(super) fn decode(
         return legacy_only(cpu, at, &legacy, mxcsr_mask);
     };
     // What follows is XRSTOR on the user's area; it raises #GP where this returns.
-    if at % 64 != 0 {
+    if !at.is_multiple_of(64) {
         return Err(Bad);
     }
     let mut header = [0; 64];
@@ -214,7 +214,7 @@ pub(super) fn decode(
 
 /// A frame without valid marks is taken for the FXSAVE part alone.
 fn legacy_only(cpu: &mut CpuState, at: u64, legacy: &[u8; HEADER], mxcsr_mask: u32) -> Result<Legacy, Bad> {
-    if at % 16 != 0 {
+    if !at.is_multiple_of(16) {
         return Err(Bad);
     }
     let mxcsr = mxcsr(legacy, mxcsr_mask)?;

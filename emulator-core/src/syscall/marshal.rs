@@ -4,6 +4,7 @@
 //! memory is read and written only through [`crate::guest::access`], so a bad pointer is EFAULT.
 
 use super::message;
+use super::request::{self, View};
 use crate::channel::Slot;
 use crate::guest::access::{self, Fault};
 use crate::process::Process;
@@ -51,6 +52,7 @@ struct Packer<'a> {
     slot: &'a Slot,
     len: [u32; 6],
     at: usize,
+    view: Option<View>,
 }
 
 impl Packer<'_> {
@@ -80,6 +82,7 @@ impl Packer<'_> {
 
     fn path(&mut self, i: usize, addr: u64) -> Result<(), Error> {
         let path = access::copy_str(addr, STRING_MAX as usize)?;
+        self.view = self.view.or(View::named(&path));
         self.terminated(i, &path)
     }
 
@@ -149,12 +152,13 @@ pub fn exchange(thread: &Thread, call: &'static Syscall, args: &[u64; 6]) -> Res
     let (slot, process) = (&thread.slot, thread.process);
     let (kinds, _) = rxbox_wire::table::kinds(call, args);
     let args = frame::cut(&kinds, args);
-    let mut packer = Packer { slot, len: [ABSENT; 6], at: 0 };
-    let mut sides: [Side; 6] = [const { Side::None }; 6];
-    for (i, side) in sides.iter_mut().enumerate() {
-        *side = pack(&mut packer, i, &kinds, &args)?;
+    let mut packed = pack_all(slot, &kinds, &args)?;
+    if let Some(view) = packed.view {
+        // The request for the view uses the data area too.
+        request::view(thread, view);
+        packed = pack_all(slot, &kinds, &args)?;
     }
-    let len = packer.len;
+    let Packed { len, sides, .. } = packed;
     let reply = slot.call(&thread.cpu, &Request { nr: call.nr, args, len });
     let places = frame::place(&len).unwrap_or_default();
     for (i, side) in sides.iter().enumerate() {
@@ -164,6 +168,23 @@ pub fn exchange(thread: &Thread, call: &'static Syscall, args: &[u64; 6]) -> Res
         }
     }
     Ok(reply)
+}
+
+/// All arguments in their places.
+struct Packed {
+    len: [u32; 6],
+    sides: [Side; 6],
+    /// A path speaks of a file below `/proc/self` that only the child can write.
+    view: Option<View>,
+}
+
+fn pack_all(slot: &Slot, kinds: &[Arg; 6], args: &[u64; 6]) -> Result<Packed, Error> {
+    let mut packer = Packer { slot, len: [ABSENT; 6], at: 0, view: None };
+    let mut sides: [Side; 6] = [const { Side::None }; 6];
+    for (i, side) in sides.iter_mut().enumerate() {
+        *side = pack(&mut packer, i, kinds, args)?;
+    }
+    Ok(Packed { len: packer.len, sides, view: packer.view })
 }
 
 fn pack(p: &mut Packer<'_>, i: usize, kinds: &[Arg; 6], args: &[u64; 6]) -> Result<Side, Error> {

@@ -6,6 +6,7 @@
 pub mod marshal;
 pub mod memory;
 pub mod message;
+pub mod messages;
 pub mod process;
 pub mod request;
 pub mod transfer;
@@ -96,6 +97,9 @@ fn granted(thread: &mut Thread, nr: u32, args: &[u64; 6]) -> Answer {
         return answer;
     }
     if let Some(answer) = process::system_call(thread, nr, args) {
+        return answer;
+    }
+    if let Some(answer) = messages::system_call(thread, nr, args) {
         return answer;
     }
     thread.process.log.line(&format!("system call {nr} was granted but is not one of the child's"));

@@ -6,14 +6,15 @@ use crate::loader::ImageFile;
 use crate::process::lock;
 use crate::thread::Thread;
 use nix::errno::Errno;
+use rxbox_wire::channel::BULK_MAX;
 use rxbox_wire::frame::{ABSENT, ALIGN, Internal, Reply, Request, STRINGS_MAX};
 use std::sync::Arc;
 
-/// Sends a request whose data are the runtime's: argument `i`'s bytes in `data[i]`.
+/// Sends a request whose data are the runtime's: argument `i`'s bytes in `data[i]`, none where that is empty.
 fn send(thread: &Thread, what: Internal, args: [u64; 6], data: &[&[u8]]) -> Reply {
     let mut len = [ABSENT; 6];
     let mut at = 0usize;
-    for (slot, bytes) in len.iter_mut().zip(data) {
+    for (slot, bytes) in len.iter_mut().zip(data).filter(|(_, bytes)| !bytes.is_empty()) {
         thread.slot.write(at, bytes);
         *slot = bytes.len() as u32;
         at = (at + bytes.len()).next_multiple_of(ALIGN);
@@ -82,4 +83,47 @@ fn joined(strings: &[Vec<u8>]) -> Vec<u8> {
         out.push(0);
     }
     out
+}
+
+/// A file below `/proc/self` whose text only the child knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum View {
+    /// The memory map.
+    Maps = 0,
+    /// The auxiliary vector.
+    Auxv = 2,
+}
+
+impl View {
+    /// The view that a path may be about, by its last component. Telling the supervisor in vain does no harm.
+    pub fn named(path: &[u8]) -> Option<View> {
+        match path.rsplit(|&b| b == b'/').next()? {
+            b"maps" => Some(View::Maps),
+            b"auxv" => Some(View::Auxv),
+            _ => None,
+        }
+    }
+}
+
+/// Tells the supervisor the text of a view, before it is asked for by name.
+pub fn view(thread: &Thread, view: View) {
+    let mut text = {
+        let memory = lock(&thread.process.memory);
+        match view {
+            View::Maps => memory.space.maps_text(),
+            View::Auxv => {
+                let span = memory.auxiliary;
+                let mut bytes = vec![0; span.len() as usize];
+                // The guest may have unmapped its stack; then there is nothing to tell.
+                let read = crate::guest::access::copy_in(&mut bytes, span.start);
+                if read.is_ok() { bytes } else { Vec::new() }
+            }
+        }
+    };
+    if text.len() > BULK_MAX {
+        text.truncate(BULK_MAX);
+        text.truncate(text.iter().rposition(|&b| b == b'\n').map_or(BULK_MAX, |end| end + 1));
+    }
+    send(thread, Internal::View, [view as u64, 0, text.len() as u64, 0, 0, 0], &[&[], &text]);
 }

@@ -85,7 +85,8 @@ fn description(root: &std::fs::File, host: impl AsFd) -> (Vec<u8>, u32, i32) {
     let root = crate::path::label_of(root.as_fd()).unwrap();
     let name = crate::path::label_of(host.as_fd()).unwrap();
     let below = name.strip_prefix(root.as_slice()).map(<[u8]>::to_vec).unwrap_or(b"outside".to_vec());
-    let below = if below.starts_with(b"/#") { b"nameless".to_vec() } else { below };
+    // A file without a name is called by its inode number.
+    let below = below.split(|&b| b == b'#').next().map(<[u8]>::to_vec).unwrap_or_default();
     let flags = nix::fcntl::fcntl(&host, nix::fcntl::FcntlArg::F_GETFL).unwrap();
     (below, nix::sys::stat::fstat(&host).unwrap().st_mode, flags & (libc::O_ACCMODE | libc::O_APPEND | libc::O_NONBLOCK | libc::O_PATH))
 }
