@@ -16,6 +16,8 @@ pub enum Command {
     Explain {
         /// The profile with its overrides.
         profile: Profile,
+        /// The program that the profile's variables speak of.
+        program: Option<PathBuf>,
         /// What is asked: an access, `connect`, `bind` or `call`.
         question: String,
         /// About what.
@@ -71,7 +73,7 @@ pub const HELP: &str = "\
 Runs an untrusted program through a binary translator under a policy.
 
 Usage: rxbox [OPTION]... [--] PROGRAM [ARGUMENT]...
-       rxbox explain [--profile P] [OPTION]... QUESTION OBJECT
+       rxbox explain [--profile P] [--program FILE] [OPTION]... QUESTION OBJECT
        rxbox check PROFILE...
        rxbox syscalls [NAME]
 
@@ -96,8 +98,9 @@ Reports:
 
   --help, --version
 
-Questions: read, write, create, remove, execute, list, metadata with a path; connect, bind with an
-address (tcp:192.0.2.1:443); call with the name of a system call.
+Questions, about a program that is FILE or else rxbox itself: read, write, create,
+remove, execute, list, metadata with a path; connect, bind with an address (tcp:192.0.2.1:443); call with the name
+of a system call.
 
 Exit status: the program's own; 128+N if signal N ended it; 124 time limit; 125 rxbox failed;
 126 the program cannot be run; 127 not found; 137 memory limit; 159 killed by policy.
@@ -137,6 +140,9 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, U
     if words.is_empty() {
         return Err(UsageError("no program is given".to_owned()));
     }
+    if options.program.is_some() {
+        return Err(UsageError("--program is for explain only".to_owned()));
+    }
     let Options { profile, overrides, log, log_file, status_fd, quiet, .. } = options;
     let profile = Profile { name: profile.unwrap_or_else(|| DEFAULT_PROFILE.to_owned()), overrides };
     Ok(Command::Run(Box::new(Run { profile, log, log_file, status_fd, quiet, words })))
@@ -155,6 +161,7 @@ struct Options {
     overrides: Overrides,
     log: Vec<String>,
     log_file: Option<PathBuf>,
+    program: Option<PathBuf>,
     status_fd: Option<i32>,
     quiet: bool,
     told: Option<Told>,
@@ -184,6 +191,7 @@ impl Options {
             "--version" | "-V" => self.told = Some(Told::Version),
             "--quiet" | "-q" => self.quiet = true,
             "--profile" => self.profile = Some(self.text(name, value)?),
+            "--program" => self.program = Some(self.value(name, value)?.into()),
             "--log-file" => self.log_file = Some(self.value(name, value)?.into()),
             "--log" => {
                 let list = self.text(name, value)?;
@@ -266,7 +274,8 @@ impl Options {
             return Err(wants());
         }
         let name = self.profile.unwrap_or_else(|| DEFAULT_PROFILE.to_owned());
-        Ok(Command::Explain { profile: Profile { name, overrides: self.overrides }, question, object })
+        let profile = Profile { name, overrides: self.overrides };
+        Ok(Command::Explain { profile, program: self.program, question, object })
     }
 }
 
@@ -347,6 +356,7 @@ mod tests {
             ("--env K x", "--env wants NAME=VALUE"),
             ("explain read", "explain wants a question and an object"),
             ("check", "check wants a profile"),
+            ("--program /x y", "--program is for explain only"),
             ("syscalls a b", "syscalls takes one argument at most"),
         ] {
             let error = parsed(line).unwrap_err().to_string();
@@ -362,7 +372,12 @@ mod tests {
         assert_eq!(parsed("syscalls"), Ok(Command::Syscalls(None)));
         assert_eq!(parsed("syscalls read"), Ok(Command::Syscalls(Some("read".to_owned()))));
         assert_eq!(parsed("check a ./b"), Ok(Command::Check(vec!["a".to_owned(), "./b".to_owned()])));
-        let Ok(Command::Explain { profile, question, object }) = parsed("explain --profile p read /x") else { panic!() };
-        assert_eq!((profile.name.as_str(), question.as_str(), object.to_str()), ("p", "read", Some("/x")));
+        let Ok(Command::Explain { profile, program, question, object }) =
+            parsed("explain --profile p --program=/bin/y read /x")
+        else {
+            panic!()
+        };
+        assert_eq!((profile.name.as_str(), program), ("p", Some("/bin/y".into())));
+        assert_eq!((question.as_str(), object.to_str()), ("read", Some("/x")));
     }
 }

@@ -31,8 +31,8 @@ fn carry_out(command: Command) -> ExitCode {
             Ok(text) => print(&text, true),
             Err(e) => fail(&e),
         },
-        Command::Explain { profile, question, object } => {
-            let policy = match commands::load(&profile, &commands::variables(None)) {
+        Command::Explain { profile, program, question, object } => {
+            let policy = match commands::load(&profile, &commands::variables(program.as_deref())) {
                 Ok(policy) => policy,
                 Err(e) => return fail(&e.to_string()),
             };

@@ -107,21 +107,18 @@ fn policy_and_program(options: &Options) -> Result<(Arc<Policy>, Program), Outco
     const FALLBACK: &[u8] = b"/usr/local/bin:/usr/bin:/bin";
     let name = options.words.first().map_or(&[][..], Vec::as_slice);
     let search = std::env::var_os("PATH");
-    let mut found = launch::find(name, search.as_deref().map_or(FALLBACK, OsStr::as_bytes));
-    let mut policy = load_for(options, found.as_ref().ok())?;
+    let first = launch::find(name, search.as_deref().map_or(FALLBACK, OsStr::as_bytes))?;
+    let policy = load_for(options, &first)?;
     let envp = launch::environment(&policy);
     let search = envp.iter().find_map(|v| v.strip_prefix(b"PATH=")).unwrap_or(FALLBACK);
-    let again = launch::find(name, search);
-    if again.as_ref().ok().map(|p| &p.path) != found.as_ref().ok().map(|p| &p.path) {
-        policy = load_for(options, again.as_ref().ok())?;
-        found = again;
-    }
-    Ok((Arc::new(policy), found?))
+    let second = launch::find(name, search)?;
+    let policy = if second.path == first.path { policy } else { load_for(options, &second)? };
+    Ok((Arc::new(policy), second))
 }
 
-fn load_for(options: &Options, program: Option<&Program>) -> Result<Policy, Outcome> {
-    let path = program.map(|p| Path::new(OsStr::from_bytes(&p.path)));
-    load(&options.profile, &variables(path)).map_err(|e| Outcome::Failed(e.to_string()))
+fn load_for(options: &Options, program: &Program) -> Result<Policy, Outcome> {
+    let path = Path::new(OsStr::from_bytes(&program.path));
+    load(&options.profile, &variables(Some(path))).map_err(|e| Outcome::Failed(e.to_string()))
 }
 
 /// The log for the child, if it is to log anything, and that for system calls.

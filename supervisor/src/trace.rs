@@ -1,6 +1,7 @@
 //! `--log syscall`: one line for each system call, in the style of strace(1).
 
 use crate::context::{Answer, Call};
+use rxbox_wire::frame::Reply;
 use rxbox_wire::kind::Kind;
 use rxbox_wire::text::{write_call, write_result};
 use std::fmt::Write as _;
@@ -40,7 +41,11 @@ fn line(call: &Call<'_>, answer: &Answer) -> String {
     // Writing to a string cannot fail.
     let _ = write_call(&mut text, call.checked.call, &call.request.args, &data);
     let _ = text.write_str(" = ");
-    let _ = write_result(&mut text, call.checked.call, ret);
+    // What comes of a granted call only the child knows.
+    let _ = match call.reply.flags & Reply::GRANTED {
+        0 => write_result(&mut text, call.checked.call, ret),
+        _ => text.write_str("granted"),
+    };
     text.push('\n');
     text
 }

@@ -53,6 +53,20 @@ pub fn append(out: &mut Vec<u8>, room: usize, inode: u64, next: i64, kind: u8, n
     true
 }
 
+/// Turns entries into the older form of getdents(2), which has the type in an entry's last byte instead of before the
+/// name. The lengths are the same.
+pub fn make_old(buffer: &mut [u8]) {
+    let lengths: Vec<usize> = entries(buffer).map(|entry| entry.bytes.len()).collect();
+    let mut rest = buffer;
+    for length in lengths {
+        let (entry, behind) = rest.split_at_mut(length);
+        let kind = entry[HEAD - 1];
+        entry.copy_within(HEAD.., HEAD - 1);
+        entry[length - 1] = kind;
+        rest = behind;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,6 +87,18 @@ mod tests {
         let buffer = crate::host::name::getdents64(std::os::fd::AsFd::as_fd(&dir), 1 << 16).unwrap();
         assert!(entries(&buffer).any(|e| e.name == b"null" && e.kind == libc::DT_CHR));
         assert_eq!(entries(&buffer).map(|e| e.bytes.len()).sum::<usize>(), buffer.len());
+    }
+
+    #[test]
+    fn the_older_form_has_the_type_last_and_the_name_one_byte_earlier() {
+        let mut buffer = Vec::new();
+        // A name that leaves no byte unused but the NUL, and one that leaves all.
+        for name in [b"1234".as_slice(), b"12345"] {
+            assert!(append(&mut buffer, 64, 7, 1, libc::DT_DIR, name));
+        }
+        make_old(&mut buffer);
+        assert_eq!((&buffer[18..23], buffer[23]), (b"1234\0".as_slice(), libc::DT_DIR));
+        assert_eq!((&buffer[24 + 18..24 + 24], buffer[24 + 31]), (b"12345\0".as_slice(), libc::DT_DIR));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use rxbox_policy::Access;
 use std::os::fd::BorrowedFd;
 
 /// The handlers of this module.
-pub const HANDLERS: &[Entry] = &[
+pub(super) const HANDLERS: &[Entry] = &[
     ("chmod", |call| chmod(call, AT_FDCWD, 0, call.u32(1), 0)),
     ("fchmodat", |call| chmod(call, call.i32(0), 1, call.u32(2), 0)),
     ("fchmodat2", |call| chmod(call, call.i32(0), 1, call.u32(2), call.i32(3))),

@@ -3,7 +3,7 @@
 use super::{Entry, named};
 use crate::context::{Answer, Call};
 use crate::fd::{Extra, File, Kind};
-use crate::host::dirent::{append, entries};
+use crate::host::dirent::{append, entries, make_old};
 use crate::host::name::{getdents64 as host_getdents64, reopen};
 use crate::path::{Caller, Dir, Lookup, Resolved, Target, join, label_of, name_of};
 use crate::view::Node;
@@ -13,22 +13,33 @@ use rxbox_policy::Access;
 use std::os::fd::AsFd;
 
 /// The handlers of this module.
-pub const HANDLERS: &[Entry] =
-    &[("getdents64", getdents64), ("getcwd", getcwd), ("chdir", chdir), ("fchdir", fchdir)];
+pub(super) const HANDLERS: &[Entry] =
+    &[("getdents64", getdents64), ("getdents", getdents), ("getcwd", getcwd), ("chdir", chdir), ("fchdir", fchdir)];
 
 /// Bytes asked of the host at once, at most.
 const PIECE: usize = 1 << 16;
 
 fn getdents64(call: &mut Call<'_>) -> Answer {
+    let listed = list(call)?;
+    call.put(1, &listed);
+    Ok(listed.len() as i64)
+}
+
+fn getdents(call: &mut Call<'_>) -> Answer {
+    let mut listed = list(call)?;
+    make_old(&mut listed);
+    call.put(1, &listed);
+    Ok(listed.len() as i64)
+}
+
+fn list(call: &Call<'_>) -> Result<Vec<u8>, Errno> {
     let file = call.file(0)?;
     let room = call.room(1);
     let caller = Caller::of(call);
-    let listed = match file.kind {
-        Kind::View => view_entries(&caller, &file, room)?,
-        _ => host_entries(&caller, &file, room)?,
-    };
-    call.put(1, &listed);
-    Ok(listed.len() as i64)
+    match file.kind {
+        Kind::View => view_entries(&caller, &file, room),
+        _ => host_entries(&caller, &file, room),
+    }
 }
 
 /// The next entries of a directory without those that the policy hides. Offsets stay the kernel's; an empty answer means

@@ -19,7 +19,7 @@ use std::ffi::CStr;
 use std::os::fd::AsFd;
 
 /// The handlers of this module.
-pub const HANDLERS: &[Entry] = &[
+pub(super) const HANDLERS: &[Entry] = &[
     ("mkdir", |call| make_directory(&Caller::of(call), AT_FDCWD, call.string(0)?, call.u32(1))),
     ("mkdirat", |call| make_directory(&Caller::of(call), call.i32(0), call.string(1)?, call.u32(2))),
     ("mknod", |call| make_node(&Caller::of(call), AT_FDCWD, call.string(0)?, call.u32(1))),

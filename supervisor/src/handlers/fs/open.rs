@@ -19,7 +19,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 /// The handlers of this module.
-pub const HANDLERS: &[Entry] = &[("open", open), ("openat", openat), ("openat2", openat2), ("creat", creat)];
+pub(super) const HANDLERS: &[Entry] = &[("open", open), ("openat", openat), ("openat2", openat2), ("creat", creat)];
 
 /// How often an open starts anew because a name came or went in the middle.
 const RETRIES: usize = 64;

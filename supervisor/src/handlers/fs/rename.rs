@@ -18,7 +18,7 @@ use rxbox_policy::{Access, Verdict};
 use std::ffi::CStr;
 
 /// The handlers of this module.
-pub const HANDLERS: &[Entry] = &[
+pub(super) const HANDLERS: &[Entry] = &[
     ("rename", |call| serve(call, AT_FDCWD, 0, AT_FDCWD, 1, 0)),
     ("renameat", |call| serve(call, call.i32(0), 1, call.i32(2), 3, 0)),
     ("renameat2", |call| serve(call, call.i32(0), 1, call.i32(2), 3, call.u32(4))),

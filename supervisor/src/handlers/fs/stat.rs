@@ -11,7 +11,7 @@ use rxbox_policy::Access;
 use std::os::fd::AsFd;
 
 /// The handlers of this module.
-pub const HANDLERS: &[Entry] = &[
+pub(super) const HANDLERS: &[Entry] = &[
     ("stat", stat),
     ("lstat", lstat),
     ("fstat", fstat),

@@ -14,7 +14,7 @@ use rxbox_policy::Access;
 use std::os::fd::AsFd;
 
 /// The handlers of this module.
-pub const HANDLERS: &[Entry] = &[("inotify_add_watch", inotify_add_watch)];
+pub(super) const HANDLERS: &[Entry] = &[("inotify_add_watch", inotify_add_watch)];
 
 /// inotify_add_watch(2). The mask's flags about the name are seen to here, the rest is the kernel's.
 fn inotify_add_watch(call: &mut Call<'_>) -> Answer {

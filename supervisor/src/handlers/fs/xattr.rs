@@ -14,7 +14,7 @@ use rxbox_policy::Access;
 use std::ffi::CStr;
 
 /// The handlers of this module.
-pub const HANDLERS: &[Entry] = &[
+pub(super) const HANDLERS: &[Entry] = &[
     ("getxattr", |call| get(call, Some(Lookup::FOLLOW))),
     ("lgetxattr", |call| get(call, Some(Lookup::LINK))),
     ("fgetxattr", |call| get(call, None)),

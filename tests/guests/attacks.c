@@ -1,0 +1,246 @@
+// Tries one way out of the sandbox, by name, and prints what came of it: "held" with the errno, or "ESCAPED".
+// Environment: ALLOWED is a folder that the profile lets it write, SECRET a file outside that it must never read.
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static char allowed[4096], secret[4096];
+
+static void held(const char *how) { printf("held: %s\n", how); }
+static void escaped(const char *how) { printf("ESCAPED: %s\n", how); exit(1); }
+
+// Opens a path and reports; a file that opens must not have the secret's content.
+static int reads_secret(int fd) {
+    char b[64] = {0};
+    int n = read(fd, b, sizeof b - 1);
+    close(fd);
+    return n > 0 && strstr(b, "top secret") != NULL;
+}
+
+static void try_open(const char *path, int flags) {
+    int fd = open(path, flags, 0644);
+    if (fd < 0) { held(strerror(errno)); return; }
+    if (reads_secret(fd) || (flags & O_ACCMODE) != O_RDONLY) escaped(path);
+    held("opened something else");
+}
+
+static void dotdot(void) {
+    char p[9000];
+    snprintf(p, sizeof p, "%s/../%s", allowed, strrchr(secret, '/') + 1);
+    try_open(p, O_RDONLY);
+    snprintf(p, sizeof p, "%s/sub/../../%s", allowed, strrchr(secret, '/') + 1);
+    try_open(p, O_RDONLY);
+    chdir(allowed);
+    snprintf(p, sizeof p, "../%s", strrchr(secret, '/') + 1);
+    try_open(p, O_RDONLY);
+    snprintf(p, sizeof p, "/proc/self/cwd/../%s", strrchr(secret, '/') + 1);
+    try_open(p, O_RDONLY);
+    snprintf(p, sizeof p, "/proc/self/root%s", secret);
+    try_open(p, O_RDONLY);
+}
+
+static void links(void) {
+    chdir(allowed);
+    unlink("l"); symlink(secret, "l");
+    try_open("l", O_RDONLY);
+    try_open("l", O_WRONLY);
+    try_open("l", O_RDONLY | O_CREAT);
+    try_open("l", O_WRONLY | O_TRUNC);
+    unlink("d"); symlink("..", "d");
+    char p[9000];
+    snprintf(p, sizeof p, "d/%s", strrchr(secret, '/') + 1);
+    try_open(p, O_RDONLY);
+    if (link(secret, "hard") == 0) escaped("hard link"); else held(strerror(errno));
+    if (rename(secret, "stolen") == 0) escaped("rename"); else held(strerror(errno));
+    if (truncate("l", 0) == 0) escaped("truncate"); else held(strerror(errno));
+    if (chmod("l", 0777) == 0) escaped("chmod"); else held(strerror(errno));
+    int fd = open(secret, O_PATH);
+    if (fd >= 0) {
+        snprintf(p, sizeof p, "/proc/self/fd/%d", fd);
+        try_open(p, O_RDONLY);
+        int again = openat(fd, "", O_RDONLY);
+        if (again >= 0) escaped("reopen"); else held(strerror(errno));
+    } else held(strerror(errno));
+}
+
+static volatile int stop;
+static void *swapper(void *unused) {
+    char a[9000], b[9000];
+    snprintf(a, sizeof a, "%s/race", allowed);
+    snprintf(b, sizeof b, "%s/other", allowed);
+    while (!stop) syscall(SYS_renameat2, AT_FDCWD, a, AT_FDCWD, b, 2 /* RENAME_EXCHANGE */);
+    return unused;
+}
+
+// A link to the secret and a harmless file change places while they are opened.
+static void swap_links(void) {
+    char a[9000], b[9000];
+    snprintf(a, sizeof a, "%s/race", allowed);
+    snprintf(b, sizeof b, "%s/other", allowed);
+    unlink(a); unlink(b);
+    close(open(a, O_CREAT | O_WRONLY, 0644));
+    symlink(secret, b);
+    pthread_t t;
+    pthread_create(&t, NULL, swapper, NULL);
+    for (int i = 0; i < 20000; i++) {
+        int fd = open(a, O_RDONLY);
+        if (fd >= 0 && reads_secret(fd)) escaped("a link that changed places");
+    }
+    stop = 1;
+    pthread_join(t, NULL);
+    held("20000 opens");
+}
+
+static char racing[4096];
+static void *rewriter(void *unused) {
+    while (!stop) { strcpy(racing, secret); snprintf(racing, sizeof racing, "%s/plain", allowed); }
+    return unused;
+}
+
+// The path is rewritten in memory while the call is under way.
+static void swap_strings(void) {
+    char p[9000];
+    snprintf(p, sizeof p, "%s/plain", allowed);
+    close(open(p, O_CREAT | O_WRONLY, 0644));
+    strcpy(racing, p);
+    pthread_t t;
+    pthread_create(&t, NULL, rewriter, NULL);
+    for (int i = 0; i < 20000; i++) {
+        int fd = open(racing, O_RDONLY);
+        if (fd >= 0 && reads_secret(fd)) escaped("a string that changed");
+    }
+    stop = 1;
+    pthread_join(t, NULL);
+    held("20000 opens");
+}
+
+static void proc(void) {
+    const char *names[] = {"/proc/self/mem", "/proc/self/environ", "/proc/self/maps", "/proc/self/cmdline", "/proc/thread-self/mem",
+                           "/proc/1/environ", "/proc/1/root/etc/shadow", "/proc/kcore", "/dev/mem"};
+    for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
+        int fd = open(names[i], O_RDONLY);
+        if (fd < 0) { held(strerror(errno)); continue; }
+        static char b[1 << 16];
+        int n = read(fd, b, sizeof b - 1);
+        close(fd);
+        b[n > 0 ? n : 0] = 0;
+        for (int k = 0; k < n; k++) if (!b[k]) b[k] = ' ';
+        if (strstr(b, "HOST_SECRET") || strstr(b, "rxbox-emulator") || strstr(b, "/release/rxbox") || strstr(b, "/debug/rxbox")) escaped(names[i]);
+        held("the guest's own");
+    }
+    char p[64];
+    snprintf(p, sizeof p, "/proc/%d/environ", getppid());
+    try_open(p, O_RDONLY);
+    char link[4096] = {0};
+    readlink("/proc/self/exe", link, sizeof link - 1);
+    if (strstr(link, "rxbox") && !strstr(link, "attacks")) escaped(link); else held("exe is the guest's");
+}
+
+// Every descriptor number but the three that were given.
+static void descriptors(void) {
+    char b[8];
+    int open_ones = 0;
+    for (int fd = 3; fd < 4096; fd++) {
+        struct stat s;
+        if (fstat(fd, &s) == 0 || read(fd, b, 1) >= 0 || lseek(fd, 0, SEEK_CUR) >= 0 || dup(fd) >= 0 ||
+            fcntl(fd, F_GETFD) >= 0 || write(fd, b, 0) >= 0) open_ones++;
+        snprintf(b, sizeof b, "%d", fd);
+    }
+    for (int fd = -5; fd < 0; fd++) if (dup(fd) >= 0) open_ones++;
+    if (open_ones) escaped("a descriptor that was never given"); else held("no descriptor");
+    syscall(SYS_close_range, 3, ~0u, 0);
+    printf("still here\n");
+}
+
+static void network(void) {
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(9), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int kinds[] = {SOCK_STREAM, SOCK_DGRAM, SOCK_RAW};
+    for (int i = 0; i < 3; i++) {
+        int s = socket(AF_INET, kinds[i], 0);
+        if (s < 0) { held(strerror(errno)); continue; }
+        if (connect(s, (void *)&in, sizeof in) == 0) escaped("connect");
+        if (errno != EACCES && errno != EPERM) escaped("connect reached the host");
+        held(strerror(errno));
+        if (sendto(s, "x", 1, 0x20000000 /* MSG_FASTOPEN */, (void *)&in, sizeof in) >= 0) escaped("sendto");
+        held("sendto");
+        if (bind(s, (void *)&in, sizeof in) == 0) escaped("bind");
+        held("bind");
+        close(s);
+    }
+    int families[] = {AF_NETLINK, AF_PACKET, AF_VSOCK, AF_ALG, AF_BLUETOOTH, AF_KEY};
+    for (int i = 0; i < 6; i++) if (socket(families[i], SOCK_DGRAM, 0) >= 0) escaped("socket family"); else held("family");
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    snprintf(un.sun_path, sizeof un.sun_path, "%s", getenv("SOCKET"));
+    int s = socket(AF_UNIX, SOCK_STREAM, 0);
+    if (s >= 0 && connect(s, (void *)&un, sizeof un) == 0) escaped("unix socket");
+    held("unix");
+}
+
+static void calls(void) {
+    struct { long nr; const char *name; } list[] = {
+        {SYS_ptrace, "ptrace"}, {SYS_mount, "mount"}, {SYS_unshare, "unshare"}, {SYS_setns, "setns"}, {SYS_chroot, "chroot"},
+        {SYS_pivot_root, "pivot_root"}, {SYS_bpf, "bpf"}, {SYS_perf_event_open, "perf"}, {SYS_userfaultfd, "userfaultfd"},
+        {SYS_process_vm_readv, "process_vm_readv"}, {SYS_kexec_load, "kexec"}, {SYS_init_module, "init_module"}, {SYS_keyctl, "keyctl"},
+        {SYS_io_uring_setup, "io_uring"}, {SYS_open_by_handle_at, "open_by_handle"}, {SYS_vmsplice, "vmsplice"}, {SYS_reboot, "reboot"},
+        {SYS_iopl, "iopl"}, {SYS_ioperm, "ioperm"}, {SYS_swapon, "swapon"}, {SYS_settimeofday, "settimeofday"}, {0x40000000 | SYS_getpid, "x32"}};
+    for (unsigned i = 0; i < sizeof list / sizeof *list; i++) {
+        long r = syscall(list[i].nr, 0, 0, 0, 0, 0, 0);
+        if (r >= 0) escaped(list[i].name);
+        printf("held: %s: %s\n", list[i].name, strerror(errno));
+    }
+    if (ioctl(0, TIOCSTI, "x") == 0 || syscall(SYS_ioctl, 0, TIOCSTI | 0x100000000, "x") == 0) escaped("TIOCSTI");
+    held("TIOCSTI");
+}
+
+static void signals(void) {
+    if (kill(getppid(), 0) == 0) escaped("the parent can be signalled"); else held(strerror(errno));
+    if (kill(1, 0) == 0) escaped("init can be signalled"); else held(strerror(errno));
+    if (syscall(SYS_tgkill, getppid(), getppid(), SIGSTOP) == 0) escaped("tgkill"); else held(strerror(errno));
+}
+
+// Memory of the runtime's: mapping over it, reprotecting it, and code that the host would run.
+static void memory(void) {
+    long cache = 0x70000000;
+    void *p = mmap((void *)cache, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    if (p != MAP_FAILED) escaped("mapped over the code cache"); else held(strerror(errno));
+    if (mprotect((void *)cache, 4096, PROT_READ) == 0) escaped("reprotected the code cache"); else held(strerror(errno));
+    if (munmap((void *)cache, 0x1000000) != 0) held(strerror(errno)); else held("nothing unmapped");
+    if (mremap((void *)cache, 4096, 8192, MREMAP_MAYMOVE) != MAP_FAILED) escaped("moved the code cache"); else held(strerror(errno));
+    long high = 0x7ff000000000;
+    p = mmap((void *)high, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    if (p != MAP_FAILED) escaped("mapped among the runtime's"); else held(strerror(errno));
+    if (madvise((void *)cache, 0x1000000, MADV_DONTNEED) == 0) escaped("dropped the code cache"); else held(strerror(errno));
+}
+
+// int 0x80 is the 32-bit call table: it must not do anything but end this program by a signal.
+static void int80(void) {
+    printf("held: before\n");
+    fflush(stdout);
+    long r;
+    __asm__ volatile("int $0x80" : "=a"(r) : "a"(20));
+    escaped("int 0x80 came back");
+}
+
+int main(int argc, char **argv) {
+    snprintf(allowed, sizeof allowed, "%s", getenv("ALLOWED"));
+    snprintf(secret, sizeof secret, "%s", getenv("SECRET"));
+    struct { const char *name; void (*run)(void); } all[] = {
+        {"dotdot", dotdot}, {"links", links}, {"swap_links", swap_links}, {"swap_strings", swap_strings}, {"proc", proc},
+        {"descriptors", descriptors}, {"network", network}, {"calls", calls}, {"signals", signals}, {"memory", memory}, {"int80", int80}};
+    for (unsigned i = 0; i < sizeof all / sizeof *all; i++)
+        if (argc > 1 && !strcmp(argv[1], all[i].name)) { all[i].run(); return 0; }
+    return 99;
+}

@@ -1,0 +1,98 @@
+//! Guest signals: the programs `guests/signals_*.c` print what they see of signals, natively and in rxbox the same, and die
+//! natively and in rxbox the same.
+
+use rxbox_tests::{Program, Scratch, difference};
+use std::path::PathBuf;
+use std::process::Command;
+
+/// Compiles a guest into the folder.
+fn build(scratch: &Scratch, name: &str) -> PathBuf {
+    let source = format!("{}/guests/{name}.c", env!("CARGO_MANIFEST_DIR"));
+    let program = scratch.path().join(name);
+    let built = Command::new("gcc").args(["-O1", "-Wall", "-pthread", "-o"]).arg(&program).arg(source).status();
+    assert!(built.unwrap().success(), "{name} does not compile");
+    program
+}
+
+/// Runs a guest both ways; returns the exit status that both had.
+fn same(name: &str, arguments: &[&str]) -> i32 {
+    let scratch = Scratch::new(name);
+    let program = build(&scratch, name);
+    let folder = scratch.path().join("w");
+    std::fs::create_dir(&folder).unwrap();
+    let path = program.to_string_lossy();
+    let argv: Vec<&str> = std::iter::once(&*path).chain(arguments.iter().copied()).collect();
+    let program = Program::new(&folder, &argv);
+    let (native, boxed) = (program.native(), program.boxed("permissive"));
+    assert!(!native.stdout.is_empty(), "{argv:?} shows nothing natively: {}", native.err());
+    assert!(native.stdout == boxed.stdout, "{argv:?}: {}", difference(&native.stdout, &boxed.stdout));
+    assert_eq!(native.status, boxed.status, "{argv:?}: {}", boxed.err());
+    boxed.status
+}
+
+/// Runs a guest that ends well.
+fn ends_well(name: &str) {
+    assert_eq!(same(name, &[]), 0);
+}
+
+#[test]
+fn handlers_are_told_who_sent_a_signal_and_why() {
+    ends_well("signals_siginfo");
+}
+
+#[test]
+fn masks_nesting_jumps_and_alternate_stacks_work_as_natively() {
+    ends_well("signals_nested");
+}
+
+#[test]
+fn faults_have_their_cause_and_handlers_can_repair_them() {
+    ends_well("signals_faults");
+}
+
+#[test]
+fn interrupted_calls_restart_or_fail_as_natively() {
+    ends_well("signals_restart");
+}
+
+#[test]
+fn signals_can_be_waited_for_and_timers_raise_them() {
+    ends_well("signals_wait");
+}
+
+#[test]
+fn processor_state_is_kept_over_a_handler() {
+    ends_well("signals_state");
+}
+
+#[test]
+fn threads_get_their_own_signals() {
+    ends_well("signals_threads");
+}
+
+#[test]
+fn a_guest_killed_by_a_signal_ends_rxbox_with_the_same_status() {
+    let ways = [
+        ("segv", libc::SIGSEGV),
+        ("segv-ignored", libc::SIGSEGV),
+        ("segv-blocked", libc::SIGSEGV),
+        ("segv-sent", libc::SIGSEGV),
+        ("ill", libc::SIGILL),
+        ("fpe", libc::SIGFPE),
+        ("trap", libc::SIGTRAP),
+        ("abort", libc::SIGABRT),
+        ("term", libc::SIGTERM),
+        ("kill", libc::SIGKILL),
+        ("realtime", libc::SIGRTMAX()),
+        ("blocked-then-not", libc::SIGHUP),
+        ("alarm", libc::SIGALRM),
+        ("pipe", libc::SIGPIPE),
+        ("no-stack", libc::SIGSEGV),
+        ("bad-sigreturn", libc::SIGSEGV),
+        ("deep-recursion", libc::SIGSEGV),
+    ];
+    for (way, signal) in ways {
+        assert_eq!(same("signals_death", &[way]), 128 + signal, "{way}");
+    }
+    assert_eq!(same("signals_death", &["segv-sent-ignored"]), 3);
+}
