@@ -87,6 +87,8 @@ fn prepare() -> Result<(Thread, Boot), StartError> {
         control: Mutex::new(()),
         exclusive: Mutex::new(()),
     }));
+    // The C library takes a signal for itself when the first thread is made: now, before the guest's actions are mirrored.
+    thread_library_ready().map_err(|e| own("a thread", e))?;
     let cpu = Cpu::adopt(process.vectors);
     lock(&process.threads).push(cpu.beacon());
     let thread = Thread {
@@ -100,6 +102,11 @@ fn prepare() -> Result<(Thread, Boot), StartError> {
         exit: None,
     };
     Ok((thread, boot))
+}
+
+fn thread_library_ready() -> std::io::Result<()> {
+    let first = std::thread::Builder::new().spawn(|| ())?;
+    first.join().map_err(|_| std::io::Error::other("it did not end"))
 }
 
 /// From the first word to the supervisor to registers that are ready for the guest's first instruction.

@@ -9,6 +9,11 @@ use rxbox_policy::{Layer, Policy};
 /// Layers that this version puts around every child.
 const PRESENT: [Layer; 4] = [Layer::Seccomp, Layer::Capabilities, Layer::NoNewPrivs, Layer::Rlimits];
 
+/// The names of the layers that this version puts around every child.
+pub fn names() -> String {
+    PRESENT.map(Layer::name).join(", ")
+}
+
 /// What the profile requires and cannot have, with the rule that says so.
 pub fn missing(policy: &Policy) -> Vec<String> {
     policy

@@ -14,8 +14,7 @@
 //! * [`context`]: what a handler sees. [`handlers`]: what is done for each call. [`dispatch`]: which handler serves which.
 //! * [`process`], [`fd`], [`threads`]: what the kernel would keep of a guest process. [`sandbox`]: all of them together.
 //! * [`path`], [`view`]: names of files, and the guest's own `/proc`.
-//! * [`host`]: calls to the host's kernel; with [`shm`] the only places with unsafe code, besides the few lines in
-//!   [`launch`] between fork and exec.
+//! * [`host`]: calls to the host's kernel; with [`shm`] the only places with unsafe code.
 //! * [`audit`], [`trace`], [`outcome`]: what the user gets to see.
 
 pub mod audit;

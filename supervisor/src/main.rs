@@ -1,7 +1,7 @@
 //! The `rxbox` program: the supervisor, or with another name of its own the emulator child.
 
 use rxbox::cli::{self, Command};
-use rxbox::{commands, run};
+use rxbox::{commands, layers, run};
 use std::process::ExitCode;
 
 /// Exit status of rxbox's own errors.
@@ -22,7 +22,9 @@ fn carry_out(command: Command) -> ExitCode {
     match command {
         Command::Run(options) => std::process::exit(run::run(*options)),
         Command::Help => print(cli::HELP, true),
-        Command::Version => print(concat!("rxbox ", env!("CARGO_PKG_VERSION"), "\n"), true),
+        Command::Version => {
+            print(&format!("rxbox {}\nlayers: {}\n", env!("CARGO_PKG_VERSION"), layers::names()), true)
+        },
         Command::Check(names) => {
             let (text, well) = commands::check(&names);
             print(&text, well)

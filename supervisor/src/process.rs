@@ -75,7 +75,6 @@ pub struct Process {
     limits: RwLock<[Limit; LIMITS]>,
     views: Mutex<HashMap<&'static str, Vec<u8>>>,
     forking: Mutex<HashMap<usize, Fork>>,
-    status: Mutex<Option<i32>>,
     executed: AtomicBool,
     ended: AtomicBool,
 }
@@ -138,7 +137,6 @@ impl Process {
             limits: RwLock::new(state.limits),
             views: Mutex::default(),
             forking: Mutex::default(),
-            status: Mutex::default(),
             executed: AtomicBool::new(false),
             ended: AtomicBool::new(false),
         }
@@ -273,14 +271,6 @@ impl Process {
         self.line.send(&About { dev: status.st_dev, ino: status.st_ino, path }, &[fd])
     }
 
-    /// Takes note of the status with which the process says that it ends.
-    pub fn set_status(&self, status: i32) {
-        *self.status.lock().unwrap_or_else(PoisonError::into_inner) = Some(status);
-    }
-    /// The status with which it said that it ends.
-    pub fn status(&self) -> Option<i32> {
-        *self.status.lock().unwrap_or_else(PoisonError::into_inner)
-    }
     /// Whether the emulator child has ended.
     pub fn ended(&self) -> bool {
         self.ended.load(Ordering::Acquire)

@@ -14,6 +14,7 @@ use crate::worker::Patience;
 use nix::errno::Errno;
 use rxbox_policy::Policy;
 use std::collections::BTreeMap;
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Instant;
@@ -103,7 +104,7 @@ impl Sandbox {
         Ok(())
     }
 
-    /// Takes leave of a process that has ended; its children are orphans.
+    /// Takes leave of a process that has ended; its children are orphans, and get the signal that they want for that.
     pub fn dismiss(&self, process: &Process) {
         let mut processes = self.processes.write().unwrap_or_else(PoisonError::into_inner);
         if processes.get(&process.pid).is_some_and(|p| std::ptr::eq(&raw const **p, process)) {

@@ -39,7 +39,11 @@ pub struct Patience {
 impl Patience {
     /// As the processors allow on which this process may run.
     pub fn of_host() -> Patience {
-        Patience { cpus: std::thread::available_parallelism().map_or(1, usize::from) as u64 }
+        let allowed = nix::sched::sched_getaffinity(nix::unistd::Pid::from_raw(0));
+        let count = |set: nix::sched::CpuSet| {
+            (0..nix::sched::CpuSet::count()).filter(|cpu| set.is_set(*cpu).unwrap_or(false)).count()
+        };
+        Patience { cpus: allowed.map_or(1, count) as u64 }
     }
 
     /// The most spins while this many guest threads are alive: none on one processor, few where every processor has a

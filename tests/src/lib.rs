@@ -1,6 +1,8 @@
 //! What the end-to-end tests share: the built `rxbox`, scratch folders, and running a program natively and in rxbox with all
 //! that it leaves behind.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends by a panic")]
+
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::Write;
@@ -226,8 +228,16 @@ pub fn same(profile: &str, options: &[&str], argv: &[&str], prepare: impl Fn(&Pa
     let boxed = program.boxed(profile);
     let context = format!("{argv:?} under {profile}");
     assert_eq!(native.status, boxed.status, "{context}: status; stderr: {}", boxed.err());
-    assert!(native.stdout == boxed.stdout, "{context}: stdout\n{}", difference(&native.stdout, &boxed.stdout));
-    assert!(native.stderr == boxed.stderr, "{context}: stderr\n{}", difference(&native.stderr, &boxed.stderr));
+    assert!(
+        native.stdout == boxed.stdout,
+        "{context}: stdout\n{}",
+        difference(&native.stdout, &boxed.stdout)
+    );
+    assert!(
+        native.stderr == boxed.stderr,
+        "{context}: stderr\n{}",
+        difference(&native.stderr, &boxed.stderr)
+    );
     assert_eq!(native.files, boxed.files, "{context}: files");
 }
 
@@ -238,5 +248,11 @@ pub fn difference(a: &[u8], b: &[u8]) -> String {
         let from = at.saturating_sub(80).min(x.len());
         String::from_utf8_lossy(&x[from..x.len().min(at + 160)]).into_owned()
     };
-    format!("lengths {} and {}, differ at {at}\n--- native\n{}\n--- rxbox\n{}", a.len(), b.len(), part(a), part(b))
+    format!(
+        "lengths {} and {}, differ at {at}\n--- native\n{}\n--- rxbox\n{}",
+        a.len(),
+        b.len(),
+        part(a),
+        part(b)
+    )
 }

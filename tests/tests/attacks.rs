@@ -20,7 +20,8 @@ fn field() -> Field {
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/guests/attacks.c");
     std::fs::create_dir_all(scratch.path().join("bin")).unwrap();
     let program = scratch.path().join("bin/attacks");
-    let built = Command::new("gcc").args(["-O1", "-w", "-pthread", "-o"]).arg(&program).arg(source).status().unwrap();
+    let built =
+        Command::new("gcc").args(["-O1", "-w", "-pthread", "-o"]).arg(&program).arg(source).status().unwrap();
     assert!(built.success());
     let listener = UnixListener::bind(scratch.path().join("socket")).unwrap();
     Field { scratch, _listener: listener }
@@ -31,7 +32,12 @@ impl Field {
         let at = |name: &str| self.scratch.path().join(name).to_string_lossy().into_owned();
         Program::new(&self.scratch.path().join("w"), &[&at("bin/attacks"), attack])
             .options(&["--allow-exec", &at("bin/attacks"), "--allow-write", &at("w")])
-            .options(&["--env", &format!("ALLOWED={}", at("w")), "--env", &format!("SECRET={}", at("secret"))])
+            .options(&[
+                "--env",
+                &format!("ALLOWED={}", at("w")),
+                "--env",
+                &format!("SECRET={}", at("secret")),
+            ])
             .options(&["--env", &format!("SOCKET={}", at("socket"))])
             .env("ALLOWED", &at("w"))
             .env("SECRET", &at("secret"))
@@ -48,7 +54,12 @@ impl Field {
 fn works_natively_only(attack: &str) {
     let field = field();
     let native = field.program(attack).native();
-    assert!(native.out().contains("ESCAPED"), "{attack} shows nothing natively: {}{}", native.out(), native.err());
+    assert!(
+        native.out().contains("ESCAPED"),
+        "{attack} shows nothing natively: {}{}",
+        native.out(),
+        native.err()
+    );
     let field = self::field();
     is_held(&field, attack);
 }
@@ -132,7 +143,8 @@ fn a_denial_is_told_in_one_line_with_the_way_to_allow_it() {
     let field = field();
     let ran = Program::new(field.scratch.path(), &["/bin/cat", "/etc/shadow"]).boxed("untrusted");
     assert_eq!(ran.status, 1);
-    let lines: Vec<_> = ran.err().lines().filter(|l| l.starts_with("rxbox: denied")).map(String::from).collect();
+    let lines: Vec<_> =
+        ran.err().lines().filter(|l| l.starts_with("rxbox: denied")).map(String::from).collect();
     assert_eq!(lines.len(), 1, "{}", ran.err());
     for part in ["read /etc/shadow", "openat", "untrusted.toml:"] {
         assert!(lines[0].contains(part), "{part} is missing in {}", lines[0]);

@@ -20,7 +20,18 @@ const IMPURE: &[&str] = &["nix", "caps", "seccompiler", "rustix"];
 fn dependencies(name: &str) -> BTreeSet<String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
-        .args(["tree", "--offline", "--edges", "normal,build", "--depth", "1", "--prefix", "none", "-p", name])
+        .args([
+            "tree",
+            "--offline",
+            "--edges",
+            "normal,build",
+            "--depth",
+            "1",
+            "--prefix",
+            "none",
+            "-p",
+            name,
+        ])
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .output()
         .unwrap();

@@ -71,7 +71,10 @@ fn ls_lists_a_large_tree() {
 #[test]
 fn find_walks_a_tree_with_times_and_sizes() {
     both(&["/usr/bin/find", "/usr/share/doc", "-printf", "%p %s %m %y %l\\n"], nothing);
-    both(&["/usr/bin/find", "t", "-type", "l", "-print", "-o", "-name", "*.txt", "-size", "+1k", "-print"], tree);
+    both(
+        &["/usr/bin/find", "t", "-type", "l", "-print", "-o", "-name", "*.txt", "-size", "+1k", "-print"],
+        tree,
+    );
 }
 
 #[test]
@@ -115,7 +118,14 @@ fn file_tools_change_the_tree_as_natively() {
         let file = std::fs::File::options().write(true).open(d.join("t/one.txt")).unwrap();
         let day = std::time::UNIX_EPOCH + std::time::Duration::from_secs(86400);
         file.set_modified(day).unwrap();
-        assert!(Command::new("touch").args(["-h", "-d", "@86400"]).arg(d.join("t/a/link")).status().unwrap().success());
+        assert!(
+            Command::new("touch")
+                .args(["-h", "-d", "@86400"])
+                .arg(d.join("t/a/link"))
+                .status()
+                .unwrap()
+                .success()
+        );
     });
     both(&["/usr/bin/du", "-ab", "--apparent-size", "t"], tree);
     both(&["/usr/bin/realpath", "t/a/link", "t/../t/a/."], tree);
@@ -129,7 +139,8 @@ fn tar_packs_and_unpacks() {
     both(&["/bin/tar", "--sort=name", "--mtime=@0", "-cf", "t.tar", "t"], tree);
     both(&["/bin/tar", "-xpf", "t.tar", "--one-top-level=out"], |d| {
         tree(d);
-        let done = Command::new("tar").current_dir(d).args(["--mtime=@0", "-cf", "t.tar", "t"]).status().unwrap();
+        let done =
+            Command::new("tar").current_dir(d).args(["--mtime=@0", "-cf", "t.tar", "t"]).status().unwrap();
         assert!(done.success());
     });
 }
@@ -159,7 +170,19 @@ fn digests_are_right() {
         both(&["/usr/bin/openssl", "dgst", digest, "text"], texts);
     }
     both(
-        &["/usr/bin/openssl", "enc", "-aes-256-ctr", "-K", &"11".repeat(32), "-iv", &"22".repeat(16), "-in", "text", "-out", "enc"],
+        &[
+            "/usr/bin/openssl",
+            "enc",
+            "-aes-256-ctr",
+            "-K",
+            &"11".repeat(32),
+            "-iv",
+            &"22".repeat(16),
+            "-in",
+            "text",
+            "-out",
+            "enc",
+        ],
         texts,
     );
 }
@@ -220,9 +243,27 @@ fn perl_lua_gawk_and_bc_compute() {
         print(string.format('%.14g', math.sin(1)), ('x'):rep(10), string.pack('<i4', 7):byte(1,-1)) \
         local c=coroutine.wrap(function() for i=1,3 do coroutine.yield(i) end end) print(c(),c(),c())";
     both(&["/usr/bin/lua5.4", "-e", lua], nothing);
-    both(&["/usr/bin/gawk", "{n+=NF; for(i=1;i<=NF;i++) c[substr($i,1,2)]++} END {for(k in c) print k, c[k] | \"cat 1>&2\"; print n}", "/dev/null"], texts);
-    both(&["/usr/bin/gawk", "{n+=NF; s=s+length($0); gsub(/a/,\"b\"); h[NR%5]=$1} END {print n, s, h[0], sin(1), strftime(\"%Y\", 0, 1)}", "text"], texts);
-    both_with_input(&["/usr/bin/bc", "-l"], nothing, b"scale=200\n4*a(1)\ne(1)\n2^1000\nfor (i=0;i<200;i++) x=x+i^2\nx\n");
+    both(
+        &[
+            "/usr/bin/gawk",
+            "{n+=NF; for(i=1;i<=NF;i++) c[substr($i,1,2)]++} END {for(k in c) print k, c[k] | \"cat 1>&2\"; print n}",
+            "/dev/null",
+        ],
+        texts,
+    );
+    both(
+        &[
+            "/usr/bin/gawk",
+            "{n+=NF; s=s+length($0); gsub(/a/,\"b\"); h[NR%5]=$1} END {print n, s, h[0], sin(1), strftime(\"%Y\", 0, 1)}",
+            "text",
+        ],
+        texts,
+    );
+    both_with_input(
+        &["/usr/bin/bc", "-l"],
+        nothing,
+        b"scale=200\n4*a(1)\ne(1)\n2^1000\nfor (i=0;i<200;i++) x=x+i^2\nx\n",
+    );
 }
 
 #[test]
@@ -257,7 +298,8 @@ fn static_busybox_runs() {
 fn c_program(flags: &[&str], source: &str) {
     let prepare = |d: &Path| {
         std::fs::write(d.join("p.c"), source).unwrap();
-        let done = Command::new("gcc").current_dir(d).args(["-O2", "-o", "p", "p.c"]).args(flags).status().unwrap();
+        let done =
+            Command::new("gcc").current_dir(d).args(["-O2", "-o", "p", "p.c"]).args(flags).status().unwrap();
         assert!(done.success(), "gcc {flags:?}");
         // The linker's output is not the same bytes twice everywhere; what counts is that rxbox leaves it alone.
         std::fs::remove_file(d.join("p.c")).unwrap();
@@ -316,7 +358,11 @@ fn a_rust_program_runs() {
 fn scripts_run_with_their_interpreter() {
     use std::os::unix::fs::PermissionsExt;
     let prepare = |d: &Path| {
-        std::fs::write(d.join("s.py"), "#!/usr/bin/python3 -B\nimport sys\nprint(sys.argv[1:], __file__ != '')\n").unwrap();
+        std::fs::write(
+            d.join("s.py"),
+            "#!/usr/bin/python3 -B\nimport sys\nprint(sys.argv[1:], __file__ != '')\n",
+        )
+        .unwrap();
         std::fs::set_permissions(d.join("s.py"), std::fs::Permissions::from_mode(0o755)).unwrap();
     };
     both(&["{D}/s.py", "a", "b"], prepare);

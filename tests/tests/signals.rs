@@ -1,5 +1,6 @@
 //! Guest signals: the programs `guests/signals_*.c` print what they see of signals, natively and in rxbox the same, and die
 //! natively and in rxbox the same.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use rxbox_tests::{Program, Scratch, difference};
 use std::path::PathBuf;
@@ -9,7 +10,8 @@ use std::process::Command;
 fn build(scratch: &Scratch, name: &str) -> PathBuf {
     let source = format!("{}/guests/{name}.c", env!("CARGO_MANIFEST_DIR"));
     let program = scratch.path().join(name);
-    let built = Command::new("gcc").args(["-O1", "-Wall", "-pthread", "-o"]).arg(&program).arg(source).status();
+    let built =
+        Command::new("gcc").args(["-O1", "-Wall", "-pthread", "-o"]).arg(&program).arg(source).status();
     assert!(built.unwrap().success(), "{name} does not compile");
     program
 }

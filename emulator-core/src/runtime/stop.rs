@@ -194,7 +194,8 @@ unsafe extern "C" fn on_signal(_: i32, info: *const libc::siginfo_t, context: *m
         return;
     }
     if fault {
-        call::die_of_own_fault(info.si_signo, pc);
+        call::let_fault_kill(info.si_signo, pc);
+        return;
     }
     ring.push(info);
     // SAFETY: an atomic.

@@ -20,8 +20,8 @@ use nix::sys::signal::Signal;
 
 /// Trap flag, resume flag, direction flag: clear when a handler starts.
 const HANDLER_CLEARS: u64 = 1 << 8 | 1 << 16 | 1 << 10;
-/// The flags that come back from a frame: those of the kernel's FIX_EFLAGS that the guest may have in translated code, so
-/// without TF, AC and RF.
+/// The flags that come back from a frame: the kernel's FIX_EFLAGS without those that translated code never runs with (TF and
+/// AC; RF has no meaning there). ID is not among them.
 const RETURN_FLAGS: u64 = USER_FLAGS & !(1 << 8 | 1 << 18 | 1 << 21);
 /// Bytes of the `syscall` instruction.
 const SYSCALL_SIZE: u64 = 2;

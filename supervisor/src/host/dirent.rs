@@ -78,7 +78,10 @@ mod tests {
         assert!(append(&mut buffer, 64, 8, 2, libc::DT_DIR, b"longer name"));
         assert!(!append(&mut buffer, 64, 9, 3, libc::DT_REG, b"c"));
         let seen: Vec<_> = entries(&buffer).map(|e| (e.inode, e.next, e.kind, e.name.to_vec())).collect();
-        assert_eq!(seen, [(7, 1, libc::DT_REG, b"a".to_vec()), (8, 2, libc::DT_DIR, b"longer name".to_vec())]);
+        assert_eq!(
+            seen,
+            [(7, 1, libc::DT_REG, b"a".to_vec()), (8, 2, libc::DT_DIR, b"longer name".to_vec())]
+        );
     }
 
     #[test]

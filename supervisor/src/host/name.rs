@@ -126,7 +126,8 @@ pub fn open_waiting(dir: BorrowedFd<'_>, name: &CStr, flags: i32, mode: u32) -> 
 pub fn statx(fd: BorrowedFd<'_>, flags: i32, mask: u32) -> Result<libc::statx, Errno> {
     let mut out = libc::statx::zeroed();
     // SAFETY: the name is a NUL-terminated static string and `out` is a statx structure that outlives the call.
-    let r = unsafe { libc::statx(fd.as_raw_fd(), c"".as_ptr(), flags | libc::AT_EMPTY_PATH, mask, &raw mut out) };
+    let r =
+        unsafe { libc::statx(fd.as_raw_fd(), c"".as_ptr(), flags | libc::AT_EMPTY_PATH, mask, &raw mut out) };
     Errno::result(r).map(|_| out)
 }
 
@@ -228,6 +229,9 @@ mod tests {
 
     #[test]
     fn structures_have_the_size_of_the_kernels_abi() {
-        assert_eq!((size_of::<libc::stat>(), size_of::<libc::statx>(), size_of::<libc::statfs>()), (144, 256, 120));
+        assert_eq!(
+            (size_of::<libc::stat>(), size_of::<libc::statx>(), size_of::<libc::statfs>()),
+            (144, 256, 120)
+        );
     }
 }

@@ -1,7 +1,9 @@
 //! Making processes.
 
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::unistd::{ForkResult, Pid};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// Forks. The child runs `work` and ends with its status, whatever happens in it.
 ///
@@ -26,12 +28,21 @@ fn end(work: impl FnOnce() -> i32) -> ! {
     unsafe { libc::_exit(status) }
 }
 
+/// A copy of `fd` at a number from `least` on, closed by exec.
+///
+/// # Errors
+/// As fcntl(2).
+pub fn aside(fd: BorrowedFd<'_>, least: i32) -> Result<OwnedFd, Errno> {
+    let copy = fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(least))?;
+    // SAFETY: the number was just made and nobody else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+}
+
 /// Puts a copy of `fd` at the number `at`, open across exec. What is there is closed.
 ///
 /// # Errors
 /// As dup2(2).
-pub fn place(fd: std::os::fd::BorrowedFd<'_>, at: i32) -> Result<(), Errno> {
-    use std::os::fd::AsRawFd;
+pub fn place(fd: BorrowedFd<'_>, at: i32) -> Result<(), Errno> {
     // SAFETY: the callers are child processes that are about to exec: no owner of the number lives on to use it.
     Errno::result(unsafe { libc::dup2(fd.as_raw_fd(), at) }).map(drop)
 }
@@ -125,6 +136,6 @@ fn wait(kind: libc::idtype_t, id: u32, flags: i32) -> Result<Option<(i32, Ended)
 ///
 /// # Errors
 /// As pidfd_open(2).
-pub fn pidfd(pid: Pid) -> Result<std::os::fd::OwnedFd, Errno> {
+pub fn pidfd(pid: Pid) -> Result<OwnedFd, Errno> {
     super::number::make(super::number::Make::Pidfd, [pid.as_raw() as u64, 0, 0])
 }

@@ -6,13 +6,13 @@
 
 use crate::host::spawn;
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
+use nix::fcntl::{OFlag, open};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::unistd::{Pid, fexecve, getppid};
 use rxbox_wire::boot::{CHANNEL_FD, CONTROL_FD, LOG_FD, ROLE};
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// What the first child starts with.
 #[derive(Debug)]
@@ -89,11 +89,7 @@ fn become_child(start: &Start<'_>, parent: Pid) -> Result<std::convert::Infallib
 fn arrange(start: &Start<'_>) -> Result<OwnedFd, Errno> {
     /// Above every number that is given out.
     const ABOVE: i32 = 10;
-    let aside = |fd: BorrowedFd<'_>| -> Result<OwnedFd, Errno> {
-        let copy = fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(ABOVE))?;
-        // SAFETY: the number was just made and nobody else has it.
-        Ok(unsafe { OwnedFd::from_raw_fd(copy) })
-    };
+    let aside = |fd: BorrowedFd<'_>| spawn::aside(fd, ABOVE);
     let program = aside(start.program)?;
     let null = aside(open(c"/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, nix::sys::stat::Mode::empty())?.as_fd())?;
     let (channel, control) = (aside(start.channel)?, aside(start.control)?);
@@ -107,7 +103,6 @@ fn arrange(start: &Start<'_>) -> Result<OwnedFd, Errno> {
     if let Some(log) = log {
         spawn::place(log.as_fd(), LOG_FD)?;
     }
-    debug_assert!(program.as_raw_fd() >= ABOVE);
     Ok(program)
 }
 

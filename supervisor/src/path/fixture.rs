@@ -67,7 +67,8 @@ impl Guest {
     pub(crate) fn under(scratch: &Scratch, filesystem: &str) -> Guest {
         let section = filesystem.replace('@', scratch.text());
         let text = format!("version = 1\n[filesystem]\n{section}\n[audit]\ndenials = \"none\"\n");
-        let policy = Policy::load("test", &Profile(text), &Variables::default()).map_err(|e| e.to_string()).unwrap();
+        let policy =
+            Policy::load("test", &Profile(text), &Variables::default()).map_err(|e| e.to_string()).unwrap();
         let budget = Budget::new(1 << 16);
         let sandbox = Sandbox::new(Arc::new(policy), true, None, budget.clone()).unwrap();
         let state = State {

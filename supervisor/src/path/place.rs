@@ -94,4 +94,3 @@ impl Step {
         self.last && !self.slash
     }
 }
-

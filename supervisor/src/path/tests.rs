@@ -37,11 +37,44 @@ fn tree() -> Scratch {
 /// Names to look up: each of the tree, missing ones, and all of them with everything that can stand behind a name.
 fn names() -> Vec<String> {
     let bases = [
-        "file", "dir", "dir/inner", "dir/sub", "link", "chain", "dirlink", "slashed", "up", "out", "dangling",
-        "dangling-deep", "through-file", "loop", "dir/sub/back", "dot", "absolute", "root", "nowhere",
-        "nowhere/x", "dirlink/sub/back", "slashed/inner", "out/dir/inner", "root/tmp", ".", "..", "/", "//", "./dir",
-        "dir//inner", "../../../../../../../tmp", "dir/../file", "dirlink/../file", "nowhere/../file", "file/../file",
-        "loop/../file", "root/../..", "dirlink/./sub/../inner",
+        "file",
+        "dir",
+        "dir/inner",
+        "dir/sub",
+        "link",
+        "chain",
+        "dirlink",
+        "slashed",
+        "up",
+        "out",
+        "dangling",
+        "dangling-deep",
+        "through-file",
+        "loop",
+        "dir/sub/back",
+        "dot",
+        "absolute",
+        "root",
+        "nowhere",
+        "nowhere/x",
+        "dirlink/sub/back",
+        "slashed/inner",
+        "out/dir/inner",
+        "root/tmp",
+        ".",
+        "..",
+        "/",
+        "//",
+        "./dir",
+        "dir//inner",
+        "../../../../../../../tmp",
+        "dir/../file",
+        "dirlink/../file",
+        "nowhere/../file",
+        "file/../file",
+        "loop/../file",
+        "root/../..",
+        "dirlink/./sub/../inner",
     ];
     let ends = ["", "/", "//", "/.", "/..", "/x", "/x/", "/sub", "/./", "/../file"];
     bases.iter().flat_map(|base| ends.map(|end| format!("{base}{end}"))).collect()
@@ -116,8 +149,20 @@ fn the_restrictions_of_openat2_hold_as_in_the_kernel() {
 fn too_long_and_empty_names_are_refused_as_by_the_kernel() {
     let scratch = tree();
     let guest = Guest::under(&scratch, FREE);
-    for name in [String::new(), "x".repeat(255), "x".repeat(256), "./".repeat(2047), "./".repeat(2048), "x/".repeat(2047)] {
-        assert_eq!(ours(&guest, &name, Lookup::FOLLOW), kernels(&scratch, &name, Lookup::FOLLOW), "{}", name.len());
+    for name in [
+        String::new(),
+        "x".repeat(255),
+        "x".repeat(256),
+        "./".repeat(2047),
+        "./".repeat(2048),
+        "x/".repeat(2047),
+    ] {
+        assert_eq!(
+            ours(&guest, &name, Lookup::FOLLOW),
+            kernels(&scratch, &name, Lookup::FOLLOW),
+            "{}",
+            name.len()
+        );
     }
 }
 
@@ -169,7 +214,8 @@ fn a_hidden_name_is_a_missing_one_on_every_way() {
     std::fs::write(at("ghost"), "").unwrap();
     symlink("ghost", at("to-ghost")).unwrap();
     symlink("dir/inner", at("ghost-link")).unwrap();
-    let guest = Guest::under(&scratch, "write = [\"@\"]\nhidden = [\"@/vault\", \"@/ghost\", \"@/ghost-link\"]");
+    let guest =
+        Guest::under(&scratch, "write = [\"@\"]\nhidden = [\"@/vault\", \"@/ghost\", \"@/ghost-link\"]");
     let seen = |name: &str, how: Lookup| {
         let name = CString::new(name).unwrap();
         let found = resolve(&guest.caller(), libc::AT_FDCWD, &name, how)?;
@@ -177,9 +223,24 @@ fn a_hidden_name_is_a_missing_one_on_every_way() {
         guest.caller().check(rxbox_policy::Access::Metadata, &found.path)
     };
     for name in [
-        "vault", "vault/", "vault/gold", "vault/gold/x", "vault/nothing", "vault/out", "vault/../file", "by-vault",
-        "vault/..", "ghost", "ghost/", "ghost/x", "to-ghost", "to-ghost/", "to-ghost/x", "dir/../vault/gold",
-        "dirlink/../ghost", "out/vault/../file",
+        "vault",
+        "vault/",
+        "vault/gold",
+        "vault/gold/x",
+        "vault/nothing",
+        "vault/out",
+        "vault/../file",
+        "by-vault",
+        "vault/..",
+        "ghost",
+        "ghost/",
+        "ghost/x",
+        "to-ghost",
+        "to-ghost/",
+        "to-ghost/x",
+        "dir/../vault/gold",
+        "dirlink/../ghost",
+        "out/vault/../file",
     ] {
         for how in [Lookup::FOLLOW, Lookup::LINK] {
             let visible_link = !how.follow && matches!(name, "to-ghost" | "by-vault");

@@ -57,7 +57,9 @@ pub fn parent(caller: &Caller<'_>, dirfd: i32, path: &CStr) -> Result<Parent, Er
     let (way, leaf) = split(path.to_bytes());
     let leaf = CString::new(leaf).map_err(|_| Errno::EINVAL)?;
     let way = CString::new(if way.is_empty() { b"." } else { way }).map_err(|_| Errno::EINVAL)?;
-    let Found::There(found) = resolve(caller, dirfd, &way, Lookup::FOLLOW)? else { return Err(Errno::ENOENT) };
+    let Found::There(found) = resolve(caller, dirfd, &way, Lookup::FOLLOW)? else {
+        return Err(Errno::ENOENT);
+    };
     let dir = match found.target {
         Target::Host(object) if object.is_dir() => Dir { fd: object.fd, path: found.path.into() },
         Target::View(node) if node.is_dir() => node.directory()?,
@@ -202,7 +204,9 @@ impl<'a> Walk<'a> {
     fn enter(&mut self, path: &[u8]) -> Result<(), Errno> {
         if path.first() == Some(&b'/') {
             match &self.fence {
-                Some(_) if self.how.restrict.contains(ResolveFlag::RESOLVE_BENEATH) => return Err(Errno::EXDEV),
+                Some(_) if self.how.restrict.contains(ResolveFlag::RESOLVE_BENEATH) => {
+                    return Err(Errno::EXDEV);
+                }
                 Some((base, _)) => self.place = Place::Host(base.clone()),
                 None => self.jump(Place::root()?)?,
             }
@@ -251,7 +255,9 @@ impl<'a> Walk<'a> {
             return Ok(());
         }
         let name = CString::new(way).map_err(|_| Errno::EINVAL)?;
-        let Ok(object) = hold(base.as_fd(), &name, true, self.restrict()).and_then(object) else { return Ok(()) };
+        let Ok(object) = hold(base.as_fd(), &name, true, self.restrict()).and_then(object) else {
+            return Ok(());
+        };
         if !on_procfs(&object)? {
             self.rest = leaf.to_vec();
             self.place = Base::held(object.fd);
@@ -281,7 +287,9 @@ impl<'a> Walk<'a> {
     /// The end of a way that has no component, like `/`.
     fn arrive(self) -> Result<Resolved, Errno> {
         match self.place {
-            Place::View(node) => Ok(Resolved { path: node.judged_path(self.caller), target: Target::View(node) }),
+            Place::View(node) => {
+                Ok(Resolved { path: node.judged_path(self.caller), target: Target::View(node) })
+            }
             Place::Host(base) => {
                 let object = object(again(base.as_fd())?)?;
                 Ok(Resolved { path: name_of(object.as_fd())?, target: Target::Host(object) })
@@ -353,7 +361,11 @@ impl<'a> Walk<'a> {
     fn at_fence(&self, base: &Base) -> Result<bool, Errno> {
         match &self.fence {
             Some((_, fence)) if same(fence, &fstat(base)?) => {
-                if self.how.restrict.contains(ResolveFlag::RESOLVE_BENEATH) { Err(Errno::EXDEV) } else { Ok(true) }
+                if self.how.restrict.contains(ResolveFlag::RESOLVE_BENEATH) {
+                    Err(Errno::EXDEV)
+                } else {
+                    Ok(true)
+                }
             }
             _ => Ok(false),
         }
@@ -379,7 +391,11 @@ impl<'a> Walk<'a> {
             let leaf = CString::new(leaf).map_err(|_| Errno::EINVAL)?;
             return Ok(Found::Missing(Parent { dir, leaf }));
         }
-        Err(if error != Errno::ENOENT && self.hides(&base, step.name.as_bytes())? { Errno::ENOENT } else { error })
+        Err(if error != Errno::ENOENT && self.hides(&base, step.name.as_bytes())? {
+            Errno::ENOENT
+        } else {
+            error
+        })
     }
 
     /// One more link on the way.

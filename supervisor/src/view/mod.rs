@@ -52,7 +52,10 @@ const SHORTCUTS: [&str; 3] = ["self", "thread-self", "mounts"];
 /// The node of an absolute path without links below `/proc`, as [`Node::path`] gives it.
 pub fn at(caller: &Caller<'_>, path: &[u8]) -> Result<Node, Errno> {
     let below = path.strip_prefix(b"/proc").ok_or(Errno::ENOENT)?;
-    below.split(|&b| b == b'/').filter(|name| !name.is_empty()).try_fold(Node::Root, |node, name| node.child(caller, name))
+    below
+        .split(|&b| b == b'/')
+        .filter(|name| !name.is_empty())
+        .try_fold(Node::Root, |node, name| node.child(caller, name))
 }
 
 impl Node {
@@ -120,7 +123,9 @@ impl Node {
     pub fn content(&self, caller: &Caller<'_>) -> Result<Content, Errno> {
         match self {
             Node::System(system) if !system.is_dir() => Ok(Content::Host(system.clone())),
-            Node::Process(process, entry) if !entry.is_dir() => entry.content(caller, process).map(Content::Text),
+            Node::Process(process, entry) if !entry.is_dir() => {
+                entry.content(caller, process).map(Content::Text)
+            }
             Node::Shortcut(_) => Err(Errno::ELOOP),
             _ => Err(Errno::EISDIR),
         }

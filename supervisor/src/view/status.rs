@@ -102,7 +102,8 @@ pub(super) fn status(process: &Process, host: Vec<u8>) -> Vec<u8> {
             // What confines the emulator is no part of the guest's machine; `SigBlk` and its like are the emulator's.
             "Seccomp" => "Seccomp:\t0".to_owned(),
             "Seccomp_filters" => "Seccomp_filters:\t0".to_owned(),
-            "NSpid" | "NStgid" | "NSpgid" | "NSsid" | "SigPnd" | "ShdPnd" | "SigBlk" | "SigIgn" | "SigCgt" | "SigQ" => {
+            "NSpid" | "NStgid" | "NSpgid" | "NSsid" | "SigPnd" | "ShdPnd" | "SigBlk" | "SigIgn"
+            | "SigCgt" | "SigQ" => {
                 continue;
             }
             _ => line.to_owned(),
@@ -115,18 +116,21 @@ pub(super) fn status(process: &Process, host: Vec<u8>) -> Vec<u8> {
 
 /// A name as `status` shows it: backslash and newline escaped.
 fn escaped(name: &[u8]) -> Vec<u8> {
-    name.iter().flat_map(|&b| match b {
-        b'\n' => b"\\n".to_vec(),
-        b'\\' => b"\\\\".to_vec(),
-        _ => vec![b],
-    }).collect()
+    name.iter()
+        .flat_map(|&b| match b {
+            b'\n' => b"\\n".to_vec(),
+            b'\\' => b"\\\\".to_vec(),
+            _ => vec![b],
+        })
+        .collect()
 }
 
 /// `fdinfo/N` (proc_pid_fdinfo(5)): offset and flags. What the kernel adds for special files (the targets of an epoll,
 /// ...) names descriptors of the supervisor's and is left out.
 pub(super) fn descriptor(process: &Process, n: i32) -> Result<Vec<u8>, Errno> {
     let file = process.fds.get(n).map_err(|_| Errno::ENOENT)?;
-    let host = std::fs::read(format!("/proc/self/fdinfo/{}", file.host.as_fd().as_raw_fd())).map_err(super::errno)?;
+    let host = std::fs::read(format!("/proc/self/fdinfo/{}", file.host.as_fd().as_raw_fd()))
+        .map_err(super::errno)?;
     let cloexec = process.fds.cloexec(n).unwrap_or(false);
     let mut text = Vec::new();
     for line in host.split(|&b| b == b'\n') {

@@ -88,9 +88,9 @@ impl System {
     pub(super) fn tops() -> impl Iterator<Item = (Vec<u8>, u8)> {
         let mut names: Vec<&str> = OFFERED.iter().filter_map(|entry| entry.split('/').next()).collect();
         names.dedup();
-        names.into_iter().filter_map(|name| {
-            Some((name.as_bytes().to_vec(), System::find(name.to_owned()).ok()?.kind()))
-        })
+        names
+            .into_iter()
+            .filter_map(|name| Some((name.as_bytes().to_vec(), System::find(name.to_owned()).ok()?.kind())))
     }
 
     pub(super) fn child(&self, name: &[u8]) -> Result<System, Errno> {
@@ -116,7 +116,10 @@ impl System {
             if buffer.is_empty() {
                 return Ok(list);
             }
-            list.extend(entries(&buffer).filter_map(|entry| Some((entry.name.to_vec(), self.child(entry.name).ok()?.kind()))));
+            list.extend(
+                entries(&buffer)
+                    .filter_map(|entry| Some((entry.name.to_vec(), self.child(entry.name).ok()?.kind()))),
+            );
         }
     }
 
@@ -150,10 +153,13 @@ mod tests {
 
     #[test]
     fn only_listed_names_and_the_way_to_them_are_offered() {
-        for name in ["cpuinfo", "sys", "sys/kernel", "sys/kernel/osrelease", "sys/net", "sys/net/core/somaxconn"] {
+        for name in
+            ["cpuinfo", "sys", "sys/kernel", "sys/kernel/osrelease", "sys/net", "sys/net/core/somaxconn"]
+        {
             assert!(offered(name), "{name}");
         }
-        for name in ["", "kcore", "kallsyms", "net", "cpuinfo2", "sys/net/ipv4", "sysrq-trigger", "1", "self"] {
+        for name in ["", "kcore", "kallsyms", "net", "cpuinfo2", "sys/net/ipv4", "sysrq-trigger", "1", "self"]
+        {
             assert!(!offered(name), "{name}");
         }
     }

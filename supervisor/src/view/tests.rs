@@ -39,7 +39,11 @@ fn what_a_process_reads_of_itself_is_the_guests_and_not_the_supervisors() {
     assert_eq!((fields[1], fields.len()), ("1", 50));
     // Fields 26 to 30: addresses of code and stack.
     assert!(fields[23..28].iter().all(|f| *f == "0"));
-    assert!(text(&guest, "/proc/self/limits").unwrap().contains("Max open files            1024                 4096 "));
+    assert!(
+        text(&guest, "/proc/self/limits")
+            .unwrap()
+            .contains("Max open files            1024                 4096 ")
+    );
 }
 
 #[test]
@@ -51,7 +55,8 @@ fn memory_and_maps_are_the_childs_to_tell_and_never_the_hosts() {
     }
     guest.process.set_view(0, b"the guest's map\n".to_vec()).unwrap();
     assert_eq!(text(&guest, "/proc/self/maps").unwrap(), "the guest's map\n");
-    for name in ["ns", "stack", "syscall", "map_files", "root/proc/self/stack", "nothing", "fd/99", "task/1"] {
+    for name in ["ns", "stack", "syscall", "map_files", "root/proc/self/stack", "nothing", "fd/99", "task/1"]
+    {
         let seen = look(&guest, &format!("/proc/self/{name}"), Lookup::FOLLOW).map(|_| ());
         assert_eq!(seen, Err(Errno::ENOENT), "{name}");
     }
@@ -132,14 +137,24 @@ fn a_path_of_a_node_leads_back_to_it_and_its_parent_is_the_directory_before() {
     let guest = Guest::free(&scratch);
     let caller = guest.caller();
     let pid = guest.process.pid;
-    for path in ["/proc".to_owned(), format!("/proc/{pid}"), format!("/proc/{pid}/task"), format!("/proc/{pid}/fdinfo"),
-        "/proc/sys/kernel".to_owned(), "/proc/sys".to_owned(), "/proc/cpuinfo".to_owned()]
-    {
+    for path in [
+        "/proc".to_owned(),
+        format!("/proc/{pid}"),
+        format!("/proc/{pid}/task"),
+        format!("/proc/{pid}/fdinfo"),
+        "/proc/sys/kernel".to_owned(),
+        "/proc/sys".to_owned(),
+        "/proc/cpuinfo".to_owned(),
+    ] {
         let node = at(&caller, path.as_bytes()).unwrap();
         assert_eq!(node.path(), path.as_bytes());
         let above = node.parent().map(|parent| parent.path());
-        let expected = path.rsplit_once('/').map(|(dir, _)| dir.as_bytes().to_vec()).filter(|dir| !dir.is_empty());
+        let expected =
+            path.rsplit_once('/').map(|(dir, _)| dir.as_bytes().to_vec()).filter(|dir| !dir.is_empty());
         assert_eq!(above, expected);
     }
-    assert_eq!(at(&caller, format!("/proc/{pid}/comm").as_bytes()).unwrap().judged_path(&caller), b"/proc/self/comm");
+    assert_eq!(
+        at(&caller, format!("/proc/{pid}/comm").as_bytes()).unwrap().judged_path(&caller),
+        b"/proc/self/comm"
+    );
 }

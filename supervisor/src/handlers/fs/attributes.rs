@@ -134,7 +134,11 @@ fn utimes(call: &Call<'_>, dirfd: i32, path: usize) -> Answer {
     };
     if !call.present(path) {
         let file = call.process.fds.get(dirfd)?;
-        return done(set(&Caller::of(call), &Resolved { target: Target::Open(file), path: Vec::new() }, &times));
+        return done(set(
+            &Caller::of(call),
+            &Resolved { target: Target::Open(file), path: Vec::new() },
+            &times,
+        ));
     }
     let (caller, found) = named(call, dirfd, path, Lookup::FOLLOW)?;
     done(set(&caller, &found, &times))

@@ -13,8 +13,13 @@ use rxbox_policy::Access;
 use std::os::fd::AsFd;
 
 /// The handlers of this module.
-pub(super) const HANDLERS: &[Entry] =
-    &[("getdents64", getdents64), ("getdents", getdents), ("getcwd", getcwd), ("chdir", chdir), ("fchdir", fchdir)];
+pub(super) const HANDLERS: &[Entry] = &[
+    ("getdents64", getdents64),
+    ("getdents", getdents),
+    ("getcwd", getcwd),
+    ("chdir", chdir),
+    ("fchdir", fchdir),
+];
 
 /// Bytes asked of the host at once, at most.
 const PIECE: usize = 1 << 16;
@@ -156,7 +161,12 @@ pub(super) fn change(caller: &Caller<'_>, found: Resolved) -> Answer {
         _ => return Err(Errno::ENOTDIR),
     };
     // Entering takes the right to search, which the kernel judges by the supervisor's user, who is the guest's.
-    nix::fcntl::openat(&dir, c".", nix::fcntl::OFlag::O_PATH | nix::fcntl::OFlag::O_CLOEXEC, nix::sys::stat::Mode::empty())?;
+    nix::fcntl::openat(
+        &dir,
+        c".",
+        nix::fcntl::OFlag::O_PATH | nix::fcntl::OFlag::O_CLOEXEC,
+        nix::sys::stat::Mode::empty(),
+    )?;
     caller.process.set_cwd(dir);
     Ok(0)
 }

@@ -110,7 +110,9 @@ impl Resolved {
     fn is_link(&self) -> bool {
         match &self.target {
             Target::Host(object) => object.is_link(),
-            Target::View(node) => !node.is_dir() && node.status().is_ok_and(|s| s.st_mode & libc::S_IFMT == libc::S_IFLNK),
+            Target::View(node) => {
+                !node.is_dir() && node.status().is_ok_and(|s| s.st_mode & libc::S_IFMT == libc::S_IFLNK)
+            }
             Target::Open(_) => false,
         }
     }
@@ -122,7 +124,12 @@ fn known(flags: i32, known: i32) -> Result<(), Errno> {
 }
 
 /// The common beginning of a handler: the caller, and the name that arguments `dirfd` and `path` give, looked up.
-fn named<'c>(call: &'c Call<'_>, dirfd: i32, path: usize, how: Lookup) -> Result<(Caller<'c>, Resolved), Errno> {
+fn named<'c>(
+    call: &'c Call<'_>,
+    dirfd: i32,
+    path: usize,
+    how: Lookup,
+) -> Result<(Caller<'c>, Resolved), Errno> {
     let caller = Caller::of(call);
     let found = find(&caller, dirfd, call.string(path)?, how)?;
     Ok((caller, found))

@@ -99,7 +99,11 @@ fn linkat_(call: &mut Call<'_>) -> Answer {
 /// written to, and one that may not be read none at all. So the old name must allow both.
 pub(super) fn add_name(caller: &Caller<'_>, old: (i32, &CStr), new: (i32, &CStr), flags: i32) -> Answer {
     known(flags, AT_SYMLINK_FOLLOW | AT_EMPTY_PATH)?;
-    let how = Lookup { follow: flags & AT_SYMLINK_FOLLOW != 0, empty: flags & AT_EMPTY_PATH != 0, ..Lookup::FOLLOW };
+    let how = Lookup {
+        follow: flags & AT_SYMLINK_FOLLOW != 0,
+        empty: flags & AT_EMPTY_PATH != 0,
+        ..Lookup::FOLLOW
+    };
     let found = find(caller, old.0, old.1, how)?;
     let place = place_for(caller, new.0, new.1)?;
     match &found.target {
@@ -116,7 +120,8 @@ pub(super) fn add_name(caller: &Caller<'_>, old: (i32, &CStr), new: (i32, &CStr)
                 // A second name for a link can only be made by its first; what has that now is judged by it.
                 let from = parent(caller, old.0, old.1)?;
                 may_give(caller, &from.path())?;
-                return linkat(&from.dir, from.leaf(), &place.dir, place.leaf(), AtFlags::empty()).map(|()| 0);
+                return linkat(&from.dir, from.leaf(), &place.dir, place.leaf(), AtFlags::empty())
+                    .map(|()| 0);
             }
             let name = reopen_name(object.as_fd());
             let from = (descriptor_directory()?, name.relative());

@@ -19,7 +19,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 /// The handlers of this module.
-pub(super) const HANDLERS: &[Entry] = &[("open", open), ("openat", openat), ("openat2", openat2), ("creat", creat)];
+pub(super) const HANDLERS: &[Entry] =
+    &[("open", open), ("openat", openat), ("openat2", openat2), ("creat", creat)];
 
 /// How often an open starts anew because a name came or went in the middle.
 const RETRIES: usize = 64;
@@ -41,7 +42,8 @@ fn open(call: &mut Call<'_>) -> Answer {
 }
 
 fn creat(call: &mut Call<'_>) -> Answer {
-    let how = Opening { flags: O_CREAT | O_WRONLY | O_TRUNC, mode: call.u32(1), restrict: ResolveFlag::empty() };
+    let how =
+        Opening { flags: O_CREAT | O_WRONLY | O_TRUNC, mode: call.u32(1), restrict: ResolveFlag::empty() };
     serve(call, libc::AT_FDCWD, 0, how)
 }
 
@@ -63,9 +65,24 @@ fn serve(call: &Call<'_>, dirfd: i32, path: usize, how: Opening) -> Answer {
 /// The checks of openat2(2) on `struct open_how`: nothing unknown, nothing that would be ignored.
 fn open_how(bytes: &[u8]) -> Result<Opening, Errno> {
     const KNOWN: i32 = O_ACCMODE
-        | O_CREAT | O_EXCL | libc::O_NOCTTY | O_TRUNC | libc::O_APPEND | libc::O_NONBLOCK | libc::O_DSYNC | libc::O_SYNC
-        | O_ASYNC | libc::O_DIRECT | libc::O_LARGEFILE | O_DIRECTORY | O_NOFOLLOW | libc::O_NOATIME | O_CLOEXEC | O_PATH
-        | O_TMPFILE | 0x8000;
+        | O_CREAT
+        | O_EXCL
+        | libc::O_NOCTTY
+        | O_TRUNC
+        | libc::O_APPEND
+        | libc::O_NONBLOCK
+        | libc::O_DSYNC
+        | libc::O_SYNC
+        | O_ASYNC
+        | libc::O_DIRECT
+        | libc::O_LARGEFILE
+        | O_DIRECTORY
+        | O_NOFOLLOW
+        | libc::O_NOATIME
+        | O_CLOEXEC
+        | O_PATH
+        | O_TMPFILE
+        | 0x8000;
     let mut words = bytes.chunks_exact(8).map(|w| u64::from_le_bytes(std::array::from_fn(|i| w[i])));
     let (Some(flags), Some(mode), Some(restrict)) = (words.next(), words.next(), words.next()) else {
         return Err(Errno::EINVAL);

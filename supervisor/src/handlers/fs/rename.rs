@@ -75,7 +75,10 @@ fn may_move(caller: &Caller<'_>, from: &Parent, to: &Parent) -> Result<(), Errno
 /// Whether what has the name already may lose it.
 fn may_replace(caller: &Caller<'_>, to: &Parent, flags: RenameFlags) -> Result<(), Errno> {
     let name = to.path();
-    if flags.contains(RenameFlags::RENAME_NOREPLACE) || caller.allows(Access::Remove, &name) || !is_there(caller, to) {
+    if flags.contains(RenameFlags::RENAME_NOREPLACE)
+        || caller.allows(Access::Remove, &name)
+        || !is_there(caller, to)
+    {
         return Ok(());
     }
     caller.check(Access::Remove, &name)

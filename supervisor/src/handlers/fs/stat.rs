@@ -147,7 +147,12 @@ fn may_access(call: &Call<'_>, dirfd: i32, path: usize, mode: i32, flags: i32) -
     check_access(&caller, &found, mode, flags & AT_EACCESS).map(|()| 0)
 }
 
-pub(super) fn check_access(caller: &Caller<'_>, found: &Resolved, mode: i32, flags: i32) -> Result<(), Errno> {
+pub(super) fn check_access(
+    caller: &Caller<'_>,
+    found: &Resolved,
+    mode: i32,
+    flags: i32,
+) -> Result<(), Errno> {
     let stat = status_of(caller, found)?;
     let dir = stat.st_mode & libc::S_IFMT == libc::S_IFDIR;
     let asked = [
@@ -160,7 +165,9 @@ pub(super) fn check_access(caller: &Caller<'_>, found: &Resolved, mode: i32, fla
     }
     match &found.target {
         Target::Host(object) => crate::host::name::access(object.as_fd(), mode, flags),
-        Target::Open(file) if file.kind != Kind::View => crate::host::name::access(file.host.as_fd(), mode, flags),
+        Target::Open(file) if file.kind != Kind::View => {
+            crate::host::name::access(file.host.as_fd(), mode, flags)
+        }
         // Nobody writes to the view, and no file in it is a program.
         _ if mode & libc::W_OK != 0 || (mode & libc::X_OK != 0 && !dir) => Err(Errno::EACCES),
         _ => Ok(()),

@@ -71,7 +71,11 @@ fn get(call: &mut Call<'_>, how: Option<Lookup>) -> Answer {
         let name = call.string(1)?;
         if !is_users(name)? {
             found.check_known(&caller)?;
-            return Err(if name.to_bytes().starts_with(b"system.") { Errno::EOPNOTSUPP } else { Errno::ENODATA });
+            return Err(if name.to_bytes().starts_with(b"system.") {
+                Errno::EOPNOTSUPP
+            } else {
+                Errno::ENODATA
+            });
         }
         may_read(&caller, &found)?;
         if found.is_link() {
@@ -93,8 +97,12 @@ fn list(call: &mut Call<'_>, how: Option<Lookup>) -> Answer {
             _ => Vec::new(),
         }
     };
-    let users: Vec<u8> =
-        names.split_inclusive(|&b| b == 0).filter(|name| name.starts_with(b"user.")).flatten().copied().collect();
+    let users: Vec<u8> = names
+        .split_inclusive(|&b| b == 0)
+        .filter(|name| name.starts_with(b"user."))
+        .flatten()
+        .copied()
+        .collect();
     let room = call.room(1);
     if room != 0 && users.len() > room {
         return Err(Errno::ERANGE);

@@ -23,15 +23,24 @@ fn status_calls_fill_the_structures_of_the_kernel() {
     let done = guest.call("newfstatat", &[CWD, A::M(&link), A::Room(144), A::N(0)]);
     assert_eq!((number(&done.out[2]), done.out[2].len()), (inode("file"), 144));
     let nofollow = A::N(libc::AT_SYMLINK_NOFOLLOW.into());
-    assert_eq!(number(&guest.call("newfstatat", &[CWD, A::M(&link), A::Room(144), nofollow]).out[2]), inode("link"));
+    assert_eq!(
+        number(&guest.call("newfstatat", &[CWD, A::M(&link), A::Room(144), nofollow]).out[2]),
+        inode("link")
+    );
     let done = guest.call("statx", &[CWD, A::M(&file), A::N(0), A::N(libc::STATX_INO.into()), A::Room(256)]);
     assert_eq!((word(&done.out[4], 4), done.out[4].len()), (inode("file"), 256));
-    let done = guest.call("statx", &[CWD, A::M(b"/proc/self/comm\0"), A::N(0), A::N(libc::STATX_INO.into()), A::Room(256)]);
+    let done = guest.call(
+        "statx",
+        &[CWD, A::M(b"/proc/self/comm\0"), A::N(0), A::N(libc::STATX_INO.into()), A::Room(256)],
+    );
     assert_eq!(done.answer, Ok(0));
     let fd = guest.ask("openat", &[CWD, A::M(&file), A::N(0), A::N(0)]).unwrap();
     assert_eq!(number(&guest.call("fstat", &[A::N(fd), A::Room(144)]).out[1]), inode("file"));
     let empty = A::N(libc::AT_EMPTY_PATH.into());
-    assert_eq!(number(&guest.call("newfstatat", &[A::N(fd), A::M(b"\0"), A::Room(144), empty]).out[2]), inode("file"));
+    assert_eq!(
+        number(&guest.call("newfstatat", &[A::N(fd), A::M(b"\0"), A::Room(144), empty]).out[2]),
+        inode("file")
+    );
     assert_eq!(guest.ask("newfstatat", &[A::N(fd), A::M(b"\0"), A::Room(144), A::N(0)]), Err(Errno::ENOENT));
     assert_eq!(guest.ask("fstat", &[A::N(99), A::Room(144)]), Err(Errno::EBADF));
     assert_eq!(guest.call("statfs", &[A::M(&file), A::Room(120)]).out[1].len(), 120);
@@ -148,7 +157,8 @@ fn the_view_is_read_listed_and_sought_like_files() {
 fn only_user_attributes_exist() {
     let (scratch, guest) = (tree(), Guest::free());
     let file = path(&scratch, "file");
-    let set = |name: &[u8]| guest.ask("setxattr", &[A::M(&file), A::M(name), A::M(b"value"), A::N(5), A::N(0)]);
+    let set =
+        |name: &[u8]| guest.ask("setxattr", &[A::M(&file), A::M(name), A::M(b"value"), A::N(5), A::N(0)]);
     let get = |name: &[u8]| guest.call("getxattr", &[A::M(&file), A::M(name), A::Room(64), A::N(64)]);
     assert_eq!(set(b"security.capability\0"), Err(Errno::EPERM));
     assert_eq!(set(b"trusted.x\0"), Err(Errno::EPERM));

@@ -58,11 +58,54 @@ fn contents(root: &Path) -> Vec<String> {
 }
 
 const NAMES: &[&str] = &[
-    "file", "file/", "file/x", "file/.", "file/..", "dir", "dir/", "dir/.", "dir/..", "dir/inner", "dir/new", "dir/new/",
-    "empty", "empty/", "empty/.", "empty/..", "link", "link/", "link/x", "dirlink", "dirlink/", "dirlink/.", "dirlink/..",
-    "dirlink/inner", "dirlink/new", "emptylink", "emptylink/", "dangling", "dangling/", "dangling/x", "dangling-deep",
-    "loop", "loop/", "loop/x", "fifo", "fifo/", "new", "new/", "new/x", "new/.", "new/..", ".", "..", "./new", "", "dir//new",
-    "dir/../new", "dir/sub/../../dirlink/new",
+    "file",
+    "file/",
+    "file/x",
+    "file/.",
+    "file/..",
+    "dir",
+    "dir/",
+    "dir/.",
+    "dir/..",
+    "dir/inner",
+    "dir/new",
+    "dir/new/",
+    "empty",
+    "empty/",
+    "empty/.",
+    "empty/..",
+    "link",
+    "link/",
+    "link/x",
+    "dirlink",
+    "dirlink/",
+    "dirlink/.",
+    "dirlink/..",
+    "dirlink/inner",
+    "dirlink/new",
+    "emptylink",
+    "emptylink/",
+    "dangling",
+    "dangling/",
+    "dangling/x",
+    "dangling-deep",
+    "loop",
+    "loop/",
+    "loop/x",
+    "fifo",
+    "fifo/",
+    "new",
+    "new/",
+    "new/x",
+    "new/.",
+    "new/..",
+    ".",
+    "..",
+    "./new",
+    "",
+    "dir//new",
+    "dir/../new",
+    "dir/sub/../../dirlink/new",
 ];
 
 fn c(name: &str) -> CString {
@@ -90,7 +133,11 @@ fn description(root: &std::fs::File, host: impl AsFd) -> (Vec<u8>, u32, i32) {
     // A file without a name is called by its inode number.
     let below = below.split(|&b| b == b'#').next().map(<[u8]>::to_vec).unwrap_or_default();
     let flags = nix::fcntl::fcntl(&host, nix::fcntl::FcntlArg::F_GETFL).unwrap();
-    (below, nix::sys::stat::fstat(&host).unwrap().st_mode, flags & (libc::O_ACCMODE | libc::O_APPEND | libc::O_NONBLOCK | libc::O_PATH))
+    (
+        below,
+        nix::sys::stat::fstat(&host).unwrap().st_mode,
+        flags & (libc::O_ACCMODE | libc::O_APPEND | libc::O_NONBLOCK | libc::O_PATH),
+    )
 }
 
 #[test]
@@ -126,10 +173,12 @@ fn opening_answers_and_does_what_the_kernel_answers_and_does() {
             let what = format!("{name} {flags:#o}");
             let (theirs, own) = (tree(), tree());
             let guest = Guest::under(&own, ALL);
-            let (root, own_root) = (std::fs::File::open(&theirs.0).unwrap(), std::fs::File::open(&own.0).unwrap());
+            let (root, own_root) =
+                (std::fs::File::open(&theirs.0).unwrap(), std::fs::File::open(&own.0).unwrap());
             let mode = Mode::from_bits_truncate(0o666);
-            let expected = nix::fcntl::openat(&root, c(name).as_c_str(), OFlag::from_bits_retain(flags), mode)
-                .map(|fd| description(&root, fd));
+            let expected =
+                nix::fcntl::openat(&root, c(name).as_c_str(), OFlag::from_bits_retain(flags), mode)
+                    .map(|fd| description(&root, fd));
             let how = Opening { flags, mode: 0o666, restrict: ResolveFlag::empty() };
             let seen = open_file(&guest.caller(), libc::AT_FDCWD, &c(name), how)
                 .map(|file| description(&own_root, &file.host));
@@ -145,14 +194,21 @@ fn asking_answers_what_the_kernel_answers() {
     let guest = Guest::under(&scratch, ALL);
     let root = std::fs::File::open(&scratch.0).unwrap();
     for name in NAMES.iter().filter(|name| !name.is_empty()) {
-        for (how, flags) in [(Lookup::FOLLOW, AtFlags::empty()), (Lookup::LINK, AtFlags::AT_SYMLINK_NOFOLLOW)] {
+        for (how, flags) in [(Lookup::FOLLOW, AtFlags::empty()), (Lookup::LINK, AtFlags::AT_SYMLINK_NOFOLLOW)]
+        {
             let caller = guest.caller();
-            let seen = find(&caller, libc::AT_FDCWD, &c(name), how).and_then(|f| stat::status_of(&caller, &f));
+            let seen =
+                find(&caller, libc::AT_FDCWD, &c(name), how).and_then(|f| stat::status_of(&caller, &f));
             let expected = nix::sys::stat::fstatat(&root, c(name).as_c_str(), flags);
-            assert_eq!(seen.map(|s| (s.st_ino, s.st_mode, s.st_size)), expected.map(|s| (s.st_ino, s.st_mode, s.st_size)), "{name}");
+            assert_eq!(
+                seen.map(|s| (s.st_ino, s.st_mode, s.st_size)),
+                expected.map(|s| (s.st_ino, s.st_mode, s.st_size)),
+                "{name}"
+            );
         }
         let caller = guest.caller();
-        let text = find(&caller, libc::AT_FDCWD, &c(name), Lookup::LINK).and_then(|f| stat::link_text(&caller, &f));
+        let text =
+            find(&caller, libc::AT_FDCWD, &c(name), Lookup::LINK).and_then(|f| stat::link_text(&caller, &f));
         let expected = nix::fcntl::readlinkat(&root, c(name).as_c_str());
         assert_eq!(text, expected.map(std::ffi::OsString::into_encoded_bytes), "{name}");
         for mode in [libc::F_OK, libc::R_OK, libc::W_OK, libc::X_OK] {
@@ -171,39 +227,87 @@ fn making_and_taking_away_names_is_as_in_the_kernel() {
     for name in NAMES {
         let n = &c(name);
         let mode = Mode::from_bits_truncate(0o777);
-        alike(&format!("mkdir {name}"),
+        alike(
+            &format!("mkdir {name}"),
             |d| nix::sys::stat::mkdirat(d, n.as_c_str(), mode).map(|()| 0),
-            |g| names::make_directory(g, at, n, 0o777));
-        alike(&format!("mknod {name}"),
+            |g| names::make_directory(g, at, n, 0o777),
+        );
+        alike(
+            &format!("mknod {name}"),
             |d| nix::sys::stat::mknodat(d, n.as_c_str(), SFlag::S_IFIFO, mode, 0).map(|()| 0),
-            |g| names::make_node(g, at, n, libc::S_IFIFO | 0o777));
-        alike(&format!("symlink {name}"),
+            |g| names::make_node(g, at, n, libc::S_IFIFO | 0o777),
+        );
+        alike(
+            &format!("symlink {name}"),
             |d| nix::unistd::symlinkat(c"any text", d, n.as_c_str()).map(|()| 0),
-            |g| names::make_link(g, c"any text", at, n));
-        alike(&format!("unlink {name}"),
+            |g| names::make_link(g, c"any text", at, n),
+        );
+        alike(
+            &format!("unlink {name}"),
             |d| nix::unistd::unlinkat(d, n.as_c_str(), nix::unistd::UnlinkatFlags::NoRemoveDir).map(|()| 0),
-            |g| names::remove(g, at, n, 0));
-        alike(&format!("rmdir {name}"),
+            |g| names::remove(g, at, n, 0),
+        );
+        alike(
+            &format!("rmdir {name}"),
             |d| nix::unistd::unlinkat(d, n.as_c_str(), nix::unistd::UnlinkatFlags::RemoveDir).map(|()| 0),
-            |g| names::remove(g, at, n, libc::AT_REMOVEDIR));
+            |g| names::remove(g, at, n, libc::AT_REMOVEDIR),
+        );
     }
 }
 
 #[test]
 fn renaming_and_linking_is_as_in_the_kernel() {
     let at = libc::AT_FDCWD;
-    for old in ["file", "file/", "dir", "dir/", "dirlink", "dirlink/", "link", "dangling", "new", "dir/.", "..", "loop", "fifo", "dir/inner", ""] {
-        for new in ["file", "new", "new/", "dir", "dir/new", "dir/sub/new", "empty", "empty/", "dirlink", "dirlink/new", "link", "dangling", "dangling/", ".", "file/x", "nowhere/x", ""] {
+    for old in [
+        "file",
+        "file/",
+        "dir",
+        "dir/",
+        "dirlink",
+        "dirlink/",
+        "link",
+        "dangling",
+        "new",
+        "dir/.",
+        "..",
+        "loop",
+        "fifo",
+        "dir/inner",
+        "",
+    ] {
+        for new in [
+            "file",
+            "new",
+            "new/",
+            "dir",
+            "dir/new",
+            "dir/sub/new",
+            "empty",
+            "empty/",
+            "dirlink",
+            "dirlink/new",
+            "link",
+            "dangling",
+            "dangling/",
+            ".",
+            "file/x",
+            "nowhere/x",
+            "",
+        ] {
             let (o, n) = (&c(old), &c(new));
             for flags in [RenameFlags::empty(), RenameFlags::RENAME_NOREPLACE, RenameFlags::RENAME_EXCHANGE] {
-                alike(&format!("rename {old} {new} {flags:?}"),
+                alike(
+                    &format!("rename {old} {new} {flags:?}"),
                     |d| nix::fcntl::renameat2(d, o.as_c_str(), d, n.as_c_str(), flags).map(|()| 0),
-                    |g| rename::rename(g, (at, o), (at, n), flags.bits()));
+                    |g| rename::rename(g, (at, o), (at, n), flags.bits()),
+                );
             }
             for flags in [AtFlags::empty(), AtFlags::AT_SYMLINK_FOLLOW] {
-                alike(&format!("link {old} {new} {flags:?}"),
+                alike(
+                    &format!("link {old} {new} {flags:?}"),
                     |d| nix::unistd::linkat(d, o.as_c_str(), d, n.as_c_str(), flags).map(|()| 0),
-                    |g| names::add_name(g, (at, o), (at, n), flags.bits()));
+                    |g| names::add_name(g, (at, o), (at, n), flags.bits()),
+                );
             }
         }
     }
@@ -214,16 +318,26 @@ fn modes_and_lengths_are_changed_as_by_the_kernel() {
     let at = libc::AT_FDCWD;
     for name in NAMES.iter().filter(|name| !name.is_empty()) {
         let n = &c(name);
-        alike(&format!("chmod {name}"),
-            |d| nix::sys::stat::fchmodat(d, n.as_c_str(), Mode::from_bits_truncate(0o751), nix::sys::stat::FchmodatFlags::FollowSymlink),
-            |g| find(g, at, n, Lookup::FOLLOW).and_then(|f| attributes::set_mode(g, &f, 0o751)));
+        alike(
+            &format!("chmod {name}"),
+            |d| {
+                nix::sys::stat::fchmodat(
+                    d,
+                    n.as_c_str(),
+                    Mode::from_bits_truncate(0o751),
+                    nix::sys::stat::FchmodatFlags::FollowSymlink,
+                )
+            },
+            |g| find(g, at, n, Lookup::FOLLOW).and_then(|f| attributes::set_mode(g, &f, 0o751)),
+        );
         let absolute = |d: &std::fs::File| {
             let root = crate::path::label_of(d.as_fd()).unwrap();
             CString::new(crate::path::join(&root, name.as_bytes())).unwrap()
         };
-        alike(&format!("truncate {name}"),
+        alike(
+            &format!("truncate {name}"),
             |d| nix::unistd::truncate(absolute(d).as_c_str(), 3),
-            |g| find(g, at, n, Lookup::FOLLOW).and_then(|f| attributes::set_length(g, &f, 3)));
+            |g| find(g, at, n, Lookup::FOLLOW).and_then(|f| attributes::set_length(g, &f, 3)),
+        );
     }
 }
-

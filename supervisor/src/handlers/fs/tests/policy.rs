@@ -9,7 +9,12 @@ use nix::fcntl::{AT_FDCWD, RenameFlags, ResolveFlag};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
 fn open(guest: &Guest, name: &str, flags: i32) -> Result<File, Errno> {
-    open_file(&guest.caller(), libc::AT_FDCWD, &c(name), Opening { flags, mode: 0o666, restrict: ResolveFlag::empty() })
+    open_file(
+        &guest.caller(),
+        libc::AT_FDCWD,
+        &c(name),
+        Opening { flags, mode: 0o666, restrict: ResolveFlag::empty() },
+    )
 }
 
 #[test]
@@ -19,7 +24,10 @@ fn what_the_policy_does_not_give_is_not_opened_made_or_changed() {
     std::fs::write(scratch.0.join("out/secret"), "secret").unwrap();
     symlink("out/secret", scratch.0.join("leak")).unwrap();
     symlink("out/planted", scratch.0.join("plant")).unwrap();
-    let guest = Guest::under(&scratch, "read = [\"@/file\", \"@/dir\"]\nwrite = [\"@/empty\"]\ndeny = [\"@/empty/no?\"]");
+    let guest = Guest::under(
+        &scratch,
+        "read = [\"@/file\", \"@/dir\"]\nwrite = [\"@/empty\"]\ndeny = [\"@/empty/no?\"]",
+    );
     let before = contents(&scratch.0);
     let denied = Err(Errno::EACCES);
     for (name, flags) in [
@@ -85,7 +93,12 @@ fn a_descriptor_is_opened_anew_with_the_rights_it_has_and_more_only_as_its_name_
     assert!(again(gone, libc::O_RDWR).unwrap().writable());
     let dir = open(&guest, "/proc/self/fd", libc::O_RDONLY | libc::O_DIRECTORY).unwrap();
     let dir = number(dir);
-    let by_dir = open_file(&guest.caller(), dir, &c(&read_only.to_string()), Opening { flags: 0, mode: 0, restrict: ResolveFlag::empty() });
+    let by_dir = open_file(
+        &guest.caller(),
+        dir,
+        &c(&read_only.to_string()),
+        Opening { flags: 0, mode: 0, restrict: ResolveFlag::empty() },
+    );
     assert!(by_dir.is_ok());
     assert_eq!(std::fs::read_to_string(scratch.0.join("file")).unwrap(), "hello");
 }
@@ -95,7 +108,8 @@ fn hidden_names_are_left_out_of_listings_and_the_end_is_still_the_end() {
     let scratch = Scratch::new();
     std::fs::create_dir(scratch.0.join("d")).unwrap();
     for n in 0..300 {
-        std::fs::write(scratch.0.join(format!("d/{}{n}", if n % 3 == 0 { "shown" } else { "ghost" })), "").unwrap();
+        std::fs::write(scratch.0.join(format!("d/{}{n}", if n % 3 == 0 { "shown" } else { "ghost" })), "")
+            .unwrap();
     }
     let guest = Guest::under(&scratch, "read = [\"@\"]\nhidden = [\"@/d/ghost*\"]");
     for room in [64, 512, 1 << 16] {
@@ -128,7 +142,13 @@ fn a_directory_does_not_carry_denied_files_out_from_under_their_rule() {
     let g = &guest.caller();
     let at = libc::AT_FDCWD;
     let exchange = RenameFlags::RENAME_EXCHANGE.bits();
-    for (old, new, flags) in [(c"a", c"c", 0), (c"a/b", c"c", 0), (c"a/b/", c"c", 0), (c"free/b", c"a/b", exchange), (c"a/b", c"free/b", exchange)] {
+    for (old, new, flags) in [
+        (c"a", c"c", 0),
+        (c"a/b", c"c", 0),
+        (c"a/b/", c"c", 0),
+        (c"free/b", c"a/b", exchange),
+        (c"a/b", c"free/b", exchange),
+    ] {
         assert_eq!(rename::rename(g, (at, old), (at, new), flags), Err(Errno::EXDEV), "{old:?}");
     }
     assert_eq!(rename::rename(g, (at, c"a/b/secret"), (at, c"c"), 0), Err(Errno::EACCES));
@@ -167,6 +187,13 @@ fn while_a_link_and_a_directory_change_places_the_denied_file_is_never_opened() 
     symlink(at("denied/f"), at("open/swap")).unwrap();
     let guest = Guest::under(&scratch, "write = [\"@\"]\ndeny = [\"@/denied\"]");
     let forbidden = at("denied/f").metadata().unwrap().ino();
+    /// Ends the other thread, also when an assertion fails.
+    struct Stop<'a>(&'a AtomicBool);
+    impl Drop for Stop<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
     let over = AtomicBool::new(false);
     let (mut opened, mut refused) = (0, 0);
     std::thread::scope(|scope| {
@@ -174,10 +201,17 @@ fn while_a_link_and_a_directory_change_places_the_denied_file_is_never_opened() 
             while !over.load(Ordering::Relaxed) {
                 for (a, b) in [("open", "swap"), ("open/f", "open/swap"), ("swap/f", "swap/swap")] {
                     // Which of the names is there depends on the round.
-                    let _ = nix::fcntl::renameat2(AT_FDCWD, &at(a), AT_FDCWD, &at(b), RenameFlags::RENAME_EXCHANGE);
+                    let _ = nix::fcntl::renameat2(
+                        AT_FDCWD,
+                        &at(a),
+                        AT_FDCWD,
+                        &at(b),
+                        RenameFlags::RENAME_EXCHANGE,
+                    );
                 }
             }
         });
+        let _stop = Stop(&over);
         for round in 0..ROUNDS {
             let name = ["open/f", "open/swap", "swap/f"][round % 3];
             let flags = [libc::O_RDONLY, libc::O_RDWR | libc::O_CREAT, libc::O_PATH][round / 3 % 3];
@@ -189,7 +223,6 @@ fn while_a_link_and_a_directory_change_places_the_denied_file_is_never_opened() 
                 Err(_) => refused += 1,
             }
         }
-        over.store(true, Ordering::Relaxed);
     });
     assert!(opened > 0 && refused > 0, "{opened} {refused}");
 }
