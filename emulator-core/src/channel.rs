@@ -6,11 +6,13 @@
 
 use crate::host::call;
 use crate::runtime::thread::Cpu;
+use nix::errno::Errno;
 use rxbox_wire::bell::{self, Bell, Futex};
 use rxbox_wire::channel as layout;
 use rxbox_wire::frame::{Reply, Request};
 use std::io;
-use std::sync::atomic::AtomicU32;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Descriptor of the channel's memory at start.
 pub const CHANNEL_FD: i32 = 3;
@@ -69,8 +71,19 @@ impl Channel {
         }
         // SAFETY: the mapping keeps the file; nobody else uses the number.
         unsafe { libc::close(fd) };
-        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-        Ok(Channel { base: base.cast(), spins: if cpus > 1 { SPINS } else { 0 } })
+        Ok(Channel { base: base.cast(), spins: if crate::host::cpu::allowed() > 1 { SPINS } else { 0 } })
+    }
+
+    /// Maps another channel in this one's place: every slot is that one's then. The process has no other thread.
+    ///
+    /// # Errors
+    /// As mmap(2).
+    pub fn replace(&self, memory: &OwnedFd) -> Result<(), Errno> {
+        let (prot, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_FIXED);
+        let (base, fd) = (self.base.cast(), memory.as_raw_fd());
+        // SAFETY: replaces exactly the old channel's mapping, of which nobody holds a reference now.
+        let mapped = unsafe { libc::mmap(base, layout::CHANNEL_SIZE, prot, flags, fd, 0) };
+        if mapped == libc::MAP_FAILED { Err(Errno::last()) } else { Ok(()) }
     }
 
     /// The slot with this number.
@@ -142,6 +155,8 @@ impl Slot {
         unsafe {
             std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.base.add(layout::REQUEST), bytes.len());
         }
+        // A wish to break off the call before came too late for that one, and must not meet this one.
+        self.word(layout::INTERRUPT).store(0, Ordering::Relaxed);
         let bell = self.bell();
         bell.pass(bell::REQUEST, &HostFutex { breakable: false });
         let mut asked = false;
@@ -159,7 +174,7 @@ impl Slot {
         unsafe {
             std::ptr::copy_nonoverlapping(self.base.add(layout::REPLY), bytes.as_mut_ptr(), bytes.len());
         }
-        self.word(layout::TURN).store(bell::IDLE, std::sync::atomic::Ordering::Relaxed);
+        self.word(layout::TURN).store(bell::IDLE, Ordering::Relaxed);
         let reply = Reply::decode(&bytes);
         if reply.flags & Reply::SIGNALLED != 0 {
             // The call raised a signal in its own caller: it is taken on the way out of the kernel, before the guest goes on.
@@ -170,7 +185,7 @@ impl Slot {
 
     /// Asks the supervisor to break off the call under way in this slot.
     fn interrupt(&self) {
-        self.word(layout::INTERRUPT).store(1, std::sync::atomic::Ordering::SeqCst);
+        self.word(layout::INTERRUPT).store(1, Ordering::SeqCst);
         let message = (self.number as u32).to_le_bytes();
         let flags = (libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT) as u64;
         let args = [CONTROL_FD as u64, message.as_ptr() as u64, message.len() as u64, flags, 0, 0];

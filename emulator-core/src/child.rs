@@ -5,6 +5,7 @@
 //! comes first, then the filter, then the files of the guest, which are hostile.
 
 use crate::channel::{CHANNEL_FD, Channel};
+use crate::exec::Machine;
 use crate::guest::{AddressSpace, Limits};
 use crate::host::thread::{BlockedSignals, gettid};
 use crate::host::{call, control, cpu};
@@ -24,7 +25,7 @@ use rxbox_translate::cpuid::CpuidTable;
 use rxbox_translate::frontend::Config;
 use rxbox_wire::boot::Boot;
 use std::fmt::Display;
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 
 /// Exit status of a child whose program was found but cannot run.
 pub const NOT_RUNNABLE: i32 = 126;
@@ -86,6 +87,7 @@ fn prepare() -> Result<(Thread, Boot), StartError> {
         threads: Mutex::new(Vec::new()),
         control: Mutex::new(()),
         exclusive: Mutex::new(()),
+        machine: OnceLock::new(),
     }));
     // The C library takes a signal for itself when the first thread is made: now, before the guest's actions are mirrored.
     thread_library_ready().map_err(|e| own("a thread", e))?;
@@ -116,6 +118,8 @@ fn start(thread: &mut Thread, boot: &Boot) -> Result<(), StartError> {
     }
     let vdso = if boot.vdso { cpu::vdso() } else { None };
     let auxiliary = auxiliary(thread, boot, vdso.as_ref());
+    let machine = Machine { auxiliary: auxiliary.clone(), vdso: vdso.clone() };
+    thread.process.machine.set(machine).map_err(|_| StartError::Own("started twice".into()))?;
     signal::start(thread);
     confine::install(&confine::Options { log: boot.log_open }).map_err(|e| own("the seccomp filter", e))?;
     thread.tid = i32::try_from(request::hello(thread)).unwrap_or(-1);

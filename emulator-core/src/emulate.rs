@@ -3,7 +3,7 @@
 //! They are rare, so each is decoded again where it stands and carried out on the CPU state in memory.
 
 use crate::guest::access;
-use crate::runtime::state::{ARITH_FLAGS, USER_FLAGS};
+use crate::runtime::state::USER_FLAGS;
 use crate::signal;
 use crate::syscall::copy_out;
 use crate::thread::Thread;
@@ -144,7 +144,8 @@ fn popf(thread: &mut Thread, insn: &Insn) -> Result<(), Fault> {
     let mut b = [0; 8];
     access::copy_in(&mut b[..size], rsp).map_err(|_| Fault::page(rsp))?;
     let value = u64::from_le_bytes(b);
-    let mask = if insn.form.opsize { ARITH_FLAGS } else { USER_FLAGS & !(1 << 8) & !(1 << 18) };
+    let width = if insn.form.opsize { 0xffff } else { u64::MAX };
+    let mask = USER_FLAGS & width & !(1 << 8) & !(1 << 18);
     let state = thread.state();
     state.rflags = state.rflags & !mask | value & mask;
     state.gpr[4] = rsp.wrapping_add(size as u64);

@@ -14,6 +14,8 @@ pub mod child;
 pub mod confine;
 pub mod cpu_loop;
 pub mod emulate;
+pub mod exec;
+pub mod fork;
 pub mod guest;
 pub mod host;
 pub mod image;

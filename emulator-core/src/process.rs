@@ -3,6 +3,8 @@
 //! Lock order: `memory` before `blocks`; nothing else is taken while either is held. A signal handler takes no lock.
 
 use crate::channel::Channel;
+use crate::exec::Machine;
+use crate::fork::SharedWithParent;
 use crate::guest::{AddressSpace, Change, HostMap, Span};
 use crate::host::map::HostMemory;
 use crate::log::Log;
@@ -14,6 +16,7 @@ use rxbox_translate::TranslateError;
 use rxbox_translate::cpuid::CpuidTable;
 use rxbox_translate::frontend::Config;
 use std::collections::HashSet;
+use std::sync::OnceLock;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The most guest bytes that one block is made of.
@@ -50,6 +53,8 @@ pub struct Process {
     pub control: Mutex<()>,
     /// Held by the thread that does exclusive work.
     pub exclusive: Mutex<()>,
+    /// What programs are told of the machine; set before the first one runs.
+    pub machine: OnceLock<Machine>,
 }
 
 /// Guest memory with its host side.
@@ -63,12 +68,20 @@ pub struct Memory {
     guarded: HashSet<u64>,
     /// Where the program's auxiliary vector lies.
     pub auxiliary: Span,
+    /// In the child of a vfork(2): what it has changed of the memory that it shares with its parent.
+    pub shared: Option<SharedWithParent>,
 }
 
 impl Memory {
     /// From an empty map.
     pub fn new(space: AddressSpace) -> Memory {
-        Memory { space, host: HostMemory, guarded: HashSet::new(), auxiliary: Span { start: 0, end: 0 } }
+        Memory {
+            space,
+            host: HostMemory,
+            guarded: HashSet::new(),
+            auxiliary: Span { start: 0, end: 0 },
+            shared: None,
+        }
     }
 
     /// Makes pages with translated code read-only, so that a store into them is noticed.
@@ -92,7 +105,10 @@ impl Memory {
 
     /// Makes a guarded page writable again; false if it was not guarded.
     fn unguard(&mut self, page: u64) -> bool {
-        if !self.guarded.remove(&page) {
+        let area = self.space.query(page);
+        let watched =
+            area.is_some_and(|a| a.prot.write) && self.shared.as_mut().is_some_and(|s| s.touch(page));
+        if !self.guarded.remove(&page) && !watched {
             return false;
         }
         if let Some(prot) = self.space.query(page).map(|a| a.prot) {
@@ -210,6 +226,17 @@ impl Process {
         }
         lock(&self.blocks).invalidate(page..page + PAGE);
         true
+    }
+
+    /// A store of the runtime's to guest memory faulted: makes the page writable if it is one that a store of the guest's would
+    /// have made writable, a guarded page or a stack that grows.
+    pub fn make_writable(&self, addr: u64) -> bool {
+        if self.unguard(addr) {
+            return true;
+        }
+        let mut guard = lock(&self.memory);
+        let memory = &mut *guard;
+        memory.space.grow_down(&mut memory.host, addr)
     }
 
     /// Whether a pc may be executed, for faults of single-byte fetches.

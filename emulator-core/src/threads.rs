@@ -3,7 +3,6 @@
 //! A new thread is handed its parent's registers, starts with every signal blocked, adopts its processor state and only
 //! then opens its mask. Futexes are the host's, on the guest's own words: guest and host addresses are the same.
 
-use crate::cpu_loop;
 use crate::guest::Span;
 use crate::guest::layout::window_of;
 use crate::host::call;
@@ -15,9 +14,9 @@ use crate::signal::{self, ThreadSignals};
 use crate::syscall::marshal::Error;
 use crate::syscall::{Answer, copy_out, request};
 use crate::thread::Thread;
+use crate::{cpu_loop, fork};
 use libc::{
-    EAGAIN, ENOSYS, FUTEX_CMP_REQUEUE, FUTEX_CMP_REQUEUE_PI, FUTEX_REQUEUE, FUTEX_WAIT_REQUEUE_PI,
-    FUTEX_WAKE_OP,
+    EAGAIN, FUTEX_CMP_REQUEUE, FUTEX_CMP_REQUEUE_PI, FUTEX_REQUEUE, FUTEX_WAIT_REQUEUE_PI, FUTEX_WAKE_OP,
 };
 use std::sync::mpsc;
 
@@ -60,12 +59,12 @@ impl Registers {
 pub fn clone(thread: &mut Thread, nr: u32, args: &[u64; 6]) -> Answer {
     /// What makes a thread of the same process; clone(2) requires each for the next.
     const THREAD: u64 = (libc::CLONE_VM | libc::CLONE_SIGHAND | libc::CLONE_THREAD) as u64;
-    let flags = if i64::from(nr) == libc::SYS_clone { args[0] } else { 0 };
-    if flags & THREAD == THREAD {
-        return new_thread(thread, args);
+    match i64::from(nr) {
+        libc::SYS_clone if args[0] & THREAD == THREAD => new_thread(thread, args),
+        libc::SYS_clone => fork::fork(thread, &fork::Wanted::of_clone(args)),
+        libc::SYS_vfork => fork::fork(thread, &fork::Wanted::VFORK),
+        _ => fork::fork(thread, &fork::Wanted::FORK),
     }
-    thread.process.log.line("clone of a process: guest processes are not offered by this version");
-    Answer::Value(-i64::from(ENOSYS))
 }
 
 fn new_thread(thread: &mut Thread, args: &[u64; 6]) -> Answer {
@@ -86,6 +85,7 @@ fn new_thread(thread: &mut Thread, args: &[u64; 6]) -> Answer {
     let (started, tid) = mpsc::sync_channel(1);
     let body = move || {
         let cpu = Cpu::adopt(process.vectors);
+        std::mem::forget(BlockedSignals::but_faults());
         let tid = gettid();
         let mut child = Thread {
             process,
@@ -128,6 +128,7 @@ pub fn exit(thread: &mut Thread, status: i32) -> Answer {
 
 /// exit_group(2): the process ends.
 pub fn exit_group(thread: &Thread, status: i32) -> ! {
+    fork::release_parent(thread);
     request::exit(thread, status, true);
     call::exit_process(status)
 }
@@ -135,7 +136,7 @@ pub fn exit_group(thread: &Thread, status: i32) -> ! {
 /// What the kernel does when a thread ends: the word at clear_child_tid becomes 0 and its waiters wake
 /// (set_tid_address(2)). The processor state is given back last, with every signal blocked for good.
 fn end(thread: Thread) {
-    std::mem::forget(BlockedSignals::all());
+    std::mem::forget(BlockedSignals::but_faults());
     let at = thread.clear_child_tid;
     if at != 0 && copy_out(thread.process, at, &[0; 4]).is_ok() {
         let args = [at, libc::FUTEX_WAKE as u64, 1, 0, 0, 0];
@@ -145,6 +146,7 @@ fn end(thread: Thread) {
     thread.slot.close();
     let beacon = thread.cpu.beacon();
     lock(&thread.process.threads).retain(|b| *b != beacon);
+    std::mem::forget(BlockedSignals::all());
     thread.cpu.release();
 }
 

@@ -68,13 +68,20 @@ impl Audit {
     }
 
     fn record(&self, who: Who<'_>, what: &DeniedWhat<'_>, decision: &Decision<'_>) {
-        if decision.log && !self.quiet && self.first(&format!("{} {} ({})", word(decision), What(what), who.call)) {
+        if decision.log
+            && !self.quiet
+            && self.first(&format!("{} {} ({})", word(decision), What(what), who.call))
+        {
             let hint = if decision.allowed() { String::new() } else { self.policy.hint(what) };
             tell(&line(who, what, decision, &hint));
         }
         if decision.verdict == Verdict::Kill {
             let rule = decision.rule;
-            self.ending.end(End::Policy(format!("{} is forbidden by {}", What(what), Escaped(rule.to_string().as_bytes()))));
+            self.ending.end(End::Policy(format!(
+                "{} is forbidden by {}",
+                What(what),
+                Escaped(rule.to_string().as_bytes())
+            )));
         }
     }
 
@@ -110,7 +117,8 @@ impl Audit {
     fn summary(&self) -> Vec<String> {
         let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let repeated = told.counts.iter().filter(|(_, n)| **n > 1);
-        let mut lines: Vec<_> = repeated.map(|(what, n)| format!("rxbox: {what}: {n} times in all")).collect();
+        let mut lines: Vec<_> =
+            repeated.map(|(what, n)| format!("rxbox: {what}: {n} times in all")).collect();
         lines.sort();
         if told.untold > 0 {
             lines.push(format!("rxbox: {} further events are not shown", told.untold));
@@ -149,7 +157,11 @@ struct RuleName<'a>(Rule<'a>);
 
 impl fmt::Display for RuleName<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_default() { f.write_str("default") } else { write!(f, "{}", Escaped(self.0.to_string().as_bytes())) }
+        if self.0.is_default() {
+            f.write_str("default")
+        } else {
+            write!(f, "{}", Escaped(self.0.to_string().as_bytes()))
+        }
     }
 }
 
@@ -250,10 +262,7 @@ mod tests {
     #[test]
     fn nothing_in_a_name_reaches_the_terminal_as_control() {
         let hostile = b"/a\n\x1b[2J\x7f\xff\xc2\x9b\\ \xe2\x80\xae\xc3\xa4";
-        assert_eq!(
-            Escaped(hostile).to_string(),
-            "/a\\x0a\\x1b[2J\\x7f\\xff\\xc2\\x9b\\\\ \\xe2\\x80\\xaeä"
-        );
+        assert_eq!(Escaped(hostile).to_string(), "/a\\x0a\\x1b[2J\\x7f\\xff\\xc2\\x9b\\\\ \\xe2\\x80\\xaeä");
     }
 
     fn audit() -> Audit {

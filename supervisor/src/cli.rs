@@ -15,7 +15,7 @@ pub enum Command {
     /// Print a decision of a profile and the rule that takes it.
     Explain {
         /// The profile with its overrides.
-        profile: Profile,
+        profile: Box<Profile>,
         /// The program that the profile's variables speak of.
         program: Option<PathBuf>,
         /// What is asked: an access, `connect`, `bind` or `call`.
@@ -175,7 +175,8 @@ impl Options {
             if word == "--" {
                 return Ok(());
             }
-            let text = word.to_str().ok_or_else(|| UsageError(format!("unknown option {}", word.display())))?;
+            let text =
+                word.to_str().ok_or_else(|| UsageError(format!("unknown option {}", word.display())))?;
             let (name, value) = match text.split_once('=') {
                 Some((name, value)) => (name, Some(value)),
                 None => (text, None),
@@ -199,7 +200,8 @@ impl Options {
             }
             "--status-fd" => {
                 let number = self.text(name, value)?.parse().ok().filter(|n| *n >= 0);
-                self.status_fd = Some(number.ok_or_else(|| UsageError("--status-fd wants a number".to_owned()))?);
+                self.status_fd =
+                    Some(number.ok_or_else(|| UsageError("--status-fd wants a number".to_owned()))?);
             }
             "--time-limit" => {
                 let seconds = self.text(name, value)?;
@@ -212,7 +214,8 @@ impl Options {
                 let text = self.text(name, value)?;
                 let (key, value) =
                     text.split_once('=').ok_or_else(|| UsageError(format!("{name} wants NAME=VALUE")))?;
-                let list = if name == "--env" { &mut self.overrides.set_env } else { &mut self.overrides.limits };
+                let list =
+                    if name == "--env" { &mut self.overrides.set_env } else { &mut self.overrides.limits };
                 list.push((key.to_owned(), value.to_owned()));
             }
             _ => {
@@ -262,7 +265,11 @@ impl Options {
 
     fn check(&mut self) -> Result<Command, UsageError> {
         let names: Vec<_> = self.rest.drain(..).rev().map(|w| w.to_string_lossy().into_owned()).collect();
-        if names.is_empty() { Err(UsageError("check wants a profile".to_owned())) } else { Ok(Command::Check(names)) }
+        if names.is_empty() {
+            Err(UsageError("check wants a profile".to_owned()))
+        } else {
+            Ok(Command::Check(names))
+        }
     }
 
     fn explain(mut self) -> Result<Command, UsageError> {
@@ -274,7 +281,7 @@ impl Options {
             return Err(wants());
         }
         let name = self.profile.unwrap_or_else(|| DEFAULT_PROFILE.to_owned());
-        let profile = Profile { name, overrides: self.overrides };
+        let profile = Box::new(Profile { name, overrides: self.overrides });
         Ok(Command::Explain { profile, program: self.program, question, object })
     }
 }
@@ -330,7 +337,10 @@ mod tests {
         let o = &r.profile.overrides;
         assert_eq!(o.allow_read, ["/a", "/b"]);
         assert_eq!((&o.allow_write[0][..], &o.allow_exec[0][..], &o.deny_path[0][..]), ("/c", "/d", "/e"));
-        assert_eq!((&o.allow_net[0][..], &o.allow_bind[0][..], &o.pass_env[0][..]), ("tcp:*:80", "tcp:*:81", "L*"));
+        assert_eq!(
+            (&o.allow_net[0][..], &o.allow_bind[0][..], &o.pass_env[0][..]),
+            ("tcp:*:80", "tcp:*:81", "L*")
+        );
         assert_eq!(o.set_env, [("K".to_owned(), "V=W".to_owned())]);
         assert_eq!(o.limits.len(), 2);
         assert_eq!(o.limits[1], ("wall_time".to_owned(), "5s".to_owned()));
@@ -338,7 +348,8 @@ mod tests {
         assert_eq!((r.log_file, r.status_fd), (Some("/f".into()), Some(3)));
         for option in HELP.split_ascii_whitespace().filter(|w| w.starts_with("--") && w.len() > 2) {
             let name = option.trim_end_matches(',');
-            let known = !matches!(parsed(&format!("{name} 1=1 x")), Err(e) if e.0.starts_with("unknown option"));
+            let known =
+                !matches!(parsed(&format!("{name} 1=1 x")), Err(e) if e.0.starts_with("unknown option"));
             assert!(known, "{name}");
         }
     }

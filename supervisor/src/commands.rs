@@ -64,7 +64,12 @@ pub fn explain(policy: &Policy, question: &str, object: &OsStr) -> Result<(Strin
         (_, Some(access)) if is_path => {
             let path = resolved(Path::new(object));
             let bytes = path.as_os_str().as_bytes();
-            Ok(answer(policy, &policy.path(access, bytes), &DeniedWhat::Path(access, bytes), &path.to_string_lossy()))
+            Ok(answer(
+                policy,
+                &policy.path(access, bytes),
+                &DeniedWhat::Path(access, bytes),
+                &path.to_string_lossy(),
+            ))
         }
         ("connect", _) => {
             let endpoint = endpoint(&text)?;
@@ -82,7 +87,11 @@ fn answer(policy: &Policy, decision: &Decision<'_>, what: &DeniedWhat<'_>, objec
     let mut text = format!("{}: {} by {}", object.escape_debug(), decision.verdict, decision.rule);
     // Writing to a string cannot fail.
     let _ = if decision.allowed() {
-        if decision.rule.is_default() { Ok(()) } else { write!(text, " ({})", decision.rule.text.escape_debug()) }
+        if decision.rule.is_default() {
+            Ok(())
+        } else {
+            write!(text, " ({})", decision.rule.text.escape_debug())
+        }
     } else {
         write!(text, "; {}", policy.hint(what))
     };
@@ -102,7 +111,8 @@ fn resolved(path: &Path) -> PathBuf {
 }
 
 fn endpoint(text: &str) -> Result<Endpoint<'_>, String> {
-    let wants = || format!("{text} is no address; one is tcp:192.0.2.1:443, udp:[::1]:53, unix:/path or unix:@name");
+    let wants =
+        || format!("{text} is no address; one is tcp:192.0.2.1:443, udp:[::1]:53, unix:/path or unix:@name");
     let (kind, rest) = text.split_once(':').ok_or_else(wants)?;
     let transport = match kind {
         "tcp" => Transport::Tcp,
@@ -143,14 +153,26 @@ pub fn syscalls(name: Option<&str>) -> Result<String, String> {
 
 fn line(row: &Syscall) -> String {
     let arguments: Vec<_> = row.args.iter().map(|a| a.name).collect();
-    format!("{:>3}  {:<24} {:<8} ({}){}\n", row.nr, row.name, route(row.route), arguments.join(", "), why(row.route))
+    format!(
+        "{:>3}  {:<24} {:<8} ({}){}\n",
+        row.nr,
+        row.name,
+        route(row.route),
+        arguments.join(", "),
+        why(row.route)
+    )
 }
 
 fn command_lines(commands: &Commands) -> String {
     let lines = commands.rows.iter().map(|c| {
         let arguments: Vec<_> = c.args.iter().map(|a| a.name).collect();
         let own = c.route.map_or("", route);
-        format!("     {:<24} {own:<8} ({}){}\n", c.name, arguments.join(", "), c.route.map_or(String::new(), why))
+        format!(
+            "     {:<24} {own:<8} ({}){}\n",
+            c.name,
+            arguments.join(", "),
+            c.route.map_or(String::new(), why)
+        )
     });
     lines.collect()
 }
@@ -167,7 +189,8 @@ fn route(route: Route) -> &'static str {
 fn why(route: Route) -> String {
     match route {
         Route::Refuse { errno, why } => {
-            let name = rxbox_wire::names::errno(errno).map_or_else(|| errno.to_string(), |(name, _)| name.to_owned());
+            let name = rxbox_wire::names::errno(errno)
+                .map_or_else(|| errno.to_string(), |(name, _)| name.to_owned());
             format!("  {name}: {why}")
         }
         _ => String::new(),
@@ -179,7 +202,8 @@ mod tests {
     use super::*;
 
     fn permissive() -> Policy {
-        let profile = Profile { name: "permissive".to_owned(), overrides: rxbox_policy::Overrides::default() };
+        let profile =
+            Profile { name: "permissive".to_owned(), overrides: rxbox_policy::Overrides::default() };
         load(&profile, &variables(None)).unwrap()
     }
 

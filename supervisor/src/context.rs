@@ -7,9 +7,9 @@
 //!   decides on (`read`, `write`, ...), and never as a Rust reference;
 //! * every length was compared with the table, so a range of the data area lies within it.
 
+use crate::fd::File;
 use crate::process::Process;
 use crate::sandbox::Sandbox;
-use crate::fd::File;
 use crate::shm::Area;
 use nix::errno::Errno;
 use rxbox_wire::frame::{Checked, Reply, Request};

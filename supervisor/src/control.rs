@@ -150,7 +150,9 @@ impl Run<'_> {
             (None, Outcome::Exited(NOT_RUNNABLE)) => {
                 Outcome::NotRunnable(format!("{} cannot be run", shown(&self.main.exe().path)))
             }
-            (None, outcome) => Outcome::Failed(format!("the emulator child ended before the program ran: {outcome:?}")),
+            (None, outcome) => {
+                Outcome::Failed(format!("the emulator child ended before the program ran: {outcome:?}"))
+            }
         }))
     }
 
@@ -160,7 +162,8 @@ impl Run<'_> {
         const FROM_PROCESS: [i32; 3] = [libc::SI_USER, libc::SI_QUEUE, libc::SI_TKILL];
         while let Some(signal) = self.signals.read_signal()? {
             if FROM_PROCESS.contains(&signal.ssi_code) {
-                let info = Info::sent(signal.ssi_signo as i32, libc::SI_USER, signal.ssi_pid as i32, signal.ssi_uid);
+                let info =
+                    Info::sent(signal.ssi_signo as i32, libc::SI_USER, signal.ssi_pid as i32, signal.ssi_uid);
                 // A guest that has just ended needs no signal.
                 let _ = queue_process(self.main.pidfd.as_fd(), &info);
             }

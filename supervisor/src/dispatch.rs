@@ -153,7 +153,9 @@ mod tests {
     fn no_call_that_is_refused_has_a_handler() {
         // A refused multiplexer may offer single commands.
         let offers = |s: &&rxbox_wire::kind::Syscall| {
-            s.args.iter().any(|a| matches!(a.kind, Kind::Command(c) if c.rows.iter().any(|r| r.route.is_some())))
+            s.args
+                .iter()
+                .any(|a| matches!(a.kind, Kind::Command(c) if c.rows.iter().any(|r| r.route.is_some())))
         };
         let wrong: Vec<_> = table::SYSCALLS
             .iter()
@@ -175,7 +177,9 @@ mod tests {
 
     #[test]
     fn waiting_calls_that_never_restart_are_not_in_the_list() {
-        for name in ["poll", "ppoll", "select", "pselect6", "epoll_wait", "nanosleep", "clock_nanosleep", "pause"] {
+        for name in
+            ["poll", "ppoll", "select", "pselect6", "epoll_wait", "nanosleep", "clock_nanosleep", "pause"]
+        {
             assert!(!RESTARTED.contains(&name), "{name}");
         }
     }

@@ -111,8 +111,15 @@ impl File {
 
     /// A second descriptor of the same open file description (dup(2)).
     pub fn duplicate(&self) -> Result<File, Errno> {
-        let host = self.host.try_clone().map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or(libc::EMFILE)))?;
-        Ok(File { host, kind: self.kind, path: self.path.clone(), access: self.access, extra: self.extra.clone() })
+        let host =
+            self.host.try_clone().map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or(libc::EMFILE)))?;
+        Ok(File {
+            host,
+            kind: self.kind,
+            path: self.path.clone(),
+            access: self.access,
+            extra: self.extra.clone(),
+        })
     }
 
     /// Whether it was opened for reading.
@@ -215,7 +222,10 @@ impl Budget {
     }
     fn take(&self, n: usize) -> Result<(), Errno> {
         let take = |used: usize| used.checked_add(n).filter(|u| *u <= self.most);
-        self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).map(drop).map_err(|_| Errno::ENFILE)
+        self.used
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
+            .map(drop)
+            .map_err(|_| Errno::ENFILE)
     }
     fn room(&self) -> Result<(), Errno> {
         if self.used.load(Ordering::Relaxed) < self.most { Ok(()) } else { Err(Errno::ENFILE) }
@@ -292,7 +302,12 @@ impl FdTable {
     }
 
     /// Gives `file` the number `n`; what had it is returned. EBADF beyond the guest's limit.
-    pub fn insert_at(&self, n: i32, file: impl Into<Arc<File>>, cloexec: bool) -> Result<Option<Arc<File>>, Errno> {
+    pub fn insert_at(
+        &self,
+        n: i32,
+        file: impl Into<Arc<File>>,
+        cloexec: bool,
+    ) -> Result<Option<Arc<File>>, Errno> {
         if !(0..self.limit()).contains(&n) {
             return Err(Errno::EBADF);
         }
@@ -332,9 +347,11 @@ impl FdTable {
 
     fn retain(&self, keep: impl Fn(&Entry) -> bool) -> Vec<Arc<File>> {
         let mut gone = Vec::new();
-        self.write().retain(|_, e| keep(e) || {
-            gone.push(e.file.clone());
-            false
+        self.write().retain(|_, e| {
+            keep(e) || {
+                gone.push(e.file.clone());
+                false
+            }
         });
         self.budget.give(gone.len());
         gone

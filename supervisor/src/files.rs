@@ -26,7 +26,12 @@ impl Default for HostFiles {
             .or_else(|| std::env::home_dir().map(|home| home.join(".config")))
             .filter(|folder| folder.is_absolute())
             .map(|folder| folder.join("rxbox"));
-        HostFiles { folders: own.into_iter().chain(["/etc/rxbox".into(), "/usr/share/rxbox/profiles".into()]).collect() }
+        HostFiles {
+            folders: own
+                .into_iter()
+                .chain(["/etc/rxbox".into(), "/usr/share/rxbox/profiles".into()])
+                .collect(),
+        }
     }
 }
 
@@ -76,7 +81,8 @@ mod tests {
         std::fs::create_dir(&folder).unwrap();
         std::fs::write(folder.join("p.toml"), "version = 1").unwrap();
         let files = HostFiles { folders: vec![folder.clone()] };
-        let mode = |path: &Path, mode| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+        let mode =
+            |path: &Path, mode| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
         mode(&folder, 0o755);
         mode(&folder.join("p.toml"), 0o644);
         assert!(files.lookup_profile("p").is_some());

@@ -98,7 +98,12 @@ fn strings(call: &Call<'_>, i: usize) -> Vec<Vec<u8>> {
 fn report(call: &mut Call<'_>) -> Answer {
     let mut text = Vec::new();
     call.area.read(call.checked.place[0].start, call.room(0), &mut text);
-    call.sandbox.audit.note(&format!("pid {} {}: {}", call.process.pid, shown(&call.process.name()), shown(&text)));
+    call.sandbox.audit.note(&format!(
+        "pid {} {}: {}",
+        call.process.pid,
+        shown(&call.process.name()),
+        shown(&text)
+    ));
     Ok(0)
 }
 
@@ -179,6 +184,10 @@ fn view(call: &mut Call<'_>) -> Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::handlers::tests::Guest;
+    use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
+    use std::os::fd::AsRawFd;
+    use std::process::Command;
 
     #[test]
     fn the_parent_is_found_behind_any_name() {
@@ -188,5 +197,57 @@ mod tests {
         assert_eq!(parent_in(b"70 (sh)"), None);
         let own = std::fs::read("/proc/self/stat").unwrap();
         assert_eq!(parent_in(&own), Some(nix::unistd::getppid().as_raw()));
+    }
+
+    fn own() -> (Guest, Arc<Process>) {
+        let guest = Guest::free();
+        let pid = std::process::id() as i32;
+        let own = guest.add(pid, make(Make::Pidfd, [pid as u64, 0, 0]).unwrap());
+        (guest, own)
+    }
+
+    #[test]
+    fn only_a_child_of_the_caller_is_taken_for_its_new_process() {
+        let (_guest, own) = own();
+        let mut child = Command::new("/bin/sleep").arg("600").spawn().unwrap();
+        assert!(child_of(&own, child.id() as i32).is_ok());
+        for other in [own.pid, own.ppid(), 1, nix::unistd::getppid().as_raw(), 5_000_000] {
+            assert_eq!(child_of(&own, other).map(drop), Err(Errno::ESRCH), "{other}");
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(child_of(&own, child.id() as i32).map(drop), Err(Errno::ESRCH));
+    }
+
+    #[test]
+    fn a_forked_process_has_what_its_parent_had_and_a_line_of_its_own() {
+        let (guest, own) = own();
+        let file = crate::fd::File::made(nix::unistd::pipe().unwrap().0).unwrap();
+        own.fds.insert(file, true, 5).unwrap();
+        own.set_umask(0o077);
+        own.set_name(b"parent");
+        own.begin_fork(3).unwrap();
+        own.set_umask(0);
+        let pidfd = make(Make::Pidfd, [own.pid as u64, 0, 0]).unwrap();
+        let child = own.end_fork(3, Ok((77, pidfd))).unwrap();
+        assert_eq!(
+            (child.pid, child.ppid(), child.umask(), child.name()),
+            (77, own.pid, 0o077, b"parent".to_vec())
+        );
+        assert_eq!(child.fds.cloexec(5), Ok(true));
+        assert_eq!(child.group.group(), own.group.group());
+        assert!(own.end_fork(3, Err(Errno::EAGAIN)).is_err());
+        // What the child was sent leads to the new line.
+        let ends = guest.ends.lock().unwrap();
+        let mut space = nix::cmsg_space!([i32; 4]);
+        let mut bytes = [0; 64];
+        let mut io = [std::io::IoSliceMut::new(&mut bytes)];
+        let end = ends.last().unwrap().as_raw_fd();
+        let message = recvmsg::<()>(end, &mut io, Some(&mut space), MsgFlags::empty()).unwrap();
+        let Some(ControlMessageOwned::ScmRights(sent)) = message.cmsgs().unwrap().next() else { panic!() };
+        let [_memory, control] = sent[..] else { panic!("{sent:?}") };
+        nix::sys::socket::send(control, b"1234", MsgFlags::empty()).unwrap();
+        assert_eq!(child.line.drain(2), (true, true));
+        sent.into_iter().for_each(|fd| nix::unistd::close(fd).unwrap());
     }
 }

@@ -28,7 +28,8 @@ pub fn missing(policy: &Policy) -> Vec<String> {
 /// # Errors
 /// What is missing.
 pub fn confirm(pid: i32) -> Result<(), String> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).map_err(|e| format!("its status: {e}"))?;
+    let status =
+        std::fs::read_to_string(format!("/proc/{pid}/status")).map_err(|e| format!("its status: {e}"))?;
     let value = |key: &str| {
         status.lines().find_map(|l| l.strip_prefix(key)?.strip_prefix(':')).map(str::trim).unwrap_or_default()
     };

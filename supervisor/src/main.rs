@@ -24,7 +24,7 @@ fn carry_out(command: Command) -> ExitCode {
         Command::Help => print(cli::HELP, true),
         Command::Version => {
             print(&format!("rxbox {}\nlayers: {}\n", env!("CARGO_PKG_VERSION"), layers::names()), true)
-        },
+        }
         Command::Check(names) => {
             let (text, well) = commands::check(&names);
             print(&text, well)

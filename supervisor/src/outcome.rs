@@ -114,7 +114,9 @@ impl Outcome {
     pub fn message(&self) -> Option<String> {
         Some(match self {
             Outcome::Exited(_) => return None,
-            Outcome::Signaled(FILTER) => "killed: the emulator made a host call outside its filter".to_owned(),
+            Outcome::Signaled(FILTER) => {
+                "killed: the emulator made a host call outside its filter".to_owned()
+            }
             Outcome::Signaled(_) => return None,
             Outcome::Ended(End::Policy(what)) => format!("killed by policy: {what}"),
             Outcome::Ended(End::Violation(what)) => format!("protocol violation, killed: {what}"),

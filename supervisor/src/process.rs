@@ -199,7 +199,10 @@ impl Process {
         read(&self.identity)
     }
     /// Changes the ids to what `change` makes of them, unless that fails.
-    pub fn change_identity(&self, change: impl FnOnce(&Identity) -> Result<Identity, Errno>) -> Result<(), Errno> {
+    pub fn change_identity(
+        &self,
+        change: impl FnOnce(&Identity) -> Result<Identity, Errno>,
+    ) -> Result<(), Errno> {
         let mut identity = self.identity.write().unwrap_or_else(PoisonError::into_inner);
         *identity = Arc::new(change(&identity)?);
         Ok(())
@@ -245,7 +248,9 @@ impl Process {
     /// Changes a resource limit to what `change` makes of it, unless that fails; returns the one before. EINVAL beyond
     /// the last kind.
     pub fn change_limit(
-        &self, resource: usize, change: impl FnOnce(Limit) -> Result<Limit, Errno>,
+        &self,
+        resource: usize,
+        change: impl FnOnce(Limit) -> Result<Limit, Errno>,
     ) -> Result<Limit, Errno> {
         let mut limits = self.limits.write().unwrap_or_else(PoisonError::into_inner);
         let limit = limits.get_mut(resource).ok_or(Errno::EINVAL)?;

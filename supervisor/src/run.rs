@@ -82,7 +82,8 @@ fn attempt(options: Options) -> Result<Outcome, Outcome> {
         log_file: guest_log,
         argv: options.words,
     };
-    let sandbox = Sandbox::new(policy, options.quiet, trace, budget).map_err(|e| failed("the supervisor", e.desc()))?;
+    let sandbox =
+        Sandbox::new(policy, options.quiet, trace, budget).map_err(|e| failed("the supervisor", e.desc()))?;
     attend(&Arc::new(sandbox), guest, &inherited)
 }
 

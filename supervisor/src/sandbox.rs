@@ -14,7 +14,6 @@ use crate::worker::Patience;
 use nix::errno::Errno;
 use rxbox_policy::Policy;
 use std::collections::BTreeMap;
-use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Instant;
@@ -51,7 +50,12 @@ pub struct Sandbox {
 
 impl Sandbox {
     /// A sandbox without processes.
-    pub fn new(policy: Arc<Policy>, quiet: bool, trace: Option<Trace>, budget: Arc<Budget>) -> Result<Sandbox, Errno> {
+    pub fn new(
+        policy: Arc<Policy>,
+        quiet: bool,
+        trace: Option<Trace>,
+        budget: Arc<Budget>,
+    ) -> Result<Sandbox, Errno> {
         let ending = Ending::new()?;
         Ok(Sandbox {
             audit: Audit::new(policy.clone(), ending.clone(), quiet),
@@ -122,7 +126,10 @@ impl Sandbox {
     pub fn enter_thread(&self) -> Result<(), Errno> {
         let most = self.policy.limits().threads.unwrap_or(u64::MAX);
         let enter = |n: u64| (n < most).then_some(n + 1);
-        self.threads.fetch_update(Ordering::Relaxed, Ordering::Relaxed, enter).map(drop).map_err(|_| Errno::EAGAIN)
+        self.threads
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, enter)
+            .map(drop)
+            .map_err(|_| Errno::EAGAIN)
     }
 
     /// How many guest threads there are.

@@ -13,8 +13,8 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use rxbox_wire::bell::{Bell, IDLE};
 use rxbox_wire::channel::{
-    CHANNEL_SIZE, DATA_SIZE, GUEST_SLEEPS, HEADER_SIZE, INTERRUPT, MAX_SLOTS, REPLY, REQUEST, SLOT_SIZE, TURN,
-    WORKER_SLEEPS,
+    CHANNEL_SIZE, DATA_SIZE, GUEST_SLEEPS, HEADER_SIZE, INTERRUPT, MAX_SLOTS, REPLY, REQUEST, SLOT_SIZE,
+    TURN, WORKER_SLEEPS,
 };
 use rxbox_wire::frame::{Reply, Request};
 use std::arch::asm;
@@ -100,13 +100,21 @@ impl<'a> Slot<'a> {
 
     /// The worker's view of the hand-over words.
     pub fn bell(&self) -> Bell<'a> {
-        Bell { turn: self.word(TURN), i_sleep: self.word(WORKER_SLEEPS), peer_sleeps: self.word(GUEST_SLEEPS) }
+        Bell {
+            turn: self.word(TURN),
+            i_sleep: self.word(WORKER_SLEEPS),
+            peer_sleeps: self.word(GUEST_SLEEPS),
+        }
     }
 
     /// The guest thread's view of the hand-over words, for those who play it.
     #[cfg(test)]
     pub(crate) fn guest_bell(&self) -> Bell<'a> {
-        Bell { turn: self.word(TURN), i_sleep: self.word(GUEST_SLEEPS), peer_sleeps: self.word(WORKER_SLEEPS) }
+        Bell {
+            turn: self.word(TURN),
+            i_sleep: self.word(GUEST_SLEEPS),
+            peer_sleeps: self.word(WORKER_SLEEPS),
+        }
     }
 
     /// The word by which the guest thread asks to break off its call.

@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn a_thread_has_one_slot_and_a_slot_one_thread() {
         let t = Threads::default();
-        (t.reserve().unwrap(), t.reserve().unwrap());
+        assert_eq!((t.reserve(), t.reserve()), (Ok(0), Ok(1)));
         assert_eq!(t.set_guest(0, 70), Ok(()));
         assert_eq!(t.set_guest(1, 70), Err(Errno::EINVAL));
         assert_eq!(t.set_guest(0, 71), Err(Errno::EINVAL));

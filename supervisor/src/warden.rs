@@ -169,10 +169,8 @@ fn keep_watch(start: &Start<'_>, socket: &OwnedFd) -> Result<(), Errno> {
     told(Word::Started(first.as_raw()))?;
     let mut ended = false;
     loop {
-        let mut events = [
-            PollFd::new(socket.as_fd(), PollFlags::POLLIN),
-            PollFd::new(signals.as_fd(), PollFlags::POLLIN),
-        ];
+        let mut events =
+            [PollFd::new(socket.as_fd(), PollFlags::POLLIN), PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
         match poll(&mut events, PollTimeout::NONE) {
             Err(Errno::EINTR) => {}
             done => drop(done?),

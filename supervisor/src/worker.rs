@@ -79,8 +79,15 @@ pub fn start(sandbox: &Arc<Sandbox>, process: &Arc<Process>, slot: usize) -> Res
     let work = move || {
         process.threads.set_worker(slot, nix::unistd::gettid().as_raw());
         if let Some(memory) = process.line.channel.slot(slot) {
-            Worker { sandbox: &sandbox, process: &process, number: slot, slot: memory, tid: 0, input: Default::default() }
-                .run();
+            Worker {
+                sandbox: &sandbox,
+                process: &process,
+                number: slot,
+                slot: memory,
+                tid: 0,
+                input: Default::default(),
+            }
+            .run();
             memory.reset();
         }
         process.threads.free(slot);
@@ -134,7 +141,11 @@ impl Worker<'_> {
             }
             turn = bell.turn.load(Ordering::Acquire);
         }
-        if slept { spins.miss() } else { spins.hit() }
+        if slept {
+            spins.miss()
+        } else {
+            spins.hit()
+        }
         turn
     }
 
@@ -188,7 +199,9 @@ impl Worker<'_> {
                 area.read(place.start, place.len.min(MessageHeader::SIZE), input);
                 let head = MessageHeader::decode_head(input).map(|h| h.parts());
                 let fits = |parts: &[std::ops::Range<usize>; 3]| parts.iter().all(|p| p.end <= place.len);
-                let parts = head.filter(fits).ok_or(Violation::Malformed { call: checked.call.name, arg: kind.name })?;
+                let parts = head
+                    .filter(fits)
+                    .ok_or(Violation::Malformed { call: checked.call.name, arg: kind.name })?;
                 if kind.kind == Kind::MsgIn {
                     // The header may have changed since: what was checked is put back over what is read now.
                     let head = input.clone();

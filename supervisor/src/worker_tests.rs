@@ -88,8 +88,20 @@ impl Random {
         self.next() % n
     }
     fn argument(&mut self) -> u64 {
-        const EDGES: [u64; 12] =
-            [0, 1, 2, 3, 64, 4096, u64::MAX, i32::MAX as u64, u32::MAX as u64, i64::MIN as u64, 1 << 32, libc::AT_FDCWD as u64];
+        const EDGES: [u64; 12] = [
+            0,
+            1,
+            2,
+            3,
+            64,
+            4096,
+            u64::MAX,
+            i32::MAX as u64,
+            u32::MAX as u64,
+            i64::MIN as u64,
+            1 << 32,
+            libc::AT_FDCWD as u64,
+        ];
         if self.below(4) == 0 { self.next() } else { EDGES[self.below(12) as usize] }
     }
     /// A request for some row with lengths as an honest child gives them.
@@ -203,11 +215,17 @@ fn what_is_checked_of_a_message_is_what_is_used_while_the_child_rewrites_it() {
             }
         });
         let mut worker = scene.worker();
-        let accepted = (0..50_000).filter(|_| worker.copy_input(&checked).is_ok().then(|| {
-            let head = MessageHeader::decode_head(&worker.input[1]).unwrap();
-            let [name, control, _] = head.parts();
-            assert!(name.end <= worker.input[1].len() && control.end <= worker.input[1].len());
-        }).is_some());
+        let accepted = (0..50_000).filter(|_| {
+            worker
+                .copy_input(&checked)
+                .is_ok()
+                .then(|| {
+                    let head = MessageHeader::decode_head(&worker.input[1]).unwrap();
+                    let [name, control, _] = head.parts();
+                    assert!(name.end <= worker.input[1].len() && control.end <= worker.input[1].len());
+                })
+                .is_some()
+        });
         let n = accepted.count();
         stop.store(true, Ordering::Relaxed);
         n

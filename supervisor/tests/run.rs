@@ -1,4 +1,5 @@
 //! Whole runs of the program: statuses, limits, signals, and what the emulator child is left with.
+#![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::io::{Read, Write};
@@ -47,7 +48,8 @@ struct Running {
 fn running() -> Running {
     let script = "echo ready; read line; exit 3";
     let mut command = rxbox(&["/bin/sh", "-c", script]);
-    let mut rxbox = command.stdin(Stdio::piped()).stdout(Stdio::piped()).env("SECRET", "s3cret").spawn().unwrap();
+    let mut rxbox =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).env("SECRET", "s3cret").spawn().unwrap();
     let mut word = [0; 6];
     rxbox.stdout.as_mut().unwrap().read_exact(&mut word).unwrap();
     assert_eq!(&word, b"ready\n");
@@ -58,7 +60,8 @@ fn running() -> Running {
 
 /// Whether a process is there and has not ended.
 fn alive(pid: u32) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|s| !s.rsplit(')').next().unwrap().starts_with(" Z"))
+    fs::read_to_string(format!("/proc/{pid}/stat"))
+        .is_ok_and(|s| !s.rsplit(')').next().unwrap().starts_with(" Z"))
 }
 
 #[test]
@@ -93,17 +96,25 @@ fn the_time_limit_ends_a_program_that_waits_and_one_that_computes() {
 
 #[test]
 fn processor_time_is_limited() {
-    assert_eq!(code(&["--limit", "cpu_time=200ms", "/bin/sh", "-c", "while :; do :; done"]), Some(128 + libc::SIGXCPU));
+    assert_eq!(
+        code(&["--limit", "cpu_time=200ms", "/bin/sh", "-c", "while :; do :; done"]),
+        Some(128 + libc::SIGXCPU)
+    );
 }
 
 #[test]
 fn the_report_tells_equal_statuses_apart() {
     let report = |arguments: &str| {
-        let script = format!("exec 3>&1 >/dev/null; exec \"$0\" --profile permissive --status-fd 3 {arguments}");
-        let out = Command::new("/bin/sh").args(["-c", &script, env!("CARGO_BIN_EXE_rxbox")]).output().unwrap();
+        let script =
+            format!("exec 3>&1 >/dev/null; exec \"$0\" --profile permissive --status-fd 3 {arguments}");
+        let out =
+            Command::new("/bin/sh").args(["-c", &script, env!("CARGO_BIN_EXE_rxbox")]).output().unwrap();
         String::from_utf8(out.stdout).unwrap()
     };
-    assert_eq!(report("/bin/sh -c 'exit 124'"), "{\"event\":\"end\",\"cause\":\"exit\",\"code\":124,\"status\":124}\n");
+    assert_eq!(
+        report("/bin/sh -c 'exit 124'"),
+        "{\"event\":\"end\",\"cause\":\"exit\",\"code\":124,\"status\":124}\n"
+    );
     assert!(report("--time-limit 1 /bin/sleep 600").contains("\"cause\":\"time-limit\",\"code\":124"));
     assert!(report("/nowhere/x").contains("\"cause\":\"not-found\""));
 }
@@ -114,7 +125,8 @@ fn a_signal_to_rxbox_reaches_the_guest() {
     let mut rxbox =
         rxbox(&["/bin/sh", "-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     rxbox.stdout.as_mut().unwrap().read_exact(&mut [0; 6]).unwrap();
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(rxbox.id() as i32), nix::sys::signal::Signal::SIGTERM).unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(rxbox.id() as i32), nix::sys::signal::Signal::SIGTERM)
+        .unwrap();
     assert_eq!(rxbox.wait().unwrap().code(), Some(5));
 }
 
@@ -130,7 +142,8 @@ fn nobody_outlives_an_rxbox_that_is_killed() {
 #[test]
 fn without_its_warden_the_run_is_over() {
     let Running { mut rxbox, warden, emulator } = running();
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(warden as i32), nix::sys::signal::Signal::SIGKILL).unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(warden as i32), nix::sys::signal::Signal::SIGKILL)
+        .unwrap();
     assert_eq!(rxbox.wait().unwrap().code(), Some(125));
     eventually(|| (!alive(emulator)).then_some(()));
 }
@@ -138,7 +151,8 @@ fn without_its_warden_the_run_is_over() {
 #[test]
 fn an_emulator_child_that_is_killed_ends_the_run_and_rxbox_lives_to_tell() {
     let Running { mut rxbox, emulator, .. } = running();
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(emulator as i32), nix::sys::signal::Signal::SIGKILL).unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(emulator as i32), nix::sys::signal::Signal::SIGKILL)
+        .unwrap();
     assert_eq!(rxbox.wait().unwrap().code(), Some(137));
 }
 
@@ -169,7 +183,8 @@ fn the_emulator_child_has_nothing_but_its_line_to_the_supervisor() {
 
 #[test]
 fn descriptors_that_rxbox_inherits_do_not_reach_the_guest() {
-    let script = "exec 7</etc/passwd; exec 9>/dev/null; exec \"$0\" --profile permissive /bin/ls /proc/self/fd";
+    let script =
+        "exec 7</etc/passwd; exec 9>/dev/null; exec \"$0\" --profile permissive /bin/ls /proc/self/fd";
     let out = Command::new("/bin/sh").args(["-c", script, env!("CARGO_BIN_EXE_rxbox")]).output().unwrap();
     let listed = String::from_utf8(out.stdout).unwrap();
     let numbers: Vec<i32> = listed.split_ascii_whitespace().map(|n| n.parse().unwrap()).collect();

@@ -228,6 +228,7 @@ const RULES: &[Rule] = table! {
     SYS_pread64 [] Allow, "headers of a program; every descriptor here is one that the guest may read";
     SYS_fstat [] Allow, "size of a program";
     SYS_fcntl [1: int(F_GETFD)] Allow, "with debug assertions the standard library makes sure that what it closes is open";
+    SYS_dup2 [1: int(CONTROL_FD)] Allow, "a new process puts its own control socket in the place of its parent's; no file here answers to what is sent there";
     SYS_close [0: Test::NotInt(CONTROL_FD as u32), 0: Test::NotInt(LOG_FD as u32)] Allow, "after a file is mapped";
     SYS_close [0: int(LOG_FD)] Allow, if WithoutLog, "a received descriptor may have the log's number then";
     SYS_write [0: int(LOG_FD)] Allow, if WithLog, "the log of translation";

@@ -95,3 +95,20 @@ pub fn vdso() -> Option<Vdso> {
     let maps = std::fs::read("/proc/self/maps").ok()?;
     Vdso::find(&maps, auxiliary(libc::AT_SYSINFO_EHDR))
 }
+
+/// Fills with random bytes of the kernel's; what it does not give stays 0.
+pub fn random(into: &mut [u8]) {
+    let args = [into.as_mut_ptr() as u64, into.len() as u64, 0, 0, 0, 0];
+    // SAFETY: the buffer has that many bytes.
+    unsafe { super::call::raw(libc::SYS_getrandom, args) };
+}
+
+/// On how many processors this process may run (sched_getaffinity(2)); at least one. The standard library's answer also
+/// reads the files of control groups.
+pub fn allowed() -> u32 {
+    let mut set = [0u64; 128];
+    let args = [0, size_of_val(&set) as u64, set.as_mut_ptr() as u64, 0, 0, 0];
+    // SAFETY: the kernel writes at most so many bytes.
+    let written = unsafe { super::call::raw(libc::SYS_sched_getaffinity, args) };
+    if written < 0 { 1 } else { set.iter().map(|w| w.count_ones()).sum::<u32>().max(1) }
+}

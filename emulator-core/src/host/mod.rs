@@ -4,4 +4,5 @@ pub mod call;
 pub mod control;
 pub mod cpu;
 pub mod map;
+pub mod process;
 pub mod thread;

@@ -15,10 +15,22 @@ fn set_mask(mask: u64) -> u64 {
     old
 }
 
+/// The signals that an instruction raises: blocked ones would end the process where the handler would have fixed a fault up.
+const FAULTS: u64 = 1 << (libc::SIGSEGV - 1)
+    | 1 << (libc::SIGBUS - 1)
+    | 1 << (libc::SIGILL - 1)
+    | 1 << (libc::SIGFPE - 1)
+    | 1 << (libc::SIGTRAP - 1);
+
 impl BlockedSignals {
-    /// Blocks all signals.
+    /// Blocks all signals: for a thread without a processor state, where the handler cannot run.
     pub fn all() -> BlockedSignals {
         BlockedSignals(set_mask(u64::MAX))
+    }
+
+    /// Blocks all but faults: for a thread that may touch guest memory.
+    pub fn but_faults() -> BlockedSignals {
+        BlockedSignals(set_mask(!FAULTS))
     }
 }
 

@@ -117,7 +117,7 @@ pub const INITIAL_MXCSR: u32 = 0x1f80;
 /// The flags that a guest may set with popf or sigreturn: CF PF AF ZF SF TF DF OF AC ID, of which TF and AC are masked
 /// where translated code would trip over them.
 pub const USER_FLAGS: u64 = 0x24_0dd5;
-/// The six arithmetic flags and DF.
+/// The six arithmetic flags.
 pub const ARITH_FLAGS: u64 = 0x8d5;
 
 impl Default for CpuState {

@@ -114,7 +114,7 @@ pub fn copy_out(process: &Process, addr: u64, bytes: &[u8]) -> Result<(), Error>
             Ok(()) => return Ok(()),
             Err(fault) => {
                 done += fault.done;
-                if !process.unguard(addr + done as u64) {
+                if !process.make_writable(addr + done as u64) {
                     return Err(Error(libc::EFAULT));
                 }
             }
@@ -133,7 +133,7 @@ fn write_guest(process: &Process, slot: &Slot, start: usize, addr: u64, n: usize
             Ok(()) => return Ok(()),
             Err(fault) => {
                 done += fault.done;
-                if !process.unguard(addr + done as u64) {
+                if !process.make_writable(addr + done as u64) {
                     return Err(Error(libc::EFAULT));
                 }
             }

@@ -26,6 +26,7 @@ pub fn system_call(thread: &mut Thread, nr: u32, args: &[u64; 6]) -> Option<Answ
         libc::SYS_exit => crate::threads::exit(thread, args[0] as i32),
         libc::SYS_exit_group => crate::threads::exit_group(thread, args[0] as i32),
         libc::SYS_clone | libc::SYS_fork | libc::SYS_vfork => crate::threads::clone(thread, nr, args),
+        libc::SYS_execve | libc::SYS_execveat => crate::exec::exec(thread, nr, args),
         libc::SYS_wait4 | libc::SYS_waitid => crate::threads::wait(thread, nr, args),
         _ => return None,
     })

@@ -8,6 +8,7 @@ use crate::thread::Thread;
 use nix::errno::Errno;
 use rxbox_wire::channel::BULK_MAX;
 use rxbox_wire::frame::{ABSENT, ALIGN, Internal, Reply, Request, STRINGS_MAX};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 /// Sends a request whose data are the runtime's: argument `i`'s bytes in `data[i]`, none where that is empty.
@@ -39,6 +40,25 @@ pub fn exit(thread: &Thread, status: i32, whole: bool) {
 /// Asks for a slot for a new thread; its number or a negative errno.
 pub fn new_thread(thread: &Thread) -> i64 {
     plain(thread, Internal::NewThread, [0, 0])
+}
+
+/// Asks for channel and control socket of a new process.
+///
+/// # Errors
+/// As fork(2).
+pub fn new_process(thread: &Thread) -> Result<[OwnedFd; 2], Errno> {
+    let _mine = lock(&thread.process.control);
+    let ret = plain(thread, Internal::NewProcess, [0, 0]);
+    if ret < 0 {
+        return Err(Errno::from_raw(-ret as i32));
+    }
+    let (fds, _) = control::receive_all()?;
+    <[OwnedFd; 2]>::try_from(fds).map_err(|_| Errno::EPROTO)
+}
+
+/// Says that the new process is there, or that there is none (a negative errno); gives the answer for the guest.
+pub fn process_started(thread: &Thread, pid: i32) -> i64 {
+    plain(thread, Internal::ProcessStarted, [pid as u64, 0])
 }
 
 /// Tells the user something about the guest.

@@ -101,8 +101,11 @@ extern "C" fn handler(_: c_int, _: *mut libc::siginfo_t, context: *mut c_void) {
     // SAFETY: the kernel gives a handler installed with SA_SIGINFO the thread's context, which it may change.
     let registers = unsafe { &mut (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs };
     let rip = &mut registers[libc::REG_RIP as usize];
-    let labels =
-        [&raw const rxbox_interruptible_look, &raw const rxbox_interruptible_done, &raw const rxbox_interruptible_broken];
+    let labels = [
+        &raw const rxbox_interruptible_look,
+        &raw const rxbox_interruptible_done,
+        &raw const rxbox_interruptible_broken,
+    ];
     let [look, done, broken] = labels.map(|label| label as i64);
     if (look..done).contains(rip) {
         *rip = broken;

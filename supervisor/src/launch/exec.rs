@@ -64,7 +64,10 @@ pub fn start(start: &Start<'_>) -> Result<Pid, Failed> {
     let mut report = [0; 5];
     match nix::unistd::read(&read, &mut report) {
         Ok(0) => Ok(child),
-        Ok(_) => Err((report[0], Errno::from_raw(i32::from_le_bytes([report[1], report[2], report[3], report[4]])))),
+        Ok(_) => Err((
+            report[0],
+            Errno::from_raw(i32::from_le_bytes([report[1], report[2], report[3], report[4]])),
+        )),
         Err(e) => Err((0, e)),
     }
 }
@@ -91,7 +94,8 @@ fn arrange(start: &Start<'_>) -> Result<OwnedFd, Errno> {
     const ABOVE: i32 = 10;
     let aside = |fd: BorrowedFd<'_>| spawn::aside(fd, ABOVE);
     let program = aside(start.program)?;
-    let null = aside(open(c"/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, nix::sys::stat::Mode::empty())?.as_fd())?;
+    let null =
+        aside(open(c"/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, nix::sys::stat::Mode::empty())?.as_fd())?;
     let (channel, control) = (aside(start.channel)?, aside(start.control)?);
     let log = start.log.map(aside).transpose()?;
     spawn::close_on_exec_from(0)?;

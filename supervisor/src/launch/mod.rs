@@ -8,7 +8,9 @@ use crate::host::transfer::{Buffer, getrandom};
 use crate::internal;
 use crate::outcome::{Outcome, shown};
 use crate::path::name_of;
-use crate::process::{Fork, Identity, Image, LIMITS, Limit, Line, Process, State, host_limits, standard_descriptors};
+use crate::process::{
+    Fork, Identity, Image, LIMITS, Limit, Line, Process, State, host_limits, standard_descriptors,
+};
 use crate::sandbox::Sandbox;
 use crate::warden::Warden;
 use exec::Start;
@@ -196,7 +198,8 @@ pub fn launch(
     let (warden, pid) = Warden::start(&start).map_err(|e| Outcome::Failed(e.to_string()))?;
     drop(end);
     line.send_boot(&boot).map_err(failed("the emulator child"))?;
-    let process = first_process(sandbox, guest, inherited, limits, line, pid).map_err(failed("the first process"))?;
+    let process =
+        first_process(sandbox, guest, inherited, limits, line, pid).map_err(failed("the first process"))?;
     internal::begin(sandbox, &process).map_err(failed("the first worker"))?;
     Ok((warden, process))
 }

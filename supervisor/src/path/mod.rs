@@ -14,6 +14,7 @@
 //! A hidden name is like a missing one on every way: as the end of a path, as a link on the way, as a directory from
 //! which `..` leads out, and in the choice of the errno.
 
+mod ask;
 mod decide;
 mod name;
 mod place;

@@ -7,18 +7,20 @@
 //!
 //! The walk holds each directory by descriptor, as the kernel does: a rename on the way changes nothing behind it.
 
+use super::ask::{again, hold, leads_out_again, may_follow, object, on_procfs, whole};
 use super::name::{Dir, in_proc, join, label_of, name_of, same};
 use super::place::{Base, Place, Step};
 use super::{Caller, Found, Lookup, Object, Parent, Resolved, Target};
 use crate::fd::File;
-use crate::host::name::{fstatfs, readlink, reopen};
+use crate::host::name::readlink;
 use crate::view::{self, Link, Node};
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
-use nix::sys::stat::{FileStat, fstat, major};
+use nix::fcntl::ResolveFlag;
+use nix::sys::stat::{FileStat, fstat};
+use rxbox_policy::Access;
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Arc, OnceLock};
+use std::os::fd::AsFd;
+use std::sync::Arc;
 
 /// Links followed in one look-up, at most (the kernel's MAXSYMLINKS).
 const MAX_LINKS: u32 = 40;
@@ -29,8 +31,21 @@ const RETRIES: usize = 16;
 /// The restrictions that keep a look-up below its start.
 pub(super) const FENCED: ResolveFlag = ResolveFlag::RESOLVE_BENEATH.union(ResolveFlag::RESOLVE_IN_ROOT);
 
-/// Looks `path` up from the directory that the guest calls `dirfd`.
+/// Looks `path` up from the directory that the guest calls `dirfd`. What the policy hides is not found, so that no check
+/// that comes before the policy's decision can tell it from what is missing.
 pub fn resolve(caller: &Caller<'_>, dirfd: i32, path: &CStr, how: Lookup) -> Result<Found, Errno> {
+    let found = look_up(caller, dirfd, path, how)?;
+    match &found {
+        Found::There(Resolved { target: Target::Host(_) | Target::View(_), path })
+            if caller.hides_any() && caller.hides(path) =>
+        {
+            caller.check(Access::Metadata, path).map(|()| found)
+        }
+        _ => Ok(found),
+    }
+}
+
+fn look_up(caller: &Caller<'_>, dirfd: i32, path: &CStr, how: Lookup) -> Result<Found, Errno> {
     if path.is_empty() {
         return if how.empty { base_itself(caller, dirfd).map(Found::There) } else { Err(Errno::ENOENT) };
     }
@@ -94,62 +109,6 @@ fn base_itself(caller: &Caller<'_>, dirfd: i32) -> Result<Resolved, Errno> {
 fn open_file(file: Arc<File>) -> Resolved {
     let path = label_of(file.host.as_fd()).unwrap_or_default();
     Resolved { path, target: Target::Open(file) }
-}
-
-/// A second descriptor of a directory or other object, again `O_PATH`.
-fn again(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
-    reopen(fd, libc::O_PATH)
-}
-
-fn object(fd: OwnedFd) -> Result<Object, Errno> {
-    let stat = fstat(fd.as_fd())?;
-    Ok(Object { fd, stat })
-}
-
-/// Opens `name` below `base` as `O_PATH`, through no link; the last component may be one if `how` does not follow it.
-fn hold(base: BorrowedFd<'_>, name: &CStr, follow: bool, restrict: ResolveFlag) -> Result<OwnedFd, Errno> {
-    let nofollow = if follow { OFlag::empty() } else { OFlag::O_NOFOLLOW };
-    let open = OpenHow::new()
-        .flags(OFlag::O_PATH | OFlag::O_CLOEXEC | nofollow)
-        .resolve(restrict | ResolveFlag::RESOLVE_NO_SYMLINKS);
-    openat2(base, name, open)
-}
-
-/// Whether an object lies in a procfs. Only file systems without a device of their own can be one.
-fn on_procfs(object: &Object) -> Result<bool, Errno> {
-    Ok(major(object.stat.st_dev) == 0 && fstatfs(object.as_fd())?.f_type == libc::PROC_SUPER_MAGIC)
-}
-
-/// Goes the whole way in one call of the kernel's, if it leads through no link, not out of a directory again, and not
-/// into a procfs. `None` says: walk. ENOENT is the one error that needs no second look: hidden and missing are alike.
-fn whole(base: BorrowedFd<'_>, path: &CStr, how: Lookup) -> Result<Option<Resolved>, Errno> {
-    if in_proc(path.to_bytes()) || leads_out_again(path.to_bytes()) {
-        return Ok(None);
-    }
-    let fd = match hold(base, path, how.follow, how.restrict) {
-        Ok(fd) => fd,
-        Err(Errno::ENOENT) if !how.missing => return Err(Errno::ENOENT),
-        Err(_) => return Ok(None),
-    };
-    let object = object(fd)?;
-    if on_procfs(&object)? {
-        return Ok(None);
-    }
-    // A name that is gone already: the walk looks again.
-    Ok(name_of(object.as_fd()).ok().map(|path| Resolved { path, target: Target::Host(object) }))
-}
-
-/// Whether a `..` follows another name: it then leads out of a directory that the result does not show.
-fn leads_out_again(path: &[u8]) -> bool {
-    let mut inside = false;
-    path.split(|&b| b == b'/').any(|name| match name {
-        b"" | b"." => false,
-        b".." => inside,
-        _ => {
-            inside = true;
-            false
-        }
-    })
 }
 
 /// A walk under way.
@@ -493,17 +452,4 @@ impl<'a> Walk<'a> {
         }
         self.jump(place).map(|()| None)
     }
-}
-
-/// Whether the kernel would follow a link at the end of a path (`fs.protected_symlinks`, proc_sys_fs(5)): in a sticky
-/// directory that everybody can write to only one's own links and those of the directory's owner.
-fn may_follow(dir: &FileStat, link: &FileStat) -> bool {
-    static PROTECTED: OnceLock<bool> = OnceLock::new();
-    let open_to_all = libc::S_ISVTX | libc::S_IWOTH;
-    dir.st_mode & open_to_all != open_to_all
-        || link.st_uid == nix::unistd::geteuid().as_raw()
-        || link.st_uid == dir.st_uid
-        || !*PROTECTED.get_or_init(|| {
-            std::fs::read("/proc/sys/fs/protected_symlinks").is_ok_and(|text| text.starts_with(b"1"))
-        })
 }

@@ -49,7 +49,9 @@ impl Line {
     pub fn send_boot(&self, block: &[u8]) -> Result<(), Errno> {
         let length = (block.len() as u64).to_le_bytes();
         for piece in std::iter::once(&length[..]).chain(block.chunks(PIECE)) {
-            while let Err(e) = send(self.control.as_raw_fd(), piece, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL) {
+            while let Err(e) =
+                send(self.control.as_raw_fd(), piece, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL)
+            {
                 match e {
                     Errno::EINTR => {}
                     Errno::EAGAIN => {
@@ -105,7 +107,8 @@ mod tests {
     #[test]
     fn a_child_that_takes_nothing_cannot_make_the_supervisor_wait() {
         let (line, _child) = Line::new().unwrap();
-        let refused = (0..100_000).map(|_| line.send(&About::default(), &[line.control.as_fd()])).find(Result::is_err);
+        let refused =
+            (0..100_000).map(|_| line.send(&About::default(), &[line.control.as_fd()])).find(Result::is_err);
         assert_eq!(refused, Some(Err(Errno::ENOBUFS)));
     }
 

@@ -12,6 +12,8 @@
 //! then writes the displacement in the hot code. The displacement never crosses a cache line, so the write is atomic for
 //! a thread that executes the jump at that moment.
 
+#![allow(clippy::useless_conversion, reason = "dynasm! converts register numbers, which are bytes already")]
+
 pub mod native;
 pub mod stubs;
 

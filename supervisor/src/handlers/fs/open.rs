@@ -213,7 +213,8 @@ fn opened(host: OwnedFd, format: u32, flags: i32, path: Option<Vec<u8>>) -> File
 }
 
 /// Permissions of a new name: without the bits of the umask, and without set-user-id and set-group-id, which would give
-/// the file's runner the rights of the supervisor's user outside of the sandbox.
+/// the file's runner the rights of the supervisor's user outside of the sandbox. The mask holds in directories with a
+/// default access list too, where the kernel would leave it out.
 pub(super) fn creation_mode(caller: &Caller<'_>, mode: u32) -> u32 {
     mode & 0o7777 & !caller.process.umask() & !(libc::S_ISUID | libc::S_ISGID)
 }

@@ -246,3 +246,67 @@ fn programs_are_opened_only_if_the_policy_lets_them_run() {
     assert_eq!(run("nowhere"), Err(Errno::ENOENT));
     assert_eq!(run("loop"), Err(Errno::ELOOP));
 }
+
+#[test]
+fn no_call_tells_a_hidden_name_from_a_missing_one() {
+    let scratch = tree();
+    for (dir, file) in [("vault", "ghost"), ("vault/deep", "vault/gold")] {
+        std::fs::create_dir(scratch.0.join(dir)).unwrap();
+        std::fs::write(scratch.0.join(file), "").unwrap();
+    }
+    symlink("file", scratch.0.join("ghost-link")).unwrap();
+    std::fs::remove_file(scratch.0.join("file")).unwrap();
+    let guest = Guest::under(&scratch, "write = [\"@\"]\nhidden = [\"@/vault\", \"@/ghost*\", \"@/none*\"]");
+    let at = libc::AT_FDCWD;
+    // Each hidden name with one that the same rule would hide if it were there.
+    let answers = |name: &str| {
+        let g = &guest.caller();
+        let n = &c(name);
+        let mut list: Vec<Result<i64, Errno>> = Vec::new();
+        for flags in [
+            0,
+            libc::O_DIRECTORY,
+            libc::O_NOFOLLOW,
+            libc::O_PATH,
+            libc::O_RDWR,
+            libc::O_CREAT | libc::O_RDWR,
+            libc::O_CREAT | libc::O_EXCL,
+            libc::O_TMPFILE | libc::O_RDWR,
+        ] {
+            list.push(open(&guest, name, flags).map(|_| 0));
+        }
+        for how in [Lookup::FOLLOW, Lookup::LINK] {
+            let found = || find(g, at, n, how);
+            list.push(found().and_then(|f| stat::status_of(g, &f)).map(|_| 0));
+            list.push(found().and_then(|f| stat::link_text(g, &f)).map(|_| 0));
+            list.push(found().and_then(|f| stat::check_access(g, &f, libc::F_OK, 0)).map(|()| 0));
+            list.push(found().and_then(|f| attributes::set_mode(g, &f, 0o700)).map(|()| 0));
+            list.push(found().and_then(|f| attributes::set_length(g, &f, 0)).map(|()| 0));
+            list.push(found().and_then(|f| directory::change(g, f)));
+        }
+        list.push(names::make_directory(g, at, n, 0o777));
+        list.push(names::make_node(g, at, n, libc::S_IFREG));
+        list.push(names::make_link(g, c"x", at, n));
+        list.push(names::remove(g, at, n, 0));
+        list.push(names::remove(g, at, n, libc::AT_REMOVEDIR));
+        for flags in [0, RenameFlags::RENAME_NOREPLACE.bits(), RenameFlags::RENAME_EXCHANGE.bits()] {
+            list.push(rename::rename(g, (at, n), (at, c"free"), flags));
+            list.push(rename::rename(g, (at, c"dir"), (at, n), flags));
+        }
+        list.push(names::add_name(g, (at, n), (at, c"free"), 0));
+        list.push(names::add_name(g, (at, c"dir/inner"), (at, n), 0));
+        list.push(open_exec(g, at, n, 0).map(|_| 0));
+        list
+    };
+    for end in ["", "/", "/.", "/..", "/x", "/x/", "/../dir"] {
+        let missing = answers(&format!("none{end}"));
+        for name in ["vault", "ghost", "ghost-link"] {
+            assert_eq!(answers(&format!("{name}{end}")), missing, "{name}{end}");
+        }
+    }
+    for (name, missing) in
+        [("vault/gold", "vault/none"), ("vault/deep", "vault/none"), ("vault/deep/x", "vault/none/x")]
+    {
+        assert_eq!(answers(name), answers(missing), "{name}");
+    }
+}

@@ -1,0 +1,86 @@
+//! What a walk asks of the kernel.
+
+use super::name::{in_proc, name_of};
+use super::{Lookup, Object, Resolved, Target};
+use crate::host::name::{fstatfs, reopen};
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+use nix::sys::stat::{FileStat, fstat, major};
+use std::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::OnceLock;
+
+/// A second descriptor of a directory or other object, again `O_PATH`.
+pub(super) fn again(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    reopen(fd, libc::O_PATH)
+}
+
+/// An object that has just been opened, with its status.
+pub(super) fn object(fd: OwnedFd) -> Result<Object, Errno> {
+    let stat = fstat(fd.as_fd())?;
+    Ok(Object { fd, stat })
+}
+
+/// Opens `name` below `base` as `O_PATH`, through no link; the last component may be one if `how` does not follow it.
+pub(super) fn hold(
+    base: BorrowedFd<'_>,
+    name: &CStr,
+    follow: bool,
+    restrict: ResolveFlag,
+) -> Result<OwnedFd, Errno> {
+    let nofollow = if follow { OFlag::empty() } else { OFlag::O_NOFOLLOW };
+    let open = OpenHow::new()
+        .flags(OFlag::O_PATH | OFlag::O_CLOEXEC | nofollow)
+        .resolve(restrict | ResolveFlag::RESOLVE_NO_SYMLINKS);
+    openat2(base, name, open)
+}
+
+/// Whether an object lies in a procfs. Only file systems without a device of their own can be one.
+pub(super) fn on_procfs(object: &Object) -> Result<bool, Errno> {
+    Ok(major(object.stat.st_dev) == 0 && fstatfs(object.as_fd())?.f_type == libc::PROC_SUPER_MAGIC)
+}
+
+/// Goes the whole way in one call of the kernel's, if it leads through no link, not out of a directory again, and not
+/// into a procfs. `None` says: walk. ENOENT is the one error that needs no second look: hidden and missing are alike.
+pub(super) fn whole(base: BorrowedFd<'_>, path: &CStr, how: Lookup) -> Result<Option<Resolved>, Errno> {
+    if in_proc(path.to_bytes()) || leads_out_again(path.to_bytes()) {
+        return Ok(None);
+    }
+    let fd = match hold(base, path, how.follow, how.restrict) {
+        Ok(fd) => fd,
+        Err(Errno::ENOENT) if !how.missing => return Err(Errno::ENOENT),
+        Err(_) => return Ok(None),
+    };
+    let object = object(fd)?;
+    if on_procfs(&object)? {
+        return Ok(None);
+    }
+    // A name that is gone already: the walk looks again.
+    Ok(name_of(object.as_fd()).ok().map(|path| Resolved { path, target: Target::Host(object) }))
+}
+
+/// Whether a `..` follows another name: it then leads out of a directory that the result does not show.
+pub(super) fn leads_out_again(path: &[u8]) -> bool {
+    let mut inside = false;
+    path.split(|&b| b == b'/').any(|name| match name {
+        b"" | b"." => false,
+        b".." => inside,
+        _ => {
+            inside = true;
+            false
+        }
+    })
+}
+
+/// Whether the kernel would follow a link at the end of a path (`fs.protected_symlinks`, proc_sys_fs(5)): in a sticky
+/// directory that everybody can write to only one's own links and those of the directory's owner.
+pub(super) fn may_follow(dir: &FileStat, link: &FileStat) -> bool {
+    static PROTECTED: OnceLock<bool> = OnceLock::new();
+    let open_to_all = libc::S_ISVTX | libc::S_IWOTH;
+    dir.st_mode & open_to_all != open_to_all
+        || link.st_uid == nix::unistd::geteuid().as_raw()
+        || link.st_uid == dir.st_uid
+        || !*PROTECTED.get_or_init(|| {
+            std::fs::read("/proc/sys/fs/protected_symlinks").is_ok_and(|text| text.starts_with(b"1"))
+        })
+}
