@@ -76,6 +76,7 @@ fn process() -> &'static Process {
             threads: Mutex::new(Vec::new()),
             control: Mutex::new(()),
             exclusive: Mutex::new(()),
+            machine: std::sync::OnceLock::new(),
         }))
     })
 }

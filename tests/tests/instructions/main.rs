@@ -1,0 +1,28 @@
+//! Instructions and control flow against the processor: the same code natively and in rxbox must leave the same state, in
+//! every register, flag and byte of memory, and raise the same signals.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod encodings;
+mod machine;
+mod random;
+
+use encodings::{FORMS, Form, every_instruction};
+use machine::{HIGH, LOW, Machine};
+use random::Random;
+
+#[test]
+fn every_instruction_does_what_the_processor_does_in_low_code() {
+    let random = &mut Random::new(1);
+    let mut machine = Machine::new(LOW, random);
+    every_instruction(&mut machine, random, None, &FORMS, 300);
+    assert!(machine.len() > 10_000, "{}", machine.len());
+    machine.compare(60);
+}
+
+#[test]
+fn rip_relative_operands_out_of_reach_are_found_in_high_code() {
+    let random = &mut Random::new(2);
+    let mut machine = Machine::new(HIGH, random);
+    every_instruction(&mut machine, random, None, &[Form::Rip], 100);
+    machine.compare(60);
+}
