@@ -19,7 +19,7 @@ use crate::runtime::blocks::Blocks;
 use crate::runtime::thread::Cpu;
 use crate::signal::{self, Actions, ThreadSignals};
 use crate::syscall::request;
-use crate::thread::Thread;
+use crate::thread::{Passing, Thread};
 use crate::{confine, cpu_loop, threads};
 use rxbox_translate::cpuid::CpuidTable;
 use rxbox_translate::frontend::Config;
@@ -101,6 +101,7 @@ fn prepare() -> Result<(Thread, Boot), StartError> {
         signals: ThreadSignals::new(),
         clear_child_tid: 0,
         robust_list: (0, 0),
+        faults: Passing::default(),
         exit: None,
     };
     Ok((thread, boot))

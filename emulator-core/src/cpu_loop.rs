@@ -10,7 +10,7 @@
 //! | pending work | deliver signals, wait for exclusive work to end |
 
 use crate::emulate::{self, Outcome};
-use crate::process::{FetchError, Want, lock};
+use crate::process::{FetchError, StoreFault, Want, lock};
 use crate::runtime::enter::EXIT_ABORTED;
 use crate::runtime::state::ARITH_FLAGS;
 use crate::signal;
@@ -99,8 +99,12 @@ fn stopped(thread: &mut Thread) -> Want {
         return Want::default();
     }
     let written = raw.trapno == PAGE_FAULT && raw.error_code & WRITE_FAULT != 0;
-    if raw.signal == libc::SIGSEGV && written && thread.process.unguard(raw.addr) {
-        return Want { step: true, ..Want::default() };
+    if raw.signal == libc::SIGSEGV && written {
+        match thread.process.store_fault(raw.addr) {
+            StoreFault::Guarded => return Want { step: true, ..Want::default() },
+            StoreFault::Passed if thread.faults.again(raw.addr) => return Want::default(),
+            _ => {}
+        }
     }
     if raw.signal == libc::SIGSEGV
         && raw.trapno == PAGE_FAULT

@@ -136,8 +136,8 @@ fn trapped(thread: &mut Thread, trap: Trap, pc: u64, next: u64) -> Fault {
     }
 }
 
-/// `popf`: the flags that user mode may set, without TF (rxbox has no single-step mode) and AC (the runtime and the
-/// guest share the processor's unaligned accesses).
+/// `popf`: the flags that user mode may set, without TF (rxbox has no single-step mode). AC is in force while guest code
+/// runs, as natively; epilogue and signal entry clear it for the runtime.
 fn popf(thread: &mut Thread, insn: &Insn) -> Result<(), Fault> {
     let rsp = thread.state().gpr[4];
     let size = if insn.form.opsize { 2 } else { 8 };
@@ -145,7 +145,7 @@ fn popf(thread: &mut Thread, insn: &Insn) -> Result<(), Fault> {
     access::copy_in(&mut b[..size], rsp).map_err(|_| Fault::page(rsp))?;
     let value = u64::from_le_bytes(b);
     let width = if insn.form.opsize { 0xffff } else { u64::MAX };
-    let mask = USER_FLAGS & width & !(1 << 8) & !(1 << 18);
+    let mask = USER_FLAGS & width & !(1 << 8);
     let state = thread.state();
     state.rflags = state.rflags & !mask | value & mask;
     state.gpr[4] = rsp.wrapping_add(size as u64);
@@ -255,7 +255,7 @@ pub fn clear_fpu_pointer(thread: &mut Thread) {
     if let (Class::FpuEnvStore(kind), Some(mem)) = (insn.class, insn.mem) {
         let at = address(thread, &mem, next);
         let (offset, size) = match kind {
-            FpuEnv::Fnstenv | FpuEnv::Fnsave if insn.form.opsize => (6, 2),
+            FpuEnv::Fnstenv | FpuEnv::Fnsave if insn.form.opsize && insn.form.rex & 8 == 0 => (6, 2),
             FpuEnv::Fnstenv | FpuEnv::Fnsave => (12, 4),
             FpuEnv::Fxsave | FpuEnv::Xsave => (8, 8),
         };

@@ -128,6 +128,17 @@ pub enum FetchError {
     NotExecutable(u64),
 }
 
+/// Why a store to guest memory faulted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreFault {
+    /// The page was guarded. It is not now.
+    Guarded,
+    /// The guest may write there: another thread has taken the guard away, or made the page writable, since the fault.
+    Passed,
+    /// The guest's own fault.
+    Real,
+}
+
 /// How a block is asked for.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Want {
@@ -216,22 +227,25 @@ impl Process {
         change.result
     }
 
-    /// A store to `addr` faulted: if the page is read-only only because of translated code, drops that and makes the page
-    /// writable. True if the store is to be tried again.
-    pub fn unguard(&self, addr: u64) -> bool {
+    /// A store to `addr` faulted: says why, and if the page is read-only only because of translated code, drops that and
+    /// makes the page writable.
+    pub fn store_fault(&self, addr: u64) -> StoreFault {
         let page = addr / PAGE * PAGE;
         let mut memory = lock(&self.memory);
-        if !memory.unguard(page) {
-            return false;
+        if memory.unguard(page) {
+            lock(&self.blocks).invalidate(page..page + PAGE);
+            return StoreFault::Guarded;
         }
-        lock(&self.blocks).invalidate(page..page + PAGE);
-        true
+        match memory.space.query(page) {
+            Some(area) if area.prot.write && !area.is_special() => StoreFault::Passed,
+            _ => StoreFault::Real,
+        }
     }
 
     /// A store of the runtime's to guest memory faulted: makes the page writable if it is one that a store of the guest's would
     /// have made writable, a guarded page or a stack that grows.
     pub fn make_writable(&self, addr: u64) -> bool {
-        if self.unguard(addr) {
+        if self.store_fault(addr) == StoreFault::Guarded {
             return true;
         }
         let mut guard = lock(&self.memory);

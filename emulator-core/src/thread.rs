@@ -23,6 +23,8 @@ pub struct Thread {
     pub clear_child_tid: u64,
     /// Head of the robust futex list and its size (set_robust_list(2)).
     pub robust_list: (u64, u64),
+    /// Faults that went away by themselves.
+    pub faults: Passing,
     /// Set once the thread is to end, with its exit status.
     pub exit: Option<i32>,
 }
@@ -31,5 +33,35 @@ impl Thread {
     /// The guest's registers.
     pub fn state(&mut self) -> &mut CpuState {
         self.cpu.state()
+    }
+}
+
+/// Counts faults at one address that should not happen again, lest a thread that cannot go on tries for ever.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Passing {
+    addr: u64,
+    times: u32,
+}
+
+impl Passing {
+    /// Whether to try once more after a fault at `addr`.
+    pub fn again(&mut self, addr: u64) -> bool {
+        /// Threads that write to one page of code while others run it can meet each other some times in a row.
+        const MOST: u32 = 1000;
+        self.times = if self.addr == addr { self.times + 1 } else { 0 };
+        self.addr = addr;
+        self.times < MOST
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_that_stays_is_given_up_and_another_address_starts_anew() {
+        let mut faults = Passing::default();
+        assert_eq!((0..5000).filter(|_| faults.again(7)).count(), 1000);
+        assert!(faults.again(8));
     }
 }

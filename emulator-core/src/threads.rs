@@ -13,7 +13,7 @@ use crate::runtime::thread::Cpu;
 use crate::signal::{self, ThreadSignals};
 use crate::syscall::marshal::Error;
 use crate::syscall::{Answer, copy_out, request};
-use crate::thread::Thread;
+use crate::thread::{Passing, Thread};
 use crate::{cpu_loop, fork};
 use libc::{
     EAGAIN, FUTEX_CMP_REQUEUE, FUTEX_CMP_REQUEUE_PI, FUTEX_REQUEUE, FUTEX_WAIT_REQUEUE_PI, FUTEX_WAKE_OP,
@@ -95,6 +95,7 @@ fn new_thread(thread: &mut Thread, args: &[u64; 6]) -> Answer {
             signals: ThreadSignals::new(),
             clear_child_tid: if has(libc::CLONE_CHILD_CLEARTID) { child_tid } else { 0 },
             robust_list: (0, 0),
+            faults: Passing::default(),
             exit: None,
         };
         registers.give(child.state());

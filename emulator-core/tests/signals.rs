@@ -76,7 +76,7 @@ fn process() -> &'static Process {
             threads: Mutex::new(Vec::new()),
             control: Mutex::new(()),
             exclusive: Mutex::new(()),
-            machine: std::sync::OnceLock::new(),
+            machine: OnceLock::new(),
         }))
     })
 }
@@ -112,6 +112,7 @@ fn guest(test: impl FnOnce(&mut Guest) + Send + 'static) {
             signals: ThreadSignals::new(),
             clear_child_tid: 0,
             robust_list: (0, 0),
+            faults: Default::default(),
             exit: None,
         };
         signal::start(&mut thread);

@@ -1,8 +1,6 @@
 //! What the end-to-end tests share: the built `rxbox`, scratch folders, and running a program natively and in rxbox with all
 //! that it leaves behind.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends by a panic")]
-
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::Write;

@@ -106,6 +106,9 @@ global_asm!(
     "rdfsbase rbx",
     "mov rax, gs:[{host_fs_base}]",
     "wrfsbase rax",
+    // The guest's AC flag would make the handler's own unaligned accesses fault; sigreturn(2) brings it back.
+    "push 0x202",
+    "popfq",
     "call {handler}",
     "wrfsbase rbx",
     "pop rbx",

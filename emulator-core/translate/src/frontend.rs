@@ -176,8 +176,8 @@ impl Builder<'_> {
         let next = pc.wrapping_add(insn.len.into());
         let gs = insn.form.segment == 0x65;
         let Some(mem) = insn.mem else {
-            if gs && insn.may_fault {
-                // String instructions and moffs forms address through gs without a modrm byte to rewrite.
+            if gs && addresses_data(&insn) {
+                // There is no modrm byte to rewrite.
                 self.push(Op::Leave { reason: Reason::Emulate, pc });
                 return false;
             }
@@ -203,7 +203,7 @@ impl Builder<'_> {
                 self.push(Op::Const { dst: t, value: absolute(&mem, next) });
                 Mem::At(t)
             }
-            (_, true) if mem.vsib || insn.form.modrm_at == 0 => {
+            (_, true) if mem.vsib => {
                 self.push(Op::Leave { reason: Reason::Emulate, pc });
                 return false;
             }
@@ -263,6 +263,17 @@ impl Builder<'_> {
             self.push(Op::PushConst { value: next });
         }
         self.push(Op::Jump { target });
+    }
+}
+
+/// Whether an instruction without an explicit memory operand reads or writes in the data segment, which a prefix can override
+/// (Intel SDM 1, 3.7.4): string sources, `xlat`, `maskmovq` and `maskmovdqu`, `clzero`. Destinations of strings and the stack
+/// are where they are.
+fn addresses_data(insn: &Insn) -> bool {
+    match (insn.form.map, insn.form.opcode) {
+        (0, 0xa4..=0xa7 | 0xac | 0xad | 0xd7) => true,
+        (1, 0x01 | 0xf7) => insn.may_fault,
+        _ => false,
     }
 }
 

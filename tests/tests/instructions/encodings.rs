@@ -53,7 +53,14 @@ pub(crate) const MAPS: [(Space, u8); 12] = [
 ];
 
 /// An instruction of an opcode, with random prefixes, registers and immediate.
-pub(crate) fn encoding(random: &mut Random, space: Space, map: u8, opcode: u8, form: Form, prefix: Option<u8>) -> Vec<u8> {
+pub(crate) fn encoding(
+    random: &mut Random,
+    space: Space,
+    map: u8,
+    opcode: u8,
+    form: Form,
+    prefix: Option<u8>,
+) -> Vec<u8> {
     let mut bytes: Vec<u8> = prefix.into_iter().collect();
     match space {
         Space::Legacy => {
@@ -130,7 +137,8 @@ pub(crate) fn carried(insn: &Insn) -> bool {
     );
     let legacy = |map, opcode| f.space == Space::Legacy && (f.map, f.opcode) == (map, opcode);
     // rdrand, rdseed, rdpid; sgdt and sidt, where the kernel does not hide them, differ between processors.
-    let chance = legacy(1, 0xc7) && f.modrm >= 0xf0 || legacy(1, 0x01) && f.modrm < 0xc0 && f.modrm & 0x38 < 16;
+    let chance =
+        legacy(1, 0xc7) && f.modrm >= 0xf0 || legacy(1, 0x01) && f.modrm < 0xc0 && f.modrm & 0x38 < 16;
     // lsl of the selector that holds the processor's number.
     class && !chance && !legacy(1, 0x03)
 }
@@ -179,10 +187,18 @@ pub(crate) fn registers(random: &mut Random) -> [u64; 16] {
 }
 
 /// Makes the operand's address lie in the middle of the window.
-fn aim(case: &mut Case, machine: &Machine, random: &mut Random, insn: &Insn, mem: &MemOperand, next: u64) -> Option<()> {
+fn aim(
+    case: &mut Case,
+    machine: &Machine,
+    random: &mut Random,
+    insn: &Insn,
+    mem: &MemOperand,
+    next: u64,
+) -> Option<()> {
     let near = mem.rip_relative && !mem.addr32 || random.one_in(2) && !mem.addr32 && insn.form.disp_size != 4;
     let window = if near { machine.placement().window } else { LOW_WINDOW };
-    let mut target = window + 1024 + if random.one_in(2) { random.below(16) * 64 } else { random.below(1024) };
+    let mut target =
+        window + 1024 + if random.one_in(2) { random.below(16) * 64 } else { random.below(1024) };
     // A displacement reaches the window only from a small segment base.
     let fixed = mem.rip_relative || mem.base.is_none();
     if fixed {
@@ -234,7 +250,13 @@ fn patch(code: &mut [u8], insn: &Insn, disp: u64) -> Option<()> {
 
 /// Adds cases for every opcode that is carried: each kind of instruction (by mnemonic, width and prefix) once for each form
 /// of operand, with an fs, gs or address-size prefix or none.
-pub(crate) fn every_instruction(machine: &mut Machine, random: &mut Random, prefix: Option<u8>, forms: &[Form], tries: u32) {
+pub(crate) fn every_instruction(
+    machine: &mut Machine,
+    random: &mut Random,
+    prefix: Option<u8>,
+    forms: &[Form],
+    tries: u32,
+) {
     for (space, map) in MAPS {
         for opcode in 0..=255 {
             let mut covered = HashSet::new();

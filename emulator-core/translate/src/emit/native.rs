@@ -34,24 +34,28 @@ pub fn emit(
 }
 
 /// The operand becomes `[reg + 0]` with a 32-bit displacement, which every prefix scheme encodes alike (a compressed
-/// 8-bit displacement would not be). No index and a low base: the extension bits X and B of any prefix become 0.
+/// 8-bit displacement would not be). No index and a low base: the extension bits X and B of any prefix become 0. The `mov`
+/// forms with an absolute address (a0 to a3) become the general ones of rax (88 to 8b).
 fn at_register(asm: &mut impl DynasmApi, insn: &Insn, bytes: &[u8], reg: u8) -> Result<(), EmitError> {
     let form = &insn.form;
-    let modrm_at = usize::from(form.modrm_at);
-    if reg > 7 || reg == 4 || modrm_at == 0 {
+    let absolute = form.modrm_at == 0;
+    let opcode_at = usize::from(form.opcode_at);
+    let opcode = if absolute { form.opcode & 3 ^ 0x8a } else { form.opcode };
+    if reg > 7 || reg == 4 {
         return Err(EmitError::Place);
     }
     let prefix_end = match form.space {
-        Space::Legacy if !form.has_rex => usize::from(form.opcode_at) - map_bytes(form.map),
+        Space::Legacy if !form.has_rex => opcode_at - map_bytes(form.map),
         _ => usize::from(form.rex_at),
     };
     for &b in &bytes[..prefix_end] {
-        // gs and the address size are already in the computed address; fs stays.
-        if b != 0x65 && b != 0x67 {
+        // gs and the address size are already in the computed address; fs stays. A REX here meant nothing, but would if what
+        // stood behind it went.
+        if !matches!(b, 0x65 | 0x67 | 0x40..=0x4f) {
             asm.push(b);
         }
     }
-    for (i, &b) in bytes[prefix_end..modrm_at].iter().enumerate() {
+    for (i, &b) in bytes[prefix_end..opcode_at].iter().enumerate() {
         asm.push(match (form.space, form.has_rex, i) {
             (Space::Legacy, true, 0) => b & !3,
             (Space::Vex, _, 1) if bytes[prefix_end] == 0xc4 => b | 0x60,
@@ -59,6 +63,7 @@ fn at_register(asm: &mut impl DynasmApi, insn: &Insn, bytes: &[u8], reg: u8) -> 
             _ => b,
         });
     }
+    asm.push(opcode);
     asm.push(0x80 | form.modrm & 0x38 | reg);
     asm.push_i32(0);
     asm.extend(&bytes[bytes.len() - usize::from(form.imm_size)..]);

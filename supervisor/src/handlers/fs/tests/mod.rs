@@ -180,7 +180,7 @@ fn opening_answers_and_does_what_the_kernel_answers_and_does() {
                 nix::fcntl::openat(&root, c(name).as_c_str(), OFlag::from_bits_retain(flags), mode)
                     .map(|fd| description(&root, fd));
             let how = Opening { flags, mode: 0o666, restrict: ResolveFlag::empty() };
-            let seen = open_file(&guest.caller(), libc::AT_FDCWD, &c(name), how)
+            let seen = open_file(&guest.caller(), AT_FDCWD, &c(name), how)
                 .map(|file| description(&own_root, &file.host));
             assert_eq!(seen, expected, "{what}");
             assert_eq!(contents(&own.0), contents(&theirs.0), "{what}");
