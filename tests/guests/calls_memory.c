@@ -50,7 +50,6 @@ static void anonymous(void) {
     MAP(0, -P, RW, ANON, -1, 0);
     MAP(0, P, RW, ANON, -1, 5);
     MAP((void *)-P, P, RW, FIX, -1, 0);
-    MAP(0, P, RW, FIX, -1, 0);
     WRITE(NEAR);
     WRITE(NEAR + 16 * P);
     READ(NEAR + 16 * P);

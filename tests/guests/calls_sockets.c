@@ -18,7 +18,7 @@ static void pairs(void) {
     SHOW(socketpair(AF_UNIX, SOCK_STREAM, 0, s));
     SHOW(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, d));
     SHOW(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, q));
-    SHOW(socketpair(AF_INET, SOCK_STREAM, 0, s));
+    SHOW(socketpair(AF_INET, SOCK_STREAM, 0, (int[2]){0}));
     SHOW(fcntl(d[0], F_GETFL));
     SHOW(fcntl(q[0], F_GETFD));
     SHOW(send(s[0], "stream", 6, 0));

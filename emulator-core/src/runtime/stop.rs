@@ -5,7 +5,7 @@
 //!
 //! | host pc in | what happens |
 //! | --- | --- |
-//! | the code cache | registers are copied to [`RawStop`] and the thread is sent to the epilogue: it stops *at this instruction*, and state recovery finds the guest state for it. Blocks never poll and nothing is unlinked |
+//! | the code cache | registers are copied to [`RawStop`](super::state::RawStop) and the thread is sent to the epilogue: it stops *at this instruction*, and state recovery finds the guest state for it. Blocks never poll and nothing is unlinked |
 //! | the prologue | sent back to the cpu loop: nothing of the guest has run |
 //! | the guest-memory copy routine | a fault makes it return short |
 //! | an interruptible host call that has not entered the kernel | made to return EINTR |

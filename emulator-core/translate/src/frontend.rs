@@ -231,6 +231,8 @@ impl Builder<'_> {
     fn effective_address(&mut self, dst: Var, mem: &MemOperand, next: u64) {
         if mem.rip_relative {
             self.push(Op::Const { dst, value: absolute(mem, next) });
+        } else if mem.base.is_none() && mem.index.is_none() {
+            self.push(Op::Const { dst, value: absolute(mem, 0) });
         } else {
             self.push(Op::Lea { dst, mem: MemOperand { segment: 0, ..*mem } });
         }

@@ -3,6 +3,8 @@
 //! Each file in `tests/golden` begins with a description, the guest pc and the guest bytes; the rest is what the translator
 //! makes of them. `RXBOX_BLESS=1 cargo test -p rxbox-translate --test golden` writes the files anew.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends by a panic")]
+
 use rxbox_translate::decode::{decode, text};
 use rxbox_translate::emit::{Code, Placement};
 use rxbox_translate::frontend::Config;
