@@ -2,7 +2,7 @@
 //!
 //! From the first guest instruction on this process counts as hostile: guest code shares its address space and the code
 //! cache is writable, so assume that it can make any host call with any arguments. What it can reach is then exactly what
-//! [`rules`] let through. Everything else ends the whole process with SIGSYS, which the supervisor reports; a few calls
+//! [`rules()`] let through. Everything else ends the whole process with SIGSYS, which the supervisor reports; a few calls
 //! that the C library makes on its own and can do without fail with an errno instead. The list with its reasons as text
 //! is `tests/confine.txt`.
 //!

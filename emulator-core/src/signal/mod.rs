@@ -8,7 +8,7 @@
 //! | --- | --- |
 //! | [`action`](Action) | guest actions, and the host action for each |
 //! | [`ThreadSignals`] | a thread's mask and alternate stack, and signals that arrived but cannot be delivered yet |
-//! | [`deliver`], [`fault`] | a handler's frame, sigreturn(2), death by a fault |
+//! | [`deliver()`], [`fault`] | a handler's frame, sigreturn(2), death by a fault |
 //! | [`system_call`], [`with_mask`] | the calls on all this |
 //!
 //! Two things differ between guest and host. A *handler* on the host is always the runtime's ([`crate::runtime::stop`]), which

@@ -3,6 +3,7 @@
 use crate::machine::{Case, ENVIRONMENTS, LOW_WINDOW, Machine, SMALL_INTEGERS};
 use crate::random::Random;
 use rxbox_translate::decode::{Class, Insn, MemOperand, Space, decode, text};
+use rxbox_translate::state::{REGION, REGION_END};
 use std::collections::HashSet;
 
 /// How the operand in modrm.rm is given.
@@ -140,7 +141,18 @@ pub(crate) fn carried(insn: &Insn) -> bool {
     let chance =
         legacy(1, 0xc7) && f.modrm >= 0xf0 || legacy(1, 0x01) && f.modrm < 0xc0 && f.modrm & 0x38 < 16;
     // lsl of the selector that holds the processor's number.
-    class && !chance && !legacy(1, 0x03)
+    class && !chance && !legacy(1, 0x03) && !refused(insn)
+}
+
+/// What rxbox refuses although the processor has it: gs overrides of operands that no modrm byte names, and of gathers.
+fn refused(insn: &Insn) -> bool {
+    let f = &insn.form;
+    let implicit = match (f.map, f.opcode) {
+        (0, 0xa4..=0xa7 | 0xac | 0xad | 0xd7) => true,
+        (1, 0x01 | 0xf7) => insn.may_fault,
+        _ => false,
+    };
+    f.segment == 0x65 && insn.mem.map_or(implicit, |mem| mem.vsib)
 }
 
 /// Makes the case for one instruction at the machine's next place: patches displacements and chooses registers so that its
@@ -165,7 +177,8 @@ pub(crate) fn case(machine: &Machine, random: &mut Random, bytes: &[u8]) -> Opti
     Some(case)
 }
 
-/// Values as instructions meet them: addresses, counts, boundaries and noise. rsp always points into the window.
+/// Values as instructions meet them: addresses, counts, boundaries and noise. rsp always points into the window, nothing to
+/// where rxbox has its own code, at which a native program finds nothing.
 pub(crate) fn registers(random: &mut Random) -> [u64; 16] {
     let mut gpr = [0; 16];
     for (n, value) in gpr.iter_mut().enumerate() {
@@ -182,6 +195,9 @@ pub(crate) fn registers(random: &mut Random) -> [u64; 16] {
                 _ => random.next(),
             },
         };
+        if (REGION - (1 << 20)..REGION_END + (1 << 20)).contains(value) {
+            *value = pointer;
+        }
     }
     gpr
 }

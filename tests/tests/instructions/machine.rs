@@ -251,8 +251,10 @@ impl Outcome {
     }
 
     /// A line of processor state or window, without what legitimately differs: the x87 instruction pointer, which in rxbox is
-    /// 0, and which parts of the vector state count as in use.
+    /// 0; how the last x87 opcode names its memory operand, which may have been rewritten; and which parts of the vector state
+    /// count as in use.
     fn line(&self, index: u64, environment: &Environment) -> [u8; LINE] {
+        const FOP: usize = 6;
         const FIP: std::ops::Range<usize> = 8..16;
         const HEADER: u64 = 512 / LINE as u64;
         let of = if index < STATE_LINES { &environment.state } else { &environment.window };
@@ -260,7 +262,10 @@ impl Outcome {
         let reported = self.lines.iter().find(|(i, _)| *i == index).map(|(_, line)| *line);
         let mut line = reported.unwrap_or_else(|| *of[at..].first_chunk().unwrap());
         match index {
-            0 => line[FIP].fill(0),
+            0 => {
+                line[FOP] &= 0x38;
+                line[FIP].fill(0);
+            }
             HEADER => line[..8].fill(0),
             _ => {}
         }

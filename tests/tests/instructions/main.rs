@@ -26,3 +26,16 @@ fn rip_relative_operands_out_of_reach_are_found_in_high_code() {
     every_instruction(&mut machine, random, None, &[Form::Rip], 100);
     machine.compare(60);
 }
+
+#[test]
+fn segment_and_address_size_prefixes_do_what_the_processor_does() {
+    let random = &mut Random::new(3);
+    for placement in [LOW, HIGH] {
+        let mut machine = Machine::new(placement, random);
+        for prefix in [0x64, 0x65, 0x67] {
+            every_instruction(&mut machine, random, Some(prefix), &FORMS, 60);
+        }
+        assert!(machine.len() > 10_000, "{}", machine.len());
+        machine.compare(60);
+    }
+}
