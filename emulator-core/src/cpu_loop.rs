@@ -47,31 +47,58 @@ pub fn run(thread: &mut Thread) -> i32 {
         };
         thread.process.log.entering(pc);
         let exit = thread.cpu.enter(entry);
-        want = left(thread, exit);
+        let left = look_up(thread, exit);
+        thread.cpu.outside();
+        want = act(thread, left);
+    }
+}
+
+/// How translated code was left, with all that only the blocks know of it.
+enum Left {
+    /// It was not entered.
+    Aborted,
+    /// An indirect branch that found no block.
+    Lookup,
+    /// Stopped by a signal, where the guest state is as the mark says.
+    Stopped(Mark),
+    /// By an exit with this number.
+    Exit(u32, Exit),
+}
+
+/// Looks an exit up. The thread still counts as inside, so the blocks that it came from are there.
+fn look_up(thread: &mut Thread, exit_id: u32) -> Left {
+    match exit_id {
+        EXIT_ABORTED => Left::Aborted,
+        EXIT_LOOKUP => Left::Lookup,
+        EXIT_STOPPED => {
+            let pc = thread.state().raw.pc;
+            match lock(&thread.process.blocks).recover(pc) {
+                Some(mark) => Left::Stopped(mark),
+                None => crate::log::fatal(&format!("stopped at {pc:#x}, where no block lies")),
+            }
+        }
+        _ => match lock(&thread.process.blocks).left(exit_id) {
+            Some(left) => Left::Exit(exit_id, left.exit),
+            None => crate::log::fatal(&format!("exit {exit_id} belongs to no block")),
+        },
     }
 }
 
 /// Acts on an exit; returns how the next block is wanted.
-fn left(thread: &mut Thread, exit_id: u32) -> Want {
-    match exit_id {
-        EXIT_ABORTED => return Want::default(),
-        EXIT_STOPPED => return stopped(thread),
-        EXIT_LOOKUP => {
+fn act(thread: &mut Thread, left: Left) -> Want {
+    match left {
+        Left::Aborted => {}
+        Left::Lookup => {
             let state = thread.state();
             state.pc = state.target;
             return Want { indirect: true, ..Want::default() };
         }
-        _ => {}
-    }
-    let Some(left) = lock(&thread.process.blocks).left(exit_id) else {
-        crate::log::fatal(&format!("exit {exit_id} belongs to no block"));
-    };
-    match left.exit {
-        Exit::Goto { pc, .. } => {
+        Left::Stopped(mark) => return stopped(thread, &mark),
+        Left::Exit(id, Exit::Goto { pc, .. }) => {
             thread.state().pc = pc;
-            return Want { chain: Some(exit_id), ..Want::default() };
+            return Want { chain: Some(id), ..Want::default() };
         }
-        Exit::Leave { reason, pc } => {
+        Left::Exit(_, Exit::Leave { reason, pc }) => {
             thread.state().pc = pc;
             match reason {
                 Reason::Syscall => syscall::system_call(thread),
@@ -89,12 +116,9 @@ fn left(thread: &mut Thread, exit_id: u32) -> Want {
 }
 
 /// A signal stopped translated code: puts the guest state together and, for a fault, acts on it.
-fn stopped(thread: &mut Thread) -> Want {
+fn stopped(thread: &mut Thread, mark: &Mark) -> Want {
+    recover(thread, mark);
     let raw = thread.state().raw;
-    let Some(mark) = lock(&thread.process.blocks).recover(raw.pc) else {
-        crate::log::fatal(&format!("stopped at {:#x}, where no block lies", raw.pc));
-    };
-    recover(thread, &mark);
     if raw.signal == 0 {
         return Want::default();
     }

@@ -10,7 +10,7 @@ use crate::process::lock;
 use crate::syscall::marshal::{Error, strings};
 use crate::syscall::{Answer, request};
 use crate::thread::Thread;
-use crate::{fork, signal, threads};
+use crate::{fork, robust, signal, threads};
 use libc::{AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, EAGAIN, EINVAL};
 
 /// What every program of a process is told of identity and machine, and the vDSO that it gets.
@@ -91,6 +91,7 @@ fn replace(thread: &mut Thread, new: New) -> Answer {
     };
     fork::release_parent(thread);
     signal::exec(thread);
+    robust::release(thread.robust_list.0, thread.tid);
     (thread.robust_list, thread.clear_child_tid) = ((0, 0), 0);
     process.flush();
     thread.cpu.clear_pending();

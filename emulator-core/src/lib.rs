@@ -22,6 +22,7 @@ pub mod image;
 pub mod loader;
 pub mod log;
 pub mod process;
+pub mod robust;
 pub mod runtime;
 pub mod signal;
 pub mod syscall;

@@ -253,6 +253,24 @@ impl Process {
         memory.space.grow_down(&mut memory.host, addr)
     }
 
+    /// How many of the `len` bytes at `addr` a store can reach, from the first on, as the map is now. A stack grows for it.
+    pub fn writable(&self, addr: u64, len: u64) -> u64 {
+        let mut guard = lock(&self.memory);
+        let Memory { space, host, .. } = &mut *guard;
+        let end = addr.saturating_add(len);
+        let mut at = addr;
+        while at < end {
+            if space.query(at).is_none() && !space.grow_down(host, at) {
+                break;
+            }
+            match space.query(at) {
+                Some(area) if area.prot.write => at = area.span.end,
+                _ => break,
+            }
+        }
+        at.min(end) - addr
+    }
+
     /// Whether a pc may be executed, for faults of single-byte fetches.
     pub fn check_fetch(&self, pc: u64) -> Result<(), FetchError> {
         fetch(&lock(&self.memory).space, pc).map(|_| ())

@@ -14,7 +14,7 @@ use crate::signal::{self, ThreadSignals};
 use crate::syscall::marshal::Error;
 use crate::syscall::{Answer, copy_out, request};
 use crate::thread::{Passing, Thread};
-use crate::{cpu_loop, fork};
+use crate::{cpu_loop, fork, robust};
 use libc::{
     EAGAIN, FUTEX_CMP_REQUEUE, FUTEX_CMP_REQUEUE_PI, FUTEX_REQUEUE, FUTEX_WAIT_REQUEUE_PI, FUTEX_WAKE_OP,
 };
@@ -138,6 +138,7 @@ pub fn exit_group(thread: &Thread, status: i32) -> ! {
 /// (set_tid_address(2)). The processor state is given back last, with every signal blocked for good.
 fn end(thread: Thread) {
     std::mem::forget(BlockedSignals::but_faults());
+    robust::release(thread.robust_list.0, thread.tid);
     let at = thread.clear_child_tid;
     if at != 0 && copy_out(thread.process, at, &[0; 4]).is_ok() {
         let args = [at, libc::FUTEX_WAKE as u64, 1, 0, 0, 0];

@@ -73,12 +73,14 @@ pub struct File {
     pub kind: Kind,
     /// The absolute resolved name when it was opened, if it had one.
     pub path: Option<Box<[u8]>>,
-    /// `O_ACCMODE` and `O_PATH` bits of the description; these never change.
+    /// The bits of `FIXED` that the guest opened it with.
     access: i32,
     extra: Arc<Mutex<Extra>>,
 }
 
-const ACCESS: i32 = libc::O_ACCMODE | libc::O_PATH;
+/// Flags of a description that never change. How the supervisor came by the host's description is its own affair: it
+/// follows no link where the guest would have.
+const FIXED: i32 = libc::O_ACCMODE | libc::O_PATH | libc::O_NOFOLLOW;
 
 impl File {
     /// A file that just came to be: readable and writable, without a name.
@@ -88,7 +90,7 @@ impl File {
 
     /// A file opened by name, with the flags of open(2).
     pub fn opened(host: OwnedFd, kind: Kind, flags: i32, path: Option<Box<[u8]>>) -> File {
-        File { path, access: flags & ACCESS, ..File::new(host, kind) }
+        File { path, access: flags & FIXED, ..File::new(host, kind) }
     }
 
     /// A file of which only the descriptor is known; the host is asked what it is.
@@ -132,7 +134,8 @@ impl File {
     }
     /// The access mode and status flags it has now (F_GETFL).
     pub fn status_flags(&self) -> Result<i32, Errno> {
-        fcntl(&self.host, FcntlArg::F_GETFL)
+        let host = fcntl(&self.host, FcntlArg::F_GETFL)?;
+        Ok(host & !libc::O_NOFOLLOW | self.access & libc::O_NOFOLLOW)
     }
     /// Whether every write goes to the end.
     pub fn append(&self) -> bool {

@@ -74,6 +74,7 @@ static void making(void) {
     SHOW(read(dir, b, 1));
     SHOW(write(dir, b, 1));
     list("d");
+    SHOW(unlink("d/pipe"));
 }
 
 static void renaming(void) {
@@ -135,6 +136,7 @@ static void standing(void) {
         if (chdir("..") || rmdir(b)) perror("deep");
     }
     memset(b, '/', sizeof b);
+    memcpy(b, "d/.", 3);
     SHOW(open(b, O_RDONLY));
     b[4094] = '.';
     b[4095] = 0;

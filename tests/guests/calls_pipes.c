@@ -96,6 +96,7 @@ static void fifos(void) {
     SHOW(read(r, b, 10));
     SHOW(close(w));
     SHOW(read(r, b, 1));
+    SHOW(unlink("fifo"));
     close(r);
 }
 

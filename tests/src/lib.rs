@@ -66,6 +66,20 @@ impl Scratch {
     }
 }
 
+/// Compiles a guest, `guests/NAME.c`, into a folder.
+///
+/// # Panics
+/// If it does not compile.
+pub fn guest(scratch: &Scratch, name: &str) -> PathBuf {
+    let source = format!("{}/guests/{name}.c", env!("CARGO_MANIFEST_DIR"));
+    let program = scratch.path().join(name);
+    let mut gcc = Command::new("gcc");
+    // What the guests do wrong on purpose is no news.
+    gcc.args(["-O1", "-w", "-pthread", "-o"]).arg(&program).arg(source);
+    assert!(gcc.status().expect("gcc runs").success(), "{name} does not compile");
+    program
+}
+
 impl Drop for Scratch {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);

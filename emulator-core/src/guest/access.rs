@@ -64,6 +64,14 @@ global_asm!(
     "label rxbox_access_store_landing",
     "mov eax, 1",
     "ret",
+    // exchange(rdi: at, esi: old, edx: new) -> rax: the value found, rdx: 0, or 1 for a fault.
+    "label rxbox_access_exchange",
+    "mov eax, esi",
+    "mov ecx, edx",
+    "xor edx, edx",
+    "label rxbox_access_exchange_at",
+    "lock cmpxchg [rdi], ecx",
+    "ret",
     ".popsection",
     ".purgem label",
 );
@@ -82,6 +90,7 @@ unsafe extern "C" {
     fn rxbox_access_load64(from: u64) -> Loaded;
     fn rxbox_access_store32(to: u64, value: u64) -> u64;
     fn rxbox_access_store64(to: u64, value: u64) -> u64;
+    fn rxbox_access_exchange(at: u64, old: u32, new: u32) -> Loaded;
     // Labels, of which only the address is used.
     safe static rxbox_access_copy_at: u8;
     safe static rxbox_access_copy_landing: u8;
@@ -91,6 +100,7 @@ unsafe extern "C" {
     safe static rxbox_access_store32_at: u8;
     safe static rxbox_access_store64_at: u8;
     safe static rxbox_access_store_landing: u8;
+    safe static rxbox_access_exchange_at: u8;
 }
 
 /// For the handler of SIGSEGV and SIGBUS: if the fault at host instruction `pc` is one of an access to guest memory,
@@ -103,6 +113,7 @@ pub fn fixup(pc: usize) -> Option<usize> {
         pc if pc == address(&rxbox_access_load64_at) => &rxbox_access_load_landing,
         pc if pc == address(&rxbox_access_store32_at) => &rxbox_access_store_landing,
         pc if pc == address(&rxbox_access_store64_at) => &rxbox_access_store_landing,
+        pc if pc == address(&rxbox_access_exchange_at) => &rxbox_access_load_landing,
         _ => return None,
     };
     Some(address(landing))
@@ -237,6 +248,18 @@ pub fn write_u64(addr: u64, value: u64) -> Result<(), Fault> {
     // SAFETY: the bytes lie in a guest window; a fault comes back by way of `fixup`.
     let faulted = unsafe { rxbox_access_store64(addr, value) };
     if faulted == 0 { Ok(()) } else { Err(Fault { addr, done: 0 }) }
+}
+
+/// Replaces the aligned 4 bytes `old` by `new`, as one atomic access; gives the value that was there, `old` or another.
+///
+/// # Errors
+/// [`Fault`] if they cannot be written or are not aligned.
+pub fn compare_exchange_u32(addr: u64, old: u32, new: u32) -> Result<u32, Fault> {
+    let aligned = if addr.is_multiple_of(4) { 4 } else { 0 };
+    outcome(addr, 4, permitted(addr, aligned, false))?;
+    // SAFETY: the bytes lie in a guest window; a fault comes back by way of `fixup`.
+    let found = unsafe { rxbox_access_exchange(addr, old, new) };
+    if found.faulted == 0 { Ok(found.value as u32) } else { Err(Fault { addr, done: 0 }) }
 }
 
 /// Copies a string that ends with NUL, without the NUL. Memory beyond the NUL need not exist.

@@ -13,7 +13,8 @@ fn sub_leaves(leaf: u32) -> u32 {
         4 | 0x8000_001d => 8,
         7 | 0x14 | 0x17 | 0x18 | 0x1d | 0x20 => 3,
         0xb | 0x1f => 4,
-        0xd => 32,
+        // The components up to PKRU; what lies beyond is not carried.
+        0xd => 10,
         0xf | 0x10 => 4,
         _ => 1,
     }

@@ -7,6 +7,7 @@
 //! Invariants:
 //! * `in_cache` is set before `pending` is looked at, with a locked instruction between: who sets `pending` and then sees
 //!   `in_cache` clear knows that the thread will see `pending` before it runs translated code.
+//! * `in_cache` stays set until the cpu loop has looked up what the exit means: who flushes the cache waits for that.
 //! * A signal handler that finds the pc between `rxbox_enter_check` and `rxbox_enter_end` sends it to `rxbox_enter_abort`:
 //!   the guest state in memory is complete over that whole range.
 //! * Vector state: only what XINUSE says is in use is saved, and parts that were not are put back to their initial state, so
@@ -192,7 +193,6 @@ global_asm!(
     "kmovq gs:[{opmasks} + \\n * 8], k\\n",
     ".endr",
     "99:",
-    "mov dword ptr gs:[{in_cache}], 0",
     "mov eax, gs:[{exit_id}]",
     "add rsp, 8; pop r15; pop r14; pop r13; pop r12; pop rbp; pop rbx",
     "ret",

@@ -43,7 +43,7 @@ pub struct CpuState {
     pub locals: [u64; at::LOCAL_COUNT as usize],
     /// Which parts of the vector state are in use (XINUSE, the bits of XCR0) while the runtime runs.
     pub in_use: u64,
-    /// One while the thread is between prologue and epilogue.
+    /// One from the prologue until the cpu loop knows what the exit means.
     pub in_cache: AtomicU32,
     pad: u32,
     pad2: u64,

@@ -48,6 +48,12 @@ impl Cpu {
         unsafe { (*self.area.as_ptr()).cpu.pending.store(0, Ordering::SeqCst) };
     }
 
+    /// Says that nothing that this thread still has to do depends on the block that it left.
+    pub fn outside(&self) {
+        // SAFETY: an atomic in the area.
+        unsafe { (*self.area.as_ptr()).cpu.in_cache.store(0, Ordering::Release) };
+    }
+
     /// A handle by which other threads can see and nudge this one.
     pub fn beacon(&self) -> Beacon {
         Beacon(self.area)

@@ -266,6 +266,14 @@ fn gather(p: &mut Packer<'_>, i: usize, vectors: &Vectors) -> Result<(), Error> 
 
 /// Copies `total` bytes out of the vectors to the data area.
 pub fn gather_at(slot: &Slot, start: usize, total: usize, vectors: &Vectors) -> Result<(), Error> {
+    match gather_some(slot, start, total, vectors)? {
+        all if all == total => Ok(()),
+        _ => Err(Error(EFAULT)),
+    }
+}
+
+/// Copies `total` bytes out of the vectors to the data area, or as many as there are before the first that cannot be read.
+pub fn gather_some(slot: &Slot, start: usize, total: usize, vectors: &Vectors) -> Result<usize, Error> {
     let mut done = 0;
     for &(addr, len) in vectors {
         let n = (len as usize).min(total - done);
@@ -274,10 +282,12 @@ pub fn gather_at(slot: &Slot, start: usize, total: usize, vectors: &Vectors) -> 
             return Err(Error(EMSGSIZE));
         }
         // SAFETY: `n` bytes of the slot's data area, which this thread owns now.
-        unsafe { access::copy_in_raw(to, addr, n)? };
-        done += n;
+        match unsafe { access::copy_in_raw(to, addr, n) } {
+            Ok(()) => done += n,
+            Err(fault) => return Ok(done + fault.done),
+        }
     }
-    Ok(())
+    Ok(done)
 }
 
 /// Copies `total` bytes of the data area into the vectors.

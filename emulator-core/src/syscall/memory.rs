@@ -108,7 +108,10 @@ pub fn system_call(thread: &mut Thread, nr: u32, args: &[u64; 6]) -> Option<Answ
 fn whole_pages(thread: &Thread, nr: i64, args: &[u64; 6]) -> Answer {
     let [addr, len, third, ..] = *args;
     if matches!(nr, libc::SYS_mlockall | libc::SYS_munlockall) {
-        return Answer::Value(0);
+        const WHAT: u64 = (libc::MCL_CURRENT | libc::MCL_FUTURE) as u64;
+        const ALL: u64 = WHAT | libc::MCL_ONFAULT as u64;
+        let valid = nr == libc::SYS_munlockall || addr & WHAT != 0 && addr & !ALL == 0;
+        return Answer::Value(if valid { 0 } else { -i64::from(libc::EINVAL) });
     }
     let span = page_up(len).and_then(|len| Span::at(addr, len));
     let Some(span) = span.filter(|&s| s.is_empty() || window_of(s).is_some()) else {

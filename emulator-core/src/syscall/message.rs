@@ -62,6 +62,11 @@ impl Guest {
     }
 }
 
+/// The vectors of the `msghdr` at a guest address.
+pub fn vectors_at(addr: u64) -> Result<Vectors, Error> {
+    Guest::read(addr).map(|guest| guest.vectors)
+}
+
 /// A message to send.
 #[derive(Clone, Debug)]
 pub struct Send {

@@ -65,8 +65,11 @@ fn perform(thread: &mut Thread, nr: u64, args: [u64; 6]) -> Answer {
     else {
         return Answer::Value(-i64::from(libc::ENOSYS));
     };
-    if transfer::is_transfer(call.nr) {
+    if transfer::is_transfer(call.nr, &args) {
         return transfer::transfer(thread, call, args);
+    }
+    if i64::from(call.nr) == libc::SYS_sendmsg {
+        return transfer::send_message(thread, call, args);
     }
     if memory::maps_file(call.nr, &args) {
         return memory::map_file(thread, call, args);

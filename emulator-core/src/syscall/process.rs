@@ -1,6 +1,7 @@
 //! Granted calls on threads and processes.
 
 use super::{Answer, copy_out};
+use crate::robust;
 use crate::thread::Thread;
 use libc::{EFAULT, EINVAL, EPERM};
 
@@ -13,9 +14,12 @@ pub fn system_call(thread: &mut Thread, nr: u32, args: &[u64; 6]) -> Option<Answ
             Answer::Value(thread.tid.into())
         }
         libc::SYS_set_robust_list => {
+            if args[1] != robust::SIZE {
+                return Some(Answer::Value(-i64::from(EINVAL)));
+            }
             thread.robust_list = (args[0], args[1]);
-            // The kernel takes only its own structure's size (set_robust_list(2)).
-            Answer::Value(if args[1] == 24 { 0 } else { -i64::from(EINVAL) })
+            robust::register(args[0]);
+            Answer::Value(0)
         }
         libc::SYS_get_robust_list => Answer::Value(get_robust_list(thread, args)),
         libc::SYS_sched_yield => {

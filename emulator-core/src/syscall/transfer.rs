@@ -1,30 +1,39 @@
 //! Reads and writes of any size through a data area of a fixed size.
 //!
-//! A transfer that exceeds the data area goes in pieces. What the guest sees is what one call gives: a read goes on only
-//! where the supervisor says that a full piece was not a short count (a regular file), a write goes on as long as pieces
-//! are taken whole, and whatever ends the transfer after the first piece ends it with what was done.
+//! A transfer that exceeds the data area goes in pieces. What the guest sees is what one call gives: a piece follows only
+//! where the last one was taken whole, on what the supervisor says is no matter of messages (a regular file, a stream)
+//! or in a write(2), and whatever ends the transfer after the first piece ends it with what was done.
+//!
+//! Memory that cannot be read or written cuts a transfer short, as in the kernel, and ends it with EFAULT only if it is
+//! the first byte. For a read this is looked up before, so that nothing is read that has no place.
 
-use super::marshal::{self, Error, Vectors, gather_at, scatter, vectors};
-use super::{Answer, answer};
+use super::marshal::{self, Error, Vectors, gather_some, scatter, vectors};
+use super::{Answer, answer, message};
 use crate::thread::Thread;
 use rxbox_wire::channel::BULK_MAX;
 use rxbox_wire::frame::{ABSENT, Reply, Request};
 use rxbox_wire::kind::Syscall;
+use rxbox_wire::table;
 
-/// How a transfer call is shaped.
+/// Linux cuts every transfer to this (read(2)).
+const LONGEST: u64 = 0x7fff_f000;
+
+/// How a transfer call is shaped. The buffer is argument 1; its size or the count of its vectors is argument 2.
 #[derive(Clone, Copy, Debug)]
 struct Shape {
     write: bool,
-    /// The buffer is an array of vectors, counted by argument 2.
+    /// The buffer is an array of vectors.
     vectored: bool,
     /// Argument 3 is a file offset.
     positioned: bool,
+    /// A piece may follow even where the supervisor does not say so.
+    persistent: bool,
 }
 
 fn shape(nr: u32) -> Option<Shape> {
     let (write, vectored, positioned) = match i64::from(nr) {
-        libc::SYS_read => (false, false, false),
-        libc::SYS_write => (true, false, false),
+        libc::SYS_read | libc::SYS_recvfrom => (false, false, false),
+        libc::SYS_write | libc::SYS_sendto => (true, false, false),
         libc::SYS_pread64 => (false, false, true),
         libc::SYS_pwrite64 => (true, false, true),
         libc::SYS_readv => (false, true, false),
@@ -33,61 +42,84 @@ fn shape(nr: u32) -> Option<Shape> {
         libc::SYS_pwritev | libc::SYS_pwritev2 => (true, true, true),
         _ => return None,
     };
-    Some(Shape { write, vectored, positioned })
+    Some(Shape { write, vectored, positioned, persistent: write && i64::from(nr) != libc::SYS_sendto })
 }
 
-/// Whether the call moves bytes between guest memory and a descriptor.
-pub fn is_transfer(nr: u32) -> bool {
-    shape(nr).is_some()
+/// Whether the call moves bytes between guest memory and a descriptor, and nothing else besides.
+pub fn is_transfer(nr: u32, args: &[u64; 6]) -> bool {
+    let socket = matches!(i64::from(nr), libc::SYS_sendto | libc::SYS_recvfrom);
+    shape(nr).is_some() && (!socket || args[4] == 0 && args[5] == 0)
 }
 
 /// Carries out a transfer call.
 pub fn transfer(thread: &mut Thread, call: &'static Syscall, args: [u64; 6]) -> Answer {
     let Some(shape) = shape(call.nr) else { return Answer::Value(-i64::from(libc::ENOSYS)) };
-    match pieces(thread, call, args, shape) {
-        Ok(answer) => answer,
-        Err(e) => e.into(),
-    }
+    begin(thread, call, args, shape).unwrap_or_else(Answer::from)
 }
 
+fn begin(thread: &mut Thread, call: &'static Syscall, args: [u64; 6], shape: Shape) -> Result<Answer, Error> {
+    let rest: Vectors =
+        if shape.vectored { vectors(args[1], args[2])? } else { vec![(args[1], args[2].min(LONGEST))] };
+    if rest.iter().all(|v| v.1 == 0) {
+        return Ok(answer(&marshal::exchange(thread, call, &args)?));
+    }
+    pieces(thread, call, args, shape, rest, 0)
+}
+
+/// sendmsg(2). On a stream, what exceeds the data area follows in pieces that have neither address nor control data.
+pub fn send_message(thread: &mut Thread, call: &'static Syscall, args: [u64; 6]) -> Answer {
+    let message = match marshal::exchange(thread, call, &args) {
+        Ok(reply) if reply.ret > 0 && reply.flags & Reply::MORE != 0 => reply,
+        Ok(reply) => return answer(&reply),
+        Err(e) => return e.into(),
+    };
+    let sent = Answer::Value(message.ret);
+    let Ok(mut rest) = message::vectors_at(args[1]) else { return sent };
+    advance(&mut rest, message.ret as u64);
+    let (Some(&(addr, _)), Some(send)) = (rest.first(), table::row(libc::SYS_sendto as u32)) else {
+        return sent;
+    };
+    let Some(shape) = shape(send.nr) else { return sent };
+    pieces(thread, send, [args[0], addr, 0, args[2], 0, 0], shape, rest, message.ret as u64).unwrap_or(sent)
+}
+
+/// Moves `rest` in pieces, after the `done` bytes that are moved already.
 fn pieces(
     thread: &mut Thread,
     call: &'static Syscall,
     args: [u64; 6],
     shape: Shape,
+    mut rest: Vectors,
+    mut done: u64,
 ) -> Result<Answer, Error> {
-    // Linux cuts every transfer to this (read(2)).
-    const LONGEST: u64 = 0x7fff_f000;
-    let mut rest: Vectors =
-        if shape.vectored { vectors(args[1], args[2])? } else { vec![(args[1], args[2].min(LONGEST))] };
-    let mut left = rest.iter().map(|v| v.1).sum::<u64>().min(LONGEST);
-    if shape.vectored && left <= BULK_MAX as u64 || left == 0 {
-        let reply = marshal::exchange(thread, call, &args)?;
-        return Ok(answer(&reply));
-    }
-    let mut done = 0u64;
+    let mut left = rest.iter().map(|v| v.1).sum::<u64>().min(LONGEST - done);
+    let ended = |done: u64| Ok(Answer::Value(done as i64));
     loop {
         let n = left.min(BULK_MAX as u64) as usize;
-        let reply = match piece(thread, call, &args, shape, &rest, n, done) {
-            Ok(reply) => reply,
-            Err(_) if done > 0 => return Ok(Answer::Value(done as i64)),
+        let (reply, n) = match piece(thread, call, &args, shape, &rest, n, done) {
+            Ok(exchanged) => exchanged,
+            Err(_) if done > 0 => return ended(done),
             Err(e) => return Err(e),
         };
         if reply.ret < 0 {
-            return Ok(if done > 0 { Answer::Value(done as i64) } else { answer(&reply) });
+            return if done > 0 { ended(done) } else { Ok(answer(&reply)) };
         }
-        let moved = (reply.ret as u64).min(n as u64);
+        if reply.ret > n as i64 {
+            // The whole length of a message that was cut (MSG_TRUNC).
+            return ended(done + reply.ret as u64);
+        }
+        let moved = reply.ret as u64;
         done += moved;
         left -= moved;
         advance(&mut rest, moved);
-        let goes_on = shape.write || reply.flags & Reply::MORE != 0;
+        let goes_on = shape.persistent || reply.flags & Reply::MORE != 0;
         if moved < n as u64 || left == 0 || !goes_on || thread.cpu.pending() {
-            return Ok(Answer::Value(done as i64));
+            return ended(done);
         }
     }
 }
 
-/// Sends one piece of `n` bytes, `done` bytes into the transfer.
+/// Sends one piece of `n` bytes, or fewer where memory ends, `done` bytes into the transfer.
 fn piece(
     thread: &mut Thread,
     call: &'static Syscall,
@@ -96,7 +128,12 @@ fn piece(
     rest: &Vectors,
     n: usize,
     done: u64,
-) -> Result<Reply, Error> {
+) -> Result<(Reply, usize), Error> {
+    let slot = &thread.slot;
+    let n = if shape.write { gather_some(slot, 0, n, rest)? } else { room(thread, n, rest) };
+    if n == 0 {
+        return Err(Error(libc::EFAULT));
+    }
     let mut args = *args;
     if !shape.vectored {
         args[2] = n as u64;
@@ -105,17 +142,27 @@ fn piece(
     if shape.positioned && args[3] != u64::MAX {
         args[3] = args[3].wrapping_add(done);
     }
-    let slot = &thread.slot;
-    if shape.write {
-        gather_at(slot, 0, n, rest)?;
-    }
     let mut len = [ABSENT; 6];
     len[1] = n as u32;
     let reply = slot.call(&thread.cpu, &Request { nr: call.nr, args, len });
     if !shape.write && reply.ret > 0 {
         scatter(thread.process, slot, 0, (reply.ret as usize).min(n), rest)?;
     }
-    Ok(reply)
+    Ok((reply, n))
+}
+
+/// How many of the first `n` bytes of the vectors can be written.
+fn room(thread: &Thread, n: usize, rest: &Vectors) -> usize {
+    let mut room = 0;
+    for &(addr, len) in rest {
+        let wanted = len.min(n as u64 - room);
+        let writable = thread.process.writable(addr, wanted);
+        room += writable;
+        if writable < wanted {
+            break;
+        }
+    }
+    room as usize
 }
 
 /// Takes `n` bytes off the front of the vectors.

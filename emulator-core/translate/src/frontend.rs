@@ -35,7 +35,8 @@ pub struct FetchFault;
 
 /// Builds the block at `pc` from `code`, the executable bytes that start there.
 pub fn build(pc: u64, code: &[u8], config: &Config) -> Result<Block, FetchFault> {
-    let mut b = Builder { block: Block { pc, ..Block::default() }, exits: 0, config };
+    let block = Block { pc, ops: Vec::with_capacity(48), insns: Vec::with_capacity(16), ..Block::default() };
+    let mut b = Builder { block, exits: 0, config };
     loop {
         let at = b.block.len;
         let here = pc.wrapping_add(at.into());
@@ -221,11 +222,12 @@ impl Builder<'_> {
 
     /// The linear address of a gs operand: the guest's gs base lies in the CPU state, since the host's points at that.
     fn gs_address(&mut self, mem: &MemOperand, next: u64) -> Var {
-        let (ea, base, sum) = (self.block.vars.temp(), self.block.vars.temp(), self.block.vars.temp());
-        self.effective_address(ea, mem, next);
+        // One register for both addresses: cmpxchg16b leaves no more than two free.
+        let (address, base) = (self.block.vars.temp(), self.block.vars.temp());
+        self.effective_address(address, mem, next);
         self.push(Op::Mov { dst: base, src: Var::GS_BASE });
-        self.push(Op::Add { dst: sum, a: ea, b: base });
-        sum
+        self.push(Op::Add { dst: address, a: address, b: base });
+        address
     }
 
     fn effective_address(&mut self, dst: Var, mem: &MemOperand, next: u64) {

@@ -12,6 +12,7 @@ use crate::fd::{File, Kind};
 use crate::host::number::{OnFd, Wait, on_fd};
 use crate::host::transfer::{Buffer, Way, transfer, transfer_at};
 use nix::errno::Errno;
+use rxbox_wire::channel::BULK_MAX;
 use rxbox_wire::frame::Reply;
 use std::os::fd::AsFd;
 
@@ -111,9 +112,19 @@ fn move_data(call: &mut Call<'_>, way: Way, at: At) -> Answer {
 
 /// After a full transfer on a file whose transfers are never short for want of more, the child may go on.
 fn more(call: &mut Call<'_>, file: &File, wanted: usize, done: &Answer) {
-    if *done == Ok(wanted as i64) && matches!(file.kind, Kind::Regular | Kind::Memory | Kind::BlockDevice) {
+    let full = *done == Ok(wanted as i64);
+    if full && (matches!(file.kind, Kind::Regular | Kind::Memory | Kind::BlockDevice) || endless(file, wanted)) {
         call.reply.flags |= Reply::MORE;
     }
+}
+
+/// Whether it is one of the devices that are never short of bytes: zero, random and the like (major number 1). Only asked
+/// where a transfer was cut at all.
+fn endless(file: &File, wanted: usize) -> bool {
+    const MEMORY: u64 = 1;
+    file.kind == Kind::CharDevice
+        && wanted == BULK_MAX
+        && nix::sys::stat::fstat(&file.host).is_ok_and(|s| nix::sys::stat::major(s.st_rdev) == MEMORY)
 }
 
 impl At {

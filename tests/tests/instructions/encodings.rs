@@ -3,7 +3,6 @@
 use crate::machine::{Case, ENVIRONMENTS, LOW_WINDOW, Machine, SMALL_INTEGERS};
 use crate::random::Random;
 use rxbox_translate::decode::{Class, Insn, MemOperand, Space, decode, text};
-use rxbox_translate::state::{REGION, REGION_END};
 use std::collections::HashSet;
 
 /// How the operand in modrm.rm is given.
@@ -178,7 +177,7 @@ pub(crate) fn case(machine: &Machine, random: &mut Random, bytes: &[u8]) -> Opti
 }
 
 /// Values as instructions meet them: addresses, counts, boundaries and noise. rsp always points into the window, nothing to
-/// where rxbox has its own code, at which a native program finds nothing.
+/// where rxbox has its own memory, which a native program does not have.
 pub(crate) fn registers(random: &mut Random) -> [u64; 16] {
     let mut gpr = [0; 16];
     for (n, value) in gpr.iter_mut().enumerate() {
@@ -195,7 +194,7 @@ pub(crate) fn registers(random: &mut Random) -> [u64; 16] {
                 _ => random.next(),
             },
         };
-        if (REGION - (1 << 20)..REGION_END + (1 << 20)).contains(value) {
+        if (0x6000_0000..0x9000_0000).contains(&(*value & 0xffff_ffff)) {
             *value = pointer;
         }
     }
@@ -257,7 +256,7 @@ fn inverse(n: u64) -> u64 {
 }
 
 /// Replaces the displacement.
-fn patch(code: &mut [u8], insn: &Insn, disp: u64) -> Option<()> {
+pub(crate) fn patch(code: &mut [u8], insn: &Insn, disp: u64) -> Option<()> {
     let (at, size) = (usize::from(insn.form.disp_at), usize::from(insn.form.disp_size));
     let fits = size == 8 || insn.form.addr32 || i32::try_from(disp as i64).is_ok();
     code.get_mut(at..at + size)?.copy_from_slice(&disp.to_le_bytes()[..size]);

@@ -7,7 +7,7 @@
 
 use crate::random::Random;
 use rxbox_tests::{Program, Scratch};
-use rxbox_translate::decode::{decode, text};
+use rxbox_translate::decode::{Insn, decode, text};
 use std::process::Command;
 use std::sync::OnceLock;
 
@@ -57,6 +57,24 @@ pub(crate) struct Case {
     pub(crate) gs: u64,
     /// Index of the environment.
     pub(crate) environment: usize,
+}
+
+impl Case {
+    /// Its instructions with their offsets; the rest as one piece where there is none.
+    fn instructions(&self) -> impl Iterator<Item = (usize, usize, Option<Insn>)> {
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            let rest = self.code.get(at..).filter(|rest| !rest.is_empty())?;
+            let insn = decode(rest).ok();
+            let len = insn.as_ref().map_or(rest.len(), |insn| insn.len.into());
+            at += len;
+            Some((at - len, len, insn))
+        })
+    }
+
+    fn addresses_gs(&self) -> bool {
+        self.instructions().any(|(.., insn)| insn.is_some_and(|i| i.form.segment == 0x65))
+    }
 }
 
 /// Registers and memory beside the general registers.
@@ -169,12 +187,9 @@ impl Machine {
     fn describe(&self, i: usize) -> String {
         let (entry, case) = &self.cases[i];
         let mut out = format!("case {i} at {entry:#x}, {}:", ENVIRONMENTS[case.environment]);
-        let mut at = 0;
-        while at < case.code.len() {
+        for (at, len, _) in case.instructions() {
             let bytes = &case.code[at..];
-            let len = decode(bytes).map_or(bytes.len(), |insn| insn.len.into());
             out += &format!("\n  {:02x?} {}", &bytes[..len], text(bytes, entry + at as u64));
-            at += len;
         }
         out
     }
@@ -182,7 +197,11 @@ impl Machine {
     /// What differs, native value first.
     fn differences(&self, theirs: &Outcome, ours: &Outcome) -> Vec<String> {
         let number = theirs.words[0] as u32 as usize;
-        let environment = &self.environments[self.cases[number].1.environment];
+        let case = &self.cases[number].1;
+        let environment = &self.environments[case.environment];
+        // The x87 data pointer is an offset in the segment, but where rxbox computes the address of a gs operand its linear
+        // address.
+        let fdp = if case.addresses_gs() { 16..24 } else { 0..0 };
         let mut out = Vec::new();
         for (i, (a, b)) in theirs.words.iter().zip(&ours.words).take(WORDS - 1).enumerate() {
             if a != b {
@@ -191,7 +210,11 @@ impl Machine {
             }
         }
         for index in 0..2 * STATE_LINES {
-            let (a, b) = (theirs.line(index, environment), ours.line(index, environment));
+            let (mut a, mut b) = (theirs.line(index, environment), ours.line(index, environment));
+            if index == 0 {
+                a[fdp.clone()].fill(0);
+                b[fdp.clone()].fill(0);
+            }
             if a != b {
                 let at = index as usize * LINE % PAGE;
                 let part = if index < STATE_LINES { "state" } else { "window" };

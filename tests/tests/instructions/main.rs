@@ -5,6 +5,7 @@
 mod encodings;
 mod machine;
 mod random;
+mod sequences;
 
 use encodings::{FORMS, Form, every_instruction};
 use machine::{HIGH, LOW, Machine};
@@ -37,5 +38,18 @@ fn segment_and_address_size_prefixes_do_what_the_processor_does() {
         }
         assert!(machine.len() > 10_000, "{}", machine.len());
         machine.compare(60);
+    }
+}
+
+#[test]
+fn lines_of_random_instructions_do_what_the_processor_does() {
+    let random = &mut Random::new(4);
+    for placement in [LOW, HIGH] {
+        let mut machine = Machine::new(placement, random);
+        for _ in 0..2500 {
+            let length = 2 + random.below(14) as usize;
+            sequences::add(&mut machine, random, length);
+        }
+        machine.compare(40);
     }
 }

@@ -51,6 +51,18 @@ fn two_pages(start: u64) -> u64 {
 }
 
 #[test]
+fn a_word_is_exchanged_only_if_it_has_the_value() {
+    let at = two_pages(0x1_2348_0000);
+    write_u32(at + 4, 7).unwrap();
+    assert_eq!(compare_exchange_u32(at + 4, 8, 9), Ok(7));
+    assert_eq!(compare_exchange_u32(at + 4, 7, 9), Ok(7));
+    assert_eq!(read_u32(at + 4), Ok(9));
+    assert!(compare_exchange_u32(at + 2, 0, 1).is_err(), "not aligned");
+    assert!(compare_exchange_u32(at + 2 * PAGE, 0, 1).is_err(), "not there");
+    assert!(compare_exchange_u32(8, 0, 1).is_err(), "not the guest's");
+}
+
+#[test]
 fn bytes_written_are_read_back() {
     let at = two_pages(0x1_2340_0000);
     copy_out(at + PAGE - 3, b"across the pages").unwrap();

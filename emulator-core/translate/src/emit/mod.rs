@@ -123,8 +123,8 @@ pub enum EmitError {
 /// Emits a block.
 pub fn emit(block: &Block, code: &[u8], regs: &[Assignment], at: Placement) -> Result<Code, EmitError> {
     let mut e = Emitter {
-        asm: VecAssembler::new(at.hot as usize),
-        cold: Vec::new(),
+        asm: assembler(at.hot),
+        cold: assembler(at.cold),
         out: Code::default(),
         block,
         guest: code,
@@ -145,8 +145,13 @@ pub fn emit(block: &Block, code: &[u8], regs: &[Assignment], at: Placement) -> R
     }
     let Emitter { asm, cold, mut out, .. } = e;
     out.hot = asm.finalize().map_err(|_| EmitError::Reach)?;
-    out.cold = cold;
+    out.cold = cold.finalize().map_err(|_| EmitError::Reach)?;
     Ok(out)
+}
+
+/// An assembler with room for a usual block.
+fn assembler(at: u64) -> VecAssembler<X64Relocation> {
+    VecAssembler::new_with_capacity(at as usize, 256, 1, 0, 0, 2, 0)
 }
 
 /// The entry for indirect branches: the branch left its target in [`state::TARGET`] and guest rcx in its home, and found
@@ -190,7 +195,7 @@ pub fn late_entry(at: u64, pc: u64, entry: u64) -> Result<Vec<u8>, EmitError> {
 
 struct Emitter<'a> {
     asm: VecAssembler<X64Relocation>,
-    cold: Vec<u8>,
+    cold: VecAssembler<X64Relocation>,
     out: Code,
     block: &'a Block,
     guest: &'a [u8],
@@ -373,7 +378,7 @@ impl Emitter<'_> {
             dynasm!(asm; .arch x64; push DWORD v);
             return Ok(());
         }
-        let word = self.at.cold + self.cold.len() as u64;
+        let word = self.at.cold + self.cold.offset().0 as u64;
         self.cold.extend(value.to_le_bytes());
         let disp = displacement(word, self.here() + 6)?;
         self.asm.extend([0xff, 0x35]);
@@ -396,17 +401,16 @@ impl Emitter<'_> {
         }
         self.asm.extend(op.iter());
         let patch = self.offset();
-        let stub = self.cold.len() as u32;
+        let stub = self.cold.offset().0 as u32;
         let disp = displacement(self.at.cold + u64::from(stub), self.here() + 4)?;
         self.asm.extend(disp.to_le_bytes());
         let id = self.exit(Exit::Goto { pc, patch, stub });
         self.out.cold_marks.push(Mark { at: stub, pc: PcAt::Known(pc), borrowed: 0, flags_saved: false });
-        let mut asm: VecAssembler<X64Relocation> = VecAssembler::new(0);
-        dynasm!(asm; .arch x64
+        let cold = &mut self.cold;
+        dynasm!(cold; .arch x64
             ; gs mov DWORD [DWORD state::EXIT_ID], id as i32
             ; gs jmp QWORD [DWORD state::LEAVE]
         );
-        self.cold.extend(asm.finalize().map_err(|_| EmitError::Reach)?);
         Ok(())
     }
 

@@ -49,15 +49,23 @@ fn at_register(asm: &mut impl DynasmApi, insn: &Insn, bytes: &[u8], reg: u8) -> 
         _ => usize::from(form.rex_at),
     };
     for &b in &bytes[..prefix_end] {
-        // gs and the address size are already in the computed address; fs stays. A REX here meant nothing, but would if what
-        // stood behind it went.
-        if !matches!(b, 0x65 | 0x67 | 0x40..=0x4f) {
+        let goes = match b {
+            // Meant nothing here, but would if what stood behind it went.
+            0x40..=0x4f => true,
+            // In the computed address, or overridden by the other.
+            0x64 | 0x65 => b != form.segment || b == 0x65,
+            // In the computed address, which gs may have made a large one. Where there is no gs the address is small, and
+            // what the instruction adds to it (`bt`) wraps.
+            0x67 => form.segment == 0x65,
+            _ => false,
+        };
+        if !goes {
             asm.push(b);
         }
     }
     for (i, &b) in bytes[prefix_end..opcode_at].iter().enumerate() {
         asm.push(match (form.space, form.has_rex, i) {
-            (Space::Legacy, true, 0) => b & !3,
+            (Space::Legacy, true, 0) => b & if absolute { !7 } else { !3 },
             (Space::Vex, _, 1) if bytes[prefix_end] == 0xc4 => b | 0x60,
             (Space::Evex, _, 1) => b | 0x60,
             _ => b,

@@ -56,6 +56,13 @@ fn is_users(name: &CStr) -> Result<bool, Errno> {
     }
 }
 
+/// The answer for an attribute that is not the user's: `privileged` where the kernel knows the class but keeps it for
+/// those with capabilities (xattr(7)).
+fn foreign(name: &CStr, privileged: Errno) -> Errno {
+    let name = name.to_bytes();
+    if name.starts_with(b"security.") || name.starts_with(b"trusted.") { privileged } else { Errno::EOPNOTSUPP }
+}
+
 /// The policy's word on reading attributes. What the guest has open to read, it may read.
 fn may_read(caller: &Caller<'_>, found: &Resolved) -> Result<(), Errno> {
     match &found.target {
@@ -71,11 +78,7 @@ fn get(call: &mut Call<'_>, how: Option<Lookup>) -> Answer {
         let name = call.string(1)?;
         if !is_users(name)? {
             found.check_known(&caller)?;
-            return Err(if name.to_bytes().starts_with(b"system.") {
-                Errno::EOPNOTSUPP
-            } else {
-                Errno::ENODATA
-            });
+            return Err(foreign(name, Errno::ENODATA));
         }
         may_read(&caller, &found)?;
         if found.is_link() {
@@ -121,7 +124,7 @@ fn change(
     let name = call.string(1)?;
     if !is_users(name)? {
         found.check_known(&caller)?;
-        return Err(if name.to_bytes().starts_with(b"system.") { Errno::EOPNOTSUPP } else { Errno::EPERM });
+        return Err(foreign(name, Errno::EPERM));
     }
     let object = found.changeable().map_err(|_| VIEW_IS_FIXED)?;
     found.check(&caller, Access::Write)?;

@@ -14,7 +14,10 @@ use crate::host::net::{self, ADDRESS_MAX, Address, Received};
 use crate::host::number::Wait;
 use crate::host::transfer::Buffer;
 use nix::errno::Errno;
-use rxbox_wire::frame::{ABSENT, MessageHeader};
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::sockopt::SockType;
+use rxbox_wire::channel::BULK_MAX;
+use rxbox_wire::frame::{ABSENT, MessageHeader, Reply};
 use std::os::fd::AsFd;
 
 /// The handlers of this module.
@@ -57,6 +60,16 @@ fn send(
     done
 }
 
+/// After a full transfer of as much as crosses at once, on a stream, where bytes have no borders, the child may go on.
+fn more(call: &mut Call<'_>, socket: &File, wanted: usize, done: &Answer) {
+    /// What the child leaves for a message's other parts is less than this.
+    const NEARLY_ALL: usize = BULK_MAX / 2;
+    let full = wanted >= NEARLY_ALL && *done == Ok(wanted as i64);
+    if full && getsockopt(&socket.host, SockType).is_ok_and(|t| t == nix::sys::socket::SockType::Stream) {
+        call.reply.flags |= Reply::MORE;
+    }
+}
+
 /// Raises SIGPIPE in the guest where the kernel would.
 fn finish(call: &mut Call<'_>, socket: &File, flags: u32, done: Answer) -> Answer {
     if let Err(e) = done
@@ -74,6 +87,7 @@ fn sendto(call: &mut Call<'_>) -> Answer {
     }
     let to = send_to(call, &socket, call.bytes(4))?;
     let done = send(call, &socket, to.as_ref(), &[], Buffer::of(call, 1), call.u32(3));
+    more(call, &socket, call.room(1), &done);
     finish(call, &socket, call.u32(3), done)
 }
 
@@ -83,7 +97,10 @@ fn sendmsg(call: &mut Call<'_>) -> Answer {
     let [name, control, data] = header.parts();
     let to = send_to(call, &socket, message.get(name).filter(|_| header.name != ABSENT))?;
     let control = control::outgoing(call, message.get(control).unwrap_or_default())?;
-    let done = send(call, &socket, to.as_ref(), &control.bytes, Buffer::of(call, 1).part(data), call.u32(2));
+    let data = Buffer::of(call, 1).part(data);
+    let wanted = data.len();
+    let done = send(call, &socket, to.as_ref(), &control.bytes, data, call.u32(2));
+    more(call, &socket, wanted, &done);
     finish(call, &socket, call.u32(2), done)
 }
 
@@ -111,6 +128,10 @@ fn recvfrom(call: &mut Call<'_>) -> Answer {
     call.filled(1, got.count as usize);
     let from = Address::new(&name[..got.name.min(name.len())])?;
     put_address(call, 4, 5, &from)?;
+    const ALL: u32 = libc::MSG_WAITALL as u32;
+    if flags & (ALL | libc::MSG_PEEK as u32) == ALL {
+        more(call, &socket, call.room(1), &Ok(got.count));
+    }
     Ok(got.count)
 }
 

@@ -76,15 +76,20 @@ fn socket_of(call: &Call<'_>) -> Result<Arc<File>, Errno> {
     if file.kind == Kind::Socket { Ok(file) } else { Err(Errno::ENOTSOCK) }
 }
 
+/// The address in argument 1. A null pointer is an address only if nothing is to be read there.
+fn given<'a>(call: &'a Call<'_>) -> Result<&'a [u8], Errno> {
+    if call.u32(2) == 0 { Ok(&[]) } else { call.need(1) }
+}
+
 fn bind(call: &mut Call<'_>) -> Answer {
     let socket = socket_of(call)?;
-    let to = address::own(call, &socket, call.need(1)?)?;
+    let to = address::own(call, &socket, given(call)?)?;
     net::to_address(Wait::Short, To::Bind, socket.host.as_fd(), &to)
 }
 
 fn connect(call: &mut Call<'_>) -> Answer {
     let socket = socket_of(call)?;
-    let to = address::destination(call, &socket, call.need(1)?, address::Purpose::Connect)?;
+    let to = address::destination(call, &socket, given(call)?, address::Purpose::Connect)?;
     net::to_address(Wait::Long, To::Connect, socket.host.as_fd(), &to.address)
 }
 

@@ -1,0 +1,72 @@
+//! Programs of several processes, natively and in rxbox: equal output, exit status and files.
+
+use rxbox_tests::same;
+use std::path::Path;
+
+fn nothing(_: &Path) {}
+
+fn permissive(argv: &[&str], prepare: impl Fn(&Path) + Copy) {
+    same("permissive", &[], argv, prepare, b"");
+}
+
+#[test]
+fn shells_run_pipelines_substitutions_traps_and_background_jobs() {
+    let script = "printf 'b\\na\\nb\\n' | sort | uniq -c; x=$(echo $(seq 5 | tr '\\n' ' ')); echo \"$x\"; \
+        trap 'echo bye' EXIT; (exit 7); echo $?; cat <<X\nhere $((6*7))\nX\n\
+        { sleep 0.05; echo late; } & wait; echo early; false || echo or; nosuchcommand 2>/dev/null; echo $?";
+    for shell in ["/bin/sh", "/bin/bash"] {
+        permissive(&[shell, "-c", script], nothing);
+    }
+    permissive(
+        &["/bin/bash", "-c", "diff <(seq 3) <(seq 2 4); for i in $(seq 100); do /bin/true; done; echo done"],
+        nothing,
+    );
+}
+
+#[test]
+fn a_shell_runs_under_untrusted_with_what_it_needs() {
+    same(
+        "untrusted",
+        &["--allow-write", "{D}"],
+        &["/bin/sh", "-c", "echo a > f; cat f | wc -c; ls"],
+        nothing,
+        b"",
+    );
+}
+
+#[test]
+fn a_failed_exec_is_reported_to_the_parent_that_shares_memory_with_the_child() {
+    let script = "import os, subprocess, signal\n\
+        for f in (lambda: os.posix_spawn('/nonexistent', ['x'], {}), lambda: os.posix_spawn('/etc/passwd', ['x'], {}), \
+        lambda: subprocess.run(['/nonexistent'])):\n  try: f()\n  except OSError as e: print(type(e).__name__, e.errno)\n\
+        pid = os.posix_spawn('/bin/sh', ['sh', '-c', 'exit 9'], os.environ)\nprint(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))\n\
+        p = subprocess.run(['/bin/sh', '-c', 'kill -TERM $$'])\nprint(p.returncode)\n\
+        print(subprocess.run(['/bin/cat'], input=b'x' * 300000, capture_output=True).stdout == b'x' * 300000)\n";
+    permissive(&["/usr/bin/python3", "-c", script], nothing);
+}
+
+#[test]
+fn parent_and_child_have_memory_descriptors_and_directories_of_their_own() {
+    let script = "import os\nx = [1]\nr, w = os.pipe()\nf = open('f', 'w+')\nf.write('abc'); f.flush()\npid = os.fork()\n\
+        if pid == 0:\n  x[0] = 2; os.chdir('/'); os.close(r); os.write(w, b'child %d' % x[0]); os.lseek(f.fileno(), 1, 0); os._exit(5)\n\
+        os.close(w); print(os.read(r, 100), os.waitstatus_to_exitcode(os.wait()[1]), x, os.lseek(f.fileno(), 0, 1), os.path.exists('f'))\n\
+        try: os.wait()\nexcept ChildProcessError as e: print(e)\n";
+    permissive(&["/usr/bin/python3", "-c", script], nothing);
+}
+
+#[test]
+fn make_builds_a_program_with_parallel_jobs() {
+    let prepare = |d: &Path| {
+        let mut makefile =
+            String::from("p: a.o b.o c.o main.o\n\tgcc -o $@ $^\n%.o: %.c\n\tgcc -c -O1 -o $@ $<\n");
+        makefile.push_str("test: p\n\t./p > out\n");
+        std::fs::write(d.join("Makefile"), makefile).unwrap();
+        for name in ["a", "b", "c"] {
+            std::fs::write(d.join(format!("{name}.c")), format!("int {name}(void) {{ return '{name}'; }}\n"))
+                .unwrap();
+        }
+        let main = "#include <stdio.h>\nint a(void), b(void), c(void);\nint main(void) { printf(\"%d\\n\", a() + b() + c()); }\n";
+        std::fs::write(d.join("main.c"), main).unwrap();
+    };
+    permissive(&["/usr/bin/make", "-s", "-j4", "test"], prepare);
+}
