@@ -9,8 +9,7 @@ use crate::syscall::copy_out;
 use crate::thread::Thread;
 use rxbox_translate::decode::{Class, DecodeError, FpuEnv, Insn, MemOperand, SegmentOp, Trap, decode, text};
 
-/// Selectors of 64-bit user mode on Linux.
-const USER_CS: u16 = 0x33;
+/// Selector of data in 64-bit user mode on Linux.
 const USER_SS: u16 = 0x2b;
 
 /// What came of an instruction.
@@ -122,13 +121,18 @@ fn carry_out(thread: &mut Thread, insn: &Insn, bytes: &[u8; 15]) -> Result<(), F
 
 fn trapped(thread: &mut Thread, trap: Trap, pc: u64, next: u64) -> Fault {
     match trap {
-        Trap::Breakpoint => {
+        Trap::Breakpoint | Trap::Interrupt(3) => {
             thread.state().pc = next;
             Fault { signal: libc::SIGTRAP, code: signal::SI_KERNEL, addr: 0, trapno: 3, error_code: 0 }
         }
         Trap::DebugTrap => {
             thread.state().pc = next;
             Fault { signal: libc::SIGTRAP, code: signal::TRAP_BRKPT, addr: next, trapno: 1, error_code: 0 }
+        }
+        // `into` in other modes; the kernel lets user mode raise it here too.
+        Trap::Interrupt(4) => {
+            thread.state().pc = next;
+            Fault { trapno: 4, ..Fault::protection(0) }
         }
         Trap::Interrupt(n) => Fault::protection(u64::from(n) << 3 | 2),
         Trap::InvalidOpcode => Fault::invalid(pc),
@@ -179,31 +183,24 @@ fn address(thread: &mut Thread, mem: &MemOperand, next: u64) -> u64 {
     }
 }
 
-/// Segment registers in 64-bit user mode: cs and ss have their fixed selectors, the data segments can only be null or
-/// flat, and loading fs or gs with null clears nothing but the selector, which is not kept (Linux's FSGSBASE rules leave the base).
+/// gs and ss, the segment registers that the host cannot take over: its own gs base leads to the CPU state. gs can be loaded with
+/// a null or the flat selector, which clears the base; the selector itself is not kept and reads as null.
 fn segment(thread: &mut Thread, insn: &Insn, op: SegmentOp) -> Result<(), Fault> {
     let next = thread.state().pc.wrapping_add(insn.len.into());
+    let short = insn.form.opsize && insn.form.rex & 8 == 0;
+    let size = if short { 2 } else { 8 };
     match op {
-        SegmentOp::Store(n) => {
-            let selector = match n {
-                1 => USER_CS,
-                2 => USER_SS,
-                _ => 0,
-            };
-            match insn.mem {
-                Some(mem) => {
-                    let at = address(thread, &mem, next);
-                    copy_out(thread.process, at, &selector.to_le_bytes()).map_err(|_| Fault::page(at))
-                }
-                None => {
-                    let reg = usize::from(insn.form.modrm & 7 | insn.form.rex << 3 & 8);
-                    let state = thread.state();
-                    let keep = if insn.form.opsize { state.gpr[reg] & !0xffff } else { 0 };
-                    state.gpr[reg] = keep | u64::from(selector);
-                    Ok(())
-                }
+        SegmentOp::Store(_) => match insn.mem {
+            Some(mem) => {
+                let at = address(thread, &mem, next);
+                copy_out(thread.process, at, &[0; 2]).map_err(|_| Fault::page(at))
             }
-        }
+            None => {
+                let register = &mut thread.state().gpr[register(insn)];
+                *register = if short { *register & !0xffff } else { 0 };
+                Ok(())
+            }
+        },
         SegmentOp::Load(n) => {
             let selector = match insn.mem {
                 Some(mem) => {
@@ -212,23 +209,21 @@ fn segment(thread: &mut Thread, insn: &Insn, op: SegmentOp) -> Result<(), Fault>
                     access::copy_in(&mut b, at).map_err(|_| Fault::page(at))?;
                     u16::from_le_bytes(b)
                 }
-                None => thread.state().gpr[usize::from(insn.form.modrm & 7 | insn.form.rex << 3 & 8)] as u16,
+                None => thread.state().gpr[register(insn)] as u16,
             };
-            load(n, selector)
+            load(thread, n, selector)
         }
         SegmentOp::Push(_) => {
-            let size = if insn.form.opsize { 2 } else { 8 };
             let rsp = thread.state().gpr[4].wrapping_sub(size);
             copy_out(thread.process, rsp, &[0; 8][..size as usize]).map_err(|_| Fault::page(rsp))?;
             thread.state().gpr[4] = rsp;
             Ok(())
         }
         SegmentOp::Pop(n) => {
-            let size = if insn.form.opsize { 2 } else { 8 };
             let rsp = thread.state().gpr[4];
             let mut b = [0; 2];
             access::copy_in(&mut b, rsp).map_err(|_| Fault::page(rsp))?;
-            load(n, u16::from_le_bytes(b))?;
+            load(thread, n, u16::from_le_bytes(b))?;
             thread.state().gpr[4] = rsp.wrapping_add(size);
             Ok(())
         }
@@ -236,14 +231,22 @@ fn segment(thread: &mut Thread, insn: &Insn, op: SegmentOp) -> Result<(), Fault>
     }
 }
 
+/// The general register in modrm.rm.
+fn register(insn: &Insn) -> usize {
+    usize::from(insn.form.modrm & 7 | insn.form.rex << 3 & 8)
+}
+
 /// Loading a selector: null (with any privilege bits) or the flat data segment; ss takes only the latter.
-fn load(register: u8, selector: u16) -> Result<(), Fault> {
+fn load(thread: &mut Thread, register: u8, selector: u16) -> Result<(), Fault> {
+    const SS: u8 = 2;
     let null = selector & !3 == 0;
-    if selector == USER_SS || null && register != 2 {
-        Ok(())
-    } else {
-        Err(Fault::protection(u64::from(selector & !3)))
+    if selector != USER_SS && (!null || register == SS) {
+        return Err(Fault::protection(u64::from(selector & !3)));
     }
+    if register != SS {
+        thread.state().gs_base = 0;
+    }
+    Ok(())
 }
 
 /// Clears the x87 instruction pointer that the instruction at the pc has just stored: it is an address in the code cache.

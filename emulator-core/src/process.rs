@@ -84,23 +84,42 @@ impl Memory {
         }
     }
 
-    /// Makes pages with translated code read-only, so that a store into them is noticed.
+    /// Makes pages with translated code read-only, at every address that shows them, so that a store into them is noticed.
     fn guard(&mut self, pc: u64, len: u32) {
         for page in (pc / PAGE..(pc + u64::from(len)).div_ceil(PAGE)).map(|p| p * PAGE) {
-            let Some(area) = self.space.query(page) else { continue };
-            if !area.prot.write || self.guarded.contains(&page) {
-                continue;
+            self.guard_page(page);
+            for twin in self.space.twins(Span { start: page, end: page + PAGE }) {
+                self.guard_page(twin.start);
             }
-            let prot = crate::guest::Prot { write: false, ..area.prot };
-            if self.host.protect(Span { start: page, end: page + PAGE }, prot).is_ok() {
-                self.guarded.insert(page);
-            }
+        }
+    }
+
+    fn guard_page(&mut self, page: u64) {
+        let Some(area) = self.space.query(page) else { return };
+        if !area.prot.write || self.guarded.contains(&page) {
+            return;
+        }
+        let prot = crate::guest::Prot { write: false, ..area.prot };
+        if self.host.protect(Span { start: page, end: page + PAGE }, prot).is_ok() {
+            self.guarded.insert(page);
         }
     }
 
     /// The pages are gone, or hold other contents.
     pub fn forget_guards(&mut self) {
         self.guarded.clear();
+    }
+
+    /// Gives pages in `span` the guest's own protection. Where guarded pages were moved (mremap) or lost their contents
+    /// (madvise), the host's protection has stayed or gone along.
+    fn open(&mut self, span: Span) {
+        let Memory { space, host, .. } = self;
+        for area in space.areas_in(span).filter(|a| a.prot.write && !a.is_special()) {
+            if let Some(part) = area.span.intersect(span) {
+                // It can only join what guarding split; if it fails, the guest's store faults.
+                let _ = host.protect(part, area.prot);
+            }
+        }
     }
 
     /// Makes a guarded page writable again; false if it was not guarded.
@@ -220,11 +239,23 @@ impl Process {
 
     /// Drops translations of code that a change of the address space made stale, and gives the change's answer.
     pub fn apply<T>(&self, memory: &mut Memory, change: Change<T>) -> Result<T, nix::errno::Errno> {
+        let guarded = memory.guarded.len();
         for span in change.touched.spans() {
             lock(&self.blocks).invalidate(span.start..span.end);
             memory.guarded.retain(|&p| !(span.start..span.end).contains(&p));
         }
+        if memory.guarded.len() < guarded && memory.shared.is_none() {
+            change.touched.spans().iter().for_each(|&span| memory.open(span));
+        }
         change.result
+    }
+
+    /// Drops translations of the shared memory in `span` at other addresses: because it changes, or because it can be
+    /// written here from now on; when the code is translated next, this place is guarded too.
+    pub fn forget_twins(&self, memory: &Memory, span: Span) {
+        for twin in memory.space.twins(span) {
+            lock(&self.blocks).invalidate(twin.start..twin.end);
+        }
     }
 
     /// A store to `addr` faulted: says why, and if the page is read-only only because of translated code, drops that and
@@ -233,7 +264,9 @@ impl Process {
         let page = addr / PAGE * PAGE;
         let mut memory = lock(&self.memory);
         if memory.unguard(page) {
+            let span = Span { start: page, end: page + PAGE };
             lock(&self.blocks).invalidate(page..page + PAGE);
+            self.forget_twins(&memory, span);
             return StoreFault::Guarded;
         }
         match memory.space.query(page) {

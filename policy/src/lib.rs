@@ -53,4 +53,5 @@ pub use limits::{Limit, Limits};
 pub use network::{Endpoint, Transport};
 pub use overrides::Overrides;
 pub use policy::Policy;
+pub use suggest::did_you_mean;
 pub use variables::Variables;

@@ -122,7 +122,7 @@ impl<'a> Loader<'a> {
                 Ok(Found { path, directory, text })
             }
             None => {
-                let help = suggest::help(bare, builtin_names())
+                let help = suggest::did_you_mean(bare, builtin_names())
                     .unwrap_or_else(|| format!("to load a file, write its path: `./{name}`"));
                 Err((format!("there is no profile called `{bare}`"), Some(help)))
             }

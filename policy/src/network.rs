@@ -101,7 +101,7 @@ impl NetError {
                                     `unix:@NAME`"
             }
             Self::Protocol(word) => {
-                return suggest::help(word, PROTOCOLS)
+                return suggest::did_you_mean(word, PROTOCOLS)
                     .or_else(|| Some(format!("the protocols are {}", PROTOCOLS.join(", "))));
             }
             Self::NoPort(_) => "write `ADDRESS:PORT`; `*` is every port",

@@ -76,7 +76,8 @@ fn limit(context: &mut Context, draft: &mut Draft, name: &str, value: &str) {
     let at = |range| Span { range, ..span.clone() };
     let Some(limit) = Limit::by_name(name) else {
         let known = Limit::ALL.map(Limit::name);
-        let help = suggest::help(name, known).or_else(|| Some(format!("known are {}", known.join(", "))));
+        let help =
+            suggest::did_you_mean(name, known).or_else(|| Some(format!("known are {}", known.join(", "))));
         return context.error(at(0..name.len()), format!("unknown limit `{name}`"), help);
     };
     match limit.parse(value) {

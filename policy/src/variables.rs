@@ -45,9 +45,8 @@ impl ExpandError {
     pub(crate) fn help(&self) -> Option<String> {
         match self {
             Self::Unclosed => Some("a literal `${` is written `$${`".to_owned()),
-            Self::Unknown(name) => {
-                suggest::help(name, NAMES).or_else(|| Some(format!("the variables are {}", NAMES.join(", "))))
-            }
+            Self::Unknown(name) => suggest::did_you_mean(name, NAMES)
+                .or_else(|| Some(format!("the variables are {}", NAMES.join(", ")))),
             Self::Unset(_) => None,
         }
     }

@@ -2,7 +2,9 @@
 
 use crate::cli::Profile;
 use crate::files::HostFiles;
-use rxbox_policy::{Access, Decision, DeniedWhat, Diagnostics, Endpoint, Policy, Transport, Variables};
+use rxbox_policy::{
+    Access, Decision, DeniedWhat, Diagnostics, Endpoint, Policy, Transport, Variables, did_you_mean,
+};
 use rxbox_wire::kind::{Commands, Kind, Route, Syscall};
 use rxbox_wire::table;
 use std::ffi::OsStr;
@@ -10,6 +12,14 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+
+/// The row of a system call by its name.
+fn row_named(name: &str) -> Result<&'static Syscall, String> {
+    table::by_name(name).ok_or_else(|| {
+        let help = did_you_mean(name, table::names()).map_or_else(String::new, |help| format!("; {help}"));
+        format!("there is no system call {name}{help}")
+    })
+}
 
 /// The variables of profiles. Where nothing is run, rxbox itself stands for the program.
 pub fn variables(program: Option<&Path>) -> Variables {
@@ -58,7 +68,7 @@ pub fn explain(policy: &Policy, question: &str, object: &OsStr) -> Result<(Strin
     let is_path = text.starts_with(['/', '.']) || !text.contains(':');
     match (question, access) {
         ("call", _) => {
-            let row = table::by_name(&text).ok_or_else(|| format!("there is no system call {text}"))?;
+            let row = row_named(&text)?;
             Ok(answer(policy, &policy.call(row.nr, &[0; 6]), &DeniedWhat::Call(row.nr, &[0; 6]), &text))
         }
         (_, Some(access)) if is_path => {
@@ -138,7 +148,7 @@ pub fn syscalls(name: Option<&str>) -> Result<String, String> {
     match name {
         None => table::SYSCALLS.iter().for_each(|row| text += &line(row)),
         Some(name) => {
-            let row = table::by_name(name).ok_or_else(|| format!("there is no system call {name}"))?;
+            let row = row_named(name)?;
             text += &line(row);
             for commands in row.args.iter().filter_map(|a| match a.kind {
                 Kind::Command(c) | Kind::Level(c) => Some(c),

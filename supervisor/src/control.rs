@@ -148,10 +148,12 @@ impl Run<'_> {
             (Some(end), _) => Outcome::Ended(end.clone()),
             (None, outcome) if self.main.executed() => outcome,
             (None, Outcome::Exited(NOT_RUNNABLE)) => {
-                Outcome::NotRunnable(format!("{} cannot be run", shown(&self.main.exe().path)))
+                let unsaid = || format!("{} cannot be run", shown(&self.main.exe().path));
+                Outcome::NotRunnable(self.main.refusal().map_or_else(unsaid, str::to_owned))
             }
             (None, outcome) => {
-                Outcome::Failed(format!("the emulator child ended before the program ran: {outcome:?}"))
+                let why = self.main.refusal().map_or_else(|| format!("{outcome:?}"), str::to_owned);
+                Outcome::Failed(format!("the emulator child ended before the program ran: {why}"))
             }
         }))
     }

@@ -106,6 +106,11 @@ impl File {
         File { host, kind: Kind::View, path: Some(path), access: libc::O_RDONLY, extra }
     }
 
+    /// As opened with these flags of open(2).
+    pub fn with_flags(self, flags: i32) -> File {
+        File { access: flags & FIXED, ..self }
+    }
+
     /// As a file of another kind, where the caller knows better than [`File::made`].
     pub fn with_kind(self, kind: Kind) -> File {
         File { kind, ..self }

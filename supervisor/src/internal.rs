@@ -94,10 +94,14 @@ fn strings(call: &Call<'_>, i: usize) -> Vec<Vec<u8>> {
     bytes.split_inclusive(|&b| b == 0).map(|s| s.strip_suffix(&[0]).unwrap_or(s).to_vec()).collect()
 }
 
-/// A line for the user about the guest.
+/// A line for the user about the guest. Before there is one, it says why there will be none.
 fn report(call: &mut Call<'_>) -> Answer {
     let mut text = Vec::new();
     call.area.read(call.checked.place[0].start, call.room(0), &mut text);
+    if !call.process.executed() {
+        call.process.refuse(shown(&text));
+        return Ok(0);
+    }
     call.sandbox.audit.note(&format!(
         "pid {} {}: {}",
         call.process.pid,

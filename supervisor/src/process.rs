@@ -21,7 +21,7 @@ use rxbox_wire::control::About;
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 /// The program that a process runs.
 #[derive(Debug)]
@@ -76,6 +76,7 @@ pub struct Process {
     views: Mutex<HashMap<&'static str, Vec<u8>>>,
     forking: Mutex<HashMap<usize, Fork>>,
     executed: AtomicBool,
+    refusal: OnceLock<String>,
     ended: AtomicBool,
 }
 
@@ -87,6 +88,7 @@ pub struct Fork {
     group: Group,
     attributes: Attributes,
     state: State,
+    executed: bool,
 }
 
 /// The inherited state.
@@ -118,7 +120,7 @@ fn write<T>(lock: &RwLock<T>, value: T) {
 impl Process {
     /// A process whose emulator child is `pid`, with what it starts from.
     pub fn new(pid: i32, ppid: i32, pidfd: OwnedFd, start: Fork) -> Process {
-        let Fork { line, fds, group, attributes, state } = start;
+        let Fork { line, fds, group, attributes, state, executed } = start;
         Process {
             pid,
             parent: AtomicI32::new(ppid),
@@ -137,7 +139,8 @@ impl Process {
             limits: RwLock::new(state.limits),
             views: Mutex::default(),
             forking: Mutex::default(),
-            executed: AtomicBool::new(false),
+            executed: AtomicBool::new(executed),
+            refusal: OnceLock::new(),
             ended: AtomicBool::new(false),
         }
     }
@@ -155,7 +158,7 @@ impl Process {
             limits: read(&self.limits),
         };
         let (group, attributes) = (self.group.inherited(), self.attributes.inherited());
-        let fork = Fork { line, fds: self.fds.clone_for_fork()?, group, attributes, state };
+        let fork = Fork { line, fds: self.fds.clone_for_fork()?, group, attributes, state, executed: true };
         self.forking.lock().unwrap_or_else(PoisonError::into_inner).insert(slot, fork);
         Ok(())
     }
@@ -222,6 +225,14 @@ impl Process {
     /// Whether a program has ever been in place.
     pub fn executed(&self) -> bool {
         self.executed.load(Ordering::Acquire)
+    }
+    /// Why the first program cannot be run, as its child says; the first word on it counts.
+    pub fn refuse(&self, why: String) {
+        let _ = self.refusal.set(why);
+    }
+    /// What was told to [`Process::refuse`].
+    pub fn refusal(&self) -> Option<&str> {
+        self.refusal.get().map(String::as_str)
     }
     /// The arguments that the program was started with.
     pub fn arguments(&self) -> Vec<Vec<u8>> {
@@ -311,7 +322,8 @@ impl State {
 impl Fork {
     /// What the first process, `pid`, starts with.
     pub fn first(pid: i32, line: Line, fds: FdTable, state: State) -> Fork {
-        Fork { line, fds, group: Group::leader(pid), attributes: Attributes::default(), state }
+        let (group, attributes) = (Group::leader(pid), Attributes::default());
+        Fork { line, fds, group, attributes, state, executed: false }
     }
 }
 

@@ -61,7 +61,7 @@ __asm__(".text\n.globl _start\n_start: xorl %ebp, %ebp\nmovq %rsp, %rdi\nandq $-
         "movq %rsp, out_gpr+32(%rip)\nmovq %rbp, out_gpr+40(%rip)\nmovq %rsi, out_gpr+48(%rip)\nmovq %rdi, out_gpr+56(%rip)\n"
         "movq %r8, out_gpr+64(%rip)\nmovq %r9, out_gpr+72(%rip)\nmovq %r10, out_gpr+80(%rip)\nmovq %r11, out_gpr+88(%rip)\n"
         "movq %r12, out_gpr+96(%rip)\nmovq %r13, out_gpr+104(%rip)\nmovq %r14, out_gpr+112(%rip)\nmovq %r15, out_gpr+120(%rip)\n"
-        "movq host_rsp(%rip), %rsp\npushfq\npopq out_flags(%rip)\ncld\n"
+        "movq host_rsp(%rip), %rsp\npushfq\npopq out_flags(%rip)\npushq $0x202\npopfq\n"
         "rdfsbase %rax\nmovq %rax, out_fs(%rip)\nrdgsbase %rax\nmovq %rax, out_gs(%rip)\n"
         "movq out_state_at(%rip), %rcx\nmovl $0xe7, %eax\nxorl %edx, %edx\nxsave64 (%rcx)\n"
         "pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx\nret\n"

@@ -37,6 +37,26 @@ impl AddressSpace {
         Some(span)
     }
 
+    /// The other places that show the shared memory that lies in `span`.
+    pub fn twins(&self, span: Span) -> Vec<Span> {
+        let mut twins = Vec::new();
+        for area in self.areas.overlapping(span).filter(|area| area.shared) {
+            let (Some(part), Some(own)) = (area.span.intersect(span), &area.backing) else { continue };
+            let offset = own.offset + (part.start - area.span.start);
+            for other in self.areas.iter().filter(|other| other.shared) {
+                let Some(backing) = &other.backing else { continue };
+                if (backing.file.dev, backing.file.ino) != (own.file.dev, own.file.ino) {
+                    continue;
+                }
+                // Where the part would lie if all of the file were mapped as this area is.
+                let start = other.span.start.wrapping_sub(backing.offset).wrapping_add(offset);
+                let shown = Span::at(start, part.len()).and_then(|place| place.intersect(other.span));
+                twins.extend(shown.filter(|&twin| twin != part));
+            }
+        }
+        twins
+    }
+
     /// Bytes mapped: the size that `RLIMIT_AS` limits.
     pub fn total_bytes(&self) -> u64 {
         self.areas.total()

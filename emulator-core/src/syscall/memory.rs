@@ -53,7 +53,16 @@ pub fn map_file(thread: &mut Thread, call: &'static Syscall, args: [u64; 6]) -> 
 
 fn map(memory: &mut Memory, thread: &Thread, request: &MapRequest<'_>) -> Answer {
     let change = memory.space.map(&mut memory.host, request);
-    value(thread.process.apply(memory, change))
+    let mapped = thread.process.apply(memory, change);
+    opened(thread, memory, mapped.ok(), request.len);
+    value(mapped)
+}
+
+/// The guest may write `len` bytes at `addr` that it could not before.
+fn opened(thread: &Thread, memory: &Memory, addr: Option<u64>, len: u64) {
+    if let Some(span) = addr.zip(page_up(len)).and_then(|(addr, len)| Span::at(addr, len)) {
+        thread.process.forget_twins(memory, span);
+    }
 }
 
 /// Carries out an approved call of this module; `None` if it is not one.
@@ -74,12 +83,16 @@ pub fn system_call(thread: &mut Thread, nr: u32, args: &[u64; 6]) -> Option<Answ
         }
         libc::SYS_mprotect => {
             let change = space.protect(host, addr, len, third);
-            value(process.apply(memory, change).map(|()| 0))
+            let done = process.apply(memory, change);
+            opened(thread, memory, done.ok().map(|()| addr), len);
+            value(done.map(|()| 0))
         }
         libc::SYS_mremap => {
             let request = RemapRequest { addr, old_len: len, new_len: third, flags: fourth, new_addr: fifth };
             let change = space.remap(host, &request);
-            value(process.apply(memory, change))
+            let moved = process.apply(memory, change);
+            opened(thread, memory, moved.ok(), len.max(third));
+            value(moved)
         }
         libc::SYS_brk => {
             let change = space.brk(host, addr);

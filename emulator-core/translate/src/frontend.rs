@@ -5,7 +5,7 @@
 //! instruction that cannot be decoded ends the block before it; a block that begins with one leaves to the runtime,
 //! which decodes again and knows what to raise.
 
-use crate::decode::{Class, DecodeError, Insn, MemOperand, decode};
+use crate::decode::{Class, DecodeError, Insn, MemOperand, SegmentOp, decode};
 use crate::ir::op::{Block, Cond, Mem, Op, Reason};
 use crate::ir::var::Var;
 use crate::state;
@@ -110,6 +110,7 @@ impl Builder<'_> {
         self.start(pc);
         match insn.class {
             Class::Native | Class::FsBase => return !self.native(pc, at, insn),
+            Class::Segment(op) if is_hosts(op) => return !self.native(pc, at, insn),
             Class::Rdtsc | Class::Rdtscp if !self.config.virtual_tsc => return !self.native(pc, at, insn),
             Class::FpuEnvStore(_) => {
                 if self.native(pc, at, insn) {
@@ -267,6 +268,16 @@ impl Builder<'_> {
             self.push(Op::PushConst { value: next });
         }
         self.push(Op::Jump { target });
+    }
+}
+
+/// Whether a segment register is the guest's while it runs, so that the host's instruction does what the guest's does: all are
+/// but gs. Loading ss is left to the runtime too, since the processor then holds signals back for an instruction.
+fn is_hosts(op: SegmentOp) -> bool {
+    const GS: u8 = 5;
+    match op {
+        SegmentOp::Store(n) | SegmentOp::Push(n) | SegmentOp::Pop(n) => n != GS,
+        SegmentOp::Load(n) | SegmentOp::FarPointer(n) => n != GS && n != 2,
     }
 }
 

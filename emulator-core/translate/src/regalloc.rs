@@ -38,14 +38,19 @@ const CANDIDATES: [u8; 7] = [7, 6, 2, 0, 3, 5, 1];
 /// Assigns a register to each temporary, in the order of their first writes.
 pub fn allocate(block: &Block, live: &Liveness) -> Result<Vec<Assignment>, NoRegister> {
     let mut done: Vec<Assignment> = Vec::new();
+    // No range goes beyond its instruction, so only the assignments of the same one matter.
+    let mut first = 0;
     for (from, op) in block.ops.iter().enumerate() {
+        if matches!(op, Op::Start { .. }) {
+            first = done.len();
+        }
         let effect = op.effect(&block.insns);
         for var in effect.writes.iter().filter(|v| v.0 >= VarPool::FIRST_TEMP) {
-            if done.iter().any(|a| a.var == var && a.from <= from && from <= a.to) {
+            if done[first..].iter().any(|a| a.var == var && a.from <= from && from <= a.to) {
                 continue;
             }
             let to = last_use(block, var, from);
-            let reg = choose(block, &done, from, to)?;
+            let reg = choose(block, &done[first..], from, to)?;
             let entry = if from == 0 { live.entry } else { live.after[from - 1] };
             let jump = matches!(block.ops[to], Op::Jump { .. });
             let borrowed = jump || entry.has(Var::gpr(reg));

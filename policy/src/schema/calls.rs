@@ -141,7 +141,7 @@ impl Reader<'_> {
         let name = self.string(value)?;
         let number = errno::number(&name);
         if number.is_none() {
-            let help = suggest::help(&name, errno::all());
+            let help = suggest::did_you_mean(&name, errno::all());
             self.error(value, format!("unknown errno `{name}`"), help);
         }
         number

@@ -103,13 +103,13 @@ impl Reader<'_> {
     }
 
     fn unknown_key(&mut self, key: &Key<'_>, place: &str, known: &[&str]) {
-        let help = suggest::help(key.get_ref(), known.iter().copied())
+        let help = suggest::did_you_mean(key.get_ref(), known.iter().copied())
             .or_else(|| Some(format!("the keys are {}", known.join(", "))));
         self.error(key, format!("unknown key `{}` {place}", key.get_ref()), help);
     }
 
     fn unknown_word(&mut self, at: &Value<'_>, what: &str, word: &str, known: &[&str]) {
-        let help = suggest::help(word, known.iter().copied()).or_else(|| match known.len() {
+        let help = suggest::did_you_mean(word, known.iter().copied()).or_else(|| match known.len() {
             0 => None,
             1..=24 => Some(format!("known are {}", known.join(", "))),
             _ => None,

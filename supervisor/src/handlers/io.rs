@@ -11,6 +11,7 @@ use crate::context::{Answer, Call};
 use crate::fd::{File, Kind};
 use crate::host::number::{OnFd, Wait, on_fd};
 use crate::host::transfer::{Buffer, Way, transfer, transfer_at};
+use crate::path::Caller;
 use nix::errno::Errno;
 use rxbox_wire::channel::BULK_MAX;
 use rxbox_wire::frame::Reply;
@@ -113,7 +114,9 @@ fn move_data(call: &mut Call<'_>, way: Way, at: At) -> Answer {
 /// After a full transfer on a file whose transfers are never short for want of more, the child may go on.
 fn more(call: &mut Call<'_>, file: &File, wanted: usize, done: &Answer) {
     let full = *done == Ok(wanted as i64);
-    if full && (matches!(file.kind, Kind::Regular | Kind::Memory | Kind::BlockDevice) || endless(file, wanted)) {
+    if full
+        && (matches!(file.kind, Kind::Regular | Kind::Memory | Kind::BlockDevice) || endless(file, wanted))
+    {
         call.reply.flags |= Reply::MORE;
     }
 }
@@ -145,15 +148,32 @@ impl At {
     }
 }
 
-/// A read of a text that the supervisor made up.
+/// A transfer of a text that the supervisor made up.
 fn view(call: &mut Call<'_>, file: &File, way: Way, at: At) -> Answer {
     if way == Way::Write {
+        return write_view(call, file);
+    }
+    if !file.readable() {
         return Err(Errno::EBADF);
     }
     let mut piece = vec![0; call.room(1)];
     let n = file.read_view(&mut piece, at.explicit())?;
     call.put(1, &piece[..n]);
     Ok(n as i64)
+}
+
+/// A write to an entry of the guest's `/proc`. The bytes are copied once.
+fn write_view(call: &mut Call<'_>, file: &File) -> Answer {
+    /// No entry takes a longer text.
+    const MOST: usize = 4096;
+    if !file.writable() {
+        return Err(Errno::EBADF);
+    }
+    let mut text = Vec::new();
+    call.area.read(call.checked.place[1].start, call.room(1).min(MOST), &mut text);
+    let caller = Caller::of(call);
+    crate::view::at(&caller, file.path.as_deref().unwrap_or_default())?.write(&caller, &text)?;
+    Ok(call.room(1) as i64)
 }
 
 /// How many of `n` bytes the caller may write at `offset` (`None`: where the descriptor stands) under its own file size

@@ -131,6 +131,19 @@ impl Node {
         }
     }
 
+    /// Whether it can be opened to write.
+    pub fn is_writable(&self) -> bool {
+        matches!(self, Node::Process(_, entry) if entry.is_writable())
+    }
+
+    /// Writes it, whole.
+    pub fn write(&self, caller: &Caller<'_>, text: &[u8]) -> Result<(), Errno> {
+        match self {
+            Node::Process(process, entry) => entry.write(caller, process, text),
+            _ => Err(Errno::EINVAL),
+        }
+    }
+
     /// The entries of this directory with their `d_type`, without `.` and `..`.
     pub fn entries(&self, caller: &Caller<'_>) -> Result<Vec<(Vec<u8>, u8)>, Errno> {
         match self {
@@ -196,6 +209,7 @@ impl Node {
             Node::Process(_, entry) => match entry.what() {
                 What::Directory => libc::S_IFDIR | 0o555,
                 What::Link => libc::S_IFLNK | 0o777,
+                What::Text(_) if entry.is_writable() => libc::S_IFREG | 0o644,
                 What::Text(_) => libc::S_IFREG | 0o444,
                 What::Denied => libc::S_IFREG | 0o600,
             },

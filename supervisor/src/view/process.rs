@@ -2,6 +2,7 @@
 
 use super::{number, status};
 use crate::fd::Kind;
+use crate::handlers::prctl;
 use crate::host::name::reopen;
 use crate::path::{Caller, Object, Target, label_of};
 use crate::process::Process;
@@ -55,12 +56,14 @@ pub enum What {
 pub enum Source {
     /// The supervisor's records of the process.
     Record(fn(&Process) -> Vec<u8>),
+    /// The name of the process or thread, which can be written.
+    Name,
     /// The emulator child, which sends it before it asks for the file (proc_pid_maps(5) and the like).
     Child,
     /// The host's file of the same name about the child, as it is: nothing in it is about the emulator.
     Host,
     /// The host's file, with what is about the emulator replaced.
-    Edited(fn(&Process, Vec<u8>) -> Vec<u8>),
+    Edited(fn(&status::Subject<'_>, Vec<u8>) -> Vec<u8>),
     /// `fdinfo/N`.
     DescriptorInfo(i32),
 }
@@ -70,7 +73,7 @@ static LEAVES: &[Leaf] = &[
     leaf("auxv", What::Text(Source::Child)),
     leaf("cgroup", What::Text(Source::Host)),
     leaf("cmdline", What::Text(Source::Record(status::command_line))),
-    leaf("comm", What::Text(Source::Record(status::name))),
+    leaf("comm", What::Text(Source::Name)),
     leaf("cwd", What::Link),
     leaf("environ", What::Text(Source::Record(status::environment))),
     leaf("exe", What::Link),
@@ -229,7 +232,10 @@ impl Entry {
         match self.what() {
             What::Text(Source::Record(make)) => Ok(make(process)),
             What::Text(Source::Host) => self.host_text(process),
-            What::Text(Source::Edited(edit)) => self.host_text(process).map(|text| edit(process, text)),
+            What::Text(Source::Name) => Ok(status::name(&self.subject(caller, process))),
+            What::Text(Source::Edited(edit)) => {
+                self.host_text(process).map(|text| edit(&self.subject(caller, process), text))
+            }
             What::Text(Source::DescriptorInfo(n)) => status::descriptor(process, n),
             What::Text(Source::Child) if process.pid == caller.process.pid => {
                 let name = self.path();
@@ -239,6 +245,26 @@ impl Entry {
             What::Link => Err(Errno::ELOOP),
             What::Directory => Err(Errno::EISDIR),
         }
+    }
+
+    /// Whether it can be written: the name can.
+    pub fn is_writable(&self) -> bool {
+        matches!(self.what(), What::Text(Source::Name))
+    }
+
+    /// Writes it. EINVAL for the name of another process (proc_pid_comm(5)).
+    pub fn write(&self, caller: &Caller<'_>, process: &Process, text: &[u8]) -> Result<(), Errno> {
+        if !self.is_writable() || process.pid != caller.process.pid {
+            return Err(Errno::EINVAL);
+        }
+        prctl::set_name(process, self.thread.unwrap_or(process.pid), text);
+        Ok(())
+    }
+
+    /// The thread that it is about; the first one for the process's own directory.
+    fn subject<'p>(&self, caller: &Caller<'_>, process: &'p Process) -> status::Subject<'p> {
+        let tid = self.thread.unwrap_or(process.pid);
+        status::Subject { process, tid, running: tid == caller.tid }
     }
 
     /// The host's file of the same name about the emulator child, whose process and thread ids are the guest's.

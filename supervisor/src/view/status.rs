@@ -1,6 +1,7 @@
 //! Texts about a process: from the supervisor's records, or the host's text about the emulator child with everything
 //! replaced that is about the emulator instead of the guest (its name, its addresses, its confinement).
 
+use crate::handlers::prctl;
 use crate::process::Process;
 use nix::errno::Errno;
 use std::fmt::Write;
@@ -20,9 +21,25 @@ fn strings(list: &[Vec<u8>]) -> Vec<u8> {
     list.iter().flat_map(|s| s.iter().copied().chain([0])).collect()
 }
 
+/// The thread that a text is about.
+pub struct Subject<'a> {
+    /// Its process.
+    pub(super) process: &'a Process,
+    /// Its id.
+    pub(super) tid: i32,
+    /// It is the one that asks: to itself it runs, while the emulator's thread waits for the answer.
+    pub(super) running: bool,
+}
+
+impl Subject<'_> {
+    fn name(&self) -> Vec<u8> {
+        prctl::name(self.process, self.tid)
+    }
+}
+
 /// `comm`.
-pub(super) fn name(process: &Process) -> Vec<u8> {
-    [process.name().as_slice(), b"\n"].concat()
+pub(super) fn name(subject: &Subject<'_>) -> Vec<u8> {
+    [subject.name().as_slice(), b"\n"].concat()
 }
 
 /// `limits` (proc_pid_limits(5)).
@@ -57,21 +74,23 @@ pub(super) fn limits(process: &Process) -> Vec<u8> {
 
 /// `stat` (proc_pid_stat(5)): the name and the parent are the guest's; addresses, which would be the emulator's, read as
 /// 0, as they do for a process that one may not trace.
-pub(super) fn stat(process: &Process, host: Vec<u8>) -> Vec<u8> {
+pub(super) fn stat(subject: &Subject<'_>, host: Vec<u8>) -> Vec<u8> {
     /// Fields, counted from 1 as in the manual page, that are addresses or signal sets of the emulator's.
     const ADDRESSES: [usize; 15] = [26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 45, 46, 47, 48, 49];
     const MORE: [usize; 2] = [50, 51];
+    const STATE: usize = 3;
     const PARENT: usize = 4;
     let host = String::from_utf8_lossy(&host);
     // The name stands in parentheses and can hold any character, so the last one ends it.
     let Some((_, fields)) = host.trim_end().rsplit_once(") ") else { return Vec::new() };
-    let mut text = format!("{} (", process.pid).into_bytes();
-    text.extend(process.name());
+    let mut text = format!("{} (", subject.tid).into_bytes();
+    text.extend(subject.name());
     text.push(b')');
     for (i, field) in fields.split(' ').enumerate() {
         let n = i + 3;
         let field = match n {
-            PARENT => &process.ppid().to_string(),
+            STATE if subject.running => "R",
+            PARENT => &subject.process.ppid().to_string(),
             _ if ADDRESSES.contains(&n) || MORE.contains(&n) => "0",
             _ => field,
         };
@@ -83,7 +102,8 @@ pub(super) fn stat(process: &Process, host: Vec<u8>) -> Vec<u8> {
 }
 
 /// `status` (proc_pid_status(5)).
-pub(super) fn status(process: &Process, host: Vec<u8>) -> Vec<u8> {
+pub(super) fn status(subject: &Subject<'_>, host: Vec<u8>) -> Vec<u8> {
+    let process = subject.process;
     let host = String::from_utf8_lossy(&host);
     let mut text = Vec::with_capacity(host.len());
     for line in host.lines() {
@@ -91,10 +111,11 @@ pub(super) fn status(process: &Process, host: Vec<u8>) -> Vec<u8> {
         let replaced = match key {
             "Name" => {
                 text.extend(b"Name:\t");
-                text.extend(escaped(&process.name()));
+                text.extend(escaped(&subject.name()));
                 text.push(b'\n');
                 continue;
             }
+            "State" if subject.running => "State:\tR (running)".to_owned(),
             "PPid" => format!("PPid:\t{}", process.ppid()),
             "TracerPid" => "TracerPid:\t0".to_owned(),
             "Umask" => format!("Umask:\t{:04o}", process.umask()),

@@ -145,18 +145,25 @@ pub(crate) fn carried(insn: &Insn) -> bool {
 
 /// What rxbox refuses although the processor has it: gs overrides of operands that no modrm byte names, and of gathers.
 fn refused(insn: &Insn) -> bool {
-    let f = &insn.form;
-    let implicit = match (f.map, f.opcode) {
-        (0, 0xa4..=0xa7 | 0xac | 0xad | 0xd7) => true,
-        (1, 0x01 | 0xf7) => insn.may_fault,
-        _ => false,
-    };
-    f.segment == 0x65 && insn.mem.map_or(implicit, |mem| mem.vsib)
+    let source = addresses_by_registers(insn) && !matches!(insn.form.opcode, 0xaa | 0xab | 0xae | 0xaf);
+    insn.form.segment == 0x65 && insn.mem.map_or(source, |mem| mem.vsib)
 }
 
-/// Makes the case for one instruction at the machine's next place: patches displacements and chooses registers so that its
-/// memory operand lies in the window. `None` if that cannot be.
-pub(crate) fn case(machine: &Machine, random: &mut Random, bytes: &[u8]) -> Option<Case> {
+/// Whether registers that the instruction implies or names give an address: strings, `xlat`, `maskmovdqu`, `clzero`,
+/// `movdir64b`.
+pub(crate) fn addresses_by_registers(insn: &Insn) -> bool {
+    match (insn.form.map, insn.form.opcode) {
+        (0, 0xa4..=0xa7 | 0xaa..=0xaf | 0xd7) => true,
+        (1, 0x01 | 0xf7) => insn.may_fault,
+        (2, 0xf8) => insn.form.opsize,
+        _ => false,
+    }
+}
+
+/// Makes the case for one instruction, which will lie `offset` bytes behind the machine's next place: patches displacements
+/// and chooses registers so that its memory operand lies in the window. `None` if that cannot be. Returns the operand's offset
+/// in the window besides.
+pub(crate) fn case(machine: &Machine, random: &mut Random, bytes: &[u8], offset: u64) -> Option<(Case, u64)> {
     let insn = decode(bytes).ok()?;
     let mut case = Case {
         code: bytes[..insn.len.into()].to_vec(),
@@ -166,14 +173,15 @@ pub(crate) fn case(machine: &Machine, random: &mut Random, bytes: &[u8]) -> Opti
         gs: random.next() & 0x7fff_ffff_ffff,
         environment: random.below(ENVIRONMENTS.len() as u64) as usize,
     };
+    let mut at = 0;
     if let Some(mem) = insn.mem {
         if mem.vsib {
             case.environment = SMALL_INTEGERS;
         }
-        let next = machine.next() + u64::from(insn.len);
-        aim(&mut case, machine, random, &insn, &mem, next)?;
+        let next = machine.next() + offset + u64::from(insn.len);
+        at = aim(&mut case, machine, random, &insn, &mem, next)?;
     }
-    Some(case)
+    Some((case, at))
 }
 
 /// Values as instructions meet them: addresses, counts, boundaries and noise. rsp always points into the window, nothing to
@@ -201,7 +209,7 @@ pub(crate) fn registers(random: &mut Random) -> [u64; 16] {
     gpr
 }
 
-/// Makes the operand's address lie in the middle of the window.
+/// Makes the operand's address lie in the middle of the window; returns its offset there.
 fn aim(
     case: &mut Case,
     machine: &Machine,
@@ -209,11 +217,12 @@ fn aim(
     insn: &Insn,
     mem: &MemOperand,
     next: u64,
-) -> Option<()> {
+) -> Option<u64> {
     let near = mem.rip_relative && !mem.addr32 || random.one_in(2) && !mem.addr32 && insn.form.disp_size != 4;
     let window = if near { machine.placement().window } else { LOW_WINDOW };
     let mut target =
         window + 1024 + if random.one_in(2) { random.below(16) * 64 } else { random.below(1024) };
+    let mut at = target - window;
     // A displacement reaches the window only from a small segment base.
     let fixed = mem.rip_relative || mem.base.is_none();
     if fixed {
@@ -234,20 +243,24 @@ fn aim(
             let factor = 1 + scale(s);
             let value = if factor == 2 { sum >> 1 } else { sum.wrapping_mul(inverse(factor)) };
             case.gpr[usize::from(base)] = value;
+            at -= if factor == 2 { sum & 1 } else { 0 };
         }
         (Some(base), index) => {
             let offset = index.map_or(0, |(i, s)| case.gpr[usize::from(i)].wrapping_mul(scale(s)));
             case.gpr[usize::from(base)] = target.wrapping_sub(disp).wrapping_sub(offset);
         }
         (None, Some((index, s))) => {
-            case.gpr[usize::from(index)] = (target.wrapping_sub(disp) as i64 / i64::from(s)) as u64;
+            let value = (target.wrapping_sub(disp) as i64 / i64::from(s)) as u64;
+            case.gpr[usize::from(index)] = value;
+            // What the division leaves, up or down.
+            at = at.wrapping_add(value.wrapping_mul(scale(s)).wrapping_add(disp).wrapping_sub(target));
         }
         (None, None) => {
             let from = if mem.rip_relative { next } else { 0 };
             patch(&mut case.code, insn, target.wrapping_sub(from))?;
         }
     }
-    Some(())
+    Some(at)
 }
 
 /// Inverse of an odd number modulo 2^64, by Newton's iteration.
@@ -286,7 +299,7 @@ pub(crate) fn every_instruction(
                 let mnemonic = text(&bytes, 0).split(' ').next().unwrap_or_default().to_string();
                 let wide = f.rex & 8 != 0;
                 if !covered.contains(&(form, mnemonic.clone(), f.opsize, wide))
-                    && let Some(case) = case(machine, random, &bytes)
+                    && let Some((case, _)) = case(machine, random, &bytes, 0)
                 {
                     covered.insert((form, mnemonic, f.opsize, wide));
                     machine.add(case);

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod encodings;
+mod flow;
 mod machine;
+mod programs;
 mod random;
 mod sequences;
 
@@ -46,10 +48,55 @@ fn lines_of_random_instructions_do_what_the_processor_does() {
     let random = &mut Random::new(4);
     for placement in [LOW, HIGH] {
         let mut machine = Machine::new(placement, random);
-        for _ in 0..2500 {
+        for _ in 0..10_000 {
             let length = 2 + random.below(14) as usize;
             sequences::add(&mut machine, random, length);
         }
         machine.compare(40);
     }
+}
+
+/// Runs the cases that `add` adds, in low and in high code.
+fn in_both_places(stream: u64, add: fn(&mut Machine, &mut Random)) {
+    let random = &mut Random::new(stream);
+    for placement in [LOW, HIGH] {
+        let mut machine = Machine::new(placement, random);
+        add(&mut machine, random);
+        machine.compare(0);
+    }
+}
+
+#[test]
+fn conditional_branches_go_both_ways() {
+    in_both_places(5, flow::conditions);
+}
+
+#[test]
+fn counting_branches_count_as_wide_as_their_prefix_says() {
+    in_both_places(6, flow::counters);
+}
+
+#[test]
+fn calls_push_the_return_address_and_returns_release_what_they_say() {
+    in_both_places(7, flow::calls);
+}
+
+#[test]
+fn indirect_branches_go_through_every_register_and_memory_operand() {
+    in_both_places(8, flow::indirect);
+}
+
+#[test]
+fn traps_find_the_exact_state_and_report_their_cause() {
+    in_both_places(9, flow::traps);
+}
+
+#[test]
+fn flags_go_through_the_stack() {
+    in_both_places(10, flow::flags);
+}
+
+#[test]
+fn segment_registers_hold_the_selectors_of_user_mode() {
+    in_both_places(11, flow::segments);
 }

@@ -1,7 +1,7 @@
 //! Straight lines of random instructions: what one leaves is what the next reads, or overwrites. Here dead code and dead flags
 //! are removed, temporaries find registers that are not in use, and faults happen in the middle.
 
-use crate::encodings::{Form, MAPS, carried, encoding, patch, registers};
+use crate::encodings::{Form, MAPS, addresses_by_registers, carried, encoding, patch, registers};
 use crate::machine::{Case, LOW_WINDOW, Machine};
 use crate::random::Random;
 use rxbox_translate::decode::{Class, Insn, Space, decode};
@@ -9,6 +9,11 @@ use rxbox_translate::ir::var::Var;
 
 /// Adds a case of `length` instructions, at the machine's next place.
 pub(crate) fn add(machine: &mut Machine, random: &mut Random, length: usize) {
+    ending_in(machine, random, length, &[]);
+}
+
+/// Adds a case of `length` instructions and a last one.
+pub(crate) fn ending_in(machine: &mut Machine, random: &mut Random, length: usize, last: &[u8]) {
     let base: u8 = random.pick(&[0, 1, 2, 3, 6, 7]);
     let mut case = Case {
         gpr: registers(random),
@@ -22,14 +27,15 @@ pub(crate) fn add(machine: &mut Machine, random: &mut Random, length: usize) {
     let window = if random.one_in(2) { LOW_WINDOW } else { machine.placement().window };
     case.gpr[usize::from(base)] = window + 1024 + random.below(16) * 64;
     for _ in 0..length {
-        let insn = instruction(machine, random, base, case.code.len() as u64);
+        let insn = instruction(machine, random, &case, base);
         case.code.extend(insn);
     }
+    case.code.extend(last);
     machine.add(case);
 }
 
-/// One instruction, `offset` bytes into the case, that leaves the base and stack registers alone.
-fn instruction(machine: &Machine, random: &mut Random, base: u8, offset: u64) -> Vec<u8> {
+/// One instruction for the end of the case's code, that leaves the base and stack registers alone.
+fn instruction(machine: &Machine, random: &mut Random, case: &Case, base: u8) -> Vec<u8> {
     const USUAL: [(Space, u8); 6] = [
         (Space::Legacy, 0),
         (Space::Legacy, 0),
@@ -52,12 +58,15 @@ fn instruction(machine: &Machine, random: &mut Random, base: u8, offset: u64) ->
         let opcode = random.byte();
         let mut bytes = encoding(random, space, map, opcode, form, prefix);
         let Ok(insn) = decode(&bytes) else { continue };
-        if insn.class != Class::Native || !carried(&insn) || !kept(&insn, base) || is_undefined(&insn) {
+        if insn.class != Class::Native
+            || !carried(&insn)
+            || !kept(&insn, base)
+            || addresses_by_registers(&insn)
+        {
             continue;
         }
         bytes.truncate(insn.len.into());
-        let at = machine.next() + offset + u64::from(insn.len);
-        if aim(&mut bytes, machine, random, &insn, base, at).is_some() {
+        if aim(&mut bytes, machine, random, &insn, case, base).is_some() {
             return bytes;
         }
     }
@@ -75,15 +84,13 @@ fn aim(
     machine: &Machine,
     random: &mut Random,
     insn: &Insn,
+    case: &Case,
     base: u8,
-    next: u64,
 ) -> Option<()> {
-    let Some(mem) = insn.mem else {
-        // Strings and the stack end most lines.
-        return (!insn.may_fault || random.one_in(4)).then_some(());
-    };
-    let aligned = !random.one_in(16);
-    if mem.vsib || mem.addr32 || mem.index.is_some() || mem.base.is_some_and(|b| b != base) {
+    let Some(mem) = insn.mem else { return Some(()) };
+    let aligned = !random.one_in(32);
+    let other_base = mem.base.is_some_and(|b| b != base || insn.form.disp_size == 4);
+    if mem.vsib || mem.addr32 || mem.index.is_some() || other_base {
         return None;
     }
     if mem.base.is_some() {
@@ -91,15 +98,15 @@ fn aim(
             bytes[usize::from(insn.form.disp_at)] &= if insn.form.space == Space::Evex { 7 } else { 0xc0 };
         }
         // A segment base would lead elsewhere.
-        return (mem.segment == 0 || !aligned).then_some(());
+        return (mem.segment == 0).then_some(());
     }
     let offset = if aligned { random.below(16) * 64 } else { random.below(1024) };
+    let next = machine.next() + case.code.len() as u64 + u64::from(insn.len);
     let (window, from) = if mem.rip_relative { (machine.placement().window, next) } else { (LOW_WINDOW, 0) };
-    patch(bytes, insn, (window + 1024 + offset).wrapping_sub(from))
-}
-
-/// Instructions that leave flags undefined, which the processor may make by keeping their old values: those are dead, and
-/// rxbox need not have computed them.
-fn is_undefined(_insn: &Insn) -> bool {
-    false
+    let segment = match mem.segment {
+        0x64 => case.fs,
+        0x65 => case.gs,
+        _ => 0,
+    };
+    patch(bytes, insn, (window + 1024 + offset).wrapping_sub(from).wrapping_sub(segment))
 }

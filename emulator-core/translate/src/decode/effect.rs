@@ -37,6 +37,8 @@ pub(super) fn effects(e: &Encoding, row: &Row, mem: Option<&MemOperand>) -> Effe
         f.address(mem);
     }
     f.special(e, row);
+    // A processor may lack it: then its SIGILL is its effect.
+    f.side_effect |= e.form.space != Space::Legacy || e.form.map > 1;
     if !matches!(row.class, Class::Native) {
         f.side_effect = true;
         f.may_fault = true;

@@ -194,8 +194,8 @@ pub enum Class {
         /// 64-bit operand (else zero-extended 32).
         wide: bool,
     },
-    /// Reads or loads a segment register (`mov sreg`, `push`/`pop fs/gs`, `lfs`, `lgs`, `lss`): done by the
-    /// runtime.
+    /// Reads or loads a segment register (`mov sreg`, `push`/`pop fs/gs`, `lfs`, `lgs`, `lss`): gs by the runtime,
+    /// the others as they are.
     Segment(SegmentOp),
     /// Raises an exception in user mode, always.
     Trap(Trap),

@@ -138,10 +138,16 @@ pub fn emit(block: &Block, code: &[u8], regs: &[Assignment], at: Placement) -> R
         e.out.indirect_entry = Some(indirect_entry(&mut e.asm, block.pc)?);
         e.out.entry = e.offset();
     }
+    // Assignments are in the order of their first writes and end with their instruction, so only its own are looked at.
+    let mut first = 0;
     for (i, op) in block.ops.iter().enumerate() {
-        e.begin_ranges(regs, i);
+        if matches!(op, Op::Start { .. }) {
+            first = regs.partition_point(|a| a.from < i);
+        }
+        let own = &regs[first..regs.partition_point(|a| a.from <= i)];
+        e.begin_ranges(own, i);
         e.op(op)?;
-        e.end_ranges(regs, i);
+        e.end_ranges(own, i);
     }
     let Emitter { asm, cold, mut out, .. } = e;
     out.hot = asm.finalize().map_err(|_| EmitError::Reach)?;

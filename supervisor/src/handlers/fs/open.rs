@@ -247,7 +247,7 @@ fn open_nameless(caller: &Caller<'_>, dirfd: i32, path: &CStr, how: Opening) -> 
     Ok(File::opened(host, Kind::Regular, how.flags, None))
 }
 
-/// Opens an entry of the guest's `/proc`, to read.
+/// Opens an entry of the guest's `/proc`; few can be written.
 fn open_node(caller: &Caller<'_>, node: &Node, judged: &[u8], how: Opening) -> Result<File, Errno> {
     let mode = node.status()?.st_mode & libc::S_IFMT;
     if how.flags & O_DIRECTORY != 0 && !node.is_dir() {
@@ -257,7 +257,8 @@ fn open_node(caller: &Caller<'_>, node: &Node, judged: &[u8], how: Opening) -> R
         if mode == libc::S_IFLNK {
             return Err(Errno::ELOOP);
         }
-        if how.flags & (O_TRUNC | O_CREAT) != 0 || how.flags & O_ACCMODE != O_RDONLY {
+        let changes = how.flags & (O_TRUNC | O_CREAT) != 0 || how.flags & O_ACCMODE != O_RDONLY;
+        if changes && !node.is_writable() {
             return Err(if node.is_dir() { Errno::EISDIR } else { Errno::EACCES });
         }
     }
@@ -273,7 +274,7 @@ fn open_node(caller: &Caller<'_>, node: &Node, judged: &[u8], how: Opening) -> R
         return Ok(File::view(stand_in, path, listing(caller, node)?));
     }
     match node.content(caller)? {
-        Content::Text(text) => Ok(File::view(stand_in, path, text)),
+        Content::Text(text) => Ok(File::view(stand_in, path, text).with_flags(how.flags)),
         Content::Host(system) => {
             let host = system.open(OFlag::from_bits_truncate(how.flags))?;
             Ok(File::opened(host, Kind::Regular, how.flags, Some(path)))

@@ -60,7 +60,11 @@ fn is_users(name: &CStr) -> Result<bool, Errno> {
 /// those with capabilities (xattr(7)).
 fn foreign(name: &CStr, privileged: Errno) -> Errno {
     let name = name.to_bytes();
-    if name.starts_with(b"security.") || name.starts_with(b"trusted.") { privileged } else { Errno::EOPNOTSUPP }
+    if name.starts_with(b"security.") || name.starts_with(b"trusted.") {
+        privileged
+    } else {
+        Errno::EOPNOTSUPP
+    }
 }
 
 /// The policy's word on reading attributes. What the guest has open to read, it may read.

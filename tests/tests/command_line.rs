@@ -1,0 +1,344 @@
+//! The command line as a user meets it: statuses, reports, logs, the other commands, errors, streams and signals.
+
+use rxbox_tests::{Program, Scratch, rxbox};
+use std::io::{Read, Write};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+fn command(words: &[&str]) -> Command {
+    let mut command = Command::new(rxbox());
+    command.args(words).stdin(Stdio::null());
+    command
+}
+
+fn output(words: &[&str]) -> Output {
+    command(words).output().unwrap()
+}
+
+fn code(words: &[&str]) -> i32 {
+    output(words).status.code().unwrap_or(-1)
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A profile in a folder.
+fn profile(scratch: &Scratch, content: &str) -> String {
+    let content = format!("version = 1\nextends = [\"permissive\"]\n{content}");
+    scratch.file("p.toml", content).to_string_lossy().into_owned()
+}
+
+/// Waits for what must come to pass; only a failure takes as long as the bound.
+fn eventually(mut look: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !look() {
+        assert!(start.elapsed() < Duration::from_secs(60), "did not come to pass");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A shell that has said that it is ready, and waits for its input to end.
+fn shell(script: &str) -> Child {
+    let script = format!("{script}; echo ready; read line; echo over");
+    let mut run = command(&["--profile", "permissive", "/bin/sh", "-c", &script]);
+    let mut run = run.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut word = [0; 6];
+    run.stdout.as_mut().unwrap().read_exact(&mut word).unwrap();
+    assert_eq!(&word, b"ready\n");
+    run
+}
+
+fn send(run: &Child, signal: i32) {
+    let sent = Command::new("/bin/kill").args([format!("-{signal}"), run.id().to_string()]).status();
+    assert!(sent.unwrap().success());
+}
+
+/// Sends a signal and waits, with the input still open.
+fn ended_by(run: &mut Child, signal: i32) -> Option<i32> {
+    let _input = run.stdin.take();
+    send(run, signal);
+    run.wait().unwrap().code()
+}
+
+#[test]
+fn the_exit_status_is_the_programs_or_tells_why_there_is_none() {
+    let scratch = Scratch::new("status");
+    for status in [0, 1, 77, 124, 125, 126, 127, 255] {
+        assert_eq!(code(&["--profile", "permissive", "/bin/sh", "-c", &format!("exit {status}")]), status);
+    }
+    for (signal, name) in [(1, "HUP"), (6, "ABRT"), (9, "KILL"), (11, "SEGV"), (15, "TERM")] {
+        assert_eq!(
+            code(&["--profile", "permissive", "/bin/sh", "-c", &format!("kill -{name} $$")]),
+            128 + signal
+        );
+    }
+    let killing = profile(&scratch, "[syscalls]\nkill = [\"uname\"]\n");
+    assert_eq!(code(&["--profile", &killing, "/bin/uname"]), 159);
+    assert_eq!(code(&["--profile", "permissive", "--time-limit", "1", "/bin/sleep", "600"]), 124);
+    let fills = "x = []\nwhile True: x.append(bytearray(1 << 20))";
+    assert_eq!(
+        code(&["--profile", "permissive", "--limit", "memory=128M", "/usr/bin/python3", "-c", fills]),
+        137
+    );
+    assert_eq!(code(&["--profile", "permissive", "/nowhere"]), 127);
+    assert_eq!(code(&["--profile", "permissive", "/etc/passwd"]), 126);
+    assert_eq!(code(&["--profile", "no-such-profile", "/bin/true"]), 125);
+}
+
+/// The report of a run, on descriptor 7.
+fn report(scratch: &Scratch, arguments: &str) -> String {
+    let script = format!("exec 7>&1 >/dev/null 2>&1; exec \"$0\" --status-fd 7 {arguments}");
+    let mut shell = Command::new("/bin/sh");
+    let out = shell.args(["-c", &script]).arg(rxbox()).current_dir(scratch.path()).output().unwrap();
+    let report = text(&out.stdout);
+    assert_eq!(report.lines().count(), 1, "{report}");
+    assert!(report.starts_with("{\"event\":\"end\",") && report.ends_with("}\n"), "{report}");
+    report
+}
+
+#[test]
+fn the_report_tells_equal_statuses_apart() {
+    let scratch = Scratch::new("report");
+    let killing = profile(&scratch, "[syscalls]\nkill = [\"uname\"]\n");
+    let damaged = scratch.file("damaged", "\x7fELF");
+    assert!(Command::new("chmod").arg("+x").arg(&damaged).status().unwrap().success());
+    for (arguments, cause, code) in [
+        ("/bin/sh -c 'exit 159'", "exit", 159),
+        ("/bin/sh -c 'kill -9 $$'", "signal", 137),
+        (&format!("--profile {killing} /bin/uname"), "policy", 159),
+        ("--time-limit 1 /bin/sleep 600", "time-limit", 124),
+        ("--limit cpu_time=100ms /bin/sh -c 'while :; do :; done'", "cpu-limit", 128 + libc::SIGXCPU),
+        ("--limit memory=64M /usr/bin/perl -e '$x = \"a\" x (300 << 20)'", "memory-limit", 137),
+        ("--limit output=10 /bin/echo more than ten bytes >file", "output-limit", 159),
+        ("/nowhere", "not-found", 127),
+        (&format!("--allow-exec {0} {0}", damaged.display()), "not-runnable", 126),
+        ("--profile nowhere /bin/true", "error", 125),
+    ] {
+        let report = report(&scratch, arguments);
+        assert!(report.contains(&format!("\"cause\":\"{cause}\",\"code\":{code}")), "{arguments}: {report}");
+    }
+    let told = report(&scratch, &format!("--allow-exec {0} {0}", damaged.display()));
+    assert!(told.contains(&format!("\"message\":\"{}: truncated", damaged.display())), "{told}");
+}
+
+#[test]
+fn each_item_of_the_log_prints_its_stage_and_no_other() {
+    let scratch = Scratch::new("log");
+    let first_words = [
+        ("in_asm", "IN: "),
+        ("op", "OP:\n"),
+        ("op_opt", "OP after optimization:\n"),
+        ("out_asm", "OUT: "),
+        ("exec", "EXEC "),
+        ("page", "PAGES:\n"),
+        ("syscall", " write(1, \"logged\\n\", 7) = 7\n"),
+    ];
+    for (item, _) in first_words {
+        let file = scratch.path().join(item);
+        let out = output(&["--log", item, "--log-file", file.to_str().unwrap(), "/bin/echo", "logged"]);
+        assert_eq!((text(&out.stdout).as_str(), text(&out.stderr).as_str()), ("logged\n", ""), "{item}");
+        let log = std::fs::read_to_string(file).unwrap();
+        for (other, word) in first_words {
+            assert_eq!(log.contains(word), item == other, "--log {item} and {word:?}");
+        }
+    }
+}
+
+#[test]
+fn the_stages_of_a_block_follow_each_other() {
+    let scratch = Scratch::new("stages");
+    let file = scratch.path().join("log");
+    let items = "in_asm,op,op_opt,out_asm";
+    assert_eq!(code(&["--log", items, "--log-file", file.to_str().unwrap(), "/bin/true"]), 0);
+    let log = std::fs::read_to_string(file).unwrap();
+    let places = ["IN: ", "OP:\n", "OP after optimization:\n", "OUT: "].map(|stage| log.find(stage).unwrap());
+    assert!(places[0] == 0 && places.is_sorted(), "{places:?}");
+    assert!(
+        log.lines().any(|l| l.starts_with("0x") && l.ends_with(" syscall")),
+        "no system call among the code"
+    );
+}
+
+#[test]
+fn without_a_file_the_log_goes_to_standard_error() {
+    let out = output(&["--log", "syscall", "/bin/echo", "x"]);
+    assert_eq!(text(&out.stdout), "x\n");
+    assert!(text(&out.stderr).contains("write(1, \"x\\n\", 2) = 2"));
+    let out = output(&["--log", "nothing", "/bin/echo"]);
+    assert_eq!(out.status.code(), Some(125));
+    assert!(text(&out.stderr).contains("cannot log \"nothing\"; there are in_asm, op"));
+}
+
+#[test]
+fn the_table_of_system_calls_is_printed() {
+    let all = text(&output(&["syscalls"]).stdout);
+    assert!(all.lines().count() > 300);
+    assert!(all.lines().any(|l| l.split_whitespace().take(3).eq(["257", "openat", "perform"])));
+    let one = text(&output(&["syscalls", "vmsplice"]).stdout);
+    assert!(one.contains("refuse") && one.contains("ENOSYS"), "{one}");
+    let wrong = output(&["syscalls", "opnat"]);
+    assert_eq!(wrong.status.code(), Some(125));
+    assert!(text(&wrong.stderr).contains("openat"), "{}", text(&wrong.stderr));
+}
+
+#[test]
+fn decisions_are_explained_with_their_rule() {
+    let asked = |words: &[&str]| {
+        let out = output(words);
+        (out.status.code().unwrap(), text(&out.stdout) + &text(&out.stderr))
+    };
+    let (status, told) = asked(&["explain", "read", "/etc/shadow"]);
+    assert!(status == 1 && told.contains("deny EACCES by untrusted.toml:"), "{told}");
+    let (status, told) = asked(&["explain", "read", "/etc/passwd"]);
+    assert!(status == 0 && told.contains("allow"), "{told}");
+    let (status, told) =
+        asked(&["explain", "--allow-net", "tcp:192.0.2.1:443", "connect", "tcp:192.0.2.1:443"]);
+    assert!(status == 0 && told.contains("--allow-net"), "{told}");
+    let (status, told) = asked(&["explain", "connect", "tcp:192.0.2.1:443"]);
+    assert!(status == 1 && told.contains("default"), "{told}");
+    let (status, told) = asked(&["explain", "call", "opnat"]);
+    assert!(status == 125 && told.contains("openat"), "{told}");
+}
+
+#[test]
+fn errors_in_profiles_are_told_with_line_column_and_help() {
+    let scratch = Scratch::new("profiles");
+    let wrong = profile(&scratch, "[filesystem]\nraed = [\"/tmp\"]\n");
+    let checked = output(&["check", "untrusted", &wrong]);
+    assert_eq!(checked.status.code(), Some(1));
+    let run = output(&["--profile", &wrong, "/bin/echo", "ran"]);
+    assert_eq!((run.status.code(), text(&run.stdout).as_str()), (Some(125), ""));
+    for told in [text(&checked.stdout), text(&run.stderr)] {
+        for part in ["unknown key `raed`", "p.toml:4:1", "did you mean `read`?"] {
+            assert!(told.contains(part), "{part} is missing in {told}");
+        }
+    }
+    assert_eq!(code(&["check", "untrusted", "permissive", "base"]), 0);
+}
+
+#[test]
+fn a_command_line_without_sense_is_told_and_nothing_runs() {
+    for (words, told) in [
+        (&["--bogus", "/bin/echo"][..], "unknown option --bogus (see rxbox --help)"),
+        (&["--profile"], "--profile wants a value"),
+        (&["--quiet"], "no program is given"),
+        (&["--time-limit", "soon", "/bin/echo"], "--time-limit wants a number of seconds"),
+        (&["--limit", "memry=1M", "/bin/echo"], "memory"),
+        (&["--limit", "memory=much", "/bin/echo"], "memory"),
+        (&["--status-fd", "99", "/bin/echo"], "--status-fd"),
+        (&["--log", "syscall", "--log-file", "/nowhere/log", "/bin/echo"], "the log"),
+    ] {
+        let out = output(words);
+        assert_eq!((out.status.code(), text(&out.stdout).as_str()), (Some(125), ""), "{words:?}");
+        assert!(text(&out.stderr).starts_with("rxbox: "), "{words:?}: {}", text(&out.stderr));
+        assert!(text(&out.stderr).contains(told), "{words:?}: {}", text(&out.stderr));
+    }
+    assert!(text(&output(&["--help"]).stdout).contains("--profile P"));
+}
+
+#[test]
+fn streams_are_the_programs() {
+    let scratch = Scratch::new("streams");
+    let cat = Program::new(scratch.path(), &["/bin/cat", "-", "/nowhere"]).input("in\n").boxed("untrusted");
+    assert_eq!((cat.status, cat.out().as_str()), (1, "in\n"));
+    assert!(cat.err().contains("/nowhere"));
+    // Descriptors that are closed: the program gets /dev/null in their place, as from sudo.
+    let script = "exec \"$0\" --profile permissive /bin/sh -c 'cat; echo out; echo err >&2; readlink /proc/self/fd/0 > result' <&- >&- 2>&-";
+    let status =
+        Command::new("/bin/sh").args(["-c", script]).arg(rxbox()).current_dir(scratch.path()).status();
+    assert_eq!(status.unwrap().code(), Some(0));
+    assert_eq!(std::fs::read_to_string(scratch.path().join("result")).unwrap(), "/dev/null\n");
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_the_program_by_sigpipe() {
+    let mut run =
+        command(&["--profile", "permissive", "/usr/bin/yes"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut word = [0; 2];
+    run.stdout.take().unwrap().read_exact(&mut word).unwrap();
+    assert_eq!(run.wait().unwrap().code(), Some(128 + libc::SIGPIPE));
+}
+
+#[test]
+fn signals_go_on_to_the_program() {
+    for (name, signal) in [("TERM", 15), ("INT", 2), ("HUP", 1), ("QUIT", 3), ("USR1", 10), ("USR2", 12)] {
+        let mut run = shell(&format!("trap 'exit 40' {name}"));
+        assert_eq!(ended_by(&mut run, signal), Some(40), "{name}");
+        let mut run = shell(":");
+        assert_eq!(ended_by(&mut run, signal), Some(128 + signal), "{name} without a handler");
+    }
+}
+
+#[test]
+fn a_stopped_program_goes_on() {
+    let mut run = shell(":");
+    send(&run, libc::SIGSTOP);
+    send(&run, libc::SIGCONT);
+    run.stdin.take().unwrap().write_all(b"\n").unwrap();
+    let mut rest = String::new();
+    run.stdout.take().unwrap().read_to_string(&mut rest).unwrap();
+    assert_eq!((rest.as_str(), run.wait().unwrap().code()), ("over\n", Some(0)));
+}
+
+/// Processes in the session `session`, but those that have ended.
+fn alive_in(session: i32) -> usize {
+    let stat = |entry: std::fs::DirEntry| std::fs::read_to_string(entry.path().join("stat")).ok();
+    let fields = |stat: String| -> Option<(String, i32)> {
+        let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+        Some((fields.next()?.to_owned(), fields.nth(2)?.parse().ok()?))
+    };
+    let all = std::fs::read_dir("/proc").unwrap().flatten().filter_map(stat).filter_map(fields);
+    all.filter(|(state, s)| *s == session && state != "Z").count()
+}
+
+#[test]
+fn nothing_is_left_of_a_run_that_is_killed() {
+    let scratch = Scratch::new("killed");
+    let script = "sleep 1000 & sleep 1000 & echo ready; wait";
+    let mut run = command(&["--profile", "permissive", "/bin/sh", "-c", script]);
+    run.stdout(Stdio::piped()).current_dir(scratch.path());
+    // SAFETY: setsid is async-signal-safe and touches nothing of the parent's.
+    unsafe {
+        run.pre_exec(|| if libc::setsid() < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) })
+    };
+    let mut run = run.spawn().unwrap();
+    run.stdout.as_mut().unwrap().read_exact(&mut [0; 6]).unwrap();
+    let session = run.id() as i32;
+    assert!(alive_in(session) >= 4, "rxbox, its warden, and three processes of the guest");
+    run.kill().unwrap();
+    assert_eq!(run.wait().unwrap().signal(), Some(libc::SIGKILL));
+    eventually(|| alive_in(session) == 0);
+}
+
+#[test]
+fn the_environment_is_what_the_profile_and_the_options_say() {
+    let scratch = Scratch::new("environment");
+    let seen = |profile: &str, options: &[&str]| {
+        let run = Program::new(scratch.path(), &["/usr/bin/env"]).env("SECRET", "s").env("LC_ALL", "C");
+        let mut lines: Vec<_> =
+            run.options(options).boxed(profile).out().lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    let usual = ["HOME=/root", "LANG=C.UTF-8", "LC_ALL=C", "PATH=/usr/bin:/bin:/usr/sbin:/sbin"];
+    assert_eq!(seen("untrusted", &[]), usual);
+    let more = seen("untrusted", &["--pass-env", "SEC*", "--env", "A=b=c"]);
+    assert_eq!(more, [&["A=b=c"], &usual[..], &["SECRET=s"]].concat());
+    assert!(seen("permissive", &[]).contains(&"SECRET=s".to_owned()));
+}
+
+#[test]
+fn programs_are_searched_in_the_path() {
+    let scratch = Scratch::new("path");
+    let script = scratch.file("a-name-of-its-own", "#!/bin/sh\necho found\n");
+    assert!(Command::new("/bin/chmod").arg("+x").arg(script).status().unwrap().success());
+    let run = |path: &str| {
+        let mut run = command(&["--profile", "permissive", "a-name-of-its-own"]);
+        run.env("PATH", path).output().unwrap()
+    };
+    let folder = scratch.path().display();
+    assert_eq!(text(&run(&format!("/nowhere:{folder}:/bin")).stdout), "found\n");
+    assert_eq!(run("/nowhere:/bin").status.code(), Some(127));
+}

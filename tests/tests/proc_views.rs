@@ -1,0 +1,53 @@
+//! What a program sees of itself below `/proc` and `/dev`: `guests/proc_views.c` prints it, natively and in rxbox the same. And
+//! that it is the program's, never the supervisor's or the emulator's.
+
+use rxbox_tests::{Program, Scratch, guest, same};
+
+#[test]
+fn a_program_sees_itself_as_natively() {
+    let scratch = Scratch::new("views");
+    let program = guest(&scratch, "proc_views").to_string_lossy().into_owned();
+    for profile in ["permissive", "untrusted"] {
+        let options = ["--allow-exec", &program, "--allow-write", "{D}"];
+        same(profile, &options, &[&program, "an argument", "", "last"], |_| (), b"from the pipe\n");
+    }
+}
+
+/// Everything that can be read below `/proc/self`, with its name in front.
+fn everything() -> String {
+    let scratch = Scratch::new("all");
+    // Away from the folder whose name says what runs here.
+    let script = "cd /; unset OLDPWD; export PWD; for f in /proc/self/* /proc/thread-self/* /proc/self/task/*/* \
+        /proc/self/fdinfo/*; do echo \"== $f\"; if [ -L $f ]; then readlink $f; elif [ -f $f ]; then cat $f 2>&1; fi; done; \
+        ls -l /proc/self/fd/";
+    let ran = Program::new(scratch.path(), &["/bin/busybox", "sh", "-c", script])
+        .env("HOST_SECRET", "not to be seen")
+        .boxed("untrusted");
+    assert_eq!(ran.status, 0, "{}", ran.err());
+    ran.out()
+}
+
+#[test]
+fn nothing_below_proc_is_about_the_supervisor_or_the_emulator() {
+    let seen = everything();
+    for name in ["status", "maps", "stat", "cmdline", "limits", "comm", "environ", "auxv"] {
+        assert!(seen.contains(&format!("== /proc/self/{name}\n")), "{name} was not read:\n{seen}");
+    }
+    // The emulator's program, its memory, its confinement; the supervisor's environment.
+    for foreign in ["rxbox", "emulator", "memfd:", "not to be seen", "70000000-", "Seccomp:\t2"] {
+        assert!(!seen.contains(foreign), "{foreign:?} is seen:\n{seen}");
+    }
+}
+
+#[test]
+fn other_processes_are_not_there() {
+    let scratch = Scratch::new("others");
+    let script = "ls -d /proc/[0-9]* | wc -l; [ -e /proc/1 ]; echo $?; cat /proc/1/cmdline 2>/dev/null; echo $?; \
+        [ -e /proc/$PPID/status ]; echo $?";
+    let ran = Program::new(scratch.path(), &["/bin/busybox", "sh", "-c", script]).boxed("permissive");
+    // The shell itself and ls.
+    let out = ran.out();
+    let lines: Vec<&str> = out.lines().map(str::trim).collect();
+    assert!(matches!(lines[0].parse(), Ok(1..=3)), "{lines:?}");
+    assert_eq!(lines[1..], ["1", "1", "1"]);
+}
