@@ -80,7 +80,7 @@ static void processor(void) {
 static void hidden(void) {
     check("RTM and HLE are hidden", !(answer(7, 0, 1) & (1u << 4 | 1u << 11)));
     check("PKU and CET are hidden", !(answer(7, 0, 2) & (1u << 3 | 1u << 4 | 1u << 7)) && !(answer(7, 0, 3) & 1u << 20));
-    check("AMX, UINTR and WAITPKG are hidden", !(answer(7, 0, 3) & (1u << 5 | 7u << 22 & ~(1u << 23))) && !(answer(7, 0, 2) & 1u << 5));
+    check("AMX, UINTR and WAITPKG are hidden", !(answer(7, 0, 3) & (1u << 5 | 1u << 22 | 1u << 24 | 1u << 25)) && !(answer(7, 0, 2) & 1u << 5));
     check("only carried state is in xcr0", (xgetbv(0) & ~0xe7ull) == 0 && xgetbv(0) == answer(0xd, 0, 0));
 }
 
@@ -104,8 +104,11 @@ static void *count(void *argument) {
         high = wide >> 64;
         __asm__ volatile("1: leaq 1(%%rax), %%rbx\nmovq %%rdx, %%rcx\naddq $5, %%rcx\nlock cmpxchg16b %0\njne 1b"
                          : "+m"(wide), "+a"(low), "+d"(high)::"rbx", "rcx", "cc");
-        do __asm__ volatile("movl $1, %%eax\nxchgl %%eax, %1\nmovl %%eax, %0" : "=r"(one), "+m"(held)::"rax");
-        while ((int)one);
+        int taken;
+        do {
+            taken = 1;
+            __asm__ volatile("xchgl %0, %1" : "+r"(taken), "+m"(held)::"memory");
+        } while (taken);
         guarded++;
         held = 0;
     }

@@ -178,10 +178,24 @@ pub(crate) fn case(machine: &Machine, random: &mut Random, bytes: &[u8], offset:
         if mem.vsib {
             case.environment = SMALL_INTEGERS;
         }
+        if let Some(bits) = bit_offset(&insn) {
+            let address = [mem.base, mem.index.map(|(n, _)| n)];
+            if address.contains(&Some(bits)) {
+                return None;
+            }
+            case.gpr[usize::from(bits)] %= 4096;
+        }
         let next = machine.next() + offset + u64::from(insn.len);
         at = aim(&mut case, machine, random, &insn, &mem, next)?;
     }
     Some((case, at))
+}
+
+/// The register whose value `bt` and its kin add to the address, as an offset in bits.
+fn bit_offset(insn: &Insn) -> Option<u8> {
+    let f = &insn.form;
+    let bits = f.space == Space::Legacy && f.map == 1 && matches!(f.opcode, 0xa3 | 0xab | 0xb3 | 0xbb);
+    bits.then_some(f.modrm >> 3 & 7 | f.rex << 1 & 8)
 }
 
 /// Values as instructions meet them: addresses, counts, boundaries and noise. rsp always points into the window, nothing to
@@ -277,14 +291,15 @@ pub(crate) fn patch(code: &mut [u8], insn: &Insn, disp: u64) -> Option<()> {
 }
 
 /// Adds cases for every opcode that is carried: each kind of instruction (by mnemonic, width and prefix) once for each form
-/// of operand, with an fs, gs or address-size prefix or none.
+/// of operand, with an fs, gs or address-size prefix or none. Returns the mnemonics.
 pub(crate) fn every_instruction(
     machine: &mut Machine,
     random: &mut Random,
     prefix: Option<u8>,
     forms: &[Form],
     tries: u32,
-) {
+) -> HashSet<String> {
+    let mut mnemonics = HashSet::new();
     for (space, map) in MAPS {
         for opcode in 0..=255 {
             let mut covered = HashSet::new();
@@ -301,10 +316,12 @@ pub(crate) fn every_instruction(
                 if !covered.contains(&(form, mnemonic.clone(), f.opsize, wide))
                     && let Some((case, _)) = case(machine, random, &bytes, 0)
                 {
+                    mnemonics.insert(mnemonic.clone());
                     covered.insert((form, mnemonic, f.opsize, wide));
                     machine.add(case);
                 }
             }
         }
     }
+    mnemonics
 }

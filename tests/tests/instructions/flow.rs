@@ -83,11 +83,15 @@ pub(crate) fn calls(machine: &mut Machine, random: &mut Random) {
         }
     }
     // A return address that cannot be pushed, or popped: rsp and all else are as before.
-    for code in [&[0xe8, 0, 0, 0, 0][..], &[0xc3], &[0xc2, 8, 0], &[0xff, 0xd0]] {
-        let mut case = plain(random, code);
-        case.gpr[0] = LOW_WINDOW;
-        case.gpr[4] = random.pick(&[0x1000, 1 << 63, LOW_WINDOW, LOW_WINDOW + 4096]);
-        machine.add(case);
+    let pushes: [&[u8]; 2] = [&[0xe8, 0, 0, 0, 0], &[0xff, 0xd0]];
+    let pops: [&[u8]; 2] = [&[0xc3], &[0xc2, 8, 0]];
+    for (codes, edge) in [(pushes, LOW_WINDOW), (pops, LOW_WINDOW + 4096)] {
+        for (code, rsp) in codes.into_iter().flat_map(|code| [0x1000, 1 << 63, edge].map(|rsp| (code, rsp))) {
+            let mut case = plain(random, code);
+            case.gpr[0] = LOW_WINDOW;
+            case.gpr[4] = rsp;
+            machine.add(case);
+        }
     }
 }
 
