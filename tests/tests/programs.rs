@@ -37,8 +37,11 @@ fn tree(dir: &Path) {
     std::fs::hard_link(at("t/one.txt"), at("t/a/hard")).unwrap();
 }
 
+/// The text with a fixed time of change, since gzip puts that in its output.
 fn texts(dir: &Path) {
     std::fs::write(dir.join("text"), text()).unwrap();
+    let file = std::fs::File::options().write(true).open(dir.join("text")).unwrap();
+    file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(86400)).unwrap();
 }
 
 fn nothing(_: &Path) {}
