@@ -114,6 +114,9 @@ impl Builder<'_> {
             Class::Rdtsc | Class::Rdtscp if !self.config.virtual_tsc => return !self.native(pc, at, insn),
             Class::FpuEnvStore(_) => {
                 if self.native(pc, at, insn) {
+                    // A signal that stops the thread here finds the instruction done: a second run would store what the
+                    // first has set (fnstenv masks exceptions, fnsave clears the registers).
+                    self.start(next);
                     self.push(Op::Leave { reason: Reason::ClearFpuPointer, pc });
                 }
             }

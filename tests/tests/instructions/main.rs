@@ -19,7 +19,7 @@ fn every_instruction_does_what_the_processor_does_in_low_code() {
     let mut machine = Machine::new(LOW, random);
     let mnemonics = every_instruction(&mut machine, random, None, &FORMS, 300);
     println!("{} mnemonics", mnemonics.len());
-    assert!(mnemonics.len() > 1200 && machine.len() > 20_000, "{} in {}", mnemonics.len(), machine.len());
+    assert!(mnemonics.len() > 1150 && machine.len() > 20_000, "{} in {}", mnemonics.len(), machine.len());
     machine.compare(60);
 }
 

@@ -131,7 +131,12 @@ fn the_view_is_read_listed_and_sought_like_files() {
     let fd = open(b"/proc/self/comm\0", 0).unwrap();
     let comm = [guest.process.name().as_slice(), b"\n"].concat();
     assert_eq!(guest.call("read", &[A::N(fd), A::Room(64), A::N(64)]).out[1], comm);
-    assert_eq!(open(b"/proc/self/comm\0", libc::O_WRONLY), Err(Errno::EACCES));
+    assert_eq!(open(b"/proc/self/status\0", libc::O_WRONLY), Err(Errno::EACCES));
+    let named = open(b"/proc/self/comm\0", libc::O_WRONLY | libc::O_TRUNC).unwrap();
+    assert_eq!(guest.ask("write", &[A::N(named), A::M(b"a name that is too long"), A::N(23)]), Ok(23));
+    assert_eq!(guest.process.name(), b"a name that is ");
+    assert_eq!(guest.ask("read", &[A::N(named), A::Room(8), A::N(8)]), Err(Errno::EBADF));
+    assert_eq!(guest.ask("write", &[A::N(fd), A::M(b"x"), A::N(1)]), Err(Errno::EBADF));
     assert_eq!(open(b"/proc/self\0", libc::O_RDWR), Err(Errno::EISDIR));
     assert_eq!(open(b"/proc/self/new\0", libc::O_RDWR | libc::O_CREAT), Err(Errno::ENOENT));
     let dir = open(b"/proc/self/\0", libc::O_DIRECTORY).unwrap();
