@@ -121,12 +121,10 @@ fn the_report_tells_equal_statuses_apart() {
 
 #[test]
 fn a_signal_to_rxbox_reaches_the_guest() {
-    let script = "trap 'exit 5' TERM; echo ready; read line";
+    let script = "trap 'exit 5' TERM; echo ready; while :; do :; done";
     let mut rxbox =
         rxbox(&["/bin/sh", "-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     rxbox.stdout.as_mut().unwrap().read_exact(&mut [0; 6]).unwrap();
-    // Waiting would close it, and the guest would end by itself.
-    let _input = rxbox.stdin.take();
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(rxbox.id() as i32), nix::sys::signal::Signal::SIGTERM)
         .unwrap();
     assert_eq!(rxbox.wait().unwrap().code(), Some(5));

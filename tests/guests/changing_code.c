@@ -228,7 +228,7 @@ static void under_running_threads(void) {
 
 // More code than the translator's cache holds: instructions with a gs prefix become long on the host. A second thread runs on.
 static void more_than_the_cache(void) {
-    enum { FUNCTION = 512, MIB = 1 << 20, ROUNDS = 20 };
+    enum { FUNCTION = 512, MIB = 1 << 20, ROUNDS = 28 };
     static long there[8] = {5, 6, 7};
     syscall(SYS_arch_prctl, 0x1001, there);
     int fd = memfd_create("code", 0);

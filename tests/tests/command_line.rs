@@ -39,10 +39,10 @@ fn eventually(mut look: impl FnMut() -> bool) {
     }
 }
 
-/// A shell that has said that it is ready, and waits for its input to end.
-fn shell(script: &str) -> Child {
-    let script = format!("{script}; echo ready; read line; echo over");
-    let mut run = command(&["--profile", "permissive", "/bin/sh", "-c", &script]);
+/// A shell that has said that it is ready.
+fn shell(before: &str, after: &str) -> Child {
+    let script = format!("{before}; echo ready; {after}");
+    let mut run = command(&["--profile", "permissive", "--time-limit", "60", "/bin/sh", "-c", &script]);
     let mut run = run.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut word = [0; 6];
     run.stdout.as_mut().unwrap().read_exact(&mut word).unwrap();
@@ -264,16 +264,17 @@ fn a_reader_that_goes_away_ends_the_program_by_sigpipe() {
 #[test]
 fn signals_go_on_to_the_program() {
     for (name, signal) in [("TERM", 15), ("INT", 2), ("HUP", 1), ("QUIT", 3), ("USR1", 10), ("USR2", 12)] {
-        let mut run = shell(&format!("trap 'exit 40' {name}"));
+        // In a loop: a signal just before a command that waits would be looked at only after it.
+        let mut run = shell(&format!("trap 'exit 40' {name}"), "while :; do :; done");
         assert_eq!(ended_by(&mut run, signal), Some(40), "{name}");
-        let mut run = shell(":");
+        let mut run = shell(":", "read line");
         assert_eq!(ended_by(&mut run, signal), Some(128 + signal), "{name} without a handler");
     }
 }
 
 #[test]
 fn a_stopped_program_goes_on() {
-    let mut run = shell(":");
+    let mut run = shell(":", "read line; echo over");
     send(&run, libc::SIGSTOP);
     send(&run, libc::SIGCONT);
     run.stdin.take().unwrap().write_all(b"\n").unwrap();
