@@ -17,6 +17,7 @@ use crate::log::{Items, Log};
 use crate::process::{Memory, Process, lock};
 use crate::runtime::blocks::Blocks;
 use crate::runtime::thread::Cpu;
+use crate::signal::SignalDescriptors;
 use crate::signal::{self, Actions, ThreadSignals};
 use crate::syscall::request;
 use crate::thread::{Passing, Thread};
@@ -87,6 +88,7 @@ fn prepare() -> Result<(Thread, Boot), StartError> {
         threads: Mutex::new(Vec::new()),
         control: Mutex::new(()),
         exclusive: Mutex::new(()),
+        watched: SignalDescriptors::default(),
         machine: OnceLock::new(),
     }));
     // The C library takes a signal for itself when the first thread is made: now, before the guest's actions are mirrored.
@@ -101,6 +103,8 @@ fn prepare() -> Result<(Thread, Boot), StartError> {
         signals: ThreadSignals::new(),
         clear_child_tid: 0,
         robust_list: (0, 0),
+        limit: None,
+        left: None,
         faults: Passing::default(),
         exit: None,
     };

@@ -11,7 +11,7 @@ use crate::log::Log;
 use crate::runtime::blocks::{AddError, Blocks, HostEntry};
 use crate::runtime::state::VectorKind;
 use crate::runtime::thread::Beacon;
-use crate::signal::Actions;
+use crate::signal::{Actions, SignalDescriptors};
 use rxbox_translate::TranslateError;
 use rxbox_translate::cpuid::CpuidTable;
 use rxbox_translate::frontend::Config;
@@ -53,6 +53,8 @@ pub struct Process {
     pub control: Mutex<()>,
     /// Held by the thread that does exclusive work.
     pub exclusive: Mutex<()>,
+    /// What the process has signal descriptors for.
+    pub watched: SignalDescriptors,
     /// What programs are told of the machine; set before the first one runs.
     pub machine: OnceLock<Machine>,
 }

@@ -5,6 +5,7 @@ use crate::process::Process;
 use crate::runtime::state::CpuState;
 use crate::runtime::thread::Cpu;
 use crate::signal::ThreadSignals;
+use crate::syscall::limit::{Left, Limit};
 
 /// A guest thread, owned by the host thread that runs it.
 #[derive(Debug)]
@@ -23,6 +24,10 @@ pub struct Thread {
     pub clear_child_tid: u64,
     /// Head of the robust futex list and its size (set_robust_list(2)).
     pub robust_list: (u64, u64),
+    /// The time limit of a call that is going to be made again.
+    pub limit: Option<Limit>,
+    /// What is left of the time of the call under way, if it was made before.
+    pub left: Option<Left>,
     /// Faults that went away by themselves.
     pub faults: Passing,
     /// Set once the thread is to end, with its exit status.

@@ -95,6 +95,8 @@ fn new_thread(thread: &mut Thread, args: &[u64; 6]) -> Answer {
             signals: ThreadSignals::new(),
             clear_child_tid: if has(libc::CLONE_CHILD_CLEARTID) { child_tid } else { 0 },
             robust_list: (0, 0),
+            limit: None,
+            left: None,
             faults: Passing::default(),
             exit: None,
         };
@@ -159,7 +161,7 @@ pub fn end_main(thread: Thread, status: i32) -> ! {
 }
 
 /// futex(2) on guest words.
-pub fn futex(args: &[u64; 6]) -> Answer {
+pub fn futex(thread: &Thread, args: &[u64; 6]) -> Answer {
     let op = args[1] as i32 & libc::FUTEX_CMD_MASK;
     // Some operations take a second word, and write it.
     let second = matches!(
@@ -169,9 +171,14 @@ pub fn futex(args: &[u64; 6]) -> Answer {
     if !is_guest_word(args[0]) || second && !is_guest_word(args[4]) {
         return Answer::Value(-i64::from(libc::EFAULT));
     }
-    // SAFETY: the words are guest memory, where no Rust object lives; the timeout is only read. The kernel checks all of
-    // them for faults.
-    let result = unsafe { call::interruptible(libc::SYS_futex, *args) };
+    let mut host = *args;
+    let left = thread.left.map(|left| left.time);
+    if let Some(left) = &left {
+        host[3] = left.as_ptr() as u64;
+    }
+    // SAFETY: the words are guest memory, where no Rust object lives; the timeout, the guest's or `left`, is only read. The
+    // kernel checks all of them for faults.
+    let result = unsafe { call::interruptible(libc::SYS_futex, host) };
     if result == -i64::from(libc::EINTR) {
         let timed = matches!(op, libc::FUTEX_WAIT | libc::FUTEX_WAIT_BITSET) && args[3] != 0;
         return Answer::Interrupted { restart: !timed };

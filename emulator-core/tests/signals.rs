@@ -13,7 +13,7 @@ use rxbox_emulator_core::log::Log;
 use rxbox_emulator_core::process::{Memory, Process};
 use rxbox_emulator_core::runtime::blocks::Blocks;
 use rxbox_emulator_core::runtime::thread::Cpu;
-use rxbox_emulator_core::signal::{self, Actions, Restart, SigSet, ThreadSignals};
+use rxbox_emulator_core::signal::{self, Actions, Restart, SigSet, SignalDescriptors, ThreadSignals};
 use rxbox_emulator_core::syscall::Answer;
 use rxbox_emulator_core::thread::Thread;
 use rxbox_translate::cpuid::CpuidTable;
@@ -76,6 +76,7 @@ fn process() -> &'static Process {
             threads: Mutex::new(Vec::new()),
             control: Mutex::new(()),
             exclusive: Mutex::new(()),
+            watched: SignalDescriptors::default(),
             machine: OnceLock::new(),
         }))
     })
@@ -112,6 +113,8 @@ fn guest(test: impl FnOnce(&mut Guest) + Send + 'static) {
             signals: ThreadSignals::new(),
             clear_child_tid: 0,
             robust_list: (0, 0),
+            limit: None,
+            left: None,
             faults: Default::default(),
             exit: None,
         };
@@ -436,7 +439,7 @@ fn sigtimedwait_is_ended_by_another_handler_but_not_by_work_for_the_runtime() {
         assert_eq!(timed, Answer::Value(-i64::from(EAGAIN)));
         g.send(SIGUSR2, 0);
         let ended = g.call(libc::SYS_rt_sigtimedwait, &[at, 0, 0, 8]);
-        assert_eq!(ended, Answer::Value(-i64::from(EINTR)));
+        assert_eq!(ended, Answer::Interrupted { restart: false });
         assert!(g.cpu.pending());
         g.turn();
         assert_eq!(g.state().pc, HANDLER);

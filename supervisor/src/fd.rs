@@ -8,12 +8,13 @@
 //! All guest processes share the supervisor's host descriptors. A [`Budget`] keeps a reserve of those for the supervisor,
 //! so that a guest that opens all it can gets ENFILE while its siblings still find their way around.
 
+use crate::host::number::{Make, make};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::stat::{FileStat, SFlag, fstat};
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// What an open file is.
@@ -33,8 +34,10 @@ pub enum Kind {
     CharDevice,
     /// Block device.
     BlockDevice,
-    /// eventfd(2), signalfd(2), inotify(7).
+    /// eventfd(2), inotify(7).
     Event,
+    /// signalfd(2); on the host an eventfd that is readable while a signal of the set waits ([`crate::handlers::signalfd`]).
+    Signals,
     /// timerfd_create(2).
     Timer,
     /// epoll(7).
@@ -61,6 +64,13 @@ pub enum Extra {
         content: Vec<u8>,
         /// Where the next read starts.
         offset: u64,
+    },
+    /// The signals of a signal descriptor.
+    Signals {
+        /// The set, which processes that inherited the descriptor share.
+        set: Arc<AtomicU64>,
+        /// Whether the host's eventfd is readable.
+        readable: bool,
     },
 }
 
@@ -106,6 +116,20 @@ impl File {
         File { host, kind: Kind::View, path: Some(path), access: libc::O_RDONLY, extra }
     }
 
+    /// A signal descriptor for `set`; `host` is an eventfd that nobody else reads or writes.
+    pub fn signals(host: OwnedFd, set: Arc<AtomicU64>) -> File {
+        let extra = Arc::new(Mutex::new(Extra::Signals { set, readable: false }));
+        File { extra, ..File::new(host, Kind::Signals) }
+    }
+
+    /// The set of a signal descriptor; EINVAL for any other.
+    pub fn signal_set(&self) -> Result<Arc<AtomicU64>, Errno> {
+        match &*self.extra() {
+            Extra::Signals { set, .. } => Ok(set.clone()),
+            _ => Err(Errno::EINVAL),
+        }
+    }
+
     /// As opened with these flags of open(2).
     pub fn with_flags(self, flags: i32) -> File {
         File { access: flags & FIXED, ..self }
@@ -129,6 +153,15 @@ impl File {
         })
     }
 
+    /// The same open file in a forked process. Which signals wait is every process's own affair, so a signal descriptor gets
+    /// a stand-in of its own.
+    fn inherited(&self) -> Result<File, Errno> {
+        let Ok(set) = self.signal_set() else { return self.duplicate() };
+        let nonblocking = self.status_flags()? & libc::O_NONBLOCK;
+        let host = make(Make::Eventfd, [0, (nonblocking | libc::O_CLOEXEC) as u64, 0])?;
+        Ok(File::signals(host, set))
+    }
+
     /// Whether it was opened for reading.
     pub fn readable(&self) -> bool {
         self.access & libc::O_PATH == 0 && self.access & libc::O_ACCMODE != libc::O_WRONLY
@@ -147,9 +180,9 @@ impl File {
         self.status_flags().is_ok_and(|f| f & libc::O_APPEND != 0)
     }
     /// Whether it may be sent to another process over a socket: what the supervisor makes up exists only in its own
-    /// records.
+    /// records, and is not copied between descriptors by the kernel either.
     pub fn can_travel(&self) -> bool {
-        self.kind != Kind::View
+        !matches!(self.kind, Kind::View | Kind::Signals)
     }
 
     /// The state beside the description.
@@ -211,7 +244,7 @@ fn anonymous_kind(host: &OwnedFd) -> Kind {
     match name.as_deref().map(|n| n.as_os_str().as_encoded_bytes()) {
         Ok(b"anon_inode:[eventpoll]") => Kind::Epoll,
         Ok(b"anon_inode:[timerfd]") => Kind::Timer,
-        Ok(b"anon_inode:[eventfd]" | b"anon_inode:[signalfd]" | b"anon_inode:inotify") => Kind::Event,
+        Ok(b"anon_inode:[eventfd]" | b"anon_inode:inotify") => Kind::Event,
         _ => Kind::Other,
     }
 }
@@ -255,13 +288,20 @@ pub struct FdTable {
     entries: RwLock<BTreeMap<i32, Entry>>,
     /// Numbers from here on are not given out: the guest's soft RLIMIT_NOFILE.
     limit: AtomicU64,
+    /// Whether there ever was a signal descriptor, so that waiting costs nothing to programs that have none.
+    signals: AtomicBool,
     budget: Arc<Budget>,
 }
 
 impl FdTable {
     /// An empty table for numbers below `limit`.
     pub fn new(limit: u64, budget: Arc<Budget>) -> FdTable {
-        FdTable { entries: RwLock::default(), limit: AtomicU64::new(limit), budget }
+        FdTable {
+            entries: RwLock::default(),
+            limit: AtomicU64::new(limit),
+            signals: AtomicBool::new(false),
+            budget,
+        }
     }
 
     fn read(&self) -> RwLockReadGuard<'_, BTreeMap<i32, Entry>> {
@@ -370,14 +410,29 @@ impl FdTable {
         let entries = self.read();
         let mut copy = BTreeMap::new();
         for (&n, e) in entries.iter() {
-            copy.insert(n, Entry { file: Arc::new(e.file.duplicate()?), cloexec: e.cloexec });
+            copy.insert(n, Entry { file: Arc::new(e.file.inherited()?), cloexec: e.cloexec });
         }
         self.budget.take(copy.len())?;
         Ok(FdTable {
             entries: RwLock::new(copy),
             limit: AtomicU64::new(self.limit.load(Ordering::Relaxed)),
+            signals: AtomicBool::new(self.signals.load(Ordering::Relaxed)),
             budget: self.budget.clone(),
         })
+    }
+
+    /// Gives a signal descriptor the lowest free number, as [`FdTable::insert`].
+    pub fn insert_signals(&self, file: File, cloexec: bool) -> Result<i32, Errno> {
+        self.signals.store(true, Ordering::Release);
+        self.insert(file, cloexec, 0)
+    }
+
+    /// The signal descriptors.
+    pub fn signals(&self) -> Vec<Arc<File>> {
+        if !self.signals.load(Ordering::Acquire) {
+            return Vec::new();
+        }
+        self.read().values().filter(|e| e.file.kind == Kind::Signals).map(|e| e.file.clone()).collect()
     }
 
     /// All numbers with their files and close-on-exec flags, ascending.

@@ -8,6 +8,7 @@ use crate::context::{Answer, Call};
 use crate::handlers::fs::open_exec;
 use crate::host::name::reopen;
 use crate::host::number::{Make, Plain, make, plain};
+use crate::host::signal::{Info, queue_process, queue_thread};
 use crate::layers;
 use crate::outcome::{End, shown};
 use crate::path::Caller;
@@ -30,6 +31,7 @@ pub fn serve(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> Answer {
     const NEW_PROCESS: u32 = Internal::NewProcess as u32;
     const PROCESS_STARTED: u32 = Internal::ProcessStarted as u32;
     const VIEW: u32 = Internal::View as u32;
+    const SEND_AGAIN: u32 = Internal::SendAgain as u32;
     match call.request.nr {
         HELLO => hello(call),
         OPEN_EXEC => open_program(call),
@@ -40,6 +42,7 @@ pub fn serve(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> Answer {
         NEW_PROCESS => new_process(call),
         PROCESS_STARTED => process_started(sandbox, call),
         VIEW => view(call),
+        SEND_AGAIN => send_again(call),
         _ => Err(Errno::ENOSYS),
     }
 }
@@ -153,9 +156,9 @@ pub fn begin(sandbox: &Arc<Sandbox>, process: &Arc<Process>) -> Result<(), Errno
         worker::start(sandbox, process, slot).inspect_err(|_| sandbox.leave_thread())
     });
     begun.inspect_err(|_| {
-        let info = crate::host::signal::Info::sent(libc::SIGKILL, libc::SI_USER, 0, 0);
+        let info = Info::sent(libc::SIGKILL, libc::SI_USER, 0, 0);
         // It may have ended by itself.
-        let _ = crate::host::signal::queue_process(process.pidfd.as_fd(), &info);
+        let _ = queue_process(process.pidfd.as_fd(), &info);
         sandbox.dismiss(process);
     })
 }
@@ -166,7 +169,7 @@ pub fn begin(sandbox: &Arc<Sandbox>, process: &Arc<Process>) -> Result<(), Errno
 fn child_of(parent: &Process, pid: i32) -> Result<OwnedFd, Errno> {
     let fd = make(Make::Pidfd, [pid as u64, 0, 0])?;
     let stat = std::fs::read(format!("/proc/{pid}/stat")).map_err(|_| Errno::ESRCH)?;
-    crate::host::signal::queue_process(fd.as_fd(), &crate::host::signal::Info::none())?;
+    queue_process(fd.as_fd(), &Info::none())?;
     if parent_in(&stat) == Some(parent.pid) { Ok(fd) } else { Err(Errno::ESRCH) }
 }
 
@@ -183,6 +186,17 @@ fn view(call: &mut Call<'_>) -> Answer {
     call.area.read(call.checked.place[1].start, call.room(1), &mut text);
     call.process.set_view(call.u32(0), text)?;
     Ok(0)
+}
+
+/// The child has taken a signal that is not to be delivered yet, and wants to have it again. It can only reach itself, and
+/// whatever the signal says of its sender nobody else sees.
+fn send_again(call: &mut Call<'_>) -> Answer {
+    let info = call.need(2)?.try_into().map_err(|_| Errno::EFAULT)?;
+    let info = Info::given(info, call.i32(1)).relayed();
+    match call.i32(0) {
+        0 => queue_process(call.process.pidfd.as_fd(), &info),
+        tid => queue_thread(call.process.pid, tid, &info),
+    }
 }
 
 #[cfg(test)]

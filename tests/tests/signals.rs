@@ -53,6 +53,11 @@ fn faults_have_their_cause_and_handlers_can_repair_them() {
 }
 
 #[test]
+fn signals_are_read_from_descriptors_and_end_waits_for_them() {
+    ends_well("signals_descriptors");
+}
+
+#[test]
 fn interrupted_calls_restart_or_fail_as_natively() {
     ends_well("signals_restart");
 }

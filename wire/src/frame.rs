@@ -52,6 +52,8 @@ pub enum Internal {
     ProcessStarted,
     /// Text of a view that only the child can give (argument 0 which), asked before a path under /proc/self is read.
     View,
+    /// A signal that the child has taken is to be sent to it anew: to the thread of argument 0, or to the process.
+    SendAgain,
 }
 
 /// A request as it lies in a slot.

@@ -43,7 +43,17 @@ fn a_row_is_found_by_its_number_and_by_its_name_and_no_other_number_has_one() {
         assert!(std::ptr::eq(table::row(row.nr).unwrap(), row));
         assert!(std::ptr::eq(table::by_name(row.name).unwrap(), row));
     }
-    for nr in [337, 423, 470, 512, 547, 0x4000_0000, frame::INTERNAL - 1, frame::INTERNAL + 9, u32::MAX] {
+    for nr in [
+        337,
+        423,
+        470,
+        512,
+        547,
+        0x4000_0000,
+        frame::INTERNAL - 1,
+        frame::INTERNAL + table::INTERNAL.len() as u32,
+        u32::MAX,
+    ] {
         assert_eq!(table::row(nr), None, "{nr:#x}");
     }
 }
@@ -71,6 +81,7 @@ fn internal_rows_have_the_numbers_of_the_enumeration() {
         (Internal::NewProcess, "new_process"),
         (Internal::ProcessStarted, "process_started"),
         (Internal::View, "view"),
+        (Internal::SendAgain, "send_again"),
     ];
     assert_eq!(named.len(), table::INTERNAL.len());
     for (which, name) in named {

@@ -101,13 +101,15 @@ impl Action {
         }
     }
 
-    /// The action that the host has for it.
-    fn on_host(&self, signal: i32) -> host::Action {
+    /// The action that the host has for it; `watched` are the signals that must reach the runtime in any case.
+    fn on_host(&self, signal: i32, watched: SigSet) -> host::Action {
         let children = self.flags & (SA_NOCLDSTOP | SA_NOCLDWAIT);
         match self.handler {
-            SIG_DFL | SIG_IGN if !SigSet::FAULTS.contains(signal) => {
+            SIG_DFL | SIG_IGN if !SigSet::FAULTS.union(watched).contains(signal) => {
                 host::Action::fixed(self.handler, children)
             }
+            // To ignore SIGCHLD is not to wait for children (wait(2)).
+            SIG_IGN if signal == libc::SIGCHLD => host::Action::runtime(children | SA_NOCLDWAIT),
             _ => host::Action::runtime(children),
         }
     }
@@ -117,13 +119,15 @@ impl Action {
 #[derive(Debug)]
 pub struct Actions {
     table: [Action; LAST as usize],
+    /// Signals that reach the runtime even where the host could do what is to be done: the guest reads them from descriptors.
+    watched: SigSet,
     /// POSIX timers by the kernel's number, which is the guest's.
     pub(super) timers: Vec<i32>,
 }
 
 impl Default for Actions {
     fn default() -> Actions {
-        Actions { table: [Action::default(); LAST as usize], timers: Vec::new() }
+        Actions { table: [Action::default(); LAST as usize], watched: SigSet::EMPTY, timers: Vec::new() }
     }
 }
 
@@ -146,8 +150,20 @@ impl Actions {
             return Err(EINVAL);
         }
         self.table[signal as usize - 1] = action;
-        host::set_action(signal, &action.on_host(signal));
+        self.restore(signal);
         Ok(())
+    }
+
+    /// Sets the host's action as it should be, after something else was there.
+    pub(super) fn restore(&self, signal: i32) {
+        host::set_action(signal, &self.get(signal).on_host(signal, self.watched));
+    }
+
+    /// Makes the signals of the set reach the runtime whatever their actions.
+    pub(super) fn watch(&mut self, set: SigSet) {
+        let new = set.minus(SigSet::UNBLOCKABLE).minus(self.watched);
+        self.watched = self.watched.union(new);
+        (1..=LAST).filter(|&signal| new.contains(signal)).for_each(|signal| self.restore(signal));
     }
 
     /// Takes the action for a delivery: one that is for once is the default from now on.
@@ -223,11 +239,14 @@ mod tests {
     fn the_host_has_its_own_action_only_where_a_handler_or_a_fault_needs_it() {
         let ignore = Action { handler: SIG_IGN, ..Action::default() };
         let with = |f: u64| host::Action::runtime(f);
-        assert_eq!(ignore.on_host(libc::SIGCHLD), host::Action::fixed(SIG_IGN, 0));
-        assert_eq!(Action::default().on_host(libc::SIGTERM), host::Action::fixed(SIG_DFL, 0));
-        assert_eq!(ignore.on_host(libc::SIGSEGV), with(0));
-        assert_eq!(Action::default().on_host(libc::SIGTRAP), with(0));
-        assert_eq!(handler(SA_NOCLDWAIT | SA_RESTART).on_host(libc::SIGCHLD), with(SA_NOCLDWAIT));
+        assert_eq!(ignore.on_host(libc::SIGCHLD, SigSet::EMPTY), host::Action::fixed(SIG_IGN, 0));
+        assert_eq!(Action::default().on_host(libc::SIGTERM, SigSet::EMPTY), host::Action::fixed(SIG_DFL, 0));
+        assert_eq!(ignore.on_host(libc::SIGSEGV, SigSet::EMPTY), with(0));
+        assert_eq!(Action::default().on_host(libc::SIGTRAP, SigSet::EMPTY), with(0));
+        assert_eq!(
+            handler(SA_NOCLDWAIT | SA_RESTART).on_host(libc::SIGCHLD, SigSet::EMPTY),
+            with(SA_NOCLDWAIT)
+        );
     }
 
     #[test]
@@ -237,5 +256,15 @@ mod tests {
             assert_eq!(actions.set(signal, handler(0)), Err(EINVAL));
             assert_eq!(actions.get(signal), Action::default());
         }
+    }
+
+    #[test]
+    fn a_watched_signal_reaches_the_runtime_whatever_its_action() {
+        let (ignore, watched) = (Action { handler: SIG_IGN, ..Action::default() }, SigSet::ALL);
+        for signal in [libc::SIGTERM, libc::SIGTSTP, 64] {
+            assert_eq!(Action::default().on_host(signal, watched), host::Action::runtime(0));
+        }
+        assert_eq!(ignore.on_host(libc::SIGCHLD, watched), host::Action::runtime(SA_NOCLDWAIT));
+        assert_eq!(ignore.on_host(libc::SIGTERM, watched), host::Action::runtime(0));
     }
 }

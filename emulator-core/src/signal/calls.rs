@@ -2,6 +2,7 @@
 
 use super::action::{Action, Disposition};
 use super::deliver::{Restart, set_mask, sigreturn};
+use super::descriptor;
 use super::host::{self, SET_SIZE, Timespec};
 use super::info::SigInfo;
 use super::set::SigSet;
@@ -9,6 +10,7 @@ use super::stack::AlternateStack;
 use super::timers;
 use crate::guest::access;
 use crate::process::lock;
+use crate::syscall::limit::Left;
 use crate::syscall::marshal::Error;
 use crate::syscall::{Answer, copy_out};
 use crate::thread::Thread;
@@ -28,15 +30,16 @@ pub fn system_call(thread: &mut Thread, nr: u32, args: &[u64; 6]) -> Option<Answ
         libc::SYS_pause => Ok(pause()),
         libc::SYS_rt_sigaction => action(thread, args).map(Answer::Value),
         libc::SYS_rt_sigpending => pending(thread, args).map(Answer::Value),
-        libc::SYS_rt_sigtimedwait => timed_wait(thread, args).map(Answer::Value),
+        libc::SYS_rt_sigtimedwait => timed_wait(thread, args),
         libc::SYS_sigaltstack => alternate_stack(thread, args).map(Answer::Value),
         _ => timers::system_call(thread, nr, args)?.map(Answer::Value),
     };
     Some(answer.unwrap_or_else(Answer::from))
 }
 
-/// Makes an exchange with the supervisor with the mask in place that ppoll(2) and its kin give. If a signal broke the call
-/// off, the mask stays until its handler was called; otherwise the guest has its own mask again.
+/// Makes an exchange with the supervisor. If it waits for descriptors, the arrival of signals that are read from descriptors
+/// ends the wait; and the mask is in place that ppoll(2) and its kin give: if a signal broke the call off, the mask stays
+/// until its handler was called, otherwise the guest has its own mask again.
 ///
 /// # Errors
 /// EINVAL and EFAULT for the mask, else those of the exchange.
@@ -46,16 +49,30 @@ pub fn with_mask(
     args: &[u64; 6],
     exchange: impl FnOnce(&mut Thread) -> Result<Reply, Error>,
 ) -> Result<Reply, Error> {
-    let Some(mask) = call_mask(nr, args)? else { return exchange(thread) };
+    if !WAITS_FOR_DESCRIPTORS.contains(&nr.into()) {
+        return exchange(thread);
+    }
+    let Some(mask) = call_mask(nr, args)? else { return descriptor::watch(thread, exchange) };
     let own = thread.signals.mask;
     set_mask(thread, mask);
-    let result = exchange(thread);
+    let result = descriptor::watch(thread, exchange);
     match result {
         Ok(reply) if reply.ret == -i64::from(EINTR) => thread.signals.saved = Some(own),
         _ => set_mask(thread, own),
     }
     result
 }
+
+/// The calls that wait for events on descriptors.
+const WAITS_FOR_DESCRIPTORS: [i64; 7] = [
+    libc::SYS_poll,
+    libc::SYS_select,
+    libc::SYS_pselect6,
+    libc::SYS_ppoll,
+    libc::SYS_epoll_wait,
+    libc::SYS_epoll_pwait,
+    libc::SYS_epoll_pwait2,
+];
 
 /// The mask that a waiting call gives, if it is one.
 fn call_mask(nr: u32, args: &[u64; 6]) -> Result<Option<SigSet>, Error> {
@@ -187,18 +204,26 @@ fn pending(thread: &mut Thread, args: &[u64; 6]) -> Result<i64, Error> {
 }
 
 /// rt_sigtimedwait(2).
-fn timed_wait(thread: &mut Thread, args: &[u64; 6]) -> Result<i64, Error> {
+fn timed_wait(thread: &mut Thread, args: &[u64; 6]) -> Result<Answer, Error> {
     let [set, info, timeout, size, ..] = *args;
     let set = read_set(set, size)?.minus(SigSet::UNBLOCKABLE);
-    let deadline = match timeout {
-        0 => None,
-        at => Some(deadline(at)?),
+    let deadline = match (timeout, thread.left) {
+        (0, _) => None,
+        (_, Some(Left { time: [seconds, nanoseconds], .. })) => {
+            Some(Instant::now() + Duration::new(seconds, nanoseconds as u32))
+        }
+        (at, None) => Some(deadline(at)?),
     };
-    let found = wait(thread, set, deadline).map_err(Error)?;
+    let found = match wait(thread, set, deadline) {
+        Ok(found) => found,
+        // Only a handler ends the wait.
+        Err(EINTR) => return Ok(Answer::Interrupted { restart: false }),
+        Err(e) => return Err(Error(e)),
+    };
     if info != 0 {
         copy_out(thread.process, info, found.bytes())?;
     }
-    Ok(found.signal().into())
+    Ok(Answer::Value(found.signal().into()))
 }
 
 /// When a timeout in guest memory ends; one that is beyond all clocks is as good as the longest.
@@ -214,7 +239,7 @@ fn deadline(at: u64) -> Result<Instant, Error> {
 
 /// Waits for a signal of the set, first among those that were taken already. Work that other threads ask for is looked after
 /// without ending the wait.
-fn wait(thread: &mut Thread, set: SigSet, deadline: Option<Instant>) -> Result<SigInfo, i32> {
+pub(super) fn wait(thread: &mut Thread, set: SigSet, deadline: Option<Instant>) -> Result<SigInfo, i32> {
     loop {
         thread.signals.collect(thread.cpu.ring());
         if let Some(info) = thread.signals.next_of(set) {

@@ -56,8 +56,8 @@ impl Restart {
 }
 
 /// Delivers what arrived and is not blocked. To be called by the cpu loop while work is pending, after the flag was cleared,
-/// and with the call that was interrupted, if there was one.
-pub fn deliver(thread: &mut Thread, restart: Option<Restart>) {
+/// and with the call that was interrupted, if there was one. Whether that is to be made again without a handler having run.
+pub fn deliver(thread: &mut Thread, restart: Option<Restart>) -> bool {
     let mut restart = restart;
     thread.signals.collect(thread.cpu.ring());
     while let Some(info) = thread.signals.next() {
@@ -65,7 +65,10 @@ pub fn deliver(thread: &mut Thread, restart: Option<Restart>) {
         let action = lock(&thread.process.actions).take(signal);
         match action.disposition(signal) {
             Disposition::Ignore => {}
-            Disposition::Stop => host::act_by_default(signal),
+            Disposition::Stop => {
+                host::act_by_default(signal);
+                lock(&thread.process.actions).restore(signal);
+            }
             Disposition::Terminate => host::end_by(signal),
             Disposition::Handle => {
                 if let Some(restart) = restart.take() {
@@ -81,6 +84,7 @@ pub fn deliver(thread: &mut Thread, restart: Option<Restart>) {
     if let Some(mask) = thread.signals.saved.take() {
         set_mask(thread, mask);
     }
+    restart.is_some()
 }
 
 /// A fault of the guest instruction at the pc: the signal is delivered at once, or, if it is blocked or not handled, ends

@@ -9,6 +9,7 @@
 //! | [`action`](Action) | guest actions, and the host action for each |
 //! | [`ThreadSignals`] | a thread's mask and alternate stack, and signals that arrived but cannot be delivered yet |
 //! | [`deliver()`], [`fault`] | a handler's frame, sigreturn(2), death by a fault |
+//! | [`SignalDescriptors`] | signals that are read from descriptors |
 //! | [`system_call`], [`with_mask`] | the calls on all this |
 //!
 //! Two things differ between guest and host. A *handler* on the host is always the runtime's ([`crate::runtime::stop`]), which
@@ -25,6 +26,7 @@
 mod action;
 mod calls;
 mod deliver;
+mod descriptor;
 mod frame;
 mod host;
 mod info;
@@ -37,6 +39,7 @@ mod xstate;
 pub use action::{Action, Actions, Disposition};
 pub use calls::{system_call, with_mask};
 pub use deliver::{Restart, deliver, fault};
+pub use descriptor::{SignalDescriptors, made as descriptor_made, read as read_descriptor};
 pub use info::{ILL_ILLOPN, SEGV_ACCERR, SEGV_MAPERR, SI_KERNEL, SigInfo, TRAP_BRKPT};
 pub use set::SigSet;
 pub use state::ThreadSignals;

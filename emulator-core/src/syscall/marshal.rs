@@ -3,6 +3,7 @@
 //! Nothing here knows single calls, except which of them move a position along when a transfer is cut in pieces. Guest
 //! memory is read and written only through [`crate::guest::access`], so a bad pointer is EFAULT.
 
+use super::limit::Left;
 use super::message;
 use super::request::{self, View};
 use crate::channel::Slot;
@@ -152,11 +153,11 @@ pub fn exchange(thread: &Thread, call: &'static Syscall, args: &[u64; 6]) -> Res
     let (slot, process) = (&thread.slot, thread.process);
     let (kinds, _) = rxbox_wire::table::kinds(call, args);
     let args = frame::cut(&kinds, args);
-    let mut packed = pack_all(slot, &kinds, &args)?;
+    let mut packed = pack_all(slot, &kinds, &args, thread.left)?;
     if let Some(view) = packed.view {
         // The request for the view uses the data area too.
         request::view(thread, view);
-        packed = pack_all(slot, &kinds, &args)?;
+        packed = pack_all(slot, &kinds, &args, thread.left)?;
     }
     let Packed { len, sides, .. } = packed;
     let reply = slot.call(&thread.cpu, &Request { nr: call.nr, args, len });
@@ -178,11 +179,19 @@ struct Packed {
     view: Option<View>,
 }
 
-fn pack_all(slot: &Slot, kinds: &[Arg; 6], args: &[u64; 6]) -> Result<Packed, Error> {
+/// Packs what the registers point at, but for the time that is `left`, which comes from the runtime.
+fn pack_all(slot: &Slot, kinds: &[Arg; 6], args: &[u64; 6], left: Option<Left>) -> Result<Packed, Error> {
     let mut packer = Packer { slot, len: [ABSENT; 6], at: 0, view: None };
     let mut sides: [Side; 6] = [const { Side::None }; 6];
     for (i, side) in sides.iter_mut().enumerate() {
-        *side = pack(&mut packer, i, kinds, args)?;
+        match left.filter(|left| left.at == i && matches!(kinds[i].kind, Kind::In(_))) {
+            Some(left) => {
+                let bytes = left.bytes();
+                let start = packer.place(i, bytes.len() as u64)?;
+                slot.write(start, &bytes);
+            }
+            None => *side = pack(&mut packer, i, kinds, args)?,
+        }
     }
     Ok(Packed { len: packer.len, sides, view: packer.view })
 }

@@ -3,6 +3,7 @@
 //! Every call is sent. What the supervisor performed or answered comes back with its result; what it *granted* the child
 //! carries out itself, under its own filter: [`memory`], [`crate::signal`], [`process`].
 
+pub mod limit;
 pub mod marshal;
 pub mod memory;
 pub mod message;
@@ -16,6 +17,7 @@ use crate::guest::access;
 use crate::process::Process;
 use crate::signal::{self, Restart};
 use crate::thread::Thread;
+use limit::Limit;
 use marshal::Error;
 use rxbox_wire::frame::Reply;
 use rxbox_wire::table;
@@ -24,15 +26,20 @@ use rxbox_wire::table;
 pub fn system_call(thread: &mut Thread) {
     let state = thread.state();
     let nr = state.gpr[0];
-    let args = [state.gpr[7], state.gpr[6], state.gpr[2], state.gpr[10], state.gpr[8], state.gpr[9]];
+    let mut args = [state.gpr[7], state.gpr[6], state.gpr[2], state.gpr[10], state.gpr[8], state.gpr[9]];
     // The instruction itself: return address and flags in rcx and r11 (AMD64 manual, volume 3, SYSCALL).
     state.gpr[1] = state.pc;
     state.gpr[11] = state.rflags;
+    let pc = state.pc;
+    let (limit, left) = Limit::begin(nr, &mut args, pc, thread.limit.take());
+    thread.left = left;
     let answer = perform(thread, nr, args);
     match answer {
         Answer::Value(value) => thread.state().gpr[0] = value as u64,
         Answer::Interrupted { restart } => {
-            signal::deliver(thread, Some(Restart { nr, restartable: restart }));
+            if signal::deliver(thread, Some(Restart { nr, restartable: restart })) {
+                thread.limit = limit;
+            }
         }
         // The call itself set the registers (sigreturn, exec) or the thread ends.
         Answer::Done => {}
@@ -78,9 +85,17 @@ fn perform(thread: &mut Thread, nr: u64, args: [u64; 6]) -> Answer {
         signal::with_mask(thread, call.nr, &args, |thread| marshal::exchange(thread, call, &args));
     match exchanged {
         Ok(reply) if reply.flags & Reply::GRANTED != 0 => granted(thread, call.nr, &args),
+        Ok(reply) if makes_signal_descriptor(call.nr) && reply.ret >= 0 => {
+            signal::descriptor_made(thread, args[1]);
+            answer(&reply)
+        }
         Ok(reply) => answer(&reply),
         Err(e) => e.into(),
     }
+}
+
+fn makes_signal_descriptor(nr: u32) -> bool {
+    matches!(i64::from(nr), libc::SYS_signalfd | libc::SYS_signalfd4)
 }
 
 /// The answer that a reply gives.

@@ -26,7 +26,7 @@ pub fn system_call(thread: &mut Thread, nr: u32, args: &[u64; 6]) -> Option<Answ
             std::thread::yield_now();
             Answer::Value(0)
         }
-        libc::SYS_futex => crate::threads::futex(args),
+        libc::SYS_futex => crate::threads::futex(thread, args),
         libc::SYS_exit => crate::threads::exit(thread, args[0] as i32),
         libc::SYS_exit_group => crate::threads::exit_group(thread, args[0] as i32),
         libc::SYS_clone | libc::SYS_fork | libc::SYS_vfork => crate::threads::clone(thread, nr, args),

@@ -4,6 +4,7 @@ use crate::guest::MappedFile;
 use crate::host::control;
 use crate::loader::ImageFile;
 use crate::process::lock;
+use crate::signal::SigInfo;
 use crate::thread::Thread;
 use nix::errno::Errno;
 use rxbox_wire::channel::BULK_MAX;
@@ -103,6 +104,13 @@ fn joined(strings: &[Vec<u8>]) -> Vec<u8> {
         out.push(0);
     }
     out
+}
+
+/// Has a signal sent anew that was taken: to this thread if a call like tgkill(2) had sent it, else to the process.
+pub fn send_again(thread: &Thread, info: &SigInfo) {
+    let whom = if info.code() == libc::SI_TKILL { thread.tid as u64 } else { 0 };
+    let args = [whom, info.signal() as u64, 0, 0, 0, 0];
+    send(thread, Internal::SendAgain, args, &[&[], &[], info.bytes()]);
 }
 
 /// A file below `/proc/self` whose text only the child knows.

@@ -9,6 +9,7 @@
 
 use super::marshal::{self, Error, Vectors, gather_some, scatter, vectors};
 use super::{Answer, answer, message};
+use crate::signal;
 use crate::thread::Thread;
 use rxbox_wire::channel::BULK_MAX;
 use rxbox_wire::frame::{ABSENT, Reply, Request};
@@ -101,6 +102,9 @@ fn pieces(
             Err(_) if done > 0 => return ended(done),
             Err(e) => return Err(e),
         };
+        if reply.flags & Reply::GRANTED != 0 {
+            return Ok(signal::read_descriptor(thread, reply.ret as u64, &rest));
+        }
         if reply.ret < 0 {
             return if done > 0 { ended(done) } else { Ok(answer(&reply)) };
         }

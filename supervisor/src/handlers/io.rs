@@ -6,7 +6,7 @@
 //! supervisor ignores both for itself, so they are raised in the guest thread.
 
 use super::signal::raise;
-use super::{Entry, output, wait_of};
+use super::{Entry, output, signalfd, wait_of};
 use crate::context::{Answer, Call};
 use crate::fd::{File, Kind};
 use crate::host::number::{OnFd, Wait, on_fd};
@@ -92,6 +92,12 @@ fn move_data(call: &mut Call<'_>, way: Way, at: At) -> Answer {
     }
     if file.kind == Kind::View {
         return view(call, &file, way, at);
+    }
+    if file.kind == Kind::Signals {
+        return match (way, at) {
+            (Way::Read, At::Current) => signalfd::grant_read(call, &file),
+            _ => Err(Errno::EINVAL),
+        };
     }
     let wanted = call.room(1);
     if way == Way::Read {

@@ -21,6 +21,7 @@ pub mod prctl;
 pub mod process;
 pub mod sched;
 pub mod signal;
+pub mod signalfd;
 pub mod socket;
 pub mod system;
 pub mod terminal;
@@ -57,6 +58,7 @@ pub const ALL: &[&[Entry]] = &[
     process::HANDLERS,
     sched::HANDLERS,
     signal::HANDLERS,
+    signalfd::HANDLERS,
     socket::HANDLERS,
     socket::MESSAGE_HANDLERS,
     socket::OPTION_HANDLERS,

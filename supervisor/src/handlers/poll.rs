@@ -6,6 +6,7 @@
 
 use super::Entry;
 use super::event::make_and_give;
+use super::signalfd;
 use crate::context::{Answer, Call};
 use crate::fd::{File, Kind};
 use crate::host::number::Make;
@@ -86,6 +87,7 @@ fn poll_until(call: &mut Call<'_>, timeout: Option<&mut Time>) -> Answer {
     // A number that is not open is an event at once; the others are only looked at.
     let mut at_once = [0; 2];
     let timeout = if closed > 0 { Some(&mut at_once) } else { timeout };
+    signalfd::look(call)?;
     let ready = wait::poll(&mut host, timeout)?;
     for ((e, h), file) in entries.chunks_exact_mut(8).zip(&host).zip(&files) {
         let guest = i32::from_le_bytes([e[0], e[1], e[2], e[3]]);
@@ -133,6 +135,7 @@ fn select_until(call: &mut Call<'_>, timeout: Option<&mut Time>) -> Answer {
     let top = members.iter().flatten().flatten().map(|m| m.file.host.as_raw_fd()).max().unwrap_or(-1);
     let words = (top + 64) as usize / 64;
     let mut sets = members.each_ref().map(|s| s.as_ref().map(|m| host_set(m, words)));
+    signalfd::look(call)?;
     let ready = wait::select(words, &mut sets, timeout)?;
     for (i, (members, set)) in members.iter().zip(&sets).enumerate() {
         if let (Some(members), Some(set)) = (members, set) {
@@ -217,6 +220,7 @@ fn collect(call: &mut Call<'_>, until: Until) -> Answer {
     if !call.present(1) {
         return Err(Errno::EFAULT);
     }
+    signalfd::look(call)?;
     let n = wait::epoll_wait(epoll.host.as_fd(), Buffer::of(call, 1), until)?;
     call.filled(1, 12 * n as usize);
     Ok(n)

@@ -213,6 +213,7 @@ impl Entry {
             At::Descriptor(n) => {
                 let file = process.fds.get(n).map_err(|_| Errno::ENOENT)?;
                 match &file.path {
+                    _ if file.kind == Kind::Signals => b"anon_inode:[signalfd]".to_vec(),
                     Some(path) if file.kind == Kind::View => path.to_vec(),
                     _ => label_of(file.host.as_fd())?,
                 }

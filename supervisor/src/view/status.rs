@@ -1,11 +1,13 @@
 //! Texts about a process: from the supervisor's records, or the host's text about the emulator child with everything
 //! replaced that is about the emulator instead of the guest (its name, its addresses, its confinement).
 
+use crate::fd::Kind;
 use crate::handlers::prctl;
 use crate::process::Process;
 use nix::errno::Errno;
 use std::fmt::Write;
 use std::os::fd::{AsFd, AsRawFd};
+use std::sync::atomic::Ordering;
 
 /// `cmdline`.
 pub(super) fn command_line(process: &Process) -> Vec<u8> {
@@ -161,6 +163,10 @@ pub(super) fn descriptor(process: &Process, n: i32) -> Result<Vec<u8>, Errno> {
                 let flags = i32::from_str_radix(octal, 8).unwrap_or(0) & !libc::O_CLOEXEC;
                 let flags = if cloexec { flags | libc::O_CLOEXEC } else { flags };
                 text.extend(format!("flags:\t0{flags:o}\n").into_bytes());
+            }
+            Some(("eventfd-count", _)) if file.kind == Kind::Signals => {
+                let set = file.signal_set()?.load(Ordering::Relaxed);
+                text.extend(format!("sigmask:\t{set:016x}\n").into_bytes());
             }
             Some(("pos" | "mnt_id" | "ino" | "eventfd-count" | "clockid" | "ticks", _)) => {
                 text.extend(line.as_bytes());

@@ -1,5 +1,6 @@
 //! The requests of the child's own runtime, in the order of [`crate::frame::Internal`].
 
+use super::structs::SIGINFO;
 use crate::frame::INTERNAL;
 use crate::kind::Extent::*;
 use crate::kind::Kind::*;
@@ -25,4 +26,5 @@ pub(super) const ROWS: &[Syscall] = &numbered(*calls! { Process:
     6 new_process Emulate ();
     7 process_started Emulate (pid: Pid);
     8 view Emulate (which: U32, text: In(Bulk { count: size }), size: U64);
+    9 send_again Emulate (tid: Pid, sig: Signal, info: In(Struct(&SIGINFO)));
 });

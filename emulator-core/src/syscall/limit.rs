@@ -1,0 +1,149 @@
+//! Time limits of calls that are made again.
+//!
+//! A waiting call that was broken off without a handler having run goes on (signal(7)): the registers go back to before the
+//! call, and the guest makes it once more. It must then wait for what is *left* of its time, or a program that is often
+//! disturbed would wait for ever. The kernel keeps the end of the wait for that (its `restart_block`); so does this module.
+//! Calls whose time the kernel itself counts down in guest memory (select(2), ppoll(2)), and those that wait until a point
+//! in time, need nothing of it.
+
+use crate::guest::access;
+use libc::c_long;
+use std::time::{Duration, Instant};
+
+/// When a call that is under way has waited long enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    nr: u64,
+    pc: u64,
+    end: Instant,
+}
+
+/// Seconds and nanoseconds that take the place of what argument `at` points at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// Index of the argument.
+    pub at: usize,
+    /// A `timespec`.
+    pub time: [u64; 2],
+}
+
+impl Left {
+    /// As it lies in memory.
+    pub fn bytes(&self) -> [u8; 16] {
+        let [seconds, nanoseconds] = self.time.map(u64::to_le_bytes);
+        std::array::from_fn(|i| if i < 8 { seconds[i] } else { nanoseconds[i - 8] })
+    }
+}
+
+/// How a relative time limit is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// Milliseconds in the register, none if negative.
+    Millis,
+    /// A `timespec` that is only read.
+    Timespec,
+}
+
+/// The argument of a call that limits its time, if it has one that counts from now.
+fn form(nr: u64, args: &[u64; 6]) -> Option<(usize, Form)> {
+    const SLEEPING_CLOCKS: [i32; 4] =
+        [libc::CLOCK_REALTIME, libc::CLOCK_MONOTONIC, libc::CLOCK_BOOTTIME, libc::CLOCK_TAI];
+    Some(match nr as c_long {
+        libc::SYS_poll => (2, Form::Millis),
+        libc::SYS_epoll_wait | libc::SYS_epoll_pwait => (3, Form::Millis),
+        libc::SYS_epoll_pwait2 | libc::SYS_semtimedop => (3, Form::Timespec),
+        libc::SYS_nanosleep => (0, Form::Timespec),
+        libc::SYS_rt_sigtimedwait => (2, Form::Timespec),
+        libc::SYS_clock_nanosleep
+            if args[1] as i32 & libc::TIMER_ABSTIME == 0 && SLEEPING_CLOCKS.contains(&(args[0] as i32)) =>
+        {
+            (2, Form::Timespec)
+        }
+        libc::SYS_futex if args[1] as i32 & libc::FUTEX_CMD_MASK == libc::FUTEX_WAIT => (3, Form::Timespec),
+        _ => return None,
+    })
+}
+
+/// How long the call waits at most; `None` for ever, or if the kernel is going to refuse the time.
+fn span(form: Form, arg: u64) -> Option<Duration> {
+    match form {
+        Form::Millis => u64::try_from(arg as i32).ok().map(Duration::from_millis),
+        Form::Timespec if arg == 0 => None,
+        Form::Timespec => {
+            let seconds = access::read_u64(arg).ok()?;
+            let nanoseconds = access::read_u64(arg.wrapping_add(8)).ok()?;
+            // What exceeds every clock needs no counting.
+            const LONGEST: u64 = 1 << 32;
+            (seconds < LONGEST && nanoseconds < 1_000_000_000)
+                .then(|| Duration::new(seconds, nanoseconds as u32))
+        }
+    }
+}
+
+impl Limit {
+    /// The limit of a call that begins at `pc`: the one that it was `kept` with, if it is the same call made again, and then
+    /// `args` and the time are changed to what is left.
+    pub fn begin(
+        nr: u64,
+        args: &mut [u64; 6],
+        pc: u64,
+        kept: Option<Limit>,
+    ) -> (Option<Limit>, Option<Left>) {
+        let Some((at, form)) = form(nr, args) else { return (None, None) };
+        let Some(limit) = kept.filter(|l| (l.nr, l.pc) == (nr, pc)) else {
+            let end = span(form, args[at]).and_then(|span| Instant::now().checked_add(span));
+            return (end.map(|end| Limit { nr, pc, end }), None);
+        };
+        let left = limit.end.saturating_duration_since(Instant::now());
+        match form {
+            Form::Millis => {
+                // Never less than what is left, or the wait would end too early.
+                args[at] = left.as_nanos().div_ceil(1_000_000).min(i32::MAX as u128) as u64;
+                (Some(limit), None)
+            }
+            Form::Timespec => {
+                (Some(limit), Some(Left { at, time: [left.as_secs(), left.subsec_nanos().into()] }))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_made_again_gets_what_is_left_and_another_call_its_own_time() {
+        let call = libc::SYS_poll as u64;
+        let mut args = [0, 0, 60_000, 0, 0, 0];
+        let (limit, left) = Limit::begin(call, &mut args, 0x1000, None);
+        assert_eq!((args[2], left), (60_000, None));
+        let half = limit.map(|l| Limit { end: l.end - Duration::from_secs(30), ..l });
+        let (again, _) = Limit::begin(call, &mut args, 0x1000, half);
+        assert_eq!(again, half);
+        assert!(args[2] <= 30_000 && args[2] > 0, "{args:?}");
+        let mut args = [0, 0, 60_000, 0, 0, 0];
+        assert_ne!(Limit::begin(call, &mut args, 0x2000, half).0, half);
+        assert_eq!(args[2], 60_000);
+    }
+
+    #[test]
+    fn a_call_that_waits_for_ever_or_until_a_point_in_time_has_no_limit() {
+        for (nr, args) in [
+            (libc::SYS_poll, [0, 0, u64::MAX, 0, 0, 0]),
+            (libc::SYS_futex, [0; 6]),
+            (libc::SYS_clock_nanosleep, [1, libc::TIMER_ABSTIME as u64, 0x10000, 0, 0, 0]),
+            (libc::SYS_read, [0; 6]),
+        ] {
+            let mut same = args;
+            assert_eq!(Limit::begin(nr as u64, &mut same, 0, None), (None, None));
+            assert_eq!(same, args);
+        }
+    }
+
+    #[test]
+    fn a_time_lies_in_memory_as_the_kernel_reads_it() {
+        let bytes = Left { at: 0, time: [2, 500] }.bytes();
+        assert_eq!((bytes[0], bytes[8], bytes[9]), (2, 0xf4, 1));
+    }
+}
