@@ -223,12 +223,15 @@ impl Process {
         }
     }
 
-    /// Throws all translations away, with every thread outside translated code.
+    /// Throws all translations away, with every thread outside translated code. Blocks are unlinked one by one only for a
+    /// thread that has to be got out: a process that starts another program has none, and thousands of blocks.
     pub fn flush(&self) {
         let _alone = lock(&self.exclusive);
         let threads = lock(&self.threads);
         threads.iter().for_each(Beacon::nudge);
-        lock(&self.blocks).unlink_all();
+        if threads.iter().any(Beacon::in_cache) {
+            lock(&self.blocks).unlink_all();
+        }
         while threads.iter().any(Beacon::in_cache) {
             std::thread::yield_now();
         }
