@@ -70,6 +70,9 @@ static void making(void) {
     SHOW(openat(dir, "up/up/up/file", O_RDONLY));
     SHOW(read(path, b, 1));
     SHOW(fcntl(path, F_GETFL));
+    // There are no notices to take back.
+    SHOW(fcntl(dir, F_NOTIFY, DN_MULTISHOT));
+    SHOW(fcntl(dir, F_NOTIFY, 0));
     SHOW(fstat(path, &s));
     SHOW(read(dir, b, 1));
     SHOW(write(dir, b, 1));

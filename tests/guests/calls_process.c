@@ -70,6 +70,16 @@ static void scheduling(void) {
     SHOW(sched_yield());
     SHOW(sched_getscheduler(0));
     SHOW(sched_getparam(0, &p));
+    // Of a number that cannot be, of nobody, and of the parent, wherever that is.
+    SHOW(sched_getaffinity(-1, sizeof set, &set));
+    SHOW(sched_setaffinity(-1, sizeof one, &one));
+    SHOW(sched_getscheduler(-1));
+    SHOW(sched_getparam(-1, &p));
+    SHOW(sched_getscheduler(1 << 29));
+    SHOW(sched_getscheduler(getppid()));
+    SHOW(sched_getparam(getppid(), &p));
+    SHOW(sched_getaffinity(getppid(), sizeof set, &set));
+    SHOW(getpriority(PRIO_PROCESS, getppid()));
     SHOW(sched_setscheduler(0, SCHED_BATCH, &p));
     SHOW(sched_getscheduler(0));
     SHOW(sched_setscheduler(0, 99, &p));

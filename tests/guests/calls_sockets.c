@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <sys/un.h>
+#include <linux/vm_sockets.h>
 
 static void pairs(void) {
     int s[2], d[2], q[2];
@@ -222,11 +223,21 @@ static void internet(void) {
     SHOW(socket(AF_INET, SOCK_STREAM, IPPROTO_UDP));
 }
 
+// The machine's own address among virtual machines, where it has one.
+static void machines(void) {
+    unsigned cid = 0;
+    int fd = open("/dev/vsock", O_RDONLY);
+    show("/dev/vsock", fd);
+    SHOW(ioctl(fd, IOCTL_VM_SOCKETS_GET_LOCAL_CID, &cid));
+    SHOW(cid);
+}
+
 int main(void) {
     setvbuf(stdout, 0, _IOLBF, 0);
     pairs();
     passing();
     local();
     internet();
+    machines();
     return 0;
 }

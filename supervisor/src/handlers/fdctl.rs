@@ -138,6 +138,9 @@ const F_GET_RW_HINT: i32 = 1035;
 const F_SET_RW_HINT: i32 = 1036;
 const HINT_MAX: u64 = 5;
 
+/// Notices of F_NOTIFY go on after the first one (fcntl(2)).
+const DN_MULTISHOT: u32 = 1 << 31;
+
 fn fcntl(call: &mut Call<'_>) -> Answer {
     let file = call.file(0)?;
     let argument = call.u64(2);
@@ -169,6 +172,8 @@ fn fcntl(call: &mut Call<'_>) -> Answer {
                 Err(Errno::EINVAL)
             }
         }
+        // No notices are given, as on a kernel built without them; to take them all back is to do nothing.
+        libc::F_NOTIFY if call.u32(2) & !DN_MULTISHOT == 0 => Ok(0),
         libc::F_GETLK | libc::F_SETLK | libc::F_SETLKW => lock::record(call, &file),
         libc::F_OFD_GETLK | libc::F_OFD_SETLK | libc::F_OFD_SETLKW => lock::description(call, &file),
         _ => Err(Errno::EINVAL),

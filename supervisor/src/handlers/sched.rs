@@ -33,21 +33,34 @@ pub const HANDLERS: &[Entry] = &[
 /// The host thread that a guest means by `tid`, 0 being the caller itself; ESRCH if it is none of the sandbox.
 fn thread(call: &Call<'_>, tid: i32) -> Result<i32, Errno> {
     match tid {
-        ..0 => Err(Errno::EINVAL),
         0 => Ok(call.tid),
         _ if tid == call.tid || in_sandbox(call).iter().any(|p| p.threads.ids().contains(&tid)) => Ok(tid),
         _ => Err(Errno::ESRCH),
     }
 }
 
+/// [`thread`] for a call that only asks: that may be about the caller's parent too, which a program finds alive wherever
+/// it runs.
+fn asked(call: &Call<'_>, tid: i32) -> Result<i32, Errno> {
+    if tid != 0 && tid == call.process.ppid() { Ok(tid) } else { thread(call, tid) }
+}
+
+/// EINVAL for a negative number, which the calls on policies tell from one that nobody has.
+fn positive(tid: i32) -> Result<i32, Errno> {
+    if tid < 0 { Err(Errno::EINVAL) } else { Ok(tid) }
+}
+
+/// How a number is turned into a host thread.
+type Find = fn(&Call<'_>, i32) -> Result<i32, Errno>;
+
 /// The host processes or threads that getpriority(2) and its like name by `which` and `who`.
-fn members(call: &Call<'_>, which: u32, who: i32) -> Result<Vec<i32>, Errno> {
+fn members(call: &Call<'_>, which: u32, who: i32, find: Find) -> Result<Vec<i32>, Errno> {
     let pids = |keep: &dyn Fn(&crate::process::Process) -> bool| -> Vec<i32> {
         in_sandbox(call).iter().filter(|p| keep(p)).map(|p| p.pid).collect()
     };
     let group = if who == 0 { call.process.group.group() } else { who };
     let found = match which {
-        libc::PRIO_PROCESS => vec![thread(call, who).map_err(|_| Errno::ESRCH)?],
+        libc::PRIO_PROCESS => vec![find(call, who)?],
         libc::PRIO_PGRP => pids(&|p| p.group.group() == group),
         libc::PRIO_USER if who == 0 || who as u32 == call.process.identity().user.real => pids(&|_| true),
         libc::PRIO_USER => Vec::new(),
@@ -62,7 +75,7 @@ fn priority(tid: i32) -> Answer {
 }
 
 fn getpriority(call: &mut Call<'_>) -> Answer {
-    let members = members(call, call.u32(0), call.i32(1))?;
+    let members = members(call, call.u32(0), call.i32(1), asked)?;
     members.into_iter().filter_map(|tid| priority(tid).ok()).max().ok_or(Errno::ESRCH)
 }
 
@@ -76,7 +89,7 @@ fn be_nice(tid: i32, nice: i32) -> Answer {
 }
 
 fn setpriority(call: &mut Call<'_>) -> Answer {
-    let members = members(call, call.u32(0), call.i32(1))?;
+    let members = members(call, call.u32(0), call.i32(1), thread)?;
     members.into_iter().try_fold(0, |_, tid| be_nice(tid, call.i32(2)))
 }
 
@@ -87,7 +100,7 @@ fn ioprio_get(call: &mut Call<'_>) -> Answer {
     if call.u32(0) != IOPRIO_WHO_PROCESS {
         return Err(Errno::EINVAL);
     }
-    let tid = thread(call, call.i32(1)).map_err(|_| Errno::ESRCH)?;
+    let tid = asked(call, call.i32(1))?;
     plain(Plain::IoprioGet, [IOPRIO_WHO_PROCESS.into(), tid as u64, 0])
 }
 
@@ -97,7 +110,7 @@ fn ioprio_set(_: &mut Call<'_>) -> Answer {
 }
 
 fn sched_getaffinity(call: &mut Call<'_>) -> Answer {
-    let tid = thread(call, call.i32(0))?;
+    let tid = asked(call, call.i32(0))?;
     let n = sched::affinity(tid, Buffer::of(call, 2))?;
     call.filled(2, n as usize);
     Ok(n)
@@ -112,7 +125,8 @@ fn sched_setaffinity(call: &mut Call<'_>) -> Answer {
 const RESET_ON_FORK: i32 = libc::SCHED_RESET_ON_FORK;
 
 fn sched_getscheduler(call: &mut Call<'_>) -> Answer {
-    plain(Plain::SchedGetScheduler, [thread(call, call.i32(0))? as u64, 0, 0])
+    let tid = asked(call, positive(call.i32(0))?)?;
+    plain(Plain::SchedGetScheduler, [tid as u64, 0, 0])
 }
 
 /// A policy without privilege. Real time and deadlines would take the machine from others: EPERM.
@@ -131,13 +145,13 @@ fn wanted_priority(call: &Call<'_>, i: usize) -> Result<u32, Errno> {
 }
 
 fn sched_setscheduler(call: &mut Call<'_>) -> Answer {
-    let (tid, policy) = (thread(call, call.i32(0))?, call.i32(1));
+    let (tid, policy) = (thread(call, positive(call.i32(0))?)?, call.i32(1));
     ordinary(policy & !RESET_ON_FORK, wanted_priority(call, 2)?)?;
     sched::set_policy(tid, policy)
 }
 
 fn sched_getparam(call: &mut Call<'_>) -> Answer {
-    thread(call, call.i32(0))?;
+    asked(call, positive(call.i32(0))?)?;
     if !call.present(1) {
         return Err(Errno::EINVAL);
     }
@@ -146,7 +160,7 @@ fn sched_getparam(call: &mut Call<'_>) -> Answer {
 }
 
 fn sched_setparam(call: &mut Call<'_>) -> Answer {
-    thread(call, call.i32(0))?;
+    thread(call, positive(call.i32(0))?)?;
     if wanted_priority(call, 1)? == 0 { Ok(0) } else { Err(Errno::EINVAL) }
 }
 
@@ -154,7 +168,7 @@ fn sched_setparam(call: &mut Call<'_>) -> Answer {
 const ATTR_SIZE: usize = 48;
 
 fn sched_getattr(call: &mut Call<'_>) -> Answer {
-    let tid = thread(call, call.i32(0))?;
+    let tid = asked(call, positive(call.i32(0))?)?;
     if call.room(1) < ATTR_SIZE || call.u32(3) != 0 {
         return Err(Errno::EINVAL);
     }
@@ -171,7 +185,7 @@ fn sched_getattr(call: &mut Call<'_>) -> Answer {
 }
 
 fn sched_setattr(call: &mut Call<'_>) -> Answer {
-    let tid = thread(call, call.i32(0))?;
+    let tid = thread(call, positive(call.i32(0))?)?;
     let attr: &[u8; ATTR_SIZE] = call.need(1)?.try_into().map_err(|_| Errno::EFAULT)?;
     let word = |at: usize| u32::from_le_bytes(std::array::from_fn(|i| attr[at + i]));
     let (size, policy, flags) = (word(0) as usize, word(4) as i32, word(8));
@@ -197,7 +211,7 @@ fn sched_get_priority_min(call: &mut Call<'_>) -> Answer {
 }
 
 fn sched_rr_get_interval(call: &mut Call<'_>) -> Answer {
-    let interval = sched::interval(thread(call, call.i32(0))?)?;
+    let interval = sched::interval(asked(call, positive(call.i32(0))?)?)?;
     call.put_needed(1, &interval)
 }
 

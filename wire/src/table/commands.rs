@@ -45,7 +45,7 @@ pub(super) static FCNTL: Commands = Commands {
         F_SETSIG = 10, Refuse[EPERM OWNER_WHY] => (arg: Signal);
         F_GETLEASE, Refuse[EINVAL LEASES];
         F_SETLEASE, Refuse[EINVAL LEASES] => (arg: I32);
-        F_NOTIFY, Refuse[EINVAL OWNER_WHY] => (arg: U32);
+        F_NOTIFY => (arg: U32);
     },
 };
 

@@ -128,6 +128,8 @@ pub(super) static IOCTL: Commands = Commands {
         SIOCGIFINDEX => (argp: InOut(Fixed(40)));
         SIOCGIFTXQLEN => (argp: InOut(Fixed(40)));
         SIOCGIFMAP => (argp: InOut(Fixed(40)));
+        // Of /dev/vsock: the machine's own address (vsock(7)).
+        IOCTL_VM_SOCKETS_GET_LOCAL_CID = 0x7b9 => (argp: Out(Fixed(4)));
         SIOCGIFCONF = 0x8912, Refuse[EINVAL POINTERS];
         SIOCETHTOOL, Refuse[EOPNOTSUPP POINTERS];
     },

@@ -2,6 +2,7 @@
 
 use super::A::{M, N, Null, Room};
 use super::{Guest, number, word, words};
+use crate::process::{Identity, Ids};
 use nix::errno::Errno;
 use rxbox_wire::frame::Reply;
 
@@ -78,7 +79,11 @@ fn new_processes_are_granted_up_to_the_limit_and_never_in_new_namespaces() {
     }
     assert_eq!(g.ask("clone", &[N(libc::CLONE_THREAD.into())]), Err(Errno::EINVAL));
     g.ask("setrlimit", &[N(libc::RLIMIT_NPROC.into()), M(&words(&[0, 0]))]).unwrap();
-    assert_eq!(g.ask("fork", &[]), Err(Errno::EAGAIN));
+    for (user, answer) in [(1000, Err(Errno::EAGAIN)), (0, Ok(0))] {
+        let ids = Ids { real: user, effective: user, saved: user };
+        g.process.change_identity(|old| Ok(Identity { user: ids, ..old.clone() })).unwrap();
+        assert_eq!(g.ask("fork", &[]), answer, "as user {user}");
+    }
 }
 
 #[test]
