@@ -93,7 +93,6 @@ fn replace(thread: &mut Thread, new: New) -> Answer {
     signal::exec(thread);
     robust::release(thread.robust_list.0, thread.tid);
     (thread.robust_list, thread.clear_child_tid) = ((0, 0), 0);
-    process.flush();
     thread.cpu.clear_pending();
     let mut random = [0; 32];
     crate::host::cpu::random(&mut random);

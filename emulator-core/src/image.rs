@@ -1,6 +1,5 @@
 //! Starting a program in this process: at the beginning, and for execve(2).
 
-use crate::guest::AddressSpace;
 use crate::loader::stack::{Auxiliary, Strings};
 use crate::loader::vdso::Vdso;
 use crate::loader::{self, ImageFile, LoadError, Program, Start};
@@ -36,11 +35,10 @@ pub fn load(
 ) -> Result<Start, LoadError> {
     let mut guard = lock(&process.memory);
     let memory = &mut *guard;
-    let limits = memory.space.limits();
     unmap_all(&mut memory.space, &mut memory.host);
-    lock(&process.blocks).unlink_all();
+    lock(&process.blocks).suspend_all();
     memory.forget_guards();
-    memory.space = AddressSpace::new(limits, image.seeds[0]);
+    memory.space = memory.space.next_program(image.seeds[0]);
     if let Some(vdso) = image.vdso {
         vdso.lend(&mut memory.space).map_err(|errno| LoadError::Host { what: "lending the vDSO", errno })?;
     }

@@ -195,8 +195,12 @@ impl Process {
     fn translate(&self, pc: u64, want: Want) -> Result<HostEntry, FetchError> {
         loop {
             let mut memory = lock(&self.memory);
-            let code = fetch(&memory.space, pc)?;
             let mut blocks = lock(&self.blocks);
+            if !want.step && self.revive(&mut memory, &mut blocks, pc) {
+                drop((blocks, memory));
+                return self.resolve(pc, want);
+            }
+            let code = fetch(&memory.space, pc)?;
             let config = Config { step: want.step, ..self.config };
             let mut stages = self.log.stages(pc, &code);
             match blocks.add(pc, &code, &config, want.indirect, &mut stages) {
@@ -223,8 +227,26 @@ impl Process {
         }
     }
 
-    /// Throws all translations away, with every thread outside translated code. Blocks are unlinked one by one only for a
-    /// thread that has to be got out: a process that starts another program has none, and thousands of blocks.
+    /// Makes a translation of an earlier program's current again, if the same code lies at `pc` now.
+    fn revive(&self, memory: &mut Memory, blocks: &mut Blocks, pc: u64) -> bool {
+        let mut now = [0; BLOCK_SPAN];
+        let revived = blocks.revive(pc, |source| {
+            let len = source.bytes.len();
+            let executable =
+                memory.space.exec_span(source.pc).is_some_and(|s| s.end - source.pc >= len as u64);
+            let now = &mut now[..len];
+            let valid =
+                executable && crate::guest::access::copy_in(now, source.pc).is_ok() && now == source.bytes;
+            if valid {
+                memory.guard(source.pc, len as u32);
+            }
+            valid
+        });
+        revived.is_some()
+    }
+
+    /// Throws all translations away, with every thread outside translated code. Blocks are unlinked one by one only if a
+    /// thread has to be got out.
     pub fn flush(&self) {
         let _alone = lock(&self.exclusive);
         let threads = lock(&self.threads);

@@ -108,6 +108,9 @@ impl AddressSpace {
             self.next_ino += 1;
         }
         self.areas.replace(area);
+        if let (Some(source), Place::Hint(0), true) = (&request.source, request.place, request.deny_write) {
+            self.note_image(&source.file, span.start);
+        }
         Ok(span.start)
     }
 
@@ -137,8 +140,9 @@ impl AddressSpace {
                 .ok_or(Errno::ENOMEM),
             Place::Hint(hint) => hinted(hint, TASK_SIZE)
                 .or_else(|| {
-                    let image = request.source.is_some() && !request.shared && hint == 0 && len <= MAX_IMAGE;
-                    image.then(|| self.find_free(len, self.image_range())).flatten()
+                    let source = request.source.as_ref()?;
+                    let image = !request.shared && hint == 0 && len <= MAX_IMAGE;
+                    image.then(|| self.image_place(&source.file, len)).flatten()
                 })
                 .or_else(|| self.find_free(len, self.mmap_range()))
                 .or_else(|| self.find_free(len, HIGH))

@@ -7,6 +7,7 @@ mod areas;
 mod brk;
 mod gaps;
 mod hostmap;
+mod images;
 pub mod layout;
 mod mmap;
 mod protect;

@@ -50,6 +50,8 @@ pub struct MapRequest<'fd> {
     pub populate: bool,
     /// `MAP_LOCKED`.
     pub locked: bool,
+    /// `MAP_DENYWRITE`, which means nothing any more, but dynamic linkers say it of the libraries that they map.
+    pub deny_write: bool,
     /// The file; `None` for anonymous memory.
     pub source: Option<FileSource<'fd>>,
 }
@@ -66,6 +68,7 @@ impl<'fd> MapRequest<'fd> {
             noreserve: false,
             populate: false,
             locked: false,
+            deny_write: false,
             source: None,
         }
     }
@@ -129,6 +132,7 @@ impl<'fd> MapRequest<'fd> {
             noreserve: has(libc::MAP_NORESERVE),
             populate: has(libc::MAP_POPULATE) && !has(libc::MAP_NONBLOCK),
             locked: has(libc::MAP_LOCKED),
+            deny_write: has(libc::MAP_DENYWRITE),
             source,
         })
     }

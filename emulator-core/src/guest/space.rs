@@ -10,9 +10,10 @@
 
 use nix::errno::Errno;
 
-use super::area::{Area, Prot, Role};
+use super::area::{Area, MappedFile, Prot, Role};
 use super::areas::Areas;
 use super::hostmap::HostMap;
+use super::images::Images;
 use super::layout::{HIGH, LOW, PAGE, Span, TASK_SIZE, WINDOWS, is_page_aligned, page_up};
 use super::random::spread;
 
@@ -85,6 +86,7 @@ pub struct AddressSpace {
     pub(super) heap: Span,
     image_top: u64,
     mmap_top: u64,
+    pub(super) images: Images,
     /// Inode numbers for shared anonymous memory, which the kernel backs by nameless files.
     pub(super) next_ino: u64,
 }
@@ -100,8 +102,16 @@ impl AddressSpace {
             heap: Span { start: 0, end: 0 },
             image_top: top(IMAGE_TOP, image_bits),
             mmap_top: top(MMAP_TOP, mmap_bits),
+            images: Images::default(),
             next_ino: 1,
         }
+    }
+
+    /// An empty space for the next program of the process, with the same limits: what was placed as an image in this
+    /// one goes to its place again.
+    pub fn next_program(&self, seed: u64) -> AddressSpace {
+        let images = self.images.clone();
+        AddressSpace { images, image_top: self.image_top, ..AddressSpace::new(self.limits, seed) }
     }
 
     /// Sets the limits for later requests; what exists stays (setrlimit(2)).
@@ -152,6 +162,31 @@ impl AddressSpace {
     /// The highest free range of `len` bytes (a multiple of the page size, not 0) within `within`.
     pub fn find_free(&self, len: u64, within: Span) -> Option<Span> {
         Span::at(self.areas.highest_free(len, within)?, len)
+    }
+
+    /// The place for an image of `len` bytes from this file: where the file was before, if that is free, else where no
+    /// other has been, else anywhere in the [range](AddressSpace::image_range) for images.
+    pub fn image_place(&self, file: &MappedFile, len: u64) -> Option<Span> {
+        let before = self.image_before(file).and_then(|start| Span::at(start, len));
+        before
+            .filter(|&span| LOW.encloses(span) && self.is_free(span))
+            .or_else(|| self.find_free(len, self.untaken_image_range()))
+            .or_else(|| self.find_free(len, self.image_range()))
+    }
+
+    /// Where this file was placed as an image before.
+    pub fn image_before(&self, file: &MappedFile) -> Option<u64> {
+        self.images.start(file)
+    }
+
+    /// The part of the [range](AddressSpace::image_range) for images that is no file's place yet.
+    pub fn untaken_image_range(&self) -> Span {
+        self.images.untaken(self.image_range())
+    }
+
+    /// Takes note of where an image of this file is.
+    pub fn note_image(&mut self, file: &MappedFile, start: u64) {
+        self.images.note(file, start);
     }
 
     /// Where program images go when nobody says otherwise: the low window up to its random top.

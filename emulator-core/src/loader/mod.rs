@@ -75,11 +75,11 @@ pub fn load<H: HostMap>(
     };
     let [image_bits, heap_bits, stack_bits, jitter] = spread(program.seed);
     let stack_span = place::map_stack(space, host, image.executable_stack, stack_bits)?;
-    let placed = place::choose(space, &image, Part::Program(image_bits))?;
+    let placed = place::choose(space, &program.file, &image, Part::Program(image_bits))?;
     place::map(space, host, &program.file, &image, &placed)?;
     let (entry, base) = match &linker {
         Some((file, linker)) => {
-            let at = place::choose(space, linker, Part::Linker)?;
+            let at = place::choose(space, file, linker, Part::Linker)?;
             place::map(space, host, file, linker, &at)?;
             (at.at(linker.entry), at.bias)
         }

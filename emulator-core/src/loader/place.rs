@@ -7,7 +7,7 @@
 use super::elf::{Image, Segment};
 use super::error::LoadError;
 use super::file::ImageFile;
-use crate::guest::layout::{HIGH, PAGE, Span, page_down, page_up, window_of};
+use crate::guest::layout::{HIGH, LOW, PAGE, Span, page_down, page_up, window_of};
 use crate::guest::{AddressSpace, HostMap, MapRequest, Place, Prot};
 
 /// Where movable programs start.
@@ -46,7 +46,12 @@ pub(super) enum Part {
 }
 
 /// Chooses the place of an image.
-pub(super) fn choose(space: &AddressSpace, image: &Image, part: Part) -> Result<Placed, LoadError> {
+pub(super) fn choose(
+    space: &AddressSpace,
+    file: &ImageFile,
+    image: &Image,
+    part: Part,
+) -> Result<Placed, LoadError> {
     let len = image.span.len();
     if !image.kind.is_relocatable() {
         let possible = window_of(image.span).is_some() && space.is_free(image.span);
@@ -59,13 +64,17 @@ pub(super) fn choose(space: &AddressSpace, image: &Image, part: Part) -> Result<
         let span = Span::at(image.span.start.wrapping_add(bias), len)?;
         (span.start >= start && space.is_free(span)).then_some(Placed { bias, span })
     };
-    let wish = match part {
+    let random = || match part {
         Part::Program(bits) => aligned(PROGRAM_BASE.start + bits % (PROGRAM_BASE.len() / PAGE) * PAGE),
         Part::Linker => None,
     };
+    let before = space.image_before(&file.file).and_then(aligned).filter(|p| LOW.encloses(p.span));
     let with_slack = len.checked_add(image.align - PAGE);
     let free = |within| aligned(space.find_free(with_slack?, within)?.start);
-    wish.or_else(|| free(space.image_range()))
+    before
+        .or_else(random)
+        .or_else(|| free(space.untaken_image_range()))
+        .or_else(|| free(space.image_range()))
         .or_else(|| free(space.mmap_range()))
         .ok_or(LoadError::NoRoom { what: "the program", len })
 }
@@ -78,7 +87,11 @@ pub(super) fn map(
     image: &Image,
     placed: &Placed,
 ) -> Result<(), LoadError> {
-    image.segments.iter().try_for_each(|segment| map_segment(space, host, file, segment, placed))
+    image.segments.iter().try_for_each(|segment| map_segment(space, host, file, segment, placed))?;
+    if image.kind.is_relocatable() {
+        space.note_image(&file.file, placed.span.start);
+    }
+    Ok(())
 }
 
 fn map_segment(

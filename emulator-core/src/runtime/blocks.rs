@@ -4,6 +4,8 @@
 //! more, while its code stays in place for a thread that is just running it; that thread leaves by the block's next
 //! exit, all of which are unchained. Memory comes back when the whole cache is flushed.
 
+mod revive;
+
 use super::cache::{CacheError, CodeCache};
 use rxbox_translate::emit::{Code, Exit, FIRST_EXIT, Mark, PcAt, Placement, late_entry};
 use rxbox_translate::frontend::Config;
@@ -46,6 +48,8 @@ pub struct TranslationBlock {
     cold_marks: Box<[Mark]>,
     incoming: Vec<u32>,
     linked: bool,
+    /// Where its guest bytes begin in [`Blocks::sources`].
+    source: u32,
 }
 
 /// Where translated code was left.
@@ -67,6 +71,12 @@ pub struct Blocks {
     /// Host addresses of the entry stubs that were made later, with their block.
     late_entries: Vec<(u64, BlockId)>,
     exits: Vec<BlockId>,
+    /// The guest bytes that the blocks were made from, one after the other.
+    sources: Vec<u8>,
+    /// For each block, in which generation it was made or last found valid.
+    generations: Vec<u32>,
+    /// Grows with each program of the process.
+    generation: u32,
 }
 
 /// The cache is full: it has to be flushed with every thread outside.
@@ -92,20 +102,26 @@ impl Blocks {
             by_page: HashMap::default(),
             late_entries: Vec::new(),
             exits: Vec::new(),
+            sources: Vec::new(),
+            generations: Vec::new(),
+            generation: 0,
         })
     }
 
     /// The host entry of the block at `pc`.
     pub fn find(&self, pc: u64) -> Option<HostEntry> {
-        self.by_pc.get(&pc).map(|&id| HostEntry(self.blocks[id as usize].entry))
+        self.by_pc
+            .get(&pc)
+            .filter(|&&id| self.is_live(id))
+            .map(|&id| HostEntry(self.blocks[id as usize].entry))
     }
 
-    /// Translates the block at `pc` from the executable guest bytes `code` and adds it; returns its host entry.
+    /// Translates the block at `pc` from the executable guest bytes `code_bytes` and adds it; returns its host entry.
     /// A block of a single step is not entered in any index, so it runs once.
     pub fn add(
         &mut self,
         pc: u64,
-        code: &[u8],
+        code_bytes: &[u8],
         config: &Config,
         indirect: bool,
         stages: &mut impl Stages,
@@ -113,12 +129,22 @@ impl Blocks {
         let (hot, cold) = self.cache.room().ok_or(AddError::Full)?;
         let first_exit = FIRST_EXIT + self.exits.len() as u32;
         let placement = Placement { hot, cold, first_exit, indirect_entry: indirect };
-        let (len, code) = translate(pc, code, config, placement, stages).map_err(AddError::Translate)?;
-        Ok(self.insert(pc, len, code, placement, config.step))
+        let (len, code) =
+            translate(pc, code_bytes, config, placement, stages).map_err(AddError::Translate)?;
+        let bytes = code_bytes.get(..len as usize).unwrap_or_default();
+        Ok(self.insert(pc, bytes, code, placement, config.step))
     }
 
-    fn insert(&mut self, pc: u64, len: u32, code: Code, at: Placement, step: bool) -> (HostEntry, BlockId) {
+    fn insert(
+        &mut self,
+        pc: u64,
+        bytes: &[u8],
+        code: Code,
+        at: Placement,
+        step: bool,
+    ) -> (HostEntry, BlockId) {
         let id = self.blocks.len() as BlockId;
+        let len = bytes.len() as u32;
         self.cache.add(&code.hot, &code.cold);
         self.exits.extend(code.exits.iter().map(|_| id));
         let block = TranslationBlock {
@@ -135,9 +161,12 @@ impl Blocks {
             cold_marks: code.cold_marks.into(),
             incoming: Vec::new(),
             linked: !step,
+            source: self.sources.len() as u32,
         };
+        self.generations.push(self.generation);
         let (entry, indirect) = (block.entry, block.indirect);
         if !step {
+            self.sources.extend_from_slice(bytes);
             for page in pages(pc, len) {
                 self.by_page.entry(page).or_default().push(id);
             }
@@ -286,6 +315,8 @@ impl Blocks {
         self.by_page.clear();
         self.late_entries.clear();
         self.exits.clear();
+        self.sources.clear();
+        self.generations.clear();
     }
 
     /// Where the guest state is at this host pc; `None` if no code lies there.
