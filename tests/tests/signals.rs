@@ -103,3 +103,8 @@ fn a_guest_killed_by_a_signal_ends_rxbox_with_the_same_status() {
     }
     assert_eq!(same("signals_death", &["segv-sent-ignored"]), 3);
 }
+
+#[test]
+fn descriptors_signal_their_owner() {
+    ends_well("signals_owner");
+}

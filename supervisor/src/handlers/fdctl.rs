@@ -3,7 +3,7 @@
 //! A guest's descriptor is a number in its process's table. A duplicate has a host descriptor of its own on the same
 //! open file description, for the kernel tells descriptors apart in places that a guest can see (epoll).
 
-use super::{Entry, lock, wait_of};
+use super::{Entry, lock, owner, wait_of};
 use crate::context::{Answer, Call};
 use crate::fd::File;
 use crate::host::number::{self, Fcntl, OnFd, Wait};
@@ -127,7 +127,7 @@ pub(super) fn put_pair(call: &mut Call<'_>, i: usize, pair: [i32; 2]) {
     call.put(i, &[a, b].concat());
 }
 
-/// The status flags that F_SETFL may change. Without O_ASYNC: its signal would be the supervisor's.
+/// The status flags that F_SETFL may change. O_ASYNC only where its signal is the guest's ([`owner`]).
 const SETTABLE: i32 = libc::O_APPEND | libc::O_NONBLOCK | libc::O_DIRECT | libc::O_NOATIME;
 
 /// Most bytes of a pipe without privileges, whoever runs the supervisor (the default of fs.pipe-max-size).
@@ -140,6 +140,10 @@ const HINT_MAX: u64 = 5;
 
 /// Notices of F_NOTIFY go on after the first one (fcntl(2)).
 const DN_MULTISHOT: u32 = 1 << 31;
+
+/// F_SETOWN and F_GETOWN with a type of owner.
+const F_SETOWN_EX: i32 = 15;
+const F_GETOWN_EX: i32 = 16;
 
 fn fcntl(call: &mut Call<'_>) -> Answer {
     let file = call.file(0)?;
@@ -160,6 +164,10 @@ fn fcntl(call: &mut Call<'_>) -> Answer {
         libc::F_SETPIPE_SZ => number(Fcntl::SetPipeSize),
         libc::F_GET_SEALS => number(Fcntl::GetSeals),
         libc::F_ADD_SEALS => number(Fcntl::AddSeals),
+        libc::F_SETOWN => owner::set(call, &file, call.i32(2)),
+        libc::F_GETOWN => owner::get(call, &file).map(i64::from),
+        F_SETOWN_EX => owner::set_extended(call, &file),
+        F_GETOWN_EX => owner::get_extended(call, &file),
         F_GET_RW_HINT if !call.present(2) => Err(Errno::EFAULT),
         F_GET_RW_HINT => {
             call.put_words(2, &[0]);
@@ -189,7 +197,10 @@ fn duplicate_from(call: &Call<'_>, file: &Arc<File>, cloexec: bool) -> Answer {
 }
 
 fn set_flags(call: &Call<'_>, file: &File) -> Answer {
-    let wanted = call.i32(2) & SETTABLE;
+    let mut wanted = call.i32(2) & SETTABLE;
+    if call.i32(2) & libc::O_ASYNC != 0 && owner::carries(file) {
+        wanted |= owner::switched_on(call, file)?;
+    }
     number::fcntl(file.host.as_fd(), Fcntl::SetFlags, wanted as u64)
 }
 

@@ -1,7 +1,7 @@
 //! ioctl(2). Which requests there are and what memory they touch, the system-call table says; those that act on what
 //! the supervisor keeps (close-on-exec, job control, another descriptor) are carried out here.
 
-use super::{Entry, terminal, wait_of};
+use super::{Entry, owner, terminal, wait_of};
 use crate::context::{Answer, Call};
 use crate::fd::{File, Kind};
 use crate::host::control;
@@ -25,6 +25,9 @@ fn ioctl(call: &mut Call<'_>) -> Answer {
         FIONCLEX => call.process.fds.set_cloexec(call.i32(0), false).map(|()| 0),
         _ if file.kind == Kind::View => Err(Errno::ENOTTY),
         FICLONE => clone_range(call, &file),
+        FIOASYNC => owner::switch_by_request(call, &file),
+        FIOSETOWN | SIOCSPGRP => owner::set_by_request(call, &file),
+        FIOGETOWN | SIOCGPGRP => owner::get_by_request(call, &file),
         TIOCGPGRP => terminal::foreground(call, &file),
         TIOCSPGRP => terminal::set_foreground(call, &file),
         TIOCGSID => terminal::session(call, &file),
@@ -36,6 +39,11 @@ fn ioctl(call: &mut Call<'_>) -> Answer {
 
 const FIOCLEX: u32 = libc::FIOCLEX as u32;
 const FIONCLEX: u32 = libc::FIONCLEX as u32;
+const FIOASYNC: u32 = libc::FIOASYNC as u32;
+const FIOSETOWN: u32 = 0x8901;
+const SIOCSPGRP: u32 = 0x8902;
+const FIOGETOWN: u32 = 0x8903;
+const SIOCGPGRP: u32 = 0x8904;
 const TIOCGPGRP: u32 = libc::TIOCGPGRP as u32;
 const TIOCSPGRP: u32 = libc::TIOCSPGRP as u32;
 const TIOCGSID: u32 = libc::TIOCGSID as u32;

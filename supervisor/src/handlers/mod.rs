@@ -16,6 +16,7 @@ pub mod limit;
 pub mod lock;
 pub mod memory;
 pub mod output;
+mod owner;
 pub mod poll;
 pub mod prctl;
 pub mod process;

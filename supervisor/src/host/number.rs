@@ -81,6 +81,10 @@ pub enum Fcntl {
     GetSeals = libc::F_GET_SEALS,
     /// Adds seals to a memory file.
     AddSeals = libc::F_ADD_SEALS,
+    /// Who is sent the signals of the description.
+    GetOwner = libc::F_GETOWN,
+    /// Sets who is sent them: a process.
+    SetOwner = libc::F_SETOWN,
 }
 
 /// fcntl(2) with a number.

@@ -9,7 +9,7 @@ use crate::kind::Extent::*;
 use crate::kind::Kind::*;
 use crate::names::*;
 
-const OWNER_WHY: &str = "signals of descriptors are not carried into the guest";
+const NUMBERED: &str = "such a signal would carry the supervisor's number of the descriptor";
 const LEASES: &str = "leases tell of other processes' opens";
 
 /// Commands of fcntl(2).
@@ -37,12 +37,12 @@ pub(super) static FCNTL: Commands = Commands {
         F_ADD_SEALS => (arg: Flags(&SEALS));
         F_GET_RW_HINT = 1035 => (arg: Out(Fixed(8)));
         F_SET_RW_HINT = 1036 => (arg: In(Fixed(8)));
-        F_GETOWN, Refuse[EINVAL OWNER_WHY];
-        F_SETOWN, Refuse[EPERM OWNER_WHY] => (arg: Pid);
-        F_GETOWN_EX = 16, Refuse[EINVAL OWNER_WHY];
-        F_SETOWN_EX = 15, Refuse[EPERM OWNER_WHY] => (arg: In(Struct(&OWNER)));
-        F_GETSIG = 11, Refuse[EINVAL OWNER_WHY];
-        F_SETSIG = 10, Refuse[EPERM OWNER_WHY] => (arg: Signal);
+        F_GETOWN;
+        F_SETOWN => (arg: I32);
+        F_GETOWN_EX = 16 => (arg: Out(Struct(&OWNER)));
+        F_SETOWN_EX = 15 => (arg: In(Struct(&OWNER)));
+        F_GETSIG = 11, Refuse[EINVAL NUMBERED];
+        F_SETSIG = 10, Refuse[EINVAL NUMBERED] => (arg: Signal);
         F_GETLEASE, Refuse[EINVAL LEASES];
         F_SETLEASE, Refuse[EINVAL LEASES] => (arg: I32);
         F_NOTIFY => (arg: U32);

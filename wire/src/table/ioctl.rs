@@ -10,7 +10,6 @@ use crate::kind::Kind::*;
 
 const INJECTION: &str = "puts input into a terminal that others read";
 const CONTROLLING: &str = "the controlling terminal is the supervisor's";
-const SIGNALS: &str = "signals of descriptors are not carried into the guest";
 const DESCRIPTOR: &str = "hands out a descriptor";
 const POINTERS: &str = "follows pointers inside its structure";
 const INODE: &str = "attributes that outlive the sandbox; programs go on without";
@@ -79,9 +78,9 @@ pub(super) static IOCTL: Commands = Commands {
         FIONCLEX;
         FIOCLEX;
         FIOQSIZE = 0x5460 => (argp: Out(Fixed(8)));
-        FIOASYNC, Refuse[EPERM SIGNALS] => (argp: In(Fixed(4)));
-        FIOSETOWN = 0x8901, Refuse[EPERM SIGNALS] => (argp: In(Fixed(4)));
-        SIOCSPGRP = 0x8902, Refuse[EPERM SIGNALS] => (argp: In(Fixed(4)));
+        FIOASYNC => (argp: In(Fixed(4)));
+        FIOSETOWN = 0x8901 => (argp: In(Fixed(4)));
+        SIOCSPGRP = 0x8902 => (argp: In(Fixed(4)));
         FIOGETOWN = 0x8903 => (argp: Out(Fixed(4)));
         SIOCGPGRP = 0x8904 => (argp: Out(Fixed(4)));
 

@@ -3,10 +3,11 @@
 use super::A::{M, N, Null, Room};
 use super::{Guest, number, word, words};
 use crate::fd::{File, Kind};
+use crate::host::number::{Fcntl, fcntl};
 use nix::errno::Errno;
 use rxbox_wire::frame::Reply;
 use std::io::{Read, Seek, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 const SET: i64 = libc::F_SETLK as i64;
 const GET: i64 = libc::F_GETLK as i64;
@@ -215,13 +216,49 @@ fn a_write_lock_needs_a_descriptor_open_for_writing() {
 }
 
 #[test]
-fn status_flags_never_include_signals_of_descriptors() {
+fn status_flags_are_set_but_for_signals_that_would_be_the_supervisors() {
     let g = Guest::free();
     let (r, _w) = pipe();
+    let (pipe, terminal) = (g.give(r), g.give(nix::pty::openpty(None, None).unwrap().slave));
+    let (flags, fioasync) = (libc::O_NONBLOCK | libc::O_ASYNC, libc::FIOASYNC as i64);
+    let set = |n| g.ask("fcntl", &[N(n), N(libc::F_SETFL.into()), N(flags.into())]).unwrap();
+    let get = |n| g.ask("fcntl", &[N(n), N(libc::F_GETFL.into())]).unwrap() as i32 & !libc::O_ACCMODE;
+    set(pipe);
+    set(terminal);
+    assert_eq!((get(pipe), get(terminal)), (flags, libc::O_NONBLOCK));
+    assert_eq!(g.ask("ioctl", &[N(terminal), N(fioasync), M(&[1, 0, 0, 0])]), Err(Errno::ENOTTY));
+    assert_eq!(g.ask("ioctl", &[N(pipe), N(fioasync), M(&[0, 0, 0, 0])]), Ok(0));
+    assert_eq!(get(pipe), libc::O_NONBLOCK);
+    assert_eq!(g.ask("read", &[N(pipe), Room(1), N(1)]), Err(Errno::EAGAIN));
+}
+
+#[test]
+fn only_processes_of_the_sandbox_are_sent_the_signals_of_a_descriptor() {
+    let g = Guest::free();
+    let (r, _w) = pipe();
+    let outside = std::process::id() as i32;
+    fcntl(r.as_fd(), Fcntl::SetOwner, outside as u64).unwrap();
+    let host = r.try_clone().unwrap();
     let n = g.give(r);
-    g.ask("fcntl", &[N(n), N(libc::F_SETFL.into()), N((libc::O_NONBLOCK | libc::O_ASYNC).into())]).unwrap();
-    assert_eq!(g.ask("fcntl", &[N(n), N(libc::F_GETFL.into())]), Ok(libc::O_NONBLOCK.into()));
-    assert_eq!(g.ask("read", &[N(n), Room(1), N(1)]), Err(Errno::EAGAIN));
+    let own = |pid: i32| g.ask("fcntl", &[N(n), N(libc::F_SETOWN.into()), N(pid.into())]);
+    let host_owner = || fcntl(host.as_fd(), Fcntl::GetOwner, 0).unwrap() as i32;
+    let switch = || g.ask("fcntl", &[N(n), N(libc::F_SETFL.into()), N(libc::O_ASYNC.into())]);
+    assert_eq!(
+        g.ask("fcntl", &[N(n), N(libc::F_GETOWN.into())]),
+        Ok(0),
+        "who is outside is nobody's business"
+    );
+    assert_eq!(switch(), Err(Errno::EPERM), "the owner that it came with would be signalled");
+    for pid in [outside, 1, i32::MAX] {
+        assert_eq!(own(pid), Err(Errno::ESRCH));
+    }
+    assert_eq!(own(-1), Err(Errno::EPERM));
+    assert_eq!((own(super::NOBODY), host_owner()), (Err(Errno::ESRCH), outside), "it has ended");
+    assert_eq!((own(0), host_owner()), (Ok(0), 0));
+    assert_eq!(switch(), Ok(0));
+    // A process whose number another one got: what was named is taken back.
+    let reused = g.add(outside, super::ended());
+    assert_eq!((own(reused.pid), host_owner()), (Err(Errno::ESRCH), 0));
 }
 
 #[test]

@@ -1,0 +1,112 @@
+//! Signals of descriptors: who is told when one becomes ready or urgent (`F_SETOWN`, `O_ASYNC`; fcntl(2), socket(7)).
+//!
+//! The kernel sends SIGIO and SIGURG by itself, to whom the open file description names as its owner. So the owner is
+//! only ever a process of the sandbox, which on the host is its emulator child; and signals are only switched on where
+//! the kernel does not make the caller of that switch, the supervisor, the owner of a description that has none.
+//! Process groups exist only in the supervisor's records ([`super::group`]), so none can be an owner.
+
+use crate::context::{Answer, Call};
+use crate::fd::{File, Kind};
+use crate::host::number::{self, Fcntl};
+use crate::host::signal::{Info, queue_process};
+use nix::errno::Errno;
+use std::os::fd::AsFd;
+
+/// `F_OWNER_PID`, the type of an owner that is a process.
+const OWNER_PID: i32 = 1;
+
+/// Whether signals can be switched on: terminals and some devices take the caller as the owner if they have none.
+pub(super) fn carries(file: &File) -> bool {
+    matches!(file.kind, Kind::Socket | Kind::Pipe | Kind::Event)
+}
+
+/// F_SETOWN: a process, or nobody.
+pub(super) fn set(call: &Call<'_>, file: &File, pid: i32) -> Answer {
+    let name = |pid: i32| number::fcntl(file.host.as_fd(), Fcntl::SetOwner, pid as u64);
+    match pid {
+        0 => return name(0),
+        ..0 => return Err(Errno::EPERM),
+        _ => {}
+    }
+    let owner = call.sandbox.process(pid).ok_or(Errno::ESRCH)?;
+    name(owner.pid)?;
+    // The kernel now holds the process that had this number, whatever becomes of the number. If that is not the one meant,
+    // the one meant is gone.
+    if let Err(gone) = queue_process(owner.pidfd.as_fd(), &Info::none()) {
+        name(0)?;
+        return Err(gone);
+    }
+    Ok(0)
+}
+
+/// F_GETOWN: the process, or 0 for nobody and for who is outside.
+pub(super) fn get(call: &Call<'_>, file: &File) -> Result<i32, Errno> {
+    let owner = host_owner(file)?;
+    Ok(call.sandbox.process(owner).map_or(0, |p| p.pid))
+}
+
+fn host_owner(file: &File) -> Result<i32, Errno> {
+    number::fcntl(file.host.as_fd(), Fcntl::GetOwner, 0).map(|owner| owner as i32)
+}
+
+/// F_SETOWN_EX with a `struct f_owner_ex` in argument 2.
+pub(super) fn set_extended(call: &Call<'_>, file: &File) -> Answer {
+    let [word] = call.words::<1>(2)?;
+    let (kind, pid) = (word as i32, (word >> 32) as i32);
+    match kind {
+        OWNER_PID if pid >= 0 => set(call, file, pid),
+        OWNER_PID => Err(Errno::ESRCH),
+        0 | 2 => Err(Errno::EPERM),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// F_GETOWN_EX.
+pub(super) fn get_extended(call: &mut Call<'_>, file: &File) -> Answer {
+    let owner = get(call, file)?;
+    call.put(2, &[OWNER_PID, owner].map(i32::to_le_bytes).concat());
+    Ok(0)
+}
+
+/// FIOSETOWN and SIOCSPGRP: F_SETOWN of a socket, its number in memory.
+pub(super) fn set_by_request(call: &Call<'_>, file: &File) -> Answer {
+    if file.kind != Kind::Socket {
+        return Err(Errno::ENOTTY);
+    }
+    set(call, file, number_in_memory(call)?)
+}
+
+/// FIOGETOWN and SIOCGPGRP.
+pub(super) fn get_by_request(call: &mut Call<'_>, file: &File) -> Answer {
+    if file.kind != Kind::Socket {
+        return Err(Errno::ENOTTY);
+    }
+    let owner = get(call, file)?;
+    call.put(2, &owner.to_le_bytes());
+    Ok(0)
+}
+
+/// FIOASYNC: `O_ASYNC` by a number in memory.
+pub(super) fn switch_by_request(call: &Call<'_>, file: &File) -> Answer {
+    let on = number_in_memory(call)? != 0;
+    if !carries(file) {
+        return Err(Errno::ENOTTY);
+    }
+    let flags = number::fcntl(file.host.as_fd(), Fcntl::GetFlags, 0)? as i32 & !libc::O_ASYNC;
+    let flags = if on { flags | switched_on(call, file)? } else { flags };
+    number::fcntl(file.host.as_fd(), Fcntl::SetFlags, flags as u64)
+}
+
+/// The flag that switches signals on, unless they would go outside: to an owner that an inherited description came with.
+pub(super) fn switched_on(call: &Call<'_>, file: &File) -> Result<i32, Errno> {
+    let owner = host_owner(file)?;
+    if owner != 0 && call.sandbox.process(owner).is_none() {
+        return Err(Errno::EPERM);
+    }
+    Ok(libc::O_ASYNC)
+}
+
+fn number_in_memory(call: &Call<'_>) -> Result<i32, Errno> {
+    let bytes = call.need(2)?;
+    bytes.first_chunk().map(|b| i32::from_le_bytes(*b)).ok_or(Errno::EFAULT)
+}
