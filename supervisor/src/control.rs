@@ -57,6 +57,12 @@ impl Attendant {
         self.add(process.pidfd.as_fd(), PROCESS | process.pid as u64)
     }
 
+    /// Waits for a process no more.
+    pub fn unwatch(&self, process: &Process) {
+        self.forget(process.pidfd.as_fd());
+        self.forget(process.line.control.as_fd());
+    }
+
     fn forget(&self, fd: BorrowedFd<'_>) {
         // It may have been forgotten before.
         let _ = self.events.delete(fd);
@@ -136,8 +142,7 @@ impl Run<'_> {
     }
 
     fn ended(&self, process: &Process) {
-        self.sandbox.attendant.forget(process.pidfd.as_fd());
-        self.sandbox.attendant.forget(process.line.control.as_fd());
+        self.sandbox.attendant.unwatch(process);
         self.sandbox.dismiss(process);
     }
 

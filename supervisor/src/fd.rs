@@ -42,6 +42,8 @@ pub enum Kind {
     Timer,
     /// epoll(7).
     Epoll,
+    /// POSIX message queue (mq_overview(7)).
+    Queue,
     /// memfd_create(2).
     Memory,
     /// Opened with `O_PATH`: names an object, gives no access to its contents.
@@ -172,7 +174,10 @@ impl File {
     }
     /// The access mode and status flags it has now (F_GETFL).
     pub fn status_flags(&self) -> Result<i32, Errno> {
-        let host = fcntl(&self.host, FcntlArg::F_GETFL)?;
+        // The kernel adds O_LARGEFILE to whatever is opened by a name, which the guest did not do with a queue.
+        const LARGE: i32 = 0o100_000;
+        let own = if self.kind == Kind::Queue { LARGE } else { 0 };
+        let host = fcntl(&self.host, FcntlArg::F_GETFL)? & !own;
         Ok(host & !libc::O_NOFOLLOW | self.access & libc::O_NOFOLLOW)
     }
     /// Whether every write goes to the end.
@@ -261,7 +266,8 @@ impl Budget {
     pub fn new(most: usize) -> Arc<Budget> {
         Arc::new(Budget { used: AtomicUsize::new(0), most })
     }
-    fn take(&self, n: usize) -> Result<(), Errno> {
+    /// Takes `n` out of it. ENFILE if there are fewer.
+    pub(crate) fn take(&self, n: usize) -> Result<(), Errno> {
         let take = |used: usize| used.checked_add(n).filter(|u| *u <= self.most);
         self.used
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
@@ -271,7 +277,8 @@ impl Budget {
     fn room(&self) -> Result<(), Errno> {
         if self.used.load(Ordering::Relaxed) < self.most { Ok(()) } else { Err(Errno::ENFILE) }
     }
-    fn give(&self, n: usize) {
+    /// Gives `n` back.
+    pub(crate) fn give(&self, n: usize) {
         self.used.fetch_sub(n, Ordering::Relaxed);
     }
 }

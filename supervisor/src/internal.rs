@@ -32,6 +32,7 @@ pub fn serve(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> Answer {
     const PROCESS_STARTED: u32 = Internal::ProcessStarted as u32;
     const VIEW: u32 = Internal::View as u32;
     const SEND_AGAIN: u32 = Internal::SendAgain as u32;
+    const DETACHED: u32 = Internal::Detached as u32;
     match call.request.nr {
         HELLO => hello(call),
         OPEN_EXEC => open_program(call),
@@ -43,6 +44,10 @@ pub fn serve(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> Answer {
         PROCESS_STARTED => process_started(sandbox, call),
         VIEW => view(call),
         SEND_AGAIN => send_again(call),
+        DETACHED => {
+            call.sandbox.ipc.segments.detach(call.u64(0), call.process.pid);
+            Ok(0)
+        }
         _ => Err(Errno::ENOSYS),
     }
 }
@@ -88,6 +93,7 @@ fn exec_done(call: &mut Call<'_>) -> Answer {
     for file in call.process.fds.close_on_exec() {
         call.process.locks.release(&file);
     }
+    call.sandbox.ipc.executed(call.process.pid);
     Ok(0)
 }
 
@@ -114,9 +120,12 @@ fn report(call: &mut Call<'_>) -> Answer {
     Ok(0)
 }
 
-/// A thread ends. How a process ends the kernel tells better.
+/// A thread ends. How a process ends the kernel tells better, but whoever waits for that end must find done what it brings.
 fn exit(call: &mut Call<'_>) -> Answer {
     call.process.attributes.forget(call.tid);
+    if call.u32(1) != 0 {
+        call.sandbox.ipc.ended(call.process.pid);
+    }
     Ok(0)
 }
 
@@ -145,6 +154,7 @@ fn process_started(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> Answer {
         process => Arc::new(process?),
     };
     begin(sandbox, &process)?;
+    sandbox.ipc.forked(call.process.pid, pid);
     Ok(pid.into())
 }
 

@@ -28,6 +28,7 @@ pub mod files;
 pub mod handlers;
 pub mod host;
 pub mod internal;
+pub mod ipc;
 pub mod launch;
 pub mod layers;
 pub mod outcome;

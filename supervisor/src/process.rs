@@ -287,7 +287,19 @@ impl Process {
         self.line.send(&About { dev: status.st_dev, ino: status.st_ino, path }, &[fd])
     }
 
-    /// Whether the emulator child has ended.
+    /// Sends a descriptor with what `/proc/self/maps` is to show of it.
+    pub fn send_about(&self, fd: BorrowedFd<'_>, about: &About) -> Result<(), Errno> {
+        self.line.send(about, &[fd])
+    }
+
+    /// Whether the emulator child runs no more, asked of the host.
+    pub fn has_ended(&self) -> bool {
+        use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+        let mut fds = [PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)];
+        poll(&mut fds, PollTimeout::ZERO) == Ok(1)
+    }
+
+    /// Whether the emulator child has ended, as far as somebody took note of it.
     pub fn ended(&self) -> bool {
         self.ended.load(Ordering::Acquire)
     }

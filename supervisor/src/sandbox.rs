@@ -7,6 +7,7 @@ use crate::handlers::output::Output;
 use crate::handlers::signal::parent_ended;
 use crate::handlers::socket::Anchors;
 use crate::handlers::terminal::Terminals;
+use crate::ipc::Namespace;
 use crate::outcome::Ending;
 use crate::process::Process;
 use crate::trace::Trace;
@@ -31,6 +32,8 @@ pub struct Sandbox {
     pub attendant: Attendant,
     /// Directories in which guests have bound sockets.
     pub anchors: Anchors,
+    /// Semaphores, shared memory, message queues.
+    pub ipc: Namespace,
     /// Job control of terminals.
     pub terminals: Terminals,
     /// What may still be written to the standard streams.
@@ -62,6 +65,7 @@ impl Sandbox {
             attendant: Attendant::new(ending.bell())?,
             ending,
             anchors: Anchors::default(),
+            ipc: Namespace::default(),
             terminals: Terminals::default(),
             output: Output::of_host(policy.limits().output),
             policy,
@@ -120,6 +124,17 @@ impl Sandbox {
         }
         drop(processes);
         process.end();
+        self.ipc.ended(process.pid);
+    }
+
+    /// Takes leave of the processes that have ended without anybody having noticed yet: what they leave behind (locks,
+    /// semaphores to undo) must be gone before the `caller`, who may know of their end, looks.
+    pub fn dismiss_ended(&self, caller: &Process) {
+        let others = self.processes();
+        for process in others.iter().filter(|p| p.pid != caller.pid && p.has_ended()) {
+            self.attendant.unwatch(process);
+            self.dismiss(process);
+        }
     }
 
     /// Counts one more thread in: EAGAIN if the policy does not let it start.

@@ -27,6 +27,9 @@ pub const STRINGS_MAX: u32 = 64 * 1024;
 /// Longest socket address, as the kernel's `struct sockaddr_storage`.
 pub const ADDRESS_MAX: u32 = 128;
 
+/// Longest text of a message in a System V queue: the kernel's default of kernel.msgmax.
+pub const MESSAGE_MAX: u64 = 8192;
+
 /// Numbers from here on are requests of the child's own runtime, not guest calls.
 pub const INTERNAL: u32 = 0x8000_0000;
 
@@ -54,6 +57,8 @@ pub enum Internal {
     View,
     /// A signal that the child has taken is to be sent to it anew: to the thread of argument 0, or to the process.
     SendAgain,
+    /// A System V segment was taken out of the child's address space: argument 0 the inode number of its memory.
+    Detached,
 }
 
 /// A request as it lies in a slot.

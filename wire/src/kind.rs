@@ -116,6 +116,15 @@ pub enum Extent {
         /// Upper bound in bytes; a larger length is taken as this.
         cap: u32,
     },
+    /// Memory whose size only the supervisor knows, at most this many bytes: of what the call reads as many as there are,
+    /// of what it writes as many as the reply says.
+    Within(u32),
+    /// A message of a queue (msgop(2)): its type, 8 bytes, and as many bytes of text as argument `count` says, but never
+    /// more than [`crate::frame::MESSAGE_MAX`], beyond which there is none.
+    Message {
+        /// Index of the argument that counts the text's bytes.
+        count: u8,
+    },
     /// A descriptor set of select(2) for the number of descriptors in argument `count`: whole 64-bit words. A count
     /// beyond 65536 is taken as that (the kernel takes it as the size of the descriptor table).
     Bits {

@@ -21,6 +21,7 @@ mod descriptor;
 mod filesystem;
 mod internal;
 mod ioctl;
+mod ipc;
 mod memory;
 mod network;
 mod options;
@@ -42,7 +43,7 @@ const PARTS: &[&[Syscall]] = &[
     network::ROWS,
     time::ROWS,
     system::IDENTITY,
-    system::IPC,
+    ipc::ROWS,
     system::SYSTEM,
     system::ADMIN,
 ];

@@ -81,6 +81,13 @@ impl Packer<'_> {
         Ok(())
     }
 
+    /// Copies as much of guest memory as there is, at most `most` bytes.
+    fn copy_some(&mut self, i: usize, addr: u64, most: u64) -> Result<(), Error> {
+        let vectors = vec![(addr, most)];
+        let n = gather_some(self.slot, self.at, most as usize, &vectors)?;
+        self.place(i, n as u64).map(drop)
+    }
+
     fn path(&mut self, i: usize, addr: u64) -> Result<(), Error> {
         let path = access::copy_str(addr, STRING_MAX as usize)?;
         self.view = self.view.or(View::named(&path));
@@ -205,6 +212,7 @@ fn pack(p: &mut Packer<'_>, i: usize, kinds: &[Arg; 6], args: &[u64; 6]) -> Resu
         Kind::Path => p.path(i, addr)?,
         Kind::Text => p.text(i, addr)?,
         Kind::Strings => p.strings(i, addr)?,
+        Kind::In(Extent::Within(most)) => p.copy_some(i, addr, most.into())?,
         Kind::In(_) | Kind::Address { .. } => p.copy_in(i, addr, bytes(kinds, i, args)?)?,
         Kind::InOut(_) => {
             p.copy_in(i, addr, bytes(kinds, i, args)?)?;

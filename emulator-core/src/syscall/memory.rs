@@ -14,7 +14,7 @@ use rxbox_wire::kind::Syscall;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-fn value<T: TryInto<i64>>(result: Result<T, Errno>) -> Answer {
+pub(super) fn value<T: TryInto<i64>>(result: Result<T, Errno>) -> Answer {
     Answer::Value(match result {
         Ok(v) => v.try_into().unwrap_or(0),
         Err(e) => -i64::from(e as i32),
@@ -51,7 +51,7 @@ pub fn map_file(thread: &mut Thread, call: &'static Syscall, args: [u64; 6]) -> 
     map(&mut lock(&process.memory), thread, &request)
 }
 
-fn map(memory: &mut Memory, thread: &Thread, request: &MapRequest<'_>) -> Answer {
+pub(super) fn map(memory: &mut Memory, thread: &Thread, request: &MapRequest<'_>) -> Answer {
     let change = memory.space.map(&mut memory.host, request);
     let mapped = thread.process.apply(memory, change);
     opened(thread, memory, mapped.ok(), request.len);

@@ -10,6 +10,7 @@ pub mod message;
 pub mod messages;
 pub mod process;
 pub mod request;
+pub mod shm;
 pub mod transfer;
 
 use crate::channel::Slot;
@@ -78,6 +79,9 @@ fn perform(thread: &mut Thread, nr: u64, args: [u64; 6]) -> Answer {
     if i64::from(call.nr) == libc::SYS_sendmsg {
         return transfer::send_message(thread, call, args);
     }
+    if i64::from(call.nr) == libc::SYS_shmat {
+        return shm::attach(thread, call, args);
+    }
     if memory::maps_file(call.nr, &args) {
         return memory::map_file(thread, call, args);
     }
@@ -108,6 +112,9 @@ fn answer(reply: &Reply) -> Answer {
 
 /// Carries out an approved call.
 fn granted(thread: &mut Thread, nr: u32, args: &[u64; 6]) -> Answer {
+    if i64::from(nr) == libc::SYS_shmdt {
+        return shm::detach(thread, args[0]);
+    }
     if let Some(answer) = memory::system_call(thread, nr, args) {
         return answer;
     }

@@ -113,6 +113,11 @@ pub fn send_again(thread: &Thread, info: &SigInfo) {
     send(thread, Internal::SendAgain, args, &[&[], &[], info.bytes()]);
 }
 
+/// Says that a segment of shared memory, by the inode number of its memory, is not attached any more.
+pub fn detached(thread: &Thread, inode: u64) {
+    plain(thread, Internal::Detached, [inode, 0]);
+}
+
 /// A file below `/proc/self` whose text only the child knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]

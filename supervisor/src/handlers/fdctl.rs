@@ -5,7 +5,7 @@
 
 use super::{Entry, lock, owner, wait_of};
 use crate::context::{Answer, Call};
-use crate::fd::File;
+use crate::fd::{File, Kind};
 use crate::host::number::{self, Fcntl, OnFd, Wait};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -62,8 +62,12 @@ fn close(call: &mut Call<'_>) -> Answer {
     Ok(0)
 }
 
-/// What closing a descriptor does besides: the process's record locks on the file go, whichever descriptor set them.
+/// What closing a descriptor does besides: the process's record locks on the file go, whichever descriptor set them, and its
+/// registration at a message queue.
 fn gone(call: &Call<'_>, file: &File) {
+    if file.kind == Kind::Queue {
+        call.sandbox.ipc.queues.forget(file.host.as_fd(), call.process.pid);
+    }
     call.process.locks.release(file);
 }
 

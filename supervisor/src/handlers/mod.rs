@@ -12,9 +12,11 @@ pub mod group;
 pub mod identity;
 pub mod io;
 pub mod ioctl;
+pub mod ipc;
 pub mod limit;
 pub mod lock;
 pub mod memory;
+pub mod mqueue;
 pub mod output;
 mod owner;
 pub mod poll;
@@ -52,8 +54,10 @@ pub const ALL: &[&[Entry]] = &[
     identity::HANDLERS,
     io::HANDLERS,
     ioctl::HANDLERS,
+    ipc::HANDLERS,
     limit::HANDLERS,
     memory::HANDLERS,
+    mqueue::HANDLERS,
     poll::HANDLERS,
     prctl::HANDLERS,
     process::HANDLERS,

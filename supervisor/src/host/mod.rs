@@ -10,6 +10,7 @@ pub mod dirent;
 pub mod futex;
 pub mod interrupt;
 pub mod limit;
+pub mod mqueue;
 pub mod name;
 pub mod net;
 pub mod number;

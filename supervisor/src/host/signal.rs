@@ -34,6 +34,11 @@ impl Info {
         info.set(20, uid as i32);
         info
     }
+    /// With the value of sigqueue(3).
+    pub fn with_value(mut self, value: u64) -> Info {
+        self.0[24..32].copy_from_slice(&value.to_le_bytes());
+        self
+    }
     /// As a guest put it together; the kernel, too, sets the signal number itself.
     pub fn given(bytes: [u8; 128], signal: i32) -> Info {
         let mut info = Info(bytes);

@@ -1,7 +1,7 @@
 //! What the table says about the lengths of arguments' data, for both sides: the child marshals by these rules, the
 //! supervisor holds the frame against them.
 
-use super::{ADDRESS_MAX, MessageHeader, STRING_MAX, STRINGS_MAX, Violation};
+use super::{ADDRESS_MAX, MESSAGE_MAX, MessageHeader, STRING_MAX, STRINGS_MAX, Violation};
 use crate::channel::{BULK_MAX, DATA_SIZE};
 use crate::kind::{Arg, Extent, Kind};
 
@@ -48,6 +48,8 @@ pub fn length(kinds: &[Arg; 6], at: usize, args: &[u64; 6]) -> Option<Length> {
             Extent::Bulk { count: c } => exactly(count(c), 1),
             Extent::Elements { count: c, size } | Extent::Batch { count: c, size } => exactly(count(c), size),
             Extent::Array { count: c, of } => exactly(count(c), of.size),
+            Extent::Within(n) => Length::AtMost(n.into()),
+            Extent::Message { count: c } => Length::Exactly(8 + count(c).min(MESSAGE_MAX)),
             Extent::Behind { cap, .. } => Length::AtMost(cap.into()),
             Extent::Bits { count: c } => Length::Exactly(count(c).min(SELECT_MAX).div_ceil(64) * 8),
         },

@@ -49,6 +49,14 @@ names! {
     }
     /// Whom waitid(2) waits for.
     WAIT_ID "waitid type" { P_ALL, P_PID, P_PGID, P_PIDFD }
+    /// Flags of semget(2) and msgget(2); the low nine bits are permissions.
+    IPCGET "ipc flags" field 0o777 { IPC_CREAT, IPC_EXCL }
+    /// Flags of shmget(2); the low nine bits are permissions.
+    SHMGET "shmget flags" field 0o777 { IPC_CREAT, IPC_EXCL, SHM_HUGETLB, SHM_NORESERVE }
+    /// Flags of shmat(2).
+    SHMAT "shmat flags" { SHM_RDONLY, SHM_RND, SHM_REMAP, SHM_EXEC }
+    /// Flags of msgop(2).
+    MSGOP "message flags" { IPC_NOWAIT, MSG_NOERROR, MSG_EXCEPT = 0o20000, MSG_COPY = 0o40000 }
     /// Flags of execveat(2).
     EXEC "execveat flags" { AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW, AT_EXECVE_CHECK = 0x10000 }
     /// How rt_sigprocmask(2) changes the mask.

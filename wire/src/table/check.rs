@@ -70,7 +70,10 @@ const fn extent(args: &[Arg], lead: &[Arg], e: Extent) {
             counts(at(args, lead, count));
             fields(of);
         }
-        Extent::Bulk { count } | Extent::Bits { count } => counts(at(args, lead, count)),
+        Extent::Within(size) => assert!(size as usize <= crate::channel::BULK_MAX, "the data cross at once"),
+        Extent::Bulk { count } | Extent::Bits { count } | Extent::Message { count } => {
+            counts(at(args, lead, count))
+        }
         Extent::Behind { pointer, .. } => {
             assert!(
                 matches!(at(args, lead, pointer), Kind::InOut(Extent::Fixed(4))),

@@ -27,4 +27,5 @@ pub(super) const ROWS: &[Syscall] = &numbered(*calls! { Process:
     7 process_started Emulate (pid: Pid);
     8 view Emulate (which: U32, text: In(Bulk { count: size }), size: U64);
     9 send_again Emulate (tid: Pid, sig: Signal, info: In(Struct(&SIGINFO)));
+    10 detached Emulate (inode: U64);
 });

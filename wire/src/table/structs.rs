@@ -50,5 +50,11 @@ structs! {
     CAP_HEADER cap_user_header 8 { version: U32 @ 0, pid: S32 @ 4 }
     CAP_DATA cap_user_data 24 { effective: U32 @ 0, permitted: U32 @ 4, inheritable: U32 @ 8 }
     WINSIZE winsize 8 { ws_row: U16 @ 0, ws_col: U16 @ 2 }
+    SEMBUF sembuf 6 { sem_num: U16 @ 0, sem_op: S16 @ 2, sem_flg: X16 @ 4 }
+    SEMID_DS semid_ds 104 { key: X32 @ 0, uid: U32 @ 4, gid: U32 @ 8, mode: O32 @ 20, sem_nsems: U64 @ 80 }
+    SHMID_DS shmid_ds 112 { key: X32 @ 0, uid: U32 @ 4, gid: U32 @ 8, mode: O32 @ 20, shm_segsz: U64 @ 48 }
+    MSQID_DS msqid_ds 120 { key: X32 @ 0, uid: U32 @ 4, gid: U32 @ 8, mode: O32 @ 20, msg_qbytes: U64 @ 88 }
+    MQ_ATTR mq_attr 64 { mq_flags: X64 @ 0, mq_maxmsg: S64 @ 8, mq_msgsize: S64 @ 16, mq_curmsgs: S64 @ 24 }
+    SIGEVENT sigevent 64 { sigev_value: X64 @ 0, sigev_signo: S32 @ 8, sigev_notify: S32 @ 12 }
     OWNER f_owner_ex 8 { kind: S32 @ 0, pid: S32 @ 4 }
 }

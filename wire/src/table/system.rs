@@ -1,4 +1,4 @@
-//! Who the process is, inter-process communication by name, reads about the system, and its administration.
+//! Who the process is, reads about the system, and its administration.
 
 use super::structs::*;
 use crate::kind::Extent::*;
@@ -6,10 +6,8 @@ use crate::kind::Kind::*;
 use crate::kind::Syscall;
 use crate::names::*;
 
-const SHARED_NAMES: &str = "its names are shared by everything on the machine";
 const ADMINISTRATION: &str = "administration of the machine";
 const OBSOLETE: &str = "obsolete: no current kernel offers it";
-const KEYS: &str = "keyrings are the user's, not the sandbox's; programs go on without";
 const OTHER_POLICY: &str = "the policy of the sandbox is the supervisor's";
 
 /// Identity and limits, from what the supervisor keeps of each process.
@@ -38,33 +36,6 @@ pub(super) const IDENTITY: &[Syscall] = calls! { Identity:
     160 setrlimit Emulate (resource: Choice(&RLIMIT), rlim: In(Struct(&RLIMIT_STRUCT)));
     302 prlimit64 Emulate (pid: Pid, resource: Choice(&RLIMIT), new_limit: In(Struct(&RLIMIT_STRUCT)),
         old_limit: Out(Struct(&RLIMIT_STRUCT)));
-};
-
-/// SysV and POSIX objects with names.
-pub(super) const IPC: &[Syscall] = calls! { Ipc:
-    29 shmget Refuse[ENOSYS SHARED_NAMES] (key: I32, size: U64, shmflg: U32);
-    30 shmat Refuse[ENOSYS SHARED_NAMES] (shmid: I32, shmaddr: Addr, shmflg: U32);
-    31 shmctl Refuse[ENOSYS SHARED_NAMES] (shmid: I32, op: I32, buf: Addr);
-    64 semget Refuse[ENOSYS SHARED_NAMES] (key: I32, nsems: I32, semflg: U32);
-    65 semop Refuse[ENOSYS SHARED_NAMES] (semid: I32, sops: Addr, nsops: U32);
-    66 semctl Refuse[ENOSYS SHARED_NAMES] (semid: I32, semnum: I32, op: I32, arg: Addr);
-    67 shmdt Refuse[ENOSYS SHARED_NAMES] (shmaddr: Addr);
-    68 msgget Refuse[ENOSYS SHARED_NAMES] (key: I32, msgflg: U32);
-    69 msgsnd Refuse[ENOSYS SHARED_NAMES] (msqid: I32, msgp: Addr, msgsz: U64, msgflg: U32);
-    70 msgrcv Refuse[ENOSYS SHARED_NAMES] (msqid: I32, msgp: Addr, msgsz: U64, msgtyp: I64, msgflg: U32);
-    71 msgctl Refuse[ENOSYS SHARED_NAMES] (msqid: I32, op: I32, buf: Addr);
-    220 semtimedop Refuse[ENOSYS SHARED_NAMES] (semid: I32, sops: Addr, nsops: U32, timeout: Addr);
-    240 mq_open Refuse[ENOSYS SHARED_NAMES] (name: Text, oflag: Flags(&OPEN), mode: Mode, attr: Addr);
-    241 mq_unlink Refuse[ENOSYS SHARED_NAMES] (name: Text);
-    242 mq_timedsend Refuse[ENOSYS SHARED_NAMES]
-        (mqdes: Fd, msg_ptr: Addr, msg_len: U64, msg_prio: U32, abs_timeout: Addr);
-    243 mq_timedreceive Refuse[ENOSYS SHARED_NAMES]
-        (mqdes: Fd, msg_ptr: Addr, msg_len: U64, msg_prio: Addr, abs_timeout: Addr);
-    244 mq_notify Refuse[ENOSYS SHARED_NAMES] (mqdes: Fd, sevp: Addr);
-    245 mq_getsetattr Refuse[ENOSYS SHARED_NAMES] (mqdes: Fd, newattr: Addr, oldattr: Addr);
-    248 add_key Refuse[ENOSYS KEYS] (r#type: Text, description: Text, payload: Addr, plen: U64, keyring: I32);
-    249 request_key Refuse[ENOSYS KEYS] (r#type: Text, description: Text, callout_info: Text, dest_keyring: I32);
-    250 keyctl Refuse[ENOSYS KEYS] (operation: I32, arg2: U64, arg3: U64, arg4: U64, arg5: U64);
 };
 
 /// Reads about the system.

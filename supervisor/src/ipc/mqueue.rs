@@ -1,0 +1,235 @@
+//! POSIX message queues (mq_overview(7)).
+//!
+//! A queue is one of the host's, whose name there is taken away as soon as it is made, so that descriptors, priorities, limits
+//! and waiting are the kernel's own; the names that guests use are kept here. What the kernel cannot do for a guest is to
+//! notify it, since all guests are one process to it: a registration is kept here too, and looked at after each message that
+//! was sent to an empty queue.
+
+use super::lock;
+use crate::fd::Budget;
+use crate::host::mqueue::{self, ATTRIBUTES};
+use crate::host::name::reopen;
+use nix::errno::Errno;
+use nix::sys::stat::fstat;
+use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// `struct mq_attr` as bytes.
+pub type Attributes = [u8; ATTRIBUTES];
+
+/// Whom a registration tells, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// The process.
+    pub pid: i32,
+    /// The signal, or none for a registration that only keeps others away (SIGEV_NONE).
+    pub signal: Option<i32>,
+    /// `sigev_value`.
+    pub value: u64,
+}
+
+/// A queue.
+#[derive(Debug)]
+struct Queue {
+    /// Keeps it alive while it has a name.
+    host: OwnedFd,
+    budget: Arc<Budget>,
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        self.budget.give(1);
+    }
+}
+
+/// What guests know of a queue that has lost its name, too.
+#[derive(Debug, Default)]
+struct Registration {
+    event: Mutex<Option<Event>>,
+    /// Callers that wait for a message: they get it, and nobody is notified.
+    receivers: AtomicUsize,
+}
+
+/// The queues of a sandbox.
+#[derive(Debug, Default)]
+pub struct Queues {
+    names: Mutex<BTreeMap<Vec<u8>, Queue>>,
+    /// By inode number of the host's queue.
+    registrations: Mutex<BTreeMap<u64, Arc<Registration>>>,
+}
+
+/// Longest name (mq_overview(7)).
+const NAME_MAX: usize = 255;
+
+fn checked(name: &[u8]) -> Result<&[u8], Errno> {
+    match name {
+        [] => Err(Errno::ENOENT),
+        _ if name.len() > NAME_MAX => Err(Errno::ENAMETOOLONG),
+        b"." | b".." => Err(Errno::EACCES),
+        _ if name.contains(&b'/') => Err(Errno::EACCES),
+        _ => Ok(name),
+    }
+}
+
+impl Queues {
+    /// mq_open(2). A new queue counts as one descriptor of the `budget`.
+    pub fn open(
+        &self,
+        name: &[u8],
+        flags: i32,
+        mode: u32,
+        attributes: Option<&Attributes>,
+        budget: &Arc<Budget>,
+    ) -> Result<OwnedFd, Errno> {
+        let name = checked(name)?;
+        let access = flags & (libc::O_ACCMODE | libc::O_NONBLOCK);
+        if access & libc::O_ACCMODE == libc::O_ACCMODE {
+            return Err(Errno::EINVAL);
+        }
+        let mut names = lock(&self.names);
+        match names.get(name) {
+            Some(_) if flags & (libc::O_CREAT | libc::O_EXCL) == libc::O_CREAT | libc::O_EXCL => {
+                Err(Errno::EEXIST)
+            }
+            Some(queue) => reopen(queue.host.as_fd(), access),
+            None if flags & libc::O_CREAT == 0 => Err(Errno::ENOENT),
+            None => {
+                budget.take(1).map_err(|_| Errno::ENOSPC)?;
+                let host = nameless(mode, attributes).inspect_err(|_| budget.give(1))?;
+                let queue = Queue { host, budget: budget.clone() };
+                // Whoever makes a queue may use it as it likes, whatever the mode says to those who come later.
+                let opened = mqueue::open_as(queue.host.as_fd(), access)?;
+                names.insert(name.to_vec(), queue);
+                Ok(opened)
+            }
+        }
+    }
+
+    /// mq_unlink(2).
+    pub fn unlink(&self, name: &[u8]) -> Result<(), Errno> {
+        lock(&self.names).remove(checked(name)?).map(drop).ok_or(Errno::ENOENT)
+    }
+
+    fn registration(&self, queue: BorrowedFd<'_>) -> Result<Arc<Registration>, Errno> {
+        let inode = fstat(queue)?.st_ino;
+        Ok(lock(&self.registrations).entry(inode).or_default().clone())
+    }
+
+    /// mq_notify(2): EBUSY if another process, or the same, is registered.
+    pub fn register(&self, queue: BorrowedFd<'_>, event: Event) -> Result<(), Errno> {
+        let registration = self.registration(queue)?;
+        let mut registered = lock(&registration.event);
+        if registered.is_some() {
+            return Err(Errno::EBUSY);
+        }
+        *registered = Some(event);
+        Ok(())
+    }
+
+    /// A process is not to be notified any more: it has said so, or closed a descriptor of the queue.
+    pub fn forget(&self, queue: BorrowedFd<'_>, pid: i32) {
+        if let Ok(registration) = self.registration(queue) {
+            lock(&registration.event).take_if(|event| event.pid == pid);
+        }
+    }
+
+    /// A process ends: nothing notifies it any more. Registrations of nobody are dropped.
+    pub(super) fn leave(&self, pid: i32) {
+        lock(&self.registrations).retain(|_, registration| {
+            let mut event = lock(&registration.event);
+            event.take_if(|event| event.pid == pid);
+            event.is_some() || Arc::strong_count(registration) > 1
+        });
+    }
+
+    /// Makes an attempt to send without waiting, and gives the registration that it sets off.
+    pub fn send(
+        &self,
+        queue: BorrowedFd<'_>,
+        attempt: impl FnOnce() -> Result<(), Errno>,
+    ) -> Result<Option<Event>, Errno> {
+        let registration = self.registration(queue)?;
+        // Senders come one after the other, or two messages to an empty queue would each be the second.
+        let mut event = lock(&registration.event);
+        attempt()?;
+        let first = event.is_some()
+            && registration.receivers.load(Ordering::Acquire) == 0
+            && mqueue::waiting(queue)? == 1;
+        Ok(if first { event.take() } else { None })
+    }
+
+    /// Receives with the caller counted as one that waits.
+    pub fn receive<T>(
+        &self,
+        queue: BorrowedFd<'_>,
+        receive: impl FnOnce() -> Result<T, Errno>,
+    ) -> Result<T, Errno> {
+        let registration = self.registration(queue)?;
+        registration.receivers.fetch_add(1, Ordering::AcqRel);
+        let received = receive();
+        registration.receivers.fetch_sub(1, Ordering::AcqRel);
+        received
+    }
+}
+
+/// A queue of the host without a name. For the moment between its making and the loss of its name, that is one that nobody
+/// guesses, and only this user could open it.
+fn nameless(mode: u32, attributes: Option<&Attributes>) -> Result<OwnedFd, Errno> {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let n = NEXT.fetch_add(1, Ordering::Relaxed);
+    let name = CString::new(format!("rxbox-{}-{n}", std::process::id())).map_err(|_| Errno::EINVAL)?;
+    let queue = mqueue::create(&name, attributes)?;
+    mqueue::unlink(&name)?;
+    nix::sys::stat::fchmod(&queue, nix::sys::stat::Mode::from_bits_truncate(mode))?;
+    Ok(queue)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn queues() -> (Queues, OwnedFd) {
+        let queues = Queues::default();
+        let fd = queues.open(b"q", libc::O_RDWR | libc::O_CREAT, 0o600, None, &Budget::new(9)).unwrap();
+        (queues, fd)
+    }
+
+    #[test]
+    fn names_are_the_sandboxs_and_lead_to_one_queue() {
+        let (queues, fd) = queues();
+        let open = |name: &[u8], flags| queues.open(name, flags, 0o600, None, &Budget::new(9));
+        let again = open(b"q", libc::O_RDONLY).unwrap();
+        assert_eq!(fstat(&again).unwrap().st_ino, fstat(&fd).unwrap().st_ino);
+        assert_eq!(open(b"q", libc::O_CREAT | libc::O_EXCL).map(drop), Err(Errno::EEXIST));
+        assert_eq!(open(b"other", 0).map(drop), Err(Errno::ENOENT));
+        assert_eq!(open(b"a/b", libc::O_CREAT).map(drop), Err(Errno::EACCES));
+        assert_eq!(open(b"q", 3).map(drop), Err(Errno::EINVAL));
+        queues.unlink(b"q").unwrap();
+        assert_eq!(queues.unlink(b"q"), Err(Errno::ENOENT));
+        assert_ne!(fstat(open(b"q", libc::O_CREAT).unwrap()).unwrap().st_ino, fstat(&fd).unwrap().st_ino);
+    }
+
+    #[test]
+    fn only_the_first_message_of_an_empty_queue_that_nobody_waits_at_notifies_and_once() {
+        let (queues, fd) = queues();
+        let (fd, event) = (fd.as_fd(), Event { pid: 7, signal: Some(10), value: 5 });
+        let send = || queues.send(fd, || mqueue::send(fd, b"x", 0, Some(&[0, 0])));
+        queues.register(fd, event).unwrap();
+        assert_eq!(queues.register(fd, event), Err(Errno::EBUSY));
+        let got = queues.receive(fd, || {
+            send().inspect(|sent| assert_eq!(*sent, None))?;
+            mqueue::receive(fd, 8192, Some(&[0, 0]))
+        });
+        assert_eq!(got, Ok((b"x".to_vec(), 0)));
+        assert_eq!(send(), Ok(Some(event)));
+        queues.register(fd, event).unwrap();
+        assert_eq!(send(), Ok(None));
+        queues.forget(fd, 8);
+        assert_eq!(queues.register(fd, event), Err(Errno::EBUSY));
+        queues.leave(7);
+        assert_eq!(queues.register(fd, event), Ok(()));
+    }
+}

@@ -1,0 +1,103 @@
+//! System V objects, POSIX message queues, and keys.
+//!
+//! The objects are the sandbox's own: the supervisor keeps them, and nothing of the host's is reached by their names. A
+//! segment of shared memory is granted: the child maps it, and takes it out of its address space.
+
+use super::structs::*;
+use crate::kind::Extent::*;
+use crate::kind::Kind::*;
+use crate::kind::{Commands, Syscall};
+use crate::names::*;
+
+const KEYS: &str = "keyrings are the user's, not the sandbox's; programs go on without";
+
+/// Bytes of the values of the largest set of semaphores (kernel.sem).
+const SEMAPHORES: u32 = 2 * 32000;
+
+pub(super) const ROWS: &[Syscall] = calls! { Ipc:
+    29 shmget Emulate (key: I32, size: U64, shmflg: Flags(&SHMGET));
+    30 shmat Grant (shmid: I32, shmaddr: Addr, shmflg: Flags(&SHMAT));
+    31 shmctl Emulate (shmid: I32, op: Command(&SHMCTL), buf: U64);
+    64 semget Emulate (key: I32, nsems: I32, semflg: Flags(&IPCGET));
+    65 semop Perform blocking (semid: I32, sops: In(Array { count: nsops, of: &SEMBUF }), nsops: U32);
+    66 semctl Emulate (semid: I32, semnum: I32, op: Command(&SEMCTL), arg: U64);
+    67 shmdt Grant (shmaddr: Addr);
+    68 msgget Emulate (key: I32, msgflg: Flags(&IPCGET));
+    69 msgsnd Perform blocking (msqid: I32, msgp: In(Message { count: msgsz }), msgsz: I64, msgflg: Flags(&MSGOP));
+    70 msgrcv Perform blocking (msqid: I32, msgp: Out(Message { count: msgsz }), msgsz: I64, msgtyp: I64,
+        msgflg: Flags(&MSGOP));
+    71 msgctl Emulate (msqid: I32, op: Command(&MSGCTL), buf: U64);
+    220 semtimedop Perform blocking (semid: I32, sops: In(Array { count: nsops, of: &SEMBUF }), nsops: U32,
+        timeout: In(Struct(&TIMESPEC)));
+    240 mq_open Perform (name: Text, oflag: Flags(&OPEN), mode: Mode, attr: In(Struct(&MQ_ATTR)));
+    241 mq_unlink Perform (name: Text);
+    242 mq_timedsend Perform blocking (mqdes: Fd, msg_ptr: In(Elements { count: msg_len, size: 1 }), msg_len: U64,
+        msg_prio: U32, abs_timeout: In(Struct(&TIMESPEC)));
+    243 mq_timedreceive Perform blocking (mqdes: Fd, msg_ptr: Out(Bulk { count: msg_len }), msg_len: U64,
+        msg_prio: Out(Fixed(4)), abs_timeout: In(Struct(&TIMESPEC)));
+    244 mq_notify Perform (mqdes: Fd, sevp: In(Struct(&SIGEVENT)));
+    245 mq_getsetattr Perform (mqdes: Fd, newattr: In(Struct(&MQ_ATTR)), oldattr: Out(Struct(&MQ_ATTR)));
+    248 add_key Refuse[ENOSYS KEYS] (r#type: Text, description: Text, payload: Addr, plen: U64, keyring: I32);
+    249 request_key Refuse[ENOSYS KEYS] (r#type: Text, description: Text, callout_info: Text, dest_keyring: I32);
+    250 keyctl Refuse[ENOSYS KEYS] (operation: I32, arg2: U64, arg3: U64, arg4: U64, arg5: U64);
+};
+
+/// Commands of shmctl(2).
+static SHMCTL: Commands = Commands {
+    title: "shmctl command",
+    mask: u32::MAX,
+    options: None,
+    unknown: libc::EINVAL,
+    rows: command_rows! { (shmid, op)
+        IPC_RMID = 0;
+        IPC_SET = 1 => (buf: In(Struct(&SHMID_DS)));
+        IPC_STAT = 2 => (buf: Out(Struct(&SHMID_DS)));
+        IPC_INFO = 3 => (buf: Out(Fixed(72)));
+        SHM_LOCK = 11;
+        SHM_UNLOCK = 12;
+        SHM_STAT = 13 => (buf: Out(Struct(&SHMID_DS)));
+        SHM_INFO = 14 => (buf: Out(Fixed(48)));
+        SHM_STAT_ANY = 15 => (buf: Out(Struct(&SHMID_DS)));
+    },
+};
+
+/// Commands of semctl(2).
+static SEMCTL: Commands = Commands {
+    title: "semctl command",
+    mask: u32::MAX,
+    options: None,
+    unknown: libc::EINVAL,
+    rows: command_rows! { (semid, semnum, op)
+        IPC_RMID = 0;
+        IPC_SET = 1 => (buf: In(Struct(&SEMID_DS)));
+        IPC_STAT = 2 => (buf: Out(Struct(&SEMID_DS)));
+        IPC_INFO = 3 => (info: Out(Fixed(40)));
+        GETPID = 11;
+        GETVAL = 12;
+        GETALL = 13 => (values: Out(Within(SEMAPHORES)));
+        GETNCNT = 14;
+        GETZCNT = 15;
+        SETVAL = 16 => (value: I32);
+        SETALL = 17 => (values: In(Within(SEMAPHORES)));
+        SEM_STAT = 18 => (buf: Out(Struct(&SEMID_DS)));
+        SEM_INFO = 19 => (info: Out(Fixed(40)));
+        SEM_STAT_ANY = 20 => (buf: Out(Struct(&SEMID_DS)));
+    },
+};
+
+/// Commands of msgctl(2).
+static MSGCTL: Commands = Commands {
+    title: "msgctl command",
+    mask: u32::MAX,
+    options: None,
+    unknown: libc::EINVAL,
+    rows: command_rows! { (msqid, op)
+        IPC_RMID = 0;
+        IPC_SET = 1 => (buf: In(Struct(&MSQID_DS)));
+        IPC_STAT = 2 => (buf: Out(Struct(&MSQID_DS)));
+        IPC_INFO = 3 => (buf: Out(Fixed(32)));
+        MSG_STAT = 11 => (buf: Out(Struct(&MSQID_DS)));
+        MSG_INFO = 12 => (buf: Out(Fixed(32)));
+        MSG_STAT_ANY = 13 => (buf: Out(Struct(&MSQID_DS)));
+    },
+};
