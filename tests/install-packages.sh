@@ -1,7 +1,10 @@
 #!/bin/sh
 # Installs the Debian packages whose programs the tests run.
 set -e
-packages='bash binutils bc busybox-static bzip2 coreutils findutils gawk gcc grep gzip libc6-dev libstdc++6 lua5.4 make openssl perl python3 sqlite3 tar util-linux xz-utils zstd'
+packages='apache2-utils bash bc binutils busybox-static bzip2 cmake coreutils curl dash default-jdk-headless ffmpeg
+    findutils g++ gawk gcc git golang-go grep gzip libc6-dev libpcre2-dev libstdc++6 lua5.4 luajit make musl-tools
+    nginx-light nodejs openssl perl php-cli procps python3 redis-server redis-tools sqlite3 tar util-linux wrk
+    xz-utils zstd'
 missing=''
 for p in $packages; do
     dpkg -s "$p" >/dev/null 2>&1 || missing="$missing $p"

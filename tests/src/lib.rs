@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -80,6 +81,24 @@ pub fn guest(scratch: &Scratch, name: &str) -> PathBuf {
     program
 }
 
+/// The path of a program's source, `programs/NAME`.
+pub fn source(name: &str) -> String {
+    format!("{}/programs/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A port of the loopback interface that nobody listens on, below those that the kernel gives to connections.
+///
+/// # Panics
+/// If there is none.
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let start = std::process::id() * 64 + NEXT.fetch_add(1, Ordering::Relaxed);
+    (0..1000)
+        .map(|n| 10_000 + ((start + n * 7) % 20_000) as u16)
+        .find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("a free port")
+}
+
 impl Drop for Scratch {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
@@ -95,6 +114,8 @@ pub struct Ran {
     pub stdout: Vec<u8>,
     /// Standard error.
     pub stderr: Vec<u8>,
+    /// Processes of its group that it left running.
+    pub left: Vec<u32>,
     /// What lies in its folder afterwards: kind, mode, size, content or link target by path.
     pub files: BTreeMap<PathBuf, String>,
 }
@@ -119,7 +140,11 @@ pub struct Program {
     input: Vec<u8>,
     options: Vec<String>,
     env: Vec<(String, String)>,
+    unprivileged: bool,
 }
+
+/// The user that unprivileged programs run as, if the tests run as root.
+const NOBODY: u32 = 65534;
 
 impl Program {
     /// A command line that runs in `dir`.
@@ -130,7 +155,14 @@ impl Program {
             input: Vec::new(),
             options: Vec::new(),
             env: Vec::new(),
+            unprivileged: false,
         }
+    }
+
+    /// Never as root: for programs that would not run so, or would change their user, which a guest cannot.
+    pub fn unprivileged(mut self) -> Program {
+        self.unprivileged = true;
+        self
     }
 
     /// Bytes for its standard input.
@@ -151,14 +183,33 @@ impl Program {
         self
     }
 
+    /// A command whose first word is `program`, as the user that it is to have.
+    fn command(&self, program: &OsStr) -> Command {
+        let root = Path::new("/proc/self").metadata().is_ok_and(|m| m.uid() == 0);
+        if !(self.unprivileged && root) {
+            return Command::new(program);
+        }
+        for path in std::iter::once(&self.dir).chain(tree(&self.dir).keys()) {
+            std::os::unix::fs::lchown(path, Some(NOBODY), Some(NOBODY)).expect("root may");
+        }
+        // Where the programs are built may be a folder of root's own.
+        let reachable = self.dir.with_file_name("program");
+        let _ = std::fs::remove_file(&reachable);
+        std::fs::copy(program, &reachable).expect("a copy");
+        let mut command = Command::new("/usr/bin/setpriv");
+        let id = NOBODY.to_string();
+        command.args(["--reuid", &id, "--regid", &id, "--clear-groups", "--"]).arg(reachable);
+        command
+    }
+
     /// Runs it on the host.
     pub fn native(&self) -> Ran {
-        self.run(Command::new(&self.argv[0]).args(&self.argv[1..]))
+        self.run(self.command(self.argv[0].as_ref()).args(&self.argv[1..]))
     }
 
     /// Runs it in rxbox under a profile.
     pub fn boxed(&self, profile: impl AsRef<OsStr>) -> Ran {
-        let mut command = Command::new(rxbox());
+        let mut command = self.command(rxbox().as_os_str());
         command.arg("--profile").arg(profile).args(&self.options).arg("--").args(&self.argv);
         self.run(&mut command)
     }
@@ -168,7 +219,9 @@ impl Program {
         command.env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin").env("HOME", "/root").env("LANG", "C.UTF-8");
         command.envs(self.env.iter().map(|(k, v)| (k, v)));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.process_group(0);
         let mut child = command.spawn().unwrap_or_else(|e| panic!("{}: {e}", self.argv[0]));
+        let group = child.id();
         let mut stdin = child.stdin.take().expect("a pipe");
         let input = self.input.clone();
         let feeder = std::thread::spawn(move || {
@@ -177,7 +230,13 @@ impl Program {
         });
         let output = child.wait_with_output().expect("it ends");
         feeder.join().expect("the feeder ends");
-        Ran { status: status(&output), stdout: output.stdout, stderr: output.stderr, files: tree(&self.dir) }
+        Ran {
+            status: status(&output),
+            stdout: output.stdout,
+            stderr: output.stderr,
+            left: left_of(group),
+            files: tree(&self.dir),
+        }
     }
 }
 
@@ -200,6 +259,9 @@ fn tree(dir: &Path) -> BTreeMap<PathBuf, String> {
                 String::new()
             } else if meta.is_symlink() {
                 format!("{:?}", std::fs::read_link(&path).ok())
+            } else if !meta.is_file() {
+                // Reading a FIFO would wait for a writer.
+                String::new()
             } else {
                 let content = std::fs::read(&path).unwrap_or_default();
                 format!("{} links, {} bytes, {:016x}", meta.nlink(), content.len(), hash(&content))
@@ -251,6 +313,56 @@ pub fn same(profile: &str, options: &[&str], argv: &[&str], prepare: impl Fn(&Pa
         difference(&native.stderr, &boxed.stderr)
     );
     assert_eq!(native.files, boxed.files, "{context}: files");
+}
+
+/// Runs a program natively and in rxbox, each with its folder as `prepare` fills it, and compares what they say: status and
+/// standard output. For programs whose files or messages tell times, process ids or what else differs from run to run. When rxbox
+/// has ended, no process of its group is left, in which all of its sandbox are.
+///
+/// # Panics
+/// If they differ, if a process is left, or if the native run fails.
+pub fn same_words(profile: &str, program: &Program, prepare: impl Fn(&Path)) {
+    let fresh = || {
+        let _ = std::fs::remove_dir_all(&program.dir);
+        std::fs::create_dir(&program.dir).expect("folder");
+        prepare(&program.dir);
+    };
+    fresh();
+    let native = program.native();
+    assert_eq!(native.status, 0, "{:?} fails natively: {}\n{}", program.argv, native.out(), native.err());
+    fresh();
+    let boxed = program.boxed(profile);
+    let context = format!("{:?} under {profile}", program.argv);
+    assert!(
+        native.stdout == boxed.stdout,
+        "{context}: stdout\n{}\nstderr: {}",
+        difference(&native.stdout, &boxed.stdout),
+        boxed.err()
+    );
+    assert_eq!(boxed.status, 0, "{context}: stderr: {}", boxed.err());
+    assert_eq!(boxed.left, [0; 0], "{context}: processes are left");
+}
+
+/// The processes of a group that still run after a while: who was killed last may take a moment to go.
+fn left_of(group: u32) -> Vec<u32> {
+    let running = || {
+        let all = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let pids = all.filter_map(|e| e.file_name().to_str()?.parse::<u32>().ok());
+        let of_group = |pid: &u32| {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            let mut words = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+            let (state, pgrp) = (words.next(), words.nth(1));
+            pgrp.and_then(|p| p.parse().ok()) == Some(group) && state != Some("Z")
+        };
+        pids.filter(of_group).collect::<Vec<_>>()
+    };
+    for _ in 0..500 {
+        if running().is_empty() {
+            return Vec::new();
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    running()
 }
 
 /// The first place where two outputs differ, with some of both.

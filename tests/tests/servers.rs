@@ -1,0 +1,72 @@
+//! Servers and their clients, natively and in rxbox: they start, serve, reload, save and stop the same.
+
+use rxbox_tests::{Program, Scratch, free_port, same_words, source};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+fn script(scratch: &Scratch, name: &str) -> Program {
+    Program::new(&scratch.path().join("w"), &["/bin/bash", &source(name)])
+}
+
+/// Files to serve.
+fn files(dir: &Path) {
+    std::fs::create_dir(dir.join("www")).unwrap();
+    std::fs::write(dir.join("www/small"), "hi\n").unwrap();
+    std::fs::write(dir.join("www/big"), "0123456789".repeat(300_000)).unwrap();
+}
+
+/// A process of the host's that ends with the test.
+struct Outside(Child);
+
+impl Drop for Outside {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn python_serves_files_to_curl() {
+    let scratch = Scratch::new("http");
+    same_words("permissive", &script(&scratch, "http.sh"), files);
+}
+
+#[test]
+fn curl_fetches_from_a_server_outside() {
+    let scratch = Scratch::new("curl");
+    files(scratch.path());
+    let port = free_port().to_string();
+    let arguments = ["-m", "http.server", "-b", "127.0.0.1", "-d", "www", &port];
+    let mut server = Command::new("/usr/bin/python3");
+    server.current_dir(scratch.path()).args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
+    let _server = Outside(server.spawn().unwrap());
+    while std::net::TcpStream::connect(("127.0.0.1", port.parse().unwrap())).is_err() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let dir = scratch.path().join("w");
+    let program = Program::new(&dir, &["/bin/bash", &source("http.sh"), &port]);
+    same_words("permissive", &program, files);
+    // Nothing more than it needs: what it is served from, where it writes, and the one server.
+    let tight = program.options(&[
+        "--allow-read",
+        &source(""),
+        "--allow-write",
+        &dir.to_string_lossy(),
+        "--allow-net",
+        &format!("tcp:127.0.0.1:{port}"),
+    ]);
+    same_words("untrusted", &tight, files);
+}
+
+#[test]
+fn redis_serves_saves_and_recovers() {
+    let scratch = Scratch::new("redis");
+    same_words("permissive", &script(&scratch, "redis.sh"), |_| ());
+}
+
+#[test]
+fn nginx_serves_under_load_and_reloads() {
+    let scratch = Scratch::new("nginx");
+    let program = script(&scratch, "nginx.sh").env("PORT", &free_port().to_string()).unprivileged();
+    same_words("permissive", &program, |_| ());
+}
