@@ -3,7 +3,7 @@
 set -e
 packages='apache2-utils bash bc binutils busybox-static bzip2 cmake coreutils curl dash default-jdk-headless ffmpeg
     findutils g++ gawk gcc git golang-go grep gzip libc6-dev libpcre2-dev libstdc++6 lua5.4 luajit make musl-tools
-    nginx-light nodejs openssl perl php-cli procps python3 redis-server redis-tools sqlite3 tar util-linux wrk
+    nginx-light nodejs openssl perl php-cli postgresql procps python3 redis-server redis-tools sqlite3 tar util-linux wrk
     xz-utils zstd'
 missing=''
 for p in $packages; do

@@ -70,3 +70,9 @@ fn nginx_serves_under_load_and_reloads() {
     let program = script(&scratch, "nginx.sh").env("PORT", &free_port().to_string()).unprivileged();
     same_words("permissive", &program, |_| ());
 }
+
+#[test]
+fn postgres_is_made_asked_in_parallel_and_recovers() {
+    let scratch = Scratch::new("postgres");
+    same_words("permissive", &script(&scratch, "postgres.sh").unprivileged(), |_| ());
+}
