@@ -10,9 +10,13 @@ use nix::errno::Errno;
 use rxbox_wire::bell::{self, Bell, Futex};
 use rxbox_wire::channel as layout;
 use rxbox_wire::frame::{Reply, Request};
+use rxbox_wire::patience::{Cores, Patience};
+use rxbox_wire::table;
+use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 /// Descriptor of the channel's memory at start.
 pub const CHANNEL_FD: i32 = 3;
@@ -21,14 +25,11 @@ pub const CONTROL_FD: i32 = 4;
 /// Descriptor of the log file, if there is one.
 pub const LOG_FD: i32 = 5;
 
-/// How often a thread looks at the turn word before it sleeps; a look is one `pause`, 40 to 140 cycles.
-const SPINS: u32 = 600;
-
 /// The mapped channel of this process.
 #[derive(Clone, Copy, Debug)]
 pub struct Channel {
     base: *mut u8,
-    spins: u32,
+    cores: Cores,
 }
 
 // SAFETY: the mapping lives as long as the process; slots are handed out to one thread each.
@@ -71,7 +72,10 @@ impl Channel {
         }
         // SAFETY: the mapping keeps the file; nobody else uses the number.
         unsafe { libc::close(fd) };
-        Ok(Channel { base: base.cast(), spins: if crate::host::cpu::allowed() > 1 { SPINS } else { 0 } })
+        Ok(Channel {
+            base: base.cast(),
+            cores: if crate::host::cpu::allowed() > 1 { Cores::Free } else { Cores::One },
+        })
     }
 
     /// Maps another channel in this one's place: every slot is that one's then. The process has no other thread.
@@ -90,7 +94,8 @@ impl Channel {
     pub fn slot(&self, number: usize) -> Slot {
         assert!(number < layout::MAX_SLOTS, "slot number out of range");
         // SAFETY: within the mapping.
-        Slot { base: unsafe { self.base.add(number * layout::SLOT_SIZE) }, number, spins: self.spins }
+        let base = unsafe { self.base.add(number * layout::SLOT_SIZE) };
+        Slot { base, number, cores: Cell::new(self.cores), patience: Default::default() }
     }
 }
 
@@ -99,7 +104,9 @@ impl Channel {
 pub struct Slot {
     base: *mut u8,
     number: usize,
-    spins: u32,
+    cores: Cell<Cores>,
+    /// For calls that may block and for those that do not.
+    patience: [Cell<Patience>; 2],
 }
 
 // SAFETY: the mapping lives as long as the process, and a slot is used by one thread at a time.
@@ -158,9 +165,15 @@ impl Slot {
         // A wish to break off the call before came too late for that one, and must not meet this one.
         self.word(layout::INTERRUPT).store(0, Ordering::Relaxed);
         let bell = self.bell();
-        bell.pass(bell::REQUEST, &HostFutex { breakable: false });
+        let woke = bell.pass(bell::REQUEST, &HostFutex { breakable: false });
+        let blocks = table::row(request.nr).is_some_and(|row| row.blocking);
+        let patience_for = &self.patience[usize::from(blocks)];
+        let mut patience = patience_for.get();
+        let limit = patience.limit(woke, self.cores.get());
+        let mut left = limit;
         let mut asked = false;
-        while !bell.spin(bell::REQUEST, self.spins) {
+        while !bell.spin(bell::REQUEST, left) {
+            left = Duration::ZERO;
             if cpu.pending() && !asked {
                 asked = true;
                 self.interrupt();
@@ -169,6 +182,11 @@ impl Slot {
                 break;
             }
         }
+        match left {
+            Duration::ZERO => patience.miss(limit),
+            _ => patience.hit(),
+        }
+        patience_for.set(patience);
         let mut bytes = [0; Reply::SIZE];
         // SAFETY: the reply's place in the header page; the turn was taken with an acquire load.
         unsafe {
@@ -176,6 +194,10 @@ impl Slot {
         }
         self.word(layout::TURN).store(bell::IDLE, Ordering::Relaxed);
         let reply = Reply::decode(&bytes);
+        if self.cores.get() != Cores::One {
+            let crowded = reply.flags & Reply::CROWDED != 0;
+            self.cores.set(if crowded { Cores::Short } else { Cores::Free });
+        }
         if reply.flags & Reply::SIGNALLED != 0 {
             // The call raised a signal in its own caller: it is taken on the way out of the kernel, before the guest goes on.
             crate::signal::settle();

@@ -14,10 +14,12 @@ use crate::outcome::{End, shown};
 use crate::path::Caller;
 use crate::process::{Image, Process};
 use crate::sandbox::Sandbox;
-use crate::worker;
+use crate::workers;
 use nix::errno::Errno;
 use rxbox_wire::frame::{Internal, Reply};
+use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 /// Answers a request of the runtime's.
@@ -52,11 +54,13 @@ pub fn serve(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> Answer {
     }
 }
 
-/// A thread is there. Before the first request of a process is served, its confinement is confirmed: a child that runs
-/// without its filter is never listened to.
+/// A thread is there. Before the first request of the first process is served, its confinement is confirmed: a child that
+/// runs without its filter is never listened to. Others are forked from one that has been confirmed, and a process cannot
+/// get rid of what confines it, nor have children without (seccomp(2), PR_SET_NO_NEW_PRIVS(2const), capabilities(7)).
 fn hello(call: &mut Call<'_>) -> Answer {
     let (pid, tid) = (call.process.pid, call.i32(0));
-    if call.process.threads.ids().is_empty()
+    if !call.process.executed()
+        && call.process.threads.ids().is_empty()
         && let Err(missing) = layers::confirm(pid)
     {
         call.sandbox.ending.end(End::Broken(format!("the emulator child is not confined: {missing}")));
@@ -132,7 +136,7 @@ fn exit(call: &mut Call<'_>) -> Answer {
 fn new_thread(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> Answer {
     sandbox.enter_thread()?;
     let started = call.process.threads.reserve().and_then(|slot| {
-        worker::start(sandbox, call.process, slot).inspect_err(|_| call.process.threads.free(slot))?;
+        workers::start(sandbox, call.process, slot).inspect_err(|_| call.process.threads.free(slot))?;
         Ok(slot as i64)
     });
     started.inspect_err(|_| sandbox.leave_thread())
@@ -163,7 +167,7 @@ pub fn begin(sandbox: &Arc<Sandbox>, process: &Arc<Process>) -> Result<(), Errno
     let begun = sandbox.admit(process.clone()).and_then(|()| {
         sandbox.enter_thread()?;
         let slot = process.threads.reserve().inspect_err(|_| sandbox.leave_thread())?;
-        worker::start(sandbox, process, slot).inspect_err(|_| sandbox.leave_thread())
+        workers::start(sandbox, process, slot).inspect_err(|_| sandbox.leave_thread())
     });
     begun.inspect_err(|_| {
         let info = Info::sent(libc::SIGKILL, libc::SI_USER, 0, 0);
@@ -178,9 +182,12 @@ pub fn begin(sandbox: &Arc<Sandbox>, process: &Arc<Process>) -> Result<(), Errno
 /// so the number has not changed hands in between.
 fn child_of(parent: &Process, pid: i32) -> Result<OwnedFd, Errno> {
     let fd = make(Make::Pidfd, [pid as u64, 0, 0])?;
-    let stat = std::fs::read(format!("/proc/{pid}/stat")).map_err(|_| Errno::ESRCH)?;
+    // The parent stands early in the file.
+    let mut stat = [0; 128];
+    let n = File::open(format!("/proc/{pid}/stat")).and_then(|f| f.read_at(&mut stat, 0));
+    let stat = &stat[..n.map_err(|_| Errno::ESRCH)?];
     queue_process(fd.as_fd(), &Info::none())?;
-    if parent_in(&stat) == Some(parent.pid) { Ok(fd) } else { Err(Errno::ESRCH) }
+    if parent_in(stat) == Some(parent.pid) { Ok(fd) } else { Err(Errno::ESRCH) }
 }
 
 /// The parent's id in a `/proc/PID/stat`: the second word behind the name, which stands in parentheses and may itself

@@ -10,8 +10,9 @@ use crate::handlers::terminal::Terminals;
 use crate::ipc::Namespace;
 use crate::outcome::Ending;
 use crate::process::Process;
+use crate::processors::Processors;
 use crate::trace::Trace;
-use crate::worker::Patience;
+use crate::workers::Workers;
 use nix::errno::Errno;
 use rxbox_policy::Policy;
 use std::collections::BTreeMap;
@@ -40,8 +41,10 @@ pub struct Sandbox {
     pub output: Output,
     /// The log of system calls, if the user wants one.
     pub trace: Option<Trace>,
-    /// How long workers spin before they sleep.
-    pub patience: Patience,
+    /// How many processors there are for guest threads and workers.
+    pub processors: Processors,
+    /// The threads that serve guest threads.
+    pub workers: Workers,
     /// When the run began.
     pub started: Instant,
     /// Host descriptors for all guest processes.
@@ -70,7 +73,8 @@ impl Sandbox {
             output: Output::of_host(policy.limits().output),
             policy,
             trace,
-            patience: Patience::of_host(),
+            processors: Processors::of_host(),
+            workers: Workers::default(),
             started: Instant::now(),
             budget,
             processes: RwLock::default(),

@@ -60,6 +60,12 @@ impl Threads {
         }
     }
 
+    /// The worker that serves a slot.
+    #[cfg(test)]
+    pub(crate) fn worker(&self, slot: usize) -> Option<i32> {
+        self.seats().get(&slot)?.worker
+    }
+
     /// Takes note of the guest thread that uses a slot. EINVAL if another slot has one of this id or this slot has one.
     pub fn set_guest(&self, slot: usize, guest: i32) -> Result<(), Errno> {
         let mut seats = self.seats();

@@ -19,82 +19,20 @@ use nix::errno::Errno;
 use rxbox_wire::bell::{Bell, CLOSED, IDLE, REPLY, REQUEST};
 use rxbox_wire::frame::{self, Checked, INTERNAL, Internal, MessageHeader, Reply, Request, Violation};
 use rxbox_wire::kind::{Extent, Kind};
+use rxbox_wire::patience::{Cores, Patience};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-/// How often a worker looks at the turn word before it sleeps; a look is one `pause`, 40 to 140 cycles, so that this is
-/// about 20 µs. Waking a worker that sleeps on an idle core costs more than that.
-const SPINS: u32 = 600;
-/// The least that spinning is cut down to where it is in vain: a guest thread that calls in a loop needs about 1 µs.
-const FEW_SPINS: u32 = 75;
-/// Stack of a worker. Handlers do not recurse.
-const STACK: usize = 512 * 1024;
-
-/// How long the workers of this host may spin.
-#[derive(Clone, Copy, Debug)]
-pub struct Patience {
-    cpus: u64,
-}
-
-impl Patience {
-    /// As the processors allow on which this process may run.
-    pub fn of_host() -> Patience {
-        let allowed = nix::sched::sched_getaffinity(nix::unistd::Pid::from_raw(0));
-        let count = |set: nix::sched::CpuSet| {
-            (0..nix::sched::CpuSet::count()).filter(|cpu| set.is_set(*cpu).unwrap_or(false)).count()
-        };
-        Patience { cpus: allowed.map_or(1, count) as u64 }
+/// Serves a slot until its guest thread or the process has ended; then the slot is free and the thread counted out.
+pub fn serve(sandbox: &Arc<Sandbox>, process: &Arc<Process>, slot: usize) {
+    process.threads.set_worker(slot, nix::unistd::gettid().as_raw());
+    if let Some(memory) = process.line.channel.slot(slot) {
+        Worker { sandbox, process, number: slot, slot: memory, tid: 0, input: Default::default() }.run();
+        memory.reset();
     }
-
-    /// The most spins while this many guest threads are alive: none on one processor, few where every processor has a
-    /// guest thread to run.
-    fn spins(self, threads: u64) -> u32 {
-        match self.cpus {
-            0 | 1 => 0,
-            cpus if threads >= cpus => FEW_SPINS,
-            _ => SPINS,
-        }
-    }
-}
-
-/// The spins of one worker: as many as allowed while requests come at once, fewer and fewer while they do not.
-#[derive(Clone, Copy, Debug)]
-struct Spins(u32);
-
-impl Spins {
-    fn allowed(self, most: u32) -> u32 {
-        self.0.min(most)
-    }
-    fn hit(&mut self) {
-        self.0 = SPINS;
-    }
-    fn miss(&mut self) {
-        self.0 = (self.0 / 2).max(FEW_SPINS);
-    }
-}
-
-/// Starts the worker of a slot that has been reserved and whose thread has been counted in.
-pub fn start(sandbox: &Arc<Sandbox>, process: &Arc<Process>, slot: usize) -> Result<(), Errno> {
-    let (sandbox, process) = (sandbox.clone(), process.clone());
-    let work = move || {
-        process.threads.set_worker(slot, nix::unistd::gettid().as_raw());
-        if let Some(memory) = process.line.channel.slot(slot) {
-            Worker {
-                sandbox: &sandbox,
-                process: &process,
-                number: slot,
-                slot: memory,
-                tid: 0,
-                input: Default::default(),
-            }
-            .run();
-            memory.reset();
-        }
-        process.threads.free(slot);
-        sandbox.leave_thread();
-    };
-    let thread = std::thread::Builder::new().name("worker".to_owned()).stack_size(STACK).spawn(work);
-    thread.map(drop).map_err(|_| Errno::EAGAIN)
+    process.threads.free(slot);
+    sandbox.leave_thread();
 }
 
 struct Worker<'a> {
@@ -111,9 +49,10 @@ struct Worker<'a> {
 impl Worker<'_> {
     fn run(&mut self) {
         let bell = self.slot.bell();
-        let mut spins = Spins(SPINS);
+        let mut patience = Patience::default();
+        let mut woke = false;
         while !self.process.ended() {
-            match self.wait(&bell, &mut spins) {
+            match self.wait(&bell, &mut patience, woke) {
                 REQUEST => {}
                 CLOSED => return,
                 turn => return self.violated(&format!("turn word {turn}")),
@@ -122,7 +61,7 @@ impl Worker<'_> {
                 Ok(reply) => {
                     self.slot.reply(&reply.encode());
                     self.slot.interrupt().store(0, Ordering::Relaxed);
-                    bell.pass(REPLY, &HostFutex);
+                    woke = bell.pass(REPLY, &HostFutex);
                 }
                 Err(violation) => return self.violated(&violation.to_string()),
             }
@@ -130,23 +69,29 @@ impl Worker<'_> {
     }
 
     /// Waits until it is the worker's turn, or the turn word is none that an honest child leaves there.
-    fn wait(&self, bell: &Bell<'_>, spins: &mut Spins) -> u32 {
-        let mut allowed = spins.allowed(self.sandbox.patience.spins(self.sandbox.thread_count()));
-        let mut slept = false;
+    fn wait(&self, bell: &Bell<'_>, patience: &mut Patience, woke: bool) -> u32 {
+        let limit = patience.limit(woke, self.cores(woke || !patience.is_full()));
+        let mut left = limit;
         let mut turn = bell.turn.load(Ordering::Acquire);
         while matches!(turn, IDLE | REPLY) {
-            if !bell.spin(turn, allowed) {
-                (slept, allowed) = (true, 0);
+            if !bell.spin(turn, left) {
+                left = Duration::ZERO;
                 bell.sleep(turn, &HostFutex);
             }
             turn = bell.turn.load(Ordering::Acquire);
         }
-        if slept {
-            spins.miss()
+        if left.is_zero() {
+            patience.miss(limit)
         } else {
-            spins.hit()
+            patience.hit()
         }
         turn
+    }
+
+    /// Whether processors are to spare; looked up if spinning has not been enough.
+    fn cores(&self, look: bool) -> Cores {
+        let processors = &self.sandbox.processors;
+        if look { processors.look() } else { processors.known() }
     }
 
     fn violated(&self, what: &str) {
@@ -183,6 +128,9 @@ impl Worker<'_> {
         let Call { input, mut reply, .. } = call;
         self.input = input;
         reply.ret = answer.unwrap_or_else(|e| -i64::from(e as i32));
+        if self.cores(false) != Cores::Free {
+            reply.flags |= Reply::CROWDED;
+        }
         Ok(reply)
     }
 

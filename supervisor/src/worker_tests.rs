@@ -43,7 +43,7 @@ impl Scene {
     fn start(&self) {
         self.sandbox.enter_thread().unwrap();
         assert_eq!(self.process.threads.reserve(), Ok(0));
-        start(&self.sandbox, &self.process, 0).unwrap();
+        crate::workers::start(&self.sandbox, &self.process, 0).unwrap();
     }
 
     fn ask(&self, request: &Request) {
@@ -280,19 +280,4 @@ fn the_end_of_a_process_sends_its_workers_home_from_wherever_they_wait() {
         });
         assert!(scene.process.ended());
     }
-}
-
-#[test]
-fn spinning_is_cut_down_where_it_is_in_vain_and_comes_back() {
-    let mut spins = Spins(SPINS);
-    for _ in 0..20 {
-        spins.miss();
-    }
-    assert_eq!(spins.allowed(SPINS), FEW_SPINS);
-    assert_eq!(spins.allowed(0), 0);
-    spins.hit();
-    assert_eq!(spins.allowed(SPINS), SPINS);
-    assert_eq!(Patience { cpus: 1 }.spins(1), 0);
-    assert_eq!(Patience { cpus: 2 }.spins(1), SPINS);
-    assert_eq!(Patience { cpus: 2 }.spins(2), FEW_SPINS);
 }

@@ -13,6 +13,10 @@
 //! the child's own call go wrong, and the worker at worst sleeps or serves a frame that is then checked as any other.
 
 use std::sync::atomic::{AtomicU32, Ordering, fence};
+use std::time::{Duration, Instant};
+
+/// Looks at the turn word between two looks at the clock; a look is one `pause`, 30 to 140 cycles.
+const LOOKS: u32 = 32;
 
 /// The slot belongs to the guest thread, which has no request under way.
 pub const IDLE: u32 = 0;
@@ -43,22 +47,33 @@ pub struct Bell<'a> {
 }
 
 impl Bell<'_> {
-    /// Passes the slot on: publishes everything written to it before and wakes the other side if it sleeps.
-    pub fn pass(&self, turn: u32, futex: &impl Futex) {
+    /// Passes the slot on: publishes everything written to it before and wakes the other side if it sleeps. Whether it
+    /// did.
+    pub fn pass(&self, turn: u32, futex: &impl Futex) -> bool {
         self.turn.store(turn, Ordering::Release);
         fence(Ordering::SeqCst);
-        if self.peer_sleeps.load(Ordering::Relaxed) != 0 {
+        let sleeps = self.peer_sleeps.load(Ordering::Relaxed) != 0;
+        if sleeps {
             futex.wake(self.turn);
         }
+        sleeps
     }
 
-    /// Looks `spins` times whether the turn has left `current`; true if it has.
-    pub fn spin(&self, current: u32, spins: u32) -> bool {
-        for _ in 0..spins {
-            if self.turn.load(Ordering::Acquire) != current {
-                return true;
+    /// Looks for `limit` whether the turn has left `current`; true if it has. The clock is only read once in
+    /// [`LOOKS`] looks.
+    pub fn spin(&self, current: u32, limit: Duration) -> bool {
+        let mut began = None;
+        while !limit.is_zero() {
+            for _ in 0..LOOKS {
+                if self.turn.load(Ordering::Acquire) != current {
+                    return true;
+                }
+                std::hint::spin_loop();
             }
-            std::hint::spin_loop();
+            let now = Instant::now();
+            if now - *began.get_or_insert(now) >= limit {
+                break;
+            }
         }
         self.turn.load(Ordering::Acquire) != current
     }
@@ -102,7 +117,7 @@ mod tests {
                 for _ in 0..rounds {
                     while turn.load(Ordering::Acquire) != REQUEST {
                         let seen = turn.load(Ordering::Acquire);
-                        if seen != REQUEST && !bell.spin(seen, 10) {
+                        if seen != REQUEST && !bell.spin(seen, Duration::from_nanos(300)) {
                             bell.sleep(seen, &Yield);
                         }
                     }
@@ -115,7 +130,7 @@ mod tests {
                 data.store(n, Ordering::Relaxed);
                 bell.pass(REQUEST, &Yield);
                 while turn.load(Ordering::Acquire) != REPLY {
-                    if !bell.spin(REQUEST, 10) {
+                    if !bell.spin(REQUEST, Duration::from_nanos(300)) {
                         bell.sleep(REQUEST, &Yield);
                     }
                 }

@@ -5,7 +5,8 @@
 //! * [`names`]: what flags, signals, errors and the like are called; [`text`] renders calls with them, as strace does.
 //! * [`frame`]: the request and the reply, as the bytes that lie in a slot of the channel, and the rule by which the
 //!   arguments' data are placed behind them.
-//! * [`bell`]: the hand-over of a slot between its two owners, without a lost wake-up.
+//! * [`bell`]: the hand-over of a slot between its two owners, without a lost wake-up; [`patience`]: how long each looks
+//!   for it before it sleeps.
 //! * [`boot`]: what a child is told before it starts.
 //! * [`channel`]: where slots lie in the shared memory; [`control`]: what goes over the socket beside it; [`relay`]: how
 //!   the codes of relayed signals travel.
@@ -21,6 +22,7 @@ pub mod control;
 pub mod frame;
 pub mod kind;
 pub mod names;
+pub mod patience;
 pub mod relay;
 pub mod table;
 pub mod text;

@@ -1,0 +1,126 @@
+//! How long one side of a slot looks at the turn word before it sleeps.
+//!
+//! While both sides are awake a hand-over costs a fraction of a microsecond; one that wakes a sleeper on an idle core
+//! costs 50 to 100 µs, because that core, too, has to be woken. So two rules:
+//!
+//! * **A side that has just woken the other one waits for it as long as that takes** ([`LONG`]). Otherwise it would be
+//!   asleep itself by the time the other is up, would have to be woken in turn, and so on: two sides once out of step
+//!   would stay so, at two wake-ups a call.
+//! * **Otherwise it waits for a while that shrinks with each time it was in vain** and is full again with the first that
+//!   was not: a guest that calls often finds its worker awake, one that computes does not pay for it.
+//!
+//! Long waits that are in vain, because the call blocks or no core is free, are made less and less often.
+
+use std::time::Duration;
+
+/// Longest wait, for a side that has just woken the other.
+pub const LONG: Duration = Duration::from_micros(120);
+/// Longest wait otherwise.
+pub const SHORT: Duration = Duration::from_micros(20);
+/// Shortest wait: a guest thread that calls in a loop needs about 1 µs.
+pub const SHORTEST: Duration = Duration::from_micros(1);
+/// After so many long waits in vain, the pauses between them grow no more: then one in 2⁶ is long.
+const MOST_IN_VAIN: u32 = 6;
+
+/// How much spinning the cores allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cores {
+    /// There is one: who spins keeps the other side from running.
+    One,
+    /// Each has something else to run.
+    Short,
+    /// There is one to spare.
+    Free,
+}
+
+/// The patience of one side of one slot.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    short: Duration,
+    in_vain: u32,
+    skip: u32,
+}
+
+impl Default for Patience {
+    fn default() -> Patience {
+        Patience { short: SHORT, in_vain: 0, skip: 0 }
+    }
+}
+
+impl Patience {
+    /// How long to look now; `woke`: the other side was asleep and has just been woken.
+    pub fn limit(&mut self, woke: bool, cores: Cores) -> Duration {
+        match cores {
+            Cores::One => Duration::ZERO,
+            Cores::Short => self.short.min(SHORTEST),
+            Cores::Free if woke && self.skip == 0 => LONG,
+            Cores::Free => {
+                self.skip = self.skip.saturating_sub(u32::from(woke));
+                self.short
+            }
+        }
+    }
+
+    /// Whether the last wait was not in vain.
+    pub fn is_full(&self) -> bool {
+        self.short == SHORT
+    }
+
+    /// The turn came within the limit.
+    pub fn hit(&mut self) {
+        *self = Patience::default();
+    }
+
+    /// It did not come within this limit.
+    pub fn miss(&mut self, limit: Duration) {
+        if limit == LONG {
+            self.in_vain = (self.in_vain + 1).min(MOST_IN_VAIN);
+            self.skip = (1 << self.in_vain) - 1;
+        }
+        self.short = (self.short / 2).max(SHORTEST);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_side_that_woke_the_other_waits_until_that_is_up() {
+        let mut patience = Patience::default();
+        assert_eq!(patience.limit(true, Cores::Free), LONG);
+        assert_eq!(patience.limit(false, Cores::Free), SHORT);
+    }
+
+    #[test]
+    fn waits_in_vain_become_shorter_and_one_that_is_not_makes_them_full_again() {
+        let mut patience = Patience::default();
+        for _ in 0..20 {
+            let limit = patience.limit(false, Cores::Free);
+            patience.miss(limit);
+        }
+        assert_eq!(patience.limit(false, Cores::Free), SHORTEST);
+        patience.hit();
+        assert_eq!(patience.limit(false, Cores::Free), SHORT);
+    }
+
+    #[test]
+    fn long_waits_in_vain_become_rare_but_never_end() {
+        let mut patience = Patience::default();
+        let mut long = || {
+            let limit = patience.limit(true, Cores::Free);
+            patience.miss(limit);
+            limit == LONG
+        };
+        let pattern: Vec<bool> = (0..400).map(|_| long()).collect();
+        assert_eq!(pattern[..8], [true, false, true, false, false, false, true, false]);
+        assert_eq!(pattern[200..].iter().filter(|&&l| l).count(), 3);
+    }
+
+    #[test]
+    fn nobody_spins_on_the_only_core_and_nobody_long_where_cores_are_short() {
+        let mut patience = Patience::default();
+        assert_eq!(patience.limit(true, Cores::One), Duration::ZERO);
+        assert_eq!(patience.limit(true, Cores::Short), SHORTEST);
+    }
+}
