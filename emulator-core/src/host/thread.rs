@@ -46,11 +46,41 @@ pub fn gettid() -> i32 {
     unsafe { super::call::raw(libc::SYS_gettid, [0; 6]) as i32 }
 }
 
-/// Starts a detached host thread; it inherits the mask of the caller.
+/// What a new thread is to do.
+type Body = Box<dyn FnOnce() + Send>;
+
+/// Starts a detached host thread; it inherits the mask of the caller. Without the standard library's help, which maps and
+/// unmaps a signal stack of its own for each thread: guest threads come and go quickly, and bring one with them.
+///
+/// # Errors
+/// As pthread_create(3).
 pub fn spawn(body: impl FnOnce() + Send + 'static) -> io::Result<()> {
     /// The runtime's own stack: the guest has another.
     const STACK: usize = 256 * 1024;
-    std::thread::Builder::new().stack_size(STACK).spawn(body).map(drop)
+    extern "C" fn run(body: *mut libc::c_void) -> *mut libc::c_void {
+        // SAFETY: made by `Box::into_raw` below, for this thread alone.
+        let body = unsafe { Box::from_raw(body.cast::<Body>()) };
+        body();
+        std::ptr::null_mut()
+    }
+    let body: Box<Body> = Box::new(Box::new(body));
+    let body = Box::into_raw(body);
+    // SAFETY: attributes of zeros are storage for pthread_attr_init; `run` has the signature of a start routine and takes
+    // the body over; if there is no thread, it is taken back here.
+    unsafe {
+        let mut attributes: libc::pthread_attr_t = std::mem::zeroed();
+        libc::pthread_attr_init(&mut attributes);
+        libc::pthread_attr_setstacksize(&mut attributes, STACK);
+        libc::pthread_attr_setdetachstate(&mut attributes, libc::PTHREAD_CREATE_DETACHED);
+        let mut thread = 0;
+        let error = libc::pthread_create(&mut thread, &attributes, run, body.cast());
+        libc::pthread_attr_destroy(&mut attributes);
+        if error != 0 {
+            drop(Box::from_raw(body));
+            return Err(io::Error::from_raw_os_error(error));
+        }
+    }
+    Ok(())
 }
 
 /// Ends the calling thread without its process.

@@ -8,6 +8,7 @@ use crate::host::call::{interruptible, raw};
 use crate::runtime::stop;
 use std::arch::{asm, global_asm};
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Bytes of the kernel's `sigset_t`.
 pub(super) const SET_SIZE: u64 = 8;
@@ -244,9 +245,12 @@ pub(super) struct AltStack {
 /// Room for the handler.
 const HANDLER_ROOM: usize = 64 * 1024;
 const PAGE: usize = 4096;
+/// Alternate stacks of threads that have ended, for the next ones; 0 where there is none. All have the same size. No lock:
+/// a process that is forked off meanwhile has them, too.
+static SPARE: [AtomicUsize; 32] = [const { AtomicUsize::new(0) }; 32];
 
 impl AltStack {
-    /// Maps one with a guard page and makes it the calling thread's.
+    /// Makes a spare one or a new one, with a guard page, the calling thread's.
     ///
     /// # Errors
     /// As mmap(2), mprotect(2), sigaltstack(2).
@@ -254,6 +258,21 @@ impl AltStack {
         // SAFETY: reads the auxiliary vector.
         let frame = unsafe { libc::getauxval(libc::AT_MINSIGSTKSZ) } as usize;
         let size = PAGE + HANDLER_ROOM + frame.next_multiple_of(PAGE);
+        let spare = SPARE.iter().map(|place| place.swap(0, Ordering::AcqRel)).find(|&base| base != 0);
+        let base = match spare {
+            Some(base) => base as *mut libc::c_void,
+            None => Self::map(size)?,
+        };
+        let stack = AltStack { base, size };
+        // SAFETY: the mapping but for its lowest page, as the stack for as long as the value lives.
+        let status = unsafe {
+            let usable = libc::stack_t { ss_sp: base.byte_add(PAGE), ss_flags: 0, ss_size: size - PAGE };
+            libc::sigaltstack(&usable, std::ptr::null_mut())
+        };
+        if status == 0 { Ok(stack) } else { Err(io::Error::last_os_error()) }
+    }
+
+    fn map(size: usize) -> io::Result<*mut libc::c_void> {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK | libc::MAP_NORESERVE;
         // SAFETY: a new mapping wherever the kernel likes.
         let base = unsafe {
@@ -262,17 +281,15 @@ impl AltStack {
         if base == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
-        let stack = AltStack { base, size };
-        // SAFETY: the mapping's lowest page, and its rest as the stack for as long as the value lives.
-        let status = unsafe {
-            let usable = libc::stack_t { ss_sp: base.byte_add(PAGE), ss_flags: 0, ss_size: size - PAGE };
-            if libc::mprotect(base, PAGE, libc::PROT_NONE) == 0 {
-                libc::sigaltstack(&usable, std::ptr::null_mut())
-            } else {
-                -1
+        // SAFETY: the mapping's lowest page; if it cannot be a guard, the mapping goes.
+        unsafe {
+            if libc::mprotect(base, PAGE, libc::PROT_NONE) != 0 {
+                let error = io::Error::last_os_error();
+                libc::munmap(base, size);
+                return Err(error);
             }
-        };
-        if status == 0 { Ok(stack) } else { Err(io::Error::last_os_error()) }
+        }
+        Ok(base)
     }
 }
 
@@ -280,11 +297,16 @@ impl Drop for AltStack {
     fn drop(&mut self) {
         let none = libc::stack_t { ss_sp: std::ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: 0 };
         // SAFETY: the value does not leave its thread, so the stack is this thread's; it is not in use, since no handler
-        // is running, and is unmapped only once the kernel does not know it any more.
-        unsafe {
-            if libc::sigaltstack(&none, std::ptr::null_mut()) == 0 {
-                libc::munmap(self.base, self.size);
-            }
+        // is running.
+        if unsafe { libc::sigaltstack(&none, std::ptr::null_mut()) } != 0 {
+            return;
+        }
+        let empty = |place: &&AtomicUsize| {
+            place.compare_exchange(0, self.base as usize, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        };
+        if SPARE.iter().find(empty).is_none() {
+            // SAFETY: mapped by `map`, and neither the kernel nor `SPARE` knows it any more.
+            unsafe { libc::munmap(self.base, self.size) };
         }
     }
 }
