@@ -207,7 +207,7 @@ fn only_the_supervisors_descriptors_are_written_to_and_their_numbers_stay() {
 }
 
 /// Granted calls that the runtime carries out without the host's call of the same name.
-const EMULATED: [&str; 12] = [
+const EMULATED: [&str; 14] = [
     "arch_prctl",
     "execve",
     "execveat",
@@ -219,6 +219,8 @@ const EMULATED: [&str; 12] = [
     "rt_sigsuspend",
     "sendmmsg",
     "set_tid_address",
+    "shmat",
+    "shmdt",
     "vfork",
 ];
 
