@@ -8,6 +8,12 @@ fn script(scratch: &Scratch, name: &str) -> Program {
     Program::new(&scratch.path().join("w"), &["/bin/bash", &source(name)])
 }
 
+/// With leave to read the script and to write its folder.
+fn tight(program: &Program, scratch: &Scratch) -> Program {
+    let dir = scratch.path().join("w");
+    program.clone().options(&["--allow-read", &source(""), "--allow-write", &dir.to_string_lossy()])
+}
+
 /// Files to serve.
 fn files(dir: &Path) {
     std::fs::create_dir(dir.join("www")).unwrap();
@@ -46,22 +52,22 @@ fn curl_fetches_from_a_server_outside() {
     let dir = scratch.path().join("w");
     let program = Program::new(&dir, &["/bin/bash", &source("http.sh"), &port]);
     same_words("permissive", &program, files);
-    // Nothing more than it needs: what it is served from, where it writes, and the one server.
-    let tight = program.options(&[
-        "--allow-read",
-        &source(""),
-        "--allow-write",
-        &dir.to_string_lossy(),
-        "--allow-net",
-        &format!("tcp:127.0.0.1:{port}"),
-    ]);
-    same_words("untrusted", &tight, files);
+    let server = format!("tcp:127.0.0.1:{port}");
+    same_words("untrusted", &tight(&program, &scratch).options(&["--allow-net", &server]), files);
 }
 
 #[test]
 fn redis_serves_saves_and_recovers() {
     let scratch = Scratch::new("redis");
-    same_words("permissive", &script(&scratch, "redis.sh"), |_| ());
+    let program = script(&scratch, "redis.sh");
+    same_words("permissive", &program, |_| ());
+    // Its folder and its socket are all that it needs.
+    let socket = format!("unix:{}?", scratch.path().join("w/sock").display());
+    same_words(
+        "untrusted",
+        &tight(&program, &scratch).options(&["--allow-net", &socket, "--allow-bind", &socket]),
+        |_| (),
+    );
 }
 
 #[test]
