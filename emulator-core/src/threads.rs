@@ -3,8 +3,8 @@
 //! A new thread is handed its parent's registers, starts with every signal blocked, adopts its processor state and only
 //! then opens its mask. Futexes are the host's, on the guest's own words: guest and host addresses are the same.
 
-use crate::guest::Span;
 use crate::guest::layout::window_of;
+use crate::guest::{Span, access};
 use crate::host::call;
 use crate::host::thread::{BlockedSignals, exit_thread, gettid, spawn};
 use crate::process::lock;
@@ -182,6 +182,38 @@ pub fn futex(thread: &Thread, args: &[u64; 6]) -> Answer {
     if result == -i64::from(libc::EINTR) {
         let timed = matches!(op, libc::FUTEX_WAIT | libc::FUTEX_WAIT_BITSET) && args[3] != 0;
         return Answer::Interrupted { restart: !timed };
+    }
+    Answer::Value(result)
+}
+
+/// futex_waitv(2) on guest words. The array is copied, so that what is checked is what the kernel sees.
+pub fn futex_of_many(args: &[u64; 6]) -> Answer {
+    /// Bytes of a `struct futex_waitv`: value, address, flags, and a word that must be 0.
+    const WAITER: usize = 24;
+    const MOST: usize = 128;
+    let [waiters, count, flags, timeout, clock, _] = *args;
+    let count = count as u32 as usize;
+    if waiters == 0 || !(1..=MOST).contains(&count) {
+        return Answer::Value(-i64::from(libc::EINVAL));
+    }
+    // Aligned as the kernel's structure is.
+    let mut copy = vec![[0u64; WAITER / 8]; count];
+    for (i, waiter) in copy.iter_mut().enumerate() {
+        for (k, word) in waiter.iter_mut().enumerate() {
+            match access::read_u64(waiters.wrapping_add((WAITER * i + 8 * k) as u64)) {
+                Ok(value) => *word = value,
+                Err(_) => return Answer::Value(-i64::from(libc::EFAULT)),
+            }
+        }
+        if !is_guest_word(waiter[1]) {
+            return Answer::Value(-i64::from(libc::EFAULT));
+        }
+    }
+    let host = [copy.as_ptr() as u64, count as u64, flags, timeout, clock, 0];
+    // SAFETY: the array lives here; words and time are the guest's, and the kernel only reads them, with checks for faults.
+    let result = unsafe { call::interruptible(libc::SYS_futex_waitv, host) };
+    if result == -i64::from(libc::EINTR) {
+        return Answer::Interrupted { restart: true };
     }
     Answer::Value(result)
 }

@@ -3,6 +3,7 @@
 use crate::audit::Audit;
 use crate::control::Attendant;
 use crate::fd::Budget;
+use crate::handlers::lock::Waits;
 use crate::handlers::output::Output;
 use crate::handlers::signal::parent_ended;
 use crate::handlers::socket::Anchors;
@@ -17,7 +18,7 @@ use nix::errno::Errno;
 use rxbox_policy::Policy;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Instant;
 
 /// Everything that the threads of the supervisor share.
@@ -33,6 +34,8 @@ pub struct Sandbox {
     pub attendant: Attendant,
     /// Directories in which guests have bound sockets.
     pub anchors: Anchors,
+    /// Who waits for a record lock.
+    pub lock_waits: Waits,
     /// Semaphores, shared memory, message queues.
     pub ipc: Namespace,
     /// Job control of terminals.
@@ -50,6 +53,8 @@ pub struct Sandbox {
     /// Host descriptors for all guest processes.
     pub budget: Arc<Budget>,
     processes: RwLock<BTreeMap<i32, Arc<Process>>>,
+    /// Held while leave is taken of a process.
+    dismissing: Mutex<()>,
     /// Guest threads alive or about to start.
     threads: AtomicU64,
 }
@@ -68,6 +73,7 @@ impl Sandbox {
             attendant: Attendant::new(ending.bell())?,
             ending,
             anchors: Anchors::default(),
+            lock_waits: Waits::default(),
             ipc: Namespace::default(),
             terminals: Terminals::default(),
             output: Output::of_host(policy.limits().output),
@@ -78,6 +84,7 @@ impl Sandbox {
             started: Instant::now(),
             budget,
             processes: RwLock::default(),
+            dismissing: Mutex::default(),
             threads: AtomicU64::new(0),
         })
     }
@@ -118,6 +125,11 @@ impl Sandbox {
 
     /// Takes leave of a process that has ended; its children are orphans, and get the signal that they want for that.
     pub fn dismiss(&self, process: &Process) {
+        let _alone = self.dismissing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.dismiss_alone(process);
+    }
+
+    fn dismiss_alone(&self, process: &Process) {
         let mut processes = self.processes.write().unwrap_or_else(PoisonError::into_inner);
         if processes.get(&process.pid).is_some_and(|p| std::ptr::eq(&raw const **p, process)) {
             processes.remove(&process.pid);
@@ -134,10 +146,12 @@ impl Sandbox {
     /// Takes leave of the processes that have ended without anybody having noticed yet: what they leave behind (locks,
     /// semaphores to undo) must be gone before the `caller`, who may know of their end, looks.
     pub fn dismiss_ended(&self, caller: &Process) {
+        // A dismissal that is under way comes to its end first.
+        let _alone = self.dismissing.lock().unwrap_or_else(PoisonError::into_inner);
         let others = self.processes();
         for process in others.iter().filter(|p| p.pid != caller.pid && p.has_ended()) {
             self.attendant.unwatch(process);
-            self.dismiss(process);
+            self.dismiss_alone(process);
         }
     }
 

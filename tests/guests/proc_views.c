@@ -3,10 +3,12 @@
 #include <dirent.h>
 #include <elf.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 
 extern char **environ;
 static char text[1 << 20];
@@ -167,6 +169,80 @@ static void maps(void) {
     SHOW(load("/proc/self/mem") == -1 || load("/proc/self/mem") == 0);
 }
 
+// A size in kB behind a key of the text.
+static long kilobytes(const char *key) {
+    long kb = -1;
+    sscanf(line(key) + strlen(key), "%ld", &kb);
+    return kb;
+}
+
+static void sizes(void) {
+    enum { LARGE = 64 << 20 };
+    load("/proc/self/status");
+    long size = kilobytes("VmSize:"), resident = kilobytes("VmRSS:"), data = kilobytes("VmData:");
+    SHOW(0 < resident && resident <= size && data < size);
+    // The program with its libraries and its stack, and not the machinery that runs it.
+    SHOW(size < 100000);
+    char *large = mmap(0, LARGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    memset(large, 1, LARGE / 2);
+    load("/proc/self/status");
+    SHOW(kilobytes("VmSize:") - size >= LARGE / 1024 && kilobytes("VmSize:") - size < LARGE / 1024 + 1000);
+    SHOW(kilobytes("VmRSS:") - resident >= LARGE / 2048 && kilobytes("VmRSS:") - resident < LARGE / 2048 + 2000);
+    long pages, there;
+    load("/proc/self/statm");
+    sscanf(text, "%ld %ld", &pages, &there);
+    SHOW(pages * 4 - size >= LARGE / 1024 && there * 4 - resident >= LARGE / 2048);
+    load("/proc/self/stat");
+    unsigned long bytes = 0;
+    sscanf(strrchr(text, ')') + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %*u %lu", &bytes);
+    SHOW(bytes / 1024 - size >= LARGE / 1024);
+    // Every mapping with its sizes.
+    SHOW(load("/proc/self/smaps") > 0);
+    unsigned long from, to, found = 0;
+    long sum = 0, kb;
+    int mine = 0;
+    for (char *at = text; at && *at; at = strchr(at, '\n') ? strchr(at, '\n') + 1 : 0) {
+        if (sscanf(at, "%lx-%lx", &from, &to) == 2) mine = from <= (unsigned long)large && (unsigned long)large < to;
+        if (sscanf(at, "Rss: %ld kB", &kb) == 1) sum += kb, found += mine ? kb : 0;
+    }
+    SHOW(found >= LARGE / 2048);
+    SHOW(load("/proc/self/smaps_rollup") > 0);
+    SHOW(labs(kilobytes("Rss:") - sum) < 1000);
+    munmap(large, LARGE);
+}
+
+// Another process of the same sandbox.
+static void others(void) {
+    int p[2], status;
+    char path[64], expected[256];
+    pipe(p);
+    pid_t child = fork();
+    if (!child) {
+        prctl(PR_SET_NAME, "the child");
+        write(p[1], "x", 1);
+        pause();
+    }
+    read(p[0], path, 1);
+    sprintf(path, "/proc/%d/status", child);
+    SHOW(load(path) > 0);
+    puts(line("Name:"));
+    sprintf(expected, "PPid:\t%d", getpid());
+    SHOW(strcmp(line("PPid:"), expected));
+    SHOW(kilobytes("VmRSS:") > 0);
+    sprintf(path, "/proc/%d/comm", child);
+    SHOW(load(path));
+    printf("%s", text);
+    int there = 0;
+    DIR *d = opendir("/proc");
+    for (struct dirent *e; (e = readdir(d));) there += atoi(e->d_name) == child;
+    closedir(d);
+    SHOW(there);
+    kill(child, SIGKILL);
+    SHOW(waitpid(child, &status, 0) == child);
+    SHOW(load(path));
+    close(p[0]), close(p[1]);
+}
+
 static void descriptors(void) {
     int p[2], fd = open("mapped", O_RDWR | O_CLOEXEC);
     char path[64], b[4096];
@@ -243,10 +319,15 @@ static void tasks(void) {
 
 int main(int argc, char **argv) {
     setvbuf(stdout, 0, _IOLBF, 0);
+    if (argc == 2) {
+        others();
+        return 0;
+    }
     links();
     texts(argc, argv);
     status();
     maps();
+    sizes();
     descriptors();
     tasks();
     return 0;

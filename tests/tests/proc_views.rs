@@ -13,6 +13,13 @@ fn a_program_sees_itself_as_natively() {
     }
 }
 
+#[test]
+fn a_program_sees_the_other_processes_of_its_sandbox_as_natively() {
+    let scratch = Scratch::new("siblings");
+    let program = guest(&scratch, "proc_views").to_string_lossy().into_owned();
+    same("permissive", &[], &[&program, "others"], |_| (), b"");
+}
+
 /// Everything that can be read below `/proc/self`, with its name in front.
 fn everything() -> String {
     let scratch = Scratch::new("all");

@@ -48,6 +48,21 @@ fn threads_and_futexes() {
     as_natively_even_untrusted("calls_threads");
 }
 
+#[test]
+fn futexes_barriers_and_processors() {
+    as_natively_even_untrusted("calls_futexes");
+}
+
+#[test]
+fn locks_and_what_a_fork_shares() {
+    as_natively_even_untrusted("calls_locks");
+}
+
+#[test]
+fn timers_clocks_and_sleeping() {
+    as_natively_even_untrusted("calls_timers");
+}
+
 /// Under `untrusted` there is no network.
 #[test]
 fn sockets_and_messages() {

@@ -9,7 +9,7 @@
 //!   for it before it sleeps.
 //! * [`boot`]: what a child is told before it starts.
 //! * [`channel`]: where slots lie in the shared memory; [`control`]: what goes over the socket beside it; [`relay`]: how
-//!   the codes of relayed signals travel.
+//!   the codes of relayed signals travel; [`space`]: where guest memory lies.
 //!
 //! The crate does no I/O and touches no shared memory itself: each side copies the bytes in and out and hands them
 //! over as plain slices. Whatever comes from the child is hostile; [`frame::Request::check`] is the one gate.
@@ -24,5 +24,6 @@ pub mod kind;
 pub mod names;
 pub mod patience;
 pub mod relay;
+pub mod space;
 pub mod table;
 pub mod text;

@@ -193,6 +193,8 @@ const RULES: &[Rule] = table! {
     SYS_sched_getaffinity [0: Test::NotInt(0)] fails(ENOSYS), "the C library asks of a new thread and does without; others are not told of";
     SYS_sched_yield [] Allow, "the guest's sched_yield, and waiting for threads to leave the code cache";
     SYS_futex [] Allow, "the channel's bell, locks of the runtime, futexes of the guest";
+    SYS_futex_waitv [] Allow, "the guest's futex_waitv";
+    SYS_membarrier [] Allow, "the guest's barriers among its threads";
     SYS_exit [] Allow, "end of a thread";
     SYS_exit_group [] Allow, "end of the process";
     SYS_wait4 [] Allow, "the guest's children are this process's; it has no others";

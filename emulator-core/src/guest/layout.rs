@@ -17,16 +17,17 @@
 //! host mapping at an address believed free is made with `MAP_FIXED_NOREPLACE`, a wrong belief is an error and not
 //! a corrupted runtime.
 
+use rxbox_wire::space;
 use std::fmt;
 
 /// Bytes of a page.
 pub const PAGE: u64 = 4096;
 /// The guest's low window: images and heap.
-pub const LOW: Span = Span { start: 0x1_0000, end: 0x7000_0000 };
+pub const LOW: Span = Span { start: space::LOW.0, end: space::LOW.1 };
 /// The code cache; never the guest's.
 pub const CODE_CACHE: Span = Span { start: 0x7000_0000, end: 0x8000_0000 };
 /// The guest's high window.
-pub const HIGH: Span = Span { start: 0x8000_0000, end: 0x5000_0000_0000 };
+pub const HIGH: Span = Span { start: space::HIGH.0, end: space::HIGH.1 };
 /// Both windows, ascending.
 pub const WINDOWS: [Span; 2] = [LOW, HIGH];
 /// End of what the guest believes to be user space (x86-64 with four page-table levels).

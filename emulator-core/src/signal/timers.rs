@@ -10,6 +10,7 @@ use crate::process::lock;
 use crate::syscall::copy_out;
 use crate::syscall::marshal::Error;
 use crate::thread::Thread;
+use libc::EINVAL;
 
 /// Carries out an approved call of this module; `None` if it is not one.
 pub(super) fn system_call(thread: &mut Thread, nr: u32, args: &[u64; 6]) -> Option<Result<i64, Error>> {
@@ -52,10 +53,32 @@ fn interval(thread: &Thread, call: IntervalCall, timer: u64, new: u64, old: u64)
     Ok(value)
 }
 
+/// The fixed number of a clock on which the guest may have a timer: processor clocks of its own process or thread have one
+/// besides those that are made of a process's id (clock_getcpuclockid(3)), and others it cannot have.
+fn own_clock(thread: &Thread, clock: i32) -> Result<i32, Error> {
+    /// Low bits of a made number: the clock of POSIX, of a process or of a thread.
+    const OF_PROCESS: i32 = 2;
+    const OF_THREAD: i32 = 6;
+    let (whose, which) = (!(clock >> 3), clock & 7);
+    match which {
+        _ if clock >= 0 => {
+            if clock <= libc::CLOCK_TAI {
+                Ok(clock)
+            } else {
+                Err(Error(EINVAL))
+            }
+        }
+        OF_PROCESS if whose == 0 || whose == std::process::id() as i32 => Ok(libc::CLOCK_PROCESS_CPUTIME_ID),
+        OF_THREAD if whose == 0 || whose == thread.tid => Ok(libc::CLOCK_THREAD_CPUTIME_ID),
+        _ => Err(Error(EINVAL)),
+    }
+}
+
 /// timer_create(2). A timer whose number cannot be told is taken away again, as the kernel does.
 fn create(thread: &Thread, clock: u64, event: u64, at: u64) -> Result<i64, Error> {
+    let clock = own_clock(thread, clock as i32)?;
     let event = read(event)?;
-    let timer = result(host::timer_create(clock, event.as_ref()))? as i32;
+    let timer = result(host::timer_create(clock as u64, event.as_ref()))? as i32;
     if let Err(e) = copy_out(thread.process, at, &timer.to_le_bytes()) {
         host::timer_delete(timer);
         return Err(e);

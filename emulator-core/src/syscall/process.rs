@@ -1,6 +1,7 @@
 //! Granted calls on threads and processes.
 
 use super::{Answer, copy_out};
+use crate::host::call;
 use crate::robust;
 use crate::thread::Thread;
 use libc::{EFAULT, EINVAL, EPERM};
@@ -27,6 +28,8 @@ pub fn system_call(thread: &mut Thread, nr: u32, args: &[u64; 6]) -> Option<Answ
             Answer::Value(0)
         }
         libc::SYS_futex => crate::threads::futex(thread, args),
+        libc::SYS_futex_waitv => crate::threads::futex_of_many(args),
+        libc::SYS_membarrier => Answer::Value(membarrier(args)),
         libc::SYS_exit => crate::threads::exit(thread, args[0] as i32),
         libc::SYS_exit_group => crate::threads::exit_group(thread, args[0] as i32),
         libc::SYS_clone | libc::SYS_fork | libc::SYS_vfork => crate::threads::clone(thread, nr, args),
@@ -63,6 +66,20 @@ fn arch_prctl(thread: &mut Thread, code: u64, addr: u64) -> i64 {
         GET_GS => give(thread.state().gs_base),
         _ => -i64::from(EINVAL),
     }
+}
+
+/// membarrier(2): the guest's threads are the process's. Without what is about restartable sequences, which no guest has.
+fn membarrier(args: &[u64; 6]) -> i64 {
+    /// `MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ` and its registration.
+    const SEQUENCES: i64 = 1 << 7 | 1 << 8;
+    let command = i64::from(args[0] as i32);
+    if command & SEQUENCES != 0 {
+        return -i64::from(EINVAL);
+    }
+    // SAFETY: takes only numbers.
+    let value = unsafe { call::raw(libc::SYS_membarrier, [args[0], args[1], args[2], 0, 0, 0]) };
+    // The query, and what is registered, are sets of commands.
+    if value > 0 { value & !SEQUENCES } else { value }
 }
 
 fn get_robust_list(thread: &mut Thread, args: &[u64; 6]) -> i64 {

@@ -125,14 +125,14 @@ pub enum View {
     /// The memory map.
     Maps = 0,
     /// The auxiliary vector.
-    Auxv = 2,
+    Auxv = 1,
 }
 
 impl View {
     /// The view that a path may be about, by its last component. Telling the supervisor in vain does no harm.
     pub fn named(path: &[u8]) -> Option<View> {
         match path.rsplit(|&b| b == b'/').next()? {
-            b"maps" => Some(View::Maps),
+            b"maps" | b"smaps" => Some(View::Maps),
             b"auxv" => Some(View::Auxv),
             _ => None,
         }

@@ -9,7 +9,6 @@ use super::{Entry, grant};
 use crate::context::{Answer, Call};
 use crate::fd::{File, Kind};
 use crate::host::name::reopen;
-use crate::host::number::{Plain, plain};
 use crate::path::{Caller, name_of};
 use nix::errno::Errno;
 use rxbox_policy::Access;
@@ -17,7 +16,7 @@ use rxbox_wire::frame::Reply;
 use std::os::fd::AsFd;
 
 /// The handlers of this module.
-pub const HANDLERS: &[Entry] = &[("mmap", mmap), ("membarrier", membarrier)];
+pub const HANDLERS: &[Entry] = &[("mmap", mmap)];
 
 /// Flags of mmap(2): `MAP_SHARED` and `MAP_SHARED_VALIDATE` share the first bit.
 const SHARED: i32 = libc::MAP_SHARED;
@@ -59,17 +58,5 @@ fn may_execute(call: &Call<'_>, file: &File) -> Result<(), Errno> {
     match name_of(file.host.as_fd()) {
         Ok(path) if file.kind == Kind::Regular => Caller::of(call).check(Access::Execute, &path),
         _ => Ok(()),
-    }
-}
-
-/// `MEMBARRIER_CMD_GLOBAL` (membarrier(2)): the one command that acts beyond the calling process, and so the one that
-/// can be carried out for another.
-const GLOBAL: u64 = 1;
-
-fn membarrier(call: &mut Call<'_>) -> Answer {
-    match (call.i32(0), call.u32(1)) {
-        (0, 0) => Ok(GLOBAL as i64),
-        (1, 0) => plain(Plain::Membarrier, [GLOBAL, 0, 0]),
-        _ => Err(Errno::EINVAL),
     }
 }

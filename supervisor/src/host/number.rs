@@ -100,8 +100,6 @@ pub fn fcntl(fd: BorrowedFd<'_>, command: Fcntl, argument: u64) -> Answer {
 pub enum Plain {
     /// tgkill(2): thread group, thread, signal.
     Tgkill = libc::SYS_tgkill,
-    /// membarrier(2): command, flags, processor.
-    Membarrier = libc::SYS_membarrier,
     /// getpriority(2): which, who.
     GetPriority = libc::SYS_getpriority,
     /// setpriority(2): which, who, priority.

@@ -12,6 +12,7 @@
 //! up again. What an entry shows is still subject to the policy, under the name [`Node::judged_path`], in which the
 //! caller's own directory is always `/proc/self`, so that a profile can name it.
 
+pub mod memory;
 mod process;
 mod status;
 mod system;

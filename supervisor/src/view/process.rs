@@ -1,5 +1,6 @@
 //! A process's directory in the view, and those of its threads.
 
+use super::memory::Memory;
 use super::{number, status};
 use crate::fd::Kind;
 use crate::handlers::prctl;
@@ -60,6 +61,10 @@ pub enum Source {
     Name,
     /// The emulator child, which sends it before it asks for the file (proc_pid_maps(5) and the like).
     Child,
+    /// What the process has of memory.
+    Memory(fn(&Memory) -> Vec<u8>),
+    /// The child's `maps`, each line with its sizes.
+    Sizes,
     /// The host's file of the same name about the child, as it is: nothing in it is about the emulator.
     Host,
     /// The host's file, with what is about the emulator replaced.
@@ -91,9 +96,11 @@ static LEAVES: &[Leaf] = &[
     leaf("oom_score_adj", What::Text(Source::Host)),
     leaf("pagemap", What::Denied),
     leaf("root", What::Link),
-    leaf("smaps", What::Text(Source::Child)),
+    leaf("setgroups", What::Text(Source::Host)),
+    leaf("smaps", What::Text(Source::Sizes)),
+    leaf("smaps_rollup", What::Text(Source::Memory(Memory::rollup))),
     leaf("stat", What::Text(Source::Edited(status::stat))),
-    leaf("statm", What::Text(Source::Host)),
+    leaf("statm", What::Text(Source::Memory(|memory| memory.statm().into()))),
     leaf("status", What::Text(Source::Edited(status::status))),
     leaf("uid_map", What::Text(Source::Host)),
 ];
@@ -238,11 +245,16 @@ impl Entry {
                 self.host_text(process).map(|text| edit(&self.subject(caller, process), text))
             }
             What::Text(Source::DescriptorInfo(n)) => status::descriptor(process, n),
+            What::Text(Source::Memory(make)) => Memory::of(process.pid).map(|memory| make(&memory)),
             What::Text(Source::Child) if process.pid == caller.process.pid => {
                 let name = self.path();
                 process.view(name.rsplit('/').next().unwrap_or_default()).ok_or(Errno::EACCES)
             }
-            What::Text(Source::Child) | What::Denied => Err(Errno::EACCES),
+            What::Text(Source::Sizes) if process.pid == caller.process.pid => {
+                let maps = process.view("maps").ok_or(Errno::EACCES)?;
+                Memory::of(process.pid).map(|memory| memory.smaps(&maps))
+            }
+            What::Text(Source::Child | Source::Sizes) | What::Denied => Err(Errno::EACCES),
             What::Link => Err(Errno::ELOOP),
             What::Directory => Err(Errno::EISDIR),
         }

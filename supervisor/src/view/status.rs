@@ -1,6 +1,7 @@
 //! Texts about a process: from the supervisor's records, or the host's text about the emulator child with everything
 //! replaced that is about the emulator instead of the guest (its name, its addresses, its confinement).
 
+use super::memory::Memory;
 use crate::fd::Kind;
 use crate::handlers::prctl;
 use crate::process::Process;
@@ -74,7 +75,7 @@ pub(super) fn limits(process: &Process) -> Vec<u8> {
     text.into()
 }
 
-/// `stat` (proc_pid_stat(5)): the name and the parent are the guest's; addresses, which would be the emulator's, read as
+/// `stat` (proc_pid_stat(5)): the name, the parent and the sizes of memory are the guest's; addresses, which would be the emulator's, read as
 /// 0, as they do for a process that one may not trace.
 pub(super) fn stat(subject: &Subject<'_>, host: Vec<u8>) -> Vec<u8> {
     /// Fields, counted from 1 as in the manual page, that are addresses or signal sets of the emulator's.
@@ -82,9 +83,14 @@ pub(super) fn stat(subject: &Subject<'_>, host: Vec<u8>) -> Vec<u8> {
     const MORE: [usize; 2] = [50, 51];
     const STATE: usize = 3;
     const PARENT: usize = 4;
+    const SIZE: usize = 23;
+    const RESIDENT: usize = 24;
     let host = String::from_utf8_lossy(&host);
     // The name stands in parentheses and can hold any character, so the last one ends it.
     let Some((_, fields)) = host.trim_end().rsplit_once(") ") else { return Vec::new() };
+    // A process that has just ended has no memory.
+    let memory = Memory::of(subject.process.pid).ok();
+    let sizes = memory.map_or((0, 0), |m| (m.total(), m.resident_pages()));
     let mut text = format!("{} (", subject.tid).into_bytes();
     text.extend(subject.name());
     text.push(b')');
@@ -93,6 +99,8 @@ pub(super) fn stat(subject: &Subject<'_>, host: Vec<u8>) -> Vec<u8> {
         let field = match n {
             STATE if subject.running => "R",
             PARENT => &subject.process.ppid().to_string(),
+            SIZE => &sizes.0.to_string(),
+            RESIDENT => &sizes.1.to_string(),
             _ if ADDRESSES.contains(&n) || MORE.contains(&n) => "0",
             _ => field,
         };
@@ -107,9 +115,14 @@ pub(super) fn stat(subject: &Subject<'_>, host: Vec<u8>) -> Vec<u8> {
 pub(super) fn status(subject: &Subject<'_>, host: Vec<u8>) -> Vec<u8> {
     let process = subject.process;
     let host = String::from_utf8_lossy(&host);
+    let memory = Memory::of(process.pid).ok();
     let mut text = Vec::with_capacity(host.len());
     for line in host.lines() {
         let key = line.split(':').next().unwrap_or_default();
+        if let Some(known) = memory.as_ref().and_then(|memory| memory.status_line(key)) {
+            text.extend(known.iter().flat_map(|line| [line.as_bytes(), b"\n"].concat()));
+            continue;
+        }
         let replaced = match key {
             "Name" => {
                 text.extend(b"Name:\t");
@@ -125,8 +138,7 @@ pub(super) fn status(subject: &Subject<'_>, host: Vec<u8>) -> Vec<u8> {
             // What confines the emulator is no part of the guest's machine; `SigBlk` and its like are the emulator's.
             "Seccomp" => "Seccomp:\t0".to_owned(),
             "Seccomp_filters" => "Seccomp_filters:\t0".to_owned(),
-            "NSpid" | "NStgid" | "NSpgid" | "NSsid" | "SigPnd" | "ShdPnd" | "SigBlk" | "SigIgn"
-            | "SigCgt" | "SigQ" => {
+            "NSpid" | "NStgid" | "NSpgid" | "NSsid" | "SigBlk" | "SigIgn" | "SigCgt" => {
                 continue;
             }
             _ => line.to_owned(),

@@ -32,7 +32,7 @@ pub(super) const ROWS: &[Syscall] = calls! { Memory:
     311 process_vm_writev Refuse[EPERM OTHERS]
         (pid: Pid, local_iov: Addr, liovcnt: U64, remote_iov: Addr, riovcnt: U64, flags: U64);
     323 userfaultfd Refuse[EPERM "stops the supervisor in the middle of an access"] (flags: Flags(&OPEN));
-    324 membarrier Perform (cmd: Choice(&MEMBARRIER), flags: U32, cpu_id: I32);
+    324 membarrier Grant (cmd: Choice(&MEMBARRIER), flags: U32, cpu_id: I32);
     325 mlock2 Grant (addr: Addr, size: U64, flags: Flags(&MLOCK));
     329 pkey_mprotect Refuse[EINVAL PKEYS] (addr: Addr, size: U64, prot: Flags(&PROT), pkey: I32);
     330 pkey_alloc Refuse[ENOSPC PKEYS] (flags: U32, access_rights: U32);

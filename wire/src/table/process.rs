@@ -72,7 +72,7 @@ pub(super) const PROCESS: &[Syscall] = calls! { Process:
     434 pidfd_open Refuse[ENOSYS PIDFDS] (pid: Pid, flags: U32);
     435 clone3 Refuse[ENOSYS "C libraries fall back to clone, whose flags lie in a register"] (cl_args: Addr, size: U64);
     438 pidfd_getfd Refuse[EPERM "takes descriptors of another process"] (pidfd: Fd, targetfd: I32, flags: U32);
-    449 futex_waitv Refuse[ENOSYS FUTEX2]
+    449 futex_waitv Grant
         (waiters: Addr, nr_futexes: U32, flags: U32, timeout: Addr, clockid: Choice(&CLOCKS));
     454 futex_wake Refuse[ENOSYS FUTEX2] (uaddr: Addr, mask: U64, nr: I32, flags: U32);
     455 futex_wait Refuse[ENOSYS FUTEX2]

@@ -175,8 +175,8 @@ fn flock(kind: i32, start: i64, len: i64) -> Vec<u8> {
 
 #[test]
 fn record_locks_belong_to_the_process_and_exclude_other_processes() {
-    let g = Guest::free();
-    let child = g.add(super::NOBODY - 1, super::ended());
+    let g = Guest::living();
+    let child = g.add(super::NOBODY - 1, super::living());
     let f = file(b"0123456789");
     let (a, b) = (g.give(f.try_clone().unwrap()), g.give(f.try_clone().unwrap()));
     let theirs = child.fds.insert(File::made(f.into()).unwrap(), false, 0).unwrap().into();
@@ -188,14 +188,27 @@ fn record_locks_belong_to_the_process_and_exclude_other_processes() {
     assert_eq!(as_child(&[N(theirs), N(SET), M(&flock(libc::F_WRLCK, 5, 5))]).answer, Ok(0));
     let seen = as_child(&[N(theirs), N(GET), M(&lock)]);
     assert_eq!(i32::from(i16::from_le_bytes([seen.out[2][0], seen.out[2][1]])), libc::F_WRLCK);
+    assert_eq!(seen.out[2][24..28], super::NOBODY.to_le_bytes(), "the holder is told");
     g.ask("close", &[N(b)]).unwrap();
     assert_eq!(as_child(&[N(theirs), N(SET), M(&lock)]).answer, Ok(0), "any close drops the locks");
 }
 
 #[test]
-fn a_lock_counted_from_the_offset_lies_where_the_guests_offset_is() {
-    let g = Guest::free();
+fn the_locks_of_a_process_that_has_ended_are_in_nobodys_way() {
+    let g = Guest::living();
     let child = g.add(super::NOBODY - 1, super::ended());
+    let f = file(b"0123456789");
+    let own = g.give(f.try_clone().unwrap());
+    let theirs = child.fds.insert(File::made(f.into()).unwrap(), false, 0).unwrap().into();
+    let lock = flock(libc::F_WRLCK, 0, 5);
+    assert_eq!(g.call_as(&child, "fcntl", &[N(theirs), N(SET), M(&lock)]).answer, Ok(0));
+    assert_eq!(g.ask("fcntl", &[N(own), N(SET), M(&lock)]), Ok(0));
+}
+
+#[test]
+fn a_lock_counted_from_the_offset_lies_where_the_guests_offset_is() {
+    let g = Guest::living();
+    let child = g.add(super::NOBODY - 1, super::living());
     let f = file(b"0123456789");
     let a = g.give(f.try_clone().unwrap());
     let theirs = child.fds.insert(File::made(f.into()).unwrap(), false, 0).unwrap().into();

@@ -129,13 +129,6 @@ fn no_guest_takes_more_of_the_machine_than_it_was_given() {
 }
 
 #[test]
-fn memory_barriers_of_one_process_are_not_offered() {
-    let g = Guest::free();
-    assert_eq!(g.ask("membarrier", &[N(0), N(0), N(0)]), Ok(1));
-    assert_eq!(g.ask("membarrier", &[N(8), N(0), N(0)]), Err(Errno::EINVAL));
-}
-
-#[test]
 fn the_memory_that_the_policy_gives_is_all_there_is() {
     let g = Guest::under("version = 1\n[limits]\nmemory = \"64M\"\n");
     let info = g.call("sysinfo", &[Room(112)]).out[0].clone();

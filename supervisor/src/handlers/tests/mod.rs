@@ -81,6 +81,14 @@ pub(crate) fn ended() -> OwnedFd {
     pidfd
 }
 
+/// Stands for a process that goes on: this one.
+pub(crate) fn living() -> OwnedFd {
+    make(Make::Pidfd, [std::process::id().into(), 0, 0]).unwrap()
+}
+
+/// A profile that allows everything.
+const FREE: &str = "version = 1\nextends = [\"permissive\"]\n";
+
 pub(crate) fn null() -> OwnedFd {
     std::fs::File::open("/dev/null").unwrap().into()
 }
@@ -99,17 +107,26 @@ fn process(pid: i32, ppid: i32, pidfd: OwnedFd, budget: &Arc<Budget>) -> (Arc<Pr
 impl Guest {
     /// Under a profile with this text.
     pub(crate) fn under(profile: &str) -> Guest {
+        Guest::with(profile, ended())
+    }
+
+    /// Under a profile that allows everything, and taken for alive.
+    pub(crate) fn living() -> Guest {
+        Guest::with(FREE, living())
+    }
+
+    fn with(profile: &str, pidfd: OwnedFd) -> Guest {
         let policy = Policy::load("/test.toml", &OneProfile(profile), &Variables::default()).unwrap();
         let budget = Budget::new(10_000);
         let sandbox = Sandbox::new(Arc::new(policy), true, None, budget.clone()).unwrap();
-        let (process, end) = process(NOBODY, 1, ended(), &budget);
+        let (process, end) = process(NOBODY, 1, pidfd, &budget);
         sandbox.admit(process.clone()).unwrap();
         Guest { sandbox, process, ends: Mutex::new(vec![end]) }
     }
 
     /// Under a profile that allows everything.
     pub(crate) fn free() -> Guest {
-        Guest::under("version = 1\nextends = [\"permissive\"]\n")
+        Guest::under(FREE)
     }
 
     /// One more process in the same sandbox.
