@@ -74,3 +74,8 @@ fn sockets_and_messages() {
 fn limits_clocks_identity_and_the_machine() {
     as_natively("calls_process");
 }
+
+#[test]
+fn limits_on_the_address_space_that_a_process_sets() {
+    as_natively_even_untrusted("limits_memory");
+}

@@ -10,16 +10,18 @@ pub mod message;
 pub mod messages;
 pub mod process;
 pub mod request;
+pub mod resource;
 pub mod shm;
 pub mod transfer;
 
 use crate::channel::Slot;
 use crate::guest::access;
-use crate::process::Process;
+use crate::process::{Process, lock};
 use crate::signal::{self, Restart};
 use crate::thread::Thread;
 use limit::Limit;
 use marshal::Error;
+use resource::NewLimit;
 use rxbox_wire::frame::Reply;
 use rxbox_wire::table;
 
@@ -85,6 +87,7 @@ fn perform(thread: &mut Thread, nr: u64, args: [u64; 6]) -> Answer {
     if memory::maps_file(call.nr, &args) {
         return memory::map_file(thread, call, args);
     }
+    let limit = NewLimit::of(call.nr, &args);
     let exchanged =
         signal::with_mask(thread, call.nr, &args, |thread| marshal::exchange(thread, call, &args));
     match exchanged {
@@ -93,7 +96,12 @@ fn perform(thread: &mut Thread, nr: u64, args: [u64; 6]) -> Answer {
             signal::descriptor_made(thread, args[1]);
             answer(&reply)
         }
-        Ok(reply) => answer(&reply),
+        Ok(reply) => {
+            if let Some(limit) = limit.filter(|_| reply.ret == 0) {
+                limit.put_on(&mut lock(&thread.process.memory).space);
+            }
+            answer(&reply)
+        }
         Err(e) => e.into(),
     }
 }
