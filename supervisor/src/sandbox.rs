@@ -6,7 +6,7 @@ use crate::fd::Budget;
 use crate::handlers::lock::Waits;
 use crate::handlers::output::Output;
 use crate::handlers::signal::parent_ended;
-use crate::handlers::socket::Anchors;
+use crate::handlers::socket::{Anchors, Peers};
 use crate::handlers::terminal::Terminals;
 use crate::ipc::Namespace;
 use crate::outcome::Ending;
@@ -34,6 +34,8 @@ pub struct Sandbox {
     pub attendant: Attendant,
     /// Directories in which guests have bound sockets.
     pub anchors: Anchors,
+    /// Who is at the other end of sockets.
+    pub peers: Peers,
     /// Who waits for a record lock.
     pub lock_waits: Waits,
     /// Semaphores, shared memory, message queues.
@@ -73,6 +75,7 @@ impl Sandbox {
             attendant: Attendant::new(ending.bell())?,
             ending,
             anchors: Anchors::default(),
+            peers: Peers::default(),
             lock_waits: Waits::default(),
             ipc: Namespace::default(),
             terminals: Terminals::default(),

@@ -24,6 +24,12 @@ fn posix_queues_semaphores_and_memory_are_as_natively() {
     as_natively("ipc_queues", &["permissive"]);
 }
 
+/// Under `untrusted` there is no place for a socket with a name.
+#[test]
+fn sockets_tell_the_guests_at_their_ends_and_carry_descriptors() {
+    as_natively("ipc_sockets", &["permissive"]);
+}
+
 /// Removes a segment of the host at the end of the test, however that ends.
 struct Segment(String);
 

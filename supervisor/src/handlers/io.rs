@@ -108,6 +108,9 @@ fn move_data(call: &mut Call<'_>, way: Way, at: At) -> Answer {
     }
     let n = under_limit(call, &file, at.explicit(), wanted as u64)?;
     let share = output::take(call, &file, n)?;
+    if file.kind == Kind::Socket {
+        call.sandbox.peers.sends(&file, call.process.pid);
+    }
     let done = at.transfer(way, &file, Buffer::of(call, 1).first(share.n as usize));
     output::settle(call, &share, &done);
     match done {

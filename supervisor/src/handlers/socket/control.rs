@@ -4,6 +4,7 @@
 //! Descriptors have the same size in both worlds, so data to receive have room for exactly what the guest has room for,
 //! and the kernel itself cuts what is too much.
 
+use super::peer::shown_sender;
 use crate::context::Call;
 use crate::fd::File;
 use crate::host::cmsg::{CREDENTIALS, HEADER, RIGHTS, i32_at, pieces};
@@ -80,15 +81,15 @@ fn credentials_out(call: &Call<'_>, data: &mut [u8]) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Process id of a peer as a guest is to see it: the supervisor's stands for some process of the sandbox, which the
-/// kernel cannot tell apart; 0 is what it shows for one that the reader cannot see.
-pub(super) fn shown_pid(pid: i32) -> i32 {
-    if pid == std::process::id() as i32 { 0 } else { pid }
-}
-
 /// Translates what the guest receives, in place: descriptors get numbers in its table. Those that do not fit there are
 /// closed, and the message is marked as cut (MSG_CTRUNC), as the kernel does.
-pub(super) fn incoming(call: &Call<'_>, control: &mut Vec<u8>, received: &mut Received, cloexec: bool) {
+pub(super) fn incoming(
+    call: &Call<'_>,
+    socket: &File,
+    control: &mut Vec<u8>,
+    received: &mut Received,
+    cloexec: bool,
+) {
     control.truncate(received.control);
     let mut rights = std::mem::take(&mut received.rights).into_iter();
     for piece in pieces(control).unwrap_or_default() {
@@ -112,7 +113,7 @@ pub(super) fn incoming(call: &Call<'_>, control: &mut Vec<u8>, received: &mut Re
                 }
             }
             CREDENTIALS if piece.data.len() >= 4 => {
-                let pid = shown_pid(i32_at(&control[piece.data.clone()], 0));
+                let pid = shown_sender(call, socket, i32_at(&control[piece.data.clone()], 0));
                 control[piece.data.start..piece.data.start + 4].copy_from_slice(&pid.to_le_bytes());
             }
             _ => {}

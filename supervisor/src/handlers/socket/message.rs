@@ -55,6 +55,7 @@ fn send(
     let host_flags = (flags | NOSIGNAL) & !(libc::MSG_ZEROCOPY as u32);
     let share = output::take(call, socket, data.len() as u64)?;
     let data = data.first(share.n as usize);
+    call.sandbox.peers.sends(socket, call.process.pid);
     let done = net::send(wait_of(flags), socket.host.as_fd(), name, control, data, host_flags);
     output::settle(call, &share, &done);
     done
@@ -149,7 +150,7 @@ fn recvmsg(call: &mut Call<'_>) -> Answer {
     let buffer = Buffer::of(call, 1).part(data);
     let host_flags = flags | CMSG_CLOEXEC;
     let mut got = net::receive(wait_of(flags), socket.host.as_fd(), name, &mut control, buffer, host_flags)?;
-    control::incoming(call, &mut control, &mut got, flags & CMSG_CLOEXEC != 0);
+    control::incoming(call, &socket, &mut control, &mut got, flags & CMSG_CLOEXEC != 0);
     let shown = call.sandbox.anchors.shown(&name[..got.name.min(name.len())]);
     put_at(call, 1, name_place.start, &shown[..shown.len().min(name_place.len())]);
     put_at(call, 1, control_place.start, &control);

@@ -3,12 +3,14 @@
 //! * [`address`]: what a guest's address means, what the policy says to it, and what the kernel is told instead;
 //! * [`message`]: sending and receiving;
 //! * [`control`]: descriptors and credentials that travel with messages;
-//! * [`option`]: socket options.
+//! * [`option`]: socket options;
+//! * [`peer`]: who is at the other end.
 
 mod address;
 mod control;
 mod message;
 mod option;
+mod peer;
 
 #[cfg(test)]
 mod tests;
@@ -16,6 +18,7 @@ mod tests;
 pub use address::Anchors;
 pub use message::HANDLERS as MESSAGE_HANDLERS;
 pub use option::HANDLERS as OPTION_HANDLERS;
+pub use peer::Peers;
 
 use super::event::CLOEXEC;
 use super::fdctl::{insert_pair, put_pair};
@@ -65,7 +68,9 @@ fn socketpair(call: &mut Call<'_>) -> Answer {
     }
     let kind = call.i32(1);
     let pair = net::socketpair(call.u32(0), (kind | CLOEXEC) as u32, call.u32(2))?;
-    let numbers = insert_pair(call, pair.map(|host| File::new(host, Kind::Socket)), kind & CLOEXEC != 0)?;
+    let pair = pair.map(|host| File::new(host, Kind::Socket));
+    call.sandbox.peers.paired(pair.each_ref(), call.process.pid);
+    let numbers = insert_pair(call, pair, kind & CLOEXEC != 0)?;
     put_pair(call, 3, numbers);
     Ok(0)
 }
@@ -90,7 +95,15 @@ fn bind(call: &mut Call<'_>) -> Answer {
 fn connect(call: &mut Call<'_>) -> Answer {
     let socket = socket_of(call)?;
     let to = address::destination(call, &socket, given(call)?, address::Purpose::Connect)?;
-    net::to_address(Wait::Long, To::Connect, socket.host.as_fd(), &to.address)
+    let local = to.address.bytes().starts_with(&(libc::AF_UNIX as u16).to_ne_bytes());
+    if local {
+        call.sandbox.peers.connects(&socket, call.process.pid);
+    }
+    let done = net::to_address(Wait::Long, To::Connect, socket.host.as_fd(), &to.address)?;
+    if local {
+        call.sandbox.peers.connected(&socket);
+    }
+    Ok(done)
 }
 
 /// A socket of the internet that listens without an address gets one from the kernel: any, with a free port.
@@ -99,6 +112,9 @@ fn listen(call: &mut Call<'_>) -> Answer {
     let nature = Nature::of(&socket)?;
     if nature.is_internet() && !nature.is_bound(&socket)? {
         address::own(call, &socket, &nature.unspecified())?;
+    }
+    if !nature.is_internet() {
+        call.sandbox.peers.listens(&socket, call.process.pid);
     }
     on_fd(Wait::Short, OnFd::Listen, socket.host.as_fd(), [call.u64(1), 0, 0])
 }

@@ -2,7 +2,7 @@
 //! refused, for some hold addresses that the kernel would follow in the supervisor.
 
 use super::super::Entry;
-use super::control::shown_pid;
+use super::peer::shown_peer;
 use super::{length_word, socket_of};
 use crate::context::{Answer, Call};
 use crate::host::control::{get_option, set_option};
@@ -14,6 +14,8 @@ pub const HANDLERS: &[Entry] = &[("getsockopt", getsockopt), ("setsockopt", sets
 
 /// Who is at the other end, as a `ucred` that starts with the process id.
 const PEER: (u32, u32) = (libc::SOL_SOCKET as u32, libc::SO_PEERCRED as u32);
+/// Whether messages come with the credentials of who sent them.
+const SENDERS: (u32, u32) = (libc::SOL_SOCKET as u32, libc::SO_PASSCRED as u32);
 /// The peer's address, as getpeername(2) tells it.
 const PEER_NAME: (u32, u32) = (libc::SOL_SOCKET as u32, libc::SO_PEERNAME as u32);
 
@@ -29,7 +31,8 @@ fn getsockopt(call: &mut Call<'_>) -> Answer {
     if (level, name) == PEER
         && let Some(&[a, b, c, d]) = value.first_chunk()
     {
-        value[..4].copy_from_slice(&shown_pid(i32::from_le_bytes([a, b, c, d])).to_le_bytes());
+        let pid = shown_peer(call, &socket, i32::from_le_bytes([a, b, c, d]));
+        value[..4].copy_from_slice(&pid.to_le_bytes());
     }
     if (level, name) == PEER_NAME {
         value = call.sandbox.anchors.shown(&value);
@@ -42,5 +45,8 @@ fn getsockopt(call: &mut Call<'_>) -> Answer {
 fn setsockopt(call: &mut Call<'_>) -> Answer {
     let socket = socket_of(call)?;
     let value = call.bytes(3).unwrap_or_default();
+    if (call.u32(1), call.u32(2)) == SENDERS && value.iter().any(|b| *b != 0) {
+        call.sandbox.peers.ask();
+    }
     set_option(socket.host.as_fd(), call.u32(1), call.u32(2), value)
 }

@@ -333,7 +333,7 @@ fn control_data_that_could_lead_elsewhere_or_are_malformed_are_refused() {
 }
 
 #[test]
-fn credentials_are_the_senders_own_or_none() {
+fn credentials_are_the_senders_own() {
     let g = Guest::free();
     let (a, b) = pair(&g);
     let one = 1u32.to_le_bytes();
@@ -352,11 +352,11 @@ fn credentials_are_the_senders_own_or_none() {
     let (_, _, control) = receive(&g, b, 64, 0);
     assert_eq!(
         [16, 20, 24].map(|at| number(&control[at..])),
-        [0, uid, gid],
-        "the supervisor is nobody's peer"
+        [me, uid, gid],
+        "the guest that sent, and never the supervisor"
     );
     let peer = g.call("getsockopt", &peer_credentials(b));
-    assert_eq!(number(&peer.out[3]), 0);
+    assert_eq!(number(&peer.out[3]), me);
 }
 
 fn peer_credentials(socket: i64) -> [A<'static>; 5] {
