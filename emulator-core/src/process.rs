@@ -200,10 +200,12 @@ impl Process {
                 drop((blocks, memory));
                 return self.resolve(pc, want);
             }
-            let code = fetch(&memory.space, pc)?;
+            let mut code = [0; BLOCK_SPAN];
+            let len = fetch(&memory.space, pc, &mut code)?;
+            let code = &code[..len];
             let config = Config { step: want.step, ..self.config };
-            let mut stages = self.log.stages(pc, &code);
-            match blocks.add(pc, &code, &config, want.indirect, &mut stages) {
+            let mut stages = self.log.stages(pc, code);
+            match blocks.add(pc, code, &config, want.indirect, &mut stages) {
                 Ok((entry, id)) => {
                     self.log.emitted(&blocks, id);
                     if !want.step {
@@ -333,21 +335,18 @@ impl Process {
 
     /// Whether a pc may be executed, for faults of single-byte fetches.
     pub fn check_fetch(&self, pc: u64) -> Result<(), FetchError> {
-        fetch(&lock(&self.memory).space, pc).map(|_| ())
+        fetch(&lock(&self.memory).space, pc, &mut [0; BLOCK_SPAN]).map(|_| ())
     }
 }
 
-/// The executable bytes from `pc` on, as many as a block may span.
-fn fetch(space: &AddressSpace, pc: u64) -> Result<Vec<u8>, FetchError> {
+/// The executable bytes from `pc` on, as many as a block may span, in the front of the buffer; how many they are.
+fn fetch(space: &AddressSpace, pc: u64, code: &mut [u8; BLOCK_SPAN]) -> Result<usize, FetchError> {
     let span = space.exec_span(pc).ok_or_else(|| missing(space, pc))?;
-    let mut code = vec![0; BLOCK_SPAN.min((span.end - pc) as usize)];
-    match crate::guest::access::copy_in(&mut code, pc) {
-        Ok(()) => Ok(code),
+    let len = BLOCK_SPAN.min((span.end - pc) as usize);
+    match crate::guest::access::copy_in(&mut code[..len], pc) {
+        Ok(()) => Ok(len),
         // A file that was cut short under the mapping: what lies beyond its end cannot be read.
-        Err(fault) if fault.done > 0 => {
-            code.truncate(fault.done);
-            Ok(code)
-        }
+        Err(fault) if fault.done > 0 => Ok(fault.done),
         Err(_) => Err(FetchError::NotExecutable(pc)),
     }
 }

@@ -9,7 +9,7 @@ mod revive;
 use super::cache::{CacheError, CodeCache};
 use rxbox_translate::emit::{Code, Exit, FIRST_EXIT, Mark, PcAt, Placement, late_entry};
 use rxbox_translate::frontend::Config;
-use rxbox_translate::{Stages, TranslateError, translate};
+use rxbox_translate::{Stages, TranslateError, Translator};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Range;
@@ -42,10 +42,11 @@ pub struct TranslationBlock {
     cold: u64,
     entry: u64,
     indirect: Option<u64>,
-    first_exit: u32,
-    exits: Box<[Exit]>,
-    marks: Box<[Mark]>,
-    cold_marks: Box<[Mark]>,
+    /// Numbers of its exits.
+    exits: Range<u32>,
+    /// Its state recovery in [`Blocks::marks`], for the hot code and for the cold.
+    marks: Range<u32>,
+    cold_marks: Range<u32>,
     incoming: Vec<u32>,
     linked: bool,
     /// Where its guest bytes begin in [`Blocks::sources`].
@@ -70,7 +71,11 @@ pub struct Blocks {
     by_page: HashMap<u64, Vec<BlockId>, BuildHasherDefault<PcHasher>>,
     /// Host addresses of the entry stubs that were made later, with their block.
     late_entries: Vec<(u64, BlockId)>,
-    exits: Vec<BlockId>,
+    /// All exits from number [`FIRST_EXIT`] on, with their blocks.
+    exits: Vec<(BlockId, Exit)>,
+    /// State recovery of all blocks.
+    marks: Vec<Mark>,
+    translator: Translator,
     /// The guest bytes that the blocks were made from, one after the other.
     sources: Vec<u8>,
     /// For each block, in which generation it was made or last found valid.
@@ -102,6 +107,8 @@ impl Blocks {
             by_page: HashMap::default(),
             late_entries: Vec::new(),
             exits: Vec::new(),
+            marks: Vec::new(),
+            translator: Translator::default(),
             sources: Vec::new(),
             generations: Vec::new(),
             generation: 0,
@@ -129,24 +136,34 @@ impl Blocks {
         let (hot, cold) = self.cache.room().ok_or(AddError::Full)?;
         let first_exit = FIRST_EXIT + self.exits.len() as u32;
         let placement = Placement { hot, cold, first_exit, indirect_entry: indirect };
-        let (len, code) =
-            translate(pc, code_bytes, config, placement, stages).map_err(AddError::Translate)?;
-        let bytes = code_bytes.get(..len as usize).unwrap_or_default();
-        Ok(self.insert(pc, bytes, code, placement, config.step))
+        let mut translator = std::mem::take(&mut self.translator);
+        let translated = translator.translate(pc, code_bytes, config, placement, stages);
+        let added = translated.map(|(len, code)| {
+            let bytes = code_bytes.get(..len as usize).unwrap_or_default();
+            self.insert(pc, bytes, code, placement, config.step)
+        });
+        self.translator = translator;
+        added.map_err(AddError::Translate)
     }
 
     fn insert(
         &mut self,
         pc: u64,
         bytes: &[u8],
-        code: Code,
+        code: &Code,
         at: Placement,
         step: bool,
     ) -> (HostEntry, BlockId) {
         let id = self.blocks.len() as BlockId;
         let len = bytes.len() as u32;
         self.cache.add(&code.hot, &code.cold);
-        self.exits.extend(code.exits.iter().map(|_| id));
+        self.exits.extend(code.exits.iter().map(|&exit| (id, exit)));
+        let mut keep = |marks: &[Mark]| {
+            let start = self.marks.len() as u32;
+            self.marks.extend_from_slice(marks);
+            start..self.marks.len() as u32
+        };
+        let (marks, cold_marks) = (keep(&code.marks), keep(&code.cold_marks));
         let block = TranslationBlock {
             pc,
             len,
@@ -155,10 +172,9 @@ impl Blocks {
             cold: at.cold,
             entry: at.hot + u64::from(code.entry),
             indirect: code.indirect_entry.map(|o| at.hot + u64::from(o)),
-            first_exit: at.first_exit,
-            exits: code.exits.into(),
-            marks: code.marks.into(),
-            cold_marks: code.cold_marks.into(),
+            exits: at.first_exit..at.first_exit + code.exits.len() as u32,
+            marks,
+            cold_marks,
             incoming: Vec::new(),
             linked: !step,
             source: self.sources.len() as u32,
@@ -212,9 +228,7 @@ impl Blocks {
 
     /// The exit with this number.
     pub fn left(&self, exit_id: u32) -> Option<Left> {
-        let block = *self.exits.get(exit_id.checked_sub(FIRST_EXIT)? as usize)?;
-        let b = &self.blocks[block as usize];
-        let exit = *b.exits.get((exit_id - b.first_exit) as usize)?;
+        let &(block, exit) = self.exits.get(exit_id.checked_sub(FIRST_EXIT)? as usize)?;
         Some(Left { block, exit })
     }
 
@@ -275,9 +289,8 @@ impl Blocks {
         for exit_id in incoming {
             self.unchain(exit_id);
         }
-        let own: Vec<u32> = (0..self.blocks[id as usize].exits.len() as u32).collect();
-        for i in own {
-            self.unchain(self.blocks[id as usize].first_exit + i);
+        for exit_id in self.blocks[id as usize].exits.clone() {
+            self.unchain(exit_id);
         }
         if self.by_pc.get(&pc) == Some(&id) {
             self.by_pc.remove(&pc);
@@ -315,6 +328,7 @@ impl Blocks {
         self.by_page.clear();
         self.late_entries.clear();
         self.exits.clear();
+        self.marks.clear();
         self.sources.clear();
         self.generations.clear();
     }
@@ -341,6 +355,7 @@ impl Blocks {
             }
         };
         let at = (host - start) as u32;
+        let marks = self.marks.get(marks.start as usize..marks.end as usize)?;
         let mark = *marks.get(marks.partition_point(|m| m.at <= at).checked_sub(1)?)?;
         Some(mark)
     }

@@ -33,9 +33,9 @@ impl Default for Config {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FetchFault;
 
-/// Builds the block at `pc` from `code`, the executable bytes that start there.
-pub fn build(pc: u64, code: &[u8], config: &Config) -> Result<Block, FetchFault> {
-    let block = Block { pc, ops: Vec::with_capacity(48), insns: Vec::with_capacity(16), ..Block::default() };
+/// Builds the block at `pc` from `code`, the executable bytes that start there, in the place of what `block` was.
+pub fn build(block: &mut Block, pc: u64, code: &[u8], config: &Config) -> Result<(), FetchFault> {
+    block.restart(pc);
     let mut b = Builder { block, exits: 0, config };
     loop {
         let at = b.block.len;
@@ -46,12 +46,12 @@ pub fn build(pc: u64, code: &[u8], config: &Config) -> Result<Block, FetchFault>
             Some(Ok(insn)) => {
                 b.block.len += u32::from(insn.len);
                 if b.insn(here, at, insn) {
-                    return Ok(b.block);
+                    return Ok(());
                 }
                 if config.step {
                     let next = pc.wrapping_add(b.block.len.into());
                     b.end(Op::Leave { reason: Reason::Step, pc: next });
-                    return Ok(b.block);
+                    return Ok(());
                 }
             }
             Some(Err(DecodeError::Truncated)) if at == 0 => return Err(FetchFault),
@@ -60,11 +60,11 @@ pub fn build(pc: u64, code: &[u8], config: &Config) -> Result<Block, FetchFault>
                 b.end(Op::Leave { reason: Reason::Emulate, pc: here });
                 // The bytes that failed to decode belong to the block: changing them must drop it.
                 b.block.len = code.len().min(15) as u32;
-                return Ok(b.block);
+                return Ok(());
             }
             _ => {
                 b.end(Op::Goto { pc: here });
-                return Ok(b.block);
+                return Ok(());
             }
         }
     }
@@ -81,7 +81,7 @@ const STACK_TOP: MemOperand = MemOperand {
 };
 
 struct Builder<'a> {
-    block: Block,
+    block: &'a mut Block,
     exits: u8,
     config: &'a Config,
 }

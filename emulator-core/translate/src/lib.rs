@@ -2,7 +2,7 @@
 //!
 //! [`decode`] reads one guest instruction, [`frontend`] makes a block of intermediate code ([`ir`]) of a run of them,
 //! [`opt`] removes what is dead, [`regalloc`] finds registers for temporaries, [`emit`] writes host code with the
-//! metadata by which the runtime chains blocks and recovers the guest state from any host pc. [`translate()`] is the way
+//! metadata by which the runtime chains blocks and recovers the guest state from any host pc. [`Translator`] is the way
 //! through all of them.
 #![forbid(unsafe_code)]
 
@@ -16,4 +16,4 @@ pub mod regalloc;
 pub mod state;
 mod translate;
 
-pub use translate::{Stages, TranslateError, translate};
+pub use translate::{Stages, TranslateError, Translator};

@@ -35,9 +35,9 @@ pub struct NoRegister;
 /// In the order of preference: caller-saved and seldom addressed first, rcx last since `Jump` wants it.
 const CANDIDATES: [u8; 7] = [7, 6, 2, 0, 3, 5, 1];
 
-/// Assigns a register to each temporary, in the order of their first writes.
-pub fn allocate(block: &Block, live: &Liveness) -> Result<Vec<Assignment>, NoRegister> {
-    let mut done: Vec<Assignment> = Vec::new();
+/// Assigns a register to each temporary, in the order of their first writes; `done` is filled anew.
+pub fn allocate(block: &Block, live: &Liveness, done: &mut Vec<Assignment>) -> Result<(), NoRegister> {
+    done.clear();
     // No range goes beyond its instruction, so only the assignments of the same one matter.
     let mut first = 0;
     for (from, op) in block.ops.iter().enumerate() {
@@ -57,7 +57,7 @@ pub fn allocate(block: &Block, live: &Liveness) -> Result<Vec<Assignment>, NoReg
             done.push(Assignment { var, reg, from, to, borrowed });
         }
     }
-    Ok(done)
+    Ok(())
 }
 
 fn last_use(block: &Block, var: Var, from: usize) -> usize {

@@ -4,8 +4,11 @@ use crate::emit::{Code, EmitError, Placement, emit};
 use crate::frontend::{Config, FetchFault, build};
 use crate::ir::op::{Block, Op, Reason};
 use crate::ir::verify::{Broken, verify};
-use crate::opt::{dce::dead_code, liveness::liveness};
-use crate::regalloc::allocate;
+use crate::opt::{dce::dead_code, liveness::Liveness};
+use crate::regalloc::{Assignment, allocate};
+
+/// Bytes of the longest instruction.
+const LONGEST: usize = 15;
 
 /// Why there is no translation.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,47 +40,71 @@ pub trait Stages {
 
 impl Stages for () {}
 
-/// Translates the block at guest address `pc`. `code` are the executable guest bytes from there on, as many as a block may
-/// span. Returns the guest bytes covered and the code. An instruction that needs more registers than there are ends the
-/// block before it, or is left to the runtime.
-pub fn translate(
-    pc: u64,
-    code: &[u8],
-    config: &Config,
-    at: Placement,
-    stages: &mut impl Stages,
-) -> Result<(u32, Code), TranslateError> {
-    let mut block = build(pc, code, config)?;
-    stages.built(&block);
-    if cfg!(debug_assertions) {
-        verify(&block)?;
-    }
-    dead_code(&mut block);
-    stages.optimised(&block);
-    if cfg!(debug_assertions) {
-        verify(&block)?;
-    }
-    let live = liveness(&block);
-    let Ok(regs) = allocate(&block, &live) else {
-        return translate_one(pc, code, config, at, stages);
-    };
-    let code = emit(&block, code, &regs, at)?;
-    Ok((block.len, code))
+/// The translator, with the memory that it uses again for each block.
+#[derive(Debug, Default)]
+pub struct Translator {
+    block: Block,
+    live: Liveness,
+    regs: Vec<Assignment>,
+    code: Code,
 }
 
-/// The block was too greedy: takes its first instruction alone, and if that is the one, gives it to the runtime.
-fn translate_one(
-    pc: u64,
-    code: &[u8],
-    config: &Config,
-    at: Placement,
-    stages: &mut impl Stages,
-) -> Result<(u32, Code), TranslateError> {
-    if config.max_insns > 1 {
-        return translate(pc, code, &Config { max_insns: 1, ..*config }, at, stages);
+impl Translator {
+    /// Translates the block at guest address `pc`. `code` are the executable guest bytes from there on, as many as a block
+    /// may span. Returns the guest bytes covered and the code. An instruction that needs more registers than there are, or
+    /// more than the host can reach, ends the block before it, or is left to the runtime.
+    ///
+    /// # Errors
+    /// See [`TranslateError`].
+    pub fn translate(
+        &mut self,
+        pc: u64,
+        code: &[u8],
+        config: &Config,
+        at: Placement,
+        stages: &mut impl Stages,
+    ) -> Result<(u32, &Code), TranslateError> {
+        let done = self.attempt(pc, code, config, at, stages)?
+            || config.max_insns > 1
+                && self.attempt(pc, code, &Config { max_insns: 1, ..*config }, at, stages)?;
+        if !done {
+            self.block.restart(pc);
+            self.block.len = code.len().min(LONGEST) as u32;
+            self.block.ops.extend([Op::Start { pc }, Op::Leave { reason: Reason::Emulate, pc }]);
+            emit(&self.block, code, &[], at, &mut self.code)?;
+        }
+        Ok((self.block.len, &self.code))
     }
-    let ops = vec![Op::Start { pc }, Op::Leave { reason: Reason::Emulate, pc }];
-    let block = Block { pc, len: 15, ops, ..Block::default() };
-    let code = emit(&block, code, &[], at)?;
-    Ok((block.len, code))
+
+    /// Translates as many instructions as `config` says; false if that was too greedy.
+    fn attempt(
+        &mut self,
+        pc: u64,
+        code: &[u8],
+        config: &Config,
+        at: Placement,
+        stages: &mut impl Stages,
+    ) -> Result<bool, TranslateError> {
+        let Translator { block, live, regs, code: out } = self;
+        build(block, pc, code, config)?;
+        stages.built(block);
+        if cfg!(debug_assertions) {
+            verify(block)?;
+        }
+        live.compute(block);
+        if dead_code(block, live) != 0 {
+            live.compute(block);
+        }
+        stages.optimised(block);
+        if cfg!(debug_assertions) {
+            verify(block)?;
+        }
+        if allocate(block, live, regs).is_err() {
+            return Ok(false);
+        }
+        match emit(block, code, regs, at, out) {
+            Err(EmitError::Reach) => Ok(false),
+            done => done.map(|()| true).map_err(TranslateError::from),
+        }
+    }
 }

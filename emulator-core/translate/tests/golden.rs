@@ -9,7 +9,7 @@ use rxbox_translate::decode::{decode, text};
 use rxbox_translate::emit::{Code, Placement};
 use rxbox_translate::frontend::Config;
 use rxbox_translate::ir::{op::Block, verify::verify};
-use rxbox_translate::{Stages, state, translate};
+use rxbox_translate::{Stages, Translator, state};
 use std::fmt::Write;
 use std::path::Path;
 
@@ -73,7 +73,8 @@ fn render(header: &str) -> String {
     let at =
         Placement { hot: state::CODE, cold: state::CODE + 0x1000, first_exit: 2, indirect_entry: indirect };
     let mut texts = Texts { code: &code, built: String::new(), optimised: String::new() };
-    let (len, out) = translate(pc, &code, &Config::default(), at, &mut texts).unwrap();
+    let mut translator = Translator::default();
+    let (len, out) = translator.translate(pc, &code, &Config::default(), at, &mut texts).unwrap();
     let guest = disassemble(pc, &code[..code.len().min(len as usize)]);
     let host = match out.indirect_entry {
         Some(entry) => disassemble(at.hot + u64::from(entry), &out.hot[entry as usize..]),
@@ -83,7 +84,7 @@ fn render(header: &str) -> String {
     format!(
         "{header}---- guest\n{guest}---- intermediate\n{}---- optimised\n{same}---- host\n{host}---- state recovery\n{}",
         texts.built,
-        marks(&out)
+        marks(out)
     )
 }
 

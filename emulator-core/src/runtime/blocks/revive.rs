@@ -14,7 +14,7 @@
 //! is live is guarded and invalidated as if it had just been translated.
 
 use super::{BlockId, Blocks, HostEntry};
-use rxbox_translate::emit::Exit;
+use rxbox_translate::emit::{Exit, FIRST_EXIT};
 
 /// A block's guest code.
 #[derive(Clone, Copy, Debug)]
@@ -57,7 +57,9 @@ impl Blocks {
                 continue;
             }
             self.generations[id as usize] = self.generation;
-            let targets = block.exits.iter().filter_map(|exit| match exit {
+            let numbers = block.exits.start - FIRST_EXIT..block.exits.end - FIRST_EXIT;
+            let exits = &self.exits[numbers.start as usize..numbers.end as usize];
+            let targets = exits.iter().filter_map(|(_, exit)| match exit {
                 Exit::Goto { pc, .. } => self.by_pc.get(pc),
                 Exit::Leave { .. } => None,
             });

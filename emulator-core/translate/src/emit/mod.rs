@@ -23,7 +23,7 @@ use crate::ir::var::Var;
 use crate::regalloc::Assignment;
 use crate::state;
 use dynasmrt::x64::X64Relocation;
-use dynasmrt::{DynasmApi, DynasmLabelApi, VecAssembler, dynasm};
+use dynasmrt::{DynasmApi, VecAssembler, dynasm};
 
 /// Where the pieces will lie and how exits are numbered.
 #[derive(Clone, Copy, Debug)]
@@ -120,12 +120,33 @@ pub enum EmitError {
     Place,
 }
 
-/// Emits a block.
-pub fn emit(block: &Block, code: &[u8], regs: &[Assignment], at: Placement) -> Result<Code, EmitError> {
+impl Code {
+    fn clear(&mut self) {
+        self.hot.clear();
+        self.cold.clear();
+        (self.entry, self.indirect_entry) = (0, None);
+        self.exits.clear();
+        self.marks.clear();
+        self.cold_marks.clear();
+    }
+}
+
+/// Emits a block, in the place of what `out` was.
+///
+/// # Errors
+/// See [`EmitError`]; what `out` then holds is of no use.
+pub fn emit(
+    block: &Block,
+    code: &[u8],
+    regs: &[Assignment],
+    at: Placement,
+    out: &mut Code,
+) -> Result<(), EmitError> {
+    out.clear();
     let mut e = Emitter {
         asm: assembler(at.hot),
         cold: assembler(at.cold),
-        out: Code::default(),
+        out,
         block,
         guest: code,
         at,
@@ -135,7 +156,7 @@ pub fn emit(block: &Block, code: &[u8], regs: &[Assignment], at: Placement) -> R
     };
     if at.indirect_entry {
         e.out.marks.push(Mark { at: 0, pc: PcAt::Target, borrowed: 1 << 1, flags_saved: false });
-        e.out.indirect_entry = Some(indirect_entry(&mut e.asm, block.pc)?);
+        e.out.indirect_entry = Some(indirect_entry(&mut e.asm, at.hot, block.pc)?);
         e.out.entry = e.offset();
     }
     // Assignments are in the order of their first writes and end with their instruction, so only its own are looked at.
@@ -149,25 +170,24 @@ pub fn emit(block: &Block, code: &[u8], regs: &[Assignment], at: Placement) -> R
         e.op(op)?;
         e.end_ranges(own, i);
     }
-    let Emitter { asm, cold, mut out, .. } = e;
+    let Emitter { asm, cold, out, .. } = e;
     out.hot = asm.finalize().map_err(|_| EmitError::Reach)?;
     out.cold = cold.finalize().map_err(|_| EmitError::Reach)?;
-    Ok(out)
+    Ok(())
 }
 
-/// An assembler with room for a usual block.
+/// An assembler with room for a usual block. Blocks have neither labels nor relocations: what they jump to is known.
 fn assembler(at: u64) -> VecAssembler<X64Relocation> {
-    VecAssembler::new_with_capacity(at as usize, 256, 1, 0, 0, 2, 0)
+    VecAssembler::new_with_capacity(at as usize, 256, 0, 0, 0, 0, 0)
 }
 
 /// The entry for indirect branches: the branch left its target in [`state::TARGET`] and guest rcx in its home, and found
 /// this address in a table by a part of the target. Compares the whole target without touching the flags, falls into
 /// what follows on a match and goes to the look-up stub otherwise. The guest pc lies in the eight bytes before it.
-/// Returns the offset of the entry.
-pub fn indirect_entry(asm: &mut VecAssembler<X64Relocation>, pc: u64) -> Result<u32, EmitError> {
+/// Returns the offset of the entry. The assembler's code will lie at host address `base`.
+pub fn indirect_entry(asm: &mut VecAssembler<X64Relocation>, base: u64, pc: u64) -> Result<u32, EmitError> {
     asm.extend(pc.to_le_bytes());
     let entry = asm.offset().0 as u32;
-    let miss = stubs::LOOKUP as usize;
     match i32::try_from(pc) {
         Ok(pc) => dynasm!(asm; .arch x64
             ; gs mov rcx, [DWORD state::TARGET]
@@ -181,28 +201,34 @@ pub fn indirect_entry(asm: &mut VecAssembler<X64Relocation>, pc: u64) -> Result<
             ; gs mov rdx, [DWORD state::gpr(2)]
         ),
     }
-    dynasm!(asm; .arch x64
-        ; jrcxz >hit
-        ; jmp extern miss
-        ; hit:
-        ; gs mov rcx, [DWORD state::gpr(1)]
-    );
+    // jrcxz over the jump.
+    asm.extend([0xe3, 5]);
+    jump(asm, base, stubs::LOOKUP)?;
+    dynasm!(asm; .arch x64; gs mov rcx, [DWORD state::gpr(1)]);
     Ok(entry)
+}
+
+/// A jump of five bytes to a host address.
+fn jump(asm: &mut VecAssembler<X64Relocation>, base: u64, to: u64) -> Result<(), EmitError> {
+    let disp = displacement(to, base + asm.offset().0 as u64 + 5)?;
+    asm.push(0xe9);
+    asm.extend(disp.to_le_bytes());
+    Ok(())
 }
 
 /// An entry for indirect branches apart from its block, to lie at host address `at`; it begins with the eight bytes of the
 /// pc and jumps to `entry`.
 pub fn late_entry(at: u64, pc: u64, entry: u64) -> Result<Vec<u8>, EmitError> {
     let mut asm: VecAssembler<X64Relocation> = VecAssembler::new(at as usize);
-    indirect_entry(&mut asm, pc)?;
-    dynasm!(asm; .arch x64; jmp extern entry as usize);
+    indirect_entry(&mut asm, at, pc)?;
+    jump(&mut asm, at, entry)?;
     asm.finalize().map_err(|_| EmitError::Reach)
 }
 
 struct Emitter<'a> {
     asm: VecAssembler<X64Relocation>,
     cold: VecAssembler<X64Relocation>,
-    out: Code,
+    out: &'a mut Code,
     block: &'a Block,
     guest: &'a [u8],
     at: Placement,

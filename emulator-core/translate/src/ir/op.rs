@@ -309,6 +309,13 @@ impl fmt::Display for MemText<'_> {
 }
 
 impl Block {
+    /// An empty block at `pc`, with the memory of the old one.
+    pub fn restart(&mut self, pc: u64) {
+        (self.pc, self.len, self.vars) = (pc, 0, VarPool::default());
+        self.ops.clear();
+        self.insns.clear();
+    }
+
     /// The block as text, one operation a line; `text` renders the bytes of instruction `i`.
     pub fn text(&self, text: impl Fn(usize) -> String) -> String {
         use fmt::Write;

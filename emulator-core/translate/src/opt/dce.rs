@@ -1,12 +1,11 @@
 //! Dead code and dead flags: an operation that has no effect but on variables that nobody reads goes. That covers a
 //! `cmp` whose flags are overwritten, a register that is set twice, and the no-operations between functions.
 
-use super::liveness::liveness;
+use super::liveness::Liveness;
 use crate::ir::op::{Block, Op};
 
-/// Removes dead operations; returns how many.
-pub fn dead_code(block: &mut Block) -> usize {
-    let live = liveness(block);
+/// Removes dead operations; returns how many. `live` is the block's liveness before that.
+pub fn dead_code(block: &mut Block, live: &Liveness) -> usize {
     let before = block.ops.len();
     let mut after = live.after.iter();
     let Block { ops, insns, .. } = block;

@@ -8,7 +8,7 @@ use crate::ir::op::Block;
 use crate::ir::var::VarSet;
 
 /// For each operation the variables that are live behind it, and the set that is live at the block's entry.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Liveness {
     /// Live behind operation *i*.
     pub after: Vec<VarSet>,
@@ -16,17 +16,20 @@ pub struct Liveness {
     pub entry: VarSet,
 }
 
-/// Computes the liveness of a block.
-pub fn liveness(block: &Block) -> Liveness {
-    let mut live = VarSet::GLOBALS;
-    let mut after = vec![VarSet::EMPTY; block.ops.len()];
-    for (slot, op) in after.iter_mut().zip(&block.ops).rev() {
-        *slot = live;
-        let effect = op.effect(&block.insns);
-        live = live.minus(effect.writes).union(effect.reads);
-        if effect.exact {
-            live = live.union(VarSet::GLOBALS);
+impl Liveness {
+    /// Computes the liveness of a block.
+    pub fn compute(&mut self, block: &Block) {
+        let mut live = VarSet::GLOBALS;
+        self.after.clear();
+        self.after.resize(block.ops.len(), VarSet::EMPTY);
+        for (slot, op) in self.after.iter_mut().zip(&block.ops).rev() {
+            *slot = live;
+            let effect = op.effect(&block.insns);
+            live = live.minus(effect.writes).union(effect.reads);
+            if effect.exact {
+                live = live.union(VarSet::GLOBALS);
+            }
         }
+        self.entry = live;
     }
-    Liveness { after, entry: live }
 }
