@@ -1,5 +1,6 @@
 // What a program sees of itself below /proc, with what differs from run to run left out or compared with what it knows.
 #include "show.h"
+#include <cpuid.h>
 #include <dirent.h>
 #include <elf.h>
 #include <pthread.h>
@@ -211,6 +212,31 @@ static void sizes(void) {
     munmap(large, LARGE);
 }
 
+// What the processor can do, as the kernel tells it and as the processor itself does.
+static void processor(void) {
+    static const struct { unsigned leaf, sub, reg, bit; const char *name; } features[] = {
+        {1, 0, 3, 26, "sse2"},     {1, 0, 2, 28, "avx"},       {1, 0, 2, 12, "fma"},       {1, 0, 2, 31, "hypervisor"},
+        {7, 0, 1, 5, "avx2"},      {7, 0, 1, 4, "hle"},        {7, 0, 1, 11, "rtm"},       {7, 0, 1, 10, "invpcid"},
+        {7, 0, 1, 16, "avx512f"},  {7, 0, 1, 29, "sha_ni"},    {7, 0, 2, 3, "pku"},        {7, 0, 2, 4, "ospke"},
+        {7, 0, 2, 5, "waitpkg"},   {7, 0, 3, 24, "amx_tile"},  {7, 0, 3, 25, "amx_int8"},  {7, 0, 3, 22, "amx_bf16"},
+        {7, 0, 2, 9, "vaes"},      {7, 0, 3, 20, "ibt"},       {0xd, 1, 0, 3, "xsaves"},   {0xd, 1, 0, 1, "xsavec"},
+        {7, 0, 1, 0, "fsgsbase"},  {7, 0, 1, 18, "rdseed"},    {7, 0, 2, 22, "rdpid"},     {0x80000001, 0, 2, 16, "fma4"},
+        {0x80000001, 0, 2, 11, "xop"},
+    };
+    load("/proc/cpuinfo");
+    char flags[8192];
+    const char *at = strstr(text, "\nflags");
+    snprintf(flags, sizeof flags, "%.*s ", at ? (int)strcspn(at + 1, "\n") : 0, at ? at + 1 : "");
+    for (unsigned i = 0; i < sizeof features / sizeof *features; i++) {
+        unsigned r[4] = {0};
+        char name[40];
+        __get_cpuid_count(features[i].leaf, features[i].sub, r, r + 1, r + 2, r + 3);
+        sprintf(name, " %s ", features[i].name);
+        if ((r[features[i].reg] >> features[i].bit & 1) != (strstr(flags, name) != 0)) printf("%s differs\n", name);
+    }
+    SHOW(strstr(flags, " sse2 ") != 0);
+}
+
 // Another process of the same sandbox.
 static void others(void) {
     int p[2], status;
@@ -328,6 +354,7 @@ int main(int argc, char **argv) {
     status();
     maps();
     sizes();
+    processor();
     descriptors();
     tasks();
     return 0;

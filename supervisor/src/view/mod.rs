@@ -123,7 +123,10 @@ impl Node {
     /// What reading it shows. EISDIR for a directory, EACCES for what nobody may read.
     pub fn content(&self, caller: &Caller<'_>) -> Result<Content, Errno> {
         match self {
-            Node::System(system) if !system.is_dir() => Ok(Content::Host(system.clone())),
+            Node::System(system) if !system.is_dir() => match system.text() {
+                Some(text) => text.map(Content::Text),
+                None => Ok(Content::Host(system.clone())),
+            },
             Node::Process(process, entry) if !entry.is_dir() => {
                 entry.content(caller, process).map(Content::Text)
             }

@@ -38,6 +38,75 @@ const OFFERED: &[&str] = &[
     "vmstat",
 ];
 
+/// What `cpuinfo` calls features of the processor that `cpuid` does not show to a guest, because the translator does not carry
+/// them or they are an operating system's own; with a star what begins so. A program must not find here what it then lacks.
+const WITHHELD: &[&str] = &[
+    "3dnow",
+    "3dnowext",
+    "aeskle",
+    "amx_*",
+    "avx10*",
+    "avx512_4fmaps",
+    "avx512_4vnniw",
+    "avx512er",
+    "avx512pf",
+    "cmpccxadd",
+    "enqcmd",
+    "fma4",
+    "fred",
+    "hle",
+    "hreset",
+    "hypervisor",
+    "ibt",
+    "invpcid",
+    "kl",
+    "lam",
+    "lwp",
+    "monitor",
+    "monitorx",
+    "mpx",
+    "ospke",
+    "pconfig",
+    "pku",
+    "ptwrite",
+    "rtm",
+    "sep",
+    "sgx*",
+    "shstk",
+    "smx",
+    "svm",
+    "tbm",
+    "tsxldtrk",
+    "uintr",
+    "user_shstk",
+    "vmx",
+    "waitpkg",
+    "widekl",
+    "xfd",
+    "xop",
+    "xsaves",
+];
+
+/// Whether a flag of `cpuinfo` is shown.
+fn shown(flag: &str) -> bool {
+    !WITHHELD.iter().any(|name| match name.strip_suffix('*') {
+        Some(start) => flag.starts_with(start),
+        None => flag == *name,
+    })
+}
+
+/// `cpuinfo` (proc_cpuinfo(5)) with the flags that `cpuid` shows.
+fn processors(host: &str) -> String {
+    let line = |line: &str| match line.split_once(": ") {
+        Some((key, flags)) if key.trim_end() == "flags" => {
+            let flags: Vec<&str> = flags.split(' ').filter(|flag| shown(flag)).collect();
+            format!("{key}: {}\n", flags.join(" "))
+        }
+        _ => format!("{line}\n"),
+    };
+    host.lines().map(line).collect()
+}
+
 /// One of those files or a directory that leads to one.
 #[derive(Clone, Debug)]
 pub struct System {
@@ -135,6 +204,12 @@ impl System {
         [b"/proc/", self.path.as_bytes()].concat()
     }
 
+    /// The text, where it is not that of the host's file.
+    pub(super) fn text(&self) -> Option<Result<Vec<u8>, Errno>> {
+        let read = || std::fs::read_to_string("/proc/cpuinfo").map_err(super::errno);
+        (self.path == "cpuinfo").then(|| read().map(|host| processors(&host).into()))
+    }
+
     /// Opens the host's file to read.
     pub fn open(&self, flags: OFlag) -> Result<OwnedFd, Errno> {
         reopen(self.fd.as_fd(), ((flags & OFlag::O_NONBLOCK) | OFlag::O_RDONLY).bits())
@@ -150,6 +225,12 @@ impl AsFd for System {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn flags_are_left_out_that_cpuid_does_not_show() {
+        let host = "processor\t: 0\nflags\t\t: fpu sep avx2 rtm amx_tile pku\nvmx flags\t: vnmi\n\n";
+        assert_eq!(processors(host), "processor\t: 0\nflags\t\t: fpu avx2\nvmx flags\t: vnmi\n\n");
+    }
 
     #[test]
     fn only_listed_names_and_the_way_to_them_are_offered() {
