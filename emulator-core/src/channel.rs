@@ -25,6 +25,9 @@ pub const CONTROL_FD: i32 = 4;
 /// Descriptor of the log file, if there is one.
 pub const LOG_FD: i32 = 5;
 
+/// Status of a process whose slot the supervisor has closed: to it the process has ended.
+const CLOSED_STATUS: i32 = 128 + libc::SIGKILL;
+
 /// The mapped channel of this process.
 #[derive(Clone, Copy, Debug)]
 pub struct Channel {
@@ -112,6 +115,15 @@ pub struct Slot {
 // SAFETY: the mapping lives as long as the process, and a slot is used by one thread at a time.
 unsafe impl Send for Slot {}
 
+/// A call that was sent and has no reply yet.
+#[derive(Clone, Copy, Debug)]
+pub struct Begun {
+    /// The worker slept and had to be woken.
+    woke: bool,
+    /// The call may take long.
+    blocks: bool,
+}
+
 impl Slot {
     /// The slot's number.
     pub fn number(&self) -> usize {
@@ -157,6 +169,12 @@ impl Slot {
     /// Sends a request whose data lie in the data area and waits for the reply. A signal that arrives meanwhile makes the
     /// supervisor break the call off; the reply then says how far it came.
     pub fn call(&self, cpu: &Cpu, request: &Request) -> Reply {
+        let begun = self.begin(request);
+        self.finish(cpu, begun)
+    }
+
+    /// Sends a request; [`Slot::finish`] waits for the reply.
+    pub fn begin(&self, request: &Request) -> Begun {
         let bytes = request.encode();
         // SAFETY: the request's place in the header page.
         unsafe {
@@ -164,9 +182,14 @@ impl Slot {
         }
         // A wish to break off the call before came too late for that one, and must not meet this one.
         self.word(layout::INTERRUPT).store(0, Ordering::Relaxed);
+        let woke = self.bell().pass(bell::REQUEST, &HostFutex { breakable: false });
+        Begun { woke, blocks: table::row(request.nr).is_some_and(|row| row.blocking) }
+    }
+
+    /// Waits for the reply. If the supervisor has closed the slot there is none, and the process ends.
+    pub fn finish(&self, cpu: &Cpu, begun: Begun) -> Reply {
         let bell = self.bell();
-        let woke = bell.pass(bell::REQUEST, &HostFutex { breakable: false });
-        let blocks = table::row(request.nr).is_some_and(|row| row.blocking);
+        let Begun { woke, blocks } = begun;
         let patience_for = &self.patience[usize::from(blocks)];
         let mut patience = patience_for.get();
         let limit = patience.limit(woke, self.cores.get());
@@ -187,6 +210,9 @@ impl Slot {
             _ => patience.hit(),
         }
         patience_for.set(patience);
+        if bell.turn.load(Ordering::Acquire) == bell::CLOSED {
+            call::exit_process(CLOSED_STATUS);
+        }
         let mut bytes = [0; Reply::SIZE];
         // SAFETY: the reply's place in the header page; the turn was taken with an acquire load.
         unsafe {

@@ -19,9 +19,10 @@ use crate::runtime::blocks::Blocks;
 use crate::runtime::thread::Cpu;
 use crate::signal::SignalDescriptors;
 use crate::signal::{self, Actions, ThreadSignals};
+use crate::succession::Succession;
 use crate::syscall::request;
 use crate::thread::{Passing, Thread};
-use crate::{confine, cpu_loop, threads};
+use crate::{confine, threads};
 use rxbox_translate::cpuid::CpuidTable;
 use rxbox_translate::frontend::Config;
 use rxbox_wire::boot::Boot;
@@ -65,8 +66,9 @@ pub fn child_main() -> ! {
         threads::exit_group(&thread, status);
     }
     drop(boot);
-    let status = cpu_loop::run(&mut thread);
-    threads::end_main(thread, status)
+    threads::live(thread);
+    // A leader ends with its process.
+    call::exit_process(OWN_FAILURE)
 }
 
 /// Everything before the guest's files: channel, boot block, code cache, processor state.
@@ -89,6 +91,7 @@ fn prepare() -> Result<(Thread, Boot), StartError> {
         control: Mutex::new(()),
         exclusive: Mutex::new(()),
         watched: SignalDescriptors::default(),
+        succession: Succession::default(),
         machine: OnceLock::new(),
     }));
     // The C library takes a signal for itself when the first thread is made: now, before the guest's actions are mirrored.

@@ -172,6 +172,10 @@ fn saved_flags(rax: u64) -> u64 {
 fn pending_work(thread: &mut Thread) {
     thread.cpu.clear_pending();
     drop(lock(&thread.process.exclusive));
+    if thread.process.succession.claimed() {
+        thread.exit = Some(0);
+        return;
+    }
     signal::deliver(thread, None);
 }
 

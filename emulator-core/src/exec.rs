@@ -6,12 +6,11 @@ use crate::loader::elf::Image as Parsed;
 use crate::loader::stack::{Auxiliary, Strings};
 use crate::loader::vdso::Vdso;
 use crate::loader::{ImageFile, Resolved, resolve_scripts};
-use crate::process::lock;
 use crate::syscall::marshal::{Error, strings};
 use crate::syscall::{Answer, request};
 use crate::thread::Thread;
-use crate::{fork, robust, signal, threads};
-use libc::{AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, EAGAIN, EINVAL};
+use crate::{fork, robust, signal, succession, threads};
+use libc::{AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, EINVAL};
 
 /// What every program of a process is told of identity and machine, and the vDSO that it gets.
 #[derive(Clone, Debug)]
@@ -31,13 +30,14 @@ const LOST: i32 = 128 + libc::SIGKILL;
 /// Carries out an approved call.
 pub fn exec(thread: &mut Thread, nr: u32, args: &[u64; 6]) -> Answer {
     match prepare(thread, nr, args) {
-        Ok(new) => replace(thread, new),
+        Ok(new) => succession::replace(thread, new),
         Err(e) => e.into(),
     }
 }
 
 /// A program that can be loaded.
-struct New {
+#[derive(Debug)]
+pub struct New {
     path: Vec<u8>,
     file: ImageFile,
     argv: Vec<Vec<u8>>,
@@ -55,10 +55,6 @@ fn prepare(thread: &mut Thread, nr: u32, args: &[u64; 6]) -> Result<New, Error> 
     if argv.is_empty() {
         // Linux gives a program at least an empty name (since 5.18).
         argv.push(Vec::new());
-    }
-    if lock(&thread.process.threads).len() > 1 {
-        thread.process.log.line("execve from a process with several threads is not offered");
-        return Err(Error(EAGAIN));
     }
     let open = |path: &[u8]| request::open_exec(thread, path);
     let file = open(&path)?;
@@ -83,8 +79,8 @@ fn path_at(dirfd: i32, path: Vec<u8>, flags: i32) -> Result<Vec<u8>, Error> {
     }
 }
 
-/// The point of no return.
-fn replace(thread: &mut Thread, new: New) -> Answer {
+/// The point of no return: this thread is the only one and the leader of its process.
+pub fn replace(thread: &mut Thread, new: New) -> Answer {
     let process = thread.process;
     let Some(machine) = process.machine.get().cloned() else {
         return Answer::Value(-i64::from(libc::ENOEXEC));

@@ -29,11 +29,16 @@ pub struct Wanted {
     parent_tid: u64,
     child_tid: u64,
     tls: u64,
+    /// Where the descriptor of the new process goes (CLONE_PIDFD).
+    pidfd: u64,
+    /// It starts with default actions where its parent has handlers.
+    clear_handlers: bool,
 }
 
 impl Wanted {
     const fn plain(flags: i32) -> Wanted {
-        Wanted { flags: flags as u64, stack: 0, parent_tid: 0, child_tid: 0, tls: 0 }
+        let flags = flags as u64;
+        Wanted { flags, stack: 0, parent_tid: 0, child_tid: 0, tls: 0, pidfd: 0, clear_handlers: false }
     }
     /// fork(2).
     pub const FORK: Wanted = Wanted::plain(libc::SIGCHLD);
@@ -43,7 +48,14 @@ impl Wanted {
     /// By the arguments of clone(2).
     pub fn of_clone(args: &[u64; 6]) -> Wanted {
         let [flags, stack, parent_tid, child_tid, tls, _] = *args;
-        Wanted { flags, stack, parent_tid, child_tid, tls }
+        // The kernel takes the low half; the descriptor goes where the thread id would (clone(2)).
+        let flags = flags & u64::from(u32::MAX);
+        Wanted { flags, stack, parent_tid, child_tid, tls, pidfd: parent_tid, clear_handlers: false }
+    }
+
+    /// By the arguments of the clone(2) that a clone3(2) amounts to, and what that cannot say.
+    pub fn of_clone3(args: &[u64; 6], pidfd: u64, clear_handlers: bool) -> Wanted {
+        Wanted { pidfd, clear_handlers, ..Wanted::of_clone(args) }
     }
 
     fn has(&self, flag: i32) -> bool {
@@ -61,10 +73,18 @@ impl Wanted {
             | libc::CLONE_CHILD_SETTID
             | libc::CLONE_CHILD_CLEARTID
             | libc::CLONE_DETACHED
-            | libc::CLONE_UNTRACED;
+            | libc::CLONE_UNTRACED
+            | libc::CLONE_IO
+            | libc::CLONE_PIDFD;
         let signal = (self.flags & 0xff) as i32;
         let rest = self.flags & !0xff & !(KNOWN as u64);
-        rest == 0 && signal == libc::SIGCHLD && (!self.has(libc::CLONE_VM) || self.has(libc::CLONE_VFORK))
+        let one_place = self.has(libc::CLONE_PIDFD)
+            && (self.has(libc::CLONE_DETACHED)
+                || self.has(libc::CLONE_PARENT_SETTID) && self.pidfd == self.parent_tid);
+        rest == 0
+            && !one_place
+            && signal == libc::SIGCHLD
+            && (!self.has(libc::CLONE_VM) || self.has(libc::CLONE_VFORK))
     }
 }
 
@@ -84,7 +104,8 @@ fn try_fork(thread: &mut Thread, wanted: &Wanted) -> Result<i64, Errno> {
     let process = thread.process;
     let waits = wanted.has(libc::CLONE_VFORK);
     let mailbox = if waits { Some(Mailbox::new()?) } else { None };
-    let line = request::new_process(thread)?;
+    let pidfd = wanted.has(libc::CLONE_PIDFD);
+    let line = request::new_process(thread, pidfd)?;
     let masked = BlockedSignals::but_faults();
     let forked = {
         let _control = lock(&process.control);
@@ -93,15 +114,19 @@ fn try_fork(thread: &mut Thread, wanted: &Wanted) -> Result<i64, Errno> {
         let _blocks = lock(&process.blocks);
         let _actions = lock(&process.actions);
         let _threads = lock(&process.threads);
+        let _heir = lock(&process.succession.heir);
         host_fork()
     };
     match forked {
         Err(e) => {
-            request::process_started(thread, -(e as i32));
+            request::process_started(thread, -(e as i32), false);
             Err(e)
         }
         Ok(Fork::Parent(pid)) => {
-            let started = request::process_started(thread, pid);
+            let (started, number) = request::process_started(thread, pid, pidfd);
+            if pidfd {
+                let _ = copy_out(process, wanted.pidfd, &number.to_le_bytes());
+            }
             if wanted.has(libc::CLONE_PARENT_SETTID) {
                 let _ = copy_out(process, wanted.parent_tid, &pid.to_le_bytes());
             }
@@ -134,6 +159,7 @@ fn begin_child(
     thread.slot = process.channel.slot(0);
     let own = thread.cpu.beacon();
     lock(&process.threads).retain(|b| *b == own);
+    process.succession.forget();
     {
         let mut guard = lock(&process.memory);
         let memory = &mut *guard;
@@ -144,8 +170,12 @@ fn begin_child(
         }
     }
     signal::forked(thread);
+    if wanted.clear_handlers {
+        signal::clear_handlers(thread);
+    }
     thread.tid = crate::host::thread::gettid();
-    request::hello(thread);
+    thread.robust_list = (0, 0);
+    request::first_hello(thread);
     let tid = thread.tid;
     if wanted.has(libc::CLONE_CHILD_SETTID) {
         let _ = copy_out(process, wanted.child_tid, &tid.to_le_bytes());
@@ -163,7 +193,7 @@ fn begin_child(
 /// Waits until the child has executed a program or ended, and takes over what it has changed in memory until then.
 fn wait_for_child(process: &Process, mailbox: &Mailbox, pid: i32) {
     while !mailbox.wait() {
-        if crate::host::process::has_ended(pid) {
+        if crate::host::process::has_ended(pid) || process.succession.claimed() {
             break;
         }
     }

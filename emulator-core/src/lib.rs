@@ -11,6 +11,7 @@
 
 pub mod channel;
 pub mod child;
+pub mod clone3;
 pub mod confine;
 pub mod cpu_loop;
 pub mod emulate;
@@ -25,6 +26,7 @@ pub mod process;
 pub mod robust;
 pub mod runtime;
 pub mod signal;
+pub mod succession;
 pub mod syscall;
 pub mod thread;
 pub mod threads;

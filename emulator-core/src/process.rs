@@ -12,6 +12,7 @@ use crate::runtime::blocks::{AddError, Blocks, HostEntry};
 use crate::runtime::state::VectorKind;
 use crate::runtime::thread::Beacon;
 use crate::signal::{Actions, SignalDescriptors};
+use crate::succession::Succession;
 use rxbox_translate::TranslateError;
 use rxbox_translate::cpuid::CpuidTable;
 use rxbox_translate::frontend::Config;
@@ -55,6 +56,8 @@ pub struct Process {
     pub exclusive: Mutex<()>,
     /// What the process has signal descriptors for.
     pub watched: SignalDescriptors,
+    /// Which thread replaces the program, if one does.
+    pub succession: Succession,
     /// What programs are told of the machine; set before the first one runs.
     pub machine: OnceLock<Machine>,
 }

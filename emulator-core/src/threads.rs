@@ -6,7 +6,7 @@
 use crate::guest::layout::window_of;
 use crate::guest::{Span, access};
 use crate::host::call;
-use crate::host::thread::{BlockedSignals, exit_thread, gettid, spawn};
+use crate::host::thread::{BlockedSignals, gettid, is_leader, spawn};
 use crate::process::lock;
 use crate::runtime::state::CpuState;
 use crate::runtime::thread::Cpu;
@@ -14,7 +14,7 @@ use crate::signal::{self, ThreadSignals};
 use crate::syscall::marshal::Error;
 use crate::syscall::{Answer, copy_out, request};
 use crate::thread::{Passing, Thread};
-use crate::{cpu_loop, fork, robust};
+use crate::{clone3, cpu_loop, fork, robust, succession};
 use libc::{
     EAGAIN, FUTEX_CMP_REQUEUE, FUTEX_CMP_REQUEUE_PI, FUTEX_REQUEUE, FUTEX_WAIT_REQUEUE_PI, FUTEX_WAKE_OP,
 };
@@ -55,21 +55,27 @@ impl Registers {
     }
 }
 
-/// clone(2), fork(2), vfork(2).
+/// clone(2), clone3(2), fork(2), vfork(2).
 pub fn clone(thread: &mut Thread, nr: u32, args: &[u64; 6]) -> Answer {
     /// What makes a thread of the same process; clone(2) requires each for the next.
     const THREAD: u64 = (libc::CLONE_VM | libc::CLONE_SIGHAND | libc::CLONE_THREAD) as u64;
     match i64::from(nr) {
         libc::SYS_clone if args[0] & THREAD == THREAD => new_thread(thread, args),
+        libc::SYS_clone3 => clone3::clone3(thread, args),
         libc::SYS_clone => fork::fork(thread, &fork::Wanted::of_clone(args)),
         libc::SYS_vfork => fork::fork(thread, &fork::Wanted::VFORK),
         _ => fork::fork(thread, &fork::Wanted::FORK),
     }
 }
 
-fn new_thread(thread: &mut Thread, args: &[u64; 6]) -> Answer {
+/// A thread by the arguments of clone(2).
+pub fn new_thread(thread: &mut Thread, args: &[u64; 6]) -> Answer {
     let [flags, stack, parent_tid, child_tid, tls, _] = *args;
     let has = move |flag: i32| flags & flag as u64 != 0;
+    if has(libc::CLONE_PIDFD) {
+        // Threads have no descriptors before Linux 6.9.
+        return Answer::Value(-i64::from(libc::EINVAL));
+    }
     let slot = request::new_thread(thread);
     let Ok(slot) = usize::try_from(slot) else { return Answer::Value(slot) };
     let mut registers = Registers::of(thread.state());
@@ -109,11 +115,16 @@ fn new_thread(thread: &mut Thread, args: &[u64; 6]) -> Answer {
         if has(libc::CLONE_PARENT_SETTID) {
             let _ = copy_out(process, parent_tid, &tid.to_le_bytes());
         }
-        lock(&process.threads).push(child.cpu.beacon());
+        {
+            let mut threads = lock(&process.threads);
+            threads.push(child.cpu.beacon());
+            if process.succession.claimed() {
+                child.cpu.beacon().nudge();
+            }
+        }
         signal::thread_start(&mut child, mask);
         let _ = started.send(tid);
-        cpu_loop::run(&mut child);
-        end(child);
+        live(child);
     };
     let _blocked = BlockedSignals::all();
     match spawn(body) {
@@ -136,10 +147,31 @@ pub fn exit_group(thread: &Thread, status: i32) -> ! {
     call::exit_process(status)
 }
 
-/// What the kernel does when a thread ends: the word at clear_child_tid becomes 0 and its waiters wake
-/// (set_tid_address(2)). The processor state is given back last, with every signal blocked for good.
-fn end(thread: Thread) {
+/// The life of a guest thread from its first instruction on. Comes back when it has ended; the first thread of a process
+/// does not, but takes on the programs that other threads execute.
+pub fn live(mut thread: Thread) {
+    loop {
+        let status = cpu_loop::run(&mut thread);
+        if !is_leader() {
+            return end(thread, status);
+        }
+        succession::outlive(&mut thread, status);
+    }
+}
+
+/// A thread has ended. The processor state is given back last, with every signal blocked for good.
+fn end(thread: Thread, status: i32) {
     std::mem::forget(BlockedSignals::but_faults());
+    pass_away(&thread);
+    thread.slot.close();
+    succession::leave(&thread, status);
+    std::mem::forget(BlockedSignals::all());
+    thread.cpu.release();
+}
+
+/// What the kernel does when a thread ends: robust futexes that it holds are marked, the word at clear_child_tid becomes 0
+/// and its waiters wake (set_tid_address(2)).
+pub fn pass_away(thread: &Thread) {
     robust::release(thread.robust_list.0, thread.tid);
     let at = thread.clear_child_tid;
     if at != 0 && copy_out(thread.process, at, &[0; 4]).is_ok() {
@@ -147,17 +179,6 @@ fn end(thread: Thread) {
         // SAFETY: a wake touches no memory; the word is the guest's.
         unsafe { call::raw(libc::SYS_futex, args) };
     }
-    thread.slot.close();
-    let beacon = thread.cpu.beacon();
-    lock(&thread.process.threads).retain(|b| *b != beacon);
-    std::mem::forget(BlockedSignals::all());
-    thread.cpu.release();
-}
-
-/// The main thread has run out: what is left of the process lives on without it.
-pub fn end_main(thread: Thread, status: i32) -> ! {
-    end(thread);
-    exit_thread(status)
 }
 
 /// futex(2) on guest words.
@@ -222,13 +243,20 @@ fn is_guest_word(addr: u64) -> bool {
     Span::at(addr, 4).is_some_and(|word| window_of(word).is_some())
 }
 
-/// wait4(2), waitid(2): the guest's children are host children of this process.
-pub fn wait(thread: &mut Thread, nr: u32, args: &[u64; 6]) -> Answer {
+/// wait4(2), waitid(2): the guest's children are host children of this process. `approved` is the supervisor's answer: for a
+/// process descriptor the process's id, with bit 32 set if the wait is not to block.
+pub fn wait(thread: &mut Thread, nr: u32, args: &[u64; 6], approved: i64) -> Answer {
     let mut status = [0u8; 128];
     let mut usage = [0u8; 144];
     let at = if i64::from(nr) == libc::SYS_wait4 { 1 } else { 2 };
     let usage_at = if at == 1 { 3 } else { 4 };
     let mut host = *args;
+    let mut hurried = false;
+    if at == 2 && args[0] as u32 == libc::P_PIDFD {
+        (host[0], host[1]) = (libc::P_PID.into(), u64::from(approved as u32));
+        hurried = approved >> 32 != 0 && args[3] & libc::WNOHANG as u64 == 0;
+        host[3] |= if hurried { libc::WNOHANG as u64 } else { 0 };
+    }
     if args[at] != 0 {
         host[at] = status.as_mut_ptr() as u64;
     }
@@ -239,6 +267,10 @@ pub fn wait(thread: &mut Thread, nr: u32, args: &[u64; 6]) -> Answer {
     let result = unsafe { call::interruptible(nr.into(), host) };
     if result == -i64::from(libc::EINTR) {
         return Answer::Interrupted { restart: true };
+    }
+    // Nobody has changed state if there is no signal number, the first word of a siginfo.
+    if hurried && result == 0 && status[..4] == [0; 4] {
+        return Answer::Value(-i64::from(EAGAIN));
     }
     if result >= 0 {
         let size = if at == 1 { 4 } else { 128 };

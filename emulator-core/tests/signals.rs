@@ -77,6 +77,7 @@ fn process() -> &'static Process {
             control: Mutex::new(()),
             exclusive: Mutex::new(()),
             watched: SignalDescriptors::default(),
+            succession: Default::default(),
             machine: OnceLock::new(),
         }))
     })

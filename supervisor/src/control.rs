@@ -5,12 +5,15 @@
 //! * the warden: how the first process has ended, which ends the run;
 //! * signals to rxbox, which go on to the first process; the time limit; an end that some thread declares.
 
+use crate::handlers::group;
+use crate::handlers::signal::to_group;
 use crate::host::signal::{Info, queue_process};
+use crate::host::spawn;
 use crate::outcome::{End, Outcome, shown};
 use crate::process::Process;
 use crate::sandbox::Sandbox;
 use crate::usage::Meter;
-use crate::warden::Warden;
+use crate::warden::{News, Warden};
 use nix::errno::Errno;
 use nix::poll::PollTimeout;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
@@ -121,7 +124,7 @@ impl Run<'_> {
         match about {
             ENDING => {}
             SIGNALS => self.pass_signal_on()?,
-            WARDEN => return self.main_ended(),
+            WARDEN => return self.heard_of_main(),
             _ => {
                 // One that has left meanwhile needs nothing more.
                 let Some(process) = self.sandbox.process(about as u32 as i32) else { return Ok(None) };
@@ -146,9 +149,20 @@ impl Run<'_> {
         self.sandbox.dismiss(process);
     }
 
-    /// The status comes from the warden, whose child the first process is.
-    fn main_ended(&self) -> Result<Option<Outcome>, Errno> {
-        let Some(outcome) = self.warden.main_ended()? else { return Ok(None) };
+    /// The status comes from the warden, whose child the first process is. If that is stopped rxbox stops as well, so that
+    /// whoever started it sees what it would see of the program.
+    fn heard_of_main(&self) -> Result<Option<Outcome>, Errno> {
+        let outcome = match self.warden.news()? {
+            None => return Ok(None),
+            Some(News::Stopped(signal)) => {
+                // It may have been continued meanwhile.
+                if crate::internal::is_stopped(self.main.pid) {
+                    spawn::act_by_default(signal);
+                }
+                return Ok(None);
+            }
+            Some(News::Ended(outcome)) => outcome,
+        };
         Ok(Some(match (self.sandbox.ending.cause(), outcome) {
             (Some(end), _) => Outcome::Ended(end.clone()),
             (None, outcome) if self.main.executed() => outcome,
@@ -163,16 +177,23 @@ impl Run<'_> {
         }))
     }
 
-    /// Signals that somebody sent to rxbox go on to the guest. Those that a terminal sends, it has sent to the whole
-    /// group, and so to the guest already.
+    /// Signals to rxbox go on to the guest: to the first process what somebody sent, to the group in the foreground what the
+    /// terminal raised. Who continues a job (a shell's `fg`) continues the whole group.
     fn pass_signal_on(&self) -> Result<(), Errno> {
         const FROM_PROCESS: [i32; 3] = [libc::SI_USER, libc::SI_QUEUE, libc::SI_TKILL];
         while let Some(signal) = self.signals.read_signal()? {
-            if FROM_PROCESS.contains(&signal.ssi_code) {
-                let info =
-                    Info::sent(signal.ssi_signo as i32, libc::SI_USER, signal.ssi_pid as i32, signal.ssi_uid);
+            let number = signal.ssi_signo as i32;
+            let sent = FROM_PROCESS.contains(&signal.ssi_code);
+            let code = if sent { libc::SI_USER } else { signal.ssi_code };
+            let info = Info::sent(number, code, signal.ssi_pid as i32, signal.ssi_uid);
+            if sent && number != libc::SIGCONT {
                 // A guest that has just ended needs no signal.
                 let _ = queue_process(self.main.pidfd.as_fd(), &info);
+                continue;
+            }
+            let foreground = self.sandbox.terminals.foreground_of_own().filter(|_| !sent);
+            if let Some(group) = foreground.or_else(|| group::of(self.main.pid)) {
+                to_group(self.sandbox, group, &info);
             }
         }
         Ok(())

@@ -6,6 +6,7 @@
 
 use crate::context::{Answer, Call};
 use crate::handlers::fs::open_exec;
+use crate::handlers::pidfd::for_child;
 use crate::host::name::reopen;
 use crate::host::number::{Make, Plain, make, plain};
 use crate::host::signal::{Info, queue_process, queue_thread};
@@ -17,6 +18,7 @@ use crate::sandbox::Sandbox;
 use crate::workers;
 use nix::errno::Errno;
 use rxbox_wire::frame::{Internal, Reply};
+use rxbox_wire::relay;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
@@ -35,6 +37,7 @@ pub fn serve(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> Answer {
     const VIEW: u32 = Internal::View as u32;
     const SEND_AGAIN: u32 = Internal::SendAgain as u32;
     const DETACHED: u32 = Internal::Detached as u32;
+    const ROUSE: u32 = Internal::Rouse as u32;
     match call.request.nr {
         HELLO => hello(call),
         OPEN_EXEC => open_program(call),
@@ -50,6 +53,7 @@ pub fn serve(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> Answer {
             call.sandbox.ipc.segments.detach(call.u64(0), call.process.pid);
             Ok(0)
         }
+        ROUSE => rouse(call),
         _ => Err(Errno::ENOSYS),
     }
 }
@@ -94,6 +98,7 @@ fn exec_done(call: &mut Call<'_>) -> Answer {
     call.process.set_image(Image { fd, path, arguments, environment });
     let called = call.string(0)?.to_bytes();
     call.process.set_name(called.rsplit(|&b| b == b'/').next().unwrap_or_default());
+    call.process.threads.alone(call.slot);
     for file in call.process.fds.close_on_exec() {
         call.process.locks.release(&file);
     }
@@ -144,6 +149,9 @@ fn new_thread(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> Answer {
 
 fn new_process(call: &mut Call<'_>) -> Answer {
     call.sandbox.room_for_process()?;
+    if call.u32(0) != 0 {
+        call.process.fds.room()?;
+    }
     call.process.begin_fork(call.slot)?;
     call.reply.flags |= Reply::FD;
     Ok(0)
@@ -152,27 +160,70 @@ fn new_process(call: &mut Call<'_>) -> Answer {
 fn process_started(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> Answer {
     let pid = call.i32(0);
     let child = if pid > 0 { child_of(call.process, pid).map(|fd| (pid, fd)) } else { Err(Errno::ECANCELED) };
-    let process = match call.process.end_fork(call.slot, child) {
+    let births = sandbox.births();
+    let (process, missed) = match call.process.end_fork(call.slot, child) {
         // The fork failed in the child, which knows why.
         Err(Errno::ECANCELED) => return Ok(0),
-        process => Arc::new(process?),
+        born => born?,
     };
-    begin(sandbox, &process)?;
+    let process = Arc::new(process);
+    let admitted = sandbox.admit(process.clone());
+    drop(births);
+    take_in(sandbox, &process, admitted)?;
     sandbox.ipc.forked(call.process.pid, pid);
+    for info in missed {
+        // It may have ended already.
+        let _ = queue_process(process.pidfd.as_fd(), &info);
+    }
+    if call.present(1) {
+        // There was room before the fork; if another thread has taken it, the process is there all the same.
+        let number = for_child(call, &process).unwrap_or(-1);
+        call.put(1, &number.to_le_bytes());
+    }
     Ok(pid.into())
+}
+
+/// The parent on the host of a process that has ended and was not waited for.
+pub(crate) fn zombie_parent(pid: i32) -> Option<i32> {
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    parent_in(&stat).filter(|_| state_in(&stat) == Some(b'Z'))
+}
+
+/// The state in a `/proc/PID/stat`, the first word behind the name.
+fn state_in(stat: &[u8]) -> Option<u8> {
+    let end = stat.iter().rposition(|&b| b == b')')?;
+    stat.get(end + 2).copied()
+}
+
+/// Whether a process is stopped.
+pub(crate) fn is_stopped(pid: i32) -> bool {
+    std::fs::read(format!("/proc/{pid}/stat")).is_ok_and(|stat| state_in(&stat) == Some(b'T'))
+}
+
+/// Whether a process is there and neither stopped nor ended.
+pub(crate) fn is_running(pid: i32) -> bool {
+    let state = std::fs::read(format!("/proc/{pid}/stat")).ok().and_then(|stat| state_in(&stat));
+    state.is_some_and(|state| !b"TZX".contains(&state))
+}
+
+/// The parent on the host of a process.
+pub(crate) fn parent_of(pid: i32) -> Option<i32> {
+    parent_in(&std::fs::read(format!("/proc/{pid}/stat")).ok()?)
 }
 
 /// Takes a process in and starts the worker of its first thread. If that fails the process is ended.
 pub fn begin(sandbox: &Arc<Sandbox>, process: &Arc<Process>) -> Result<(), Errno> {
-    let begun = sandbox.admit(process.clone()).and_then(|()| {
+    take_in(sandbox, process, sandbox.admit(process.clone()))
+}
+
+fn take_in(sandbox: &Arc<Sandbox>, process: &Arc<Process>, admitted: Result<(), Errno>) -> Result<(), Errno> {
+    let begun = admitted.and_then(|()| {
         sandbox.enter_thread()?;
         let slot = process.threads.reserve().inspect_err(|_| sandbox.leave_thread())?;
         workers::start(sandbox, process, slot).inspect_err(|_| sandbox.leave_thread())
     });
     begun.inspect_err(|_| {
-        let info = Info::sent(libc::SIGKILL, libc::SI_USER, 0, 0);
-        // It may have ended by itself.
-        let _ = queue_process(process.pidfd.as_fd(), &info);
+        process.kill();
         sandbox.dismiss(process);
     })
 }
@@ -195,6 +246,16 @@ fn child_of(parent: &Process, pid: i32) -> Result<OwnedFd, Errno> {
 pub(crate) fn parent_in(stat: &[u8]) -> Option<i32> {
     let end = stat.iter().rposition(|&b| b == b')')?;
     std::str::from_utf8(&stat[end + 1..]).ok()?.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
+/// Makes the caller's sibling threads look up from whatever they wait for: a thread cannot send signals itself.
+fn rouse(call: &mut Call<'_>) -> Answer {
+    let process = call.process;
+    for tid in process.threads.ids().into_iter().filter(|tid| *tid != call.tid) {
+        // One that is ending needs no call.
+        let _ = queue_thread(process.pid, tid, &Info::sent(relay::ROUSER, relay::ROUSE, 0, 0));
+    }
+    Ok(0)
 }
 
 /// The child tells about itself what the guest is going to read below /proc/self.
@@ -264,13 +325,12 @@ mod tests {
         own.begin_fork(3).unwrap();
         own.set_umask(0);
         let pidfd = make(Make::Pidfd, [own.pid as u64, 0, 0]).unwrap();
-        let child = own.end_fork(3, Ok((77, pidfd))).unwrap();
+        let (child, _) = own.end_fork(3, Ok((77, pidfd))).unwrap();
         assert_eq!(
             (child.pid, child.ppid(), child.umask(), child.name()),
             (77, own.pid, 0o077, b"parent".to_vec())
         );
         assert_eq!(child.fds.cloexec(5), Ok(true));
-        assert_eq!(child.group.group(), own.group.group());
         assert!(own.end_fork(3, Err(Errno::EAGAIN)).is_err());
         // What the child was sent leads to the new line.
         let ends = guest.ends.lock().unwrap();

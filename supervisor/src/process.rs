@@ -11,9 +11,9 @@ pub use identity::{Identity, Ids, LIMITS, Limit, host_limits};
 pub use line::Line;
 
 use crate::fd::{Budget, FdTable, File};
-use crate::handlers::group::Group;
 use crate::handlers::lock::RecordLocks;
 use crate::handlers::prctl::Attributes;
+use crate::host::signal::{Info, queue_process};
 use crate::path::Dir;
 use crate::threads::Threads;
 use nix::errno::Errno;
@@ -21,7 +21,7 @@ use rxbox_wire::control::About;
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 /// The program that a process runs.
 #[derive(Debug)]
@@ -59,8 +59,6 @@ pub struct Process {
     pub fds: FdTable,
     /// Record locks (fcntl(2)).
     pub locks: RecordLocks,
-    /// Process group and session.
-    pub group: Group,
     /// What prctl(2) sets and gets.
     pub attributes: Attributes,
     /// The line to the child.
@@ -75,7 +73,9 @@ pub struct Process {
     limits: RwLock<[Limit; LIMITS]>,
     views: Mutex<HashMap<&'static str, Vec<u8>>>,
     forking: Mutex<HashMap<usize, Fork>>,
+    first: bool,
     executed: AtomicBool,
+    changed: AtomicBool,
     refusal: OnceLock<String>,
     ended: AtomicBool,
 }
@@ -85,10 +85,11 @@ pub struct Process {
 pub struct Fork {
     line: Line,
     fds: FdTable,
-    group: Group,
     attributes: Attributes,
     state: State,
-    executed: bool,
+    first: bool,
+    /// Signals to all of a group that came while the new process was not known yet.
+    missed: Vec<Info>,
 }
 
 /// The inherited state.
@@ -120,14 +121,13 @@ fn write<T>(lock: &RwLock<T>, value: T) {
 impl Process {
     /// A process whose emulator child is `pid`, with what it starts from.
     pub fn new(pid: i32, ppid: i32, pidfd: OwnedFd, start: Fork) -> Process {
-        let Fork { line, fds, group, attributes, state, executed } = start;
+        let Fork { line, fds, attributes, state, first, missed: _ } = start;
         Process {
             pid,
             parent: AtomicI32::new(ppid),
             pidfd,
             fds,
             locks: RecordLocks::default(),
-            group,
             attributes,
             line,
             threads: Threads::default(),
@@ -139,7 +139,9 @@ impl Process {
             limits: RwLock::new(state.limits),
             views: Mutex::default(),
             forking: Mutex::default(),
-            executed: AtomicBool::new(executed),
+            first,
+            executed: AtomicBool::new(!first),
+            changed: AtomicBool::new(false),
             refusal: OnceLock::new(),
             ended: AtomicBool::new(false),
         }
@@ -157,29 +159,51 @@ impl Process {
             image: self.exe(),
             limits: read(&self.limits),
         };
-        let (group, attributes) = (self.group.inherited(), self.attributes.inherited());
-        let fork = Fork { line, fds: self.fds.clone_for_fork()?, group, attributes, state, executed: true };
-        self.forking.lock().unwrap_or_else(PoisonError::into_inner).insert(slot, fork);
+        let attributes = self.attributes.inherited();
+        let fds = self.fds.clone_for_fork()?;
+        let fork = Fork { line, fds, attributes, state, first: false, missed: Vec::new() };
+        self.forks().insert(slot, fork);
         Ok(())
     }
 
-    /// Ends the fork begun in `slot`: with the new process, or without one.
-    pub fn end_fork(&self, slot: usize, child: Result<(i32, OwnedFd), Errno>) -> Result<Process, Errno> {
-        let fork = self.forking.lock().unwrap_or_else(PoisonError::into_inner).remove(&slot);
-        let fork = fork.ok_or(Errno::EINVAL)?;
+    /// Ends the fork begun in `slot`: with the new process and the signals that it has missed, or without one.
+    pub fn end_fork(
+        &self,
+        slot: usize,
+        child: Result<(i32, OwnedFd), Errno>,
+    ) -> Result<(Process, Vec<Info>), Errno> {
+        let mut fork = self.forks().remove(&slot).ok_or(Errno::EINVAL)?;
         let (pid, pidfd) = child?;
+        let missed = std::mem::take(&mut fork.missed);
         let process = Process::new(pid, self.pid, pidfd, fork);
         process.set_name(&self.name());
-        Ok(process)
+        Ok((process, missed))
+    }
+
+    fn forks(&self) -> MutexGuard<'_, HashMap<usize, Fork>> {
+        self.forking.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A signal goes to all of this process's group: a process that it is about to have is to get it, too.
+    pub fn tell_forks(&self, info: &Info) {
+        self.forks().values_mut().for_each(|fork| fork.missed.push(*info));
     }
 
     /// Id of the parent process; 1 once that has ended.
     pub fn ppid(&self) -> i32 {
         self.parent.load(Ordering::Relaxed)
     }
-    /// Takes note that the parent has ended.
-    pub fn orphan(&self) {
-        self.parent.store(1, Ordering::Relaxed);
+    /// Takes note that the parent has ended, and who is in its place.
+    pub fn adopt(&self, parent: i32) {
+        self.parent.store(parent, Ordering::Relaxed);
+    }
+    /// Whether this is the process that the sandbox began with.
+    pub fn is_first(&self) -> bool {
+        self.first
+    }
+    /// Whether it has executed a program itself, rather than go on with its parent's.
+    pub fn changed_program(&self) -> bool {
+        self.changed.load(Ordering::Acquire)
     }
     /// The working directory.
     pub fn cwd(&self) -> Arc<Dir> {
@@ -220,6 +244,7 @@ impl Process {
         write(&self.image, Arc::new(image));
         self.attributes.executed();
         self.executed.store(true, Ordering::Release);
+        self.changed.store(true, Ordering::Release);
         self.views.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
     /// Whether a program has ever been in place.
@@ -303,13 +328,29 @@ impl Process {
     pub fn ended(&self) -> bool {
         self.ended.load(Ordering::Acquire)
     }
+    /// Sends a signal to the emulator child. One that continues it also breaks off what its calls wait for, as the stop
+    /// would have done natively, so that they are made again: a read of a terminal now perhaps from the background.
+    pub fn signal(&self, info: &Info) -> Result<i64, Errno> {
+        let sent = queue_process(self.pidfd.as_fd(), info)?;
+        if info.signal() == libc::SIGCONT {
+            self.threads.break_all_off(&self.line.channel);
+        }
+        Ok(sent)
+    }
+    /// Ends the emulator child.
+    pub fn kill(&self) {
+        // It may have ended by itself.
+        let _ = queue_process(self.pidfd.as_fd(), &Info::sent(libc::SIGKILL, libc::SI_USER, 0, 0));
+    }
     /// Takes note that the emulator child has ended: its descriptors are closed, its locks dropped, its workers sent home.
     pub fn end(&self) {
         self.ended.store(true, Ordering::Release);
         for file in self.fds.clear() {
             self.locks.release(&file);
         }
-        self.forking.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        for fork in std::mem::take(&mut *self.forks()).into_values() {
+            fork.line.abandon();
+        }
         self.threads.release(&self.line.channel);
     }
 }
@@ -332,10 +373,9 @@ impl State {
 }
 
 impl Fork {
-    /// What the first process, `pid`, starts with.
-    pub fn first(pid: i32, line: Line, fds: FdTable, state: State) -> Fork {
-        let (group, attributes) = (Group::leader(pid), Attributes::default());
-        Fork { line, fds, group, attributes, state, executed: false }
+    /// What the first process starts with.
+    pub fn first(line: Line, fds: FdTable, state: State) -> Fork {
+        Fork { line, fds, attributes: Attributes::default(), state, first: true, missed: Vec::new() }
     }
 }
 

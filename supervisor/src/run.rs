@@ -5,13 +5,14 @@ use crate::cli::Run as Options;
 use crate::commands::{load, variables};
 use crate::control::Run;
 use crate::dispatch;
-use crate::host::interrupt;
+use crate::host::{interrupt, spawn};
 use crate::launch::{self, Guest, Inherited, Program};
 use crate::layers;
 use crate::outcome::Outcome;
 use crate::sandbox::Sandbox;
 use crate::trace::Trace;
 use nix::errno::Errno;
+use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rxbox_policy::Policy;
@@ -25,7 +26,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// Signals that go on to the guest when somebody sends them to rxbox.
-const PASSED_ON: [Signal; 7] = [
+const PASSED_ON: [Signal; 15] = [
     Signal::SIGTERM,
     Signal::SIGINT,
     Signal::SIGHUP,
@@ -33,6 +34,14 @@ const PASSED_ON: [Signal; 7] = [
     Signal::SIGUSR1,
     Signal::SIGUSR2,
     Signal::SIGWINCH,
+    Signal::SIGTSTP,
+    Signal::SIGCONT,
+    Signal::SIGALRM,
+    Signal::SIGVTALRM,
+    Signal::SIGPROF,
+    Signal::SIGIO,
+    Signal::SIGPWR,
+    Signal::SIGURG,
 ];
 
 /// Runs the program; the exit status of rxbox.
@@ -52,7 +61,18 @@ pub fn run(options: Options) -> i32 {
         // A reader that is gone wants no report.
         let _ = writeln!(report, "{}", outcome.json());
     }
+    if let Outcome::Signaled(signal) = outcome {
+        end_by(signal);
+    }
     outcome.code()
+}
+
+/// Ends rxbox as the guest has ended, for whoever waits for it; without a core file, which would be rxbox's own. Comes
+/// back if the signal is one that has other meanings here.
+fn end_by(signal: i32) {
+    if signal != libc::SIGSYS && setrlimit(Resource::RLIMIT_CORE, 0, 0).is_ok() {
+        spawn::act_by_default(signal);
+    }
 }
 
 /// The descriptor that the user gave, opened anew so that it is rxbox's own.

@@ -3,11 +3,13 @@
 use crate::audit::Audit;
 use crate::control::Attendant;
 use crate::fd::Budget;
+use crate::handlers::group::left_alone;
 use crate::handlers::lock::Waits;
 use crate::handlers::output::Output;
-use crate::handlers::signal::parent_ended;
+use crate::handlers::signal::{hang_up, parent_ended};
 use crate::handlers::socket::{Anchors, Peers};
 use crate::handlers::terminal::Terminals;
+use crate::internal::{parent_of, zombie_parent};
 use crate::ipc::Namespace;
 use crate::outcome::Ending;
 use crate::process::Process;
@@ -18,7 +20,7 @@ use nix::errno::Errno;
 use rxbox_policy::Policy;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Instant;
 
 /// Everything that the threads of the supervisor share.
@@ -57,6 +59,7 @@ pub struct Sandbox {
     processes: RwLock<BTreeMap<i32, Arc<Process>>>,
     /// Held while leave is taken of a process.
     dismissing: Mutex<()>,
+    births: Mutex<()>,
     /// Guest threads alive or about to start.
     threads: AtomicU64,
 }
@@ -88,6 +91,7 @@ impl Sandbox {
             budget,
             processes: RwLock::default(),
             dismissing: Mutex::default(),
+            births: Mutex::default(),
             threads: AtomicU64::new(0),
         })
     }
@@ -109,6 +113,17 @@ impl Sandbox {
     /// The ids of all guest processes, ascending.
     pub fn pids(&self) -> Vec<i32> {
         self.map().keys().copied().collect()
+    }
+
+    /// Held while a process that was forked is taken in, and while a signal is sent to all of a group: it either goes to the
+    /// process or waits for it with its parent ([`Process::tell_forks`]).
+    pub fn births(&self) -> MutexGuard<'_, ()> {
+        self.births.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether `pid` is a process of the sandbox that has ended and was not waited for.
+    pub fn has_zombie(&self, pid: i32) -> bool {
+        pid > 0 && zombie_parent(pid).is_some_and(|parent| self.map().contains_key(&parent))
     }
 
     /// Whether the policy lets one more process start: EAGAIN if not.
@@ -137,11 +152,18 @@ impl Sandbox {
         if processes.get(&process.pid).is_some_and(|p| std::ptr::eq(&raw const **p, process)) {
             processes.remove(&process.pid);
         }
-        for orphan in processes.values().filter(|p| p.ppid() == process.pid) {
-            orphan.orphan();
+        let orphans: Vec<_> = processes.values().filter(|p| p.ppid() == process.pid).cloned().collect();
+        for orphan in &orphans {
+            // The kernel has found it a parent: a subreaper of the sandbox, or the warden, who is nobody for guests.
+            let parent = parent_of(orphan.pid).filter(|parent| processes.contains_key(parent));
+            orphan.adopt(parent.unwrap_or(1));
             parent_ended(orphan);
         }
         drop(processes);
+        orphans.iter().for_each(|orphan| left_alone(self, orphan));
+        if let Some(foreground) = self.terminals.leader_ended(process.pid) {
+            hang_up(self, foreground);
+        }
         process.end();
         self.ipc.ended(process.pid);
     }

@@ -105,6 +105,23 @@ impl Threads {
         }
     }
 
+    /// Breaks off the calls of all threads.
+    pub fn break_all_off(&self, channel: &Channel) {
+        for (&n, seat) in self.seats().iter() {
+            if let (Some(slot), Some(worker)) = (channel.slot(n), seat.worker) {
+                slot.interrupt().store(1, Ordering::SeqCst);
+                interrupt::kick(worker);
+            }
+        }
+    }
+
+    /// The thread of this slot is the only one left: the others have ended, though their workers may not know yet.
+    pub fn alone(&self, slot: usize) {
+        for (_, seat) in self.seats().iter_mut().filter(|(n, _)| **n != slot) {
+            seat.guest = None;
+        }
+    }
+
     /// Sends all workers home: the process has ended.
     pub fn release(&self, channel: &Channel) {
         for (&n, seat) in self.seats().iter() {

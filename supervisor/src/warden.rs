@@ -7,6 +7,10 @@
 //! below it until nothing is left. Should the warden itself be killed, the first child dies by its death signal, and
 //! the supervisor ends the run.
 //!
+//! It leads a session without a terminal, in which the emulator children are: nothing that happens to rxbox's terminal or
+//! group reaches them but through the supervisor. When the first child is stopped the warden says so, for rxbox to stop
+//! as well.
+//!
 //! The first child is not reaped while the run lasts, so that its number, which its filter lets signals go to, cannot be
 //! given to anybody else.
 
@@ -41,6 +45,17 @@ enum Word {
     Exited(i32),
     /// It has ended: signal.
     Signaled(i32),
+    /// It was stopped: signal.
+    Stopped(i32),
+}
+
+/// What becomes of the first child.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// It was stopped by this signal.
+    Stopped(i32),
+    /// It has ended.
+    Ended(Outcome),
 }
 
 impl Word {
@@ -50,6 +65,7 @@ impl Word {
             Word::Failed(step, errno) => (1, step, errno),
             Word::Exited(status) => (2, 0, status),
             Word::Signaled(signal) => (3, 0, signal),
+            Word::Stopped(signal) => (4, 0, signal),
         };
         let mut b = [0; 9];
         b[..4].copy_from_slice(&kind.to_le_bytes());
@@ -66,6 +82,7 @@ impl Word {
             1 => Word::Failed(b[4], number),
             2 => Word::Exited(number),
             3 => Word::Signaled(number),
+            4 => Word::Stopped(number),
             _ => return None,
         })
     }
@@ -124,17 +141,18 @@ impl Warden {
         }
     }
 
-    /// How the first child has ended, once it has. Without a warden the run is over, too.
+    /// What has become of the first child since the last time. Without a warden the run is over, too.
     ///
     /// # Errors
     /// The socket fails.
-    pub fn main_ended(&self) -> Result<Option<Outcome>, Errno> {
+    pub fn news(&self) -> Result<Option<News>, Errno> {
         Ok(match self.receive(MsgFlags::MSG_DONTWAIT) {
-            Ok(Some(Word::Exited(status))) => Some(Outcome::Exited(status)),
-            Ok(Some(Word::Signaled(signal))) => Some(Outcome::Signaled(signal)),
+            Ok(Some(Word::Exited(status))) => Some(News::Ended(Outcome::Exited(status))),
+            Ok(Some(Word::Signaled(signal))) => Some(News::Ended(Outcome::Signaled(signal))),
+            Ok(Some(Word::Stopped(signal))) => Some(News::Stopped(signal)),
             Ok(_) => None,
             Err(Errno::EPIPE | Errno::ECONNRESET) => {
-                Some(Outcome::Ended(End::Broken("the warden process has ended".to_owned())))
+                Some(News::Ended(Outcome::Ended(End::Broken("the warden process has ended".to_owned()))))
             }
             Err(e) => return Err(e),
         })
@@ -156,6 +174,7 @@ impl AsFd for Warden {
 /// The warden's whole life.
 fn keep_watch(start: &Start<'_>, socket: &OwnedFd) -> Result<(), Errno> {
     nix::sys::prctl::set_child_subreaper(true)?;
+    nix::unistd::setsid()?;
     // Whatever the terminal or anybody sends to the group is not for the warden.
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None)?;
     let mut children = SigSet::empty();
@@ -180,9 +199,14 @@ fn keep_watch(start: &Start<'_>, socket: &OwnedFd) -> Result<(), Errno> {
             break;
         }
         while signals.read_signal()?.is_some() {}
-        if let Some(word) = reap_others(first)?.filter(|_| !ended) {
+        if ended {
+            continue;
+        }
+        if let Some(word) = reap_others(first)? {
             ended = true;
             told(word)?;
+        } else if let Some(signal) = spawn::stopped(first.as_raw())? {
+            told(Word::Stopped(signal))?;
         }
     }
     kill_all_below()
@@ -264,7 +288,9 @@ mod tests {
 
     #[test]
     fn words_come_back_as_they_were_and_others_are_refused() {
-        for word in [Word::Started(7), Word::Failed(3, 12), Word::Exited(255), Word::Signaled(9)] {
+        for word in
+            [Word::Started(7), Word::Failed(3, 12), Word::Exited(255), Word::Signaled(9), Word::Stopped(19)]
+        {
             assert_eq!(Word::decode(&word.encode()), Some(word));
         }
         assert_eq!(Word::decode(&[9; 9]), None);

@@ -3,7 +3,7 @@
 //! This is where hostile bytes come in. Each request is copied out of the shared memory once, compared with the table
 //! ([`Request::check`]), and the data that somebody will decide on are copied too; from then on nothing is read from the
 //! slot again, but by the kernel as a buffer. A request that does not fit the table can only come from a child that is
-//! not itself any more: the sandbox is ended, with the reason.
+//! not itself any more: that process is killed, with the reason, and if it is the first one the sandbox ends.
 //!
 //! A call that needs no more than its registers costs no allocation and takes no lock that workers share.
 
@@ -96,7 +96,12 @@ impl Worker<'_> {
 
     fn violated(&self, what: &str) {
         let who = format!("pid {} {}", self.process.pid, shown(&self.process.name()));
-        self.sandbox.ending.end(End::Violation(format!("{what} ({who})")));
+        if self.process.is_first() {
+            self.sandbox.ending.end(End::Violation(format!("{what} ({who})")));
+        } else {
+            self.sandbox.audit.note(&format!("{who}: protocol violation, killed: {what}"));
+            self.process.kill();
+        }
     }
 
     /// Serves the request in the slot.

@@ -281,3 +281,20 @@ fn the_end_of_a_process_sends_its_workers_home_from_wherever_they_wait() {
         assert!(scene.process.ended());
     }
 }
+
+/// Only the first process takes the sandbox with it.
+#[test]
+fn a_process_that_is_not_itself_any_more_ends_alone() {
+    use std::os::unix::process::ExitStatusExt;
+    let scene = Scene::new();
+    let mut child = std::process::Command::new("/bin/sleep").arg("1000").spawn().unwrap();
+    let pidfd = crate::host::spawn::pidfd(nix::unistd::Pid::from_raw(child.id() as i32)).unwrap();
+    scene.process.begin_fork(0).unwrap();
+    let (process, _) = scene.process.end_fork(0, Ok((child.id() as i32, pidfd))).unwrap();
+    let scene = Scene { process: Arc::new(process), ..scene };
+    scene.start();
+    scene.slot().guest_bell().pass(77, &HostFutex);
+    assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGKILL));
+    scene.wait_until_gone();
+    assert!(scene.sandbox.ending.cause().is_none());
+}

@@ -1,6 +1,8 @@
 //! What the end-to-end tests share: the built `rxbox`, scratch folders, and running a program natively and in rxbox with all
 //! that it leaves behind.
 
+pub mod terminal;
+
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::Write;
@@ -76,7 +78,7 @@ pub fn guest(scratch: &Scratch, name: &str) -> PathBuf {
     let program = scratch.path().join(name);
     let mut gcc = Command::new("gcc");
     // What the guests do wrong on purpose is no news.
-    gcc.args(["-O1", "-w", "-pthread", "-o"]).arg(&program).arg(source);
+    gcc.args(["-O1", "-w", "-pthread", "-Wl,--no-warn-execstack", "-o"]).arg(&program).arg(source);
     assert!(gcc.status().expect("gcc runs").success(), "{name} does not compile");
     program
 }

@@ -1,6 +1,6 @@
 //! Programs of several processes, natively and in rxbox: equal output, exit status and files.
 
-use rxbox_tests::same;
+use rxbox_tests::{Program, Scratch, difference, guest, same};
 use std::path::Path;
 
 fn nothing(_: &Path) {}
@@ -69,4 +69,64 @@ fn make_builds_a_program_with_parallel_jobs() {
         std::fs::write(d.join("main.c"), main).unwrap();
     };
     permissive(&["/usr/bin/make", "-s", "-j4", "test"], prepare);
+}
+
+/// Runs a mode of a guest both ways and compares what it shows and its status.
+fn shows_the_same(name: &str, mode: &str, status: i32) {
+    let scratch = Scratch::new(name);
+    let program = guest(&scratch, name);
+    let program = Program::new(scratch.path(), &[&program.to_string_lossy(), mode]);
+    let (native, boxed) = (program.native(), program.boxed("permissive"));
+    assert_eq!((native.status, native.stdout.is_empty()), (status, false), "{mode}: {}", native.err());
+    let context = format!("{mode}: {}", difference(&native.stdout, &boxed.stdout));
+    assert!(native.stdout == boxed.stdout, "{context}\n{}", boxed.err());
+    assert_eq!(native.status, boxed.status, "{mode}");
+}
+
+#[test]
+fn a_program_is_executed_from_any_of_several_threads() {
+    for mode in ["leader", "other", "orphan", "all"] {
+        shows_the_same("exec_threads", mode, 5);
+    }
+    shows_the_same("exec_threads", "child", 0);
+}
+
+/// The kernel gives the status of the last thread since 5.19, before that of the first.
+#[test]
+fn the_status_of_a_process_whose_threads_end_one_by_one_is_the_kernels() {
+    shows_the_same("exec_threads", "last", 4);
+}
+
+#[test]
+fn processes_are_made_by_clone3_with_flags_and_errors_as_natively() {
+    shows_the_same("processes", "flags", 0);
+}
+
+#[test]
+fn processes_are_polled_waited_for_and_signalled_by_descriptor() {
+    shows_the_same("processes", "descriptors", 0);
+}
+
+#[test]
+fn orphans_go_to_a_subreaper_and_are_told_that_their_parent_has_ended() {
+    shows_the_same("processes", "orphans", 0);
+}
+
+#[test]
+fn a_robust_mutex_is_passed_on_however_its_owner_dies() {
+    shows_the_same("processes", "robust", 0);
+}
+
+#[test]
+fn five_hundred_threads_and_five_hundred_processes_in_a_row() {
+    shows_the_same("processes", "many", 0);
+    let script = "i=0; n=0; while [ $i -lt 500 ]; do (exit 3); n=$((n + $?)); i=$((i + 1)); done; echo $n";
+    for shell in ["/bin/dash", "/bin/bash"] {
+        permissive(&[shell, "-c", script], nothing);
+    }
+}
+
+#[test]
+fn what_goes_wrong_on_the_way_to_a_new_program_is_told_as_natively() {
+    shows_the_same("processes", "errors", 0);
 }

@@ -59,6 +59,8 @@ pub enum Internal {
     SendAgain,
     /// A System V segment was taken out of the child's address space: argument 0 the inode number of its memory.
     Detached,
+    /// The other threads of the process are to look up from what they wait for.
+    Rouse,
 }
 
 /// A request as it lies in a slot.

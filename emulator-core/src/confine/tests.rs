@@ -208,8 +208,9 @@ fn only_the_supervisors_descriptors_are_written_to_and_their_numbers_stay() {
 
 /// Granted calls that the runtime carries out without the host's call of the same name; a segment of shared memory is a file
 /// that it maps.
-const EMULATED: [&str; 14] = [
+const EMULATED: [&str; 15] = [
     "arch_prctl",
+    "clone3",
     "execve",
     "execveat",
     "fork",

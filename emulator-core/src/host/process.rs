@@ -41,6 +41,33 @@ pub fn take_line(channel: &Channel, memory: OwnedFd, control: OwnedFd) -> Result
     if done < 0 { Err(Errno::from_raw(-done as i32)) } else { Ok(()) }
 }
 
+/// setpgid(2).
+pub fn set_group(pid: i32, group: i32) -> i64 {
+    // SAFETY: only numbers.
+    unsafe { call::raw(libc::SYS_setpgid, [pid as u64, group as u64, 0, 0, 0, 0]) }
+}
+
+/// setsid(2).
+pub fn new_session() -> i64 {
+    // SAFETY: no arguments.
+    unsafe { call::raw(libc::SYS_setsid, [0; 6]) }
+}
+
+/// Makes this process the one, or not the one, to which orphans below it go (PR_SET_CHILD_SUBREAPER).
+pub fn set_subreaper(set: bool) -> i64 {
+    // SAFETY: only numbers.
+    unsafe { call::raw(libc::SYS_prctl, [libc::PR_SET_CHILD_SUBREAPER as u64, set.into(), 0, 0, 0, 0]) }
+}
+
+/// Whether orphans below this process go to it.
+pub fn is_subreaper() -> bool {
+    let mut set = 0i32;
+    let args = [libc::PR_GET_CHILD_SUBREAPER as u64, &raw mut set as u64, 0, 0, 0, 0];
+    // SAFETY: the kernel writes one int, which lives here.
+    unsafe { call::raw(libc::SYS_prctl, args) };
+    set != 0
+}
+
 /// Whether a child has ended; it can still be waited for.
 pub fn has_ended(pid: i32) -> bool {
     let mut info = std::mem::MaybeUninit::<libc::siginfo_t>::zeroed();

@@ -46,6 +46,12 @@ pub fn gettid() -> i32 {
     unsafe { super::call::raw(libc::SYS_gettid, [0; 6]) as i32 }
 }
 
+/// Whether the calling thread is the first of its process.
+pub fn is_leader() -> bool {
+    // SAFETY: no arguments.
+    unsafe { super::call::raw(libc::SYS_getpid, [0; 6]) == super::call::raw(libc::SYS_gettid, [0; 6]) }
+}
+
 /// What a new thread is to do.
 type Body = Box<dyn FnOnce() + Send>;
 
@@ -81,12 +87,4 @@ pub fn spawn(body: impl FnOnce() + Send + 'static) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// Ends the calling thread without its process.
-pub fn exit_thread(status: i32) -> ! {
-    loop {
-        // SAFETY: does not return.
-        unsafe { super::call::raw(libc::SYS_exit, [status as u64, 0, 0, 0, 0, 0]) };
-    }
 }

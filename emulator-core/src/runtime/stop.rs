@@ -18,6 +18,7 @@ use super::enter;
 use super::state::CpuState;
 use crate::guest::access;
 use crate::host::call;
+use rxbox_wire::relay;
 use std::arch::global_asm;
 use std::cell::UnsafeCell;
 use std::mem::offset_of;
@@ -157,6 +158,13 @@ fn is_fault(info: &libc::siginfo_t) -> bool {
     raised && info.si_code > 0
 }
 
+/// Queues a signal for the guest; one that only rouses the thread is not for it.
+fn queue(ring: &SignalRing, info: &libc::siginfo_t) {
+    if (info.si_signo, info.si_code) != (relay::ROUSER, relay::ROUSE) {
+        ring.push(info);
+    }
+}
+
 /// # Safety
 /// Called by the kernel with valid pointers, on a thread whose GS base is its [`ThreadArea`].
 unsafe extern "C" fn on_signal(_: i32, info: *const libc::siginfo_t, context: *mut libc::ucontext_t) {
@@ -189,7 +197,7 @@ unsafe extern "C" fn on_signal(_: i32, info: *const libc::siginfo_t, context: *m
             raw.trapno = gregs[libc::REG_TRAPNO as usize] as u64;
             raw.error_code = gregs[libc::REG_ERR as usize] as u64;
         } else {
-            ring.push(info);
+            queue(ring, info);
             // SAFETY: an atomic.
             unsafe { (*cpu).pending.store(1, Ordering::Relaxed) };
         }
@@ -200,7 +208,7 @@ unsafe extern "C" fn on_signal(_: i32, info: *const libc::siginfo_t, context: *m
         call::let_fault_kill(info.si_signo, pc);
         return;
     }
-    ring.push(info);
+    queue(ring, info);
     // SAFETY: an atomic.
     unsafe { (*cpu).pending.store(1, Ordering::Relaxed) };
     if enter::in_prologue(pc) {

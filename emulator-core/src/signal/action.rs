@@ -189,6 +189,14 @@ impl Actions {
 
     /// execve(2): handlers are gone, ignored signals stay ignored, timers are deleted.
     pub(super) fn exec(&mut self) {
+        self.clear();
+        for timer in self.timers.drain(..) {
+            host::timer_delete(timer);
+        }
+    }
+
+    /// Handlers are gone, ignored signals stay ignored.
+    pub(super) fn clear(&mut self) {
         for signal in 1..=LAST {
             let handler = match self.get(signal).handler {
                 SIG_IGN => SIG_IGN,
@@ -196,9 +204,6 @@ impl Actions {
             };
             // Signals that have no action to set fail and keep the only one they can have.
             let _ = self.set(signal, Action { handler, ..Action::default() });
-        }
-        for timer in self.timers.drain(..) {
-            host::timer_delete(timer);
         }
     }
 }

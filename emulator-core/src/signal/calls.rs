@@ -254,6 +254,10 @@ pub(super) fn wait(thread: &mut Thread, set: SigSet, deadline: Option<Instant>) 
         }
         thread.cpu.clear_pending();
         drop(lock(&thread.process.exclusive));
+        if thread.process.succession.claimed() {
+            thread.cpu.beacon().nudge();
+            return Err(EINTR);
+        }
         thread.signals.collect(thread.cpu.ring());
         if thread.signals.waiting().minus(set).minus(thread.signals.mask) != SigSet::EMPTY {
             thread.cpu.beacon().nudge();

@@ -108,6 +108,16 @@ pub(super) fn wait(set: SigSet, timeout: Option<Timespec>) -> Result<SigInfo, i3
     if status < 0 { Err(-status as i32) } else { Ok(SigInfo::received(info)) }
 }
 
+/// Takes a signal that waits in the kernel for this thread or its process, if there is one.
+pub(super) fn take_pending() -> Option<SigInfo> {
+    let (set, at_once) = (SigSet::ALL, Timespec { seconds: 0, nanoseconds: 0 });
+    let mut info = [0u8; SigInfo::SIZE];
+    let args = [&raw const set.0 as u64, info.as_mut_ptr() as u64, &raw const at_once as u64, SET_SIZE, 0, 0];
+    // SAFETY: the kernel reads the set and the time and writes one siginfo; all of them live here.
+    let status = unsafe { raw(libc::SYS_rt_sigtimedwait, args) };
+    (status > 0).then(|| SigInfo::received(info))
+}
+
 /// What the runtime's handler queued, as bytes.
 pub(super) fn received(info: &libc::siginfo_t) -> SigInfo {
     const { assert!(size_of::<libc::siginfo_t>() == SigInfo::SIZE) };

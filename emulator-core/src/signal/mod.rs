@@ -73,6 +73,34 @@ pub fn exec(thread: &mut Thread) {
     (*stack, *trap, *saved) = (stack::AlternateStack::default(), frame::LastTrap::default(), None);
 }
 
+/// What a program keeps of the signals of the thread that executed it: the mask, and what waits.
+#[derive(Debug)]
+pub struct Estate {
+    mask: SigSet,
+    waiting: Vec<SigInfo>,
+}
+
+/// Takes the estate of a thread that is about to end, with all signals but faults blocked.
+pub fn estate(thread: &mut Thread) -> Estate {
+    thread.signals.collect(thread.cpu.ring());
+    let mut waiting = thread.signals.give_up();
+    // What waits for this thread in the kernel would be lost with it.
+    waiting.extend(std::iter::from_fn(host::take_pending));
+    Estate { mask: thread.signals.mask, waiting }
+}
+
+/// Gives the calling thread the estate of another.
+pub fn inherit(thread: &mut Thread, estate: Estate) {
+    thread.signals.collect(thread.cpu.ring());
+    thread.signals.add(estate.waiting);
+    deliver::set_mask(thread, estate.mask);
+}
+
+/// Default actions for all signals that have handlers (CLONE_CLEAR_SIGHAND).
+pub fn clear_handlers(thread: &Thread) {
+    lock(&thread.process.actions).clear();
+}
+
 /// In the child of a fork(2), on its only thread: what waited was the parent's, and timers are not inherited. To be called
 /// with all signals blocked since before the fork.
 pub fn forked(thread: &mut Thread) {

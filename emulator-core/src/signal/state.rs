@@ -80,6 +80,16 @@ impl ThreadSignals {
         self.next_of(SigSet::ALL.minus(self.mask))
     }
 
+    /// Gives all that wait away.
+    pub(super) fn give_up(&mut self) -> Vec<SigInfo> {
+        std::mem::take(&mut self.taken).into()
+    }
+
+    /// Adds signals that waited for another thread.
+    pub(super) fn add(&mut self, waiting: Vec<SigInfo>) {
+        waiting.into_iter().for_each(|info| self.take(info));
+    }
+
     /// Forgets waiting signals of the set.
     pub(super) fn discard(&mut self, set: SigSet) {
         self.taken.retain(|info| !set.contains(info.signal()));

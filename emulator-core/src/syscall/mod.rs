@@ -91,7 +91,7 @@ fn perform(thread: &mut Thread, nr: u64, args: [u64; 6]) -> Answer {
     let exchanged =
         signal::with_mask(thread, call.nr, &args, |thread| marshal::exchange(thread, call, &args));
     match exchanged {
-        Ok(reply) if reply.flags & Reply::GRANTED != 0 => granted(thread, call.nr, &args),
+        Ok(reply) if reply.flags & Reply::GRANTED != 0 => granted(thread, call.nr, &args, reply.ret),
         Ok(reply) if makes_signal_descriptor(call.nr) && reply.ret >= 0 => {
             signal::descriptor_made(thread, args[1]);
             answer(&reply)
@@ -111,15 +111,15 @@ fn makes_signal_descriptor(nr: u32) -> bool {
 }
 
 /// The answer that a reply gives.
-fn answer(reply: &Reply) -> Answer {
+pub fn answer(reply: &Reply) -> Answer {
     if reply.ret == -i64::from(libc::EINTR) {
         return Answer::Interrupted { restart: reply.flags & Reply::RESTART != 0 };
     }
     Answer::Value(reply.ret)
 }
 
-/// Carries out an approved call.
-fn granted(thread: &mut Thread, nr: u32, args: &[u64; 6]) -> Answer {
+/// Carries out an approved call; `approved` is what the supervisor says besides.
+fn granted(thread: &mut Thread, nr: u32, args: &[u64; 6], approved: i64) -> Answer {
     if i64::from(nr) == libc::SYS_shmdt {
         return shm::detach(thread, args[0]);
     }
@@ -129,7 +129,7 @@ fn granted(thread: &mut Thread, nr: u32, args: &[u64; 6]) -> Answer {
     if let Some(answer) = signal::system_call(thread, nr, args) {
         return answer;
     }
-    if let Some(answer) = process::system_call(thread, nr, args) {
+    if let Some(answer) = process::system_call(thread, nr, args, approved) {
         return answer;
     }
     if let Some(answer) = messages::system_call(thread, nr, args) {

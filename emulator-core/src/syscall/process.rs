@@ -7,7 +7,7 @@ use crate::thread::Thread;
 use libc::{EFAULT, EINVAL, EPERM};
 
 /// Carries out an approved call of this module; `None` if it is not one.
-pub fn system_call(thread: &mut Thread, nr: u32, args: &[u64; 6]) -> Option<Answer> {
+pub fn system_call(thread: &mut Thread, nr: u32, args: &[u64; 6], approved: i64) -> Option<Answer> {
     Some(match i64::from(nr) {
         libc::SYS_arch_prctl => Answer::Value(arch_prctl(thread, args[0], args[1])),
         libc::SYS_set_tid_address => {
@@ -32,11 +32,28 @@ pub fn system_call(thread: &mut Thread, nr: u32, args: &[u64; 6]) -> Option<Answ
         libc::SYS_membarrier => Answer::Value(membarrier(args)),
         libc::SYS_exit => crate::threads::exit(thread, args[0] as i32),
         libc::SYS_exit_group => crate::threads::exit_group(thread, args[0] as i32),
-        libc::SYS_clone | libc::SYS_fork | libc::SYS_vfork => crate::threads::clone(thread, nr, args),
+        libc::SYS_clone | libc::SYS_clone3 | libc::SYS_fork | libc::SYS_vfork => {
+            crate::threads::clone(thread, nr, args)
+        }
         libc::SYS_execve | libc::SYS_execveat => crate::exec::exec(thread, nr, args),
-        libc::SYS_wait4 | libc::SYS_waitid => crate::threads::wait(thread, nr, args),
+        libc::SYS_wait4 | libc::SYS_waitid => crate::threads::wait(thread, nr, args, approved),
+        libc::SYS_setpgid => Answer::Value(crate::host::process::set_group(args[0] as i32, args[1] as i32)),
+        libc::SYS_setsid => Answer::Value(crate::host::process::new_session()),
+        libc::SYS_prctl => Answer::Value(prctl(thread, args)),
         _ => return None,
     })
+}
+
+/// The commands of prctl(2) on what only the kernel keeps.
+fn prctl(thread: &Thread, args: &[u64; 6]) -> i64 {
+    match args[0] as i32 {
+        libc::PR_SET_CHILD_SUBREAPER => crate::host::process::set_subreaper(args[1] != 0),
+        libc::PR_GET_CHILD_SUBREAPER => {
+            let set = i32::from(crate::host::process::is_subreaper());
+            copy_out(thread.process, args[1], &set.to_le_bytes()).map_or(-i64::from(EFAULT), |()| 0)
+        }
+        _ => -i64::from(EINVAL),
+    }
 }
 
 /// arch_prctl(2): the segment bases.

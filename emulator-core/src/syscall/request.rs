@@ -12,6 +12,9 @@ use rxbox_wire::frame::{ABSENT, ALIGN, Internal, Reply, Request, STRINGS_MAX};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+/// Status of a process that nobody serves: it is killed, as its parent was.
+const ABANDONED: i32 = 128 + libc::SIGKILL;
+
 /// Sends a request whose data are the runtime's: argument `i`'s bytes in `data[i]`, none where that is empty.
 fn send(thread: &Thread, what: Internal, args: [u64; 6], data: &[&[u8]]) -> Reply {
     let mut len = [ABSENT; 6];
@@ -33,6 +36,22 @@ pub fn hello(thread: &Thread) -> i64 {
     plain(thread, Internal::Hello, [crate::host::thread::gettid() as u64, 0])
 }
 
+/// As [`hello`], from a process that has just been forked. If its parent ended before it could say that it has a child
+/// nobody will ever answer: this process ends then, too.
+pub fn first_hello(thread: &Thread) {
+    let args = [crate::host::thread::gettid() as u64, 0, 0, 0, 0, 0];
+    let begun = thread.slot.begin(&Request { nr: Internal::Hello as u32, args, len: [ABSENT; 6] });
+    if control::is_closed() {
+        crate::host::call::exit_process(ABANDONED);
+    }
+    thread.slot.finish(&thread.cpu, begun);
+}
+
+/// Makes the other threads of the process look up from what they wait for.
+pub fn rouse(thread: &Thread) {
+    plain(thread, Internal::Rouse, [0, 0]);
+}
+
 /// Says that the thread ends, or with `whole` the process.
 pub fn exit(thread: &Thread, status: i32, whole: bool) {
     plain(thread, Internal::Exit, [status as u64, whole.into()]);
@@ -43,13 +62,13 @@ pub fn new_thread(thread: &Thread) -> i64 {
     plain(thread, Internal::NewThread, [0, 0])
 }
 
-/// Asks for channel and control socket of a new process.
+/// Asks for channel and control socket of a new process, and with `pidfd` for room for a descriptor of it.
 ///
 /// # Errors
 /// As fork(2).
-pub fn new_process(thread: &Thread) -> Result<[OwnedFd; 2], Errno> {
+pub fn new_process(thread: &Thread, pidfd: bool) -> Result<[OwnedFd; 2], Errno> {
     let _mine = lock(&thread.process.control);
-    let ret = plain(thread, Internal::NewProcess, [0, 0]);
+    let ret = plain(thread, Internal::NewProcess, [pidfd.into(), 0]);
     if ret < 0 {
         return Err(Errno::from_raw(-ret as i32));
     }
@@ -57,9 +76,13 @@ pub fn new_process(thread: &Thread) -> Result<[OwnedFd; 2], Errno> {
     <[OwnedFd; 2]>::try_from(fds).map_err(|_| Errno::EPROTO)
 }
 
-/// Says that the new process is there, or that there is none (a negative errno); gives the answer for the guest.
-pub fn process_started(thread: &Thread, pid: i32) -> i64 {
-    plain(thread, Internal::ProcessStarted, [pid as u64, 0])
+/// Says that the new process is there, or that there is none (a negative errno); gives the answer for the guest, and the
+/// number of the descriptor if one is wanted.
+pub fn process_started(thread: &Thread, pid: i32, pidfd: bool) -> (i64, i32) {
+    let room: &[u8] = if pidfd { &[0; 4] } else { &[] };
+    let reply = send(thread, Internal::ProcessStarted, [pid as u64, 0, 0, 0, 0, 0], &[&[], room]);
+    let number = thread.slot.read(0, room.len());
+    (reply.ret, number.first_chunk().map_or(-1, |b| i32::from_le_bytes(*b)))
 }
 
 /// Tells the user something about the guest.

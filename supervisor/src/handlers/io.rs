@@ -6,7 +6,7 @@
 //! supervisor ignores both for itself, so they are raised in the guest thread.
 
 use super::signal::raise;
-use super::{Entry, output, signalfd, wait_of};
+use super::{Entry, output, signalfd, terminal, wait_of};
 use crate::context::{Answer, Call};
 use crate::fd::{File, Kind};
 use crate::host::number::{OnFd, Wait, on_fd};
@@ -101,10 +101,16 @@ fn move_data(call: &mut Call<'_>, way: Way, at: At) -> Answer {
     }
     let wanted = call.room(1);
     if way == Way::Read {
+        if file.kind == Kind::Terminal {
+            terminal::may_read(call, &file)?;
+        }
         let done = at.transfer(way, &file, Buffer::of(call, 1));
         call.filled(1, done.unwrap_or(0) as usize);
         more(call, &file, wanted, &done);
         return done;
+    }
+    if file.kind == Kind::Terminal {
+        terminal::may_write(call, &file)?;
     }
     let n = under_limit(call, &file, at.explicit(), wanted as u64)?;
     let share = output::take(call, &file, n)?;

@@ -33,7 +33,12 @@ fn ioctl(call: &mut Call<'_>) -> Answer {
         TIOCGSID => terminal::session(call, &file),
         TIOCSCTTY => terminal::take(call, &file),
         TIOCNOTTY => terminal::leave(call, &file),
-        request => forward(call, &file, request, call.u64(2)),
+        request => {
+            if file.kind == Kind::Terminal && CHANGING.contains(&request) {
+                terminal::may_change(call, &file)?;
+            }
+            forward(call, &file, request, call.u64(2))
+        }
     }
 }
 
@@ -53,6 +58,24 @@ const TIOCNOTTY: u32 = libc::TIOCNOTTY as u32;
 /// Requests that may wait: for output to drain, or for a lease on the terminal.
 const WAITING: &[u32] =
     &[libc::TCSETSW as u32, libc::TCSETSF as u32, libc::TCSBRK as u32, libc::TCSBRKP as u32];
+
+/// Requests that change a terminal, which a process in the background must not do (tty_ioctl(4)). Its window size anybody
+/// may change.
+const CHANGING: &[u32] = &[
+    libc::TCSETS as u32,
+    libc::TCSETSW as u32,
+    libc::TCSETSF as u32,
+    libc::TCSETS2 as u32,
+    libc::TCSETSW2 as u32,
+    libc::TCSETSF2 as u32,
+    libc::TCSETA as u32,
+    libc::TCSETAW as u32,
+    libc::TCSETAF as u32,
+    libc::TCSBRK as u32,
+    libc::TCSBRKP as u32,
+    libc::TCXONC as u32,
+    libc::TCFLSH as u32,
+];
 
 /// Passes a request of the table on, its structure through private memory.
 fn forward(call: &mut Call<'_>, file: &File, request: u32, number: u64) -> Answer {

@@ -19,6 +19,7 @@ pub mod memory;
 pub mod mqueue;
 pub mod output;
 mod owner;
+pub mod pidfd;
 pub mod poll;
 pub mod prctl;
 pub mod process;
@@ -58,6 +59,7 @@ pub const ALL: &[&[Entry]] = &[
     limit::HANDLERS,
     memory::HANDLERS,
     mqueue::HANDLERS,
+    pidfd::HANDLERS,
     poll::HANDLERS,
     prctl::HANDLERS,
     process::HANDLERS,

@@ -1,5 +1,6 @@
 //! prctl(2): what the supervisor keeps of a process and its threads. Nothing here changes the host process: its own
-//! hardening (no new privileges, no capabilities, death with the supervisor) is in force from the start and stays.
+//! hardening (no new privileges, no capabilities, death with the supervisor) is in force from the start and stays. That
+//! orphans go to a process the kernel must be told (PR_SET_CHILD_SUBREAPER), by the emulator child itself.
 
 use super::Entry;
 use crate::context::{Answer, Call};
@@ -91,15 +92,6 @@ fn prctl(call: &mut Call<'_>) -> Answer {
         }
         libc::PR_SET_DUMPABLE => set_checked(&a.dumpable, call, 0..=1),
         libc::PR_GET_DUMPABLE => Ok(a.dumpable.load(Relaxed).into()),
-        // Orphans become children of the supervisor, which alone knows them all.
-        libc::PR_SET_CHILD_SUBREAPER => {
-            if call.u64(1) == 0 {
-                Ok(0)
-            } else {
-                Err(Errno::EINVAL)
-            }
-        }
-        libc::PR_GET_CHILD_SUBREAPER => put_number(call, 0),
         libc::PR_SET_THP_DISABLE => {
             zero(call, 2..5)?;
             a.huge_pages_off.store(i32::from(call.u64(1) != 0), Relaxed);

@@ -1,5 +1,5 @@
-//! New processes and threads, and the mask that they inherit. The child makes them; here it is decided whether it may. What the supervisor needs for a
-//! new one it is asked for by requests of the child's own ([`rxbox_wire::frame::Internal`]).
+//! New processes and threads, and the mask that they inherit. The child makes them; here it is decided whether it may.
+//! What the supervisor needs for a new one it is asked for by requests of the child's own ([`rxbox_wire::frame::Internal`]).
 
 use super::{Entry, grant};
 use crate::context::{Answer, Call};
@@ -17,7 +17,7 @@ const NAMESPACES: i32 = libc::CLONE_NEWCGROUP
     | libc::CLONE_NEWUSER
     | libc::CLONE_NEWUTS;
 /// Flags that make the child something else than a process of its own or a thread of the caller.
-const UNUSUAL: i32 = libc::CLONE_PIDFD | libc::CLONE_PARENT;
+const UNUSUAL: i32 = libc::CLONE_PARENT;
 /// What a thread shares, all or nothing (clone(2)).
 const THREAD: i32 = libc::CLONE_THREAD | libc::CLONE_SIGHAND | libc::CLONE_VM;
 

@@ -1,9 +1,9 @@
 //! Scheduling of guest threads. A guest thread is a thread of an emulator child, so the host is asked about that and
 //! told to treat it so; but only to step back: no guest gets more of the machine than it was given.
 
-use super::Entry;
 use super::signal::in_sandbox;
 use super::usage::Stat;
+use super::{Entry, group};
 use crate::context::{Answer, Call};
 use crate::host::number::{Plain, plain};
 use crate::host::sched;
@@ -58,10 +58,10 @@ fn members(call: &Call<'_>, which: u32, who: i32, find: Find) -> Result<Vec<i32>
     let pids = |keep: &dyn Fn(&crate::process::Process) -> bool| -> Vec<i32> {
         in_sandbox(call).iter().filter(|p| keep(p)).map(|p| p.pid).collect()
     };
-    let group = if who == 0 { call.process.group.group() } else { who };
+    let group = if who == 0 { group::of(call.process.pid) } else { Some(who) };
     let found = match which {
         libc::PRIO_PROCESS => vec![find(call, who)?],
-        libc::PRIO_PGRP => pids(&|p| p.group.group() == group),
+        libc::PRIO_PGRP => pids(&|p| group::of(p.pid) == group),
         libc::PRIO_USER if who == 0 || who as u32 == call.process.identity().user.real => pids(&|_| true),
         libc::PRIO_USER => Vec::new(),
         _ => return Err(Errno::EINVAL),

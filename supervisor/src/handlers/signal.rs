@@ -7,10 +7,11 @@
 //! The kernel would tell the target that the supervisor sent the signal. It lets a sender say otherwise only with a
 //! negative code, so the true code travels as [`rxbox_wire::relay`] says.
 
-use super::Entry;
+use super::{Entry, group};
 use crate::context::{Answer, Call};
 use crate::host::signal::{Info, queue_process, queue_thread};
 use crate::process::Process;
+use crate::sandbox::Sandbox;
 use nix::errno::Errno;
 use rxbox_wire::frame::Reply;
 use std::os::fd::AsFd;
@@ -34,7 +35,7 @@ pub(super) fn in_sandbox(call: &Call<'_>) -> Vec<Arc<Process>> {
 }
 
 /// A signal from the caller, as sent by a call of this kind (`SI_USER`, `SI_TKILL`).
-fn from_caller(call: &Call<'_>, signal: i32, code: i32) -> Result<Info, Errno> {
+pub(super) fn from_caller(call: &Call<'_>, signal: i32, code: i32) -> Result<Info, Errno> {
     if !(0..=SIGNAL_MAX).contains(&signal) {
         return Err(Errno::EINVAL);
     }
@@ -51,11 +52,11 @@ pub(super) fn raise(call: &mut Call<'_>, signal: i32) {
 }
 
 /// Sends to a whole process.
-fn send(call: &mut Call<'_>, target: &Process, info: &Info) -> Answer {
+pub(super) fn send(call: &mut Call<'_>, target: &Process, info: &Info) -> Answer {
     if target.pid == call.process.pid {
         call.reply.flags |= Reply::SIGNALLED;
     }
-    queue_process(target.pidfd.as_fd(), info)
+    target.signal(info)
 }
 
 /// Sends to one thread of a process; ESRCH if it has no such thread.
@@ -71,22 +72,58 @@ fn send_to_thread(call: &mut Call<'_>, target: &Process, tid: i32, info: &Info) 
 fn kill(call: &mut Call<'_>) -> Answer {
     let (pid, signal) = (call.i32(0), call.i32(1));
     let info = from_caller(call, signal, libc::SI_USER)?;
-    let caller = call.process.pid;
-    let targets: Vec<_> = match pid {
-        1.. => call.sandbox.process(pid).into_iter().collect(),
-        -1 => in_sandbox(call).into_iter().filter(|p| p.pid != caller).collect(),
-        i32::MIN => Vec::new(),
-        _ => {
-            let group = if pid == 0 { call.process.group.group() } else { -pid };
-            in_sandbox(call).into_iter().filter(|p| p.group.group() == group).collect()
-        }
-    };
-    // As the kernel does for a group: it went well if one of them got it.
-    let mut answer = Err(Errno::ESRCH);
-    for target in targets {
-        answer = send(call, &target, &info).or(answer);
+    match pid {
+        1.. => match call.sandbox.process(pid) {
+            Some(target) => send(call, &target, &info),
+            // It has ended, but its parent has not asked yet.
+            None if call.sandbox.has_zombie(pid) => Ok(0),
+            None => Err(Errno::ESRCH),
+        },
+        i32::MIN => Err(Errno::ESRCH),
+        _ => kill_several(call, pid, &info),
     }
-    answer
+}
+
+/// kill(2) to a group, or with -1 to all but the caller.
+fn kill_several(call: &mut Call<'_>, pid: i32, info: &Info) -> Answer {
+    let own = group::of(call.process.pid);
+    let group = if pid == 0 { own.unwrap_or(0) } else { -pid };
+    let (sent, zombie) = if pid == -1 {
+        let caller = call.process.pid;
+        (to_all(call.sandbox, info, |p| p.pid != caller), false)
+    } else {
+        (
+            to_group(call.sandbox, group, info),
+            call.sandbox.has_zombie(group) && group::of(group) == Some(group),
+        )
+    };
+    if own == Some(group) {
+        call.reply.flags |= Reply::SIGNALLED;
+    }
+    // As the kernel does for a group: it went well if one of them got it.
+    if sent > 0 || zombie { Ok(0) } else { Err(Errno::ESRCH) }
+}
+
+/// Sends to all processes of a group; to how many.
+pub fn to_group(sandbox: &Sandbox, group: i32, info: &Info) -> usize {
+    to_all(sandbox, info, |p| group::of(p.pid) == Some(group))
+}
+
+fn to_all(sandbox: &Sandbox, info: &Info, wanted: impl Fn(&Process) -> bool) -> usize {
+    let _births = sandbox.births();
+    let targets: Vec<_> = sandbox.processes().into_iter().filter(|p| wanted(p)).collect();
+    let reached = targets.iter().filter(|target| {
+        target.tell_forks(info);
+        target.signal(info).is_ok()
+    });
+    reached.count()
+}
+
+/// Nobody is there any more for whom the group works: its terminal is gone, or who could continue it.
+pub fn hang_up(sandbox: &Sandbox, foreground: i32) {
+    for signal in [libc::SIGHUP, libc::SIGCONT] {
+        to_group(sandbox, foreground, &Info::sent(signal, libc::SI_KERNEL, 0, 0));
+    }
 }
 
 fn tkill(call: &mut Call<'_>) -> Answer {
@@ -116,7 +153,7 @@ fn tgkill(call: &mut Call<'_>) -> Answer {
 
 /// The `siginfo` of argument `i`: a guest may put anything into it but a code that says the kernel or kill(2) sent it,
 /// unless it goes to itself.
-fn given(call: &Call<'_>, i: usize, signal: i32, target: i32) -> Result<Info, Errno> {
+pub(super) fn given(call: &Call<'_>, i: usize, signal: i32, target: i32) -> Result<Info, Errno> {
     let info = Info::given(call.need(i)?.try_into().map_err(|_| Errno::EFAULT)?, signal);
     if !(0..=SIGNAL_MAX).contains(&signal) {
         return Err(Errno::EINVAL);

@@ -11,7 +11,8 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 pub struct Info([u8; 128]);
 
 impl Info {
-    fn signal(&self) -> i32 {
+    /// `si_signo`.
+    pub fn signal(&self) -> i32 {
         i32::from_le_bytes([self.0[0], self.0[1], self.0[2], self.0[3]])
     }
     /// `si_code`.

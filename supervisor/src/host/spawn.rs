@@ -79,6 +79,22 @@ pub fn ignore(signal: i32) {
     unsafe { libc::signal(signal, libc::SIG_IGN) };
 }
 
+/// Lets a signal have its default effect on this process. Comes back if that is to stop it, once it is continued, or if
+/// the kernel ignores the signal.
+pub fn act_by_default(signal: i32) {
+    let mut set = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: the set is filled before it is read; what the default action does to the process is what is wanted; the
+    // mask is the calling thread's, and comes back.
+    unsafe {
+        libc::signal(signal, libc::SIG_DFL);
+        libc::sigemptyset(set.as_mut_ptr());
+        libc::sigaddset(set.as_mut_ptr(), signal);
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, set.as_ptr(), std::ptr::null_mut());
+        libc::kill(libc::getpid(), signal);
+        libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), std::ptr::null_mut());
+    }
+}
+
 /// Gives a signal its default action back.
 pub fn default_action(signal: i32) {
     // SAFETY: the callers are processes of one thread, before they exec.
@@ -108,6 +124,17 @@ pub fn ended_child() -> Result<Option<(i32, Ended)>, Errno> {
 /// ECHILD if there are no children.
 pub fn wait_for_any() -> Result<(), Errno> {
     wait(libc::P_ALL, 0, libc::WEXITED).map(drop)
+}
+
+/// The signal by which the child `pid` was stopped since this was last asked.
+///
+/// # Errors
+/// ECHILD if there is no such child.
+pub fn stopped(pid: i32) -> Result<Option<i32>, Errno> {
+    let ended = wait(libc::P_PID, pid as u32, libc::WSTOPPED | libc::WNOHANG)?;
+    Ok(ended.map(|(_, how)| match how {
+        Ended::Exited(signal) | Ended::Signaled(signal) => signal,
+    }))
 }
 
 /// Takes away a child that has ended.

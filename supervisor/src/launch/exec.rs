@@ -2,7 +2,7 @@
 //!
 //! It starts as a fresh program, so it has neither the supervisor's memory nor its layout; with an empty environment; with
 //! /dev/null for its standard streams, since the user's terminal is not for it; with the descriptors of
-//! [`rxbox_wire::boot`] and no others; without capabilities and any way to new ones.
+//! [`rxbox_wire::boot`] and no others; in a session without a terminal; without capabilities and any way to new ones.
 
 use crate::host::spawn;
 use nix::errno::Errno;
@@ -27,10 +27,12 @@ pub struct Start<'a> {
     pub log: Option<BorrowedFd<'a>>,
     /// The signals that rxbox was started to block.
     pub mask: &'a SigSet,
+    /// Whether somebody could continue rxbox's process group if it were stopped.
+    pub continued: bool,
 }
 
 /// The steps that can fail, for the message.
-pub const STEPS: [&str; 8] = [
+pub const STEPS: [&str; 9] = [
     "cannot fork",
     "cannot arrange descriptors",
     "cannot set limits",
@@ -39,6 +41,7 @@ pub const STEPS: [&str; 8] = [
     "cannot drop capabilities",
     "cannot reset signals",
     "cannot execute this program again",
+    "cannot lead a process group",
 ];
 
 /// A step's index in [`STEPS`] and why it failed.
@@ -73,6 +76,7 @@ pub fn start(start: &Start<'_>) -> Result<Pid, Failed> {
 }
 
 fn become_child(start: &Start<'_>, parent: Pid) -> Result<std::convert::Infallible, Failed> {
+    lead_group(start.continued).map_err(|e| (8, e))?;
     let program = arrange(start).map_err(|e| (1, e))?;
     setrlimit(Resource::RLIMIT_CORE, 0, 0).map_err(|e| (2, e))?;
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(|e| (3, e))?;
@@ -86,6 +90,14 @@ fn become_child(start: &Start<'_>, parent: Pid) -> Result<std::convert::Infallib
     let role = CString::new(ROLE).unwrap_or_default();
     let environment: [&CStr; 0] = [];
     fexecve(&program, &[role.as_c_str()], &environment).map_err(|e| (7, e))
+}
+
+/// The first process leads a group of its own. The kernel lets the stop signals of a terminal stop it if its parent is in
+/// the same session: so it stays in the warden's if rxbox's own group could be stopped and has a session of its own
+/// otherwise.
+fn lead_group(continued: bool) -> Result<(), Errno> {
+    let own = Pid::from_raw(0);
+    if continued { nix::unistd::setpgid(own, own) } else { nix::unistd::setsid().map(drop) }
 }
 
 /// Puts the descriptors at their numbers; the rest closes with exec. The program comes back at a number of its own.

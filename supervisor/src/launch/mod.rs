@@ -194,6 +194,7 @@ pub fn launch(
         control: end.as_fd(),
         log: guest.log_file.as_ref().map(AsFd::as_fd),
         mask: &inherited.mask,
+        continued: can_be_continued(),
     };
     let (warden, pid) = Warden::start(&start).map_err(|e| Outcome::Failed(e.to_string()))?;
     drop(end);
@@ -220,12 +221,26 @@ fn first_process(
     };
     let state = State::host(image, inherited.umask, limits)?;
     let fds = standard_descriptors(limits[libc::RLIMIT_NOFILE as usize].soft, sandbox.budget.clone())?;
-    for (_, file, _) in fds.iter().into_iter().filter(|(_, f, _)| f.kind == crate::fd::Kind::Terminal) {
-        sandbox.terminals.start(fstat(&file.host)?.st_rdev, pid);
-    }
+    sandbox.terminals.start(pid);
     let pidfd = crate::host::spawn::pidfd(nix::unistd::Pid::from_raw(pid))?;
-    let start = Fork::first(pid, line, fds, state);
+    let start = Fork::first(line, fds, state);
     Ok(Arc::new(Process::new(pid, nix::unistd::getppid().as_raw(), pidfd, start)))
+}
+
+/// Whether somebody could continue rxbox's process group if it were stopped: a process of the same session outside of the
+/// group, from which one in the group descends. Otherwise the group is orphaned, and the kernel lets no terminal stop it.
+fn can_be_continued() -> bool {
+    use crate::handlers::group::{of, session_of};
+    let mut pid = std::process::id() as i32;
+    let (group, session) = (of(pid), session_of(pid));
+    // Up the line of parents as long as they are in the group; process 0 is one that cannot be seen from here.
+    while let Some(parent) = internal::parent_of(pid).filter(|parent| *parent > 0) {
+        if of(parent) != group {
+            return session_of(parent) == session;
+        }
+        pid = parent;
+    }
+    false
 }
 
 fn boot(guest: &Guest, inherited: &Inherited, limits: &[Limit; LIMITS]) -> Result<Vec<u8>, Errno> {

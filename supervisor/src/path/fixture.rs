@@ -85,7 +85,7 @@ impl Guest {
         };
         let pid = std::process::id() as i32;
         let fds = FdTable::new(1024, budget);
-        let start = Fork::first(pid, Line::new().unwrap().0, fds, state);
+        let start = Fork::first(Line::new().unwrap().0, fds, state);
         let process = Arc::new(Process::new(pid, 1, make(Make::Pidfd, [pid as u64, 0, 0]).unwrap(), start));
         sandbox.admit(process.clone()).unwrap();
         Guest { sandbox, process }

@@ -2,16 +2,20 @@
 //! carry, descriptors to the child and requests to break off a call from it.
 
 use crate::shm::Channel;
+use crate::threads::HostFutex;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, recv, send, sendmsg, socketpair,
+    AddressFamily, ControlMessage, MsgFlags, Shutdown, SockFlag, SockType, recv, send, sendmsg, shutdown,
+    socketpair,
 };
+use rxbox_wire::bell::{CLOSED, Futex};
 use rxbox_wire::boot::PIECE;
 use rxbox_wire::control::About;
 use std::io::IoSlice;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::Ordering;
 
 /// The line to a guest process.
 #[derive(Debug)]
@@ -63,6 +67,19 @@ impl Line {
             }
         }
         Ok(())
+    }
+
+    /// The process for which the line was made will never be served: should it be there, it ends ([`CLOSED`]).
+    ///
+    /// The socket is shut down before the turn is set: the child looks at the socket after it has set the turn itself, so
+    /// whichever of the two comes second is seen.
+    pub fn abandon(&self) {
+        // The child may have closed its end.
+        let _ = shutdown(self.control.as_raw_fd(), Shutdown::Both);
+        if let Some(slot) = self.channel.slot(0) {
+            slot.bell().turn.store(CLOSED, Ordering::SeqCst);
+            HostFutex.wake(slot.bell().turn);
+        }
     }
 
     /// Takes all messages that the child has sent, at most `most`; whether there were any, and whether the child's end is

@@ -104,8 +104,8 @@ pub(super) static PRCTL: Commands = Commands {
         PR_GET_NO_NEW_PRIVS => (zero2: U64, zero3: U64, zero4: U64, zero5: U64);
         PR_SET_TIMERSLACK => (nanoseconds: U64);
         PR_GET_TIMERSLACK;
-        PR_SET_CHILD_SUBREAPER => (set: U32);
-        PR_GET_CHILD_SUBREAPER => (set: Out(Fixed(4)));
+        PR_SET_CHILD_SUBREAPER, Grant => (set: U64);
+        PR_GET_CHILD_SUBREAPER, Grant => (set: Addr);
         PR_SET_PTRACER => (pid: U64);
         PR_SET_THP_DISABLE => (flag: U64, zero3: U64, zero4: U64, zero5: U64);
         PR_GET_THP_DISABLE => (zero2: U64, zero3: U64, zero4: U64, zero5: U64);

@@ -23,9 +23,10 @@ pub(super) const ROWS: &[Syscall] = &numbered(*calls! { Process:
     3 report Emulate (text: In(Bulk { count: size }), size: U64);
     4 exit Emulate (status: I32, whole: U32);
     5 new_thread Emulate ();
-    6 new_process Emulate ();
-    7 process_started Emulate (pid: Pid);
+    6 new_process Emulate (pidfd: U32);
+    7 process_started Emulate (pid: Pid, pidfd: Out(Fixed(4)));
     8 view Emulate (which: U32, text: In(Bulk { count: size }), size: U64);
     9 send_again Emulate (tid: Pid, sig: Signal, info: In(Struct(&SIGINFO)));
     10 detached Emulate (inode: U64);
+    11 rouse Emulate ();
 });

@@ -7,14 +7,12 @@ use crate::kind::Kind::*;
 use crate::kind::Syscall;
 use crate::names::*;
 
-const PIDFDS: &str =
-    "waiting acts in the emulator child, which holds no descriptors; programs fall back to process ids";
 const FUTEX2: &str = "the operations of futex offer the same";
 const NAMESPACES: &str = "the guest stays in the namespaces it was given";
 const TRACING: &str = "a process of the sandbox is not what a tracer would see";
 
 /// Processes and threads. exit(2) and the clones are granted: the child tells of ends and beginnings with requests of
-/// its own ([`crate::frame::Internal`]).
+/// its own ([`crate::frame::Internal`]), and of the flags of a clone3(2), which lie in memory, by asking for a clone(2).
 pub(super) const PROCESS: &[Syscall] = calls! { Process:
     24 sched_yield Grant ();
     39 getpid Emulate ();
@@ -25,10 +23,10 @@ pub(super) const PROCESS: &[Syscall] = calls! { Process:
     60 exit Grant (status: I32);
     61 wait4 Grant (pid: Pid, wstatus: Addr, options: Flags(&WAIT), rusage: Addr);
     101 ptrace Refuse[EPERM TRACING] (op: U64, pid: Pid, addr: Addr, data: Addr);
-    109 setpgid Perform (pid: Pid, pgid: Pid);
+    109 setpgid Grant (pid: Pid, pgid: Pid);
     110 getppid Emulate ();
     111 getpgrp Emulate ();
-    112 setsid Emulate ();
+    112 setsid Grant ();
     121 getpgid Perform (pid: Pid);
     124 getsid Perform (pid: Pid);
     140 getpriority Perform (which: Choice(&PRIORITY), who: Pid);
@@ -69,9 +67,9 @@ pub(super) const PROCESS: &[Syscall] = calls! { Process:
         (rseq: Addr, rseq_len: U32, flags: U32, sig: U32);
     335 uretprobe Refuse[ENOSYS "for the kernel's own trampolines"] ();
     336 uprobe Refuse[ENOSYS "for the kernel's own trampolines"] ();
-    434 pidfd_open Refuse[ENOSYS PIDFDS] (pid: Pid, flags: U32);
-    435 clone3 Refuse[ENOSYS "C libraries fall back to clone, whose flags lie in a register"] (cl_args: Addr, size: U64);
-    438 pidfd_getfd Refuse[EPERM "takes descriptors of another process"] (pidfd: Fd, targetfd: I32, flags: U32);
+    434 pidfd_open Perform (pid: Pid, flags: U32);
+    435 clone3 Grant (cl_args: Addr, size: U64);
+    438 pidfd_getfd Perform (pidfd: Fd, targetfd: I32, flags: U32);
     449 futex_waitv Grant
         (waiters: Addr, nr_futexes: U32, flags: U32, timeout: Addr, clockid: Choice(&CLOCKS));
     454 futex_wake Refuse[ENOSYS FUTEX2] (uaddr: Addr, mask: U64, nr: I32, flags: U32);
@@ -104,5 +102,5 @@ pub(super) const SIGNAL: &[Syscall] = calls! { Signal:
     226 timer_delete Grant (timerid: I32);
     234 tgkill Perform (tgid: Pid, tid: Pid, sig: Signal);
     297 rt_tgsigqueueinfo Perform (tgid: Pid, tid: Pid, sig: Signal, info: In(Struct(&SIGINFO)));
-    424 pidfd_send_signal Refuse[ENOSYS PIDFDS] (pidfd: Fd, sig: Signal, info: Addr, flags: U32);
+    424 pidfd_send_signal Perform (pidfd: Fd, sig: Signal, info: In(Struct(&SIGINFO)), flags: U32);
 };

@@ -3,11 +3,13 @@
 use super::A::{M, N, Null, Room};
 use super::{Guest, number, word, words};
 use crate::fd::{File, Kind};
-use crate::host::number::{Fcntl, fcntl};
+use crate::host::number::{Fcntl, Make, fcntl, make};
 use nix::errno::Errno;
 use rxbox_wire::frame::Reply;
 use std::io::{Read, Seek, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
 
 const SET: i64 = libc::F_SETLK as i64;
 const GET: i64 = libc::F_GETLK as i64;
@@ -307,18 +309,50 @@ fn terminal_settings_cross_whole() {
 
 #[test]
 fn job_control_concerns_groups_of_the_sandbox_only() {
-    let g = Guest::free();
+    let mut g = Guest::free();
+    let (session, group) = (Leader::of_session(), Leader::of_group());
+    g.process = g.add(session.pid(), session.pidfd());
+    g.add(group.pid(), group.pidfd());
     let pty = nix::pty::openpty(None, None).unwrap();
     let n = g.give(pty.slave);
     let foreground = |g: &Guest| g.call("ioctl", &[N(n), N(libc::TIOCGPGRP as i64), Room(4)]);
     assert_eq!(foreground(&g).answer, Err(Errno::ENOTTY));
     assert_eq!(g.ask("ioctl", &[N(n), N(libc::TIOCSCTTY as i64), N(0)]), Ok(0));
-    assert_eq!(number(&foreground(&g).out[2]), super::NOBODY.into());
-    let child = g.add(super::NOBODY - 1, super::ended());
+    assert_eq!(number(&foreground(&g).out[2]), session.pid().into());
     let set = |group: i32| g.ask("ioctl", &[N(n), N(libc::TIOCSPGRP as i64), M(&group.to_le_bytes())]);
     assert_eq!(set(1), Err(Errno::EPERM));
-    assert_eq!(set(child.pid), Err(Errno::EPERM), "it leads a session of its own");
-    assert_eq!(set(super::NOBODY), Ok(0));
+    assert_eq!(set(group.pid()), Err(Errno::EPERM), "it is in another session");
+    assert_eq!(set(session.pid()), Ok(0));
+}
+
+/// A process that leads a group, or a session.
+struct Leader(std::process::Child);
+
+impl Leader {
+    /// Once it does.
+    fn of_session() -> Leader {
+        let mut program = Command::new("/usr/bin/setsid");
+        program.args(["/bin/sh", "-c", "echo; exec cat"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = program.spawn().unwrap();
+        child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+        Leader(child)
+    }
+    fn of_group() -> Leader {
+        Leader(Command::new("/bin/cat").stdin(Stdio::piped()).process_group(0).spawn().unwrap())
+    }
+    fn pid(&self) -> i32 {
+        self.0.id() as i32
+    }
+    fn pidfd(&self) -> OwnedFd {
+        make(Make::Pidfd, [self.0.id().into(), 0, 0]).unwrap()
+    }
+}
+
+impl Drop for Leader {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
 }
 
 #[test]

@@ -101,7 +101,7 @@ fn process(pid: i32, ppid: i32, pidfd: OwnedFd, budget: &Arc<Budget>) -> (Arc<Pr
     let state = State::host(image, 0o022, limits).unwrap();
     let fds = FdTable::new(64, budget.clone());
     let (line, end) = Line::new().unwrap();
-    (Arc::new(Process::new(pid, ppid, pidfd, Fork::first(pid, line, fds, state))), end)
+    (Arc::new(Process::new(pid, ppid, pidfd, Fork::first(line, fds, state))), end)
 }
 
 impl Guest {

@@ -1,12 +1,13 @@
 //! Signals, process groups.
 
-use super::A::{M, N};
-use super::{Guest, NOBODY, ended};
+use super::A::{M, N, Null};
+use super::{Guest, NOBODY, ended, null};
 use crate::host::number::{Make, make};
+use crate::process::Image;
 use nix::errno::Errno;
 use rxbox_wire::frame::Reply;
 use std::os::fd::OwnedFd;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, Stdio};
 
 /// A host process that waits until it gets a signal or its input ends.
@@ -15,6 +16,11 @@ struct Victim(Child);
 impl Victim {
     fn start() -> Victim {
         Victim(Command::new("/bin/cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap())
+    }
+    /// One that leads a process group.
+    fn leader() -> Victim {
+        let mut cat = Command::new("/bin/cat");
+        Victim(cat.stdin(Stdio::piped()).stdout(Stdio::null()).process_group(0).spawn().unwrap())
     }
     fn pid(&self) -> i32 {
         self.0.id() as i32
@@ -87,7 +93,7 @@ fn queued() -> Vec<u8> {
 
 #[test]
 fn kill_minus_one_reaches_all_others_and_a_group_its_members() {
-    let (g, a, b) = (Guest::free(), Victim::start(), Victim::start());
+    let (g, a, b) = (Guest::free(), Victim::leader(), Victim::start());
     g.add(a.pid(), a.pidfd());
     g.add(b.pid(), b.pidfd());
     assert_eq!(g.ask("kill", &[N((-a.pid()).into()), N(libc::SIGUSR1.into())]), Ok(0));
@@ -132,17 +138,66 @@ fn a_signal_to_oneself_makes_the_child_look_for_it() {
 }
 
 #[test]
-fn groups_and_sessions_follow_the_kernels_rules() {
-    let g = Guest::free();
-    let child = g.add(NOBODY - 1, ended());
-    let (me, other) = (i64::from(NOBODY), i64::from(NOBODY - 1));
-    assert_eq!((g.ask("getpgrp", &[]), g.ask("getsid", &[N(0)])), (Ok(me), Ok(me)));
-    assert_eq!(g.ask("setsid", &[]), Err(Errno::EPERM), "it leads a group already");
-    assert_eq!(g.ask("setpgid", &[N(0), N(0)]), Err(Errno::EPERM), "it leads a session");
-    assert_eq!(g.ask("setpgid", &[N(other), N(me)]), Err(Errno::EPERM), "the other is in another session");
-    assert_eq!(g.ask("setpgid", &[N(1), N(0)]), Err(Errno::ESRCH));
+fn groups_of_the_sandbox_are_asked_for_and_joined_and_no_others() {
+    let (mut g, leader) = (Guest::free(), Victim::leader());
+    let (pid, outside) = (leader.pid(), i64::from(nix::unistd::getsid(None).unwrap().as_raw()));
+    g.process = g.add(pid, leader.pidfd());
+    let pid = pid.into();
+    assert_eq!((g.ask("getpgrp", &[]), g.ask("getpgid", &[N(pid)])), (Ok(pid), Ok(pid)));
+    assert_eq!(g.ask("getsid", &[N(0)]), Ok(outside));
+    for other in [1, i64::from(std::process::id()), -1] {
+        assert_eq!(g.ask("getpgid", &[N(other)]), Err(Errno::ESRCH));
+        assert_eq!(g.ask("getsid", &[N(other)]), Err(Errno::ESRCH));
+        assert_eq!(g.ask("setpgid", &[N(other), N(0)]), Err(Errno::ESRCH));
+    }
     assert_eq!(g.ask("setpgid", &[N(0), N(-1)]), Err(Errno::EINVAL));
-    assert_eq!(g.ask("getpgid", &[N(other)]), Ok(other));
-    assert_eq!(g.ask("getsid", &[N(std::process::id().into())]), Err(Errno::ESRCH));
-    assert_eq!(g.call_as(&child, "getppid", &[]).answer, Ok(me));
+    assert_eq!(g.ask("setpgid", &[N(0), N(outside)]), Err(Errno::EPERM), "the group of the session's leader");
+    assert_eq!(g.call("setpgid", &[N(0), N(0)]).flags, Reply::GRANTED);
+    let child = g.add(NOBODY - 1, ended());
+    assert_eq!(g.call_as(&child, "getppid", &[]).answer, Ok(pid));
+    assert_eq!(g.call("setpgid", &[N(child.pid.into()), N(0)]).flags, Reply::GRANTED);
+    let image = Image { fd: null(), path: (*b"/x").into(), arguments: Vec::new(), environment: Vec::new() };
+    child.set_image(image);
+    assert_eq!(g.ask("setpgid", &[N(child.pid.into()), N(0)]), Err(Errno::EACCES), "it runs another program");
+}
+
+#[test]
+fn a_group_gets_a_signal_and_a_process_that_is_about_to_be_in_it_too() {
+    let (g, leader) = (Guest::free(), Victim::leader());
+    let (parent, group) = (g.add(leader.pid(), leader.pidfd()), i64::from(-leader.pid()));
+    parent.begin_fork(3).unwrap();
+    assert_eq!(g.ask("kill", &[N(group), N(libc::SIGTERM.into())]), Ok(0));
+    assert_eq!(leader.ended_by(), Some(libc::SIGTERM));
+    let (_, missed) = parent.end_fork(3, Ok((NOBODY - 2, ended()))).unwrap();
+    assert_eq!(missed.len(), 1);
+    assert_eq!(g.ask("kill", &[N(group), N(0)]), Err(Errno::ESRCH));
+}
+
+#[test]
+fn descriptors_of_processes_are_for_the_sandbox_only() {
+    use std::os::fd::AsRawFd;
+    let (g, victim) = (Guest::free(), Victim::start());
+    let target = g.add(victim.pid(), victim.pidfd());
+    let pid = i64::from(victim.pid());
+    let n = g.ask("pidfd_open", &[N(pid), N(0)]).unwrap();
+    for outside in [1, i64::from(std::process::id())] {
+        assert_eq!(g.ask("pidfd_open", &[N(outside), N(0)]), Err(Errno::ESRCH));
+        let host = make(Make::Pidfd, [outside as u64, 0, 0]).unwrap();
+        let n = g.give(host);
+        assert_eq!(g.ask("pidfd_send_signal", &[N(n), N(0), Null, N(0)]), Err(Errno::ESRCH));
+        assert_eq!(g.ask("pidfd_getfd", &[N(n), N(0), N(0)]), Err(Errno::ESRCH));
+    }
+    assert_eq!(g.ask("pidfd_open", &[N(pid), N(1)]), Err(Errno::EINVAL));
+    assert_eq!(g.ask("pidfd_getfd", &[N(n), N(5), N(0)]), Err(Errno::EBADF));
+    let theirs = target.fds.insert(crate::fd::File::made(null()).unwrap(), false, 5).unwrap();
+    let mine = g.ask("pidfd_getfd", &[N(n), N(theirs.into()), N(0)]).unwrap();
+    assert!(g.process.fds.get(mine as i32).unwrap().host.as_raw_fd() > 2);
+    assert_eq!(g.process.fds.cloexec(mine as i32), Ok(true));
+    assert_eq!(
+        g.ask("waitid", &[N(libc::P_PIDFD.into()), N(n), Null, N(libc::WEXITED.into()), Null]),
+        Ok(pid)
+    );
+    assert_eq!(g.ask("pidfd_send_signal", &[N(mine), N(0), Null, N(0)]), Err(Errno::EBADF));
+    assert_eq!(g.ask("pidfd_send_signal", &[N(n), N(libc::SIGTERM.into()), Null, N(0)]), Ok(0));
+    assert_eq!(victim.ended_by(), Some(libc::SIGTERM));
 }

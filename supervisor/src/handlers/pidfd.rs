@@ -1,0 +1,114 @@
+//! Process descriptors (pidfd_open(2)). A guest's one is a descriptor of the host for the emulator child, so it can be
+//! polled and inherited as natively. Which process it refers to the host tells, and whether that is one of the sandbox is
+//! looked up at every use: a descriptor that came from outside names nobody.
+
+use super::signal::{from_caller, given, send};
+use super::{Entry, grant};
+use crate::context::{Answer, Call};
+use crate::fd::File;
+use crate::host::number::{Make, make};
+use crate::host::signal::{Info, queue_process};
+use crate::process::Process;
+use nix::errno::Errno;
+use std::os::fd::{AsFd, AsRawFd};
+use std::sync::Arc;
+
+/// The handlers of this module.
+pub const HANDLERS: &[Entry] = &[
+    ("pidfd_open", open),
+    ("pidfd_send_signal", send_signal),
+    ("pidfd_getfd", take_descriptor),
+    ("waitid", wait),
+];
+
+/// `PIDFD_NONBLOCK`.
+const NONBLOCK: u32 = libc::O_NONBLOCK as u32;
+
+/// A new descriptor for a process of the sandbox; one that has ended can be had until it is waited for.
+fn of_process(call: &Call<'_>, pid: i32, flags: u32) -> Result<File, Errno> {
+    let process = call.sandbox.process(pid);
+    if process.is_none() && !call.sandbox.has_zombie(pid) {
+        return Err(Errno::ESRCH);
+    }
+    let host = make(Make::Pidfd, [pid as u64, flags.into(), 0])?;
+    match process {
+        // Its number has not changed hands meanwhile.
+        Some(process) => queue_process(process.pidfd.as_fd(), &Info::none()).map(drop)?,
+        None if call.sandbox.has_zombie(pid) => {}
+        None => return Err(Errno::ESRCH),
+    }
+    File::made(host)
+}
+
+fn open(call: &mut Call<'_>) -> Answer {
+    let (pid, flags) = (call.i32(0), call.u32(1));
+    if flags & !NONBLOCK != 0 || pid <= 0 {
+        return Err(Errno::EINVAL);
+    }
+    let file = of_process(call, pid, flags)?;
+    call.process.fds.insert(file, true, 0).map(i64::from)
+}
+
+/// Gives the caller a descriptor for a child that it has just forked (CLONE_PIDFD).
+pub fn for_child(call: &Call<'_>, child: &Process) -> Result<i32, Errno> {
+    call.process.fds.insert(of_process(call, child.pid, 0)?, true, 0)
+}
+
+/// The process that a descriptor refers to, as the host numbers it: -1 once it was waited for. EBADF for other files.
+fn pid_of(file: &File) -> Result<i32, Errno> {
+    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", file.host.as_raw_fd()));
+    let info = info.map_err(|_| Errno::EBADF)?;
+    let pid = info.lines().find_map(|line| line.strip_prefix("Pid:")).ok_or(Errno::EBADF)?;
+    pid.trim().parse().map_err(|_| Errno::EBADF)
+}
+
+fn process_of(call: &Call<'_>, file: &File) -> Result<Arc<Process>, Errno> {
+    call.sandbox.process(pid_of(file)?).ok_or(Errno::ESRCH)
+}
+
+fn send_signal(call: &mut Call<'_>) -> Answer {
+    let (file, signal) = (call.file(0)?, call.i32(1));
+    if call.u32(3) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let pid = pid_of(&file)?;
+    let info = if call.present(2) {
+        if i32::from_le_bytes(call.need(2)?.first_chunk().copied().unwrap_or_default()) != signal {
+            return Err(Errno::EINVAL);
+        }
+        given(call, 2, signal, pid)?
+    } else {
+        from_caller(call, signal, libc::SI_USER)?
+    };
+    match call.sandbox.process(pid) {
+        Some(target) => send(call, &target, &info),
+        None if call.sandbox.has_zombie(pid) => Ok(0),
+        None => Err(Errno::ESRCH),
+    }
+}
+
+/// pidfd_getfd(2): within the sandbox all processes may look into each other.
+fn take_descriptor(call: &mut Call<'_>) -> Answer {
+    let file = call.file(0)?;
+    if call.u32(2) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let taken = process_of(call, &file)?.fds.get(call.i32(1))?.duplicate()?;
+    call.process.fds.insert(taken, true, 0).map(i64::from)
+}
+
+/// waitid(2): the child waits; a descriptor is translated for it to a process id, with bit 32 set if the descriptor says
+/// that a wait is not to block.
+fn wait(call: &mut Call<'_>) -> Answer {
+    if call.u32(0) != libc::P_PIDFD {
+        return grant(call);
+    }
+    let file = call.file(1)?;
+    let pid = pid_of(&file)?;
+    if pid <= 0 {
+        return Err(Errno::ECHILD);
+    }
+    let nonblocking = file.status_flags()? & libc::O_NONBLOCK != 0;
+    grant(call)?;
+    Ok(i64::from(pid) | i64::from(nonblocking) << 32)
+}

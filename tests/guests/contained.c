@@ -1,0 +1,111 @@
+// Uses up what it can get of one thing, says how far it came, and goes on trying.
+#include "show.h"
+#include <pthread.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+static void *waits(void *unused) {
+    for (;;) pause();
+}
+
+static void say(int count, const char *of, int error) {
+    printf("%d %s, then %s\n", count, of, strerrorname_np(error));
+    fflush(stdout);
+}
+
+static void forks(void) {
+    int n = 0;
+    pid_t pid;
+    while ((pid = fork()) > 0) n++;
+    if (pid == 0) waits(NULL);
+    say(n, "children", errno);
+    while (fork() == -1) continue;
+}
+
+static void bomb(void) {
+    for (;;) {
+        if (fork() == -1 && errno == EAGAIN) {
+            static int said;
+            if (!said++) write(1, "EAGAIN\n", 7);
+        }
+    }
+}
+
+static void threads(void) {
+    pthread_t t;
+    pthread_attr_t small;
+    int n = 0, error;
+    pthread_attr_init(&small);
+    pthread_attr_setstacksize(&small, 65536);
+    while ((error = pthread_create(&t, &small, waits, NULL)) == 0) n++;
+    say(n, "threads", error);
+    for (;;) pthread_create(&t, &small, waits, NULL);
+}
+
+static void descriptors(void) {
+    int last = -1, fd;
+    while ((fd = dup(0)) >= 0) last = fd;
+    printf("descriptor %d, then %s\n", last, strerrorname_np(errno));
+    fflush(stdout);
+    for (;;) dup(0);
+}
+
+static void nothing(int unused) {}
+
+static void storm(void) {
+    signal(SIGUSR1, nothing);
+    signal(SIGRTMIN, nothing);
+    pid_t parent = getpid(), child = fork();
+    if (child > 0) puts("storm");
+    fflush(stdout);
+    union sigval value = {0};
+    for (;;) {
+        kill(child == 0 ? parent : child, SIGUSR1);
+        kill(getpid(), SIGUSR1);
+        sigqueue(child == 0 ? parent : child, SIGRTMIN, value);
+    }
+}
+
+static void memory(void) {
+    for (;;) {
+        char *more = malloc(1 << 20);
+        if (more != NULL) memset(more, 1, 1 << 20);
+    }
+}
+
+// Children that fork and are killed while they do.
+static void killed(void) {
+    for (int i = 0; i < 150; i++) {
+        int ends[2], status;
+        char c;
+        pipe(ends);
+        pid_t pid = fork();
+        if (pid == 0) {
+            close(ends[0]);
+            write(ends[1], "x", 1);
+            for (;;) {
+                pid_t grandchild = fork();
+                if (grandchild == 0) _exit(0);
+                waitpid(grandchild, &status, 0);
+            }
+        }
+        close(ends[1]);
+        read(ends[0], &c, 1);
+        for (volatile int spin = 0; spin < i * 20000; spin++) continue;
+        kill(pid, SIGKILL);
+        waitpid(pid, &status, 0);
+        // Until nobody is left who could write.
+        while (read(ends[0], &c, 1) > 0) continue;
+        close(ends[0]);
+    }
+    puts("over");
+}
+
+int main(int argc, char **argv) {
+    struct { const char *name; void (*run)(void); } all[] = {{"forks", forks}, {"bomb", bomb}, {"threads", threads},
+        {"descriptors", descriptors}, {"storm", storm}, {"memory", memory}, {"killed", killed}};
+    for (int i = 0; i < 7; i++) {
+        if (!strcmp(argv[1], all[i].name)) all[i].run();
+    }
+    return 0;
+}

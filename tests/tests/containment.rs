@@ -1,0 +1,206 @@
+//! What goes wrong in one place stays there: processes that end badly, a supervisor that is killed, and guests that use up
+//! all they can get. After each rxbox still answers.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+use rxbox_tests::{Program, Ran, Scratch, guest, rxbox};
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::FileExt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// Waits for what must come to pass; only a failure takes as long as the bound.
+fn eventually(what: &str, mut look: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !look() {
+        assert!(start.elapsed() < Duration::from_secs(60), "{what} does not come to pass");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// A run whose output is read line by line.
+struct Run {
+    rxbox: Child,
+    lines: BufReader<ChildStdout>,
+}
+
+impl Run {
+    fn start(options: &[&str], argv: &[&str]) -> Run {
+        let mut command = Command::new(rxbox());
+        command.args(options).arg("--").args(argv).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut rxbox = command.stderr(Stdio::null()).spawn().unwrap();
+        let lines = BufReader::new(rxbox.stdout.take().unwrap());
+        Run { rxbox, lines }
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.lines.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+
+    fn number(&mut self) -> i32 {
+        self.line().parse().unwrap()
+    }
+
+    /// Everything from here to the end, and how that was.
+    fn rest(mut self) -> (String, ExitStatus) {
+        let mut text = String::new();
+        drop(self.rxbox.stdin.take());
+        self.lines.read_to_string(&mut text).unwrap();
+        (text, self.rxbox.wait().unwrap())
+    }
+
+    /// Sends rxbox SIGTERM, of which the guest is to die.
+    fn ends_when_told(mut self) {
+        kill(libc::SIGTERM, self.rxbox.id() as i32);
+        let status = self.rxbox.wait().unwrap();
+        assert_eq!(status.signal(), Some(libc::SIGTERM), "{status}");
+    }
+}
+
+fn kill(signal: i32, pid: i32) {
+    let sent = Command::new("/bin/kill").args([format!("-{signal}"), pid.to_string()]).status();
+    assert!(sent.unwrap().success());
+}
+
+fn alive(pid: i32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat"))
+        .is_ok_and(|stat| !stat.rsplit(')').next().unwrap().starts_with(" Z"))
+}
+
+/// A profile that allows everything but more than these limits.
+fn limits(scratch: &Scratch, limits: &str) -> String {
+    let text = format!("version = 1\nextends = [\"permissive\"]\n[limits]\n{limits}\n");
+    scratch.file("limits.toml", text).to_string_lossy().into_owned()
+}
+
+fn contained(scratch: &Scratch, mode: &str) -> String {
+    let program = guest(scratch, "contained");
+    assert!(Path::new(&program).exists(), "{mode}");
+    program.to_string_lossy().into_owned()
+}
+
+const PERMISSIVE: [&str; 2] = ["--profile", "permissive"];
+
+#[test]
+fn a_process_that_is_killed_from_outside_ends_alone_and_its_parent_is_told() {
+    let script = "sleep 1000 & echo $!; wait $!; echo was $?; echo alive | cat";
+    let mut run = Run::start(&PERMISSIVE, &["/bin/sh", "-c", script]);
+    // A guest process has the id of its emulator child.
+    kill(libc::SIGKILL, run.number());
+    let (text, status) = run.rest();
+    assert_eq!((text.as_str(), status.code()), ("was 137\nalive\n", Some(0)));
+}
+
+/// The channel's turn words of a child process are overwritten from outside, as only an emulator that is not itself any
+/// more would do it.
+#[test]
+fn a_process_whose_channel_is_corrupted_ends_alone_and_its_parent_is_told() {
+    let script = "cat >/dev/null <&3 & echo $!; wait $!; echo was $?; echo alive | cat";
+    let script = format!("exec 3<&0; {script}");
+    let mut run = Run::start(&PERMISSIVE, &["/bin/sh", "-c", &script]);
+    let pid = run.number();
+    // It reads: its request is with the worker. The reply finds no turn that it could have.
+    eventually("the read", || {
+        let name = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
+        name.contains("rxbox-channel")
+    });
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
+    let channel = maps.lines().find(|l| l.contains("rxbox-channel")).unwrap();
+    let base = u64::from_str_radix(channel.split('-').next().unwrap(), 16).unwrap();
+    let memory = File::options().write(true).read(true).open(format!("/proc/{pid}/mem")).unwrap();
+    // Requests from here on have a number that is in no table: the words of the request are all ones.
+    eventually("the end", || {
+        let _ = memory.write_all_at(&77u32.to_le_bytes(), base);
+        let woken = run.rxbox.stdin.as_mut().map(|i| i.write_all(b"x\n"));
+        woken.is_some_and(|w| w.is_err()) || !alive(pid)
+    });
+    let (text, status) = run.rest();
+    assert_eq!((text.as_str(), status.code()), ("was 137\nalive\n", Some(0)));
+}
+
+#[test]
+fn the_end_of_the_first_process_ends_all_others() {
+    let script = "sleep 1000 & echo $!; (setsid sleep 1000 & echo $!; sleep 1000) & read x; exit 3";
+    let mut run = Run::start(&PERMISSIVE, &["/bin/sh", "-c", script]);
+    let others = [run.number(), run.number()];
+    assert!(others.into_iter().all(alive));
+    let (_, status) = run.rest();
+    assert_eq!(status.code(), Some(3));
+    // rxbox comes back only when nobody is left.
+    assert!(!others.into_iter().any(alive));
+}
+
+#[test]
+fn nothing_outlives_an_rxbox_that_is_killed() {
+    let script =
+        "trap '' HUP TERM; sleep 1000 & echo $!; (trap '' HUP; setsid sleep 1000 & echo $!; wait) & wait";
+    let mut run = Run::start(&PERMISSIVE, &["/bin/sh", "-c", script]);
+    let others = [run.number(), run.number()];
+    assert!(others.into_iter().all(alive));
+    kill(libc::SIGKILL, run.rxbox.id() as i32);
+    eventually("the end of all", || !others.into_iter().any(alive));
+    assert_eq!(run.rest().1.signal(), Some(libc::SIGKILL));
+}
+
+/// Runs a guest into a limit: it says what it got and goes on; then rxbox is told to end.
+fn runs_into(mode: &str, limit: &str, says: impl Fn(&str) -> bool) {
+    let scratch = Scratch::new("bomb");
+    let (profile, program) = (limits(&scratch, limit), contained(&scratch, mode));
+    let mut run = Run::start(&["--profile", &profile], &[&program, mode]);
+    let line = run.line();
+    assert!(says(&line), "{mode}: {line}");
+    run.ends_when_told();
+}
+
+#[test]
+fn a_fork_bomb_runs_into_the_limit_of_processes() {
+    runs_into("forks", "processes = 20", |line| line == "19 children, then EAGAIN");
+}
+
+#[test]
+fn processes_that_never_stop_forking_can_be_ended() {
+    runs_into("bomb", "processes = 20", |line| line == "EAGAIN");
+}
+
+#[test]
+fn a_thread_bomb_runs_into_the_limit_of_threads() {
+    runs_into("threads", "threads = 30", |line| line == "29 threads, then EAGAIN");
+}
+
+#[test]
+fn threads_without_a_limit_end_where_a_process_can_have_no_more() {
+    runs_into("threads", "processes = 5", |line| line.ends_with("threads, then EAGAIN"));
+}
+
+#[test]
+fn descriptors_run_into_the_limit_of_open_files() {
+    runs_into("descriptors", "open_files = 50", |line| line == "descriptor 49, then EMFILE");
+}
+
+#[test]
+fn a_storm_of_signals_leaves_rxbox_answering() {
+    runs_into("storm", "processes = 5", |line| line == "storm");
+}
+
+#[test]
+fn a_memory_bomb_is_ended_at_the_limit_of_memory() {
+    let scratch = Scratch::new("bomb");
+    let (profile, program) = (limits(&scratch, "memory = \"300M\""), contained(&scratch, "memory"));
+    let run = Run::start(&["--profile", &profile], &[&program, "memory"]);
+    let (text, status) = run.rest();
+    // Either the guest is told (ENOMEM) or it is ended; it never gets all that it asked for.
+    assert_eq!((text.as_str(), status.code()), ("", Some(137)));
+}
+
+/// The parent is killed at some moment of a fork, over and over: whatever the moment, the run goes on to its end.
+#[test]
+fn a_parent_that_is_killed_while_it_forks_leaves_nothing_that_hangs() {
+    let scratch = Scratch::new("killed");
+    let program = contained(&scratch, "killed");
+    let ran: Ran = Program::new(scratch.path(), &[&program, "killed"]).boxed("permissive");
+    assert_eq!((ran.out().as_str(), ran.status), ("over\n", 0), "{}", ran.err());
+}
