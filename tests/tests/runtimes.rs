@@ -98,3 +98,15 @@ fn programs_with_another_c_library_run() {
     builds(&["musl-gcc", "-O2", "-static"], "musl.c", &[]);
     builds(&["musl-gcc", "-O2"], "musl.c", &[]);
 }
+
+#[test]
+fn sanitizers_have_their_shadow_memory_and_find_what_is_wrong() {
+    // Looking for leaks takes ptrace(2), which no guest has.
+    let command = "gcc -g -fsanitize=address,undefined -o p p.c && ./p && ./p wrong 2>&1 | grep -o heap-buffer-overflow | head -n 1";
+    let source = "#include <stdio.h>\n#include <stdlib.h>\nint main(int argc, char **argv) {\n    char *p = malloc(10);\n    \
+        p[9] = argc;\n    printf(\"%d\\n\", p[argc > 1 ? 10 : 9]);\n    free(p);\n}\n";
+    let scratch = Scratch::new("sanitizers");
+    let program = Program::new(&scratch.path().join("w"), &["/bin/sh", "-c", command])
+        .env("ASAN_OPTIONS", "detect_leaks=0");
+    same_words("permissive", &program, |dir| std::fs::write(dir.join("p.c"), source).unwrap());
+}

@@ -1,8 +1,8 @@
 //! Where guest memory may lie.
 //!
 //! Guest addresses are host addresses, so guest and runtime share one address space and must never meet. The host
-//! places a position-independent program, its heap, libraries and stacks above `0x5000_0000_0000`; the guest owns two
-//! windows below. Between them lies the code cache, within ±2 GiB of everything in the low window, so that translated
+//! places a position-independent program, its heap, libraries and stacks from `0x5555_5555_4000` on; the guest owns
+//! windows below, and one in the wide gap above the heap. Between the first two lies the code cache, within ±2 GiB of everything in the low window, so that translated
 //! code reaches low guest addresses by displacements.
 //!
 //! | range | owner |
@@ -11,7 +11,8 @@
 //! | [`LOW`] | guest: program images, heap, `MAP_32BIT` |
 //! | [`CODE_CACHE`] | runtime |
 //! | [`HIGH`] | guest: everything else, the stack at the top |
-//! | above | runtime, the vDSO |
+//! | [`ASKED`] | guest: only where it names the address |
+//! | between and above | runtime, the vDSO |
 //!
 //! This holds as long as the kernel maps top-down, which it does unless `RLIMIT_STACK` is unlimited; and since every
 //! host mapping at an address believed free is made with `MAP_FIXED_NOREPLACE`, a wrong belief is an error and not
@@ -25,11 +26,16 @@ pub const PAGE: u64 = 4096;
 /// The guest's low window: images and heap.
 pub const LOW: Span = Span { start: space::LOW.0, end: space::LOW.1 };
 /// The code cache; never the guest's.
-pub const CODE_CACHE: Span = Span { start: 0x7000_0000, end: 0x8000_0000 };
+pub const CODE_CACHE: Span = Span { start: 0x7000_0000, end: 0x7fff_0000 };
 /// The guest's high window.
 pub const HIGH: Span = Span { start: space::HIGH.0, end: space::HIGH.1 };
-/// Both windows, ascending.
-pub const WINDOWS: [Span; 2] = [LOW, HIGH];
+/// Windows that are used only for what the guest wants to have just there ([`space::ASKED`]).
+pub const ASKED: [Span; 2] = [
+    Span { start: space::ASKED[0].0, end: space::ASKED[0].1 },
+    Span { start: space::ASKED[1].0, end: space::ASKED[1].1 },
+];
+/// All windows, ascending.
+pub const WINDOWS: [Span; 4] = [LOW, HIGH, ASKED[0], ASKED[1]];
 /// End of what the guest believes to be user space (x86-64 with four page-table levels).
 pub const TASK_SIZE: u64 = 0x7fff_ffff_f000;
 /// Distance kept between a stack that grows down and what lies below it (`stack_guard_gap` of the kernel).
@@ -115,8 +121,9 @@ mod tests {
 
     #[test]
     fn windows_and_code_cache_are_disjoint_ascending_and_page_aligned() {
-        let all = [LOW, CODE_CACHE, HIGH];
+        let all = [LOW, CODE_CACHE, HIGH, ASKED[0], ASKED[1]];
         assert!(all.windows(2).all(|pair| pair[0].end <= pair[1].start));
+        assert!(WINDOWS.windows(2).all(|pair| pair[0].end < pair[1].start));
         assert!(all.iter().all(|s| is_page_aligned(s.start) && is_page_aligned(s.end) && !s.is_empty()));
     }
 
@@ -127,7 +134,7 @@ mod tests {
         assert_eq!(window_of(span(0xf000, 0x1_1000)), None);
         assert_eq!(window_of(span(0x6fff_f000, 0x7000_1000)), None);
         assert_eq!(window_of(span(0x7000_0000, 0x7000_1000)), None);
-        assert_eq!(window_of(span(0x4fff_ffff_f000, 0x5000_0000_0000)), Some(HIGH));
+        assert_eq!(window_of(span(HIGH.end - PAGE, HIGH.end)), Some(HIGH));
         assert_eq!(window_of(span(0x7fff_0000_0000, 0x7fff_0000_1000)), None);
     }
 

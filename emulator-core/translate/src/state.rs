@@ -52,7 +52,7 @@ pub const fn gpr(n: u8) -> i32 {
 /// 32-bit displacement, and its own addresses fit a sign-extended 32-bit absolute operand.
 pub const REGION: u64 = 0x7000_0000;
 /// End of the region.
-pub const REGION_END: u64 = 0x8000_0000;
+pub const REGION_END: u64 = 0x7fff_0000;
 /// First-level table of indirect targets: one host address for each value of the target's low 16 bits.
 pub const JUMP_TABLE: u64 = REGION;
 /// Entries of each level.
