@@ -30,6 +30,39 @@ fn sockets_tell_the_guests_at_their_ends_and_carry_descriptors() {
     as_natively("ipc_sockets", &["permissive"]);
 }
 
+/// Pools, queues, locks, shared values and a server process of Python, which rest on named semaphores, shared memory by name,
+/// signals and unix sockets.
+#[test]
+fn a_program_of_many_processes_shares_its_work_as_natively() {
+    let script = "
+import multiprocessing as mp, os
+from multiprocessing import shared_memory
+def square(x): return x * x
+def work(name, queue, lock, value):
+    memory = shared_memory.SharedMemory(name=name)
+    memory.buf[0] = 77
+    memory.close()
+    with lock: value.value += 5
+    queue.put(os.getpid())
+mp.set_start_method('fork')
+with mp.Pool(3) as pool: print(sum(pool.map(square, range(1000))))
+memory = shared_memory.SharedMemory(create=True, size=4096)
+queue, lock, value = mp.Queue(), mp.Lock(), mp.Value('i', 1)
+workers = [mp.Process(target=work, args=(memory.name, queue, lock, value)) for _ in range(4)]
+for w in workers: w.start()
+pids = sorted(queue.get() for _ in workers)
+for w in workers: w.join()
+print(memory.buf[0], value.value, pids == sorted(w.pid for w in workers))
+memory.close()
+memory.unlink()
+manager = mp.Manager()
+shared = manager.dict(x=5)
+print(dict(shared))
+manager.shutdown()
+";
+    same("permissive", &[], &["/usr/bin/python3", "-c", script], |_| (), b"");
+}
+
 /// Removes a segment of the host at the end of the test, however that ends.
 struct Segment(String);
 
