@@ -92,9 +92,11 @@ static void child(void) {
     SHOW(fcntl(s[0], F_GETOWN) == pid);
     SHOW(ioctl(s[0], FIOASYNC, &on));
     SHOW(write(s[1], "x", 1));
-    SHOW(write(go[1], "x", 1));
+    // What the child says comes behind all this.
     fflush(stdout);
+    long told = write(go[1], "x", 1);
     waitpid(pid, &status, 0);
+    SHOW(told);
     SHOW(WEXITSTATUS(status));
     none("parent");
     SHOW(fcntl(s[0], F_GETOWN));
@@ -125,7 +127,6 @@ static void handler(int signal) { seen++; }
 // A handler runs, and ends what waits.
 static void handled(void) {
     int s[2], on = 1, status;
-    char b;
     socketpair(AF_UNIX, SOCK_STREAM, 0, s);
     struct sigaction a = {.sa_handler = handler};
     sigaction(SIGIO, &a, NULL);
