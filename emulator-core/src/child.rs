@@ -17,8 +17,8 @@ use crate::log::{Items, Log};
 use crate::process::{Memory, Process, lock};
 use crate::runtime::blocks::Blocks;
 use crate::runtime::thread::Cpu;
-use crate::signal::SignalDescriptors;
 use crate::signal::{self, Actions, ThreadSignals};
+use crate::signal::{SigSet, SignalDescriptors};
 use crate::succession::Succession;
 use crate::syscall::request;
 use crate::thread::{Passing, Thread};
@@ -128,7 +128,7 @@ fn start(thread: &mut Thread, boot: &Boot) -> Result<(), StartError> {
     let auxiliary = auxiliary(thread, boot, vdso.as_ref());
     let machine = Machine { auxiliary: auxiliary.clone(), vdso: vdso.clone() };
     thread.process.machine.set(machine).map_err(|_| StartError::Own("started twice".into()))?;
-    signal::start(thread);
+    signal::start(thread, SigSet(boot.ignored), SigSet(boot.blocked));
     confine::install(&confine::Options { log: boot.log_open }).map_err(|e| own("the seccomp filter", e))?;
     thread.tid = i32::try_from(request::hello(thread)).unwrap_or(-1);
     let program =

@@ -119,7 +119,7 @@ fn guest(test: impl FnOnce(&mut Guest) + Send + 'static) {
             faults: Default::default(),
             exit: None,
         };
-        signal::start(&mut thread);
+        signal::start(&mut thread, SigSet::EMPTY, SigSet::EMPTY);
         thread.state().gpr[4] = STACK_TOP - 0x1000;
         thread.state().pc = PC;
         let mut guest = Guest(thread);

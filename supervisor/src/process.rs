@@ -108,7 +108,7 @@ pub struct State {
 }
 
 /// What the child can tell about itself on request ([`rxbox_wire::frame::Internal::View`]), by number.
-const VIEWS: [&str; 2] = ["maps", "auxv"];
+const VIEWS: [&str; 3] = ["maps", "auxv", "status"];
 
 fn read<T: Clone>(lock: &RwLock<T>) -> T {
     lock.read().unwrap_or_else(PoisonError::into_inner).clone()

@@ -343,6 +343,32 @@ static void tasks(void) {
     pthread_join(t, 0);
 }
 
+static void none(int signal) { (void)signal; }
+
+static void signal_lines(const char *of) {
+    printf("load: %d\n", load(of) > 0);
+    const char *lines[] = {"SigPnd:", "ShdPnd:", "SigBlk:", "SigIgn:", "SigCgt:"};
+    for (int i = 0; i < 5; i++) puts(line(lines[i]));
+}
+
+static void signals(void) {
+    sigset_t set;
+    signal(SIGUSR1, none);
+    signal(SIGSEGV, none);
+    signal(SIGUSR2, SIG_IGN);
+    signal(SIGCHLD, SIG_IGN);
+    signal(SIGBUS, SIG_IGN);
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGFPE);
+    sigprocmask(SIG_BLOCK, &set, 0);
+    raise(SIGTERM);
+    kill(getpid(), SIGHUP);
+    signal_lines("/proc/self/status");
+    signal_lines("/proc/thread-self/status");
+}
+
 int main(int argc, char **argv) {
     setvbuf(stdout, 0, _IOLBF, 0);
     if (argc == 2) {
@@ -352,6 +378,7 @@ int main(int argc, char **argv) {
     links();
     texts(argc, argv);
     status();
+    signals();
     maps();
     sizes();
     processor();

@@ -2,7 +2,7 @@
 //! natively and in rxbox the same.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
-use rxbox_tests::{Program, Scratch, difference};
+use rxbox_tests::{Program, Scratch, difference, rxbox};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -107,4 +107,29 @@ fn a_guest_killed_by_a_signal_ends_rxbox_with_the_same_status() {
 #[test]
 fn descriptors_signal_their_owner() {
     ends_well("signals_owner");
+}
+
+#[test]
+fn a_process_sees_what_another_blocks_ignores_and_catches() {
+    assert_eq!(same("signals_seen", &[]), 0);
+}
+
+/// coreutils' `env` sets what a program is started with.
+#[test]
+fn what_is_ignored_and_blocked_at_the_start_is_inherited_through_rxbox() {
+    let lines = |run: &[&str]| {
+        let mut command = Command::new("/usr/bin/env");
+        command.args(["--ignore-signal=HUP", "--block-signal=USR1", "--block-signal=TERM"]).args(run);
+        command.args(["/usr/bin/grep", "-E", "^Sig(Blk|Ign|Cgt)", "/proc/self/status"]);
+        let output = command.output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let native = lines(&[]);
+    // The runner of the tests may ignore more.
+    assert!(
+        native.1.contains("SigBlk:\t0000000000004200\n") && native.1.contains("1\nSigCgt:"),
+        "{native:?}"
+    );
+    let supervisor = rxbox().to_str().unwrap();
+    assert_eq!(lines(&[supervisor, "--profile", "permissive", "--"]), native);
 }

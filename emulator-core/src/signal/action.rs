@@ -141,6 +141,15 @@ impl Actions {
             .unwrap_or_default()
     }
 
+    /// The signals that the guest ignores, and those that it has handlers for.
+    pub fn ignored_and_caught(&self) -> [SigSet; 2] {
+        let of = |wanted: fn(u64) -> bool| {
+            let signals = (1..=LAST).filter(|&signal| wanted(self.get(signal).handler));
+            signals.fold(SigSet::EMPTY, SigSet::with)
+        };
+        [of(|handler| handler == SIG_IGN), of(|handler| handler > SIG_IGN)]
+    }
+
     /// Sets an action, in the table and on the host.
     ///
     /// # Errors
@@ -176,12 +185,11 @@ impl Actions {
         action
     }
 
-    /// The actions of a process that starts: what its parent ignored is ignored, and the host has the runtime's handler
-    /// for faults. The C and Rust run-time libraries ignore SIGPIPE on their own, which says nothing about the parent.
-    pub(super) fn start(&mut self) {
+    /// The actions of a process that starts. Whatever the run-time libraries have set on the host, it has these from now on,
+    /// and the runtime's handler for faults.
+    pub(super) fn start(&mut self, ignored: SigSet) {
         for signal in (1..=LAST).filter(|&s| !SigSet::UNBLOCKABLE.contains(s)) {
-            let ignored = signal != libc::SIGPIPE && host::is_ignored(signal);
-            let handler = if ignored { SIG_IGN } else { SIG_DFL };
+            let handler = if ignored.contains(signal) { SIG_IGN } else { SIG_DFL };
             // Cannot fail: the signals that can are left out.
             let _ = self.set(signal, Action { handler, ..Action::default() });
         }

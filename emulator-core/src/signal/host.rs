@@ -61,15 +61,6 @@ pub(super) fn set_action(signal: i32, action: &Action) {
     unsafe { raw(libc::SYS_rt_sigaction, args) };
 }
 
-/// Whether the host ignores the signal.
-pub(super) fn is_ignored(signal: i32) -> bool {
-    let mut action = Action::default();
-    let args = [signal as u64, 0, &raw mut action as u64, SET_SIZE, 0, 0];
-    // SAFETY: the kernel writes one action, which lives here.
-    let status = unsafe { raw(libc::SYS_rt_sigaction, args) };
-    status == 0 && action.handler == 1
-}
-
 /// Sets the calling thread's mask.
 pub(super) fn set_mask(mask: SigSet) {
     let args = [libc::SIG_SETMASK as u64, &raw const mask.0 as u64, 0, SET_SIZE, 0, 0];

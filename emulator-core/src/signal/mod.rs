@@ -47,11 +47,12 @@ pub use state::ThreadSignals;
 use crate::process::lock;
 use crate::thread::Thread;
 
-/// Makes the host ready for the first thread of a process: actions for all signals, then as [`thread_start`] with nothing
-/// blocked. The thread has its processor state; until now every signal is blocked.
-pub fn start(thread: &mut Thread) {
-    lock(&thread.process.actions).start();
-    thread_start(thread, SigSet::EMPTY);
+/// Makes the host ready for the first thread of a process: actions for all signals, then as [`thread_start`]. What is ignored
+/// and blocked from the start is what the supervisor found when it was started itself. The thread has its processor state; until
+/// now every signal is blocked.
+pub fn start(thread: &mut Thread, ignored: SigSet, blocked: SigSet) {
+    lock(&thread.process.actions).start(ignored);
+    thread_start(thread, blocked);
 }
 
 /// Gives the calling host thread a stack for the runtime's handler, and the guest thread its mask. The thread has its

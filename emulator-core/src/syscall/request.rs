@@ -149,6 +149,8 @@ pub enum View {
     Maps = 0,
     /// The auxiliary vector.
     Auxv = 1,
+    /// What `status` tells of signals: three sets, blocked by the thread, ignored and caught by the process.
+    Signals = 2,
 }
 
 impl View {
@@ -157,25 +159,31 @@ impl View {
         match path.rsplit(|&b| b == b'/').next()? {
             b"maps" | b"smaps" => Some(View::Maps),
             b"auxv" => Some(View::Auxv),
+            b"status" => Some(View::Signals),
             _ => None,
         }
     }
 }
 
+fn auxiliary_vector(thread: &Thread) -> Vec<u8> {
+    let span = lock(&thread.process.memory).auxiliary;
+    let mut bytes = vec![0; span.len() as usize];
+    // The guest may have unmapped its stack; then there is nothing to tell.
+    let read = crate::guest::access::copy_in(&mut bytes, span.start);
+    if read.is_ok() { bytes } else { Vec::new() }
+}
+
+fn signal_sets(thread: &Thread) -> Vec<u8> {
+    let [ignored, caught] = lock(&thread.process.actions).ignored_and_caught();
+    [thread.signals.mask(), ignored, caught].iter().flat_map(|set| set.0.to_le_bytes()).collect()
+}
+
 /// Tells the supervisor the text of a view, before it is asked for by name.
 pub fn view(thread: &Thread, view: View) {
-    let mut text = {
-        let memory = lock(&thread.process.memory);
-        match view {
-            View::Maps => memory.space.maps_text(),
-            View::Auxv => {
-                let span = memory.auxiliary;
-                let mut bytes = vec![0; span.len() as usize];
-                // The guest may have unmapped its stack; then there is nothing to tell.
-                let read = crate::guest::access::copy_in(&mut bytes, span.start);
-                if read.is_ok() { bytes } else { Vec::new() }
-            }
-        }
+    let mut text = match view {
+        View::Maps => lock(&thread.process.memory).space.maps_text(),
+        View::Auxv => auxiliary_vector(thread),
+        View::Signals => signal_sets(thread),
     };
     if text.len() > BULK_MAX {
         text.truncate(BULK_MAX);

@@ -1,5 +1,6 @@
 //! Making processes.
 
+use super::number::{Wait, raw};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::unistd::{ForkResult, Pid};
@@ -60,13 +61,12 @@ pub fn close_on_exec_from(first: u32) -> Result<(), Errno> {
 /// The signals that this process was started to ignore, bit n - 1 for signal n.
 pub fn ignored_signals() -> u64 {
     let ignored = |signal: &i32| {
-        let mut action = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
-        // SAFETY: the kernel fills a structure for which zero is a value; nothing is changed.
-        let action = unsafe {
-            libc::sigaction(*signal, std::ptr::null(), action.as_mut_ptr());
-            action.assume_init()
-        };
-        action.sa_sigaction == libc::SIG_IGN
+        // The kernel's `struct sigaction`: handler, flags, restorer, mask. The C library hides signals 32 and 33.
+        let mut action = [0u64; 4];
+        let args = [*signal as u64, 0, action.as_mut_ptr() as u64, size_of::<u64>() as u64, 0, 0];
+        // SAFETY: the kernel writes one action, which lives here; nothing is changed.
+        let done = unsafe { raw(Wait::Short, libc::SYS_rt_sigaction, args) };
+        done.is_ok() && action[0] == libc::SIG_IGN as u64
     };
     // The Rust runtime ignores SIGPIPE before `main`, whatever it was before.
     let signals = (1..=64).filter(|s| *s != libc::SIGPIPE);

@@ -111,11 +111,37 @@ pub(super) fn stat(subject: &Subject<'_>, host: Vec<u8>) -> Vec<u8> {
     text
 }
 
+/// The signals that the emulator catches for its own sake: those that faults raise.
+const FAULTS: u64 = {
+    let (mut set, mut i) = (0, 0);
+    const SIGNALS: [i32; 5] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGTRAP];
+    while i < SIGNALS.len() {
+        set |= 1 << (SIGNALS[i] - 1);
+        i += 1;
+    }
+    set
+};
+
+/// The signals that a thread blocks and that its process ignores and catches. A thread that asks about itself has told
+/// them. Of others there is what the host knows of their emulator, which follows them but for faults.
+fn signal_sets(subject: &Subject<'_>, host: &str) -> [u64; 3] {
+    let told = subject.process.view("status").filter(|told| subject.running && told.len() == 24);
+    if let Some(told) = told {
+        return std::array::from_fn(|i| u64::from_le_bytes(std::array::from_fn(|k| told[8 * i + k])));
+    }
+    let of = |key: &str| {
+        let line = host.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(":\t"));
+        line.and_then(|hex| u64::from_str_radix(hex, 16).ok()).unwrap_or(0)
+    };
+    [of("SigBlk"), of("SigIgn"), of("SigCgt") & !FAULTS]
+}
+
 /// `status` (proc_pid_status(5)).
 pub(super) fn status(subject: &Subject<'_>, host: Vec<u8>) -> Vec<u8> {
     let process = subject.process;
     let host = String::from_utf8_lossy(&host);
     let memory = Memory::of(process.pid).ok();
+    let [blocked, ignored, caught] = signal_sets(subject, &host);
     let mut text = Vec::with_capacity(host.len());
     for line in host.lines() {
         let key = line.split(':').next().unwrap_or_default();
@@ -135,12 +161,13 @@ pub(super) fn status(subject: &Subject<'_>, host: Vec<u8>) -> Vec<u8> {
             "TracerPid" => "TracerPid:\t0".to_owned(),
             "Umask" => format!("Umask:\t{:04o}", process.umask()),
             "FDSize" => format!("FDSize:\t{}", process.fds.iter().len().next_power_of_two().max(64)),
-            // What confines the emulator is no part of the guest's machine; `SigBlk` and its like are the emulator's.
+            "SigBlk" => format!("SigBlk:\t{blocked:016x}"),
+            "SigIgn" => format!("SigIgn:\t{ignored:016x}"),
+            "SigCgt" => format!("SigCgt:\t{caught:016x}"),
+            // What confines the emulator is no part of the guest's machine.
             "Seccomp" => "Seccomp:\t0".to_owned(),
             "Seccomp_filters" => "Seccomp_filters:\t0".to_owned(),
-            "NSpid" | "NStgid" | "NSpgid" | "NSsid" | "SigBlk" | "SigIgn" | "SigCgt" => {
-                continue;
-            }
+            "NSpid" | "NStgid" | "NSpgid" | "NSsid" => continue,
             _ => line.to_owned(),
         };
         text.extend(replaced.as_bytes());

@@ -47,6 +47,27 @@ fn what_a_process_reads_of_itself_is_the_guests_and_not_the_supervisors() {
 }
 
 #[test]
+fn signal_sets_are_what_the_thread_has_told_and_never_the_emulators_for_faults() {
+    let scratch = Scratch::new();
+    let guest = Guest::free(&scratch);
+    let line = |key: &str| {
+        let status = text(&guest, "/proc/self/status").unwrap();
+        status.lines().find(|line| line.starts_with(key)).unwrap().to_owned()
+    };
+    let caught = line("SigCgt:");
+    let caught = u64::from_str_radix(caught.trim_start_matches("SigCgt:\t"), 16).unwrap();
+    assert_eq!(caught & 1 << (libc::SIGSEGV - 1), 0);
+    let sets: Vec<u8> = [1u64, 2, 0x400].iter().flat_map(|set| set.to_le_bytes()).collect();
+    guest.process.set_view(2, sets).unwrap();
+    assert_eq!(line("SigBlk:"), "SigBlk:\t0000000000000001");
+    assert_eq!(line("SigIgn:"), "SigIgn:\t0000000000000002");
+    assert_eq!(line("SigCgt:"), "SigCgt:\t0000000000000400");
+    // Too little to be three sets.
+    guest.process.set_view(2, b"short".to_vec()).unwrap();
+    assert_ne!(line("SigBlk:"), "SigBlk:\t0000000000000001");
+}
+
+#[test]
 fn memory_and_maps_are_the_childs_to_tell_and_never_the_hosts() {
     let scratch = Scratch::new();
     let guest = Guest::free(&scratch);
