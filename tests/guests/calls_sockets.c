@@ -230,6 +230,13 @@ static void machines(void) {
     show("/dev/vsock", fd);
     SHOW(ioctl(fd, IOCTL_VM_SOCKETS_GET_LOCAL_CID, &cid));
     SHOW(cid);
+    uint64_t size = 70000;
+    socklen_t length = sizeof size;
+    int s = socket(AF_VSOCK, SOCK_STREAM, 0);
+    SHOW(setsockopt(s, AF_VSOCK, SO_VM_SOCKETS_BUFFER_SIZE, &size, sizeof size));
+    SHOW(getsockopt(s, AF_VSOCK, SO_VM_SOCKETS_BUFFER_SIZE, &size, &length));
+    SHOW(size);
+    SHOW(setsockopt(s, AF_VSOCK, SO_VM_SOCKETS_PEER_HOST_VM_ID, &size, sizeof size));
 }
 
 int main(void) {

@@ -1,4 +1,4 @@
-//! Socket options (socket(7), ip(7), ipv6(7), tcp(7), udp(7), unix(7), netlink(7)) by level and name.
+//! Socket options (socket(7), ip(7), ipv6(7), tcp(7), udp(7), unix(7), netlink(7), vsock(7)) by level and name.
 //!
 //! Each option is written once; the tables of getsockopt(2) and setsockopt(2) come from the same rows, so that an option
 //! that can only be read answers a write as the kernel does.
@@ -122,6 +122,12 @@ const OPTIONS: &[Row] = options! {
     }
     IPPROTO_ICMPV6 { ICMP6_FILTER = 1 Both }
     SOL_RAW { ICMP_FILTER = 1 Both }
+    AF_VSOCK {
+        SO_VM_SOCKETS_BUFFER_SIZE = 0 Both, SO_VM_SOCKETS_BUFFER_MIN_SIZE = 1 Both,
+        SO_VM_SOCKETS_BUFFER_MAX_SIZE = 2 Both, SO_VM_SOCKETS_PEER_HOST_VM_ID = 3 Get,
+        SO_VM_SOCKETS_TRUSTED = 5 Get, SO_VM_SOCKETS_CONNECT_TIMEOUT_OLD = 6 Both,
+        SO_VM_SOCKETS_NONBLOCK_TXRX = 7 Both, SO_VM_SOCKETS_CONNECT_TIMEOUT_NEW = 8 Both,
+    }
     SOL_NETLINK {
         NETLINK_ADD_MEMBERSHIP Set, NETLINK_DROP_MEMBERSHIP Set, NETLINK_PKTINFO Both,
         NETLINK_BROADCAST_ERROR Both, NETLINK_NO_ENOBUFS Both,
