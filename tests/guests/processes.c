@@ -87,6 +87,11 @@ static void descriptors(void) {
     SHOW(syscall(SYS_pidfd_send_signal, fd, SIGTERM, NULL, 8));
     SHOW(syscall(SYS_pidfd_send_signal, 0, SIGTERM, NULL, 0));
     SHOW(syscall(SYS_pidfd_send_signal, 99, SIGTERM, NULL, 0));
+    // A directory below /proc stands for the process too, but not what lies in it.
+    int own = open("/proc/self", O_RDONLY | O_DIRECTORY), in = open("/proc/self/task", O_RDONLY | O_DIRECTORY);
+    SHOW(syscall(SYS_pidfd_send_signal, own, 0, NULL, 0));
+    SHOW(syscall(SYS_pidfd_send_signal, in, 0, NULL, 0));
+    close(own), close(in);
     SHOW(syscall(SYS_pidfd_send_signal, fd, SIGTERM, NULL, 0));
     SHOW(poll(&p, 1, -1));
     SHOW(waitid(P_PIDFD, fd, &info, WEXITED | WNOWAIT));

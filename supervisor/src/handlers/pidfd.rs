@@ -5,7 +5,7 @@
 use super::signal::{from_caller, given, send};
 use super::{Entry, grant};
 use crate::context::{Answer, Call};
-use crate::fd::File;
+use crate::fd::{File, Kind};
 use crate::host::number::{Make, make};
 use crate::host::signal::{Info, queue_process};
 use crate::process::Process;
@@ -62,6 +62,13 @@ fn pid_of(file: &File) -> Result<i32, Errno> {
     pid.trim().parse().map_err(|_| Errno::EBADF)
 }
 
+/// The process that a signal is sent to by a descriptor: one of a process, or of its directory below /proc.
+fn addressee(file: &File) -> Result<i32, Errno> {
+    let Some(name) = file.path.as_deref().filter(|_| file.kind == Kind::View) else { return pid_of(file) };
+    let digits = name.strip_prefix(b"/proc/").and_then(|name| std::str::from_utf8(name).ok());
+    digits.and_then(|digits| digits.parse().ok()).ok_or(Errno::EBADF)
+}
+
 fn process_of(call: &Call<'_>, file: &File) -> Result<Arc<Process>, Errno> {
     call.sandbox.process(pid_of(file)?).ok_or(Errno::ESRCH)
 }
@@ -71,7 +78,7 @@ fn send_signal(call: &mut Call<'_>) -> Answer {
     if call.u32(3) != 0 {
         return Err(Errno::EINVAL);
     }
-    let pid = pid_of(&file)?;
+    let pid = addressee(&file)?;
     let info = if call.present(2) {
         if i32::from_le_bytes(call.need(2)?.first_chunk().copied().unwrap_or_default()) != signal {
             return Err(Errno::EINVAL);
