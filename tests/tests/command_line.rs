@@ -2,7 +2,8 @@
 
 use rxbox_tests::{Program, Scratch, rxbox};
 use std::io::{Read, Write};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,8 @@ fn output(words: &[&str]) -> Output {
 }
 
 fn code(words: &[&str]) -> i32 {
-    output(words).status.code().unwrap_or(-1)
+    let status = output(words).status;
+    status.code().or(status.signal().map(|n| 128 + n)).unwrap_or(-1)
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -284,15 +286,10 @@ fn a_stopped_program_goes_on() {
     assert_eq!((rest.as_str(), run.wait().unwrap().code()), ("over\n", Some(0)));
 }
 
-/// Processes in the session `session`, but those that have ended.
-fn alive_in(session: i32) -> usize {
-    let stat = |entry: std::fs::DirEntry| std::fs::read_to_string(entry.path().join("stat")).ok();
-    let fields = |stat: String| -> Option<(String, i32)> {
-        let mut fields = stat.rsplit_once(") ")?.1.split(' ');
-        Some((fields.next()?.to_owned(), fields.nth(2)?.parse().ok()?))
-    };
-    let all = std::fs::read_dir("/proc").unwrap().flatten().filter_map(stat).filter_map(fields);
-    all.filter(|(state, s)| *s == session && state != "Z").count()
+/// Processes whose working directory is `folder`; one that has ended has none.
+fn alive_in(folder: &Path) -> usize {
+    let all = std::fs::read_dir("/proc").unwrap().flatten();
+    all.filter(|entry| std::fs::read_link(entry.path().join("cwd")).is_ok_and(|cwd| cwd == folder)).count()
 }
 
 #[test]
@@ -301,17 +298,12 @@ fn nothing_is_left_of_a_run_that_is_killed() {
     let script = "sleep 1000 & sleep 1000 & echo ready; wait";
     let mut run = command(&["--profile", "permissive", "/bin/sh", "-c", script]);
     run.stdout(Stdio::piped()).current_dir(scratch.path());
-    // SAFETY: setsid is async-signal-safe and touches nothing of the parent's.
-    unsafe {
-        run.pre_exec(|| if libc::setsid() < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) })
-    };
     let mut run = run.spawn().unwrap();
     run.stdout.as_mut().unwrap().read_exact(&mut [0; 6]).unwrap();
-    let session = run.id() as i32;
-    assert!(alive_in(session) >= 4, "rxbox, its warden, and three processes of the guest");
+    assert!(alive_in(scratch.path()) >= 4, "rxbox, its warden, and three processes of the guest");
     run.kill().unwrap();
     assert_eq!(run.wait().unwrap().signal(), Some(libc::SIGKILL));
-    eventually(|| alive_in(session) == 0);
+    eventually(|| alive_in(scratch.path()) == 0);
 }
 
 #[test]
