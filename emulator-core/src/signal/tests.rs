@@ -144,7 +144,10 @@ fn kernels_frame() -> Captured {
 
 #[test]
 fn frame_and_extended_state_are_laid_out_as_the_kernel_does() {
-    let kernel = kernels_frame();
+    /// `__reserved1` of the kernel's `struct sigcontext_64`: it stays what the stack was.
+    const RESERVED: std::ops::Range<usize> = frame::UCONTEXT + 232..frame::UCONTEXT + 296;
+    let mut kernel = kernels_frame();
+    kernel.frame[RESERVED].fill(0);
     let uc: &[u8; frame::UCONTEXT_SIZE] = kernel.frame[frame::UCONTEXT..frame::INFO].try_into().unwrap();
     let returned = Returned::decode(uc);
     assert!(returned.segments_valid);
