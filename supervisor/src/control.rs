@@ -12,6 +12,7 @@ use crate::host::spawn;
 use crate::outcome::{End, Outcome, shown};
 use crate::process::Process;
 use crate::sandbox::Sandbox;
+use crate::stat::is_stopped;
 use crate::usage::Meter;
 use crate::warden::{News, Warden};
 use nix::errno::Errno;
@@ -156,7 +157,7 @@ impl Run<'_> {
             None => return Ok(None),
             Some(News::Stopped(signal)) => {
                 // It may have been continued meanwhile.
-                if crate::internal::is_stopped(self.main.pid) {
+                if is_stopped(self.main.pid) {
                     spawn::act_by_default(signal);
                 }
                 return Ok(None);

@@ -15,13 +15,12 @@ use crate::outcome::{End, shown};
 use crate::path::Caller;
 use crate::process::{Image, Process};
 use crate::sandbox::Sandbox;
+use crate::stat::parent_of;
 use crate::workers;
 use nix::errno::Errno;
 use rxbox_wire::frame::{Internal, Reply};
 use rxbox_wire::relay;
-use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 /// Answers a request of the runtime's.
@@ -183,34 +182,6 @@ fn process_started(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> Answer {
     Ok(pid.into())
 }
 
-/// The parent on the host of a process that has ended and was not waited for.
-pub(crate) fn zombie_parent(pid: i32) -> Option<i32> {
-    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
-    parent_in(&stat).filter(|_| state_in(&stat) == Some(b'Z'))
-}
-
-/// The state in a `/proc/PID/stat`, the first word behind the name.
-fn state_in(stat: &[u8]) -> Option<u8> {
-    let end = stat.iter().rposition(|&b| b == b')')?;
-    stat.get(end + 2).copied()
-}
-
-/// Whether a process is stopped.
-pub(crate) fn is_stopped(pid: i32) -> bool {
-    std::fs::read(format!("/proc/{pid}/stat")).is_ok_and(|stat| state_in(&stat) == Some(b'T'))
-}
-
-/// Whether a process is there and neither stopped nor ended.
-pub(crate) fn is_running(pid: i32) -> bool {
-    let state = std::fs::read(format!("/proc/{pid}/stat")).ok().and_then(|stat| state_in(&stat));
-    state.is_some_and(|state| !b"TZX".contains(&state))
-}
-
-/// The parent on the host of a process.
-pub(crate) fn parent_of(pid: i32) -> Option<i32> {
-    parent_in(&std::fs::read(format!("/proc/{pid}/stat")).ok()?)
-}
-
 /// Takes a process in and starts the worker of its first thread. If that fails the process is ended.
 pub fn begin(sandbox: &Arc<Sandbox>, process: &Arc<Process>) -> Result<(), Errno> {
     take_in(sandbox, process, sandbox.admit(process.clone()))
@@ -233,19 +204,9 @@ fn take_in(sandbox: &Arc<Sandbox>, process: &Arc<Process>, admitted: Result<(), 
 /// so the number has not changed hands in between.
 fn child_of(parent: &Process, pid: i32) -> Result<OwnedFd, Errno> {
     let fd = make(Make::Pidfd, [pid as u64, 0, 0])?;
-    // The parent stands early in the file.
-    let mut stat = [0; 128];
-    let n = File::open(format!("/proc/{pid}/stat")).and_then(|f| f.read_at(&mut stat, 0));
-    let stat = &stat[..n.map_err(|_| Errno::ESRCH)?];
+    let stated = parent_of(pid).ok_or(Errno::ESRCH)?;
     queue_process(fd.as_fd(), &Info::none())?;
-    if parent_in(stat) == Some(parent.pid) { Ok(fd) } else { Err(Errno::ESRCH) }
-}
-
-/// The parent's id in a `/proc/PID/stat`: the second word behind the name, which stands in parentheses and may itself
-/// contain some.
-pub(crate) fn parent_in(stat: &[u8]) -> Option<i32> {
-    let end = stat.iter().rposition(|&b| b == b')')?;
-    std::str::from_utf8(&stat[end + 1..]).ok()?.split_ascii_whitespace().nth(1)?.parse().ok()
+    if stated == parent.pid { Ok(fd) } else { Err(Errno::ESRCH) }
 }
 
 /// Makes the caller's sibling threads look up from whatever they wait for: a thread cannot send signals itself.
@@ -284,16 +245,6 @@ mod tests {
     use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
     use std::os::fd::AsRawFd;
     use std::process::Command;
-
-    #[test]
-    fn the_parent_is_found_behind_any_name() {
-        assert_eq!(parent_in(b"70 (a) b) (c) S 69 70 70 0"), Some(69));
-        assert_eq!(parent_in(b"70 (sh) R 1 2"), Some(1));
-        assert_eq!(parent_in(b"70 sh R 1 2"), None);
-        assert_eq!(parent_in(b"70 (sh)"), None);
-        let own = std::fs::read("/proc/self/stat").unwrap();
-        assert_eq!(parent_in(&own), Some(nix::unistd::getppid().as_raw()));
-    }
 
     fn own() -> (Guest, Arc<Process>) {
         let guest = Guest::free();

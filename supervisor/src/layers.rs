@@ -4,6 +4,7 @@
 //! The seccomp filter, `no_new_privs` and the dropped capabilities are never optional: no request of a child without
 //! them is served ([`confirm`]). What a profile requires beyond what there is refuses the run ([`missing`]).
 
+use crate::stat::Status;
 use rxbox_policy::{Layer, Policy};
 
 /// Layers that this version puts around every child.
@@ -28,11 +29,8 @@ pub fn missing(policy: &Policy) -> Vec<String> {
 /// # Errors
 /// What is missing.
 pub fn confirm(pid: i32) -> Result<(), String> {
-    let status =
-        std::fs::read_to_string(format!("/proc/{pid}/status")).map_err(|e| format!("its status: {e}"))?;
-    let value = |key: &str| {
-        status.lines().find_map(|l| l.strip_prefix(key)?.strip_prefix(':')).map(str::trim).unwrap_or_default()
-    };
+    let status = Status::of_process(pid).ok_or("its status cannot be read")?;
+    let value = |key: &str| status.value(key);
     let none = |key: &str| value(key).bytes().all(|b| b == b'0') && !value(key).is_empty();
     for (layer, holds) in [
         (Layer::Seccomp, value("Seccomp") == "2"),

@@ -38,6 +38,7 @@ pub mod processors;
 pub mod run;
 pub mod sandbox;
 pub mod shm;
+pub mod stat;
 pub mod threads;
 pub mod trace;
 pub mod usage;

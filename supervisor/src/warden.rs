@@ -257,8 +257,7 @@ fn processes() -> BTreeMap<i32, i32> {
     entries
         .filter_map(|entry| {
             let pid = entry.ok()?.file_name().to_str()?.parse().ok()?;
-            let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
-            Some((pid, crate::internal::parent_in(&stat)?))
+            Some((pid, crate::stat::parent_of(pid)?))
         })
         .collect()
 }

@@ -9,9 +9,9 @@
 use super::signal::{hang_up, in_sandbox};
 use super::{Entry, grant};
 use crate::context::{Answer, Call};
-use crate::internal::{is_stopped, parent_of};
 use crate::process::Process;
 use crate::sandbox::Sandbox;
+use crate::stat::{is_stopped, parent_of};
 use nix::errno::Errno;
 use nix::unistd::{Pid, getpgid, getsid};
 use std::sync::Arc;

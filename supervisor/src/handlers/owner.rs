@@ -3,7 +3,8 @@
 //! The kernel sends SIGIO and SIGURG by itself, to whom the open file description names as its owner. So the owner is
 //! only ever a process of the sandbox, which on the host is its emulator child; and signals are only switched on where
 //! the kernel does not make the caller of that switch, the supervisor, the owner of a description that has none.
-//! Process groups exist only in the supervisor's records ([`super::group`]), so none can be an owner.
+//! A group cannot be an owner: what a process's descriptor shows, that the kernel has taken the one that was meant and not
+//! one outside that has just got its number, nothing shows of a group.
 
 use crate::context::{Answer, Call};
 use crate::fd::{File, Kind};

@@ -2,12 +2,12 @@
 //! told to treat it so; but only to step back: no guest gets more of the machine than it was given.
 
 use super::signal::in_sandbox;
-use super::usage::Stat;
 use super::{Entry, group};
 use crate::context::{Answer, Call};
 use crate::host::number::{Plain, plain};
 use crate::host::sched;
 use crate::host::transfer::Buffer;
+use crate::stat::Stat;
 use nix::errno::Errno;
 
 /// The handlers of this module.
@@ -218,7 +218,7 @@ fn sched_rr_get_interval(call: &mut Call<'_>) -> Answer {
 /// The processor that the calling guest thread runs on, not the one that serves it.
 fn getcpu(call: &mut Call<'_>) -> Answer {
     const PROCESSOR: usize = 39;
-    let cpu = Stat::of_thread(call.process.pid, call.tid)?.field(PROCESSOR) as u32;
+    let cpu = Stat::of_thread(call.process.pid, call.tid).ok_or(Errno::ESRCH)?.field(PROCESSOR) as u32;
     call.put(0, &cpu.to_le_bytes());
     call.put(1, &node_of(cpu).to_le_bytes());
     Ok(0)

@@ -10,6 +10,7 @@ use super::event::CLOEXEC;
 use crate::context::{Answer, Call};
 use crate::fd::{Extra, File};
 use crate::host::number::{Make, make};
+use crate::stat::Status;
 use nix::errno::Errno;
 use nix::unistd::{read, write};
 use rxbox_wire::frame::Reply;
@@ -96,13 +97,8 @@ fn update(file: &File, waiting: impl FnOnce() -> Result<u64, Errno>) -> Result<(
 
 /// The signals that wait for the calling thread or its process (proc_pid_status(5)).
 fn waiting(call: &Call<'_>) -> Result<u64, Errno> {
-    let path = format!("/proc/{}/task/{}/status", call.process.pid, call.tid);
-    let status = std::fs::read_to_string(path).map_err(|_| Errno::ESRCH)?;
-    let set = |line: &str| {
-        let digits = line.strip_prefix("SigPnd:\t").or(line.strip_prefix("ShdPnd:\t"))?;
-        u64::from_str_radix(digits, 16).ok()
-    };
-    Ok(status.lines().filter_map(set).fold(0, |all, set| all | set))
+    let status = Status::of_thread(call.process.pid, call.tid).ok_or(Errno::ESRCH)?;
+    Ok(status.signals("SigPnd") | status.signals("ShdPnd"))
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::host::control;
 use crate::host::number::Wait;
 use crate::host::signal::Info;
 use crate::host::wait::poll;
-use crate::internal::is_running;
+use crate::stat::{Status, is_running};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
@@ -167,13 +167,9 @@ fn in_foreground(call: &mut Call<'_>, file: &File, signal: i32) -> Result<(), Er
 /// Whether the calling thread blocks or its process ignores a signal. The emulator child has the guest's mask and
 /// actions, so the host knows.
 fn holds_off(call: &Call<'_>, signal: i32) -> bool {
-    let path = format!("/proc/{}/task/{}/status", call.process.pid, call.tid);
-    let status = std::fs::read_to_string(path).unwrap_or_default();
-    let holds = |key: &str| {
-        let set = status.lines().find_map(|l| l.strip_prefix(key)).map(str::trim);
-        set.and_then(|s| u64::from_str_radix(s, 16).ok()).is_some_and(|set| set >> (signal - 1) & 1 != 0)
-    };
-    holds("SigBlk:") || holds("SigIgn:")
+    let status = Status::of_thread(call.process.pid, call.tid);
+    let sets = status.map_or(0, |status| status.signals("SigBlk") | status.signals("SigIgn"));
+    sets >> (signal - 1) & 1 != 0
 }
 
 fn put_number(call: &mut Call<'_>, number: i32) -> Answer {

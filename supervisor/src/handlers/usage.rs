@@ -4,6 +4,7 @@
 use super::Entry;
 use crate::context::{Answer, Call};
 use crate::host::wait::{Clock, clock};
+use crate::stat::{Stat, Status};
 use nix::errno::Errno;
 use std::fs;
 
@@ -23,29 +24,6 @@ pub(super) fn thread_time(pid: i32, tid: i32) -> Result<u64, Errno> {
 fn process_time(pid: i32) -> Result<u64, Errno> {
     let [s, ns] = clock(Clock::Time, !pid << 3 | 2)?;
     Ok(s * 1_000_000_000 + ns)
-}
-
-/// The numbers of a `stat` file behind the name, which may hold anything: field 3, the state, is at index 0 and no
-/// number.
-pub(super) struct Stat(Vec<u64>);
-
-impl Stat {
-    pub(super) fn of_process(pid: i32) -> Result<Stat, Errno> {
-        Stat::read(&format!("/proc/{pid}/stat"))
-    }
-    pub(super) fn of_thread(pid: i32, tid: i32) -> Result<Stat, Errno> {
-        Stat::read(&format!("/proc/{pid}/task/{tid}/stat"))
-    }
-    fn read(path: &str) -> Result<Stat, Errno> {
-        let text = fs::read(path).map_err(|_| Errno::ESRCH)?;
-        let end = text.iter().rposition(|&b| b == b')').ok_or(Errno::ESRCH)?;
-        let fields = String::from_utf8_lossy(&text[end + 1..]);
-        Ok(Stat(fields.split_ascii_whitespace().map(|f| f.parse().unwrap_or(0)).collect()))
-    }
-    /// The field with the number that the manual page gives it.
-    pub(super) fn field(&self, number: usize) -> u64 {
-        self.0.get(number - 3).copied().unwrap_or(0)
-    }
 }
 
 const MINOR_FAULTS: usize = 10;
@@ -69,9 +47,9 @@ fn split(total_ns: u64, user_ticks: u64, system_ticks: u64) -> [u64; 2] {
 
 /// Kibibytes of the largest resident set so far.
 fn largest_set(pid: i32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
-    line.and_then(|l| l.split_ascii_whitespace().next()).and_then(|n| n.parse().ok()).unwrap_or(0)
+    let status = Status::of_process(pid);
+    let value = status.as_ref().map_or("", |status| status.value("VmHWM"));
+    value.split_ascii_whitespace().next().and_then(|n| n.parse().ok()).unwrap_or(0)
 }
 
 /// The 18 words of a `struct rusage` (getrusage(2)).
@@ -79,17 +57,17 @@ fn getrusage(call: &mut Call<'_>) -> Answer {
     let (pid, tid) = (call.process.pid, call.tid);
     let (stat, [user, system], set) = match call.i32(0) {
         libc::RUSAGE_SELF => {
-            let stat = Stat::of_process(pid)?;
+            let stat = Stat::of_process(pid).ok_or(Errno::ESRCH)?;
             let used = split(process_time(pid)?, stat.field(USER), stat.field(SYSTEM));
             (stat, used, largest_set(pid))
         }
         libc::RUSAGE_THREAD => {
-            let stat = Stat::of_thread(pid, tid)?;
+            let stat = Stat::of_thread(pid, tid).ok_or(Errno::ESRCH)?;
             let used = split(thread_time(pid, tid)?, stat.field(USER), stat.field(SYSTEM));
             (stat, used, largest_set(pid))
         }
         libc::RUSAGE_CHILDREN => {
-            let stat = Stat::of_process(pid)?;
+            let stat = Stat::of_process(pid).ok_or(Errno::ESRCH)?;
             let used = [CHILDREN_USER, CHILDREN_SYSTEM].map(|f| stat.field(f) * (1_000_000 / TICKS));
             (stat, used, 0)
         }
@@ -105,7 +83,7 @@ fn getrusage(call: &mut Call<'_>) -> Answer {
 }
 
 fn times(call: &mut Call<'_>) -> Answer {
-    let stat = Stat::of_process(call.process.pid)?;
+    let stat = Stat::of_process(call.process.pid).ok_or(Errno::ESRCH)?;
     call.put_words(0, &[USER, SYSTEM, CHILDREN_USER, CHILDREN_SYSTEM].map(|f| stat.field(f)));
     let [s, ns] = clock(Clock::Time, libc::CLOCK_BOOTTIME)?;
     Ok((s * TICKS + ns / (1_000_000_000 / TICKS)) as i64)

@@ -234,7 +234,7 @@ fn can_be_continued() -> bool {
     let mut pid = std::process::id() as i32;
     let (group, session) = (of(pid), session_of(pid));
     // Up the line of parents as long as they are in the group; process 0 is one that cannot be seen from here.
-    while let Some(parent) = internal::parent_of(pid).filter(|parent| *parent > 0) {
+    while let Some(parent) = crate::stat::parent_of(pid).filter(|parent| *parent > 0) {
         if of(parent) != group {
             return session_of(parent) == session;
         }
