@@ -367,6 +367,20 @@ fn left_of(group: u32) -> Vec<u32> {
     running()
 }
 
+/// Compiles the guest `name` and runs it under each of the profiles, with a folder to write, as [`same`] does.
+///
+/// # Panics
+/// As [`same`].
+pub fn guest_is_the_same(name: &str, profiles: &[&str]) {
+    let scratch = Scratch::new(name);
+    let program = guest(&scratch, name).to_string_lossy().into_owned();
+    for profile in profiles {
+        // Some guests ask on purpose for what the policy denies as the file's mode does.
+        let options = ["--quiet", "--allow-exec", &program, "--allow-write", "{D}"];
+        same(profile, &options, &[&program], |_| (), b"");
+    }
+}
+
 /// The first place where two outputs differ, with some of both.
 pub fn difference(a: &[u8], b: &[u8]) -> String {
     let at = a.iter().zip(b).take_while(|(x, y)| x == y).count();

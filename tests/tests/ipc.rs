@@ -1,33 +1,24 @@
 //! Semaphores, shared memory and message queues between the processes of a sandbox: the programs `guests/ipc_*.c` print what
 //! each call gives, natively and in rxbox the same. And what a sandbox makes is its own.
 
-use rxbox_tests::{Program, Scratch, guest, same};
+use rxbox_tests::{Program, Scratch, guest_is_the_same, same};
 use std::process::Command;
-
-fn as_natively(name: &str, profiles: &[&str]) {
-    let scratch = Scratch::new(name);
-    let program = guest(&scratch, name).to_string_lossy().into_owned();
-    for profile in profiles {
-        let options = ["--quiet", "--allow-exec", &program, "--allow-write", "{D}"];
-        same(profile, &options, &[&program], |_| (), b"");
-    }
-}
 
 #[test]
 fn system_v_objects_are_shared_and_end_as_natively() {
-    as_natively("ipc_sysv", &["permissive", "untrusted"]);
+    guest_is_the_same("ipc_sysv", &["permissive", "untrusted"]);
 }
 
 /// What is shared by files in `/dev/shm` needs a profile that allows them.
 #[test]
 fn posix_queues_semaphores_and_memory_are_as_natively() {
-    as_natively("ipc_queues", &["permissive"]);
+    guest_is_the_same("ipc_queues", &["permissive"]);
 }
 
 /// Under `untrusted` there is no place for a socket with a name.
 #[test]
 fn sockets_tell_the_guests_at_their_ends_and_carry_descriptors() {
-    as_natively("ipc_sockets", &["permissive"]);
+    guest_is_the_same("ipc_sockets", &["permissive"]);
 }
 
 /// Pools, queues, locks, shared values and a server process of Python, which rest on named semaphores, shared memory by name,

@@ -19,6 +19,13 @@ fn start(boxed: bool, argv: &[&str]) -> Terminal {
     Terminal::start(&if boxed { [&front[..], argv].concat() } else { argv.to_vec() })
 }
 
+/// Stops what is in the foreground; the shell says so and is ready.
+fn is_stopped_by_its_key(terminal: &mut Terminal) {
+    terminal.press(STOP);
+    terminal.expect("Stopped");
+    terminal.expect(PROMPT);
+}
+
 /// Runs a shell both ways.
 fn both(shell: &[&str], session: impl Fn(&mut Terminal)) {
     for boxed in [false, true] {
@@ -71,9 +78,7 @@ fn keys_reach_the_foreground_and_jobs_are_moved(terminal: &mut Terminal) {
     asks(terminal, "kill %1", "");
     asks(terminal, "wait", "");
     occupy(terminal);
-    terminal.press(STOP);
-    terminal.expect("Stopped");
-    terminal.expect(PROMPT);
+    is_stopped_by_its_key(terminal);
     asks(terminal, "jobs", "Stopped");
     asks(terminal, "bg", "sleep 1000");
     asks(terminal, "jobs", "Running");
@@ -81,9 +86,7 @@ fn keys_reach_the_foreground_and_jobs_are_moved(terminal: &mut Terminal) {
     terminal.expect("up42");
     for words in ["some words", "other words"] {
         is_read_by_cat(terminal, words);
-        terminal.press(STOP);
-        terminal.expect("Stopped");
-        terminal.expect(PROMPT);
+        is_stopped_by_its_key(terminal);
         terminal.line("fg %2");
     }
     is_read_by_cat(terminal, "last words");
@@ -125,9 +128,7 @@ fn pipelines_are_stopped_and_continued_as_one_job() {
     both(&BASH, |t| {
         t.line("/bin/sh -c 'echo up$((41+1)) >&2; exec sleep 1000' | cat | cat");
         t.expect("up42");
-        t.press(STOP);
-        t.expect("Stopped");
-        t.expect(PROMPT);
+        is_stopped_by_its_key(t);
         asks(t, "jobs -l | grep -c Stopped", "1");
         asks(t, "kill -TERM %1; kill -CONT %1; wait; echo en$((1+1))", "en2");
         asks(t, "set -m; (sleep 1000 & kill -TERM $!; wait $!; echo st$?)", "st143");
@@ -146,18 +147,14 @@ fn a_shell_outside_stops_continues_and_ends_rxbox_as_it_does_the_program() {
         asks(&mut t, &format!("q() {{ {front}/bin/cat; }}"), "");
         t.line(&format!("{front}/bin/sh -c 'echo up$((41+1)); exec sleep 1000'"));
         t.expect("up42");
-        t.press(STOP);
-        t.expect("Stopped");
-        t.expect(PROMPT);
+        is_stopped_by_its_key(&mut t);
         asks(&mut t, "bg", "sleep 1000");
         asks(&mut t, "jobs", "Running");
         asks(&mut t, "kill %1; wait; echo te$((1+1))", "te2");
         t.line(&format!("{front}/bin/cat"));
         for words in ["some words", "other words"] {
             is_read_by_cat(&mut t, words);
-            t.press(STOP);
-            t.expect("Stopped");
-            t.expect(PROMPT);
+            is_stopped_by_its_key(&mut t);
             t.line("fg");
         }
         is_read_by_cat(&mut t, "last words");

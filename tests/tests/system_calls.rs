@@ -1,26 +1,16 @@
 //! System calls, area by area: the programs `guests/calls_*.c` print what each call gives, natively and in rxbox the same, and
 //! leave the same files.
 
-use rxbox_tests::{Scratch, guest, same};
+use rxbox_tests::guest_is_the_same;
 
 /// Runs a guest under `permissive`.
 fn as_natively(name: &str) {
-    compare(name, &["permissive"]);
+    guest_is_the_same(name, &["permissive"]);
 }
 
 /// Runs a guest under `permissive`, and under `untrusted` with a folder to write.
 fn as_natively_even_untrusted(name: &str) {
-    compare(name, &["permissive", "untrusted"]);
-}
-
-fn compare(name: &str, profiles: &[&str]) {
-    let scratch = Scratch::new(name);
-    let program = guest(&scratch, name).to_string_lossy().into_owned();
-    for profile in profiles {
-        // Some guests ask on purpose for what the policy denies as the file's mode does.
-        let options = ["--quiet", "--allow-exec", &program, "--allow-write", "{D}"];
-        same(profile, &options, &[&program], |_| (), b"");
-    }
+    guest_is_the_same(name, &["permissive", "untrusted"]);
 }
 
 #[test]
