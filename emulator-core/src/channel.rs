@@ -16,7 +16,6 @@ use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
 /// Descriptor of the channel's memory at start.
 pub const CHANNEL_FD: i32 = 3;
@@ -192,11 +191,10 @@ impl Slot {
         let Begun { woke, blocks } = begun;
         let patience_for = &self.patience[usize::from(blocks)];
         let mut patience = patience_for.get();
-        let limit = patience.limit(woke, self.cores.get());
-        let mut left = limit;
+        let mut wait = patience.begin(woke, self.cores.get());
         let mut asked = false;
-        while !bell.spin(bell::REQUEST, left) {
-            left = Duration::ZERO;
+        while !bell.spin(bell::REQUEST, wait.awake()) {
+            wait.sleeps();
             if cpu.pending() && !asked {
                 asked = true;
                 self.interrupt();
@@ -205,10 +203,7 @@ impl Slot {
                 break;
             }
         }
-        match left {
-            Duration::ZERO => patience.miss(limit),
-            _ => patience.hit(),
-        }
+        patience.end(wait);
         patience_for.set(patience);
         if bell.turn.load(Ordering::Acquire) == bell::CLOSED {
             call::exit_process(CLOSED_STATUS);

@@ -22,7 +22,6 @@ use rxbox_wire::kind::{Extent, Kind};
 use rxbox_wire::patience::{Cores, Patience};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 /// Serves a slot until its guest thread or the process has ended; then the slot is free and the thread counted out.
 pub fn serve(sandbox: &Arc<Sandbox>, process: &Arc<Process>, slot: usize) {
@@ -70,21 +69,16 @@ impl Worker<'_> {
 
     /// Waits until it is the worker's turn, or the turn word is none that an honest child leaves there.
     fn wait(&self, bell: &Bell<'_>, patience: &mut Patience, woke: bool) -> u32 {
-        let limit = patience.limit(woke, self.cores(woke || !patience.is_full()));
-        let mut left = limit;
+        let mut wait = patience.begin(woke, self.cores(woke || !patience.is_full()));
         let mut turn = bell.turn.load(Ordering::Acquire);
         while matches!(turn, IDLE | REPLY) {
-            if !bell.spin(turn, left) {
-                left = Duration::ZERO;
+            if !bell.spin(turn, wait.awake()) {
+                wait.sleeps();
                 bell.sleep(turn, &HostFutex);
             }
             turn = bell.turn.load(Ordering::Acquire);
         }
-        if left.is_zero() {
-            patience.miss(limit)
-        } else {
-            patience.hit()
-        }
+        patience.end(wait);
         turn
     }
 

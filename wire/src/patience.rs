@@ -48,8 +48,21 @@ impl Default for Patience {
 }
 
 impl Patience {
-    /// How long to look now; `woke`: the other side was asleep and has just been woken.
-    pub fn limit(&mut self, woke: bool, cores: Cores) -> Duration {
+    /// Begins a wait; `woke`: the other side was asleep and has just been woken.
+    pub fn begin(&mut self, woke: bool, cores: Cores) -> Wait {
+        Wait { limit: self.limit(woke, cores), slept: false }
+    }
+
+    /// The turn has come; learns from how that was.
+    pub fn end(&mut self, wait: Wait) {
+        if wait.slept {
+            self.miss(wait.limit);
+        } else {
+            *self = Patience::default();
+        }
+    }
+
+    fn limit(&mut self, woke: bool, cores: Cores) -> Duration {
         match cores {
             Cores::One => Duration::ZERO,
             Cores::Short => self.short.min(SHORTEST),
@@ -66,18 +79,31 @@ impl Patience {
         self.short == SHORT
     }
 
-    /// The turn came within the limit.
-    pub fn hit(&mut self) {
-        *self = Patience::default();
-    }
-
-    /// It did not come within this limit.
-    pub fn miss(&mut self, limit: Duration) {
+    fn miss(&mut self, limit: Duration) {
         if limit == LONG {
             self.in_vain = (self.in_vain + 1).min(MOST_IN_VAIN);
             self.skip = (1 << self.in_vain) - 1;
         }
         self.short = (self.short / 2).max(SHORTEST);
+    }
+}
+
+/// A wait for the turn: awake up to the limit, then asleep.
+#[derive(Clone, Copy, Debug)]
+pub struct Wait {
+    limit: Duration,
+    slept: bool,
+}
+
+impl Wait {
+    /// How long to look before sleeping: once it has slept, the side only sleeps.
+    pub fn awake(&self) -> Duration {
+        if self.slept { Duration::ZERO } else { self.limit }
+    }
+
+    /// The side is going to sleep.
+    pub fn sleeps(&mut self) {
+        self.slept = true;
     }
 }
 
@@ -96,11 +122,14 @@ mod tests {
     fn waits_in_vain_become_shorter_and_one_that_is_not_makes_them_full_again() {
         let mut patience = Patience::default();
         for _ in 0..20 {
-            let limit = patience.limit(false, Cores::Free);
-            patience.miss(limit);
+            let mut wait = patience.begin(false, Cores::Free);
+            wait.sleeps();
+            assert_eq!(wait.awake(), Duration::ZERO);
+            patience.end(wait);
         }
         assert_eq!(patience.limit(false, Cores::Free), SHORTEST);
-        patience.hit();
+        let wait = patience.begin(false, Cores::Free);
+        patience.end(wait);
         assert_eq!(patience.limit(false, Cores::Free), SHORT);
     }
 
