@@ -234,9 +234,8 @@ impl Process {
 
     /// Makes a translation of an earlier program's current again, if the same code lies at `pc` now.
     fn revive(&self, memory: &mut Memory, blocks: &mut Blocks, pc: u64) -> bool {
-        let mut now = [0; BLOCK_SPAN];
         let revived = blocks.revive(pc, |source| {
-            let len = source.bytes.len();
+            let (len, mut now) = (source.bytes.len(), [0; BLOCK_SPAN]);
             let executable =
                 memory.space.exec_span(source.pc).is_some_and(|s| s.end - source.pc >= len as u64);
             let now = &mut now[..len];

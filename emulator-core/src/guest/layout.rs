@@ -2,8 +2,8 @@
 //!
 //! Guest addresses are host addresses, so guest and runtime share one address space and must never meet. The host
 //! places a position-independent program, its heap, libraries and stacks from `0x5555_5555_4000` on; the guest owns
-//! windows below, and one in the wide gap above the heap. Between the first two lies the code cache, within ±2 GiB of everything in the low window, so that translated
-//! code reaches low guest addresses by displacements.
+//! windows below, and one in the wide gap above the heap. Between the first two lies the code cache, within ±2 GiB of
+//! everything in the low window, so that translated code reaches low guest addresses by displacements.
 //!
 //! | range | owner |
 //! | --- | --- |

@@ -86,7 +86,7 @@ pub struct AddressSpace {
     pub(super) heap: Span,
     image_top: u64,
     mmap_top: u64,
-    pub(super) images: Images,
+    images: Images,
     /// Inode numbers for shared anonymous memory, which the kernel backs by nameless files.
     pub(super) next_ino: u64,
 }
@@ -164,14 +164,13 @@ impl AddressSpace {
         Span::at(self.areas.highest_free(len, within)?, len)
     }
 
-    /// The place for an image of `len` bytes from this file: where the file was before, if that is free, else where no
-    /// other has been, else anywhere in the [range](AddressSpace::image_range) for images.
+    /// The place for an image of `len` bytes from this file: where the file was before, if that is free, else in one of the
+    /// [ranges](AddressSpace::image_ranges) for images.
     pub fn image_place(&self, file: &MappedFile, len: u64) -> Option<Span> {
         let before = self.image_before(file).and_then(|start| Span::at(start, len));
         before
             .filter(|&span| LOW.encloses(span) && self.is_free(span))
-            .or_else(|| self.find_free(len, self.untaken_image_range()))
-            .or_else(|| self.find_free(len, self.image_range()))
+            .or_else(|| self.image_ranges().into_iter().find_map(|range| self.find_free(len, range)))
     }
 
     /// Where this file was placed as an image before.
@@ -179,9 +178,11 @@ impl AddressSpace {
         self.images.start(file)
     }
 
-    /// The part of the [range](AddressSpace::image_range) for images that is no file's place yet.
-    pub fn untaken_image_range(&self) -> Span {
-        self.images.untaken(self.image_range())
+    /// Where images go, in this order: where no file has its place yet, else anywhere in the
+    /// [range](AddressSpace::image_range) for images.
+    pub fn image_ranges(&self) -> [Span; 2] {
+        let all = self.image_range();
+        [self.images.untaken(all), all]
     }
 
     /// Takes note of where an image of this file is.

@@ -73,8 +73,7 @@ pub(super) fn choose(
     let free = |within| aligned(space.find_free(with_slack?, within)?.start);
     before
         .or_else(random)
-        .or_else(|| free(space.untaken_image_range()))
-        .or_else(|| free(space.image_range()))
+        .or_else(|| space.image_ranges().into_iter().find_map(free))
         .or_else(|| free(space.mmap_range()))
         .ok_or(LoadError::NoRoom { what: "the program", len })
 }

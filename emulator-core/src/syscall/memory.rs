@@ -11,7 +11,7 @@ use libc::MAP_ANONYMOUS;
 use nix::errno::Errno;
 use rxbox_wire::frame::Reply;
 use rxbox_wire::kind::Syscall;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 pub(super) fn value<T: TryInto<i64>>(result: Result<T, Errno>) -> Answer {
@@ -29,26 +29,32 @@ pub fn maps_file(nr: u32, args: &[u64; 6]) -> bool {
 /// mmap(2) of a file: the supervisor checks the guest's descriptor and sends one with no more rights than the mapping
 /// needs; the child maps it and closes it.
 pub fn map_file(thread: &mut Thread, call: &'static Syscall, args: [u64; 6]) -> Answer {
-    let process = thread.process;
-    let _mine = lock(&process.control);
-    let reply = match marshal::exchange(thread, call, &args) {
-        Ok(reply) => reply,
-        Err(e) => return e.into(),
-    };
-    if reply.flags & (Reply::GRANTED | Reply::FD) != Reply::GRANTED | Reply::FD {
-        return Answer::Value(if reply.ret < 0 { reply.ret } else { -i64::from(libc::EBADF) });
-    }
-    let (fd, about) = match control::receive() {
+    let (fd, file) = match ask_for_file(thread, call, &args) {
         Ok(received) => received,
-        Err(e) => return value::<i64>(Err(e)),
+        Err(answer) => return answer,
     };
-    let file = Arc::new(MappedFile { path: about.path, dev: about.dev, ino: about.ino });
     let source = FileSource { fd: fd.as_fd(), file, offset: args[5] };
     let request = match MapRequest::decode(args[0], args[1], args[2], args[3], Some(source)) {
         Ok(request) => request,
         Err(e) => return value::<i64>(Err(e)),
     };
-    map(&mut lock(&process.memory), thread, &request)
+    map(&mut lock(&thread.process.memory), thread, &request)
+}
+
+/// Makes a call that is granted with a file to map; the answer if there is none.
+pub(super) fn ask_for_file(
+    thread: &Thread,
+    call: &'static Syscall,
+    args: &[u64; 6],
+) -> Result<(OwnedFd, Arc<MappedFile>), Answer> {
+    const WITH_FILE: u32 = Reply::GRANTED | Reply::FD;
+    let _mine = lock(&thread.process.control);
+    let reply = marshal::exchange(thread, call, args)?;
+    if reply.flags & WITH_FILE != WITH_FILE {
+        return Err(Answer::Value(if reply.ret < 0 { reply.ret } else { -i64::from(libc::EBADF) }));
+    }
+    let (fd, about) = control::receive().map_err(|e| value::<i64>(Err(e)))?;
+    Ok((fd, Arc::new(MappedFile { path: about.path, dev: about.dev, ino: about.ino })))
 }
 
 pub(super) fn map(memory: &mut Memory, thread: &Thread, request: &MapRequest<'_>) -> Answer {

@@ -1,18 +1,16 @@
 //! Segments of System V shared memory (shmop(2)): the supervisor keeps them, the child maps their memory.
 
-use super::memory::{map, value};
-use super::{Answer, marshal};
+use super::Answer;
+use super::memory::{ask_for_file, map, value};
 use crate::guest::layout::PAGE;
-use crate::guest::{AddressSpace, FileSource, MapRequest, MappedFile, Place, Prot};
+use crate::guest::{AddressSpace, FileSource, MapRequest, Place, Prot};
 use crate::host::control;
 use crate::process::lock;
 use crate::syscall::request;
 use crate::thread::Thread;
 use nix::errno::Errno;
-use rxbox_wire::frame::Reply;
 use rxbox_wire::kind::Syscall;
 use std::os::fd::AsFd;
-use std::sync::Arc;
 
 /// What the name of a segment's memory begins with in `/proc/self/maps`.
 const NAME: &[u8] = b"/SYSV";
@@ -40,22 +38,16 @@ pub fn attach(thread: &mut Thread, call: &'static Syscall, args: [u64; 6]) -> An
         Ok(place) => place,
         Err(e) => return value::<i64>(Err(e)),
     };
-    let process = thread.process;
-    let _mine = lock(&process.control);
-    let reply = match marshal::exchange(thread, call, &args) {
-        Ok(reply) => reply,
-        Err(e) => return e.into(),
+    let received = ask_for_file(thread, call, &args);
+    let sized = received.and_then(|(fd, file)| match control::size(&fd) {
+        Ok(size) => Ok((fd, file, size)),
+        Err(e) => Err(value::<i64>(Err(e))),
+    });
+    let (fd, file, size) = match sized {
+        Ok(sized) => sized,
+        Err(answer) => return answer,
     };
-    if reply.flags & (Reply::GRANTED | Reply::FD) != Reply::GRANTED | Reply::FD {
-        return Answer::Value(reply.ret);
-    }
-    let received = control::receive().and_then(|(fd, about)| Ok((control::size(&fd)?, fd, about)));
-    let (size, fd, about) = match received {
-        Ok(received) => received,
-        Err(e) => return value::<i64>(Err(e)),
-    };
-    let inode = about.ino;
-    let file = Arc::new(MappedFile { path: about.path, dev: about.dev, ino: about.ino });
+    let inode = file.ino;
     let has = |flag: i32| flags & flag != 0;
     let request = MapRequest {
         shared: true,
@@ -66,7 +58,7 @@ pub fn attach(thread: &mut Thread, call: &'static Syscall, args: [u64; 6]) -> An
             Prot { read: true, write: !has(libc::SHM_RDONLY), exec: has(libc::SHM_EXEC) },
         )
     };
-    let mapped = map(&mut lock(&process.memory), thread, &request);
+    let mapped = map(&mut lock(&thread.process.memory), thread, &request);
     match mapped {
         Answer::Value(error) if error < 0 => {
             request::detached(thread, inode);
