@@ -9,7 +9,7 @@ use crate::runtime::thread::Cpu;
 use nix::errno::Errno;
 use rxbox_wire::bell::{self, Bell, Futex};
 use rxbox_wire::channel as layout;
-use rxbox_wire::frame::{Reply, Request};
+use rxbox_wire::frame::{INTERNAL, Reply, Request};
 use rxbox_wire::patience::{Cores, Patience};
 use rxbox_wire::table;
 use std::cell::Cell;
@@ -121,6 +121,8 @@ pub struct Begun {
     woke: bool,
     /// The call may take long.
     blocks: bool,
+    /// It is a guest's call, which a signal breaks off.
+    breakable: bool,
 }
 
 impl Slot {
@@ -166,7 +168,8 @@ impl Slot {
     }
 
     /// Sends a request whose data lie in the data area and waits for the reply. A signal that arrives meanwhile makes the
-    /// supervisor break the call off; the reply then says how far it came.
+    /// supervisor break a call of the guest's off; the reply then says how far it came. The runtime's own requests do not
+    /// wait for others, and what they are for, such as the program of an execve(2), must not fail by a signal.
     pub fn call(&self, cpu: &Cpu, request: &Request) -> Reply {
         let begun = self.begin(request);
         self.finish(cpu, begun)
@@ -182,17 +185,18 @@ impl Slot {
         // A wish to break off the call before came too late for that one, and must not meet this one.
         self.word(layout::INTERRUPT).store(0, Ordering::Relaxed);
         let woke = self.bell().pass(bell::REQUEST, &HostFutex { breakable: false });
-        Begun { woke, blocks: table::row(request.nr).is_some_and(|row| row.blocking) }
+        let blocks = table::row(request.nr).is_some_and(|row| row.blocking);
+        Begun { woke, blocks, breakable: request.nr < INTERNAL }
     }
 
     /// Waits for the reply. If the supervisor has closed the slot there is none, and the process ends.
     pub fn finish(&self, cpu: &Cpu, begun: Begun) -> Reply {
         let bell = self.bell();
-        let Begun { woke, blocks } = begun;
+        let Begun { woke, blocks, breakable } = begun;
         let patience_for = &self.patience[usize::from(blocks)];
         let mut patience = patience_for.get();
         let mut wait = patience.begin(woke, self.cores.get());
-        let mut asked = false;
+        let mut asked = !breakable;
         while !bell.spin(bell::REQUEST, wait.awake()) {
             wait.sleeps();
             if cpu.pending() && !asked {

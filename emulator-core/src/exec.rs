@@ -89,7 +89,6 @@ pub fn replace(thread: &mut Thread, new: New) -> Answer {
     signal::exec(thread);
     robust::release(thread.robust_list.0, thread.tid);
     (thread.robust_list, thread.clear_child_tid) = ((0, 0), 0);
-    thread.cpu.clear_pending();
     let mut random = [0; 32];
     crate::host::cpu::random(&mut random);
     let word = |i: usize| u64::from_le_bytes(std::array::from_fn(|k| random[8 * i + k]));

@@ -250,6 +250,55 @@ static void many(void) {
     printf("processes: %d\n", right);
 }
 
+static void leave_by_3(int unused) { _exit(3); }
+
+// A signal that comes while the program is being replaced ends the old one by its handler or the new one by default.
+static void replaced(void) {
+    int how, rounds = 0;
+    for (how = 3; rounds < 300 && (how == 3 || how == -SIGUSR1); rounds++) {
+        int p[2];
+        pipe(p);
+        pid_t pid = fork();
+        if (pid == 0) {
+            signal(SIGUSR1, leave_by_3);
+            write(p[1], "x", 1);
+            execl("/proc/self/exe", "processes", "waits", NULL);
+            _exit(9);
+        }
+        char c;
+        read(p[0], &c, 1);
+        for (volatile int spin = 0; spin < rounds * 2000; spin++);
+        kill(pid, SIGUSR1);
+        how = ended(pid);
+        close(p[0]);
+        close(p[1]);
+    }
+    printf("rounds: %d, all by the signal: %d\n", rounds, how == 3 || how == -SIGUSR1);
+}
+
+// execve(2) is not interrupted by signals.
+static void stormed(void) {
+    int right = 0;
+    for (int i = 0; i < 100; i++) {
+        pid_t pid = fork();
+        if (pid == 0) {
+            signal(SIGURG, handler);
+            execl("/proc/self/exe", "processes", "at once", NULL);
+            _exit(errno);
+        }
+        int how;
+        while (waitpid(pid, &how, WNOHANG) == 0) kill(pid, SIGURG);
+        if (how == 0) right++; else printf("ended: %x\n", how);
+    }
+    printf("replaced under signals: %d\n", right);
+}
+
+// Waits for the signal; the alarm is for one that is lost.
+static void waits(void) {
+    alarm(20);
+    for (;;) pause();
+}
+
 // What goes wrong on the way to a new program.
 static void errors(void) {
     FILE *f = popen("exit 3", "r");
@@ -272,8 +321,9 @@ static void errors(void) {
 int main(int argc, char **argv) {
     setvbuf(stdout, NULL, _IOLBF, 0);
     struct { const char *name; void (*run)(void); } all[] = {{"flags", flags}, {"descriptors", descriptors},
-        {"orphans", orphans}, {"robust", robust}, {"many", many}, {"errors", errors}};
-    for (int i = 0; i < 6; i++) {
+        {"orphans", orphans}, {"robust", robust}, {"many", many}, {"errors", errors},
+        {"replaced", replaced}, {"waits", waits}, {"stormed", stormed}};
+    for (unsigned i = 0; i < sizeof all / sizeof *all; i++) {
         if (!strcmp(argv[1], all[i].name)) all[i].run();
     }
     return 0;

@@ -118,6 +118,16 @@ fn a_robust_mutex_is_passed_on_however_its_owner_dies() {
 }
 
 #[test]
+fn a_signal_that_comes_while_a_program_is_replaced_is_not_lost() {
+    shows_the_same("processes", "replaced", 0);
+}
+
+#[test]
+fn no_signal_breaks_off_that_a_program_is_replaced() {
+    shows_the_same("processes", "stormed", 0);
+}
+
+#[test]
 fn five_hundred_threads_and_five_hundred_processes_in_a_row() {
     shows_the_same("processes", "many", 0);
     let script = "i=0; n=0; while [ $i -lt 500 ]; do (exit 3); n=$((n + $?)); i=$((i + 1)); done; echo $n";

@@ -100,6 +100,7 @@ fn set_group(call: &mut Call<'_>) -> Answer {
     if other.is_some_and(|p| p.ppid() == call.process.pid && p.changed_program()) {
         return Err(Errno::EACCES);
     }
-    let outside = Some(group) == session_of(call.process.pid) && members(call.sandbox, group).is_empty();
+    let of_session = group != 0 && Some(group) == session_of(call.process.pid);
+    let outside = of_session && members(call.sandbox, group).is_empty();
     if outside { Err(Errno::EPERM) } else { grant(call) }
 }

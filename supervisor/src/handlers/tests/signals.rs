@@ -6,6 +6,7 @@ use crate::host::number::{Make, make};
 use crate::process::Image;
 use nix::errno::Errno;
 use rxbox_wire::frame::Reply;
+use std::io::{BufRead, BufReader};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, Stdio};
@@ -21,6 +22,17 @@ impl Victim {
     fn leader() -> Victim {
         let mut cat = Command::new("/bin/cat");
         Victim(cat.stdin(Stdio::piped()).stdout(Stdio::null()).process_group(0).spawn().unwrap())
+    }
+    /// Another that leads a group, in a session whose leader is not of the sandbox. The two pids.
+    fn in_a_session() -> (Victim, i32, i32) {
+        let script = r#"timeout 60 sh -c 'echo $PPID; exec cat >&2'; :"#;
+        let mut leader = Command::new("setsid");
+        leader.args(["sh", "-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut leader = leader.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(leader.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let session = leader.id() as i32;
+        (Victim(leader), session, line.trim().parse().unwrap())
     }
     fn pid(&self) -> i32 {
         self.0.id() as i32
@@ -139,10 +151,9 @@ fn a_signal_to_oneself_makes_the_child_look_for_it() {
 
 #[test]
 fn groups_of_the_sandbox_are_asked_for_and_joined_and_no_others() {
-    let (mut g, leader) = (Guest::free(), Victim::leader());
-    let (pid, outside) = (leader.pid(), i64::from(nix::unistd::getsid(None).unwrap().as_raw()));
-    g.process = g.add(pid, leader.pidfd());
-    let pid = pid.into();
+    let (mut g, (leader, outside, pid)) = (Guest::free(), Victim::in_a_session());
+    g.process = g.add(pid, make(Make::Pidfd, [pid as u64, 0, 0]).unwrap());
+    let (pid, outside) = (i64::from(pid), i64::from(outside));
     assert_eq!((g.ask("getpgrp", &[]), g.ask("getpgid", &[N(pid)])), (Ok(pid), Ok(pid)));
     assert_eq!(g.ask("getsid", &[N(0)]), Ok(outside));
     for other in [1, i64::from(std::process::id()), -1] {
@@ -159,6 +170,7 @@ fn groups_of_the_sandbox_are_asked_for_and_joined_and_no_others() {
     let image = Image { fd: null(), path: (*b"/x").into(), arguments: Vec::new(), environment: Vec::new() };
     child.set_image(image);
     assert_eq!(g.ask("setpgid", &[N(child.pid.into()), N(0)]), Err(Errno::EACCES), "it runs another program");
+    assert_eq!(leader.ended_by(), None);
 }
 
 #[test]
