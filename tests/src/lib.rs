@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -116,7 +115,7 @@ pub struct Ran {
     pub stdout: Vec<u8>,
     /// Standard error.
     pub stderr: Vec<u8>,
-    /// Processes of its group that it left running.
+    /// Processes of its session that it left running.
     pub left: Vec<u32>,
     /// What lies in its folder afterwards: kind, mode, size, content or link target by path.
     pub files: BTreeMap<PathBuf, String>,
@@ -185,11 +184,15 @@ impl Program {
         self
     }
 
-    /// A command whose first word is `program`, as the user that it is to have.
+    /// A command whose first word is `program`, as the user that it is to have, and in a session of its own: what becomes of
+    /// orphaned groups, and the numbers that are seen, depend on the session, and that of the tests may be anywhere.
     fn command(&self, program: &OsStr) -> Command {
+        // It executes the program in its own place, since what starts it does not lead a group.
+        let mut command = Command::new("/usr/bin/setsid");
         let root = Path::new("/proc/self").metadata().is_ok_and(|m| m.uid() == 0);
         if !(self.unprivileged && root) {
-            return Command::new(program);
+            command.arg(program);
+            return command;
         }
         for path in std::iter::once(&self.dir).chain(tree(&self.dir).keys()) {
             std::os::unix::fs::lchown(path, Some(NOBODY), Some(NOBODY)).expect("root may");
@@ -198,9 +201,10 @@ impl Program {
         let reachable = self.dir.with_file_name("program");
         let _ = std::fs::remove_file(&reachable);
         std::fs::copy(program, &reachable).expect("a copy");
-        let mut command = Command::new("/usr/bin/setpriv");
         let id = NOBODY.to_string();
-        command.args(["--reuid", &id, "--regid", &id, "--clear-groups", "--"]).arg(reachable);
+        command
+            .args(["/usr/bin/setpriv", "--reuid", &id, "--regid", &id, "--clear-groups", "--"])
+            .arg(reachable);
         command
     }
 
@@ -221,9 +225,8 @@ impl Program {
         command.env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin").env("HOME", "/root").env("LANG", "C.UTF-8");
         command.envs(self.env.iter().map(|(k, v)| (k, v)));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.process_group(0);
         let mut child = command.spawn().unwrap_or_else(|e| panic!("{}: {e}", self.argv[0]));
-        let group = child.id();
+        let session = child.id();
         let mut stdin = child.stdin.take().expect("a pipe");
         let input = self.input.clone();
         let feeder = std::thread::spawn(move || {
@@ -236,7 +239,7 @@ impl Program {
             status: status(&output),
             stdout: output.stdout,
             stderr: output.stderr,
-            left: left_of(group),
+            left: left_of(session),
             files: tree(&self.dir),
         }
     }
@@ -319,7 +322,7 @@ pub fn same(profile: &str, options: &[&str], argv: &[&str], prepare: impl Fn(&Pa
 
 /// Runs a program natively and in rxbox, each with its folder as `prepare` fills it, and compares what they say: status and
 /// standard output. For programs whose files or messages tell times, process ids or what else differs from run to run. When rxbox
-/// has ended, no process of its group is left, in which all of its sandbox are.
+/// has ended, no process of its session is left, in which all of its sandbox are that made none of their own.
 ///
 /// # Panics
 /// If they differ, if a process is left, or if the native run fails.
@@ -345,18 +348,18 @@ pub fn same_words(profile: &str, program: &Program, prepare: impl Fn(&Path)) {
     assert_eq!(boxed.left, [0; 0], "{context}: processes are left");
 }
 
-/// The processes of a group that still run after a while: who was killed last may take a moment to go.
-fn left_of(group: u32) -> Vec<u32> {
+/// The processes of a session that still run after a while: who was killed last may take a moment to go.
+fn left_of(session: u32) -> Vec<u32> {
     let running = || {
         let all = std::fs::read_dir("/proc").into_iter().flatten().flatten();
         let pids = all.filter_map(|e| e.file_name().to_str()?.parse::<u32>().ok());
-        let of_group = |pid: &u32| {
+        let of_session = |pid: &u32| {
             let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
             let mut words = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-            let (state, pgrp) = (words.next(), words.nth(1));
-            pgrp.and_then(|p| p.parse().ok()) == Some(group) && state != Some("Z")
+            let (state, its) = (words.next(), words.nth(2));
+            its.and_then(|s| s.parse().ok()) == Some(session) && state != Some("Z")
         };
-        pids.filter(of_group).collect::<Vec<_>>()
+        pids.filter(of_session).collect::<Vec<_>>()
     };
     for _ in 0..500 {
         if running().is_empty() {
