@@ -16,7 +16,7 @@ use crate::loader::{LoadError, resolve_scripts};
 use crate::log::{Items, Log};
 use crate::process::{Memory, Process, lock};
 use crate::runtime::blocks::Blocks;
-use crate::runtime::thread::Cpu;
+use crate::runtime::thread::NewCpu;
 use crate::signal::{self, Actions, ThreadSignals};
 use crate::signal::{SigSet, SignalDescriptors};
 use crate::succession::Succession;
@@ -96,7 +96,7 @@ fn prepare() -> Result<(Thread, Boot), StartError> {
     }));
     // The C library takes a signal for itself when the first thread is made: now, before the guest's actions are mirrored.
     thread_library_ready().map_err(|e| own("a thread", e))?;
-    let cpu = Cpu::adopt(process.vectors);
+    let cpu = NewCpu::new().adopt(process.vectors);
     lock(&process.threads).push(cpu.beacon());
     let thread = Thread {
         process,

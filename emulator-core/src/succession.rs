@@ -18,6 +18,7 @@ use crate::exec::{self, New};
 use crate::host::call;
 use crate::host::thread::{BlockedSignals, is_leader};
 use crate::process::{Process, lock};
+use crate::runtime::thread::Beacon;
 use crate::signal::{self, Estate};
 use crate::syscall::{Answer, request};
 use crate::thread::Thread;
@@ -111,6 +112,15 @@ fn wait_until_left(process: &Process, with: usize) {
     let mut threads = lock(&process.threads);
     while threads.len() > with {
         threads = process.succession.left.wait(threads).unwrap_or_else(PoisonError::into_inner);
+    }
+}
+
+/// Puts a new thread on the list. It may not even have begun: if the program is being replaced it never will.
+pub fn join(process: &Process, beacon: Beacon) {
+    let mut threads = lock(&process.threads);
+    threads.push(beacon);
+    if process.succession.claimed() {
+        beacon.nudge();
     }
 }
 

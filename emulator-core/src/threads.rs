@@ -1,16 +1,17 @@
 //! Guest threads: a guest thread is a host thread of the emulator child with a slot and a processor state of its own.
 //!
-//! A new thread is handed its parent's registers, starts with every signal blocked, adopts its processor state and only
-//! then opens its mask. Futexes are the host's, on the guest's own words: guest and host addresses are the same.
+//! A new thread is made a processor state with its maker's registers, starts with every signal blocked, and waits for its
+//! slot. Then it adopts its processor state, and only then opens its mask. It is one of the process's threads as soon as it
+//! has a slot, so that nothing is done from then on that is to be done without others. Futexes are the host's, on the guest's own words: guest and host addresses are the same.
 
+use crate::channel::Slot;
 use crate::guest::layout::window_of;
 use crate::guest::{Span, access};
 use crate::host::call;
-use crate::host::thread::{BlockedSignals, gettid, is_leader, spawn};
-use crate::process::lock;
-use crate::runtime::state::CpuState;
-use crate::runtime::thread::Cpu;
-use crate::signal::{self, ThreadSignals};
+use crate::host::thread::{BlockedSignals, is_leader, spawn};
+use crate::process::Process;
+use crate::runtime::thread::NewCpu;
+use crate::signal::{self, SigSet, ThreadSignals};
 use crate::syscall::marshal::Error;
 use crate::syscall::{Answer, copy_out, request};
 use crate::thread::{Passing, Thread};
@@ -18,42 +19,6 @@ use crate::{clone3, cpu_loop, fork, robust, succession};
 use libc::{
     EAGAIN, FUTEX_CMP_REQUEUE, FUTEX_CMP_REQUEUE_PI, FUTEX_REQUEUE, FUTEX_WAIT_REQUEUE_PI, FUTEX_WAKE_OP,
 };
-use std::sync::mpsc;
-
-/// What a new thread takes over from the one that made it.
-struct Registers {
-    gpr: [u64; 16],
-    pc: u64,
-    rflags: u64,
-    fs_base: u64,
-    gs_base: u64,
-    mxcsr: u32,
-    in_use: u64,
-    vectors: [[u8; 64]; 32],
-    opmasks: [u64; 8],
-}
-
-impl Registers {
-    fn of(s: &CpuState) -> Registers {
-        Registers {
-            gpr: s.gpr,
-            pc: s.pc,
-            rflags: s.rflags,
-            fs_base: s.fs_base,
-            gs_base: s.gs_base,
-            mxcsr: s.mxcsr,
-            in_use: s.in_use,
-            vectors: s.vectors,
-            opmasks: s.opmasks,
-        }
-    }
-
-    fn give(&self, s: &mut CpuState) {
-        (s.gpr, s.pc, s.rflags, s.fs_base, s.gs_base) =
-            (self.gpr, self.pc, self.rflags, self.fs_base, self.gs_base);
-        (s.mxcsr, s.in_use, s.vectors, s.opmasks) = (self.mxcsr, self.in_use, self.vectors, self.opmasks);
-    }
-}
 
 /// clone(2), clone3(2), fork(2), vfork(2).
 pub fn clone(thread: &mut Thread, nr: u32, args: &[u64; 6]) -> Answer {
@@ -76,66 +41,61 @@ pub fn new_thread(thread: &mut Thread, args: &[u64; 6]) -> Answer {
         // Threads have no descriptors before Linux 6.9.
         return Answer::Value(-i64::from(libc::EINVAL));
     }
-    let slot = request::new_thread(thread);
-    let Ok(slot) = usize::try_from(slot) else { return Answer::Value(slot) };
-    let mut registers = Registers::of(thread.state());
-    registers.gpr[0] = 0;
+    let process = thread.process;
+    let mut cpu = NewCpu::new();
+    cpu.state().copy_guest(thread.state());
+    cpu.state().gpr[0] = 0;
     if stack != 0 {
-        registers.gpr[4] = stack;
+        cpu.state().gpr[4] = stack;
     }
     if has(libc::CLONE_SETTLS) {
-        registers.fs_base = tls;
+        cpu.state().fs_base = tls;
     }
-    let process = thread.process;
+    let beacon = cpu.beacon();
     let mask = thread.signals.mask();
-    let (started, tid) = mpsc::sync_channel(1);
-    let body = move || {
-        let cpu = Cpu::adopt(process.vectors);
-        std::mem::forget(BlockedSignals::but_faults());
-        let tid = gettid();
-        let mut child = Thread {
-            process,
-            cpu,
-            slot: process.channel.slot(slot),
-            tid,
-            signals: ThreadSignals::new(),
-            clear_child_tid: if has(libc::CLONE_CHILD_CLEARTID) { child_tid } else { 0 },
-            robust_list: (0, 0),
-            limit: None,
-            left: None,
-            faults: Passing::default(),
-            exit: None,
-        };
-        registers.give(child.state());
-        child.tid = request::hello(&child) as i32;
-        let tid = child.tid;
-        if has(libc::CLONE_CHILD_SETTID) {
-            let _ = copy_out(process, child_tid, &tid.to_le_bytes());
-        }
-        if has(libc::CLONE_PARENT_SETTID) {
-            let _ = copy_out(process, parent_tid, &tid.to_le_bytes());
-        }
-        {
-            let mut threads = lock(&process.threads);
-            threads.push(child.cpu.beacon());
-            if process.succession.claimed() {
-                child.cpu.beacon().nudge();
-            }
-        }
-        signal::thread_start(&mut child, mask);
-        let _ = started.send(tid);
-        live(child);
+    let clear_child_tid = if has(libc::CLONE_CHILD_CLEARTID) { child_tid } else { 0 };
+    let body = move |(slot, tid)| begin(process, cpu, slot, tid, mask, clear_child_tid);
+    let spawned = {
+        let _blocked = BlockedSignals::all();
+        spawn(body)
     };
-    let _blocked = BlockedSignals::all();
-    match spawn(body) {
-        Ok(()) => tid.recv().map_or(Answer::Value(-i64::from(EAGAIN)), |tid| Answer::Value(tid.into())),
-        Err(_) => Answer::Value(-i64::from(EAGAIN)),
+    let Ok((tid, start)) = spawned else { return Answer::Value(-i64::from(EAGAIN)) };
+    let slot = request::new_thread(thread, tid);
+    let Ok(slot) = usize::try_from(slot) else { return Answer::Value(slot) };
+    for (flag, at) in [(libc::CLONE_CHILD_SETTID, child_tid), (libc::CLONE_PARENT_SETTID, parent_tid)] {
+        if has(flag) {
+            let _ = copy_out(process, at, &tid.to_le_bytes());
+        }
     }
+    succession::join(process, beacon);
+    // It waits for this, so it is there.
+    let _ = start.send((process.channel.slot(slot), tid));
+    Answer::Value(tid.into())
+}
+
+/// What a new host thread does.
+fn begin(process: &'static Process, cpu: NewCpu, slot: Slot, tid: i32, mask: SigSet, clear_child_tid: u64) {
+    let cpu = cpu.adopt(process.vectors);
+    std::mem::forget(BlockedSignals::but_faults());
+    let mut thread = Thread {
+        process,
+        cpu,
+        slot,
+        tid,
+        signals: ThreadSignals::new(),
+        clear_child_tid,
+        robust_list: (0, 0),
+        limit: None,
+        left: None,
+        faults: Passing::default(),
+        exit: None,
+    };
+    signal::thread_start(&mut thread, mask);
+    live(thread);
 }
 
 /// exit(2): this thread ends.
 pub fn exit(thread: &mut Thread, status: i32) -> Answer {
-    request::exit(thread, status, false);
     thread.exit = Some(status);
     Answer::Done
 }
@@ -143,7 +103,6 @@ pub fn exit(thread: &mut Thread, status: i32) -> Answer {
 /// exit_group(2): the process ends.
 pub fn exit_group(thread: &Thread, status: i32) -> ! {
     fork::release_parent(thread);
-    request::exit(thread, status, true);
     call::exit_process(status)
 }
 

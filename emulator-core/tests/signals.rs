@@ -12,7 +12,7 @@ use rxbox_emulator_core::host::thread::{BlockedSignals, gettid};
 use rxbox_emulator_core::log::Log;
 use rxbox_emulator_core::process::{Memory, Process};
 use rxbox_emulator_core::runtime::blocks::Blocks;
-use rxbox_emulator_core::runtime::thread::Cpu;
+use rxbox_emulator_core::runtime::thread::NewCpu;
 use rxbox_emulator_core::signal::{self, Actions, Restart, SigSet, SignalDescriptors, ThreadSignals};
 use rxbox_emulator_core::syscall::Answer;
 use rxbox_emulator_core::thread::Thread;
@@ -108,7 +108,7 @@ fn guest(test: impl FnOnce(&mut Guest) + Send + 'static) {
         let process = process();
         let mut thread = Thread {
             process,
-            cpu: Cpu::adopt(process.vectors),
+            cpu: NewCpu::new().adopt(process.vectors),
             slot: process.channel.slot(0),
             tid: gettid(),
             signals: ThreadSignals::new(),

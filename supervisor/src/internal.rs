@@ -29,7 +29,6 @@ pub fn serve(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> Answer {
     const OPEN_EXEC: u32 = Internal::OpenExec as u32;
     const EXEC_DONE: u32 = Internal::ExecDone as u32;
     const REPORT: u32 = Internal::Report as u32;
-    const EXIT: u32 = Internal::Exit as u32;
     const NEW_THREAD: u32 = Internal::NewThread as u32;
     const NEW_PROCESS: u32 = Internal::NewProcess as u32;
     const PROCESS_STARTED: u32 = Internal::ProcessStarted as u32;
@@ -42,7 +41,6 @@ pub fn serve(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> Answer {
         OPEN_EXEC => open_program(call),
         EXEC_DONE => exec_done(call),
         REPORT => report(call),
-        EXIT => exit(call),
         NEW_THREAD => new_thread(sandbox, call),
         NEW_PROCESS => new_process(call),
         PROCESS_STARTED => process_started(sandbox, call),
@@ -57,7 +55,7 @@ pub fn serve(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> Answer {
     }
 }
 
-/// A thread is there. Before the first request of the first process is served, its confinement is confirmed: a child that
+/// The first thread of a process is there. Before the first request of the first process is served, its confinement is confirmed: a child that
 /// runs without its filter is never listened to. Others are forked from one that has been confirmed, and a process cannot
 /// get rid of what confines it, nor have children without (seccomp(2), PR_SET_NO_NEW_PRIVS(2const), capabilities(7)).
 fn hello(call: &mut Call<'_>) -> Answer {
@@ -69,10 +67,14 @@ fn hello(call: &mut Call<'_>) -> Answer {
         call.sandbox.ending.end(End::Broken(format!("the emulator child is not confined: {missing}")));
         return Err(Errno::EPERM);
     }
-    // Signal 0 to a thread of another process is ESRCH.
-    plain(Plain::Tgkill, [pid as u64, tid as u64, 0])?;
+    own_thread(call.process, tid)?;
     call.process.threads.set_guest(call.slot, tid)?;
     Ok(tid.into())
+}
+
+/// ESRCH if no thread of the process has this id: what signal 0 says of another process's.
+fn own_thread(process: &Process, tid: i32) -> Result<(), Errno> {
+    plain(Plain::Tgkill, [process.pid as u64, tid as u64, 0]).map(drop)
 }
 
 fn open_program(call: &mut Call<'_>) -> Answer {
@@ -128,18 +130,11 @@ fn report(call: &mut Call<'_>) -> Answer {
     Ok(0)
 }
 
-/// A thread ends. How a process ends the kernel tells better, but whoever waits for that end must find done what it brings.
-fn exit(call: &mut Call<'_>) -> Answer {
-    call.process.attributes.forget(call.tid);
-    if call.u32(1) != 0 {
-        call.sandbox.ipc.ended(call.process.pid);
-    }
-    Ok(0)
-}
-
 fn new_thread(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> Answer {
+    let tid = call.i32(0);
+    own_thread(call.process, tid)?;
     sandbox.enter_thread()?;
-    let started = call.process.threads.reserve().and_then(|slot| {
+    let started = call.process.threads.reserve(Some(tid)).and_then(|slot| {
         workers::start(sandbox, call.process, slot).inspect_err(|_| call.process.threads.free(slot))?;
         Ok(slot as i64)
     });
@@ -190,7 +185,7 @@ pub fn begin(sandbox: &Arc<Sandbox>, process: &Arc<Process>) -> Result<(), Errno
 fn take_in(sandbox: &Arc<Sandbox>, process: &Arc<Process>, admitted: Result<(), Errno>) -> Result<(), Errno> {
     let begun = admitted.and_then(|()| {
         sandbox.enter_thread()?;
-        let slot = process.threads.reserve().inspect_err(|_| sandbox.leave_thread())?;
+        let slot = process.threads.reserve(None).inspect_err(|_| sandbox.leave_thread())?;
         workers::start(sandbox, process, slot).inspect_err(|_| sandbox.leave_thread())
     });
     begun.inspect_err(|_| {

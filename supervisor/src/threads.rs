@@ -1,7 +1,7 @@
 //! The threads of a guest process: which slot each uses, and which worker serves it.
 //!
-//! A slot is free, or reserved for a thread that is about to start, or used by a thread that has told its id. The
-//! worker's own thread id is kept so that it can be broken off.
+//! A slot is free, or reserved for the first thread of a process that is about to start, or used by a thread whose id is
+//! known. The worker's own thread id is kept so that it can be broken off.
 
 use crate::host::{futex, interrupt};
 use crate::shm::Channel;
@@ -45,19 +45,24 @@ impl Threads {
         self.seats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reserves the lowest free slot. EAGAIN if there is none.
-    pub fn reserve(&self) -> Result<usize, Errno> {
+    /// Reserves the lowest free slot, for a guest thread of this id if that is known. EAGAIN if there is none, EINVAL if
+    /// the thread has one.
+    pub fn reserve(&self, guest: Option<i32>) -> Result<usize, Errno> {
         let mut seats = self.seats();
+        if guest.is_some() && seats.values().any(|s| s.guest == guest) {
+            return Err(Errno::EINVAL);
+        }
         let free = (0..MAX_SLOTS).find(|n| !seats.contains_key(n)).ok_or(Errno::EAGAIN)?;
-        seats.insert(free, Seat::default());
+        seats.insert(free, Seat { guest, worker: None });
         Ok(free)
     }
 
-    /// Takes note of the worker that serves a slot.
-    pub fn set_worker(&self, slot: usize, worker: i32) {
-        if let Some(seat) = self.seats().get_mut(&slot) {
-            seat.worker = Some(worker);
-        }
+    /// Takes note of the worker that serves a slot; gives the guest thread that uses it, if that is known.
+    pub fn set_worker(&self, slot: usize, worker: i32) -> Option<i32> {
+        let mut seats = self.seats();
+        let seat = seats.get_mut(&slot)?;
+        seat.worker = Some(worker);
+        seat.guest
     }
 
     /// The worker that serves a slot.
@@ -144,23 +149,26 @@ mod tests {
     #[test]
     fn slots_are_given_out_from_the_lowest_and_only_once() {
         let t = Threads::default();
-        assert_eq!((t.reserve(), t.reserve(), t.reserve()), (Ok(0), Ok(1), Ok(2)));
+        assert_eq!((t.reserve(None), t.reserve(None), t.reserve(None)), (Ok(0), Ok(1), Ok(2)));
         t.free(1);
-        assert_eq!(t.reserve(), Ok(1));
+        assert_eq!(t.reserve(None), Ok(1));
         for _ in 3..MAX_SLOTS {
-            t.reserve().unwrap();
+            t.reserve(None).unwrap();
         }
-        assert_eq!(t.reserve(), Err(Errno::EAGAIN));
+        assert_eq!(t.reserve(None), Err(Errno::EAGAIN));
     }
 
     #[test]
     fn a_thread_has_one_slot_and_a_slot_one_thread() {
         let t = Threads::default();
-        assert_eq!((t.reserve(), t.reserve()), (Ok(0), Ok(1)));
+        assert_eq!((t.reserve(None), t.reserve(None)), (Ok(0), Ok(1)));
         assert_eq!(t.set_guest(0, 70), Ok(()));
         assert_eq!(t.set_guest(1, 70), Err(Errno::EINVAL));
         assert_eq!(t.set_guest(0, 71), Err(Errno::EINVAL));
         assert_eq!(t.set_guest(5, 72), Err(Errno::EINVAL));
-        assert_eq!(t.ids(), [70]);
+        assert_eq!(t.reserve(Some(70)), Err(Errno::EINVAL));
+        assert_eq!(t.reserve(Some(73)), Ok(2));
+        assert_eq!(t.set_guest(2, 74), Err(Errno::EINVAL));
+        assert_eq!((t.ids(), t.set_worker(1, 9), t.set_worker(2, 9)), (vec![70, 73], None, Some(73)));
     }
 }

@@ -25,9 +25,9 @@ use std::sync::atomic::Ordering;
 
 /// Serves a slot until its guest thread or the process has ended; then the slot is free and the thread counted out.
 pub fn serve(sandbox: &Arc<Sandbox>, process: &Arc<Process>, slot: usize) {
-    process.threads.set_worker(slot, nix::unistd::gettid().as_raw());
+    let tid = process.threads.set_worker(slot, nix::unistd::gettid().as_raw()).unwrap_or(0);
     if let Some(memory) = process.line.channel.slot(slot) {
-        Worker { sandbox, process, number: slot, slot: memory, tid: 0, input: Default::default() }.run();
+        Worker { sandbox, process, number: slot, slot: memory, tid, input: Default::default() }.run();
         memory.reset();
     }
     process.threads.free(slot);
@@ -39,7 +39,7 @@ struct Worker<'a> {
     process: &'a Arc<Process>,
     number: usize,
     slot: Slot<'a>,
-    /// Guest thread id; 0 until the thread has told it.
+    /// Guest thread id; 0 until the first thread of the process has told it.
     tid: i32,
     /// Reused for the copies of each request.
     input: [Vec<u8>; 6],

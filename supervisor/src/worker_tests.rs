@@ -22,6 +22,14 @@ impl Scene {
         Scene { sandbox: Arc::new(sandbox), process, _ends: ends.into_inner().unwrap() }
     }
 
+    /// One whose process is the test's own.
+    fn of_this_process() -> Scene {
+        let Scene { sandbox, mut _ends, .. } = Scene::new();
+        let (process, end) = crate::handlers::tests::this_process(&sandbox.budget);
+        _ends.push(end);
+        Scene { sandbox, process, _ends }
+    }
+
     fn slot(&self) -> Slot<'_> {
         self.process.line.channel.slot(0).unwrap()
     }
@@ -42,7 +50,7 @@ impl Scene {
     /// A worker in a thread of its own, whose guest thread has not said hello.
     fn start(&self) {
         self.sandbox.enter_thread().unwrap();
-        assert_eq!(self.process.threads.reserve(), Ok(0));
+        assert_eq!(self.process.threads.reserve(None), Ok(0));
         crate::workers::start(&self.sandbox, &self.process, 0).unwrap();
     }
 
@@ -187,6 +195,27 @@ fn a_forged_turn_word_ends_the_sandbox() {
 }
 
 #[test]
+fn each_thread_of_the_process_gets_one_slot_and_no_other_thread_gets_one() {
+    let scene = Scene::of_this_process();
+    assert_eq!(scene.process.threads.reserve(None), Ok(0));
+    let mut worker = scene.worker();
+    let mut ask = |tid: i32| {
+        let request = request(Internal::NewThread as u32, [tid as u64, 0, 0, 0, 0, 0]);
+        scene.slot().write_request(&request.encode());
+        worker.serve().unwrap().ret
+    };
+    let own = nix::unistd::gettid().as_raw();
+    for (tid, errno) in [(1, Errno::ESRCH), (0, Errno::EINVAL), (-1, Errno::EINVAL)] {
+        assert_eq!(ask(tid), -i64::from(errno as i32), "{tid}");
+    }
+    assert_eq!(ask(own), 1);
+    assert_eq!(ask(own), -i64::from(Errno::EINVAL as i32));
+    assert_eq!((scene.process.threads.ids(), scene.sandbox.thread_count()), (vec![own], 1));
+    scene.process.line.channel.slot(1).unwrap().guest_bell().pass(CLOSED, &HostFutex);
+    eventually(|| (scene.process.threads.count(), scene.sandbox.thread_count()) == (1, 0));
+}
+
+#[test]
 fn a_child_without_its_filter_is_not_served() {
     let scene = Scene::new();
     scene.start();
@@ -240,7 +269,7 @@ fn a_waiting_call_is_broken_off_when_its_thread_asks_and_can_be_made_again() {
     let fd = scene.process.fds.insert(File::made(r).unwrap(), false, 0).unwrap();
     let mut read = request(nr("read"), [fd as u64, 0x1000, 10, 0, 0, 0]);
     read.len[1] = 10;
-    assert_eq!(scene.process.threads.reserve(), Ok(0));
+    assert_eq!(scene.process.threads.reserve(None), Ok(0));
     std::thread::scope(|s| {
         s.spawn(|| {
             scene.process.threads.set_worker(0, nix::unistd::gettid().as_raw());
@@ -267,7 +296,7 @@ fn the_end_of_a_process_sends_its_workers_home_from_wherever_they_wait() {
     read.len[1] = 10;
     for waits_in_call in [false, true] {
         let scene = if waits_in_call { &scene } else { &Scene::new() };
-        assert_eq!(scene.process.threads.reserve(), Ok(0));
+        assert_eq!(scene.process.threads.reserve(None), Ok(0));
         std::thread::scope(|s| {
             s.spawn(|| {
                 scene.process.threads.set_worker(0, nix::unistd::gettid().as_raw());

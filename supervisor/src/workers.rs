@@ -93,7 +93,7 @@ mod tests {
         let mut threads = Vec::new();
         for _ in 0..3 {
             sandbox.enter_thread().unwrap();
-            let slot = process.threads.reserve().unwrap();
+            let slot = process.threads.reserve(None).unwrap();
             start(&sandbox, &process, slot).unwrap();
             let worker = loop {
                 match process.threads.worker(slot) {

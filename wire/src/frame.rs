@@ -37,7 +37,7 @@ pub const INTERNAL: u32 = 0x8000_0000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Internal {
-    /// The guest thread of this slot is ready: its host thread id. The reply's value is the guest thread id.
+    /// The first thread of a process is ready: its host thread id. The reply's value is the guest thread id.
     Hello = INTERNAL,
     /// Open a program or interpreter for execution: path. The descriptor comes over the control socket.
     OpenExec,
@@ -45,9 +45,7 @@ pub enum Internal {
     ExecDone,
     /// A line for the user about the guest (fatal signal with state, unsupported instruction): text.
     Report,
-    /// The guest thread ends. Argument 0: exit status; argument 1: whether the whole process ends.
-    Exit,
-    /// A new guest thread is wanted: the reply's value is its slot number.
+    /// A new guest thread is there, of the host thread id given, and wants to be served: the reply's value is its slot number.
     NewThread,
     /// A new guest process is wanted: control socket and channel of it come over the control socket.
     NewProcess,

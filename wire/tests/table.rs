@@ -76,7 +76,6 @@ fn internal_rows_have_the_numbers_of_the_enumeration() {
         (Internal::OpenExec, "open_exec"),
         (Internal::ExecDone, "exec_done"),
         (Internal::Report, "report"),
-        (Internal::Exit, "exit"),
         (Internal::NewThread, "new_thread"),
         (Internal::NewProcess, "new_process"),
         (Internal::ProcessStarted, "process_started"),

@@ -1,6 +1,7 @@
 //! Host threads and the signal mask.
 
 use std::io;
+use std::sync::mpsc::{SyncSender, sync_channel};
 
 /// Every signal blocked on this thread; the mask before comes back when this is dropped.
 #[derive(Debug)]
@@ -55,12 +56,13 @@ pub fn is_leader() -> bool {
 /// What a new thread is to do.
 type Body = Box<dyn FnOnce() + Send>;
 
-/// Starts a detached host thread; it inherits the mask of the caller. Without the standard library's help, which maps and
-/// unmaps a signal stack of its own for each thread: guest threads come and go quickly, and bring one with them.
+/// Makes a detached host thread; gives its id, and by what it is started: with what is sent there it begins, and without it
+/// ends at once. It inherits the mask of the caller. Without the standard library's help, which maps and unmaps a signal
+/// stack of its own for each thread: guest threads come and go quickly, and bring one with them.
 ///
 /// # Errors
 /// As pthread_create(3).
-pub fn spawn(body: impl FnOnce() + Send + 'static) -> io::Result<()> {
+pub fn spawn<T: Send + 'static>(body: impl FnOnce(T) + Send + 'static) -> io::Result<(i32, SyncSender<T>)> {
     /// The runtime's own stack: the guest has another.
     const STACK: usize = 256 * 1024;
     extern "C" fn run(body: *mut libc::c_void) -> *mut libc::c_void {
@@ -69,10 +71,16 @@ pub fn spawn(body: impl FnOnce() + Send + 'static) -> io::Result<()> {
         body();
         std::ptr::null_mut()
     }
-    let body: Box<Body> = Box::new(Box::new(body));
+    let (start, started) = sync_channel(1);
+    let body: Box<Body> = Box::new(Box::new(move || {
+        if let Ok(with) = started.recv() {
+            body(with);
+        }
+    }));
     let body = Box::into_raw(body);
     // SAFETY: attributes of zeros are storage for pthread_attr_init; `run` has the signature of a start routine and takes
-    // the body over; if there is no thread, it is taken back here.
+    // the body over; if there is no thread, it is taken back here. The thread is there while its clock is asked for, since it
+    // waits for what it is started by.
     unsafe {
         let mut attributes: libc::pthread_attr_t = std::mem::zeroed();
         libc::pthread_attr_init(&mut attributes);
@@ -85,6 +93,12 @@ pub fn spawn(body: impl FnOnce() + Send + 'static) -> io::Result<()> {
             drop(Box::from_raw(body));
             return Err(io::Error::from_raw_os_error(error));
         }
+        // The number of a thread's clock is made of its id: the complement above three bits that say what it measures
+        // (`CPUCLOCK_PID` in the kernel's include/linux/posix-timers.h).
+        let mut clock = 0;
+        match libc::pthread_getcpuclockid(thread, &mut clock) {
+            0 => Ok((!(clock >> 3), start)),
+            error => Err(io::Error::from_raw_os_error(error)),
+        }
     }
-    Ok(())
 }

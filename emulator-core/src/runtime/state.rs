@@ -156,4 +156,12 @@ impl CpuState {
             raw: RawStop::default(),
         }
     }
+
+    /// Takes over the guest's registers, but for those that are the host's while the runtime runs (x87, MMX).
+    pub fn copy_guest(&mut self, from: &CpuState) {
+        (self.gpr, self.pc, self.rflags) = (from.gpr, from.pc, from.rflags);
+        (self.fs_base, self.gs_base) = (from.fs_base, from.gs_base);
+        (self.mxcsr, self.in_use) = (from.mxcsr, from.in_use);
+        (self.vectors, self.opmasks) = (from.vectors, from.opmasks);
+    }
 }

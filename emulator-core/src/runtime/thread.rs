@@ -1,11 +1,59 @@
-//! A guest thread's processor: the owner of its [`ThreadArea`], and the safe way into translated code.
+//! A guest thread's processor: the owner of its [`ThreadArea`], and the safe way into translated code. It is made by one
+//! host thread ([`NewCpu`]), with the guest state that it is to begin with, and adopted by another, if need be.
 
 use super::blocks::HostEntry;
 use super::enter;
 use super::state::{CpuState, VectorKind};
 use super::stop::{SignalRing, ThreadArea};
+use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
+
+/// A processor that no host thread has adopted yet.
+#[derive(Debug)]
+pub struct NewCpu {
+    area: NonNull<ThreadArea>,
+}
+
+// SAFETY: what the area owns is plain memory, which only the owner of this value and, by atomics, its beacons access.
+unsafe impl Send for NewCpu {}
+
+impl NewCpu {
+    /// A processor in its initial state.
+    #[expect(clippy::new_without_default, reason = "there is nothing that it would be the default of")]
+    pub fn new() -> NewCpu {
+        let area = Box::new(ThreadArea { cpu: CpuState::new(), ring: SignalRing::default() });
+        NewCpu { area: NonNull::from(Box::leak(area)) }
+    }
+
+    /// The guest state that it begins with.
+    pub fn state(&mut self) -> &mut CpuState {
+        // SAFETY: the area lives as long as this value, which is borrowed; no thread runs with it yet.
+        unsafe { &mut self.area.as_mut().cpu }
+    }
+
+    /// A handle by which other threads can see and nudge its thread. To be registered once it is certain that there will be
+    /// one: the memory goes with this value if nobody adopts it.
+    pub fn beacon(&self) -> Beacon {
+        Beacon(self.area)
+    }
+
+    /// Makes this host thread its thread. The memory is not freed before the thread ends ([`Cpu::release`]), since a signal
+    /// may come at any time.
+    pub fn adopt(self, kind: VectorKind) -> Cpu {
+        let area = ManuallyDrop::new(self).area;
+        // SAFETY: the area is not freed any more and is this thread's alone.
+        unsafe { enter::adopt(&raw mut (*area.as_ptr()).cpu, kind) };
+        Cpu { area }
+    }
+}
+
+impl Drop for NewCpu {
+    fn drop(&mut self) {
+        // SAFETY: made by `new` as a box, and never adopted.
+        drop(unsafe { Box::from_raw(self.area.as_ptr()) });
+    }
+}
 
 /// The processor of the calling host thread. Not `Send`: translated code addresses it through this thread's GS base.
 #[derive(Debug)]
@@ -14,15 +62,6 @@ pub struct Cpu {
 }
 
 impl Cpu {
-    /// Makes a new processor state and this host thread its thread. The memory is never freed before the thread ends, since
-    /// a signal may come at any time.
-    pub fn adopt(kind: VectorKind) -> Cpu {
-        let area = Box::leak(Box::new(ThreadArea { cpu: CpuState::new(), ring: SignalRing::default() }));
-        // SAFETY: the area is leaked and belongs to this thread alone.
-        unsafe { enter::adopt(&mut area.cpu, kind) };
-        Cpu { area: NonNull::from(area) }
-    }
-
     /// The guest state, complete while the runtime runs.
     pub fn state(&mut self) -> &mut CpuState {
         // SAFETY: the area lives as long as the thread. `self` is borrowed, so the thread is not in `enter`; a signal handler

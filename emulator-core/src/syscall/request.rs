@@ -31,7 +31,7 @@ fn plain(thread: &Thread, what: Internal, args: [u64; 2]) -> i64 {
     send(thread, what, [args[0], args[1], 0, 0, 0, 0], &[]).ret
 }
 
-/// Says that the thread of this slot is ready; gives the id that the guest knows it by.
+/// Says that the first thread of the process is ready; gives the id that the guest knows it by.
 pub fn hello(thread: &Thread) -> i64 {
     plain(thread, Internal::Hello, [crate::host::thread::gettid() as u64, 0])
 }
@@ -52,14 +52,9 @@ pub fn rouse(thread: &Thread) {
     plain(thread, Internal::Rouse, [0, 0]);
 }
 
-/// Says that the thread ends, or with `whole` the process.
-pub fn exit(thread: &Thread, status: i32, whole: bool) {
-    plain(thread, Internal::Exit, [status as u64, whole.into()]);
-}
-
-/// Asks for a slot for a new thread; its number or a negative errno.
-pub fn new_thread(thread: &Thread) -> i64 {
-    plain(thread, Internal::NewThread, [0, 0])
+/// Asks for a slot for a new thread, which is there but has not begun; its number or a negative errno.
+pub fn new_thread(thread: &Thread, tid: i32) -> i64 {
+    plain(thread, Internal::NewThread, [tid as u64, 0])
 }
 
 /// Asks for channel and control socket of a new process, and with `pidfd` for room for a descriptor of it.

@@ -1,12 +1,20 @@
-//! New processes and threads, and the mask that they inherit. The child makes them; here it is decided whether it may.
-//! What the supervisor needs for a new one it is asked for by requests of the child's own ([`rxbox_wire::frame::Internal`]).
+//! New processes and threads, how they end, and the mask that they inherit. The child makes them; here it is decided whether
+//! it may. What the supervisor needs for a new one it is asked for by requests of the child's own
+//! ([`rxbox_wire::frame::Internal`]).
 
 use super::{Entry, grant};
 use crate::context::{Answer, Call};
 use nix::errno::Errno;
 
 /// The handlers of this module.
-pub const HANDLERS: &[Entry] = &[("clone", clone), ("fork", fork), ("vfork", fork), ("umask", umask)];
+pub const HANDLERS: &[Entry] = &[
+    ("clone", clone),
+    ("fork", fork),
+    ("vfork", fork),
+    ("exit", exit),
+    ("exit_group", exit_group),
+    ("umask", umask),
+];
 
 /// Flags that would take the child out of the sandbox's namespaces.
 const NAMESPACES: i32 = libc::CLONE_NEWCGROUP
@@ -42,6 +50,17 @@ fn another(call: &mut Call<'_>) -> Answer {
     let most = call.process.limit(libc::RLIMIT_NPROC as usize).soft;
     let root = call.process.identity().uid() == 0;
     if !root && call.sandbox.thread_count() >= most { Err(Errno::EAGAIN) } else { grant(call) }
+}
+
+fn exit(call: &mut Call<'_>) -> Answer {
+    call.process.attributes.forget(call.tid);
+    grant(call)
+}
+
+/// How a process ends the kernel tells better, but whoever waits for that end must find done what it brings.
+fn exit_group(call: &mut Call<'_>) -> Answer {
+    call.sandbox.ipc.ended(call.process.pid);
+    grant(call)
 }
 
 fn umask(call: &mut Call<'_>) -> Answer {

@@ -179,8 +179,14 @@ fn threads_start_wait_allocate_and_end() {
         });
         assert_eq!(from.recv(), Ok((0..64).sum()));
         assert_eq!(joined.unwrap().join().unwrap(), 1);
-        thread::spawn(|| drop(thread::BlockedSignals::all())).unwrap();
-        std::thread::yield_now();
+        let (to, from) = mpsc::channel();
+        let body = move |blocked| {
+            drop::<thread::BlockedSignals>(blocked);
+            to.send(thread::gettid()).unwrap();
+        };
+        let (tid, start) = thread::spawn(body).unwrap();
+        start.send(thread::BlockedSignals::all()).unwrap();
+        assert_eq!(from.recv(), Ok(tid));
         let mut large = vec![1u8; 1 << 20];
         large.resize(8 << 20, 2);
         i32::from(large[large.len() - 1] != 2)

@@ -104,6 +104,11 @@ fn process(pid: i32, ppid: i32, pidfd: OwnedFd, budget: &Arc<Budget>) -> (Arc<Pr
     (Arc::new(Process::new(pid, ppid, pidfd, Fork::first(line, fds, state))), end)
 }
 
+/// The test's own process as one of a sandbox, and the child's end of its control socket.
+pub(crate) fn this_process(budget: &Arc<Budget>) -> (Arc<Process>, OwnedFd) {
+    process(std::process::id() as i32, 1, living(), budget)
+}
+
 impl Guest {
     /// Under a profile with this text.
     pub(crate) fn under(profile: &str) -> Guest {
