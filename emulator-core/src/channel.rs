@@ -99,6 +99,11 @@ impl Channel {
         let base = unsafe { self.base.add(number * layout::SLOT_SIZE) };
         Slot { base, number, cores: Cell::new(self.cores), patience: Default::default() }
     }
+
+    /// The slot with this number, for a thread that begins with what the one of `other` knows of the cores.
+    pub fn slot_like(&self, number: usize, other: &Slot) -> Slot {
+        Slot { cores: other.cores.clone(), ..self.slot(number) }
+    }
 }
 
 /// The slot of one guest thread.
@@ -197,7 +202,7 @@ impl Slot {
         let mut patience = patience_for.get();
         let mut wait = patience.begin(woke, self.cores.get());
         let mut asked = !breakable;
-        while !bell.spin(bell::REQUEST, wait.awake()) {
+        while !bell.spin(bell::REQUEST, &mut wait) {
             wait.sleeps();
             if cpu.pending() && !asked {
                 asked = true;
@@ -209,6 +214,9 @@ impl Slot {
         }
         patience.end(wait);
         patience_for.set(patience);
+        if wait.has_lost_core() {
+            self.word(layout::CROWDED).store(1, Ordering::Relaxed);
+        }
         if bell.turn.load(Ordering::Acquire) == bell::CLOSED {
             call::exit_process(CLOSED_STATUS);
         }

@@ -156,7 +156,7 @@ fn begin_child(
     if let Err(e) = take_line(&process.channel, channel, control) {
         crate::log::fatal(&format!("the new process's line: {e}"));
     }
-    thread.slot = process.channel.slot(0);
+    thread.slot = process.channel.slot_like(0, &thread.slot);
     let own = thread.cpu.beacon();
     lock(&process.threads).retain(|b| *b == own);
     process.succession.forget();

@@ -69,7 +69,7 @@ pub fn new_thread(thread: &mut Thread, args: &[u64; 6]) -> Answer {
     }
     succession::join(process, beacon);
     // It waits for this, so it is there.
-    let _ = start.send((process.channel.slot(slot), tid));
+    let _ = start.send((process.channel.slot_like(slot, &thread.slot), tid));
     Answer::Value(tid.into())
 }
 

@@ -1,29 +1,31 @@
 //! Whether processors are to spare: a worker and its guest thread may only spin where nobody else could run meanwhile.
 //!
-//! What counts is what the host has to run at the moment, guests or not, and that the kernel tells: the fourth word of
-//! `/proc/loadavg` begins with the number of tasks that run or could (proc_loadavg(5)). It is looked at when spinning has
-//! not been enough, and then at most once in [`FRESH`]: as long as replies come at once, nobody needs to know.
+//! No count of what runs says that: two sides that spin count as much as two that compute. So it is tried out. Who spins
+//! gives way ([`Bell::spin`](rxbox_wire::bell::Bell::spin)); if that brings somebody to the core who keeps it, processors are short. That costs a
+//! turn of the scheduler's, some milliseconds, so for a while nobody spins then, and each time that this turns out not to
+//! have been long enough for twice as long.
 
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
 use rxbox_wire::patience::Cores;
-use std::fs::File;
-use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long a look holds.
-const FRESH: Duration = Duration::from_millis(2);
+/// How long processors count as short the first time.
+const FIRST: Duration = Duration::from_millis(10);
+/// And at most.
+const LONGEST: Duration = Duration::from_secs(1);
 
 /// The processors on which this process may run.
 #[derive(Debug)]
 pub struct Processors {
     count: u64,
-    load: Option<File>,
     began: Instant,
-    /// When `crowded` is to be looked up again, in nanoseconds since `began`.
-    stale: AtomicU64,
-    crowded: AtomicBool,
+    /// They count as short until then, in nanoseconds since `began`; 0 if they do not.
+    until: AtomicU64,
+    /// When they were found short last, in the same measure, and how long that counts.
+    found: AtomicU64,
+    span: AtomicU64,
 }
 
 impl Processors {
@@ -32,83 +34,90 @@ impl Processors {
         let allowed = sched_getaffinity(Pid::from_raw(0));
         let count =
             |set: CpuSet| (0..CpuSet::count()).filter(|cpu| set.is_set(*cpu).unwrap_or(false)).count();
-        Processors {
-            count: allowed.map_or(1, count) as u64,
-            load: File::open("/proc/loadavg").ok(),
-            began: Instant::now(),
-            stale: AtomicU64::new(0),
-            crowded: AtomicBool::new(false),
-        }
+        Processors::new(allowed.map_or(1, count) as u64)
     }
 
-    /// Whether there are some to spare, as far as that is known without looking.
-    pub fn known(&self) -> Cores {
-        match self.count {
-            0 | 1 => Cores::One,
-            _ if self.crowded.load(Ordering::Relaxed) => Cores::Short,
-            _ => Cores::Free,
-        }
+    fn new(count: u64) -> Processors {
+        let zero = || AtomicU64::new(0);
+        Processors { count, began: Instant::now(), until: zero(), found: zero(), span: zero() }
     }
 
-    /// The same, looked up if the last look is too old.
-    pub fn look(&self) -> Cores {
-        let now = self.began.elapsed();
-        let stale = self.stale.load(Ordering::Relaxed);
-        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        let mine = self.count > 1
-            && nanos(now) >= stale
-            && self
-                .stale
-                .compare_exchange(stale, nanos(now + FRESH), Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok();
-        if mine {
-            let runnable = self.load.as_ref().and_then(runnable);
-            self.crowded.store(runnable.is_some_and(|n| n > self.count), Ordering::Relaxed);
-        }
-        self.known()
+    /// Whether there are some to spare, as far as that is known.
+    pub fn cores(&self) -> Cores {
+        if self.count <= 1 { Cores::One } else { self.at(|| self.now()) }
     }
-}
 
-/// How many tasks of the host run or could.
-fn runnable(load: &File) -> Option<u64> {
-    let mut text = [0; 64];
-    let n = load.read_at(&mut text, 0).ok()?;
-    runnable_in(std::str::from_utf8(text.get(..n)?).ok()?)
-}
+    /// Some were found to be short.
+    pub fn are_short(&self) {
+        self.short_at(self.now());
+    }
 
-fn runnable_in(text: &str) -> Option<u64> {
-    text.split(' ').nth(3)?.split('/').next()?.parse().ok()
+    fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// The clock is only looked at while processors count as short.
+    fn at(&self, now: impl Fn() -> u64) -> Cores {
+        let until = self.until.load(Ordering::Relaxed);
+        if until == 0 {
+            return Cores::Free;
+        }
+        if now() < until {
+            return Cores::Short;
+        }
+        // Somebody may have found them short again meanwhile.
+        let _ = self.until.compare_exchange(until, 0, Ordering::Relaxed, Ordering::Relaxed);
+        Cores::Free
+    }
+
+    fn short_at(&self, now: u64) {
+        if now < self.until.load(Ordering::Relaxed) {
+            return;
+        }
+        let nanos = |span: Duration| span.as_nanos() as u64;
+        let (found, span) = (self.found.swap(now, Ordering::Relaxed), self.span.load(Ordering::Relaxed));
+        // It was too short if as much time again has not passed since.
+        let again = now - found.min(now) <= 2 * span;
+        let span = if again { (2 * span).min(nanos(LONGEST)) } else { nanos(FIRST) };
+        self.span.store(span, Ordering::Relaxed);
+        self.until.store(now + span, Ordering::Relaxed);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_number_of_runnable_tasks_is_the_first_half_of_the_fourth_word() {
-        assert_eq!(runnable_in("3.84 4.01 3.80 5/177 23340\n"), Some(5));
-        assert_eq!(runnable_in("3.84 4.01\n"), None);
-        assert_eq!(runnable_in("a b c d/e f"), None);
-        // This test runs.
-        assert!(runnable(&File::open("/proc/loadavg").unwrap()) >= Some(1));
-    }
+    const MS: u64 = 1_000_000;
 
-    fn with(count: u64, load: &str) -> Processors {
-        let path = std::env::temp_dir().join(format!("rxbox-load-{}-{count}", std::process::id()));
-        std::fs::write(&path, load).unwrap();
-        let load = Some(File::open(&path).unwrap());
-        std::fs::remove_file(path).unwrap();
-        Processors { count, load, ..Processors::of_host() }
+    #[test]
+    fn processors_are_short_for_a_while_once_they_were_found_so() {
+        let two = Processors::new(2);
+        assert_eq!((two.cores(), Processors::new(1).cores()), (Cores::Free, Cores::One));
+        two.short_at(100 * MS);
+        assert_eq!([105, 110, 111].map(|ms| two.at(|| ms * MS)), [Cores::Short, Cores::Free, Cores::Free]);
+        two.are_short();
+        assert_eq!(two.cores(), Cores::Short);
     }
 
     #[test]
-    fn processors_are_short_if_more_tasks_could_run_than_there_are() {
-        assert_eq!(with(2, "0 0 0 2/100 1").look(), Cores::Free);
-        assert_eq!(with(3, "0 0 0 4/100 1").look(), Cores::Short);
-        assert_eq!(with(1, "0 0 0 1/100 1").look(), Cores::One);
-        let many = with(4, "0 0 0 5/100 1");
-        assert_eq!(many.known(), Cores::Free, "nobody has looked");
-        many.look();
-        assert_eq!(many.known(), Cores::Short);
+    fn the_while_grows_if_they_are_short_all_the_time_and_not_if_they_are_now_and_then() {
+        let two = Processors::new(2);
+        let spans = |step: fn(u64) -> u64| {
+            let mut now = 10_000 * MS;
+            let mut spans = [0; 10];
+            for span in &mut spans {
+                two.short_at(now);
+                // Meanwhile it says nothing more.
+                two.short_at(now + 1);
+                *span = (two.until.load(Ordering::Relaxed) - now) / MS;
+                now = step(now + *span * MS);
+            }
+            spans
+        };
+        assert_eq!(spans(|end| end + MS), [10, 20, 40, 80, 160, 320, 640, 1000, 1000, 1000]);
+        let two = Processors::new(2);
+        two.short_at(0);
+        assert_eq!(spans(|end| end + 10_000 * MS)[1..], [10; 9]);
     }
 }

@@ -13,8 +13,8 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use rxbox_wire::bell::{Bell, IDLE};
 use rxbox_wire::channel::{
-    CHANNEL_SIZE, DATA_SIZE, GUEST_SLEEPS, HEADER_SIZE, INTERRUPT, MAX_SLOTS, REPLY, REQUEST, SLOT_SIZE,
-    TURN, WORKER_SLEEPS,
+    CHANNEL_SIZE, CROWDED, DATA_SIZE, GUEST_SLEEPS, HEADER_SIZE, INTERRUPT, MAX_SLOTS, REPLY, REQUEST,
+    SLOT_SIZE, TURN, WORKER_SLEEPS,
 };
 use rxbox_wire::frame::{Reply, Request};
 use std::arch::asm;
@@ -122,9 +122,15 @@ impl<'a> Slot<'a> {
         self.word(INTERRUPT)
     }
 
+    /// The word by which the guest thread says that cores are short.
+    pub fn crowded(&self) -> &'a AtomicU32 {
+        self.word(CROWDED)
+    }
+
     /// Makes the slot idle for a new guest thread.
     pub fn reset(&self) {
         self.interrupt().store(0, Ordering::Relaxed);
+        self.crowded().store(0, Ordering::Relaxed);
         self.bell().turn.store(IDLE, Ordering::Release);
     }
 

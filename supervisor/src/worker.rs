@@ -69,10 +69,16 @@ impl Worker<'_> {
 
     /// Waits until it is the worker's turn, or the turn word is none that an honest child leaves there.
     fn wait(&self, bell: &Bell<'_>, patience: &mut Patience, woke: bool) -> u32 {
-        let mut wait = patience.begin(woke, self.cores(woke || !patience.is_full()));
+        let processors = &self.sandbox.processors;
+        let mut wait = patience.begin(woke, processors.cores());
         let mut turn = bell.turn.load(Ordering::Acquire);
         while matches!(turn, IDLE | REPLY) {
-            if !bell.spin(turn, wait.awake()) {
+            let turned = bell.spin(turn, &mut wait);
+            // Had the guest thread had the core, it would not sleep for the reply already.
+            if wait.has_lost_core() && bell.peer_sleeps.load(Ordering::Relaxed) != 0 {
+                processors.are_short();
+            }
+            if !turned {
                 wait.sleeps();
                 bell.sleep(turn, &HostFutex);
             }
@@ -80,12 +86,6 @@ impl Worker<'_> {
         }
         patience.end(wait);
         turn
-    }
-
-    /// Whether processors are to spare; looked up if spinning has not been enough.
-    fn cores(&self, look: bool) -> Cores {
-        let processors = &self.sandbox.processors;
-        if look { processors.look() } else { processors.known() }
     }
 
     fn violated(&self, what: &str) {
@@ -127,7 +127,12 @@ impl Worker<'_> {
         let Call { input, mut reply, .. } = call;
         self.input = input;
         reply.ret = answer.unwrap_or_else(|e| -i64::from(e as i32));
-        if self.cores(false) != Cores::Free {
+        let processors = &self.sandbox.processors;
+        if self.slot.crowded().load(Ordering::Relaxed) != 0 {
+            self.slot.crowded().store(0, Ordering::Relaxed);
+            processors.are_short();
+        }
+        if processors.cores() != Cores::Free {
             reply.flags |= Reply::CROWDED;
         }
         Ok(reply)

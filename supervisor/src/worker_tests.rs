@@ -216,6 +216,22 @@ fn each_thread_of_the_process_gets_one_slot_and_no_other_thread_gets_one() {
 }
 
 #[test]
+fn a_guest_thread_that_finds_cores_short_is_believed_and_all_are_told() {
+    let scene = Scene::new();
+    let mut worker = scene.worker();
+    let mut told = || {
+        scene.slot().write_request(&request(nr("getpid"), [0; 6]).encode());
+        worker.serve().unwrap().flags & Reply::CROWDED != 0
+    };
+    let one = scene.sandbox.processors.cores() == Cores::One;
+    assert_eq!(told(), one);
+    scene.slot().crowded().store(1, Ordering::Relaxed);
+    assert!(told());
+    assert_eq!(scene.slot().crowded().load(Ordering::Relaxed), 0);
+    assert_ne!(scene.sandbox.processors.cores(), Cores::Free);
+}
+
+#[test]
 fn a_child_without_its_filter_is_not_served() {
     let scene = Scene::new();
     scene.start();

@@ -12,9 +12,12 @@
 //! The words lie in memory that a hostile child can write at any time. Nothing here trusts them: a forged value makes
 //! the child's own call go wrong, and the worker at worst sleeps or serves a frame that is then checked as any other.
 
+use crate::patience::{TURN_OF_OTHERS, Wait};
 use std::sync::atomic::{AtomicU32, Ordering, fence};
 use std::time::{Duration, Instant};
 
+/// A side that looks keeps its core for so long: most calls without a path take less.
+const HOLD: Duration = Duration::from_micros(2);
 /// Looks at the turn word between two looks at the clock; a look is one `pause`, 30 to 140 cycles.
 const LOOKS: u32 = 32;
 
@@ -59,9 +62,11 @@ impl Bell<'_> {
         sleeps
     }
 
-    /// Looks for `limit` whether the turn has left `current`; true if it has. The clock is only read once in
-    /// [`LOOKS`] looks.
-    pub fn spin(&self, current: u32, limit: Duration) -> bool {
+    /// Looks for as long as the wait allows whether the turn has left `current`; true if it has. The clock is only read once
+    /// in [`LOOKS`] looks. After [`HOLD`] it gives way between looks to whoever else could run on this core, such as the
+    /// other side.
+    pub fn spin(&self, current: u32, wait: &mut Wait) -> bool {
+        let limit = wait.awake();
         let mut began = None;
         while !limit.is_zero() {
             for _ in 0..LOOKS {
@@ -71,8 +76,17 @@ impl Bell<'_> {
                 std::hint::spin_loop();
             }
             let now = Instant::now();
-            if now - *began.get_or_insert(now) >= limit {
+            let passed = now - *began.get_or_insert(now);
+            if passed >= limit {
                 break;
+            }
+            if passed >= HOLD {
+                std::thread::yield_now();
+                let away = now.elapsed();
+                if away >= TURN_OF_OTHERS {
+                    wait.lost_core();
+                    break;
+                }
             }
         }
         self.turn.load(Ordering::Acquire) != current
@@ -94,6 +108,7 @@ impl Bell<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::patience::{Cores, Patience};
 
     /// A futex that only yields: the strictest waker is the one that never wakes, so `wake` is counted.
     struct Yield;
@@ -111,13 +126,14 @@ mod tests {
         let (turn, g, w) = (AtomicU32::new(IDLE), AtomicU32::new(0), AtomicU32::new(0));
         let data = AtomicU32::new(0);
         let rounds = 10_000;
+        let wait = || Patience::default().begin(false, Cores::Short);
         std::thread::scope(|s| {
             s.spawn(|| {
                 let bell = Bell { turn: &turn, i_sleep: &w, peer_sleeps: &g };
                 for _ in 0..rounds {
                     while turn.load(Ordering::Acquire) != REQUEST {
                         let seen = turn.load(Ordering::Acquire);
-                        if seen != REQUEST && !bell.spin(seen, Duration::from_nanos(300)) {
+                        if seen != REQUEST && !bell.spin(seen, &mut wait()) {
                             bell.sleep(seen, &Yield);
                         }
                     }
@@ -130,7 +146,7 @@ mod tests {
                 data.store(n, Ordering::Relaxed);
                 bell.pass(REQUEST, &Yield);
                 while turn.load(Ordering::Acquire) != REPLY {
-                    if !bell.spin(REQUEST, Duration::from_nanos(300)) {
+                    if !bell.spin(REQUEST, &mut wait()) {
                         bell.sleep(REQUEST, &Yield);
                     }
                 }

@@ -27,9 +27,12 @@ pub const WORKER_SLEEPS: usize = 64;
 pub const INTERRUPT: usize = 128;
 /// Offset of the request's bytes.
 pub const REQUEST: usize = 192;
+/// Offset of the word by which the guest thread says that cores are short ([`crate::patience::Wait::has_lost_core`]). On the
+/// cache line of the request's end, which the worker reads anyway.
+pub const CROWDED: usize = 316;
 /// Offset of the reply's bytes.
 pub const REPLY: usize = 320;
 
-const _: () = assert!(REQUEST + crate::frame::Request::SIZE <= REPLY);
+const _: () = assert!(REQUEST + crate::frame::Request::SIZE <= CROWDED);
 const _: () = assert!(REPLY + crate::frame::Reply::SIZE <= HEADER_SIZE);
 const _: () = assert!(SLOT_SIZE.is_multiple_of(4096));

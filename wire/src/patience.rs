@@ -10,6 +10,11 @@
 //!   was not: a guest that calls often finds its worker awake, one that computes does not pay for it.
 //!
 //! Long waits that are in vain, because the call blocks or no core is free, are made less and less often.
+//!
+//! The other side may well be waiting for this very core, and so may those that it depends on. A wait therefore gives way
+//! between looks ([`Bell::spin`](crate::bell::Bell::spin)). Where nobody else wants the core that costs nothing; where somebody computes it costs
+//! a turn of the scheduler's, some milliseconds. Then cores are short ([`Cores::Short`]), and for a while nobody gives way,
+//! since nobody looks for so long: a sleeper that is woken is put before who computes, one that gave way is not.
 
 use std::time::Duration;
 
@@ -19,6 +24,8 @@ pub const LONG: Duration = Duration::from_micros(120);
 pub const SHORT: Duration = Duration::from_micros(20);
 /// Shortest wait: a guest thread that calls in a loop needs about 1 µs.
 pub const SHORTEST: Duration = Duration::from_micros(1);
+/// Who gave way and comes back after so long was not held up by the other side: that does its work in less, or sleeps.
+pub const TURN_OF_OTHERS: Duration = Duration::from_micros(500);
 /// After so many long waits in vain, the pauses between them grow no more: then one in 2⁶ is long.
 const MOST_IN_VAIN: u32 = 6;
 
@@ -50,7 +57,7 @@ impl Default for Patience {
 impl Patience {
     /// Begins a wait; `woke`: the other side was asleep and has just been woken.
     pub fn begin(&mut self, woke: bool, cores: Cores) -> Wait {
-        Wait { limit: self.limit(woke, cores), slept: false }
+        Wait { limit: self.limit(woke, cores), slept: false, lost_core: false }
     }
 
     /// The turn has come; learns from how that was.
@@ -74,11 +81,6 @@ impl Patience {
         }
     }
 
-    /// Whether the last wait was not in vain.
-    pub fn is_full(&self) -> bool {
-        self.short == SHORT
-    }
-
     fn miss(&mut self, limit: Duration) {
         if limit == LONG {
             self.in_vain = (self.in_vain + 1).min(MOST_IN_VAIN);
@@ -93,12 +95,23 @@ impl Patience {
 pub struct Wait {
     limit: Duration,
     slept: bool,
+    lost_core: bool,
 }
 
 impl Wait {
     /// How long to look before sleeping: once it has slept, the side only sleeps.
     pub fn awake(&self) -> Duration {
         if self.slept { Duration::ZERO } else { self.limit }
+    }
+
+    /// The side has given way, and others had the core for [`TURN_OF_OTHERS`].
+    pub fn lost_core(&mut self) {
+        self.lost_core = true;
+    }
+
+    /// Whether others had the core for long since this was asked last: somebody who computes.
+    pub fn has_lost_core(&mut self) -> bool {
+        std::mem::take(&mut self.lost_core)
     }
 
     /// The side is going to sleep.
@@ -144,6 +157,14 @@ mod tests {
         let pattern: Vec<bool> = (0..400).map(|_| long()).collect();
         assert_eq!(pattern[..8], [true, false, true, false, false, false, true, false]);
         assert_eq!(pattern[200..].iter().filter(|&&l| l).count(), 3);
+    }
+
+    #[test]
+    fn a_wait_tells_once_that_it_has_lost_the_core() {
+        let mut wait = Patience::default().begin(false, Cores::Free);
+        assert!(!wait.has_lost_core());
+        wait.lost_core();
+        assert_eq!([wait.has_lost_core(), wait.has_lost_core()], [true, false]);
     }
 
     #[test]
