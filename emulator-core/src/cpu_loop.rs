@@ -78,7 +78,7 @@ fn look_up(thread: &mut Thread, exit_id: u32) -> Left {
             }
         }
         _ => match lock(&thread.process.blocks).left(exit_id) {
-            Some(left) => Left::Exit(exit_id, left.exit),
+            Some(exit) => Left::Exit(exit_id, exit),
             None => crate::log::fatal(&format!("exit {exit_id} belongs to no block")),
         },
     }
@@ -153,7 +153,7 @@ fn recover(thread: &mut Thread, mark: &Mark) {
         }
     }
     state.pc = match mark.pc {
-        PcAt::Known(pc) => pc,
+        PcAt::Known(pc) | PcAt::Along(pc) => pc,
         PcAt::Rcx => raw.gpr[1],
         PcAt::Target => state.target,
     };

@@ -213,8 +213,9 @@ impl Process {
                     self.log.emitted(&blocks, id);
                     if !want.step {
                         memory.guard(pc, blocks.guest_len(id));
-                        if let Some(exit) = want.chain.filter(|_| self.log.allows_chaining()) {
-                            blocks.chain(exit, pc);
+                        if self.log.allows_chaining() {
+                            blocks.chain_all(id);
+                            want.chain.into_iter().for_each(|exit| blocks.chain(exit, pc));
                         }
                     }
                     return Ok(entry);

@@ -7,7 +7,7 @@
 mod revive;
 
 use super::cache::{CacheError, CodeCache};
-use rxbox_translate::emit::{Code, Exit, FIRST_EXIT, Mark, PcAt, Placement, late_entry};
+use rxbox_translate::emit::{Code, Entry, Exit, FIRST_EXIT, Mark, PcAt, Placement, late_entry};
 use rxbox_translate::frontend::Config;
 use rxbox_translate::{Stages, TranslateError, Translator};
 use std::collections::HashMap;
@@ -40,26 +40,26 @@ pub struct TranslationBlock {
     hot: u64,
     hot_len: u32,
     cold: u64,
-    entry: u64,
-    indirect: Option<u64>,
+    /// Its places in [`Blocks::entries`], the beginning first.
+    entries: Range<u32>,
     /// Numbers of its exits.
     exits: Range<u32>,
-    /// Its state recovery in [`Blocks::marks`], for the hot code and for the cold.
+    /// State recovery of its hot code in [`Blocks::marks`].
     marks: Range<u32>,
-    cold_marks: Range<u32>,
+    /// Numbers of the exits that are chained to it.
     incoming: Vec<u32>,
     linked: bool,
     /// Where its guest bytes begin in [`Blocks::sources`].
     source: u32,
 }
 
-/// Where translated code was left.
-#[derive(Clone, Copy, Debug)]
-pub struct Left {
-    /// The exit's block.
-    pub block: BlockId,
-    /// The exit.
-    pub exit: Exit,
+/// An exit of some block.
+#[derive(Debug)]
+struct BlockExit {
+    block: BlockId,
+    exit: Exit,
+    /// The block that it goes straight to.
+    chained: Option<BlockId>,
 }
 
 /// All blocks of a process, and the cache that they lie in.
@@ -67,12 +67,15 @@ pub struct Left {
 pub struct Blocks {
     cache: CodeCache,
     blocks: Vec<TranslationBlock>,
-    by_pc: HashMap<u64, BlockId, BuildHasherDefault<PcHasher>>,
+    /// Places where blocks are entered, with their block.
+    entries: Vec<(BlockId, Entry)>,
+    /// The index in `entries` of the newest one for a guest pc.
+    by_pc: HashMap<u64, u32, BuildHasherDefault<PcHasher>>,
     by_page: HashMap<u64, Vec<BlockId>, BuildHasherDefault<PcHasher>>,
-    /// Host addresses of the entry stubs that were made later, with their block.
-    late_entries: Vec<(u64, BlockId)>,
-    /// All exits from number [`FIRST_EXIT`] on, with their blocks.
-    exits: Vec<(BlockId, Exit)>,
+    /// Host addresses of the entries for indirect branches that were made later.
+    late_entries: Vec<u64>,
+    /// All exits from number [`FIRST_EXIT`] on.
+    exits: Vec<BlockExit>,
     /// State recovery of all blocks.
     marks: Vec<Mark>,
     translator: Translator,
@@ -103,6 +106,7 @@ impl Blocks {
         Ok(Blocks {
             cache: CodeCache::map()?,
             blocks: Vec::new(),
+            entries: Vec::new(),
             by_pc: HashMap::default(),
             by_page: HashMap::default(),
             late_entries: Vec::new(),
@@ -117,10 +121,13 @@ impl Blocks {
 
     /// The host entry of the block at `pc`.
     pub fn find(&self, pc: u64) -> Option<HostEntry> {
-        self.by_pc
-            .get(&pc)
-            .filter(|&&id| self.is_live(id))
-            .map(|&id| HostEntry(self.blocks[id as usize].entry))
+        self.entry(pc).map(|(_, entry)| HostEntry(entry.direct))
+    }
+
+    /// Where a live block is entered for `pc`.
+    fn entry(&self, pc: u64) -> Option<(BlockId, Entry)> {
+        let &at = self.by_pc.get(&pc)?;
+        Some(self.entries[at as usize]).filter(|&(id, _)| self.is_live(id))
     }
 
     /// Translates the block at `pc` from the executable guest bytes `code_bytes` and adds it; returns its host entry.
@@ -157,57 +164,67 @@ impl Blocks {
         let id = self.blocks.len() as BlockId;
         let len = bytes.len() as u32;
         self.cache.add(&code.hot, &code.cold);
-        self.exits.extend(code.exits.iter().map(|&exit| (id, exit)));
-        let mut keep = |marks: &[Mark]| {
-            let start = self.marks.len() as u32;
-            self.marks.extend_from_slice(marks);
-            start..self.marks.len() as u32
-        };
-        let (marks, cold_marks) = (keep(&code.marks), keep(&code.cold_marks));
+        let exits = code.exits.iter().map(|&exit| BlockExit { block: id, exit, chained: None });
+        let exits = keep(&mut self.exits, exits);
         let block = TranslationBlock {
             pc,
             len,
             hot: at.hot,
             hot_len: code.hot.len() as u32,
             cold: at.cold,
-            entry: at.hot + u64::from(code.entry),
-            indirect: code.indirect_entry.map(|o| at.hot + u64::from(o)),
-            exits: at.first_exit..at.first_exit + code.exits.len() as u32,
-            marks,
-            cold_marks,
+            entries: keep(&mut self.entries, code.entries.iter().map(|&entry| (id, entry))),
+            exits: exits.start + FIRST_EXIT..exits.end + FIRST_EXIT,
+            marks: keep(&mut self.marks, code.marks.iter().copied()),
             incoming: Vec::new(),
             linked: !step,
             source: self.sources.len() as u32,
         };
+        let entry = HostEntry(code.entries[0].direct);
         self.generations.push(self.generation);
-        let (entry, indirect) = (block.entry, block.indirect);
+        let entries = block.entries.clone();
+        self.blocks.push(block);
         if !step {
             self.sources.extend_from_slice(bytes);
             for page in pages(pc, len) {
                 self.by_page.entry(page).or_default().push(id);
             }
-            self.by_pc.insert(pc, id);
+            for at in entries {
+                let pc = self.entries[at as usize].1.pc;
+                if self.entry(pc).is_none() {
+                    self.by_pc.insert(pc, at);
+                }
+            }
+            self.open(id);
         }
-        self.blocks.push(block);
-        if let (false, Some(host)) = (step, indirect) {
-            self.cache.set_target(pc, host);
+        (entry, id)
+    }
+
+    /// Enters a block's entries for indirect branches in the tables.
+    fn open(&self, id: BlockId) {
+        for (_, Entry { pc, indirect, .. }) in self.entries_of(id) {
+            if let Some(host) = indirect {
+                self.cache.set_target(*pc, *host);
+            }
         }
-        (HostEntry(entry), id)
+    }
+
+    fn entries_of(&self, id: BlockId) -> &[(BlockId, Entry)] {
+        let Range { start, end } = self.blocks[id as usize].entries;
+        &self.entries[start as usize..end as usize]
     }
 
     /// Lets indirect branches find the block at `pc`: enters its entry for them in the tables, made now if it has none.
     pub fn publish(&mut self, pc: u64) -> Result<(), Full> {
-        let Some(&id) = self.by_pc.get(&pc) else { return Ok(()) };
-        let block = &self.blocks[id as usize];
-        let host = match block.indirect {
+        let Some(&at) = self.by_pc.get(&pc) else { return Ok(()) };
+        let entry = self.entries[at as usize].1;
+        let host = match entry.indirect {
             Some(host) => host,
             None => {
-                let (hot, _) = self.cache.room().ok_or(Full)?;
-                let code = late_entry(hot, pc, block.entry).map_err(|_| Full)?;
+                let (host, _) = self.cache.room().ok_or(Full)?;
+                let code = late_entry(host, pc, entry.direct).map_err(|_| Full)?;
                 self.cache.add(&code, &[]);
-                self.late_entries.push((hot, id));
-                let host = hot + 8;
-                self.blocks[id as usize].indirect = Some(host);
+                self.late_entries.push(host);
+                self.entries[at as usize].1.indirect = Some(host);
                 host
             }
         };
@@ -227,24 +244,32 @@ impl Blocks {
     }
 
     /// The exit with this number.
-    pub fn left(&self, exit_id: u32) -> Option<Left> {
-        let &(block, exit) = self.exits.get(exit_id.checked_sub(FIRST_EXIT)? as usize)?;
-        Some(Left { block, exit })
+    pub fn left(&self, exit_id: u32) -> Option<Exit> {
+        Some(self.exits.get(exit_id.checked_sub(FIRST_EXIT)? as usize)?.exit)
     }
 
     /// Makes an exit go straight to the block at `pc`, if both are still linked.
     pub fn chain(&mut self, exit_id: u32, pc: u64) {
-        let Some(Left { block, exit: Exit::Goto { pc: target, patch, .. } }) = self.left(exit_id) else {
+        let Some(from) = exit_id.checked_sub(FIRST_EXIT).map(|n| n as usize) else { return };
+        let Some(&BlockExit { block, exit: Exit::Goto { pc: target, patch, .. }, chained: None }) =
+            self.exits.get(from)
+        else {
             return;
         };
-        let Some(&to) = self.by_pc.get(&pc) else { return };
-        if target != pc || !self.blocks[block as usize].linked {
-            return;
+        let Some((to, entry)) = self.entry(pc) else { return };
+        if target == pc && self.blocks[block as usize].linked {
+            self.cache.patch(patch, entry.direct);
+            self.exits[from].chained = Some(to);
+            self.blocks[to as usize].incoming.push(exit_id);
         }
-        self.cache.patch(self.blocks[block as usize].hot + u64::from(patch), self.blocks[to as usize].entry);
-        let incoming = &mut self.blocks[to as usize].incoming;
-        if !incoming.contains(&exit_id) {
-            incoming.push(exit_id);
+    }
+
+    /// Chains those exits of a block whose targets are there already.
+    pub fn chain_all(&mut self, id: BlockId) {
+        for exit_id in self.blocks[id as usize].exits.clone() {
+            if let Some(Exit::Goto { pc, .. }) = self.left(exit_id) {
+                self.chain(exit_id, pc);
+            }
         }
     }
 
@@ -279,21 +304,20 @@ impl Blocks {
     }
 
     fn unlink(&mut self, id: BlockId) {
+        self.close(id);
         let block = &mut self.blocks[id as usize];
         block.linked = false;
         let (pc, len) = (block.pc, block.len);
-        if let Some(host) = block.indirect {
-            self.cache.clear_target(pc, host);
-        }
         let incoming = std::mem::take(&mut block.incoming);
-        for exit_id in incoming {
+        let (entries, exits) = (block.entries.clone(), block.exits.clone());
+        for exit_id in incoming.into_iter().chain(exits) {
             self.unchain(exit_id);
         }
-        for exit_id in self.blocks[id as usize].exits.clone() {
-            self.unchain(exit_id);
-        }
-        if self.by_pc.get(&pc) == Some(&id) {
-            self.by_pc.remove(&pc);
+        for at in entries {
+            let pc = self.entries[at as usize].1.pc;
+            if self.by_pc.get(&pc) == Some(&at) {
+                self.by_pc.remove(&pc);
+            }
         }
         for page in pages(pc, len) {
             if let Some(ids) = self.by_page.get_mut(&page) {
@@ -302,11 +326,19 @@ impl Blocks {
         }
     }
 
+    /// Takes a block's entries for indirect branches out of the tables.
+    fn close(&self, id: BlockId) {
+        for (_, Entry { pc, indirect, .. }) in self.entries_of(id) {
+            if let Some(host) = indirect {
+                self.cache.clear_target(*pc, *host);
+            }
+        }
+    }
+
     fn unchain(&mut self, exit_id: u32) {
-        let Some(Left { block, exit: Exit::Goto { patch, stub, pc } }) = self.left(exit_id) else { return };
-        let b = &self.blocks[block as usize];
-        self.cache.patch(b.hot + u64::from(patch), b.cold + u64::from(stub));
-        if let Some(&to) = self.by_pc.get(&pc) {
+        let exit = &mut self.exits[(exit_id - FIRST_EXIT) as usize];
+        if let (Exit::Goto { patch, stub, .. }, Some(to)) = (exit.exit, exit.chained.take()) {
+            self.cache.patch(patch, stub);
             self.blocks[to as usize].incoming.retain(|&e| e != exit_id);
         }
     }
@@ -324,6 +356,7 @@ impl Blocks {
     pub fn flush(&mut self) {
         self.cache.reset();
         self.blocks.clear();
+        self.entries.clear();
         self.by_pc.clear();
         self.by_page.clear();
         self.late_entries.clear();
@@ -338,26 +371,30 @@ impl Blocks {
         if let Some(mark) = self.cache.stub_mark(host).filter(|_| host < rxbox_translate::state::CODE) {
             return Some(mark);
         }
-        let at = self.late_entries.partition_point(|&(start, _)| start <= host);
-        let late = at.checked_sub(1).map(|i| self.late_entries[i]);
         let hot = self.blocks.partition_point(|b| b.hot <= host).checked_sub(1).map(|i| &self.blocks[i]);
-        if let Some((start, _)) = late.filter(|&(start, _)| hot.is_none_or(|b| start > b.hot)) {
-            debug_assert!(host >= start);
-            let mark = Mark { at: 0, pc: PcAt::Target, borrowed: 1 << 1, flags_saved: false };
-            return Some(mark);
+        let late = self.late_entries.partition_point(|&start| start <= host).checked_sub(1);
+        if late.is_some_and(|i| hot.is_none_or(|b| self.late_entries[i] > b.hot)) {
+            return Some(Mark::arrival(0));
         }
         let cold = self.blocks.partition_point(|b| b.cold <= host).checked_sub(1).map(|i| &self.blocks[i]);
-        let (start, marks) = match cold {
-            Some(b) if host >= b.cold && b.cold >= self.blocks[0].cold => (b.cold, &b.cold_marks),
-            _ => {
-                let b = hot?;
-                (b.hot, &b.marks)
-            }
-        };
-        let at = (host - start) as u32;
-        let marks = self.marks.get(marks.start as usize..marks.end as usize)?;
-        let mark = *marks.get(marks.partition_point(|m| m.at <= at).checked_sub(1)?)?;
-        Some(mark)
+        if let Some(block) = cold {
+            return self.exit_at(block, host);
+        }
+        let block = hot?;
+        let at = (host - block.hot) as u32;
+        let marks = self.marks.get(block.marks.start as usize..block.marks.end as usize)?;
+        let mark = marks.get(marks.partition_point(|m| m.at <= at).checked_sub(1)?)?;
+        Some(mark.seen_from(at))
+    }
+
+    /// In the cold code of a block all state is that of the exit whose stub it is.
+    fn exit_at(&self, block: &TranslationBlock, host: u64) -> Option<Mark> {
+        let numbers = block.exits.start - FIRST_EXIT..block.exits.end - FIRST_EXIT;
+        let exits = &self.exits[numbers.start as usize..numbers.end as usize];
+        exits.iter().rev().find_map(|e| match e.exit {
+            Exit::Goto { pc, stub, .. } if stub <= host => Some(Mark::plain(0, PcAt::Known(pc))),
+            _ => None,
+        })
     }
 
     /// How many blocks there are, the unlinked ones included.
@@ -369,6 +406,13 @@ impl Blocks {
     pub fn is_empty(&self) -> bool {
         self.blocks.is_empty()
     }
+}
+
+/// Adds items to a list and says where they lie.
+fn keep<T>(list: &mut Vec<T>, items: impl Iterator<Item = T>) -> Range<u32> {
+    let start = list.len() as u32;
+    list.extend(items);
+    start..list.len() as u32
 }
 
 fn pages(pc: u64, len: u32) -> Range<u64> {

@@ -83,16 +83,19 @@ impl CodeCache {
     /// Lets indirect branches to `pc` go to the entry at `host`.
     pub fn set_target(&self, pc: u64, host: u64) {
         table(state::JUMP_TABLE, stubs::first_index(pc)).store(host, Ordering::Release);
-        table(state::SECOND_TABLE, stubs::second_index(pc)).store(host, Ordering::Release);
+        let second = stubs::second_index(pc);
+        table(state::SECOND_TABLE, second).store(host, Ordering::Release);
+        table(state::SECOND_TARGETS, second).store(pc, Ordering::Release);
     }
 
     /// Takes the entry at `host` out of the tables' places for `pc`.
     pub fn clear_target(&self, pc: u64, host: u64) {
-        let clear = |slot: &AtomicU64, empty| {
-            let _ = slot.compare_exchange(host, empty, Ordering::AcqRel, Ordering::Relaxed);
-        };
-        clear(table(state::JUMP_TABLE, stubs::first_index(pc)), stubs::LOOKUP);
-        clear(table(state::SECOND_TABLE, stubs::second_index(pc)), stubs::NOTHING);
+        let first = table(state::JUMP_TABLE, stubs::first_index(pc));
+        let _ = first.compare_exchange(host, stubs::LOOKUP, Ordering::AcqRel, Ordering::Relaxed);
+        let second = stubs::second_index(pc);
+        if table(state::SECOND_TABLE, second).load(Ordering::Acquire) == host {
+            table(state::SECOND_TARGETS, second).store(stubs::NO_TARGET, Ordering::Release);
+        }
     }
 
     /// Makes the jump whose displacement lies at `patch` go to `target`.
@@ -110,12 +113,19 @@ impl CodeCache {
         }
     }
 
-    /// Sets all entries of both tables to "nothing known".
+    /// Sets all entries of the tables to "nothing known".
     fn clear_tables(&self) {
         for i in 0..state::JUMP_TABLE_ENTRIES {
             table(state::JUMP_TABLE, i).store(stubs::LOOKUP, Ordering::Relaxed);
-            table(state::SECOND_TABLE, i).store(stubs::NOTHING, Ordering::Relaxed);
         }
+        // Unused places of the second level are for target 0, which lies in one place only.
+        for i in 0..state::JUMP_TABLE_ENTRIES {
+            let target = table(state::SECOND_TARGETS, i);
+            if target.load(Ordering::Relaxed) != 0 {
+                target.store(0, Ordering::Relaxed);
+            }
+        }
+        table(state::SECOND_TARGETS, stubs::second_index(0)).store(stubs::NO_TARGET, Ordering::Relaxed);
     }
 
     /// A copy of bytes of the region.
@@ -137,7 +147,7 @@ impl CodeCache {
 
 fn table(base: u64, index: u64) -> &'static AtomicU64 {
     assert!(index < state::JUMP_TABLE_ENTRIES, "index beyond the table");
-    // SAFETY: both tables lie in the region, which is mapped for the life of the process, and are only accessed as
+    // SAFETY: the tables lie in the region, which is mapped for the life of the process, and are only accessed as
     // single words, here and by translated code.
     unsafe { &*((base + index * 8) as *const AtomicU64) }
 }

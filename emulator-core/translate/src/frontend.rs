@@ -1,11 +1,11 @@
 //! The front end: guest instructions to intermediate code.
 //!
-//! A block is a straight line: it follows the not-taken side of up to [`Config::max_exits`] conditional branches and
-//! ends at the first instruction that always transfers control, at one that needs the runtime, or at a limit. An
+//! A block is a straight line: it follows the not-taken side of up to [`Config::max_exits`] conditional branches, goes on
+//! behind calls, where they return to, and ends at the first instruction that always transfers control, at one that needs the runtime, or at a limit. An
 //! instruction that cannot be decoded ends the block before it; a block that begins with one leaves to the runtime,
 //! which decodes again and knows what to raise.
 
-use crate::decode::{Class, DecodeError, Insn, MemOperand, SegmentOp, decode};
+use crate::decode::{Class, DecodeError, Decoder, Insn, MemOperand, SegmentOp};
 use crate::ir::op::{Block, Cond, Mem, Op, Reason};
 use crate::ir::var::Var;
 use crate::state;
@@ -34,14 +34,20 @@ impl Default for Config {
 pub struct FetchFault;
 
 /// Builds the block at `pc` from `code`, the executable bytes that start there, in the place of what `block` was.
-pub fn build(block: &mut Block, pc: u64, code: &[u8], config: &Config) -> Result<(), FetchFault> {
+pub fn build(
+    block: &mut Block,
+    pc: u64,
+    code: &[u8],
+    config: &Config,
+    decoder: &mut Decoder,
+) -> Result<(), FetchFault> {
     block.restart(pc);
     let mut b = Builder { block, exits: 0, config };
     loop {
         let at = b.block.len;
         let here = pc.wrapping_add(at.into());
         let full = b.block.insns.len() >= usize::from(config.max_insns);
-        let insn = if full { None } else { Some(decode(code.get(at as usize..).unwrap_or(&[]))) };
+        let insn = if full { None } else { Some(decoder.decode(code.get(at as usize..).unwrap_or(&[]))) };
         match insn {
             Some(Ok(insn)) => {
                 b.block.len += u32::from(insn.len);
@@ -49,8 +55,7 @@ pub fn build(block: &mut Block, pc: u64, code: &[u8], config: &Config) -> Result
                     return Ok(());
                 }
                 if config.step {
-                    let next = pc.wrapping_add(b.block.len.into());
-                    b.end(Op::Leave { reason: Reason::Step, pc: next });
+                    b.stop_stepping(pc.wrapping_add(b.block.len.into()));
                     return Ok(());
                 }
             }
@@ -63,7 +68,7 @@ pub fn build(block: &mut Block, pc: u64, code: &[u8], config: &Config) -> Result
                 return Ok(());
             }
             _ => {
-                b.end(Op::Goto { pc: here });
+                b.stop(here);
                 return Ok(());
             }
         }
@@ -88,7 +93,7 @@ struct Builder<'a> {
 
 impl Builder<'_> {
     fn push(&mut self, op: Op) {
-        self.block.ops.push(op);
+        self.block.push(op);
     }
 
     fn start(&mut self, pc: u64) {
@@ -101,6 +106,32 @@ impl Builder<'_> {
             self.start(self.block.pc);
         }
         self.push(op);
+    }
+
+    /// Ends the block before the instruction at `here`. A call right before it must not come back to this block, of which there
+    /// is nothing left.
+    fn stop(&mut self, here: u64) {
+        match self.block.ops.last() {
+            Some(&Op::Call { pc, next }) => {
+                self.block.pop();
+                self.push(Op::PushConst { value: next });
+                self.push(Op::Goto { pc });
+            }
+            Some(&Op::CallThrough { target, next }) => {
+                self.block.pop();
+                self.push(Op::PushConst { value: next });
+                self.push(Op::Jump { target });
+            }
+            _ => self.end(Op::Goto { pc: here }),
+        }
+    }
+
+    /// Ends a block of a single instruction, the next one being at `next`.
+    fn stop_stepping(&mut self, next: u64) {
+        match self.block.ops.last() {
+            Some(Op::Call { .. } | Op::CallThrough { .. }) => self.stop(next),
+            _ => self.end(Op::Leave { reason: Reason::Step, pc: next }),
+        }
     }
 
     /// Adds one guest instruction; true if the block ends with it.
@@ -129,10 +160,10 @@ impl Builder<'_> {
             }
             Class::Jmp { disp } => self.push(Op::Goto { pc: near(disp.into()) }),
             Class::Call { disp } => {
-                self.push(Op::PushConst { value: next });
-                self.push(Op::Goto { pc: near(disp.into()) });
+                self.push(Op::Call { pc: near(disp.into()), next });
+                return false;
             }
-            Class::JmpIndirect | Class::CallIndirect => self.indirect(pc, next, &insn),
+            Class::JmpIndirect | Class::CallIndirect => return self.indirect(pc, next, &insn),
             Class::Ret { release } => {
                 let target = self.block.vars.temp();
                 if release == 0 {
@@ -244,8 +275,8 @@ impl Builder<'_> {
         }
     }
 
-    /// `jmp r/m64` and `call r/m64`: the target is read before the return address is pushed.
-    fn indirect(&mut self, pc: u64, next: u64, insn: &Insn) {
+    /// `jmp r/m64` and `call r/m64`: the target is read before the return address is pushed. True if the block ends here.
+    fn indirect(&mut self, pc: u64, next: u64, insn: &Insn) -> bool {
         let target = self.block.vars.temp();
         match insn.mem {
             None => {
@@ -261,16 +292,15 @@ impl Builder<'_> {
                 self.push(Op::Const { dst: addr, value: absolute(&mem, next) });
                 if mem.segment == 0x64 {
                     self.push(Op::Leave { reason: Reason::Emulate, pc });
-                    return;
+                    return true;
                 }
                 self.push(Op::LoadAt { dst: target, addr });
             }
             Some(mem) => self.push(Op::Load { dst: target, mem }),
         }
-        if insn.class == Class::CallIndirect {
-            self.push(Op::PushConst { value: next });
-        }
-        self.push(Op::Jump { target });
+        let call = insn.class == Class::CallIndirect;
+        self.push(if call { Op::CallThrough { target, next } } else { Op::Jump { target } });
+        !call
     }
 }
 

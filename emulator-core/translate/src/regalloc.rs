@@ -6,8 +6,8 @@
 //! the state recovery takes it from there in between.
 //!
 //! Temporaries only get the eight low registers, so that an instruction can be rewritten to use one without a REX
-//! prefix (which would change the meaning of ah, ch, dh, bh). The target of a `Jump` is always in rcx, where the entry of
-//! the target block expects to restore it from its home.
+//! prefix (which would change the meaning of ah, ch, dh, bh). The target of an indirect branch is always in rcx, which the
+//! entry of the target block restores from its home.
 
 use crate::ir::op::{Block, Op, VarPool};
 use crate::ir::var::{Var, VarSet};
@@ -44,16 +44,14 @@ pub fn allocate(block: &Block, live: &Liveness, done: &mut Vec<Assignment>) -> R
         if matches!(op, Op::Start { .. }) {
             first = done.len();
         }
-        let effect = op.effect(&block.insns);
-        for var in effect.writes.iter().filter(|v| v.0 >= VarPool::FIRST_TEMP) {
+        for var in block.effects[from].writes.intersect(VarPool::TEMPS).iter() {
             if done[first..].iter().any(|a| a.var == var && a.from <= from && from <= a.to) {
                 continue;
             }
             let to = last_use(block, var, from);
             let reg = choose(block, &done[first..], from, to)?;
             let entry = if from == 0 { live.entry } else { live.after[from - 1] };
-            let jump = matches!(block.ops[to], Op::Jump { .. });
-            let borrowed = jump || entry.has(Var::gpr(reg));
+            let borrowed = block.ops[to].target().is_some() || entry.has(Var::gpr(reg));
             done.push(Assignment { var, reg, from, to, borrowed });
         }
     }
@@ -66,8 +64,7 @@ fn last_use(block: &Block, var: Var, from: usize) -> usize {
         if matches!(op, Op::Start { .. }) {
             break;
         }
-        let effect = op.effect(&block.insns);
-        if effect.reads.has(var) || effect.writes.has(var) {
+        if block.effects[i].reads.has(var) || block.effects[i].writes.has(var) {
             to = i;
         }
     }
@@ -75,17 +72,16 @@ fn last_use(block: &Block, var: Var, from: usize) -> usize {
 }
 
 fn choose(block: &Block, done: &[Assignment], from: usize, to: usize) -> Result<u8, NoRegister> {
-    if matches!(block.ops[to], Op::Jump { .. }) {
+    if block.ops[to].target().is_some() {
         return Ok(1);
     }
     let mut taken = VarSet::of(Var::RSP);
-    for op in &block.ops[from..=to] {
-        let effect = op.effect(&block.insns);
+    for effect in &block.effects[from..=to] {
         taken = taken.union(effect.reads).union(effect.writes);
     }
     // An operation that jumps in this instruction takes rcx for its target.
     let jumps = block.ops[from..].iter().take_while(|o| !matches!(o, Op::Start { .. }));
-    if jumps.into_iter().any(|o| matches!(o, Op::Jump { .. })) {
+    if jumps.into_iter().any(|o| o.target().is_some()) {
         taken.insert(Var::RCX);
     }
     for a in done.iter().filter(|a| a.to >= from) {

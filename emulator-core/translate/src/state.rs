@@ -57,10 +57,12 @@ pub const REGION_END: u64 = 0x7fff_0000;
 pub const JUMP_TABLE: u64 = REGION;
 /// Entries of each level.
 pub const JUMP_TABLE_ENTRIES: u64 = 1 << 16;
-/// Second-level table, indexed by another hash of the target.
+/// Second-level table of host addresses, indexed by another hash of the target.
 pub const SECOND_TABLE: u64 = JUMP_TABLE + JUMP_TABLE_ENTRIES * 8;
+/// The targets that the second-level table's entries are for.
+pub const SECOND_TARGETS: u64 = SECOND_TABLE + JUMP_TABLE_ENTRIES * 8;
 /// Fixed stubs ([`crate::emit::stubs`]).
-pub const STUBS: u64 = SECOND_TABLE + JUMP_TABLE_ENTRIES * 8;
+pub const STUBS: u64 = SECOND_TARGETS + JUMP_TABLE_ENTRIES * 8;
 /// Bytes reserved for the stubs.
 pub const STUBS_SIZE: u64 = 0x1_0000;
 /// Where blocks are put.

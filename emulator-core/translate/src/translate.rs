@@ -1,5 +1,6 @@
 //! The way from guest bytes to host code, and its stages as text.
 
+use crate::decode::Decoder;
 use crate::emit::{Code, EmitError, Placement, emit};
 use crate::frontend::{Config, FetchFault, build};
 use crate::ir::op::{Block, Op, Reason};
@@ -43,6 +44,7 @@ impl Stages for () {}
 /// The translator, with the memory that it uses again for each block.
 #[derive(Debug, Default)]
 pub struct Translator {
+    decoder: Decoder,
     block: Block,
     live: Liveness,
     regs: Vec<Assignment>,
@@ -70,7 +72,8 @@ impl Translator {
         if !done {
             self.block.restart(pc);
             self.block.len = code.len().min(LONGEST) as u32;
-            self.block.ops.extend([Op::Start { pc }, Op::Leave { reason: Reason::Emulate, pc }]);
+            self.block.push(Op::Start { pc });
+            self.block.push(Op::Leave { reason: Reason::Emulate, pc });
             emit(&self.block, code, &[], at, &mut self.code)?;
         }
         Ok((self.block.len, &self.code))
@@ -85,8 +88,8 @@ impl Translator {
         at: Placement,
         stages: &mut impl Stages,
     ) -> Result<bool, TranslateError> {
-        let Translator { block, live, regs, code: out } = self;
-        build(block, pc, code, config)?;
+        let Translator { decoder, block, live, regs, code: out } = self;
+        build(block, pc, code, config, decoder)?;
         stages.built(block);
         if cfg!(debug_assertions) {
             verify(block)?;

@@ -76,10 +76,7 @@ fn render(header: &str) -> String {
     let mut translator = Translator::default();
     let (len, out) = translator.translate(pc, &code, &Config::default(), at, &mut texts).unwrap();
     let guest = disassemble(pc, &code[..code.len().min(len as usize)]);
-    let host = match out.indirect_entry {
-        Some(entry) => disassemble(at.hot + u64::from(entry), &out.hot[entry as usize..]),
-        None => disassemble(at.hot, &out.hot),
-    };
+    let host = disassemble(at.hot, &out.hot);
     let same = if texts.built == texts.optimised { " (same)\n".into() } else { texts.optimised };
     format!(
         "{header}---- guest\n{guest}---- intermediate\n{}---- optimised\n{same}---- host\n{host}---- state recovery\n{}",

@@ -14,7 +14,7 @@
 //! is live is guarded and invalidated as if it had just been translated.
 
 use super::{BlockId, Blocks, HostEntry};
-use rxbox_translate::emit::{Exit, FIRST_EXIT};
+use rxbox_translate::emit::FIRST_EXIT;
 
 /// A block's guest code.
 #[derive(Clone, Copy, Debug)]
@@ -30,10 +30,8 @@ impl Blocks {
     /// translated code.
     pub fn suspend_all(&mut self) {
         self.generation += 1;
-        for block in &self.blocks {
-            if let Some(host) = block.indirect {
-                self.cache.clear_target(block.pc, host);
-            }
+        for id in 0..self.blocks.len() as BlockId {
+            self.close(id);
         }
     }
 
@@ -44,7 +42,7 @@ impl Blocks {
     /// Revives the suspended block at `pc`, if there is one and it is valid. `is_valid` says whether guest memory holds
     /// these bytes there and they may be executed; it is asked for each block that becomes live.
     pub fn revive(&mut self, pc: u64, mut is_valid: impl FnMut(Source<'_>) -> bool) -> Option<HostEntry> {
-        let mut waiting = vec![*self.by_pc.get(&pc)?];
+        let mut waiting = vec![self.entries[*self.by_pc.get(&pc)? as usize].0];
         while let Some(id) = waiting.pop() {
             let block = &self.blocks[id as usize];
             if self.is_live(id) || !block.linked {
@@ -59,11 +57,8 @@ impl Blocks {
             self.generations[id as usize] = self.generation;
             let numbers = block.exits.start - FIRST_EXIT..block.exits.end - FIRST_EXIT;
             let exits = &self.exits[numbers.start as usize..numbers.end as usize];
-            let targets = exits.iter().filter_map(|(_, exit)| match exit {
-                Exit::Goto { pc, .. } => self.by_pc.get(pc),
-                Exit::Leave { .. } => None,
-            });
-            waiting.extend(targets);
+            waiting.extend(exits.iter().filter_map(|exit| exit.chained));
+            self.open(id);
         }
         self.find(pc)
     }

@@ -18,6 +18,17 @@ pub(super) struct Effects {
     pub(super) side_effect: bool,
 }
 
+/// What a row may have that only [`Effects::special`] knows of, as it knows of masks, segments and 16-bit operands.
+const SPECIAL: u32 = row::MASK_REQUIRED
+    | row::PUSH
+    | row::POP
+    | row::X87
+    | row::FLOAT
+    | row::CONDITION
+    | row::REP
+    | row::COUNT
+    | row::IDIOM;
+
 /// Describes the instruction.
 pub(super) fn effects(e: &Encoding, row: &Row, mem: Option<&MemOperand>) -> Effects {
     let mut f = Effects {
@@ -27,16 +38,18 @@ pub(super) fn effects(e: &Encoding, row: &Row, mem: Option<&MemOperand>) -> Effe
             .has(row::FAULT | row::LOAD | row::STORE | row::PUSH | row::POP | row::X87 | row::FLOAT),
         side_effect: row.has(row::EFFECT | row::STORE | row::PUSH | row::X87 | row::FLOAT),
     };
-    for operand in row.operands {
+    for operand in &row.operands {
         if operand.place == Place::None {
             break;
         }
-        f.operand(e, row, operand, mem.is_some());
+        f.operand(e, row, *operand, mem.is_some());
     }
     if let Some(mem) = mem {
         f.address(mem);
     }
-    f.special(e, row);
+    if row.has(SPECIAL) || e.mask != 0 || e.form.segment != 0 || e.form.opsize {
+        f.special(e, row);
+    }
     // A processor may lack it: then its SIGILL is its effect.
     f.side_effect |= e.form.space != Space::Legacy || e.form.map > 1;
     if !matches!(row.class, Class::Native) {

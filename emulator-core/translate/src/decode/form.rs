@@ -10,39 +10,58 @@ use super::{DecodeError, Form, MemOperand, Space};
 /// The longest instruction in bytes.
 const MAX_LEN: usize = 15;
 
-/// Reads the bytes of one instruction.
-pub(super) struct Cursor<'a> {
-    bytes: &'a [u8],
+/// Reads the bytes of one instruction. Behind the readable ones it reads zeros, so that only the end has to be checked:
+/// whatever was made of bytes that are not there counts for nothing if [`Cursor::excess`] finds fault.
+pub(super) struct Cursor {
+    bytes: [u8; Self::PADDED],
     at: usize,
+    readable: usize,
 }
 
-impl<'a> Cursor<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Cursor<'a> {
-        Cursor { bytes, at: 0 }
+impl Cursor {
+    /// The longest instruction and the widest number behind it.
+    const PADDED: usize = 24;
+
+    pub(super) fn new(bytes: &[u8]) -> Cursor {
+        let mut padded = [0; Self::PADDED];
+        let readable = bytes.len().min(MAX_LEN);
+        if let Some(all) = bytes.first_chunk::<16>() {
+            padded[..16].copy_from_slice(all);
+        } else {
+            padded[..readable].copy_from_slice(&bytes[..readable]);
+        }
+        Cursor { bytes: padded, at: 0, readable }
     }
 
-    /// Bytes read so far: at most 15.
+    /// Bytes read so far.
     pub(super) fn at(&self) -> u8 {
         self.at as u8
     }
 
-    fn next(&mut self) -> Result<u8, DecodeError> {
-        if self.at >= MAX_LEN {
-            return Err(DecodeError::TooLong);
+    /// What is wrong if more was read than an instruction can have, or than there is.
+    pub(super) fn excess(&self) -> Option<DecodeError> {
+        if self.at <= self.readable {
+            None
+        } else if self.readable == MAX_LEN {
+            Some(DecodeError::TooLong)
+        } else {
+            Some(DecodeError::Truncated)
         }
-        let byte = *self.bytes.get(self.at).ok_or(DecodeError::Truncated)?;
+    }
+
+    fn next(&mut self) -> u8 {
+        let byte = self.bytes.get(self.at).copied().unwrap_or_default();
         self.at += 1;
-        Ok(byte)
+        byte
     }
 
     /// A little-endian number of 0 to 8 bytes, sign-extended.
-    fn signed(&mut self, size: u8) -> Result<i64, DecodeError> {
-        let mut value = 0u64;
-        for i in 0..size {
-            value |= u64::from(self.next()?) << (8 * i);
-        }
+    fn signed(&mut self, size: u8) -> i64 {
+        let word = self.bytes.get(self.at..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_default();
+        self.at += usize::from(size);
         let unused = 64 - 8 * u32::from(size.clamp(1, 8));
-        Ok((value << unused) as i64 >> unused)
+        let value = (u64::from_le_bytes(word) << unused) as i64 >> unused;
+        if size == 0 { 0 } else { value }
     }
 }
 
@@ -66,13 +85,15 @@ pub(super) struct Encoding {
     pub(super) zeroing: bool,
     /// EVEX: broadcast, embedded rounding or exception suppression.
     pub(super) evex_b: bool,
+    /// Prefix bytes before the opcode or before a VEX or EVEX prefix, REX not counted if it counts.
+    pub(super) prefixes: u8,
     /// The immediate, sign-extended.
     pub(super) immediate: i64,
 }
 
 impl Encoding {
     /// Reads prefixes and opcode.
-    pub(super) fn parse(cursor: &mut Cursor<'_>) -> Result<Encoding, DecodeError> {
+    pub(super) fn parse(cursor: &mut Cursor) -> Result<Encoding, DecodeError> {
         let mut e = Encoding {
             form: Form::default(),
             pp: 0,
@@ -83,6 +104,7 @@ impl Encoding {
             mask: 0,
             zeroing: false,
             evex_b: false,
+            prefixes: 0,
             immediate: 0,
         };
         let byte = e.prefixes(cursor)?;
@@ -90,17 +112,26 @@ impl Encoding {
             0xc4 => e.vex3(cursor)?,
             0xc5 => e.vex2(cursor)?,
             0x62 => e.evex(cursor)?,
-            _ => e.legacy_opcode(cursor, byte)?,
+            _ => e.legacy_opcode(cursor, byte),
         }
         Ok(e)
     }
 
     /// Reads legacy prefixes and REX; returns the byte after them.
-    fn prefixes(&mut self, cursor: &mut Cursor<'_>) -> Result<u8, DecodeError> {
+    fn prefixes(&mut self, cursor: &mut Cursor) -> Result<u8, DecodeError> {
         let form = &mut self.form;
         loop {
             let at = cursor.at();
-            let byte = cursor.next()?;
+            let byte = cursor.next();
+            if byte & 0xf0 == 0x40 {
+                if form.has_rex {
+                    return Err(DecodeError::Invalid);
+                }
+                form.has_rex = true;
+                form.rex = byte;
+                form.rex_at = at;
+                continue;
+            }
             match byte {
                 0x66 => form.opsize = true,
                 0x67 => form.addr32 = true,
@@ -108,16 +139,11 @@ impl Encoding {
                 0xf2 | 0xf3 => form.rep = byte,
                 0x64 | 0x65 => form.segment = byte,
                 0x26 | 0x2e | 0x36 | 0x3e => {}
-                0x40..=0x4f => {
-                    if form.has_rex {
-                        return Err(DecodeError::Invalid);
-                    }
-                    form.has_rex = true;
-                    form.rex = byte;
-                    form.rex_at = at;
-                    continue;
-                }
                 _ => return Ok(byte),
+            }
+            self.prefixes += 1;
+            if usize::from(at) >= MAX_LEN {
+                return Err(DecodeError::TooLong);
             }
             // A REX prefix counts only directly before the opcode.
             form.has_rex = false;
@@ -126,12 +152,12 @@ impl Encoding {
         }
     }
 
-    fn legacy_opcode(&mut self, cursor: &mut Cursor<'_>, first: u8) -> Result<(), DecodeError> {
+    fn legacy_opcode(&mut self, cursor: &mut Cursor, first: u8) {
         let (mut map, mut opcode) = (0, first);
         if opcode == 0x0f {
-            (map, opcode) = (1, cursor.next()?);
+            (map, opcode) = (1, cursor.next());
             if opcode == 0x38 || opcode == 0x3a {
-                (map, opcode) = (if opcode == 0x38 { 2 } else { 3 }, cursor.next()?);
+                (map, opcode) = (if opcode == 0x38 { 2 } else { 3 }, cursor.next());
             }
         }
         self.form.map = map;
@@ -142,41 +168,41 @@ impl Encoding {
             (0xf2, _) => 3,
             (_, opsize) => opsize.into(),
         };
-        Ok(())
     }
 
-    fn opcode(&mut self, cursor: &Cursor<'_>, opcode: u8) {
+    fn opcode(&mut self, cursor: &Cursor, opcode: u8) {
         self.form.opcode = opcode;
         self.form.opcode_at = cursor.at() - 1;
     }
 
-    fn vex2(&mut self, cursor: &mut Cursor<'_>) -> Result<(), DecodeError> {
+    fn vex2(&mut self, cursor: &mut Cursor) -> Result<(), DecodeError> {
         self.vector_prefix(Space::Vex, cursor)?;
-        let p = cursor.next()?;
+        let p = cursor.next();
         self.form.map = 1;
-        self.vex_fields(p & 0x7f, !p >> 7 << 2, cursor)
-    }
-
-    fn vex3(&mut self, cursor: &mut Cursor<'_>) -> Result<(), DecodeError> {
-        self.vector_prefix(Space::Vex, cursor)?;
-        let (p0, p1) = (cursor.next()?, cursor.next()?);
-        self.form.map = p0 & 0x1f;
-        self.vex_fields(p1, !p0 >> 5, cursor)
-    }
-
-    /// The fields that both VEX prefixes have, from the second byte of the longer one; `rxb` as in REX.
-    fn vex_fields(&mut self, p: u8, rxb: u8, cursor: &mut Cursor<'_>) -> Result<(), DecodeError> {
-        self.length = p >> 2 & 1;
-        self.vvvv = !p >> 3 & 0xf;
-        self.vector_fields(p, rxb);
-        let opcode = cursor.next()?;
-        self.opcode(cursor, opcode);
+        self.vex_fields(p & 0x7f, !p >> 7 << 2, cursor);
         Ok(())
     }
 
-    fn evex(&mut self, cursor: &mut Cursor<'_>) -> Result<(), DecodeError> {
+    fn vex3(&mut self, cursor: &mut Cursor) -> Result<(), DecodeError> {
+        self.vector_prefix(Space::Vex, cursor)?;
+        let (p0, p1) = (cursor.next(), cursor.next());
+        self.form.map = p0 & 0x1f;
+        self.vex_fields(p1, !p0 >> 5, cursor);
+        Ok(())
+    }
+
+    /// The fields that both VEX prefixes have, from the second byte of the longer one; `rxb` as in REX.
+    fn vex_fields(&mut self, p: u8, rxb: u8, cursor: &mut Cursor) {
+        self.length = p >> 2 & 1;
+        self.vvvv = !p >> 3 & 0xf;
+        self.vector_fields(p, rxb);
+        let opcode = cursor.next();
+        self.opcode(cursor, opcode);
+    }
+
+    fn evex(&mut self, cursor: &mut Cursor) -> Result<(), DecodeError> {
         self.vector_prefix(Space::Evex, cursor)?;
-        let (p0, p1, p2) = (cursor.next()?, cursor.next()?, cursor.next()?);
+        let (p0, p1, p2) = (cursor.next(), cursor.next(), cursor.next());
         // Reserved bits; APX gives them a meaning that is not carried.
         if p0 & 8 != 0 || p1 & 4 == 0 {
             return Err(DecodeError::Invalid);
@@ -189,14 +215,14 @@ impl Encoding {
         self.zeroing = p2 & 0x80 != 0;
         self.evex_b = p2 & 0x10 != 0;
         self.vector_fields(p1, !p0 >> 5);
-        let opcode = cursor.next()?;
+        let opcode = cursor.next();
         self.opcode(cursor, opcode);
         Ok(())
     }
 
     /// Notes the prefix whose first byte has just been read, and refuses the prefixes that must not stand
     /// before it.
-    fn vector_prefix(&mut self, space: Space, cursor: &Cursor<'_>) -> Result<(), DecodeError> {
+    fn vector_prefix(&mut self, space: Space, cursor: &Cursor) -> Result<(), DecodeError> {
         let form = &mut self.form;
         if form.has_rex || form.opsize || form.rep != 0 || form.lock {
             return Err(DecodeError::Invalid);
@@ -216,14 +242,13 @@ impl Encoding {
     }
 
     /// Reads the modrm byte.
-    pub(super) fn modrm(&mut self, cursor: &mut Cursor<'_>) -> Result<(), DecodeError> {
+    pub(super) fn modrm(&mut self, cursor: &mut Cursor) {
         self.form.modrm_at = cursor.at();
-        self.form.modrm = cursor.next()?;
+        self.form.modrm = cursor.next();
         // With rounding the length field holds the mode and the length is 512 bits, or the operation is scalar.
         if self.evex_b && self.register_form() {
             self.length = 2;
         }
-        Ok(())
     }
 
     /// The bits by which a row accepts the encoding.
@@ -281,7 +306,7 @@ impl Encoding {
     }
 
     /// Reads sib byte and displacement of the memory operand that the modrm byte names.
-    pub(super) fn memory(&mut self, cursor: &mut Cursor<'_>, row: &Row) -> Result<MemOperand, DecodeError> {
+    pub(super) fn memory(&mut self, cursor: &mut Cursor, row: &Row) -> Result<MemOperand, DecodeError> {
         let (modrm, rex) = (self.form.modrm, self.form.rex);
         let mode = modrm >> 6;
         let mut base = Some(modrm & 7 | (rex & 1) << 3);
@@ -290,7 +315,7 @@ impl Encoding {
         let mut rip_relative = false;
         let vsib = row.has(VSIB);
         if modrm & 7 == 4 {
-            let sib = cursor.next()?;
+            let sib = cursor.next();
             let high = if vsib { self.vvvv & 0x10 } else { 0 };
             let number = sib >> 3 & 7 | (rex & 2) << 2 | high;
             index = (vsib || number != 4).then_some((number, 1 << (sib >> 6)));
@@ -307,7 +332,7 @@ impl Encoding {
             self.form.disp_at = cursor.at();
             self.form.disp_size = disp_size;
         }
-        let mut disp = cursor.signed(disp_size)?;
+        let mut disp = cursor.signed(disp_size);
         if disp_size == 1 && self.form.space == Space::Evex {
             disp *= i64::from(self.displacement_factor(row.tuple, row.broadcast));
         }
@@ -327,32 +352,28 @@ impl Encoding {
     }
 
     /// Reads what follows the modrm part; an absolute address becomes a memory operand.
-    pub(super) fn immediate(
-        &mut self,
-        cursor: &mut Cursor<'_>,
-        immediate: Immediate,
-    ) -> Result<Option<MemOperand>, DecodeError> {
+    pub(super) fn immediate(&mut self, cursor: &mut Cursor, immediate: Immediate) -> Option<MemOperand> {
         let at = cursor.at();
         let size = match immediate {
             Immediate::Bytes(n) => n,
             Immediate::UpTo4 => self.operand_size().min(4),
             Immediate::UpTo8 => self.operand_size(),
-            Immediate::Address => return self.absolute(cursor).map(Some),
+            Immediate::Address => return Some(self.absolute(cursor)),
         };
         if size != 0 {
             self.form.imm_at = at;
             self.form.imm_size = size;
-            self.immediate = cursor.signed(size)?;
+            self.immediate = cursor.signed(size);
         }
-        Ok(None)
+        None
     }
 
-    fn absolute(&mut self, cursor: &mut Cursor<'_>) -> Result<MemOperand, DecodeError> {
+    fn absolute(&mut self, cursor: &mut Cursor) -> MemOperand {
         let addr32 = self.form.addr32;
         self.form.disp_at = cursor.at();
         self.form.disp_size = if addr32 { 4 } else { 8 };
-        let disp = cursor.signed(self.form.disp_size)?;
-        Ok(MemOperand {
+        let disp = cursor.signed(self.form.disp_size);
+        MemOperand {
             base: None,
             index: None,
             // A 32-bit address is not negative.
@@ -361,7 +382,7 @@ impl Encoding {
             vsib: false,
             segment: self.form.segment,
             addr32,
-        })
+        }
     }
 
     /// The error for an opcode without rows.

@@ -12,6 +12,7 @@
 mod class;
 mod effect;
 mod form;
+mod memo;
 mod rules;
 mod second;
 mod table;
@@ -20,6 +21,7 @@ mod text;
 #[cfg(test)]
 mod tests;
 
+pub use memo::Decoder;
 pub use text::text;
 
 use crate::ir::var::VarSet;
@@ -276,26 +278,37 @@ pub enum DecodeError {
 /// at the end of the readable bytes is [`DecodeError::Unsupported`], not [`DecodeError::Truncated`].
 pub fn decode(bytes: &[u8]) -> Result<Insn, DecodeError> {
     let mut cursor = form::Cursor::new(bytes);
-    let (mut e, row) = select(&mut cursor)?;
+    let result = read(&mut cursor, bytes);
+    match cursor.excess() {
+        Some(error) => Err(error),
+        None => result,
+    }
+}
+
+/// Decodes what the cursor reads, which may be more than there is.
+fn read(cursor: &mut form::Cursor, bytes: &[u8]) -> Result<Insn, DecodeError> {
+    let (mut e, row) = select(cursor)?;
     rules::check(&e, row)?;
     let named = e.form.modrm_at != 0 && !e.register_form() && !row.has(row::NO_MOD);
-    let mem = if named { Some(e.memory(&mut cursor, row)?) } else { None };
+    let mem = if named { Some(e.memory(cursor, row)?) } else { None };
     rules::distinct(&e, row, mem.as_ref())?;
-    let mem = e.immediate(&mut cursor, row.immediate)?.or(mem);
+    let mem = e.immediate(cursor, row.immediate).or(mem);
     let class = class::class(&e, row)?;
     let len = cursor.at();
-    second::agree(&e, row, bytes, len)?;
+    if cursor.excess().is_none() {
+        second::agree(&e, row, bytes, len)?;
+    }
     let effect::Effects { reads, writes, may_fault, side_effect } = effect::effects(&e, row, mem.as_ref());
     Ok(Insn { len, form: e.form, class, mem, reads, writes, may_fault, side_effect })
 }
 
 /// Reads as far as the modrm byte and finds the row that carries the encoding.
-fn select(cursor: &mut form::Cursor<'_>) -> Result<(form::Encoding, &'static row::Row), DecodeError> {
+fn select(cursor: &mut form::Cursor) -> Result<(form::Encoding, &'static row::Row), DecodeError> {
     let mut e = form::Encoding::parse(cursor)?;
     let rows = table::rows(e.form.space, e.form.map, e.form.opcode);
     let Some(first) = rows.first() else { return Err(e.unsupported()) };
     if first.has(row::MODRM) {
-        e.modrm(cursor)?;
+        e.modrm(cursor);
     }
     let key = e.accepted_by();
     let row = rows.iter().find(|row| row.accepts & key == key).ok_or(DecodeError::Invalid)?;

@@ -1,4 +1,6 @@
-//! The second opinion on encodings with legacy prefixes.
+//! The second opinion on encodings with legacy prefixes. It costs as much as all the rest of decoding, so it is asked where
+//! lengths are least regular: where there is more than a REX prefix and one other. The tests ask it, and a third decoder, about
+//! all encodings.
 
 use super::form::Encoding;
 use super::table::row::{Row, UNKNOWN_TO_YAXPEAX};
@@ -11,11 +13,17 @@ pub(super) fn yaxpeax(bytes: &[u8]) -> Option<Instruction> {
     InstDecoder::default().decode_slice(bytes).ok()
 }
 
-/// Refuses a legacy encoding on which yaxpeax-x86 does not agree that it is an instruction of `len` bytes.
+/// Prefixes beside REX with which an encoding is still an ordinary one.
+const ORDINARY: u8 = 1;
+
+/// Refuses an unusual legacy encoding on which yaxpeax-x86 does not agree that it is an instruction of `len` bytes.
 /// Instructions of which the host never sees the bytes need no second opinion.
 pub(super) fn agree(e: &Encoding, row: &Row, bytes: &[u8], len: u8) -> Result<(), DecodeError> {
-    let asked =
-        e.form.space == Space::Legacy && !matches!(row.class, Class::Trap(_)) && !row.has(UNKNOWN_TO_YAXPEAX);
+    let unusual = e.prefixes > ORDINARY || e.form.addr32;
+    let asked = unusual
+        && e.form.space == Space::Legacy
+        && !matches!(row.class, Class::Trap(_))
+        && !row.has(UNKNOWN_TO_YAXPEAX);
     let same_length = |i: Instruction| i.len().to_const() == u64::from(len);
     if !asked || yaxpeax(bytes).is_some_and(same_length) { Ok(()) } else { Err(e.unsupported()) }
 }

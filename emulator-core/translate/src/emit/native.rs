@@ -1,32 +1,24 @@
 //! The host's copy of a guest instruction, with its memory operand rewritten where the front end says so; and the
 //! encoding of `mov`/`lea` with a guest operand.
 
-use super::{EmitError, displacement};
+use super::{CodeBuffer, EmitError, displacement};
 use crate::decode::{Insn, MemOperand, Space};
 use crate::ir::op::Mem;
 use dynasmrt::DynasmApi;
 
-/// Copies the instruction whose bytes are `bytes` (at least `insn.len`) to host address `here`. For [`Mem::At`] the
+/// Copies the instruction whose bytes are `bytes` (at least `insn.len`). For [`Mem::At`] the
 /// operand becomes `[reg]`, with `reg` one of the eight low registers except rsp.
-pub fn emit(
-    asm: &mut impl DynasmApi,
-    insn: &Insn,
-    bytes: &[u8],
-    mem: Mem,
-    reg: u8,
-    here: u64,
-) -> Result<(), EmitError> {
+pub fn emit(asm: &mut CodeBuffer, insn: &Insn, bytes: &[u8], mem: Mem, reg: u8) -> Result<(), EmitError> {
     let len = usize::from(insn.len);
-    let mut copy = [0u8; 15];
     let bytes = bytes.get(..len).ok_or(EmitError::Place)?;
-    copy.get_mut(..len).ok_or(EmitError::Place)?.copy_from_slice(bytes);
     match mem {
-        Mem::AsIs => asm.extend(bytes),
+        Mem::AsIs => asm.copy(bytes),
         Mem::Rip(target) => {
-            let disp = displacement(target, here + len as u64)?;
-            let at = usize::from(insn.form.disp_at);
-            copy.get_mut(at..at + 4).ok_or(EmitError::Place)?.copy_from_slice(&disp.to_le_bytes());
-            asm.extend(&copy[..len]);
+            let disp = displacement(target, asm.here() + len as u64)?;
+            let (head, tail) = bytes.split_at_checked(insn.form.disp_at.into()).ok_or(EmitError::Place)?;
+            asm.copy(head);
+            asm.copy(&disp.to_le_bytes());
+            asm.copy(tail.get(4..).ok_or(EmitError::Place)?);
         }
         Mem::At(_) => at_register(asm, insn, bytes, reg)?,
     }
@@ -36,7 +28,7 @@ pub fn emit(
 /// The operand becomes `[reg + 0]` with a 32-bit displacement, which every prefix scheme encodes alike (a compressed
 /// 8-bit displacement would not be). No index and a low base: the extension bits X and B of any prefix become 0. The `mov`
 /// forms with an absolute address (a0 to a3) become the general ones of rax (88 to 8b).
-fn at_register(asm: &mut impl DynasmApi, insn: &Insn, bytes: &[u8], reg: u8) -> Result<(), EmitError> {
+fn at_register(asm: &mut CodeBuffer, insn: &Insn, bytes: &[u8], reg: u8) -> Result<(), EmitError> {
     let form = &insn.form;
     let absolute = form.modrm_at == 0;
     let opcode_at = usize::from(form.opcode_at);
@@ -74,7 +66,7 @@ fn at_register(asm: &mut impl DynasmApi, insn: &Insn, bytes: &[u8], reg: u8) -> 
     asm.push(opcode);
     asm.push(0x80 | form.modrm & 0x38 | reg);
     asm.push_i32(0);
-    asm.extend(&bytes[bytes.len() - usize::from(form.imm_size)..]);
+    asm.copy(&bytes[bytes.len() - usize::from(form.imm_size)..]);
     Ok(())
 }
 
@@ -89,12 +81,7 @@ fn map_bytes(map: u8) -> usize {
 
 /// `opcode r64, m` (8b `mov`, 8d `lea`) with a guest operand that is neither rip-relative nor gs; an `fs` override and
 /// 32-bit address arithmetic are kept.
-pub fn with_operand(
-    asm: &mut impl DynasmApi,
-    opcode: u8,
-    reg: u8,
-    mem: &MemOperand,
-) -> Result<(), EmitError> {
+pub fn with_operand(asm: &mut CodeBuffer, opcode: u8, reg: u8, mem: &MemOperand) -> Result<(), EmitError> {
     let disp = i32::try_from(mem.disp).map_err(|_| EmitError::Reach)?;
     if mem.rip_relative || mem.vsib || mem.index.is_some_and(|(i, _)| i == 4) {
         return Err(EmitError::Place);
@@ -109,9 +96,19 @@ pub fn with_operand(
     let base = mem.base.unwrap_or(5);
     asm.push(0x48 | reg >> 3 << 2 | index >> 3 << 1 | base >> 3);
     asm.push(opcode);
-    let modrm_mod = if mem.base.is_some() { 0x80 } else { 0 };
+    let short = i8::try_from(disp).ok().filter(|_| mem.base.is_some());
+    let modrm_mod = match (mem.base, short) {
+        (None, _) => 0,
+        (Some(base), Some(0)) if base & 7 != 5 => 0,
+        (Some(_), Some(_)) => 0x40,
+        (Some(_), None) => 0x80,
+    };
     asm.push(modrm_mod | (reg & 7) << 3 | 4);
     asm.push((scale.trailing_zeros() as u8) << 6 | (index & 7) << 3 | base & 7);
-    asm.push_i32(disp);
+    match short {
+        Some(_) if modrm_mod == 0 => {}
+        Some(disp) => asm.push_i8(disp),
+        None => asm.push_i32(disp),
+    }
     Ok(())
 }

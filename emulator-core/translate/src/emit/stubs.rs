@@ -1,18 +1,19 @@
 //! The look-up stub: what an indirect branch does when the first-level table has another target in its place.
 //!
 //! It looks in the second-level table, which is indexed by a hash of the whole target, copies what it finds to the first
-//! level and goes there (the entry compares again), or leaves to the cpu loop. Both tables hold one-word entries that are
-//! replaced whole, so threads that race on them at worst look once more.
+//! level and goes there (the entry compares again), or leaves to the cpu loop. The second level says in a table of its own
+//! which target an entry is for. Threads race on the tables, but every word is replaced whole and every entry compares, so at
+//! worst they look once more.
 
-use super::{EXIT_LOOKUP, EmitError, Mark, PcAt};
+use super::{EXIT_LOOKUP, EmitError, Mark};
 use crate::state;
 use dynasmrt::x64::X64Relocation;
 use dynasmrt::{DynasmApi, DynasmLabelApi, VecAssembler, dynasm};
 
-/// What an unused entry of the second-level table points at: eight bytes that no target equals lie in front of it.
-pub const NOTHING: u64 = state::STUBS + 8;
+/// What an unused place of the second-level table says it is for: nothing is ever executed there.
+pub const NO_TARGET: u64 = u64::MAX;
 /// Address of the look-up stub; every unused entry of the first-level table points here.
-pub const LOOKUP: u64 = state::STUBS + 16;
+pub const LOOKUP: u64 = state::STUBS;
 
 const MULTIPLIER: i32 = 0x1e37_79b1;
 
@@ -30,10 +31,8 @@ pub fn second_index(pc: u64) -> u64 {
 pub fn stubs() -> Result<(Vec<u8>, Vec<Mark>), EmitError> {
     let mut marks = Vec::new();
     let mut asm: VecAssembler<X64Relocation> = VecAssembler::new(state::STUBS as usize);
-    asm.extend(u64::MAX.to_le_bytes());
-    asm.extend([0xcc; 8]);
     let mut mark = |asm: &VecAssembler<X64Relocation>, borrowed, flags_saved| {
-        marks.push(Mark { at: asm.offset().0 as u32, pc: PcAt::Target, borrowed, flags_saved });
+        marks.push(Mark { borrowed, flags_saved, ..Mark::arrival(asm.offset().0 as u32) });
     };
     mark(&asm, 0b010, false);
     dynasm!(asm; .arch x64
@@ -53,9 +52,9 @@ pub fn stubs() -> Result<(Vec<u8>, Vec<Mark>), EmitError> {
         ; imul rdx, rcx, DWORD MULTIPLIER
         ; shr rdx, 24
         ; movzx edx, dx
-        ; mov rdx, [rdx * 8 + state::SECOND_TABLE as i32]
-        ; cmp [rdx - 8], rcx
+        ; cmp [rdx * 8 + state::SECOND_TARGETS as i32], rcx
         ; jne >miss
+        ; mov rdx, [rdx * 8 + state::SECOND_TABLE as i32]
         ; movzx ecx, cx
         ; mov [rcx * 8 + state::JUMP_TABLE as i32], rdx
         ; gs mov [DWORD state::JUMP], rdx

@@ -11,8 +11,10 @@ pub struct Block {
     pub pc: u64,
     /// Bytes of guest code covered.
     pub len: u32,
-    /// The operations; the last one is the only one that always leaves the block.
+    /// The operations; the last one is the only one that always leaves the block. [`Block::push`] adds to them.
     pub ops: Vec<Op>,
+    /// What each operation does: every pass asks, so it is worked out once.
+    pub effects: Vec<Effect>,
     /// The decoded instructions that `Native` refers to by index, with the offset of their bytes from `pc`.
     pub insns: Vec<(u32, Insn)>,
     /// The next free local or temporary variable.
@@ -29,6 +31,8 @@ pub struct VarPool {
 impl VarPool {
     /// First temporary: behind the locals that have a home in the CPU state.
     pub const FIRST_TEMP: u8 = Var::FIRST_LOCAL + crate::state::LOCAL_COUNT;
+    /// All temporaries.
+    pub const TEMPS: VarSet = VarSet(u128::MAX << Self::FIRST_TEMP);
 
     /// A new local variable; `None` when their homes are used up.
     pub fn local(&mut self) -> Option<Var> {
@@ -160,6 +164,20 @@ pub enum Op {
         /// 64-bit value.
         value: u64,
     },
+    /// Calls the block at `pc`: pushes `next` on the guest's stack. The block goes on where the callee returns to.
+    Call {
+        /// Guest address of the callee.
+        pc: u64,
+        /// The return address.
+        next: u64,
+    },
+    /// Calls the block whose guest address is in `target`, as `Call` does.
+    CallThrough {
+        /// Guest address of the callee.
+        target: Var,
+        /// The return address.
+        next: u64,
+    },
     /// Pops from the guest's stack.
     Pop {
         /// Written, as is rsp.
@@ -247,6 +265,12 @@ impl Op {
             Op::PushConst { .. } => {
                 Effect { reads: VarSet::of(Var::RSP), writes: VarSet::of(Var::RSP), keep: true, exact: true }
             }
+            // The callee may have changed anything when the block goes on.
+            Op::Call { .. } => Effect { writes: VarSet::GLOBALS, ..leaves(VarSet::GLOBALS) },
+            Op::CallThrough { target, .. } => {
+                let reads = VarSet::GLOBALS.union(VarSet::of(target));
+                Effect { writes: VarSet::GLOBALS, ..leaves(reads) }
+            }
             Op::Pop { dst } => Effect {
                 reads: VarSet::of(Var::RSP),
                 writes: VarSet::of_all(&[dst, Var::RSP]),
@@ -272,6 +296,14 @@ impl Op {
     /// Whether the block ends here.
     pub fn is_end(&self) -> bool {
         matches!(self, Op::Goto { .. } | Op::Jump { .. } | Op::Leave { .. })
+    }
+
+    /// The variable with the guest address that an indirect branch goes to.
+    pub fn target(&self) -> Option<Var> {
+        match *self {
+            Op::Jump { target } | Op::CallThrough { target, .. } => Some(target),
+            _ => None,
+        }
     }
 }
 
@@ -313,7 +345,34 @@ impl Block {
     pub fn restart(&mut self, pc: u64) {
         (self.pc, self.len, self.vars) = (pc, 0, VarPool::default());
         self.ops.clear();
+        self.effects.clear();
         self.insns.clear();
+    }
+
+    /// Adds an operation at the end.
+    pub fn push(&mut self, op: Op) {
+        self.effects.push(op.effect(&self.insns));
+        self.ops.push(op);
+    }
+
+    /// Removes the last operation.
+    pub fn pop(&mut self) {
+        self.ops.pop();
+        self.effects.pop();
+    }
+
+    /// Keeps the operations for whose index and effect `keep` says so.
+    pub fn retain(&mut self, mut keep: impl FnMut(usize, &Effect) -> bool) {
+        let Some(mut kept) = (0..self.ops.len()).find(|&i| !keep(i, &self.effects[i])) else { return };
+        for i in kept + 1..self.ops.len() {
+            if keep(i, &self.effects[i]) {
+                self.ops[kept] = self.ops[i];
+                self.effects[kept] = self.effects[i];
+                kept += 1;
+            }
+        }
+        self.ops.truncate(kept);
+        self.effects.truncate(kept);
     }
 
     /// The block as text, one operation a line; `text` renders the bytes of instruction `i`.
@@ -338,6 +397,8 @@ impl Block {
                 Op::Load { dst, ref mem } => writeln!(out, " {dst} = load {}", MemText(mem)),
                 Op::LoadAt { dst, addr } => writeln!(out, " {dst} = load [{addr}]"),
                 Op::PushConst { value } => writeln!(out, " push {value:#x}"),
+                Op::Call { pc, next } => writeln!(out, " call {pc:#x}, return to {next:#x}"),
+                Op::CallThrough { target, next } => writeln!(out, " call {target}, return to {next:#x}"),
                 Op::Pop { dst } => writeln!(out, " {dst} = pop"),
                 Op::Release { bytes } => writeln!(out, " rsp = add rsp, {bytes:#x}"),
                 Op::ExitIf { cond, pc } => writeln!(out, " exit_if {} {pc:#x}", cond.name()),

@@ -50,7 +50,6 @@ pub fn verify(block: &Block) -> Result<(), Broken> {
     if !matches!(block.ops[0], Op::Start { .. }) {
         return Err(Broken::NoStart);
     }
-    let temps = VarSet(u128::MAX << VarPool::FIRST_TEMP);
     let mut defined = VarSet::GLOBALS;
     let mut once = VarSet::EMPTY;
     for (at, op) in block.ops.iter().enumerate() {
@@ -61,7 +60,7 @@ pub fn verify(block: &Block) -> Result<(), Broken> {
             }
         }
         if matches!(op, Op::Start { .. }) {
-            defined = defined.minus(temps);
+            defined = defined.minus(VarPool::TEMPS);
         }
         let effect = op.effect(&block.insns);
         if let Some(var) = effect.reads.minus(defined).iter().next() {
@@ -70,6 +69,10 @@ pub fn verify(block: &Block) -> Result<(), Broken> {
             } else {
                 Broken::Undefined { at, var }
             });
+        }
+        if matches!(op, Op::Call { .. } | Op::CallThrough { .. }) {
+            // The callee's locals have the same homes.
+            defined = VarSet::EMPTY;
         }
         defined = defined.union(effect.writes);
         once = once.union(effect.writes);

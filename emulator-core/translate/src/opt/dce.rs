@@ -2,17 +2,13 @@
 //! `cmp` whose flags are overwritten, a register that is set twice, and the no-operations between functions.
 
 use super::liveness::Liveness;
-use crate::ir::op::{Block, Op};
+use crate::ir::op::Block;
 
 /// Removes dead operations; returns how many. `live` is the block's liveness before that.
 pub fn dead_code(block: &mut Block, live: &Liveness) -> usize {
     let before = block.ops.len();
-    let mut after = live.after.iter();
-    let Block { ops, insns, .. } = block;
-    ops.retain(|op: &Op| {
-        let live = after.next().copied().unwrap_or_default();
-        let effect = op.effect(insns);
-        effect.keep || !effect.writes.intersect(live).is_empty()
+    block.retain(|i, effect| {
+        effect.keep || live.after.get(i).is_none_or(|after| !effect.writes.intersect(*after).is_empty())
     });
-    before - ops.len()
+    before - block.ops.len()
 }

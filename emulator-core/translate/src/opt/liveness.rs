@@ -22,9 +22,8 @@ impl Liveness {
         let mut live = VarSet::GLOBALS;
         self.after.clear();
         self.after.resize(block.ops.len(), VarSet::EMPTY);
-        for (slot, op) in self.after.iter_mut().zip(&block.ops).rev() {
+        for (slot, effect) in self.after.iter_mut().zip(&block.effects).rev() {
             *slot = live;
-            let effect = op.effect(&block.insns);
             live = live.minus(effect.writes).union(effect.reads);
             if effect.exact {
                 live = live.union(VarSet::GLOBALS);

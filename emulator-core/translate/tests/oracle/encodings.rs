@@ -2,7 +2,7 @@
 
 use crate::compare::{Findings, Oracle, invalid, left_out, refused, refused_by_prefix};
 use iced_x86::{Code, FlowControl, Instruction};
-use rxbox_translate::decode::{DecodeError, Space, decode, text};
+use rxbox_translate::decode::{DecodeError, Decoder, Space, decode, text};
 use std::collections::HashSet;
 
 /// xorshift64*.
@@ -184,4 +184,21 @@ fn arbitrary_bytes_never_panic() {
         let _ = decode(&bytes[..len]);
         let _ = text(&bytes[..len], random.next());
     }
+}
+
+#[test]
+fn what_is_remembered_decodes_as_what_is_new() {
+    let mut decoder = Decoder::default();
+    every_opcode(400, |bytes| {
+        // The second time with another displacement and immediate.
+        let mut other = *bytes;
+        other[4..].rotate_left(5);
+        for bytes in [bytes, &other, &bytes.map(|b| b & 0x7f)] {
+            assert_eq!(
+                format!("{:?}", decoder.decode(bytes)),
+                format!("{:?}", decode(bytes)),
+                "{bytes:02x?}"
+            );
+        }
+    });
 }
