@@ -194,6 +194,12 @@ impl Slot {
         Begun { woke, blocks, breakable: request.nr < INTERNAL }
     }
 
+    /// In the first slot of a process that has just been forked: waits until the supervisor knows of the process. The slot
+    /// was made such as if the process had asked for it. If its parent ended before it could tell, the slot is closed.
+    pub fn await_birth(&self, cpu: &Cpu) {
+        self.finish(cpu, Begun { woke: true, blocks: false, breakable: false });
+    }
+
     /// Waits for the reply. If the supervisor has closed the slot there is none, and the process ends.
     pub fn finish(&self, cpu: &Cpu, begun: Begun) -> Reply {
         let bell = self.bell();

@@ -175,7 +175,7 @@ fn begin_child(
     }
     thread.tid = crate::host::thread::gettid();
     thread.robust_list = (0, 0);
-    request::first_hello(thread);
+    thread.slot.await_birth(&thread.cpu);
     let tid = thread.tid;
     if wanted.has(libc::CLONE_CHILD_SETTID) {
         let _ = copy_out(process, wanted.child_tid, &tid.to_le_bytes());

@@ -55,7 +55,7 @@ pub fn serve(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> Answer {
     }
 }
 
-/// The first thread of a process is there. Before the first request of the first process is served, its confinement is confirmed: a child that
+/// The first thread of the first process is there. Before its first request is served, its confinement is confirmed: a child that
 /// runs without its filter is never listened to. Others are forked from one that has been confirmed, and a process cannot
 /// get rid of what confines it, nor have children without (seccomp(2), PR_SET_NO_NEW_PRIVS(2const), capabilities(7)).
 fn hello(call: &mut Call<'_>) -> Answer {
@@ -163,8 +163,8 @@ fn process_started(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> Answer {
     let process = Arc::new(process);
     let admitted = sandbox.admit(process.clone());
     drop(births);
-    take_in(sandbox, &process, admitted)?;
     sandbox.ipc.forked(call.process.pid, pid);
+    take_in(sandbox, &process, admitted, Some(pid))?;
     for info in missed {
         // It may have ended already.
         let _ = queue_process(process.pidfd.as_fd(), &info);
@@ -177,15 +177,25 @@ fn process_started(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> Answer {
     Ok(pid.into())
 }
 
-/// Takes a process in and starts the worker of its first thread. If that fails the process is ended.
+/// Takes the first process in and starts the worker of its first thread. If that fails the process is ended.
 pub fn begin(sandbox: &Arc<Sandbox>, process: &Arc<Process>) -> Result<(), Errno> {
-    take_in(sandbox, process, sandbox.admit(process.clone()))
+    take_in(sandbox, process, sandbox.admit(process.clone()), None)
 }
 
-fn take_in(sandbox: &Arc<Sandbox>, process: &Arc<Process>, admitted: Result<(), Errno>) -> Result<(), Errno> {
+/// Starts the worker of a process's first thread, whose id is known of a forked process: it waits to be told that it may
+/// begin. Should there be no worker for it, it is ended, and can have done nothing but compute.
+fn take_in(
+    sandbox: &Arc<Sandbox>,
+    process: &Arc<Process>,
+    admitted: Result<(), Errno>,
+    first: Option<i32>,
+) -> Result<(), Errno> {
     let begun = admitted.and_then(|()| {
         sandbox.enter_thread()?;
-        let slot = process.threads.reserve(None).inspect_err(|_| sandbox.leave_thread())?;
+        let slot = process.threads.reserve(first).inspect_err(|_| sandbox.leave_thread())?;
+        if first.is_some() {
+            process.line.take_in(sandbox.processors.told());
+        }
         workers::start(sandbox, process, slot).inspect_err(|_| sandbox.leave_thread())
     });
     begun.inspect_err(|_| {
@@ -238,7 +248,10 @@ mod tests {
     use super::*;
     use crate::handlers::tests::Guest;
     use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
+    use rxbox_wire::bell::{CLOSED, REPLY, REQUEST};
+    use std::fs::File;
     use std::os::fd::AsRawFd;
+    use std::os::unix::fs::FileExt;
     use std::process::Command;
 
     fn own() -> (Guest, Arc<Process>) {
@@ -279,6 +292,16 @@ mod tests {
         assert_eq!(child.fds.cloexec(5), Ok(true));
         assert!(own.end_fork(3, Err(Errno::EAGAIN)).is_err());
         // What the child was sent leads to the new line.
+        let (memory, control) = sent(&guest);
+        nix::sys::socket::send(control, b"1234", MsgFlags::empty()).unwrap();
+        assert_eq!(child.line.drain(2), (true, true));
+        nix::unistd::close(control).unwrap();
+        child.line.take_in(0);
+        assert_eq!(turn(&memory), REPLY);
+    }
+
+    /// Channel and control socket of a new process, as its parent's emulator gets them.
+    fn sent(guest: &Guest) -> (File, i32) {
         let ends = guest.ends.lock().unwrap();
         let mut space = nix::cmsg_space!([i32; 4]);
         let mut bytes = [0; 64];
@@ -286,9 +309,34 @@ mod tests {
         let end = ends.last().unwrap().as_raw_fd();
         let message = recvmsg::<()>(end, &mut io, Some(&mut space), MsgFlags::empty()).unwrap();
         let Some(ControlMessageOwned::ScmRights(sent)) = message.cmsgs().unwrap().next() else { panic!() };
-        let [_memory, control] = sent[..] else { panic!("{sent:?}") };
-        nix::sys::socket::send(control, b"1234", MsgFlags::empty()).unwrap();
-        assert_eq!(child.line.drain(2), (true, true));
-        sent.into_iter().for_each(|fd| nix::unistd::close(fd).unwrap());
+        let [memory, control] = sent[..] else { panic!("{sent:?}") };
+        let file = File::open(format!("/proc/self/fd/{memory}")).unwrap();
+        nix::unistd::close(memory).unwrap();
+        (file, control)
+    }
+
+    /// The turn word of the first slot.
+    fn turn(memory: &File) -> u32 {
+        let mut word = [0; 4];
+        memory.read_exact_at(&mut word, 0).unwrap();
+        u32::from_le_bytes(word)
+    }
+
+    #[test]
+    fn a_child_waits_for_its_parents_word_and_is_told_if_that_will_not_come() {
+        let (guest, own) = own();
+        let fork = || {
+            own.begin_fork(3).unwrap();
+            let (memory, control) = sent(&guest);
+            nix::unistd::close(control).unwrap();
+            assert_eq!(turn(&memory), REQUEST);
+            memory
+        };
+        let (replaced, failed) = (fork(), fork());
+        assert_eq!([turn(&replaced), turn(&failed)], [CLOSED, REQUEST]);
+        assert!(own.end_fork(3, Err(Errno::ESRCH)).is_err());
+        let left = fork();
+        own.end();
+        assert_eq!([turn(&failed), turn(&left)], [CLOSED, CLOSED]);
     }
 }

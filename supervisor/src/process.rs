@@ -150,7 +150,7 @@ impl Process {
     /// Begins a fork asked for in `slot`: takes the state as it is now and sends channel and control socket for the new
     /// process to the child.
     pub fn begin_fork(&self, slot: usize) -> Result<(), Errno> {
-        let (line, end) = Line::new()?;
+        let (line, end) = Line::of_unborn()?;
         self.line.send(&About::default(), &[line.channel.memory(), end.as_fd()])?;
         let state = State {
             cwd: self.cwd(),
@@ -162,7 +162,9 @@ impl Process {
         let attributes = self.attributes.inherited();
         let fds = self.fds.clone_for_fork()?;
         let fork = Fork { line, fds, attributes, state, first: false, missed: Vec::new() };
-        self.forks().insert(slot, fork);
+        if let Some(before) = self.forks().insert(slot, fork) {
+            before.line.abandon();
+        }
         Ok(())
     }
 
@@ -173,7 +175,7 @@ impl Process {
         child: Result<(i32, OwnedFd), Errno>,
     ) -> Result<(Process, Vec<Info>), Errno> {
         let mut fork = self.forks().remove(&slot).ok_or(Errno::EINVAL)?;
-        let (pid, pidfd) = child?;
+        let (pid, pidfd) = child.inspect_err(|_| fork.line.abandon())?;
         let missed = std::mem::take(&mut fork.missed);
         let process = Process::new(pid, self.pid, pidfd, fork);
         process.set_name(&self.name());

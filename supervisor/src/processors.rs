@@ -7,6 +7,7 @@
 
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
+use rxbox_wire::frame::Reply;
 use rxbox_wire::patience::Cores;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -45,6 +46,11 @@ impl Processors {
     /// Whether there are some to spare, as far as that is known.
     pub fn cores(&self) -> Cores {
         if self.count <= 1 { Cores::One } else { self.at(|| self.now()) }
+    }
+
+    /// The same as the flag of a reply, by which guest threads are told.
+    pub fn told(&self) -> u32 {
+        if self.cores() == Cores::Free { 0 } else { Reply::CROWDED }
     }
 
     /// Some were found to be short.

@@ -19,7 +19,7 @@ use nix::errno::Errno;
 use rxbox_wire::bell::{Bell, CLOSED, IDLE, REPLY, REQUEST};
 use rxbox_wire::frame::{self, Checked, INTERNAL, Internal, MessageHeader, Reply, Request, Violation};
 use rxbox_wire::kind::{Extent, Kind};
-use rxbox_wire::patience::{Cores, Patience};
+use rxbox_wire::patience::Patience;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -132,9 +132,7 @@ impl Worker<'_> {
             self.slot.crowded().store(0, Ordering::Relaxed);
             processors.are_short();
         }
-        if processors.cores() != Cores::Free {
-            reply.flags |= Reply::CROWDED;
-        }
+        reply.flags |= processors.told();
         Ok(reply)
     }
 

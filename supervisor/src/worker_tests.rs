@@ -4,6 +4,7 @@ use super::*;
 use crate::fd::File;
 use crate::handlers::tests::Guest;
 use rxbox_wire::frame::{ABSENT, Length};
+use rxbox_wire::patience::Cores;
 use rxbox_wire::table;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};

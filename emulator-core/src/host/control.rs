@@ -46,14 +46,6 @@ pub fn receive_all() -> Result<(Vec<OwnedFd>, About), Errno> {
     Ok((fds, about))
 }
 
-/// Whether the supervisor has closed its end.
-pub fn is_closed() -> bool {
-    let mut byte = [0];
-    let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
-    let mut io = [IoSliceMut::new(&mut byte)];
-    recvmsg::<()>(CONTROL_FD, &mut io, None, flags).is_ok_and(|message| message.bytes == 0)
-}
-
 /// Receives the boot block: its total length, then its pieces.
 ///
 /// # Errors

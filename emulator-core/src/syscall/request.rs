@@ -12,9 +12,6 @@ use rxbox_wire::frame::{ABSENT, ALIGN, Internal, Reply, Request, STRINGS_MAX};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-/// Status of a process that nobody serves: it is killed, as its parent was.
-const ABANDONED: i32 = 128 + libc::SIGKILL;
-
 /// Sends a request whose data are the runtime's: argument `i`'s bytes in `data[i]`, none where that is empty.
 fn send(thread: &Thread, what: Internal, args: [u64; 6], data: &[&[u8]]) -> Reply {
     let mut len = [ABSENT; 6];
@@ -31,20 +28,9 @@ fn plain(thread: &Thread, what: Internal, args: [u64; 2]) -> i64 {
     send(thread, what, [args[0], args[1], 0, 0, 0, 0], &[]).ret
 }
 
-/// Says that the first thread of the process is ready; gives the id that the guest knows it by.
+/// Says that the first thread of the first process is ready; gives the id that the guest knows it by.
 pub fn hello(thread: &Thread) -> i64 {
     plain(thread, Internal::Hello, [crate::host::thread::gettid() as u64, 0])
-}
-
-/// As [`hello`], from a process that has just been forked. If its parent ended before it could say that it has a child
-/// nobody will ever answer: this process ends then, too.
-pub fn first_hello(thread: &Thread) {
-    let args = [crate::host::thread::gettid() as u64, 0, 0, 0, 0, 0];
-    let begun = thread.slot.begin(&Request { nr: Internal::Hello as u32, args, len: [ABSENT; 6] });
-    if control::is_closed() {
-        crate::host::call::exit_process(ABANDONED);
-    }
-    thread.slot.finish(&thread.cpu, begun);
 }
 
 /// Makes the other threads of the process look up from what they wait for.

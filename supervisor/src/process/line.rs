@@ -7,12 +7,12 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, MsgFlags, Shutdown, SockFlag, SockType, recv, send, sendmsg, shutdown,
-    socketpair,
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, recv, send, sendmsg, socketpair,
 };
-use rxbox_wire::bell::{CLOSED, Futex};
+use rxbox_wire::bell::{CLOSED, Futex, REPLY, REQUEST};
 use rxbox_wire::boot::PIECE;
 use rxbox_wire::control::About;
+use rxbox_wire::frame::Reply;
 use std::io::IoSlice;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::Ordering;
@@ -69,13 +69,26 @@ impl Line {
         Ok(())
     }
 
+    /// A line to a process that is to be forked. Its first thread finds the slot as if it had made a request: so it waits
+    /// until it is answered by [`Line::take_in`] or [`Line::abandon`], and cannot miss either.
+    pub fn of_unborn() -> Result<(Line, OwnedFd), Errno> {
+        let (line, end) = Line::new()?;
+        if let Some(slot) = line.channel.slot(0) {
+            slot.bell().turn.store(REQUEST, Ordering::Release);
+        }
+        Ok((line, end))
+    }
+
+    /// The forked process is known, and begins.
+    pub fn take_in(&self, flags: u32) {
+        if let Some(slot) = self.channel.slot(0) {
+            slot.reply(&Reply { ret: 0, flags, out: [0; 6] }.encode());
+            slot.bell().pass(REPLY, &HostFutex);
+        }
+    }
+
     /// The process for which the line was made will never be served: should it be there, it ends ([`CLOSED`]).
-    ///
-    /// The socket is shut down before the turn is set: the child looks at the socket after it has set the turn itself, so
-    /// whichever of the two comes second is seen.
     pub fn abandon(&self) {
-        // The child may have closed its end.
-        let _ = shutdown(self.control.as_raw_fd(), Shutdown::Both);
         if let Some(slot) = self.channel.slot(0) {
             slot.bell().turn.store(CLOSED, Ordering::SeqCst);
             HostFutex.wake(slot.bell().turn);
