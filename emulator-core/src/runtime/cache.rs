@@ -113,17 +113,15 @@ impl CodeCache {
         }
     }
 
-    /// Sets all entries of the tables to "nothing known".
-    fn clear_tables(&self) {
+    /// Sets all entries of the tables to "nothing known". Every thread must be outside.
+    pub fn clear_tables(&self) {
+        let zero = renew_tables();
         for i in 0..state::JUMP_TABLE_ENTRIES {
             table(state::JUMP_TABLE, i).store(stubs::LOOKUP, Ordering::Relaxed);
         }
         // Unused places of the second level are for target 0, which lies in one place only.
-        for i in 0..state::JUMP_TABLE_ENTRIES {
-            let target = table(state::SECOND_TARGETS, i);
-            if target.load(Ordering::Relaxed) != 0 {
-                target.store(0, Ordering::Relaxed);
-            }
+        for i in (0..state::JUMP_TABLE_ENTRIES).filter(|_| !zero) {
+            table(state::SECOND_TARGETS, i).store(0, Ordering::Relaxed);
         }
         table(state::SECOND_TARGETS, stubs::second_index(0)).store(stubs::NO_TARGET, Ordering::Relaxed);
     }
@@ -150,6 +148,21 @@ fn table(base: u64, index: u64) -> &'static AtomicU64 {
     // SAFETY: the tables lie in the region, which is mapped for the life of the process, and are only accessed as
     // single words, here and by translated code.
     unsafe { &*((base + index * 8) as *const AtomicU64) }
+}
+
+/// Gives the tables new pages, whose entries are zero, all at once; whether it did. In a forked process each of the old pages
+/// would be copied, by a fault of its own, only to be overwritten.
+fn renew_tables() -> bool {
+    let advise = |advice| {
+        let (start, len) = (state::REGION, state::STUBS - state::REGION);
+        // SAFETY: the tables' part of the region, which `map_region` has mapped: private memory. All entries are made valid
+        // before anybody jumps through one.
+        unsafe { libc::madvise(start as *mut _, len as usize, advice) == 0 }
+    };
+    let renewed = advise(libc::MADV_DONTNEED);
+    // Only for speed: a page that is not made now is made when it is written.
+    advise(libc::MADV_POPULATE_WRITE);
+    renewed
 }
 
 fn map_region() -> io::Result<()> {

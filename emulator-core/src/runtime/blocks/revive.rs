@@ -30,9 +30,7 @@ impl Blocks {
     /// translated code.
     pub fn suspend_all(&mut self) {
         self.generation += 1;
-        for id in 0..self.blocks.len() as BlockId {
-            self.close(id);
-        }
+        self.cache.clear_tables();
     }
 
     pub(super) fn is_live(&self, id: BlockId) -> bool {
