@@ -2,6 +2,7 @@
 
 use crate::loader::vdso::Vdso;
 use crate::runtime::state::VectorKind;
+use rxbox_translate::cpuid::is_shown;
 use std::arch::x86_64::{__cpuid_count, _xgetbv};
 
 /// A leaf of cpuid: number, sub-leaf, eax ebx ecx edx.
@@ -25,13 +26,13 @@ fn cpuid(leaf: u32, sub: u32) -> [u32; 4] {
     [r.eax, r.ebx, r.ecx, r.edx]
 }
 
-/// All leaves of the host's basic and extended ranges.
+/// All leaves of the host's basic and extended ranges that a guest sees: in a virtual machine each costs some microseconds.
 pub fn leaves() -> Vec<Leaf> {
     let mut out = Vec::new();
     for base in [0, 0x8000_0000u32] {
         // More than any processor has; under some hypervisors the maximum is nonsense.
         let last = cpuid(base, 0)[0].min(base + 0x40);
-        for leaf in base..=last.max(base) {
+        for leaf in (base..=last.max(base)).filter(|leaf| is_shown(*leaf)) {
             out.extend((0..sub_leaves(leaf)).map(|sub| (leaf, sub, cpuid(leaf, sub))));
         }
     }

@@ -119,7 +119,8 @@ pub struct CpuidTable {
     xcr0: u64,
 }
 
-fn is_shown(leaf: u32) -> bool {
+/// Whether the guest sees the leaf at all.
+pub fn is_shown(leaf: u32) -> bool {
     leaf == 0xd || PLAIN.contains(&leaf) || FEATURES.iter().any(|f| f.0 == leaf)
 }
 
