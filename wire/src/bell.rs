@@ -67,7 +67,6 @@ impl Bell<'_> {
     /// other side.
     pub fn spin(&self, current: u32, wait: &mut Wait) -> bool {
         let limit = wait.awake();
-        let mut began = None;
         while !limit.is_zero() {
             for _ in 0..LOOKS {
                 if self.turn.load(Ordering::Acquire) != current {
@@ -76,7 +75,7 @@ impl Bell<'_> {
                 std::hint::spin_loop();
             }
             let now = Instant::now();
-            let passed = now - *began.get_or_insert(now);
+            let passed = wait.lasted(now);
             if passed >= limit {
                 break;
             }

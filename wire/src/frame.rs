@@ -37,7 +37,7 @@ pub const INTERNAL: u32 = 0x8000_0000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Internal {
-    /// The first thread of a process is ready: its host thread id. The reply's value is the guest thread id.
+    /// The first thread of the first process is ready: its host thread id. The reply's value is the guest thread id.
     Hello = INTERNAL,
     /// Open a program or interpreter for execution: path. The descriptor comes over the control socket.
     OpenExec,

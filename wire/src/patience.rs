@@ -8,6 +8,8 @@
 //!   would stay so, at two wake-ups a call.
 //! * **Otherwise it waits for a while that shrinks with each time it was in vain** and is full again with the first that
 //!   was not: a guest that calls often finds its worker awake, one that computes does not pay for it.
+//! * **A side that fell asleep just before its turn came** ([`NEAR`]) waits long the next time: a guest that computes for
+//!   some 50 µs between its calls, as one does that reads a file piece by piece, would else wake its worker for each.
 //!
 //! Long waits that are in vain, because the call blocks or no core is free, are made less and less often.
 //!
@@ -16,7 +18,7 @@
 //! a turn of the scheduler's, some milliseconds. Then cores are short ([`Cores::Short`]), and for a while nobody gives way,
 //! since nobody looks for so long: a sleeper that is woken is put before who computes, one that gave way is not.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Longest wait, for a side that has just woken the other.
 pub const LONG: Duration = Duration::from_micros(120);
@@ -24,6 +26,8 @@ pub const LONG: Duration = Duration::from_micros(120);
 pub const SHORT: Duration = Duration::from_micros(20);
 /// Shortest wait: a guest thread that calls in a loop needs about 1 µs.
 pub const SHORTEST: Duration = Duration::from_micros(1);
+/// A sleep that is over so soon after the wait began was a mistake: much of it was the waking.
+pub const NEAR: Duration = Duration::from_micros(240);
 /// Who gave way and comes back after so long was not held up by the other side: that does its work in less, or sleeps.
 pub const TURN_OF_OTHERS: Duration = Duration::from_micros(500);
 /// After so many long waits in vain, the pauses between them grow no more: then one in 2⁶ is long.
@@ -46,36 +50,45 @@ pub struct Patience {
     short: Duration,
     in_vain: u32,
     skip: u32,
+    /// The last sleep was too short to be worth it.
+    near: bool,
 }
 
 impl Default for Patience {
     fn default() -> Patience {
-        Patience { short: SHORT, in_vain: 0, skip: 0 }
+        Patience { short: SHORT, in_vain: 0, skip: 0, near: false }
     }
 }
 
 impl Patience {
     /// Begins a wait; `woke`: the other side was asleep and has just been woken.
     pub fn begin(&mut self, woke: bool, cores: Cores) -> Wait {
-        Wait { limit: self.limit(woke, cores), slept: false, lost_core: false }
+        let limit = self.limit(woke || self.near, cores);
+        Wait { limit, began: None, slept: false, lost_core: false }
     }
 
     /// The turn has come; learns from how that was.
     pub fn end(&mut self, wait: Wait) {
+        self.end_at(wait, Instant::now);
+    }
+
+    /// The clock is only looked at after a sleep.
+    fn end_at(&mut self, wait: Wait, now: impl FnOnce() -> Instant) {
         if wait.slept {
             self.miss(wait.limit);
+            self.near = wait.began.is_some_and(|began| now() - began < NEAR);
         } else {
-            *self = Patience::default();
+            *self = Patience { near: self.near, ..Patience::default() };
         }
     }
 
-    fn limit(&mut self, woke: bool, cores: Cores) -> Duration {
+    fn limit(&mut self, long: bool, cores: Cores) -> Duration {
         match cores {
             Cores::One => Duration::ZERO,
             Cores::Short => self.short.min(SHORTEST),
-            Cores::Free if woke && self.skip == 0 => LONG,
+            Cores::Free if long && self.skip == 0 => LONG,
             Cores::Free => {
-                self.skip = self.skip.saturating_sub(u32::from(woke));
+                self.skip = self.skip.saturating_sub(u32::from(long));
                 self.short
             }
         }
@@ -94,6 +107,8 @@ impl Patience {
 #[derive(Clone, Copy, Debug)]
 pub struct Wait {
     limit: Duration,
+    /// When the clock was first looked at: not at all in a wait that is over at once.
+    began: Option<Instant>,
     slept: bool,
     lost_core: bool,
 }
@@ -102,6 +117,11 @@ impl Wait {
     /// How long to look before sleeping: once it has slept, the side only sleeps.
     pub fn awake(&self) -> Duration {
         if self.slept { Duration::ZERO } else { self.limit }
+    }
+
+    /// For how long it has lasted at `now`, since this was first asked.
+    pub fn lasted(&mut self, now: Instant) -> Duration {
+        now - *self.began.get_or_insert(now)
     }
 
     /// The side has given way, and others had the core for [`TURN_OF_OTHERS`].
@@ -144,6 +164,21 @@ mod tests {
         let wait = patience.begin(false, Cores::Free);
         patience.end(wait);
         assert_eq!(patience.limit(false, Cores::Free), SHORT);
+    }
+
+    #[test]
+    fn who_sleeps_just_before_its_turn_comes_waits_longer_the_next_time_and_as_long_as_that_helps() {
+        let mut patience = Patience::default();
+        let began = Instant::now();
+        let slept = Wait { limit: SHORT, began: Some(began), slept: true, lost_core: false };
+        patience.end_at(slept, || began + Duration::from_micros(70));
+        for _ in 0..3 {
+            let wait = patience.begin(false, Cores::Free);
+            assert_eq!(wait.awake(), LONG);
+            patience.end(wait);
+        }
+        patience.end_at(slept, || began + NEAR);
+        assert!(patience.begin(false, Cores::Free).awake() < LONG);
     }
 
     #[test]
