@@ -106,8 +106,8 @@ pub enum Target {
 pub struct Resolved {
     /// The object.
     pub target: Target,
-    /// The name by which it is judged: absolute, without links, `.` and `..`. For an open file without a name (a pipe,
-    /// a deleted file) what the kernel calls it, which no policy lists.
+    /// The name by which it is judged: absolute, without links, `.` and `..`. Empty for an open file, which the guest may
+    /// ask about whatever its name is: who does more with it asks for the name that it has then ([`name_of`]).
     pub path: Vec<u8>,
 }
 

@@ -8,7 +8,7 @@
 //! The walk holds each directory by descriptor, as the kernel does: a rename on the way changes nothing behind it.
 
 use super::ask::{again, hold, leads_out_again, may_follow, object, on_procfs, whole};
-use super::name::{Dir, in_proc, join, label_of, name_of, same};
+use super::name::{Dir, in_proc, join, name_of, same};
 use super::place::{Base, Place, Step};
 use super::{Caller, Found, Lookup, Object, Parent, Resolved, Target};
 use crate::fd::File;
@@ -107,8 +107,7 @@ fn base_itself(caller: &Caller<'_>, dirfd: i32) -> Result<Resolved, Errno> {
 
 /// An open file as the end of a look-up.
 fn open_file(file: Arc<File>) -> Resolved {
-    let path = label_of(file.host.as_fd()).unwrap_or_default();
-    Resolved { path, target: Target::Open(file) }
+    Resolved { path: Vec::new(), target: Target::Open(file) }
 }
 
 /// A walk under way.

@@ -138,8 +138,7 @@ fn chdir(call: &mut Call<'_>) -> Answer {
 
 fn fchdir(call: &mut Call<'_>) -> Answer {
     let file = call.file(0)?;
-    let path = label_of(file.host.as_fd())?;
-    change(&Caller::of(call), Resolved { target: Target::Open(file), path })
+    change(&Caller::of(call), Resolved { target: Target::Open(file), path: Vec::new() })
 }
 
 /// Makes a directory the working directory. For one that the guest has open nobody is asked: it can name everything from
@@ -156,7 +155,10 @@ pub(super) fn change(caller: &Caller<'_>, found: Resolved) -> Answer {
         }
         Target::Open(file) => match file.path.as_deref().filter(|_| file.kind == Kind::View) {
             Some(path) => crate::view::at(caller, path)?.directory()?,
-            None => Dir { fd: reopen(file.host.as_fd(), libc::O_PATH)?, path: found.path.into() },
+            None => {
+                let path = label_of(file.host.as_fd())?.into();
+                Dir { fd: reopen(file.host.as_fd(), libc::O_PATH)?, path }
+            }
         },
         _ => return Err(Errno::ENOTDIR),
     };

@@ -3,7 +3,7 @@
 use super::find;
 use crate::fd::Kind;
 use crate::host::name::{access, reopen};
-use crate::path::{Caller, Lookup, Object, Target, name_of};
+use crate::path::{Caller, Lookup, Object, Target, label_of, name_of};
 use nix::errno::Errno;
 use rxbox_policy::Access;
 use std::ffi::CStr;
@@ -28,7 +28,7 @@ pub fn open_exec(
             // A program in memory is judged by what the kernel calls it, which only a rule for everything covers. One
             // that is deleted has lost the name by which it could be judged.
             let path = match name_of(fd.as_fd()) {
-                Err(_) if file.kind == Kind::Memory => found.path,
+                Err(_) if file.kind == Kind::Memory => label_of(fd.as_fd())?,
                 path => path.map_err(|_| Errno::EACCES)?,
             };
             (Object { fd, stat }, path)

@@ -8,7 +8,7 @@ use super::{Entry, find};
 use crate::context::{Answer, Call};
 use crate::fd::Kind;
 use crate::host::name::add_watch;
-use crate::path::{Caller, Lookup, Target};
+use crate::path::{Caller, Lookup, Target, label_of};
 use nix::errno::Errno;
 use rxbox_policy::Access;
 use std::os::fd::AsFd;
@@ -36,7 +36,7 @@ fn inotify_add_watch(call: &mut Call<'_>) -> Answer {
         return Err(Errno::ENOTDIR);
     }
     found.check(&caller, if dir { Access::List } else { Access::Read })?;
-    if dir && caller.sandbox.policy.hides_any_below(&found.path) {
+    if dir && caller.sandbox.policy.hides_any_below(&label_of(fd)?) {
         return Err(Errno::EACCES);
     }
     add_watch(inotify.host.as_fd(), fd, mask & !ABOUT_NAME).map(i64::from)
