@@ -5,7 +5,6 @@ use crate::loader::vdso::Vdso;
 use crate::loader::{self, ImageFile, LoadError, Program, Start};
 use crate::process::{Process, lock};
 use crate::runtime::state::{INITIAL_MXCSR, INITIAL_RFLAGS};
-use crate::syscall::memory::unmap_all;
 use crate::thread::Thread;
 use nix::errno::Errno;
 
@@ -35,7 +34,7 @@ pub fn load(
 ) -> Result<Start, LoadError> {
     let mut guard = lock(&process.memory);
     let memory = &mut *guard;
-    unmap_all(&mut memory.space, &mut memory.host);
+    memory.space.unmap_all(&mut memory.host);
     lock(&process.blocks).suspend_all();
     memory.forget_guards();
     memory.space = memory.space.next_program(image.seeds[0]);

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::errno::Errno;
 
-use super::layout::{Span, WINDOWS};
+use super::layout::{PAGE, Span, WINDOWS};
 
 // System V calling convention. Labels `_at` are the instructions that can fault, `_landing` where to go on then.
 global_asm!(
@@ -271,9 +271,12 @@ pub fn copy_str(addr: u64, max: usize) -> Result<Vec<u8>, Errno> {
     const CHUNK: usize = 256;
     let mut text = Vec::new();
     while text.len() < max {
+        let at = addr.wrapping_add(text.len() as u64);
+        // A chunk ends with its page: behind that of the last strings of a stack there is nothing, and a fault is dear.
+        let page = (PAGE - at % PAGE) as usize;
         let mut chunk = [0; CHUNK];
-        let chunk = &mut chunk[..CHUNK.min(max - text.len())];
-        let copied = copy_in(chunk, addr.wrapping_add(text.len() as u64));
+        let chunk = &mut chunk[..CHUNK.min(max - text.len()).min(page)];
+        let copied = copy_in(chunk, at);
         let got = copied.map_or_else(|fault| fault.done, |()| chunk.len());
         let got = chunk.get(..got).unwrap_or_default();
         match got.iter().position(|&byte| byte == 0) {

@@ -139,6 +139,21 @@ impl AddressSpace {
         })
     }
 
+    /// Takes every mapping away but what is lent, for execve(2): areas that adjoin, like those of one image, together.
+    pub fn unmap_all(&mut self, host: &mut impl HostMap) {
+        let mut runs: Vec<Span> = Vec::new();
+        for area in self.areas().filter(|area| !area.is_special()) {
+            match runs.last_mut().filter(|last| last.end == area.span.start) {
+                Some(last) => last.end = area.span.end,
+                None => runs.push(area.span),
+            }
+        }
+        for run in runs {
+            // What the map knows lies in the guest's windows, where the host cannot refuse to unmap whole areas.
+            let _ = self.unmap(host, run.start, run.len()).result;
+        }
+    }
+
     /// Lends the guest pages of the host's kernel at their own address outside the windows: the vDSO, which must
     /// find its data pages at fixed distances, can only work where it is. They behave as if sealed by mseal(2).
     ///

@@ -210,8 +210,12 @@ impl Actions {
                 SIG_IGN => SIG_IGN,
                 _ => SIG_DFL,
             };
-            // Signals that have no action to set fail and keep the only one they can have.
-            let _ = self.set(signal, Action { handler, ..Action::default() });
+            let cleared = Action { handler, ..Action::default() };
+            // Nearly all are so already, and the host's with them.
+            if self.get(signal) != cleared {
+                // Cannot fail: a signal that has another action can be caught.
+                let _ = self.set(signal, cleared);
+            }
         }
     }
 }

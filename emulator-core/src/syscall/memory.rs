@@ -3,7 +3,7 @@
 use super::{Answer, copy_out, marshal};
 use crate::guest::Span;
 use crate::guest::layout::{PAGE, page_up, window_of};
-use crate::guest::{AddressSpace, FileSource, HostMap, MapRequest, MappedFile, RemapRequest};
+use crate::guest::{FileSource, MapRequest, MappedFile, RemapRequest};
 use crate::host::{call, control};
 use crate::process::{Memory, lock};
 use crate::thread::Thread;
@@ -152,13 +152,4 @@ pub fn grow_stack(thread: &Thread, addr: u64) -> bool {
     let mut guard = lock(&thread.process.memory);
     let memory = &mut *guard;
     memory.space.grow_down(&mut memory.host, addr)
-}
-
-/// Takes every guest mapping away, for execve(2).
-pub fn unmap_all<H: HostMap>(space: &mut AddressSpace, host: &mut H) {
-    let spans: Vec<_> = space.areas().filter(|a| !a.is_special()).map(|a| a.span).collect();
-    for span in spans {
-        // What the map knows lies in the guest's windows, where the host cannot refuse to unmap whole areas.
-        let _ = space.unmap(host, span.start, span.end - span.start).result;
-    }
 }

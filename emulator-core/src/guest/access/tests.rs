@@ -1,5 +1,6 @@
 //! Faults are real here: a handler of the tests' own for SIGSEGV and SIGBUS does what the process's does.
 
+use std::cell::Cell;
 use std::sync::Once;
 
 use super::*;
@@ -7,7 +8,13 @@ use crate::guest::layout::PAGE;
 use crate::guest::{HostMap, HostRequest, Prot, Source};
 use crate::host::map::HostMemory;
 
+thread_local! {
+    /// Faults that this thread had.
+    static FAULTS: Cell<u32> = const { Cell::new(0) };
+}
+
 extern "C" fn on_fault(signal: i32, _: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    FAULTS.set(FAULTS.get() + 1);
     // SAFETY: the kernel passes a valid context to a handler installed with SA_SIGINFO.
     let context = unsafe { &mut *context.cast::<libc::ucontext_t>() };
     let pc = &mut context.uc_mcontext.gregs[libc::REG_RIP as usize];
@@ -127,7 +134,9 @@ fn a_string_may_end_at_the_end_of_memory_but_not_beyond() {
     let at = two_pages(0x1_2370_0000);
     let end = at + 2 * PAGE;
     copy_out(end - 6, b"/etc/\0").unwrap();
+    let faults = FAULTS.get();
     assert_eq!(copy_str(end - 6, 4096).unwrap(), b"/etc/");
+    assert_eq!(FAULTS.get(), faults, "touched what lies behind the string's page");
     assert_eq!(copy_str(end - 6, 5), Err(Errno::ENAMETOOLONG));
     assert_eq!(copy_str(end - 6, 6).unwrap(), b"/etc/");
     copy_out(end - 1, b"x").unwrap();

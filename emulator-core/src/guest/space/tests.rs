@@ -261,6 +261,23 @@ fn special_areas_are_readable_and_sealed() {
 }
 
 #[test]
+fn all_is_unmapped_by_one_call_for_areas_that_adjoin() {
+    let (mut space, mut host) = space();
+    space
+        .add_fixed_special(Span { start: 0x7fff_1000_0000, end: 0x7fff_1000_2000 }, Prot::READ, "[vdso]")
+        .unwrap();
+    for (from, to, prot) in
+        [(0, 1, Prot::READ), (1, 3, Prot::READ_EXEC), (3, 4, Prot::READ_WRITE), (6, 7, Prot::READ)]
+    {
+        map(&mut space, &mut host, from, to, prot);
+    }
+    let calls = host.calls;
+    space.unmap_all(&mut host);
+    assert_eq!((host.calls - calls, host.pages.len(), space.total_bytes()), (2, 0, 0));
+    assert_eq!(space.areas().count(), 1, "what is lent stays");
+}
+
+#[test]
 fn the_maps_text_is_the_kernels_byte_for_byte() {
     let (mut space, mut host) = space();
     let (null, mapped) = file("/usr/bin/new\nline");
