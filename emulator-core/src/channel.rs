@@ -188,7 +188,10 @@ impl Slot {
             std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.base.add(layout::REQUEST), bytes.len());
         }
         // A wish to break off the call before came too late for that one, and must not meet this one.
-        self.word(layout::INTERRUPT).store(0, Ordering::Relaxed);
+        // Seldom there is one, and a word that is not written stays on both cores.
+        if self.word(layout::INTERRUPT).load(Ordering::Relaxed) != 0 {
+            self.word(layout::INTERRUPT).store(0, Ordering::Relaxed);
+        }
         let woke = self.bell().pass(bell::REQUEST, &HostFutex { breakable: false });
         let blocks = table::row(request.nr).is_some_and(|row| row.blocking);
         Begun { woke, blocks, breakable: request.nr < INTERNAL }
@@ -231,7 +234,6 @@ impl Slot {
         unsafe {
             std::ptr::copy_nonoverlapping(self.base.add(layout::REPLY), bytes.as_mut_ptr(), bytes.len());
         }
-        self.word(layout::TURN).store(bell::IDLE, Ordering::Relaxed);
         let reply = Reply::decode(&bytes);
         if self.cores.get() != Cores::One {
             let crowded = reply.flags & Reply::CROWDED != 0;

@@ -59,7 +59,7 @@ impl Worker<'_> {
             match self.serve() {
                 Ok(reply) => {
                     self.slot.reply(&reply.encode());
-                    self.slot.interrupt().store(0, Ordering::Relaxed);
+                    self.slot.take_interrupt_back();
                     woke = bell.pass(REPLY, &HostFutex);
                 }
                 Err(violation) => return self.violated(&violation.to_string()),

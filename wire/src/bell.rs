@@ -21,11 +21,11 @@ const HOLD: Duration = Duration::from_micros(2);
 /// Looks at the turn word between two looks at the clock; a look is one `pause`, 30 to 140 cycles.
 const LOOKS: u32 = 32;
 
-/// The slot belongs to the guest thread, which has no request under way.
+/// The slot belongs to the guest thread, which has made no request yet.
 pub const IDLE: u32 = 0;
 /// The slot belongs to the worker: a request is in it.
 pub const REQUEST: u32 = 1;
-/// The slot belongs to the guest thread: a reply is in it.
+/// The slot belongs to the guest thread: a reply is in it, until the next request.
 pub const REPLY: u32 = 2;
 /// The guest thread has ended; the worker frees the slot.
 pub const CLOSED: u32 = 3;
