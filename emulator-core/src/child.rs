@@ -140,7 +140,7 @@ fn start(thread: &mut Thread, boot: &Boot) -> Result<(), StartError> {
     let strings = Strings { argv: &resolved.argv, envp: &boot.envp, path: &boot.program };
     let image = Image { file: resolved.file, strings, auxiliary, vdso: vdso.as_ref(), seeds: seeds(boot) };
     let start = image::load(thread.process, image, open).map_err(program)?;
-    request::exec_done(thread, &boot.program, &resolved.argv, &boot.envp);
+    request::exec_done(thread, &resolved.path, strings);
     image::enter(thread, &start);
     Ok(())
 }

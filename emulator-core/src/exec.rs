@@ -5,7 +5,7 @@ use crate::image::{self, Image};
 use crate::loader::elf::Image as Parsed;
 use crate::loader::stack::{Auxiliary, Strings};
 use crate::loader::vdso::Vdso;
-use crate::loader::{ImageFile, Resolved, resolve_scripts};
+use crate::loader::{Resolved, resolve_scripts};
 use crate::syscall::marshal::{Error, strings};
 use crate::syscall::{Answer, request};
 use crate::thread::Thread;
@@ -38,15 +38,14 @@ pub fn exec(thread: &mut Thread, nr: u32, args: &[u64; 6]) -> Answer {
 /// A program that can be loaded.
 #[derive(Debug)]
 pub struct New {
-    path: Vec<u8>,
-    file: ImageFile,
-    argv: Vec<Vec<u8>>,
+    called: Vec<u8>,
+    program: Resolved,
     envp: Vec<Vec<u8>>,
 }
 
 /// Everything that can fail while the old program is still there.
 fn prepare(thread: &mut Thread, nr: u32, args: &[u64; 6]) -> Result<New, Error> {
-    let (path, argv, envp) = if i64::from(nr) == libc::SYS_execve {
+    let (called, argv, envp) = if i64::from(nr) == libc::SYS_execve {
         (access::copy_str(args[0], PATH_MAX)?, args[1], args[2])
     } else {
         (path_at(args[0] as i32, access::copy_str(args[1], PATH_MAX)?, args[4] as i32)?, args[2], args[3])
@@ -57,11 +56,10 @@ fn prepare(thread: &mut Thread, nr: u32, args: &[u64; 6]) -> Result<New, Error> 
         argv.push(Vec::new());
     }
     let open = |path: &[u8]| request::open_exec(thread, path);
-    let file = open(&path)?;
-    let Resolved { file, argv } =
-        resolve_scripts(file, &path, argv, open).map_err(|e| Error(e.errno() as i32))?;
-    Parsed::parse(&file).map_err(|e| Error(e.errno() as i32))?;
-    Ok(New { path, file, argv, envp })
+    let file = open(&called)?;
+    let program = resolve_scripts(file, &called, argv, open).map_err(|e| Error(e.errno() as i32))?;
+    Parsed::parse(&program.file).map_err(|e| Error(e.errno() as i32))?;
+    Ok(New { called, program, envp })
 }
 
 /// The path of execveat(2) as one: below a descriptor, or that descriptor's file itself.
@@ -93,17 +91,17 @@ pub fn replace(thread: &mut Thread, new: New) -> Answer {
     crate::host::cpu::random(&mut random);
     let word = |i: usize| u64::from_le_bytes(std::array::from_fn(|k| random[8 * i + k]));
     let auxiliary = Auxiliary { random: std::array::from_fn(|i| random[16 + i]), ..machine.auxiliary };
-    let strings = Strings { argv: &new.argv, envp: &new.envp, path: &new.path };
-    let image =
-        Image { file: new.file, strings, auxiliary, vdso: machine.vdso.as_ref(), seeds: [word(0), word(1)] };
+    let Resolved { file, path, argv } = new.program;
+    let strings = Strings { argv: &argv, envp: &new.envp, path: &new.called };
+    let image = Image { file, strings, auxiliary, vdso: machine.vdso.as_ref(), seeds: [word(0), word(1)] };
     match image::load(process, image, |path| request::open_exec(thread, path)) {
         Ok(start) => {
-            request::exec_done(thread, &new.path, &new.argv, &new.envp);
+            request::exec_done(thread, &path, strings);
             image::enter(thread, &start);
             Answer::Done
         }
         Err(e) => {
-            request::report(thread, &format!("{}: {e}", String::from_utf8_lossy(&new.path).escape_debug()));
+            request::report(thread, &format!("{}: {e}", String::from_utf8_lossy(&new.called).escape_debug()));
             threads::exit_group(thread, LOST)
         }
     }

@@ -97,7 +97,7 @@ fn exec_done(call: &mut Call<'_>) -> Answer {
     };
     let (arguments, environment) = (strings(call, 1), strings(call, 2));
     call.process.set_image(Image { fd, path, arguments, environment });
-    let called = call.string(0)?.to_bytes();
+    let called = call.string(3)?.to_bytes();
     call.process.set_name(called.rsplit(|&b| b == b'/').next().unwrap_or_default());
     call.process.threads.alone(call.slot);
     for file in call.process.fds.close_on_exec() {

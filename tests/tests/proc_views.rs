@@ -2,6 +2,9 @@
 //! that it is the program's, never the supervisor's or the emulator's.
 
 use rxbox_tests::{Program, Scratch, guest, same};
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 #[test]
 fn a_program_sees_itself_as_natively() {
@@ -18,6 +21,27 @@ fn a_program_sees_the_other_processes_of_its_sandbox_as_natively() {
     let scratch = Scratch::new("siblings");
     let program = guest(&scratch, "proc_views").to_string_lossy().into_owned();
     same("permissive", &[], &[&program, "others"], |_| (), b"");
+}
+
+/// What runs a script is its interpreter, found by any way, under the script's name.
+#[test]
+fn a_script_is_its_interpreter_by_the_scripts_name() {
+    let show = "readlink /proc/$$/exe; cat /proc/$$/comm; tr '\\0' ' ' < /proc/$$/cmdline; echo; readlink /proc/self/exe";
+    let prepare = |d: &Path| {
+        let script = |name: &str, line: &str| {
+            std::fs::write(d.join(name), format!("#!{line}\n{show}\n")).unwrap();
+            std::fs::set_permissions(d.join(name), Permissions::from_mode(0o755)).unwrap();
+        };
+        script("plain", "/bin/sh");
+        script("with an argument", "/bin/dash -e");
+        script("searched", "/usr/bin/env sh");
+        script("twice", &d.join("inner").to_string_lossy());
+        script("inner", "/bin/sh");
+        std::os::unix::fs::symlink("plain", d.join("link")).unwrap();
+    };
+    let all = "for script in plain 'with an argument' searched twice link; do ./\"$script\"; done";
+    same("permissive", &[], &["/bin/sh", "-c", all], prepare, b"");
+    same("permissive", &[], &["{D}/twice"], prepare, b"");
 }
 
 /// Everything that can be read below `/proc/self`, with its name in front.

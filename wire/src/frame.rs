@@ -41,7 +41,8 @@ pub enum Internal {
     Hello = INTERNAL,
     /// Open a program or interpreter for execution: path. The descriptor comes over the control socket.
     OpenExec,
-    /// The new image is in place: descriptors marked close-on-exec go, the name is taken. Path, arguments, environment.
+    /// The new image is in place: descriptors marked close-on-exec go, the name is taken. The file's
+    /// path, arguments, environment, and the path that was called, which for a script is not that of the file.
     ExecDone,
     /// A line for the user about the guest (fatal signal with state, unsupported instruction): text.
     Report,

@@ -127,6 +127,8 @@ fn open_linker(
 pub struct Resolved {
     /// A file that is no script.
     pub file: ImageFile,
+    /// The path by which it was found: what was called, or the last interpreter.
+    pub path: Vec<u8>,
     /// The arguments for it.
     pub argv: Vec<Vec<u8>>,
 }
@@ -142,15 +144,14 @@ pub fn resolve_scripts(
     argv: Vec<Vec<u8>>,
     mut open: impl FnMut(&[u8]) -> Result<ImageFile, Errno>,
 ) -> Result<Resolved, LoadError> {
-    let mut resolved = Resolved { file, argv };
-    let mut path = path.to_vec();
+    let mut resolved = Resolved { file, path: path.to_vec(), argv };
     for _ in 0..=script::MAX_DEPTH {
         let Some(script) = read_script(&resolved.file)? else { return Ok(resolved) };
         let interpreter = script.interpreter.clone();
         let file = open(&interpreter)
             .map_err(|errno| LoadError::Interpreter { path: interpreter.clone(), errno })?;
-        resolved = Resolved { file, argv: script.arguments(&path, &resolved.argv) };
-        path = interpreter;
+        let argv = script.arguments(&resolved.path, &resolved.argv);
+        resolved = Resolved { file, path: interpreter, argv };
     }
     Err(LoadError::ScriptDepth)
 }

@@ -3,6 +3,7 @@
 use crate::guest::MappedFile;
 use crate::host::control;
 use crate::loader::ImageFile;
+use crate::loader::stack::Strings;
 use crate::process::lock;
 use crate::signal::SigInfo;
 use crate::thread::Thread;
@@ -90,11 +91,11 @@ pub fn open_exec(thread: &Thread, path: &[u8]) -> Result<ImageFile, Errno> {
     Ok(ImageFile { fd, file: Arc::new(file), size })
 }
 
-/// Says that the program is loaded: descriptors that close on exec are closed, the name is taken.
-pub fn exec_done(thread: &Thread, path: &[u8], argv: &[Vec<u8>], envp: &[Vec<u8>]) {
-    let mut text = path.to_vec();
-    text.push(0);
-    send(thread, Internal::ExecDone, [0; 6], &[&text, &joined(argv), &joined(envp)]);
+/// Says that the program of the file at `path` is loaded: descriptors that close on exec are closed, the name is taken.
+pub fn exec_done(thread: &Thread, path: &[u8], strings: Strings<'_>) {
+    let text = |path: &[u8]| [path, &[0]].concat();
+    let [path, called] = [path, strings.path].map(text);
+    send(thread, Internal::ExecDone, [0; 6], &[&path, &joined(strings.argv), &joined(strings.envp), &called]);
 }
 
 /// As many whole strings with their NULs as cross.

@@ -19,7 +19,7 @@ const fn numbered<const N: usize>(mut rows: [Syscall; N]) -> [Syscall; N] {
 pub(super) const ROWS: &[Syscall] = &numbered(*calls! { Process:
     0 hello Emulate (tid: Pid);
     1 open_exec Perform (path: Path);
-    2 exec_done Emulate (path: Path, argv: Strings, envp: Strings);
+    2 exec_done Emulate (path: Path, argv: Strings, envp: Strings, called: Path);
     3 report Emulate (text: In(Bulk { count: size }), size: U64);
     4 new_thread Emulate (tid: Pid);
     5 new_process Emulate (pidfd: U32);
