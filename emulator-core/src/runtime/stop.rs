@@ -11,18 +11,21 @@
 //! | an interruptible host call that has not entered the kernel | made to return EINTR |
 //! | anywhere else in the runtime | an asynchronous signal is queued and `pending` set; a fault is a bug of the runtime and kills the process |
 //!
-//! The handler takes no lock and allocates nothing: signals wait in a ring that the same thread empties.
+//! The handler takes no lock and allocates nothing: signals wait in a ring that the same thread empties. What it queues
+//! closes the thread's mask: the next signal comes when this one is delivered. Otherwise a source of signals that is faster
+//! than the runtime (a timer) would not let the thread come to the delivery, and the ring would run over.
 
 use super::cache::CodeCache;
 use super::enter;
 use super::state::CpuState;
 use crate::guest::access;
 use crate::host::call;
+use crate::signal::SigSet;
 use rxbox_wire::relay;
 use std::arch::global_asm;
 use std::cell::UnsafeCell;
 use std::mem::offset_of;
-use std::sync::atomic::{AtomicUsize, Ordering, compiler_fence};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, compiler_fence};
 
 /// Signals that wait to be looked at by the cpu loop, oldest first. Written by the handler and read by the cpu loop of the
 /// same thread, so ordering is only a matter for the compiler.
@@ -31,6 +34,7 @@ pub struct SignalRing {
     head: AtomicUsize,
     tail: AtomicUsize,
     slots: UnsafeCell<[libc::siginfo_t; RING]>,
+    closed: AtomicBool,
 }
 
 const RING: usize = 128;
@@ -39,7 +43,12 @@ impl Default for SignalRing {
     fn default() -> Self {
         // SAFETY: siginfo_t is plain old data for which zero is a value.
         let slots = unsafe { std::mem::zeroed() };
-        SignalRing { head: AtomicUsize::new(0), tail: AtomicUsize::new(0), slots: UnsafeCell::new(slots) }
+        SignalRing {
+            head: AtomicUsize::new(0),
+            tail: AtomicUsize::new(0),
+            slots: UnsafeCell::new(slots),
+            closed: AtomicBool::new(false),
+        }
     }
 }
 
@@ -74,6 +83,11 @@ impl SignalRing {
         let info = unsafe { (*self.slots.get())[head % RING] };
         self.head.store(head + 1, Ordering::Relaxed);
         Some(info)
+    }
+
+    /// Whether the handler has closed the thread's mask since this was last asked: then it has to be set anew.
+    pub fn was_closed(&self) -> bool {
+        self.closed.swap(false, Ordering::Relaxed)
     }
 
     /// Whether a signal waits.
@@ -158,11 +172,15 @@ fn is_fault(info: &libc::siginfo_t) -> bool {
     raised && info.si_code > 0
 }
 
-/// Queues a signal for the guest; one that only rouses the thread is not for it.
-fn queue(ring: &SignalRing, info: &libc::siginfo_t) {
+/// Queues a signal for the guest, if it is not one that only rouses the thread, and sees to it that no other comes before it
+/// was looked at. `mask` is what the interrupted code goes on with.
+fn queue(ring: &SignalRing, info: &libc::siginfo_t, mask: &mut libc::sigset_t) {
     if (info.si_signo, info.si_code) != (relay::ROUSER, relay::ROUSE) {
         ring.push(info);
     }
+    // SAFETY: the set is as large as the word in which the kernel has its 64 signals.
+    unsafe { *std::ptr::from_mut(mask).cast::<u64>() |= SigSet::ALL.on_host().0 };
+    ring.closed.store(true, Ordering::Relaxed);
 }
 
 /// # Safety
@@ -197,7 +215,7 @@ unsafe extern "C" fn on_signal(_: i32, info: *const libc::siginfo_t, context: *m
             raw.trapno = gregs[libc::REG_TRAPNO as usize] as u64;
             raw.error_code = gregs[libc::REG_ERR as usize] as u64;
         } else {
-            queue(ring, info);
+            queue(ring, info, &mut context.uc_sigmask);
             // SAFETY: an atomic.
             unsafe { (*cpu).pending.store(1, Ordering::Relaxed) };
         }
@@ -208,7 +226,7 @@ unsafe extern "C" fn on_signal(_: i32, info: *const libc::siginfo_t, context: *m
         call::let_fault_kill(info.si_signo, pc);
         return;
     }
-    queue(ring, info);
+    queue(ring, info, &mut context.uc_sigmask);
     // SAFETY: an atomic.
     unsafe { (*cpu).pending.store(1, Ordering::Relaxed) };
     if enter::in_prologue(pc) {

@@ -1,7 +1,7 @@
 //! The granted system calls on masks, actions and waiting signals.
 
 use super::action::{Action, Disposition};
-use super::deliver::{Restart, set_mask, sigreturn};
+use super::deliver::{Restart, open, set_mask, sigreturn};
 use super::descriptor;
 use super::host::{self, SET_SIZE, Timespec};
 use super::info::SigInfo;
@@ -253,6 +253,7 @@ pub(super) fn wait(thread: &mut Thread, set: SigSet, deadline: Option<Instant>) 
             result => return result,
         }
         thread.cpu.clear_pending();
+        open(thread);
         drop(lock(&thread.process.exclusive));
         if thread.process.succession.claimed() {
             thread.cpu.beacon().nudge();

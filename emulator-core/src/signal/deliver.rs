@@ -59,8 +59,7 @@ impl Restart {
 /// and with the call that was interrupted, if there was one. Whether that is to be made again without a handler having run.
 pub fn deliver(thread: &mut Thread, restart: Option<Restart>) -> bool {
     let mut restart = restart;
-    thread.signals.collect(thread.cpu.ring());
-    while let Some(info) = thread.signals.next() {
+    while let Some(info) = next(thread) {
         let signal = info.signal();
         let action = lock(&thread.process.actions).take(signal);
         match action.disposition(signal) {
@@ -85,6 +84,26 @@ pub fn deliver(thread: &mut Thread, restart: Option<Restart>) -> bool {
         set_mask(thread, mask);
     }
     restart.is_some()
+}
+
+/// The next signal to be delivered. When there is none in the ring any more, what waits in the kernel may come.
+fn next(thread: &mut Thread) -> Option<SigInfo> {
+    loop {
+        thread.signals.collect(thread.cpu.ring());
+        let next = thread.signals.next();
+        if next.is_some() || !open(thread) {
+            return next;
+        }
+    }
+}
+
+/// Sets the host thread's mask anew if a signal has closed it. What waits in the kernel and is not blocked has then come.
+pub(super) fn open(thread: &Thread) -> bool {
+    let closed = thread.cpu.ring().was_closed();
+    if closed {
+        host::set_mask(thread.signals.mask.on_host());
+    }
+    closed
 }
 
 /// A fault of the guest instruction at the pc: the signal is delivered at once, or, if it is blocked or not handled, ends
@@ -207,7 +226,7 @@ fn take_back(thread: &mut Thread) -> Result<(), Bad> {
 pub(super) fn set_mask(thread: &mut Thread, mask: SigSet) {
     let mask = mask.minus(SigSet::UNBLOCKABLE);
     let before = std::mem::replace(&mut thread.signals.mask, mask);
-    if before.on_host() != mask.on_host() {
+    if !open(thread) && before.on_host() != mask.on_host() {
         host::set_mask(mask.on_host());
     }
     if thread.signals.waiting().minus(mask) != SigSet::EMPTY {
