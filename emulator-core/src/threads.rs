@@ -17,7 +17,8 @@ use crate::syscall::{Answer, copy_out, request};
 use crate::thread::{Passing, Thread};
 use crate::{clone3, cpu_loop, fork, robust, succession};
 use libc::{
-    EAGAIN, FUTEX_CMP_REQUEUE, FUTEX_CMP_REQUEUE_PI, FUTEX_REQUEUE, FUTEX_WAIT_REQUEUE_PI, FUTEX_WAKE_OP,
+    EAGAIN, FUTEX_CMP_REQUEUE, FUTEX_CMP_REQUEUE_PI, FUTEX_LOCK_PI, FUTEX_LOCK_PI2, FUTEX_REQUEUE,
+    FUTEX_WAIT, FUTEX_WAIT_BITSET, FUTEX_WAIT_REQUEUE_PI, FUTEX_WAKE_OP, WNOHANG,
 };
 
 /// clone(2), clone3(2), fork(2), vfork(2).
@@ -158,9 +159,17 @@ pub fn futex(thread: &Thread, args: &[u64; 6]) -> Answer {
     }
     // SAFETY: the words are guest memory, where no Rust object lives; the timeout, the guest's or `left`, is only read. The
     // kernel checks all of them for faults.
-    let result = unsafe { call::interruptible(libc::SYS_futex, host) };
+    let result = unsafe {
+        match op {
+            FUTEX_WAIT | FUTEX_WAIT_BITSET | FUTEX_LOCK_PI | FUTEX_LOCK_PI2 | FUTEX_WAIT_REQUEUE_PI => {
+                call::interruptible(libc::SYS_futex, host)
+            }
+            // A wake that a signal breaks off is one that a C library ends its program for.
+            _ => call::raw(libc::SYS_futex, host),
+        }
+    };
     if result == -i64::from(libc::EINTR) {
-        let timed = matches!(op, libc::FUTEX_WAIT | libc::FUTEX_WAIT_BITSET) && args[3] != 0;
+        let timed = matches!(op, FUTEX_WAIT | FUTEX_WAIT_BITSET) && args[3] != 0;
         return Answer::Interrupted { restart: !timed };
     }
     Answer::Value(result)
@@ -207,14 +216,13 @@ fn is_guest_word(addr: u64) -> bool {
 pub fn wait(thread: &mut Thread, nr: u32, args: &[u64; 6], approved: i64) -> Answer {
     let mut status = [0u8; 128];
     let mut usage = [0u8; 144];
-    let at = if i64::from(nr) == libc::SYS_wait4 { 1 } else { 2 };
-    let usage_at = if at == 1 { 3 } else { 4 };
+    let (at, options_at, usage_at) = if i64::from(nr) == libc::SYS_wait4 { (1, 2, 3) } else { (2, 3, 4) };
     let mut host = *args;
     let mut hurried = false;
     if at == 2 && args[0] as u32 == libc::P_PIDFD {
         (host[0], host[1]) = (libc::P_PID.into(), u64::from(approved as u32));
-        hurried = approved >> 32 != 0 && args[3] & libc::WNOHANG as u64 == 0;
-        host[3] |= if hurried { libc::WNOHANG as u64 } else { 0 };
+        hurried = approved >> 32 != 0 && args[3] & WNOHANG as u64 == 0;
+        host[3] |= if hurried { WNOHANG as u64 } else { 0 };
     }
     if args[at] != 0 {
         host[at] = status.as_mut_ptr() as u64;
@@ -223,7 +231,12 @@ pub fn wait(thread: &mut Thread, nr: u32, args: &[u64; 6], approved: i64) -> Ans
         host[usage_at] = usage.as_mut_ptr() as u64;
     }
     // SAFETY: both buffers are as large as what the kernel writes (siginfo_t 128, rusage 144).
-    let result = unsafe { call::interruptible(nr.into(), host) };
+    let result = unsafe {
+        match host[options_at] & WNOHANG as u64 {
+            0 => call::interruptible(nr.into(), host),
+            _ => call::raw(nr.into(), host),
+        }
+    };
     if result == -i64::from(libc::EINTR) {
         return Answer::Interrupted { restart: true };
     }
