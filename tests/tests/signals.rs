@@ -63,6 +63,11 @@ fn interrupted_calls_restart_or_fail_as_natively() {
 }
 
 #[test]
+fn signals_that_come_faster_than_they_are_taken_are_all_there_and_break_off_only_what_waits() {
+    ends_well("signals_storm");
+}
+
+#[test]
 fn signals_can_be_waited_for_and_timers_raise_them() {
     ends_well("signals_wait");
 }

@@ -10,12 +10,16 @@
 //! word; between look and call, the handler acts; during the call, the kernel returns EINTR, or the result if there is
 //! one; after it, the call is over, and the word is still there for the next one until the guest thread, which has asked
 //! for this, takes it back.
+//!
+//! A call that does not have to wait is never broken off, on Linux: opening a file gives no EINTR, nor does reading what is
+//! there. So a worker that finds the word set makes the call all the same, with a clock that sends it the signal again and
+//! again ([`Clock`]): should the call wait, it does not wait long.
 
-use super::{Answer, answer};
+use super::{Answer, answer, call};
 use nix::errno::Errno;
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::AtomicU32;
 
 /// The signal that breaks a worker off.
 pub fn signal() -> c_int {
@@ -60,8 +64,11 @@ std::arch::global_asm!(
     "ret",
     ".size rxbox_interruptible, . - rxbox_interruptible",
     ".popsection",
-    eintr = const -(libc::EINTR as i64),
+    eintr = const -BROKEN,
 );
+
+/// What the piece of assembly returns, negated, for a call that was not made: the kernel's ERESTARTSYS, which no call returns.
+const BROKEN: i64 = 512;
 
 unsafe extern "C" {
     fn rxbox_interruptible(word: *const AtomicU32, nr: i64, args: *const [u64; 6]) -> i64;
@@ -70,13 +77,72 @@ unsafe extern "C" {
     static rxbox_interruptible_broken: u8;
 }
 
-/// Makes the host call `nr` unless this thread's word is set; EINTR if it is, or becomes so.
+/// Makes the host call `nr`; EINTR if it waits while this thread's word is set.
 ///
 /// # Safety
 /// As for [`super::call`].
 pub(super) unsafe fn interruptible(nr: i64, args: [u64; 6]) -> Answer {
     // SAFETY: the word is valid as long as `watch` holds it, or static; the rest is the caller's promise.
-    answer(unsafe { rxbox_interruptible(WORD.get(), nr, &raw const args) })
+    let ret = unsafe { rxbox_interruptible(WORD.get(), nr, &raw const args) };
+    if ret != -BROKEN {
+        return answer(ret);
+    }
+    // SAFETY: the caller's promise.
+    CLOCK.with(|clock| clock.run(|| unsafe { call(nr, args) }))
+}
+
+/// A clock of this thread's that sends it [`signal`] while it runs.
+struct Clock(Option<i32>);
+
+thread_local! {
+    static CLOCK: Clock = Clock::new();
+}
+
+impl Clock {
+    /// How long a call may take that is to be broken off, in nanoseconds: what need not wait is done by then.
+    const TICK: i64 = 100_000;
+
+    fn new() -> Clock {
+        // SAFETY: zeros are a sigevent; the call reads that and writes the number of the timer.
+        unsafe {
+            let mut event: libc::sigevent = std::mem::zeroed();
+            event.sigev_notify = libc::SIGEV_THREAD_ID;
+            event.sigev_signo = signal();
+            event.sigev_notify_thread_id = libc::gettid();
+            let mut timer = 0i32;
+            let args =
+                [libc::CLOCK_MONOTONIC as u64, &raw const event as u64, &raw mut timer as u64, 0, 0, 0];
+            Clock(call(libc::SYS_timer_create, args).is_ok().then_some(timer))
+        }
+    }
+
+    /// Runs the clock during a call. The last tick has come when the clock is stopped, so none reaches another call.
+    fn run(&self, work: impl FnOnce() -> Answer) -> Answer {
+        if !self.set(Self::TICK) {
+            return Err(Errno::EINTR);
+        }
+        let answer = work();
+        self.set(0);
+        answer
+    }
+
+    /// Makes it tick so often, or stops it.
+    fn set(&self, tick: i64) -> bool {
+        let Some(timer) = self.0 else { return false };
+        let tick = libc::timespec { tv_sec: 0, tv_nsec: tick };
+        let setting = libc::itimerspec { it_interval: tick, it_value: tick };
+        // SAFETY: the kernel reads the setting.
+        unsafe { call(libc::SYS_timer_settime, [timer as u64, 0, &raw const setting as u64, 0, 0, 0]) }
+            .is_ok()
+    }
+}
+
+impl Drop for Clock {
+    fn drop(&mut self) {
+        let Some(timer) = self.0 else { return };
+        // SAFETY: a number.
+        let _ = unsafe { call(libc::SYS_timer_delete, [timer as u64, 0, 0, 0, 0, 0]) };
+    }
 }
 
 /// Runs `work` with `word` as the word that breaks this thread's calls off.
@@ -89,12 +155,6 @@ pub fn watch<R>(word: &AtomicU32, work: impl FnOnce() -> R) -> R {
     }
     let _restore = Restore(WORD.replace(word));
     work()
-}
-
-/// Whether this thread is asked to break off.
-pub fn asked() -> bool {
-    // SAFETY: valid as long as `watch` holds it, or static.
-    unsafe { &*WORD.get() }.load(Ordering::Acquire) != 0
 }
 
 extern "C" fn handler(_: c_int, _: *mut libc::siginfo_t, context: *mut c_void) {
@@ -130,7 +190,7 @@ pub fn kick(thread: i32) {
     // SAFETY: takes only numbers; a thread that is no more is ESRCH, which is as good.
     let _ = unsafe {
         let args = [std::process::id().into(), thread as u64, signal() as u64, 0, 0, 0];
-        super::call(libc::SYS_tgkill, args)
+        call(libc::SYS_tgkill, args)
     };
 }
 
@@ -138,6 +198,7 @@ pub fn kick(thread: i32) {
 mod tests {
     use super::*;
     use std::os::fd::AsRawFd;
+    use std::sync::atomic::Ordering;
     use std::sync::mpsc;
 
     /// Reads from `fd`, which stays empty.
@@ -148,11 +209,15 @@ mod tests {
     }
 
     #[test]
-    fn a_set_word_breaks_off_before_the_call() {
-        let (r, _w) = nix::unistd::pipe().unwrap();
+    fn a_set_word_breaks_off_what_waits_and_nothing_else() {
+        install().unwrap();
+        let (r, w) = nix::unistd::pipe().unwrap();
         let word = AtomicU32::new(1);
-        assert_eq!(watch(&word, || blocked_read(r.as_raw_fd())), Err(Errno::EINTR));
-        assert!(!asked());
+        for _ in 0..100 {
+            assert_eq!(watch(&word, || blocked_read(r.as_raw_fd())), Err(Errno::EINTR));
+            nix::unistd::write(&w, b"x").unwrap();
+            assert_eq!(watch(&word, || blocked_read(r.as_raw_fd())), Ok(1));
+        }
     }
 
     #[test]
