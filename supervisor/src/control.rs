@@ -172,7 +172,9 @@ impl Run<'_> {
                 Outcome::NotRunnable(self.main.refusal().map_or_else(unsaid, str::to_owned))
             }
             (None, outcome) => {
-                let why = self.main.refusal().map_or_else(|| format!("{outcome:?}"), str::to_owned);
+                let unsaid =
+                    || format!("{outcome:?}; there may be too little memory, or this is another rxbox");
+                let why = self.main.refusal().map_or_else(unsaid, str::to_owned);
                 Outcome::Failed(format!("the emulator child ended before the program ran: {why}"))
             }
         }))

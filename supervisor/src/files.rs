@@ -45,7 +45,7 @@ impl Files for HostFiles {
     fn read(&self, path: &Path) -> io::Result<String> {
         let meta = std::fs::metadata(path)?;
         if !meta.is_file() || meta.len() > PROFILE_MAX {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "not a profile: no file, or too large"));
+            return Err(io::Error::other("not a profile: no file, or too large"));
         }
         std::fs::read_to_string(path)
     }

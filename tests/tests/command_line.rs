@@ -323,6 +323,33 @@ fn the_environment_is_what_the_profile_and_the_options_say() {
     assert!(seen("permissive", &[]).contains(&"SECRET=s".to_owned()));
 }
 
+/// The kernel lays a process out by it.
+#[test]
+fn any_limit_of_the_stack_is_the_programs_own() {
+    for limit in ["unlimited", "68719476736", "8192", "100"] {
+        let show =
+            format!("ulimit -S -s {limit}; exec \"$0\" --profile permissive -- sh -c 'ulimit -s; echo ran'");
+        let ran = Command::new("sh").arg("-c").arg(show).arg(rxbox()).output().unwrap();
+        assert_eq!(text(&ran.stdout), format!("{limit}\nran\n"), "{}", text(&ran.stderr));
+    }
+}
+
+#[test]
+fn a_run_that_cannot_begin_says_why() {
+    let rxbox = rxbox().to_string_lossy();
+    for (why, script) in [
+        ("working directory", "mkdir gone; cd gone; rmdir ../gone; exec \"$0\" --profile permissive true"),
+        ("another rxbox", "exec \"$0\" --profile permissive -- \"$0\" --profile permissive true"),
+        ("not a profile", "mkdir a; exec \"$0\" --profile ./a true"),
+    ] {
+        let scratch = Scratch::new("begin");
+        let ran =
+            Command::new("sh").args(["-c", script, &rxbox]).current_dir(scratch.path()).output().unwrap();
+        assert_eq!(ran.status.code(), Some(125), "{why}");
+        assert!(text(&ran.stderr).contains(why), "{}", text(&ran.stderr));
+    }
+}
+
 #[test]
 fn programs_are_searched_in_the_path() {
     let scratch = Scratch::new("path");

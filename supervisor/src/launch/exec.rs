@@ -7,7 +7,7 @@
 use crate::host::spawn;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::unistd::{Pid, fexecve, getppid};
 use rxbox_wire::boot::{CHANNEL_FD, CONTROL_FD, LOG_FD, ROLE};
@@ -79,6 +79,7 @@ fn become_child(start: &Start<'_>, parent: Pid) -> Result<std::convert::Infallib
     lead_group(start.continued).map_err(|e| (8, e))?;
     let program = arrange(start).map_err(|e| (1, e))?;
     setrlimit(Resource::RLIMIT_CORE, 0, 0).map_err(|e| (2, e))?;
+    limit_stack().map_err(|e| (2, e))?;
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(|e| (3, e))?;
     if getppid() != parent {
         return Err((3, Errno::ESRCH));
@@ -98,6 +99,14 @@ fn become_child(start: &Start<'_>, parent: Pid) -> Result<std::convert::Infallib
 fn lead_group(continued: bool) -> Result<(), Errno> {
     let own = Pid::from_raw(0);
     if continued { nix::unistd::setpgid(own, own) } else { nix::unistd::setsid().map(drop) }
+}
+
+/// By its limit of the stack the kernel decides where all mappings of a program go: with a huge one, or none, in the midst of
+/// the guest's memory. This is the emulator's; the guest's own limit is told it in the boot block.
+fn limit_stack() -> Result<(), Errno> {
+    const USUAL: u64 = 8 << 20;
+    let (_, hard) = getrlimit(Resource::RLIMIT_STACK)?;
+    setrlimit(Resource::RLIMIT_STACK, hard.min(USUAL), hard)
 }
 
 /// Puts the descriptors at their numbers; the rest closes with exec. The program comes back at a number of its own.

@@ -199,8 +199,8 @@ pub fn launch(
     let (warden, pid) = Warden::start(&start).map_err(|e| Outcome::Failed(e.to_string()))?;
     drop(end);
     line.send_boot(&boot).map_err(failed("the emulator child"))?;
-    let process =
-        first_process(sandbox, guest, inherited, limits, line, pid).map_err(failed("the first process"))?;
+    let process = first_process(sandbox, guest, inherited, limits, line, pid)
+        .map_err(failed("the working directory or the first process"))?;
     internal::begin(sandbox, &process).map_err(failed("the first worker"))?;
     Ok((warden, process))
 }
