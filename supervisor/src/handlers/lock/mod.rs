@@ -9,7 +9,8 @@
 //! * closing *any* descriptor of the file drops them all ([`RecordLocks::release`]); so does the end of the process.
 //!
 //! What the kernel then cannot know any more is which process holds a lock (F_GETLK) and that processes wait for each other in
-//! a circle (EDEADLK). For these, and only these, the supervisor keeps a book of the ranges that each process has locked.
+//! a circle (EDEADLK). For these the supervisor keeps a book of the ranges that each process has locked; and for a bound on how
+//! many they are (ENOLCK).
 
 mod ranges;
 
@@ -86,6 +87,9 @@ impl RecordLocks {
     fn apply(&self, file: &File, command: Flock, lock: &mut [u8; Flock::SIZE]) -> Answer {
         let owner = self.owner(file)?;
         let (kind, range) = (i16_at(lock, 0), range_of(lock));
+        if command != Flock::Get && kind != libc::F_UNLCK && self.looks(inode(file)?, Ranges::full) {
+            return Err(Errno::ENOLCK);
+        }
         let done = control::lock(command, owner.as_fd(), lock)?;
         if command == Flock::Get {
             return Ok(done);

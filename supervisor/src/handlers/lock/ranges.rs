@@ -31,6 +31,9 @@ impl Range {
     }
 }
 
+/// Locks that a process may have on one file.
+const MOST: usize = 1 << 13;
+
 /// What a process has locked of one file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Ranges(Vec<Range>);
@@ -48,10 +51,25 @@ impl Ranges {
         self.0 = rest;
     }
 
-    /// Locks the bytes of a range, however they were locked before.
+    /// Locks the bytes of a range, however they were locked before. What adjoins it becomes one with it, as in the kernel.
     pub(super) fn set(&mut self, range: Range) {
         self.clear(&range);
-        self.0.push(range);
+        let adjoins = |held: &Range| {
+            let follows = |a: &Range, b: &Range| a.last.checked_add(1) == Some(b.first);
+            held.write == range.write && (follows(held, &range) || follows(&range, held))
+        };
+        let (neighbours, rest): (Vec<_>, Vec<_>) = self.0.iter().partition(|held| adjoins(held));
+        self.0 = rest;
+        self.0.push(neighbours.iter().fold(range, |all, next| Range {
+            first: all.first.min(next.first),
+            last: all.last.max(next.last),
+            ..all
+        }));
+    }
+
+    /// Whether so much is locked apart that no more shall be: the book, and the kernel's, are not part of the guest's memory.
+    pub(super) fn full(&self) -> bool {
+        self.0.len() >= MOST
     }
 
     /// Whether a lock stands in the way of another process's.
@@ -124,6 +142,18 @@ mod tests {
         assert!(ranges.hold(&range(12, 1, false)) && !ranges.hold(&range(12, 1, true)));
         ranges.clear(&range(0, 0, true));
         assert_eq!(ranges, Ranges::default());
+    }
+
+    #[test]
+    fn adjoining_locks_are_one_and_those_apart_are_bounded() {
+        let mut ranges = Ranges::default();
+        for byte in (0..2 * MOST as i64).step_by(2).chain((1..2 * MOST as i64).step_by(2)) {
+            ranges.set(range(byte, 1, true));
+            assert_eq!(ranges.full(), byte == 2 * MOST as i64 - 2, "{byte}");
+        }
+        assert_eq!(ranges, Ranges(vec![range(0, 2 * MOST as i64, true)]));
+        ranges.set(range(2 * MOST as i64, 0, false));
+        assert_eq!(ranges.0.len(), 2, "of another kind");
     }
 
     #[test]
