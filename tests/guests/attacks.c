@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static char allowed[4096], secret[4096];
@@ -35,6 +36,100 @@ static void try_open(const char *path, int flags) {
     if (fd < 0) { held(strerror(errno)); return; }
     if (reads_secret(fd) || (flags & O_ACCMODE) != O_RDONLY) escaped(path);
     held("opened something else");
+}
+
+// Tries something that succeeds natively, and goes on.
+#define TRY(...) do { if ((long)(__VA_ARGS__) >= 0) printf("ESCAPED: %s\n", #__VA_ARGS__); else printf("held: %s: %s\n", #__VA_ARGS__, strerror(errno)); } while (0)
+
+// Every way from a file that may be read to one that is written.
+static void upgrade(void) {
+    const char *file = getenv("READABLE");
+    chdir(allowed);
+    int fd = open(file, O_RDONLY), path = open(file, O_PATH), ends[2];
+    if (fd < 0 || path < 0) escaped("the file cannot even be read");
+    char by_fd[64], by_path[64], by_message[64];
+    snprintf(by_fd, sizeof by_fd, "/proc/self/fd/%d", fd);
+    snprintf(by_path, sizeof by_path, "/dev/fd/%d", path);
+    // Once through a socket.
+    socketpair(AF_UNIX, SOCK_STREAM, 0, ends);
+    char control[CMSG_SPACE(sizeof(int))] = {0}, byte = 0;
+    struct iovec io = {&byte, 1};
+    struct msghdr m = {.msg_iov = &io, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+    *c = (struct cmsghdr){CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
+    memcpy(CMSG_DATA(c), &fd, sizeof fd);
+    if (sendmsg(ends[0], &m, 0) != 1 || recvmsg(ends[1], &m, 0) != 1) escaped("the descriptor does not travel");
+    int travelled;
+    memcpy(&travelled, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof travelled);
+    snprintf(by_message, sizeof by_message, "/proc/self/fd/%d", travelled);
+    TRY(open(by_fd, O_RDWR));
+    TRY(open(by_fd, O_WRONLY | O_APPEND));
+    TRY(open(by_path, O_RDWR));
+    TRY(open(by_message, O_RDWR));
+    TRY(open(by_fd, O_RDONLY | O_TRUNC));
+    TRY(truncate(by_fd, 0));
+    TRY(truncate(by_path, 0));
+    TRY(fchmod(fd, 0666));
+    TRY(chmod(by_path, 0666));
+    TRY(fchown(fd, getuid(), getgid()));
+    TRY(fchownat(path, "", getuid(), getgid(), AT_EMPTY_PATH));
+    TRY(futimens(fd, NULL));
+    TRY(utimensat(AT_FDCWD, by_path, NULL, 0));
+    TRY(link(file, "hard1"));
+    TRY(linkat(AT_FDCWD, by_fd, AT_FDCWD, "hard2", AT_SYMLINK_FOLLOW));
+    TRY(linkat(AT_FDCWD, by_path, AT_FDCWD, "hard3", AT_SYMLINK_FOLLOW));
+    close(open("other", O_CREAT | O_WRONLY, 0644));
+    TRY(syscall(SYS_renameat2, AT_FDCWD, file, AT_FDCWD, "other", 2 /* RENAME_EXCHANGE */));
+    TRY(rename(file, "moved"));
+}
+
+// Runs a program; 0 if it came to its end.
+static int runs(void (*start)(void)) {
+    int status;
+    pid_t child = fork();
+    if (!child) { start(); _exit(errno ? errno : 1); }
+    waitpid(child, &status, 0);
+    errno = WEXITSTATUS(status);
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -1;
+}
+
+static char *nothing[] = {NULL}, *arguments[] = {"written", NULL}, *linked[] = {"ld.so", "./written", NULL};
+static int in_memory;
+static void by_path(void) { execve("./written", arguments, nothing); }
+static void by_descriptor(void) { execveat(open("./written", O_RDONLY), "", arguments, nothing, AT_EMPTY_PATH); }
+static void by_object(void) { execveat(open("./written", O_PATH), "", arguments, nothing, AT_EMPTY_PATH); }
+static void by_proc(void) { open("./written", O_RDONLY); execve("/proc/self/fd/4", arguments, nothing); }
+static void by_linker(void) { execve("/lib64/ld-linux-x86-64.so.2", linked, nothing); }
+static void by_script(void) { execve("./script", arguments, nothing); }
+static void by_memory(void) { execveat(in_memory, "", arguments, nothing, AT_EMPTY_PATH); }
+
+static void copy_program(int to) {
+    static char b[1 << 16];
+    int from = open("/bin/true", O_RDONLY);
+    for (long n; (n = read(from, b, sizeof b)) > 0;) write(to, b, n);
+    close(from);
+}
+
+// What the program has written itself is not run.
+static void code(void) {
+    chdir(allowed);
+    setbuf(stdout, NULL);
+    int fd = open("written", O_CREAT | O_WRONLY | O_TRUNC, 0755);
+    copy_program(fd);
+    close(fd);
+    fd = open("script", O_CREAT | O_WRONLY | O_TRUNC, 0755);
+    dprintf(fd, "#!%s/written\n", allowed);
+    close(fd);
+    in_memory = memfd_create("program", 0);
+    copy_program(in_memory);
+    TRY(runs(by_path));
+    TRY(runs(by_descriptor));
+    TRY(runs(by_object));
+    TRY(runs(by_proc));
+    TRY(runs(by_linker));
+    TRY(runs(by_script));
+    TRY(runs(by_memory));
+    TRY(mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, open("written", O_RDONLY), 0));
 }
 
 static void dotdot(void) {
@@ -242,7 +337,8 @@ int main(int argc, char **argv) {
     snprintf(secret, sizeof secret, "%s", getenv("SECRET"));
     struct { const char *name; void (*run)(void); } all[] = {
         {"dotdot", dotdot}, {"links", links}, {"swap_links", swap_links}, {"swap_strings", swap_strings}, {"proc", proc},
-        {"descriptors", descriptors}, {"network", network}, {"calls", calls}, {"signals", signals}, {"memory", memory}, {"int80", int80}};
+        {"descriptors", descriptors}, {"network", network}, {"calls", calls}, {"signals", signals}, {"memory", memory}, {"int80", int80},
+        {"upgrade", upgrade}, {"code", code}};
     for (unsigned i = 0; i < sizeof all / sizeof *all; i++)
         if (argc > 1 && !strcmp(argv[1], all[i].name)) { all[i].run(); return 0; }
     return 99;

@@ -16,6 +16,7 @@ struct Field {
 fn field() -> Field {
     let scratch = Scratch::new("attack");
     scratch.file("secret", "top secret\n");
+    scratch.file("readable", "to be read\n");
     std::fs::create_dir_all(scratch.path().join("w/sub")).unwrap();
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/guests/attacks.c");
     std::fs::create_dir_all(scratch.path().join("bin")).unwrap();
@@ -41,6 +42,8 @@ impl Field {
             .options(&["--env", &format!("SOCKET={}", at("socket"))])
             .env("ALLOWED", &at("w"))
             .env("SECRET", &at("secret"))
+            .options(&["--env", &format!("READABLE={}", at("readable")), "--allow-read", &at("readable")])
+            .env("READABLE", &at("readable"))
             .env("SOCKET", &at("socket"))
             .env("HOST_SECRET", "HOST_SECRET_VALUE")
     }
@@ -86,6 +89,27 @@ fn symbolic_and_hard_links_do_not_carry_rights() {
 #[test]
 fn a_link_that_changes_places_during_an_open_is_never_followed_to_the_secret() {
     works_natively_only("swap_links");
+}
+
+/// Each of the attack's tries succeeds natively, and none does in rxbox.
+fn each_works_natively_only(attack: &str) {
+    let native = field().program(attack).native();
+    assert!(native.out().contains("ESCAPED") && !native.out().contains("held"), "natively: {}", native.out());
+    let field = field();
+    let ran = is_held(&field, attack);
+    assert_eq!(ran.out().lines().count(), native.out().lines().count(), "{}", ran.out());
+    let readable = field.scratch.path().join("readable");
+    assert_eq!(std::fs::read_to_string(readable).unwrap(), "to be read\n", "{attack} changed a file");
+}
+
+#[test]
+fn a_file_that_may_be_read_is_written_in_no_way() {
+    each_works_natively_only("upgrade");
+}
+
+#[test]
+fn what_a_program_has_written_is_run_in_no_way() {
+    each_works_natively_only("code");
 }
 
 #[test]
