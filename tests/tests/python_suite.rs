@@ -166,14 +166,24 @@ macro_rules! modules {
 modules! {
     test_epoll
     test_fcntl
+    test_file_eintr
+    test_fork1
     test_io
     test_mmap
     test_multiprocessing_fork
+    test_openpty
     test_os
+    test_poll
     test_posix
+    test_pty
+    test_resource
     test_select
+    test_selectors
     test_signal
     test_socket
     test_subprocess
     test_threading
+    test_threadsignals
+    test_wait3
+    test_wait4
 }
