@@ -271,8 +271,12 @@ fn only_the_first_of_several_handlers_decides_about_the_restart() {
     guest(|g| {
         g.handle(SIGUSR1, SA_RESTART, SigSet::EMPTY);
         g.handle(SIGUSR2, 0, SigSet::EMPTY);
+        // Both are there at once.
+        let both = SigSet::of(&[SIGUSR1, SIGUSR2]);
+        assert_eq!(g.block(libc::SIG_BLOCK, both), Answer::Value(0));
         g.send(SIGUSR2, 0);
         g.send(SIGUSR1, 0);
+        assert_eq!(g.block(libc::SIG_UNBLOCK, both), Answer::Value(0));
         signal::deliver(g, Some(Restart { nr: 7, restartable: true }));
         // The frame of the second lies upon that of the first and goes back to its handler.
         assert_eq!((g.state().gpr[7], g.frame(SAVED_PC)), (SIGUSR2 as u64, HANDLER));
