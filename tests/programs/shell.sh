@@ -11,7 +11,7 @@ raw $x
 X
 (exit 9) & p=$!
 wait $p; echo "waited $?"
-sleep 100 & p=$!; kill $p; wait $p 2>/dev/null; echo "killed $?"
+sleep 100 & p=$!; kill -KILL $p; wait $p 2>/dev/null; echo "killed $?"
 (kill -9 $(exec sh -c 'echo $PPID')) 2>/dev/null; echo $?
 i=0; while [ $i -lt 500 ]; do (exit $((i%7))) ; s=$((s+$?)); i=$((i+1)); done; echo $s
 i=0; while [ $i -lt 30 ]; do x=$(/bin/echo $i); i=$((i+1)); done; echo $x
