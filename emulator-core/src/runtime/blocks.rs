@@ -69,7 +69,7 @@ pub struct Blocks {
     blocks: Vec<TranslationBlock>,
     /// Places where blocks are entered, with their block.
     entries: Vec<(BlockId, Entry)>,
-    /// The index in `entries` of the newest one for a guest pc.
+    /// The index in `entries` of the one that serves a guest pc: the oldest of those of live blocks.
     by_pc: HashMap<u64, u32, BuildHasherDefault<PcHasher>>,
     by_page: HashMap<u64, Vec<BlockId>, BuildHasherDefault<PcHasher>>,
     /// Host addresses of the entries for indirect branches that were made later.
@@ -211,6 +211,11 @@ impl Blocks {
     fn entries_of(&self, id: BlockId) -> &[(BlockId, Entry)] {
         let Range { start, end } = self.blocks[id as usize].entries;
         &self.entries[start as usize..end as usize]
+    }
+
+    fn exits_of(&self, block: &TranslationBlock) -> &[BlockExit] {
+        let Range { start, end } = block.exits;
+        &self.exits[(start - FIRST_EXIT) as usize..(end - FIRST_EXIT) as usize]
     }
 
     /// Lets indirect branches find the block at `pc`: enters its entry for them in the tables, made now if it has none.
@@ -389,9 +394,7 @@ impl Blocks {
 
     /// In the cold code of a block all state is that of the exit whose stub it is.
     fn exit_at(&self, block: &TranslationBlock, host: u64) -> Option<Mark> {
-        let numbers = block.exits.start - FIRST_EXIT..block.exits.end - FIRST_EXIT;
-        let exits = &self.exits[numbers.start as usize..numbers.end as usize];
-        exits.iter().rev().find_map(|e| match e.exit {
+        self.exits_of(block).iter().rev().find_map(|e| match e.exit {
             Exit::Goto { pc, stub, .. } if stub <= host => Some(Mark::plain(0, PcAt::Known(pc))),
             _ => None,
         })

@@ -1,9 +1,9 @@
 //! The front end: guest instructions to intermediate code.
 //!
 //! A block is a straight line: it follows the not-taken side of up to [`Config::max_exits`] conditional branches, goes on
-//! behind calls, where they return to, and ends at the first instruction that always transfers control, at one that needs the runtime, or at a limit. An
-//! instruction that cannot be decoded ends the block before it; a block that begins with one leaves to the runtime,
-//! which decodes again and knows what to raise.
+//! behind calls, where they return to, and ends at the first instruction that always transfers control, at one that needs
+//! the runtime, or at a limit. An instruction that cannot be decoded ends the block before it; a block that begins with one
+//! leaves to the runtime, which decodes again and knows what to raise.
 
 use crate::decode::{Class, DecodeError, Decoder, Insn, MemOperand, SegmentOp};
 use crate::ir::op::{Block, Cond, Mem, Op, Reason};

@@ -14,7 +14,6 @@
 //! is live is guarded and invalidated as if it had just been translated.
 
 use super::{BlockId, Blocks, HostEntry};
-use rxbox_translate::emit::FIRST_EXIT;
 
 /// A block's guest code.
 #[derive(Clone, Copy, Debug)]
@@ -53,9 +52,7 @@ impl Blocks {
                 continue;
             }
             self.generations[id as usize] = self.generation;
-            let numbers = block.exits.start - FIRST_EXIT..block.exits.end - FIRST_EXIT;
-            let exits = &self.exits[numbers.start as usize..numbers.end as usize];
-            waiting.extend(exits.iter().filter_map(|exit| exit.chained));
+            waiting.extend(self.exits_of(block).iter().filter_map(|exit| exit.chained));
             self.open(id);
         }
         self.find(pc)

@@ -15,10 +15,12 @@ pub(super) fn leave(asm: &mut CodeBuffer, id: u32) {
 }
 
 impl Emitter<'_> {
+    /// Holds the front end to where indirect branches have their target.
     pub(super) fn in_rcx(&self, target: Var) -> Result<(), EmitError> {
         if self.reg(target)? == 1 { Ok(()) } else { Err(EmitError::Place) }
     }
 
+    /// Adds an exit; returns its number.
     pub(super) fn exit(&mut self, exit: Exit) -> u32 {
         self.exits.push(exit);
         self.first_exit + self.exits.len() as u32 - 1
@@ -65,11 +67,15 @@ impl Emitter<'_> {
     }
 
     pub(super) fn exit_if(&mut self, cond: Cond, pc: u64) -> Result<(), EmitError> {
-        let Cond::Count { opcode, addr32 } = cond else {
-            let Cond::Flags(cc) = cond else { return Err(EmitError::Place) };
-            return self.goto(&[0x0f, 0x80 | cc], pc);
-        };
-        // The counting branches only reach 127 bytes: to a jump beside them, which the other way skips.
+        match cond {
+            Cond::Flags(cc) => self.goto(&[0x0f, 0x80 | cc], pc),
+            Cond::Count { opcode, addr32 } => self.exit_if_count(opcode, addr32, pc),
+        }
+    }
+
+    /// The counting branches only reach 127 bytes: to a jump beside them, which the other way skips.
+    fn exit_if_count(&mut self, opcode: u8, addr32: bool, pc: u64) -> Result<(), EmitError> {
+        let cond = Cond::Count { opcode, addr32 };
         if addr32 {
             self.asm.push(0x67);
         }
