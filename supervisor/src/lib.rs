@@ -11,38 +11,29 @@
 //! What is trusted: this process and its warden. Every byte that comes over a channel or a control socket is hostile; it
 //! is copied once ([`shm`]), compared with the table (`rxbox_wire::frame`), and only then looked at ([`worker`]).
 //!
-//! * [`context`]: what a handler sees. [`handlers`]: what is done for each call. [`dispatch`]: which handler serves which.
+//! * [`context`]: what a handler sees. [`handlers`]: what is done for each call. [`worker::dispatch`]: which handler serves
+//!   which.
 //! * [`process`], [`fd`], [`threads`]: what the kernel would keep of a guest process. [`sandbox`]: all of them together.
 //! * [`path`], [`view`]: names of files, and the guest's own `/proc`.
 //! * [`host`]: calls to the host's kernel; with [`shm`] the only places with unsafe code.
-//! * [`audit`], [`trace`], [`outcome`]: what the user gets to see.
+//! * [`report`]: what the user gets to see.
 
-pub mod audit;
 pub mod cli;
 pub mod commands;
 pub mod context;
-pub mod control;
-pub mod dispatch;
 pub mod fd;
 pub mod files;
 pub mod handlers;
 pub mod host;
-pub mod internal;
 pub mod ipc;
 pub mod launch;
-pub mod layers;
-pub mod outcome;
 pub mod path;
 pub mod process;
-pub mod processors;
+pub mod report;
 pub mod run;
 pub mod sandbox;
 pub mod shm;
 pub mod stat;
 pub mod threads;
-pub mod trace;
-pub mod usage;
 pub mod view;
-pub mod warden;
 pub mod worker;
-pub mod workers;

@@ -1,7 +1,8 @@
 //! The `rxbox` program: the supervisor, or with another name of its own the emulator child.
 
 use rxbox::cli::{self, Command};
-use rxbox::{commands, layers, run};
+use rxbox::sandbox::layers;
+use rxbox::{commands, run};
 use std::process::ExitCode;
 
 /// Exit status of rxbox's own errors.
@@ -54,6 +55,6 @@ fn print(text: &str, positive: bool) -> ExitCode {
 }
 
 fn fail(text: &str) -> ExitCode {
-    rxbox::audit::tell(&format!("rxbox: {text}"));
+    rxbox::report::tell(&format!("rxbox: {text}"));
     ExitCode::from(OWN_ERROR)
 }

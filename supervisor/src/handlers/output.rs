@@ -6,7 +6,7 @@
 
 use crate::context::{Answer, Call};
 use crate::fd::{File, Kind};
-use crate::outcome::End;
+use crate::report::ending::End;
 use nix::errno::Errno;
 use nix::sys::stat::{FileStat, fstat, makedev};
 use std::os::fd::{AsFd, BorrowedFd};

@@ -1,19 +1,20 @@
 //! Everything between the command line and the guest's first instruction.
 
-pub mod exec;
+pub mod init;
 
 use crate::fd::Budget;
 use crate::host::name::access;
 use crate::host::transfer::{Buffer, getrandom};
-use crate::internal;
-use crate::outcome::{Outcome, shown};
+use crate::launch::init::Warden;
+use crate::launch::init::exec::Start;
 use crate::path::name_of;
 use crate::process::{
     Fork, Identity, Image, LIMITS, Limit, Line, Process, State, host_limits, standard_descriptors,
 };
+use crate::report::escape::shown;
+use crate::report::outcome::Outcome;
 use crate::sandbox::Sandbox;
-use crate::warden::Warden;
-use exec::Start;
+use crate::worker::internal;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};

@@ -404,7 +404,7 @@ fn the_limit_of_output_counts_the_stream_by_whatever_descriptor_and_ends_the_san
     assert_eq!(g.ask("write", &[N(copy), M(b"ef"), N(2)]), Ok(1));
     assert!(g.sandbox.ending.cause().is_none());
     assert!(g.ask("write", &[N(copy), M(b"f"), N(1)]).is_err());
-    assert_eq!(g.sandbox.ending.cause(), Some(&crate::outcome::End::OutputLimit));
+    assert_eq!(g.sandbox.ending.cause(), Some(&crate::report::ending::End::OutputLimit));
     let mut text = [0; 16];
     assert_eq!(nix::unistd::read(&r, &mut text), Ok(6));
     assert_eq!(&text[..6], b"abcdae");

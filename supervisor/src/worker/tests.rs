@@ -52,7 +52,7 @@ impl Scene {
     fn start(&self) {
         self.sandbox.enter_thread().unwrap();
         assert_eq!(self.process.threads.reserve(None), Ok(0));
-        crate::workers::start(&self.sandbox, &self.process, 0).unwrap();
+        crate::sandbox::worker_pool::start(&self.sandbox, &self.process, 0).unwrap();
     }
 
     fn ask(&self, request: &Request) {

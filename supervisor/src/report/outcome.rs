@@ -1,60 +1,7 @@
 //! How a run ended, and what status and report come of it.
 
-use crate::audit::Escaped;
-use nix::errno::Errno;
-use nix::sys::eventfd::{EfdFlags, EventFd};
+use super::ending::End;
 use std::fmt;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::{Arc, OnceLock};
-
-/// Why the supervisor ends a sandbox that would have run on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum End {
-    /// A rule says so: which, and for what.
-    Policy(String),
-    /// The child sent what no honest child sends.
-    Violation(String),
-    /// The time is up.
-    TimeLimit,
-    /// The processor time is used up.
-    CpuLimit,
-    /// The memory is used up.
-    MemoryLimit,
-    /// More was written to the standard streams than the policy lets.
-    OutputLimit,
-    /// The supervisor cannot go on.
-    Broken(String),
-}
-
-/// Where an end is declared, by any thread, and waited for by the attendant.
-#[derive(Debug)]
-pub struct Ending {
-    cause: OnceLock<End>,
-    bell: EventFd,
-}
-
-impl Ending {
-    /// Nothing has been declared.
-    pub fn new() -> Result<Arc<Ending>, Errno> {
-        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
-        Ok(Arc::new(Ending { cause: OnceLock::new(), bell: EventFd::from_flags(flags)? }))
-    }
-    /// Declares the end. Only the first cause counts.
-    pub fn end(&self, cause: End) {
-        if self.cause.set(cause).is_ok() {
-            // A counter that is full is readable too.
-            let _ = self.bell.write(1);
-        }
-    }
-    /// The cause, once declared.
-    pub fn cause(&self) -> Option<&End> {
-        self.cause.get()
-    }
-    /// Becomes readable with the declaration.
-    pub fn bell(&self) -> BorrowedFd<'_> {
-        self.bell.as_fd()
-    }
-}
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,11 +110,6 @@ impl fmt::Display for Json<'_> {
     }
 }
 
-/// A path for a message.
-pub fn shown(path: &[u8]) -> String {
-    Escaped(path).to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -209,14 +151,5 @@ mod tests {
     fn text_in_the_report_is_escaped() {
         let json = Outcome::NotFound("no \"a\\b\"\n".to_owned()).json();
         assert!(json.contains(r#""no \"a\\b\"\u000a""#), "{json}");
-    }
-
-    #[test]
-    fn only_the_first_cause_counts_and_it_rings() {
-        let ending = Ending::new().unwrap();
-        assert_eq!(ending.bell.read(), Err(Errno::EAGAIN));
-        ending.end(End::TimeLimit);
-        ending.end(End::MemoryLimit);
-        assert_eq!((ending.cause(), ending.bell.read()), (Some(&End::TimeLimit), Ok(1)));
     }
 }

@@ -14,9 +14,12 @@
 //! The first child is not reaped while the run lasts, so that its number, which its filter lets signals go to, cannot be
 //! given to anybody else.
 
+pub mod exec;
+
 use crate::host::spawn::{self, Ended};
-use crate::launch::exec::{self, Start};
-use crate::outcome::{End, Outcome};
+use crate::report::ending::End;
+use crate::report::outcome::Outcome;
+use exec::Start;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};

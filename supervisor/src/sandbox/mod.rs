@@ -1,7 +1,9 @@
 //! A sandbox: the policy, and all guest processes under it.
 
-use crate::audit::Audit;
-use crate::control::Attendant;
+pub mod layers;
+pub mod processors;
+pub mod worker_pool;
+
 use crate::fd::Budget;
 use crate::handlers::group::left_alone;
 use crate::handlers::lock::Waits;
@@ -10,12 +12,14 @@ use crate::handlers::signal::{hang_up, parent_ended};
 use crate::handlers::socket::{Anchors, Peers};
 use crate::handlers::terminal::Terminals;
 use crate::ipc::Namespace;
-use crate::outcome::Ending;
 use crate::process::Process;
-use crate::processors::Processors;
+use crate::report::audit::Audit;
+use crate::report::ending::Ending;
+use crate::report::trace::Trace;
+use crate::run::event_loop::Attendant;
+use crate::sandbox::processors::Processors;
+use crate::sandbox::worker_pool::Workers;
 use crate::stat::{parent_of, zombie_parent};
-use crate::trace::Trace;
-use crate::workers::Workers;
 use nix::errno::Errno;
 use rxbox_policy::Policy;
 use std::collections::BTreeMap;

@@ -11,13 +11,14 @@
 //! Every decision that does not simply allow passes through here; so this is also where a verdict to kill is carried
 //! out, whichever handler asked.
 
+use super::ending::{End, Ending};
+use super::escape::Escaped;
+use super::tell;
 use crate::context::Call;
-use crate::outcome::{End, Ending};
 use crate::path::Caller;
 use rxbox_policy::{Access, Decision, DeniedWhat, Endpoint, Policy, Rule, Transport, Verdict};
 use std::collections::HashMap;
 use std::fmt::{self, Write as _};
-use std::io::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Different lines told of one run, at most.
@@ -127,11 +128,6 @@ impl Audit {
     }
 }
 
-/// Writes a line of the supervisor's to the user. A standard error that is gone or full is none of the guest's business.
-pub fn tell(text: &str) {
-    let _ = std::io::stderr().write_all(format!("{text}\n").as_bytes());
-}
-
 fn word(decision: &Decision<'_>) -> &'static str {
     if decision.allowed() { "logged" } else { "denied" }
 }
@@ -204,32 +200,6 @@ impl fmt::Display for Address<'_> {
     }
 }
 
-/// Bytes of a hostile guest's choice as one line of harmless text: letters, digits and printable ASCII stay, everything
-/// else becomes `\xNN`, a backslash is doubled.
-#[derive(Clone, Copy, Debug)]
-pub struct Escaped<'a>(pub &'a [u8]);
-
-impl fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for chunk in self.0.utf8_chunks() {
-            for c in chunk.valid().chars() {
-                match c {
-                    '\\' => f.write_str("\\\\")?,
-                    ' '..='~' => f.write_char(c)?,
-                    c if c.is_alphanumeric() => f.write_char(c)?,
-                    c => hex(f, c.encode_utf8(&mut [0; 4]).as_bytes())?,
-                }
-            }
-            hex(f, chunk.invalid())?;
-        }
-        Ok(())
-    }
-}
-
-fn hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
-    bytes.iter().try_for_each(|b| write!(f, "\\x{b:02x}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -257,12 +227,6 @@ mod tests {
             line(WHO, &what, &denied(Rule::DEFAULT), ""),
             "rxbox: denied connect tcp:[::1]:80 (openat, pid 7 prog) by default"
         );
-    }
-
-    #[test]
-    fn nothing_in_a_name_reaches_the_terminal_as_control() {
-        let hostile = b"/a\n\x1b[2J\x7f\xff\xc2\x9b\\ \xe2\x80\xae\xc3\xa4";
-        assert_eq!(Escaped(hostile).to_string(), "/a\\x0a\\x1b[2J\\x7f\\xff\\xc2\\x9b\\\\ \\xe2\\x80\\xaeä");
     }
 
     fn audit() -> Audit {

@@ -10,13 +10,14 @@ use crate::handlers::pidfd::for_child;
 use crate::host::name::reopen;
 use crate::host::number::{Make, Plain, make, plain};
 use crate::host::signal::{Info, queue_process, queue_thread};
-use crate::layers;
-use crate::outcome::{End, shown};
 use crate::path::Caller;
 use crate::process::{Image, Process};
+use crate::report::ending::End;
+use crate::report::escape::shown;
 use crate::sandbox::Sandbox;
+use crate::sandbox::layers;
+use crate::sandbox::worker_pool;
 use crate::stat::parent_of;
-use crate::workers;
 use nix::errno::Errno;
 use rxbox_wire::frame::{Internal, Reply};
 use rxbox_wire::relay;
@@ -135,7 +136,7 @@ fn new_thread(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> Answer {
     own_thread(call.process, tid)?;
     sandbox.enter_thread()?;
     let started = call.process.threads.reserve(Some(tid)).and_then(|slot| {
-        workers::start(sandbox, call.process, slot).inspect_err(|_| call.process.threads.free(slot))?;
+        worker_pool::start(sandbox, call.process, slot).inspect_err(|_| call.process.threads.free(slot))?;
         Ok(slot as i64)
     });
     started.inspect_err(|_| sandbox.leave_thread())
@@ -196,7 +197,7 @@ fn take_in(
         if first.is_some() {
             process.line.take_in(sandbox.processors.told());
         }
-        workers::start(sandbox, process, slot).inspect_err(|_| sandbox.leave_thread())
+        worker_pool::start(sandbox, process, slot).inspect_err(|_| sandbox.leave_thread())
     });
     begun.inspect_err(|_| {
         process.kill();

@@ -1,16 +1,19 @@
 //! A whole run, from the command line to the exit status.
 
-use crate::audit::tell;
+pub mod event_loop;
+pub mod usage;
+
 use crate::cli::Run as Options;
 use crate::commands::{load, variables};
-use crate::control::Run;
-use crate::dispatch;
 use crate::host::{interrupt, spawn};
 use crate::launch::{self, Guest, Inherited, Program};
-use crate::layers;
-use crate::outcome::Outcome;
+use crate::report::outcome::Outcome;
+use crate::report::tell;
+use crate::report::trace::Trace;
+use crate::run::event_loop::Run;
 use crate::sandbox::Sandbox;
-use crate::trace::Trace;
+use crate::sandbox::layers;
+use crate::worker::dispatch;
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};

@@ -2,8 +2,8 @@
 
 use crate::context::{Answer, Call, Handler};
 use crate::handlers;
-use crate::internal;
 use crate::sandbox::Sandbox;
+use crate::worker::internal;
 use nix::errno::Errno;
 use rxbox_policy::{DeniedWhat, Verdict};
 use rxbox_wire::frame::{INTERNAL, Reply};

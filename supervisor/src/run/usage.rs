@@ -4,7 +4,7 @@
 //! Processor time is that of the emulator children: translation counts as the guest's. Memory is what their pages take:
 //! a page that several of them share counts in each.
 
-use crate::outcome::End;
+use crate::report::ending::End;
 use crate::sandbox::Sandbox;
 use nix::unistd::SysconfVar;
 use rxbox_policy::Limits;

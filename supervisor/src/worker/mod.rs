@@ -7,11 +7,14 @@
 //!
 //! A call that needs no more than its registers costs no allocation and takes no lock that workers share.
 
+pub mod dispatch;
+pub mod internal;
+
 use crate::context::{Answer, Call};
-use crate::dispatch;
 use crate::host::interrupt;
-use crate::outcome::{End, shown};
 use crate::process::Process;
+use crate::report::ending::End;
+use crate::report::escape::shown;
 use crate::sandbox::Sandbox;
 use crate::shm::Slot;
 use crate::threads::HostFutex;
@@ -186,5 +189,4 @@ fn answer(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> Answer {
 }
 
 #[cfg(test)]
-#[path = "worker_tests.rs"]
 mod tests;
