@@ -9,9 +9,11 @@
 
 use crate::fd::File;
 use crate::process::Process;
+use crate::report::audit::Who;
 use crate::sandbox::Sandbox;
 use crate::shm::Area;
 use nix::errno::Errno;
+use rxbox_policy::{Decision, DeniedWhat};
 use rxbox_wire::frame::{Checked, Reply, Request};
 use std::ffi::CStr;
 use std::sync::Arc;
@@ -21,6 +23,15 @@ pub type Answer = Result<i64, Errno>;
 
 /// A handler of one system call.
 pub type Handler = fn(&mut Call<'_>) -> Answer;
+
+/// A call's name and its handler.
+pub type Entry = (&'static str, Handler);
+
+/// Approves a granted call: the child carries it out.
+pub fn grant(call: &mut Call<'_>) -> Answer {
+    call.reply.flags |= Reply::GRANTED;
+    Ok(0)
+}
 
 /// One guest system call being served.
 pub struct Call<'a> {
@@ -103,6 +114,19 @@ impl Call<'_> {
         let p = self.checked.place[i];
         (self.area.pointer(p.start), p.len)
     }
+    /// Gives the guest little-endian 64-bit words as the content of argument `i`, if it wants them.
+    pub fn put_words(&mut self, i: usize, words: &[u64]) {
+        let bytes: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
+        self.put(i, &bytes);
+    }
+    /// [`Call::put_words`] where a null pointer is EFAULT.
+    pub fn put_needed(&mut self, i: usize, words: &[u64]) -> Answer {
+        if !self.present(i) {
+            return Err(Errno::EFAULT);
+        }
+        self.put_words(i, words);
+        Ok(0)
+    }
     /// Says that the kernel filled the first `n` bytes of argument `i`'s part of the data area.
     pub fn filled(&mut self, i: usize, n: usize) {
         self.reply.out[i] = n.min(self.room(i)) as u32;
@@ -110,5 +134,10 @@ impl Call<'_> {
     /// The open file that argument `i` names, or EBADF.
     pub fn file(&self, i: usize) -> Result<Arc<File>, Errno> {
         self.process.fds.get(self.i32(i))
+    }
+    /// Carries a decision of the policy about this call out ([`crate::report::audit::Audit::enforce`]).
+    pub fn enforce(&self, decision: &Decision<'_>, what: &DeniedWhat<'_>) -> Result<(), Errno> {
+        let who = || Who { call: self.checked.call.name, pid: self.process.pid, name: self.process.name() };
+        self.sandbox.audit.enforce(decision, what, who)
     }
 }

@@ -8,7 +8,7 @@
 //! All guest processes share the supervisor's host descriptors. A [`Budget`] keeps a reserve of those for the supervisor,
 //! so that a guest that opens all it can gets ENFILE while its siblings still find their way around.
 
-use crate::host::number::{Make, make};
+use crate::host::number::{Make, Wait, make};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::stat::{FileStat, SFlag, fstat};
@@ -171,6 +171,15 @@ impl File {
     /// Whether it was opened for writing.
     pub fn writable(&self) -> bool {
         self.access & libc::O_PATH == 0 && self.access & libc::O_ACCMODE != libc::O_RDONLY
+    }
+    /// How long a transfer on it may wait.
+    pub fn wait(&self) -> Wait {
+        match self.kind {
+            Kind::Regular | Kind::Directory | Kind::BlockDevice | Kind::Memory | Kind::View | Kind::Path => {
+                Wait::Short
+            }
+            _ => Wait::Long,
+        }
     }
     /// The access mode and status flags it has now (F_GETFL).
     pub fn status_flags(&self) -> Result<i32, Errno> {

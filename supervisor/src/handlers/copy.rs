@@ -2,8 +2,7 @@
 
 use super::io::{broken_pipe, under_limit};
 use super::output::{self, Share};
-use super::{Entry, wait_of};
-use crate::context::{Answer, Call};
+use crate::context::{Answer, Call, Entry};
 use crate::fd::{File, Kind};
 use crate::host::number::{OnFd, Wait, on_fd};
 use crate::host::transfer::{self, Move};
@@ -39,7 +38,7 @@ fn movable(call: &Call<'_>, i: usize) -> Result<Arc<File>, Errno> {
 }
 
 fn wait_of_both(a: &File, b: &File) -> Wait {
-    if wait_of(a) == Wait::Long { Wait::Long } else { wait_of(b) }
+    if a.wait() == Wait::Long { Wait::Long } else { b.wait() }
 }
 
 /// The offset that argument `i` points at.

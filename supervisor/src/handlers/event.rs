@@ -1,7 +1,6 @@
 //! Descriptors that stand for events: eventfd, timerfd, inotify, memory files.
 
-use super::Entry;
-use crate::context::{Answer, Call};
+use crate::context::{Answer, Call, Entry};
 use crate::fd::{File, Kind};
 use crate::host::number::{Make, OnFd, Wait, make, on_fd};
 use crate::host::wait::{timerfd_get, timerfd_set};

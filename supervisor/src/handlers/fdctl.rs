@@ -3,8 +3,8 @@
 //! A guest's descriptor is a number in its process's table. A duplicate has a host descriptor of its own on the same
 //! open file description, for the kernel tells descriptors apart in places that a guest can see (epoll).
 
-use super::{Entry, lock, owner, wait_of};
-use crate::context::{Answer, Call};
+use super::{lock, owner};
+use crate::context::{Answer, Call, Entry};
 use crate::fd::{File, Kind};
 use crate::host::number::{self, Fcntl, OnFd, Wait};
 use nix::errno::Errno;
@@ -211,6 +211,6 @@ fn set_flags(call: &Call<'_>, file: &File) -> Answer {
 fn flock(call: &mut Call<'_>) -> Answer {
     let file = call.file(0)?;
     let wait = if call.i32(1) & libc::LOCK_NB != 0 { Wait::Short } else { Wait::Long };
-    let wait = if wait_of(&file) == Wait::Long { Wait::Long } else { wait };
+    let wait = if file.wait() == Wait::Long { Wait::Long } else { wait };
     number::on_fd(wait, OnFd::Flock, file.host.as_fd(), [call.u64(1), 0, 0])
 }

@@ -7,8 +7,7 @@
 //! only, and what the session has besides guests is the warden alone.
 
 use super::signal::{hang_up, in_sandbox};
-use super::{Entry, grant};
-use crate::context::{Answer, Call};
+use crate::context::{Answer, Call, Entry, grant};
 use crate::process::Process;
 use crate::sandbox::Sandbox;
 use crate::stat::{is_stopped, parent_of};

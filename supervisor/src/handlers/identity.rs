@@ -1,8 +1,7 @@
 //! Users, groups, capabilities, personality. A guest is an unprivileged process: it may take on only the identities that
 //! it has already, as the real, effective or saved one (credentials(7)), and has no capability, whatever its user.
 
-use super::Entry;
-use crate::context::{Answer, Call};
+use crate::context::{Answer, Call, Entry};
 use crate::process::{Identity, Ids};
 use nix::errno::Errno;
 

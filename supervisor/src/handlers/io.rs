@@ -6,8 +6,8 @@
 //! supervisor ignores both for itself, so they are raised in the guest thread.
 
 use super::signal::raise;
-use super::{Entry, output, signalfd, terminal, wait_of};
-use crate::context::{Answer, Call};
+use super::{output, signalfd, terminal};
+use crate::context::{Answer, Call, Entry};
 use crate::fd::{File, Kind};
 use crate::host::number::{OnFd, Wait, on_fd};
 use crate::host::transfer::{Buffer, Way, transfer, transfer_at};
@@ -154,7 +154,7 @@ impl At {
     }
 
     fn transfer(self, way: Way, file: &File, buffer: Buffer<'_>) -> Answer {
-        let (wait, fd) = (wait_of(file), file.host.as_fd());
+        let (wait, fd) = (file.wait(), file.host.as_fd());
         match self {
             At::Current => transfer(wait, way, fd, buffer),
             At::Offset(offset) => transfer_at(wait, way, fd, buffer, offset, 0),
@@ -236,5 +236,5 @@ fn lseek(call: &mut Call<'_>) -> Answer {
     if file.kind == Kind::View {
         return file.seek_view(call.i64(1), call.i32(2));
     }
-    on_fd(wait_of(&file), OnFd::Lseek, file.host.as_fd(), [call.u64(1), call.u64(2), 0])
+    on_fd(file.wait(), OnFd::Lseek, file.host.as_fd(), [call.u64(1), call.u64(2), 0])
 }

@@ -1,8 +1,8 @@
 //! ioctl(2). Which requests there are and what memory they touch, the system-call table says; those that act on what
 //! the supervisor keeps (close-on-exec, job control, another descriptor) are carried out here.
 
-use super::{Entry, owner, terminal, wait_of};
-use crate::context::{Answer, Call};
+use super::{owner, terminal};
+use crate::context::{Answer, Call, Entry};
 use crate::fd::{File, Kind};
 use crate::host::control;
 use crate::host::number::Wait;
@@ -83,7 +83,7 @@ fn forward(call: &mut Call<'_>, file: &File, request: u32, number: u64) -> Answe
     if let Some(given) = call.bytes(2) {
         memory.get_mut(..given.len()).ok_or(Errno::EINVAL)?.copy_from_slice(given);
     }
-    let wait = if WAITING.contains(&request) { wait_of(file) } else { Wait::Short };
+    let wait = if WAITING.contains(&request) { file.wait() } else { Wait::Short };
     let done = control::ioctl(wait, file.host.as_fd(), request, number, &mut memory)?;
     let room = call.room(2).min(memory.len());
     call.put(2, &memory[..room]);

@@ -1,7 +1,6 @@
 //! System V semaphores, shared memory and message queues: the calls on what [`crate::ipc`] keeps.
 
-use super::Entry;
-use crate::context::{Answer, Call};
+use crate::context::{Answer, Call, Entry};
 use crate::ipc::{Get, Message, Namespace, Op, Wanted};
 use crate::process::Identity;
 use nix::errno::Errno;

@@ -3,8 +3,7 @@
 //! size, processes. The limit on processor time is put on the emulator child, whose time it is. The others are recorded
 //! and inherited.
 
-use super::Entry;
-use crate::context::{Answer, Call};
+use crate::context::{Answer, Call, Entry};
 use crate::host::limit::set_cpu_limit;
 use crate::process::{LIMITS, Limit, Process};
 use nix::errno::Errno;

@@ -5,8 +5,7 @@
 //! cannot write, gets a descriptor that can only be read: even a child that the guest has taken over cannot map it for
 //! shared writing.
 
-use super::{Entry, grant};
-use crate::context::{Answer, Call};
+use crate::context::{Answer, Call, Entry, grant};
 use crate::fd::{File, Kind};
 use crate::host::name::reopen;
 use crate::path::{Caller, name_of};

@@ -3,8 +3,7 @@
 //! A message is sent without waiting, under the lock that keeps senders in order; where there is no room for it the worker
 //! waits outside until there may be.
 
-use super::Entry;
-use crate::context::{Answer, Call};
+use crate::context::{Answer, Call, Entry};
 use crate::fd::{File, Kind};
 use crate::host::mqueue;
 use crate::host::signal::{Info, queue_process};

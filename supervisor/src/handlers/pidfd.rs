@@ -3,8 +3,7 @@
 //! looked up at every use: a descriptor that came from outside names nobody.
 
 use super::signal::{from_caller, given, send};
-use super::{Entry, grant};
-use crate::context::{Answer, Call};
+use crate::context::{Answer, Call, Entry, grant};
 use crate::fd::{File, Kind};
 use crate::host::number::{Make, make};
 use crate::host::signal::{Info, queue_process};

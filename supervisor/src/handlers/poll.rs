@@ -4,10 +4,9 @@
 //! call waits, so that a number closed by another guest thread cannot come to mean something else meanwhile. The
 //! signal mask of the `p` variants is the child's business: it has put it in place before it asks.
 
-use super::Entry;
 use super::event::make_and_give;
 use super::signalfd;
-use crate::context::{Answer, Call};
+use crate::context::{Answer, Call, Entry};
 use crate::fd::{File, Kind};
 use crate::host::number::Make;
 use crate::host::transfer::Buffer;

@@ -2,8 +2,7 @@
 //! hardening (no new privileges, no capabilities, death with the supervisor) is in force from the start and stays. That
 //! orphans go to a process the kernel must be told (PR_SET_CHILD_SUBREAPER), by the emulator child itself.
 
-use super::Entry;
-use crate::context::{Answer, Call};
+use crate::context::{Answer, Call, Entry};
 use crate::process::Process;
 use nix::errno::Errno;
 use std::collections::HashMap;

@@ -2,8 +2,7 @@
 //! it may. What the supervisor needs for a new one it is asked for by requests of the child's own
 //! ([`rxbox_wire::frame::Internal`]).
 
-use super::{Entry, grant};
-use crate::context::{Answer, Call};
+use crate::context::{Answer, Call, Entry, grant};
 use nix::errno::Errno;
 
 /// The handlers of this module.

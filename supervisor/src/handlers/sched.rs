@@ -1,9 +1,9 @@
 //! Scheduling of guest threads. A guest thread is a thread of an emulator child, so the host is asked about that and
 //! told to treat it so; but only to step back: no guest gets more of the machine than it was given.
 
+use super::group;
 use super::signal::in_sandbox;
-use super::{Entry, group};
-use crate::context::{Answer, Call};
+use crate::context::{Answer, Call, Entry};
 use crate::host::number::{Plain, plain};
 use crate::host::sched;
 use crate::host::transfer::Buffer;

@@ -7,8 +7,8 @@
 //! The kernel would tell the target that the supervisor sent the signal. It lets a sender say otherwise only with a
 //! negative code, so the true code travels as [`rxbox_wire::relay`] says.
 
-use super::{Entry, group};
-use crate::context::{Answer, Call};
+use super::group;
+use crate::context::{Answer, Call, Entry};
 use crate::host::signal::{Info, queue_process, queue_thread};
 use crate::process::Process;
 use crate::sandbox::Sandbox;

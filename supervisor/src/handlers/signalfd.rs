@@ -5,9 +5,8 @@
 //! made readable or not when a guest thread starts to wait, as the kernel then tells of the signals that wait for the thread
 //! and its process; the child ends a wait during which such a signal arrives and asks again.
 
-use super::Entry;
 use super::event::CLOEXEC;
-use crate::context::{Answer, Call};
+use crate::context::{Answer, Call, Entry};
 use crate::fd::{Extra, File};
 use crate::host::number::{Make, make};
 use crate::stat::Status;

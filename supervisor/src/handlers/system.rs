@@ -1,7 +1,6 @@
 //! Reads about the system, and random numbers.
 
-use super::Entry;
-use crate::context::{Answer, Call};
+use crate::context::{Answer, Call, Entry};
 use crate::host::transfer::Buffer;
 use crate::host::{limit, transfer};
 use nix::errno::Errno;

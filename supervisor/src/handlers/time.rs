@@ -3,10 +3,9 @@
 //! Time that passes is the host's. Time that is *used* is that of the emulator child, which runs the guest: clocks of the
 //! caller's own process and threads are read there.
 
-use super::Entry;
 use super::event::ALARM_CLOCKS;
 use super::usage::thread_time;
-use crate::context::{Answer, Call};
+use crate::context::{Answer, Call, Entry};
 use crate::host::wait::{Clock, Time, clock, sleep};
 use nix::errno::Errno;
 

@@ -1,8 +1,7 @@
 //! Resources that a guest has used: getrusage(2), times(2). The kernel accounts them to the emulator child, and tells
 //! them in `/proc` (proc_pid_stat(5), proc_pid_schedstat in the kernel's documentation).
 
-use super::Entry;
-use crate::context::{Answer, Call};
+use crate::context::{Answer, Call, Entry};
 use crate::host::wait::{Clock, clock};
 use crate::stat::{Stat, Status};
 use nix::errno::Errno;

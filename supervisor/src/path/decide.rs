@@ -3,9 +3,10 @@
 use crate::context::Call;
 use crate::fd::File;
 use crate::process::Process;
+use crate::report::audit::Who;
 use crate::sandbox::Sandbox;
 use nix::errno::Errno;
-use rxbox_policy::{Access, Verdict};
+use rxbox_policy::{Access, DeniedWhat, Verdict};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
@@ -30,16 +31,9 @@ impl<'a> Caller<'a> {
 
     /// The policy's decision on `access` to the resolved name `path`; a denial is audited.
     pub fn check(&self, access: Access, path: &[u8]) -> Result<(), Errno> {
+        let who = || Who { call: self.call, pid: self.process.pid, name: self.process.name() };
         let decision = self.sandbox.policy.path(access, path);
-        if decision.log || !decision.allowed() {
-            self.sandbox.audit.path(self, access, path, &decision);
-        }
-        match decision.verdict {
-            Verdict::Allow => Ok(()),
-            Verdict::Deny { errno } => Err(Errno::from_raw(errno)),
-            Verdict::Hide => Err(Errno::ENOENT),
-            Verdict::Kill => Err(Errno::EPERM),
-        }
+        self.sandbox.audit.enforce(&decision, &DeniedWhat::Path(access, path), who)
     }
 
     /// Whether the policy allows it; asks without a trace, to choose between answers.

@@ -14,9 +14,8 @@
 use super::ending::{End, Ending};
 use super::escape::Escaped;
 use super::tell;
-use crate::context::Call;
-use crate::path::Caller;
-use rxbox_policy::{Access, Decision, DeniedWhat, Endpoint, Policy, Rule, Transport, Verdict};
+use nix::errno::Errno;
+use rxbox_policy::{Decision, DeniedWhat, Endpoint, Policy, Rule, Transport, Verdict};
 use std::collections::HashMap;
 use std::fmt::{self, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -42,11 +41,14 @@ struct Told {
 }
 
 /// Who did it.
-#[derive(Clone, Copy, Debug)]
-struct Who<'a> {
-    call: &'a str,
-    pid: i32,
-    name: &'a [u8],
+#[derive(Clone, Debug)]
+pub struct Who {
+    /// The call that was made.
+    pub call: &'static str,
+    /// The guest process.
+    pub pid: i32,
+    /// The name of that process.
+    pub name: Vec<u8>,
 }
 
 impl Audit {
@@ -55,20 +57,31 @@ impl Audit {
         Audit { policy, ending, quiet, told: Mutex::default() }
     }
 
-    /// Records a decision about what a call does.
-    pub fn denied(&self, call: &Call<'_>, what: &DeniedWhat<'_>, decision: &Decision<'_>) {
-        let name = call.process.name();
-        self.record(Who { call: call.checked.call.name, pid: call.process.pid, name: &name }, what, decision);
+    /// Carries a decision of the policy out: nothing if it simply allows, else a record of who did what, and the errno.
+    /// The only place that turns a verdict into an errno: what is hidden is answered as the kernel answers what is not
+    /// there, which for a name is ENOENT and for a call ENOSYS.
+    ///
+    /// # Errors
+    /// That errno; EPERM where the verdict is to kill, for the caller may run on for a moment.
+    pub fn enforce(
+        &self,
+        decision: &Decision<'_>,
+        what: &DeniedWhat<'_>,
+        who: impl FnOnce() -> Who,
+    ) -> Result<(), Errno> {
+        if decision.log || !decision.allowed() {
+            self.record(&who(), what, decision);
+        }
+        match (decision.verdict, what) {
+            (Verdict::Allow, _) => Ok(()),
+            (Verdict::Deny { errno }, _) => Err(Errno::from_raw(errno)),
+            (Verdict::Hide, DeniedWhat::Call(..)) => Err(Errno::ENOSYS),
+            (Verdict::Hide, _) => Err(Errno::ENOENT),
+            (Verdict::Kill, _) => Err(Errno::EPERM),
+        }
     }
 
-    /// Records a decision about a path.
-    pub fn path(&self, caller: &Caller<'_>, access: Access, path: &[u8], decision: &Decision<'_>) {
-        let name = caller.process.name();
-        let who = Who { call: caller.call, pid: caller.process.pid, name: &name };
-        self.record(who, &DeniedWhat::Path(access, path), decision);
-    }
-
-    fn record(&self, who: Who<'_>, what: &DeniedWhat<'_>, decision: &Decision<'_>) {
+    fn record(&self, who: &Who, what: &DeniedWhat<'_>, decision: &Decision<'_>) {
         if decision.log
             && !self.quiet
             && self.first(&format!("{} {} ({})", word(decision), What(what), who.call))
@@ -132,14 +145,14 @@ fn word(decision: &Decision<'_>) -> &'static str {
     if decision.allowed() { "logged" } else { "denied" }
 }
 
-fn line(who: Who<'_>, what: &DeniedWhat<'_>, decision: &Decision<'_>, hint: &str) -> String {
+fn line(who: &Who, what: &DeniedWhat<'_>, decision: &Decision<'_>, hint: &str) -> String {
     let mut text = format!(
         "rxbox: {} {} ({}, pid {} {}) by {}",
         word(decision),
         What(what),
         who.call,
         who.pid,
-        Escaped(who.name),
+        Escaped(&who.name),
         RuleName(decision.rule)
     );
     if !hint.is_empty() {
@@ -203,8 +216,11 @@ impl fmt::Display for Address<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rxbox_policy::Access;
 
-    const WHO: Who<'static> = Who { call: "openat", pid: 7, name: b"prog" };
+    fn who() -> Who {
+        Who { call: "openat", pid: 7, name: b"prog".to_vec() }
+    }
 
     fn denied(rule: Rule<'static>) -> Decision<'static> {
         Decision { verdict: Verdict::Deny { errno: libc::EACCES }, rule, log: true }
@@ -215,7 +231,7 @@ mod tests {
         let rule = Rule { file: "/etc/rxbox/untrusted.toml", line: 14, text: "filesystem.deny" };
         let what = DeniedWhat::Path(Access::Write, b"/home/u/.ssh/config");
         assert_eq!(
-            line(WHO, &what, &denied(rule), "add it"),
+            line(&who(), &what, &denied(rule), "add it"),
             "rxbox: denied write /home/u/.ssh/config (openat, pid 7 prog) by untrusted.toml:14; add it"
         );
         let what = DeniedWhat::Connect(Endpoint::Inet {
@@ -224,7 +240,7 @@ mod tests {
             port: 80,
         });
         assert_eq!(
-            line(WHO, &what, &denied(Rule::DEFAULT), ""),
+            line(&who(), &what, &denied(Rule::DEFAULT), ""),
             "rxbox: denied connect tcp:[::1]:80 (openat, pid 7 prog) by default"
         );
     }
@@ -254,10 +270,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_hidden_is_answered_like_what_is_not_there() {
+        let hidden = Decision { verdict: Verdict::Hide, rule: Rule::DEFAULT, log: false };
+        let name = DeniedWhat::Path(Access::Read, b"/x");
+        let call = DeniedWhat::Call(libc::SYS_read as u32, &[0; 6]);
+        let answers = [&name, &call].map(|what| audit().enforce(&hidden, what, who));
+        assert_eq!(answers, [Err(Errno::ENOENT), Err(Errno::ENOSYS)]);
+    }
+
+    #[test]
     fn a_verdict_to_kill_ends_the_sandbox_even_when_nothing_is_to_be_told() {
         let audit = audit();
         let kill = Decision { verdict: Verdict::Kill, rule: Rule::DEFAULT, log: false };
-        audit.record(WHO, &DeniedWhat::Path(Access::Read, b"/x"), &kill);
+        let read = DeniedWhat::Path(Access::Read, b"/x");
+        assert_eq!(audit.enforce(&kill, &read, who), Err(Errno::EPERM));
         assert!(matches!(audit.ending.cause(), Some(End::Policy(_))));
     }
 }

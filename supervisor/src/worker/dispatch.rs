@@ -1,12 +1,12 @@
 //! From a checked call to its answer: the policy's word first, then the route that the table gives.
 
-use crate::context::{Answer, Call, Handler};
+use crate::context::{Answer, Call, Handler, grant};
 use crate::handlers;
 use crate::sandbox::Sandbox;
 use crate::worker::internal;
 use nix::errno::Errno;
-use rxbox_policy::{DeniedWhat, Verdict};
-use rxbox_wire::frame::{INTERNAL, Reply};
+use rxbox_policy::DeniedWhat;
+use rxbox_wire::frame::INTERNAL;
 use rxbox_wire::kind::{Kind, Route};
 use rxbox_wire::table;
 use std::sync::{Arc, LazyLock};
@@ -106,12 +106,6 @@ pub fn serve(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> Answer {
     }
 }
 
-/// Approves a call that the child carries out.
-fn grant(call: &mut Call<'_>) -> Answer {
-    call.reply.flags |= Reply::GRANTED;
-    Ok(0)
-}
-
 /// Asks the policy about the call as such.
 fn judge(call: &Call<'_>) -> Result<(), Errno> {
     let (nr, args) = (call.request.nr, &call.request.args);
@@ -119,16 +113,7 @@ fn judge(call: &Call<'_>) -> Result<(), Errno> {
     if policy.call_always_allowed(nr) {
         return Ok(());
     }
-    let decision = policy.call(nr, args);
-    if decision.log || !decision.allowed() {
-        call.sandbox.audit.denied(call, &DeniedWhat::Call(nr, args), &decision);
-    }
-    match decision.verdict {
-        Verdict::Allow => Ok(()),
-        Verdict::Deny { errno } => Err(Errno::from_raw(errno)),
-        Verdict::Hide => Err(Errno::ENOSYS),
-        Verdict::Kill => Err(Errno::EPERM),
-    }
+    call.enforce(&policy.call(nr, args), &DeniedWhat::Call(nr, args))
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 //!
 //! All of these are writing, by descriptor too: a descriptor open to read gives no right to change its file.
 
-use super::{Entry, done, known, named};
-use crate::context::{Answer, Call};
+use super::{done, known, named};
+use crate::context::{Answer, Call, Entry};
 use crate::host::name::{descriptor_directory, reopen_name, set_times};
 use crate::path::{Caller, Lookup, Resolved, Target};
 use libc::{AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW};

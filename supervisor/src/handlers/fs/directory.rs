@@ -1,7 +1,7 @@
 //! Directories: getdents64(2), getcwd(2), chdir(2).
 
-use super::{Entry, named};
-use crate::context::{Answer, Call};
+use super::named;
+use crate::context::{Answer, Call, Entry};
 use crate::fd::{Extra, File, Kind};
 use crate::host::dirent::{append, entries, make_old};
 use crate::host::name::{getdents64 as host_getdents64, reopen};

@@ -3,8 +3,8 @@
 //! The name is the last component in a directory that is held; these calls never follow it. So the policy decides about
 //! the directory's name joined with it, and whatever is swapped under that name meanwhile is just what has the name.
 
-use super::{Entry, VIEW_IS_FIXED, find, known};
-use crate::context::{Answer, Call};
+use super::{VIEW_IS_FIXED, find, known};
+use crate::context::{Answer, Call, Entry};
 use crate::fd::{File, Kind};
 use crate::handlers::fs::open::creation_mode;
 use crate::host::name::{descriptor_directory, reopen_name};

@@ -1,8 +1,7 @@
 //! open(2), openat(2), openat2(2), creat(2).
 
-use super::Entry;
 use super::directory::listing;
-use crate::context::{Answer, Call};
+use crate::context::{Answer, Call, Entry};
 use crate::fd::{File, Kind};
 use crate::host::name::{open_waiting, reopen};
 use crate::path::{Caller, Found, Lookup, Object, Parent, Resolved, Target, name_of, parent, resolve};

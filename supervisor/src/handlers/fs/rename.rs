@@ -6,9 +6,9 @@
 //! name gives less than the new, neither is a file. The errno is then EXDEV, as between two file systems, for that is
 //! how it is: programs know it, and copy file by file instead, each judged by its own names.
 
+use super::VIEW_IS_FIXED;
 use super::names::is_there;
-use super::{Entry, VIEW_IS_FIXED};
-use crate::context::{Answer, Call};
+use crate::context::{Answer, Call, Entry};
 use crate::path::{Caller, Parent, parent};
 use libc::AT_FDCWD;
 use nix::errno::Errno;

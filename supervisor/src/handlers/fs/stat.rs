@@ -1,7 +1,7 @@
 //! Asking about files: the stat family, access(2), readlink(2), statfs(2).
 
-use super::{Entry, known, named};
-use crate::context::{Answer, Call};
+use super::{known, named};
+use crate::context::{Answer, Call, Entry};
 use crate::fd::{File, Kind};
 use crate::host::name::{Plain, fstatfs, readlink, statx as host_statx};
 use crate::path::{Caller, Lookup, Resolved, Target};

@@ -4,8 +4,8 @@
 //! read the file or list the directory. A directory in which the policy hides names is not watched at all, for events
 //! would tell of them.
 
-use super::{Entry, find};
-use crate::context::{Answer, Call};
+use super::find;
+use crate::context::{Answer, Call, Entry};
 use crate::fd::Kind;
 use crate::host::name::add_watch;
 use crate::path::{Caller, Lookup, Target, label_of};

@@ -3,8 +3,8 @@
 //! The guest has those of the `user.` space. `security.`, `system.` and `trusted.` hold capabilities, access lists and
 //! labels, by which the kernel decides: they read as absent and cannot be changed, as on a file system without them.
 
-use super::{Entry, VIEW_IS_FIXED, done, named};
-use crate::context::{Answer, Call};
+use super::{VIEW_IS_FIXED, done, named};
+use crate::context::{Answer, Call, Entry};
 use crate::fd::Kind;
 use crate::host::name::{get_attribute, list_attributes, remove_attribute, set_attribute};
 use crate::path::{Caller, Lookup, Resolved, Target};

@@ -8,7 +8,6 @@
 //! its directory (bind) in place of the name, so it cannot be led elsewhere. The kernel remembers what it was told at
 //! bind as the socket's name, and tells it to peers: [`Anchors`] turn it back.
 
-use super::super::permit;
 use super::check_path;
 use crate::context::Call;
 use crate::fd::File;
@@ -164,7 +163,7 @@ pub(super) fn destination(
         Name::UnixAbstract(name) => Endpoint::UnixAbstract(name),
         Name::Other(family) => Endpoint::Family(family),
     };
-    permit(call, &call.sandbox.policy.connect(&endpoint), &DeniedWhat::Connect(endpoint))?;
+    call.enforce(&call.sandbox.policy.connect(&endpoint), &DeniedWhat::Connect(endpoint))?;
     as_given()
 }
 
@@ -199,7 +198,7 @@ pub(super) fn own(call: &Call<'_>, socket: &File, given: &[u8]) -> Result<Addres
         Name::Other(family) => Endpoint::Family(family),
         Name::Nothing => return Err(Errno::EINVAL),
     };
-    permit(call, &call.sandbox.policy.bind(&endpoint), &DeniedWhat::Bind(endpoint))?;
+    call.enforce(&call.sandbox.policy.bind(&endpoint), &DeniedWhat::Bind(endpoint))?;
     Address::new(given)
 }
 

@@ -4,11 +4,11 @@
 //! translated in the supervisor's own memory.
 
 use super::super::io::broken_pipe;
-use super::super::{Entry, output};
+use super::super::output;
 use super::address::{Destination, Purpose, destination};
 use super::control::{self, CONTROL_MAX};
 use super::{put_address, socket_of};
-use crate::context::{Answer, Call};
+use crate::context::{Answer, Call, Entry};
 use crate::fd::File;
 use crate::host::net::{self, ADDRESS_MAX, Address, Received};
 use crate::host::number::Wait;

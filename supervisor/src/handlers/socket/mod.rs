@@ -22,8 +22,7 @@ pub use peer::Peers;
 
 use super::event::CLOEXEC;
 use super::fdctl::{insert_pair, put_pair};
-use super::{Entry, permit, wait_of};
-use crate::context::{Answer, Call};
+use crate::context::{Answer, Call, Entry};
 use crate::fd::{File, Kind};
 use crate::host::net::{self, Address, To, Whose};
 use crate::host::number::{Make, OnFd, Wait, make, on_fd};
@@ -51,7 +50,7 @@ pub const HANDLERS: &[Entry] = &[
 fn may_make(call: &Call<'_>) -> Result<(), Errno> {
     let (domain, kind, protocol) = (call.i32(0), call.i32(1), call.i32(2));
     let decision = call.sandbox.policy.socket(domain, kind, protocol);
-    permit(call, &decision, &DeniedWhat::Socket { domain, kind, protocol })
+    call.enforce(&decision, &DeniedWhat::Socket { domain, kind, protocol })
 }
 
 fn socket(call: &mut Call<'_>) -> Answer {
@@ -138,7 +137,7 @@ fn accept_with(call: &mut Call<'_>, flags: i32) -> Answer {
     }
     // A connection for which there is no number stays in the queue.
     call.process.fds.room()?;
-    let (host, peer) = net::accept(wait_of(&socket), socket.host.as_fd(), (flags | CLOEXEC) as u32)?;
+    let (host, peer) = net::accept(socket.wait(), socket.host.as_fd(), (flags | CLOEXEC) as u32)?;
     let number = call.process.fds.insert(File::new(host, Kind::Socket), flags & CLOEXEC != 0, 0)?;
     put_address(call, 1, 2, &peer)?;
     Ok(number.into())

@@ -1,10 +1,9 @@
 //! Socket options. Which there are, and what of them is data, the system-call table says; an option without a row is
 //! refused, for some hold addresses that the kernel would follow in the supervisor.
 
-use super::super::Entry;
 use super::peer::shown_peer;
 use super::{length_word, socket_of};
-use crate::context::{Answer, Call};
+use crate::context::{Answer, Call, Entry};
 use crate::host::control::{get_option, set_option};
 use nix::errno::Errno;
 use std::os::fd::AsFd;
