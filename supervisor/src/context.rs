@@ -7,11 +7,11 @@
 //!   decides on (`read`, `write`, ...), and never as a Rust reference;
 //! * every length was compared with the table, so a range of the data area lies within it.
 
-use crate::fd::File;
-use crate::process::Process;
 use crate::report::audit::Who;
 use crate::sandbox::Sandbox;
 use crate::shm::Area;
+use crate::state::fd::File;
+use crate::state::process::Process;
 use nix::errno::Errno;
 use rxbox_policy::{Decision, DeniedWhat};
 use rxbox_wire::frame::{Checked, Reply, Request};

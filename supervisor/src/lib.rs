@@ -13,7 +13,7 @@
 //!
 //! * [`context`]: what a handler sees. [`handlers`]: what is done for each call. [`worker::dispatch`]: which handler serves
 //!   which.
-//! * [`process`], [`fd`], [`threads`]: what the kernel would keep of a guest process. [`sandbox`]: all of them together.
+//! * [`state`]: what the kernel would keep of guest processes. [`sandbox`]: all of it together.
 //! * [`path`], [`view`]: names of files, and the guest's own `/proc`.
 //! * [`host`]: calls to the host's kernel; with [`shm`] the only places with unsafe code.
 //! * [`report`]: what the user gets to see.
@@ -21,19 +21,15 @@
 pub mod cli;
 pub mod commands;
 pub mod context;
-pub mod fd;
 pub mod files;
 pub mod handlers;
 pub mod host;
-pub mod ipc;
 pub mod launch;
 pub mod path;
-pub mod process;
 pub mod report;
 pub mod run;
 pub mod sandbox;
 pub mod shm;
-pub mod stat;
-pub mod threads;
+pub mod state;
 pub mod view;
 pub mod worker;

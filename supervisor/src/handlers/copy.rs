@@ -3,9 +3,9 @@
 use super::io::{broken_pipe, under_limit};
 use super::output::{self, Share};
 use crate::context::{Answer, Call, Entry};
-use crate::fd::{File, Kind};
 use crate::host::number::{OnFd, Wait, on_fd};
 use crate::host::transfer::{self, Move};
+use crate::state::fd::{File, Kind};
 use nix::errno::Errno;
 use std::os::fd::AsFd;
 use std::sync::Arc;

@@ -1,9 +1,9 @@
 //! Descriptors that stand for events: eventfd, timerfd, inotify, memory files.
 
 use crate::context::{Answer, Call, Entry};
-use crate::fd::{File, Kind};
 use crate::host::number::{Make, OnFd, Wait, make, on_fd};
 use crate::host::wait::{timerfd_get, timerfd_set};
+use crate::state::fd::{File, Kind};
 use nix::errno::Errno;
 use nix::sys::memfd::{MFdFlags, memfd_create as host_memfd};
 use std::os::fd::AsFd;

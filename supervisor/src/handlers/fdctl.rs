@@ -5,8 +5,8 @@
 
 use super::{lock, owner};
 use crate::context::{Answer, Call, Entry};
-use crate::fd::{File, Kind};
 use crate::host::number::{self, Fcntl, OnFd, Wait};
+use crate::state::fd::{File, Kind};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use std::os::fd::AsFd;

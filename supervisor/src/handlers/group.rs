@@ -8,9 +8,9 @@
 
 use super::signal::{hang_up, in_sandbox};
 use crate::context::{Answer, Call, Entry, grant};
-use crate::process::Process;
+use crate::host::stat::{is_stopped, parent_of};
 use crate::sandbox::Sandbox;
-use crate::stat::{is_stopped, parent_of};
+use crate::state::process::Process;
 use nix::errno::Errno;
 use nix::unistd::{Pid, getpgid, getsid};
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 //! it has already, as the real, effective or saved one (credentials(7)), and has no capability, whatever its user.
 
 use crate::context::{Answer, Call, Entry};
-use crate::process::{Identity, Ids};
+use crate::state::process::{Identity, Ids};
 use nix::errno::Errno;
 
 /// The handlers of this module.

@@ -8,10 +8,10 @@
 use super::signal::raise;
 use super::{output, signalfd, terminal};
 use crate::context::{Answer, Call, Entry};
-use crate::fd::{File, Kind};
 use crate::host::number::{OnFd, Wait, on_fd};
 use crate::host::transfer::{Buffer, Way, transfer, transfer_at};
 use crate::path::Caller;
+use crate::state::fd::{File, Kind};
 use nix::errno::Errno;
 use rxbox_wire::channel::BULK_MAX;
 use rxbox_wire::frame::Reply;

@@ -3,9 +3,9 @@
 
 use super::{owner, terminal};
 use crate::context::{Answer, Call, Entry};
-use crate::fd::{File, Kind};
 use crate::host::control;
 use crate::host::number::Wait;
+use crate::state::fd::{File, Kind};
 use nix::errno::Errno;
 use std::os::fd::{AsFd, AsRawFd};
 

@@ -1,8 +1,8 @@
-//! System V semaphores, shared memory and message queues: the calls on what [`crate::ipc`] keeps.
+//! System V semaphores, shared memory and message queues: the calls on what [`crate::state::ipc`] keeps.
 
 use crate::context::{Answer, Call, Entry};
-use crate::ipc::{Get, Message, Namespace, Op, Wanted};
-use crate::process::Identity;
+use crate::state::ipc::{Get, Message, Namespace, Op, Wanted};
+use crate::state::process::Identity;
 use nix::errno::Errno;
 use rxbox_wire::frame::Reply;
 use std::os::fd::AsFd;

@@ -5,7 +5,7 @@
 
 use crate::context::{Answer, Call, Entry};
 use crate::host::limit::set_cpu_limit;
-use crate::process::{LIMITS, Limit, Process};
+use crate::state::process::{LIMITS, Limit, Process};
 use nix::errno::Errno;
 use std::sync::Arc;
 

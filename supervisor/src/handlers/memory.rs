@@ -6,9 +6,9 @@
 //! shared writing.
 
 use crate::context::{Answer, Call, Entry, grant};
-use crate::fd::{File, Kind};
 use crate::host::name::reopen;
 use crate::path::{Caller, name_of};
+use crate::state::fd::{File, Kind};
 use nix::errno::Errno;
 use rxbox_policy::Access;
 use rxbox_wire::frame::Reply;

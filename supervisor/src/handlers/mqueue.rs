@@ -1,14 +1,14 @@
-//! POSIX message queues: the calls on what [`crate::ipc`] keeps.
+//! POSIX message queues: the calls on what [`crate::state::ipc`] keeps.
 //!
 //! A message is sent without waiting, under the lock that keeps senders in order; where there is no room for it the worker
 //! waits outside until there may be.
 
 use crate::context::{Answer, Call, Entry};
-use crate::fd::{File, Kind};
 use crate::host::mqueue;
 use crate::host::signal::{Info, queue_process};
 use crate::host::wait::{self, Clock, Time};
-use crate::ipc::{Attributes, Event};
+use crate::state::fd::{File, Kind};
+use crate::state::ipc::{Attributes, Event};
 use nix::errno::Errno;
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;

@@ -5,8 +5,8 @@
 //! a policy that has the limit. Devices that swallow everything do not count.
 
 use crate::context::{Answer, Call};
-use crate::fd::{File, Kind};
 use crate::report::ending::End;
+use crate::state::fd::{File, Kind};
 use nix::errno::Errno;
 use nix::sys::stat::{FileStat, fstat, makedev};
 use std::os::fd::{AsFd, BorrowedFd};

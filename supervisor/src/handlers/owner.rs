@@ -7,9 +7,9 @@
 //! one outside that has just got its number, nothing shows of a group.
 
 use crate::context::{Answer, Call};
-use crate::fd::{File, Kind};
 use crate::host::number::{self, Fcntl};
 use crate::host::signal::{Info, queue_process};
+use crate::state::fd::{File, Kind};
 use nix::errno::Errno;
 use std::os::fd::AsFd;
 

@@ -4,10 +4,10 @@
 
 use super::signal::{from_caller, given, send};
 use crate::context::{Answer, Call, Entry, grant};
-use crate::fd::{File, Kind};
 use crate::host::number::{Make, make};
 use crate::host::signal::{Info, queue_process};
-use crate::process::Process;
+use crate::state::fd::{File, Kind};
+use crate::state::process::Process;
 use nix::errno::Errno;
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;

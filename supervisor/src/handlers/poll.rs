@@ -7,10 +7,10 @@
 use super::event::make_and_give;
 use super::signalfd;
 use crate::context::{Answer, Call, Entry};
-use crate::fd::{File, Kind};
 use crate::host::number::Make;
 use crate::host::transfer::Buffer;
 use crate::host::wait::{self, Time, Until};
+use crate::state::fd::{File, Kind};
 use nix::errno::Errno;
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;

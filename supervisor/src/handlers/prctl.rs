@@ -3,7 +3,7 @@
 //! orphans go to a process the kernel must be told (PR_SET_CHILD_SUBREAPER), by the emulator child itself.
 
 use crate::context::{Answer, Call, Entry};
-use crate::process::Process;
+use crate::state::process::Process;
 use nix::errno::Errno;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering::Relaxed};

@@ -6,8 +6,8 @@ use super::signal::in_sandbox;
 use crate::context::{Answer, Call, Entry};
 use crate::host::number::{Plain, plain};
 use crate::host::sched;
+use crate::host::stat::Stat;
 use crate::host::transfer::Buffer;
-use crate::stat::Stat;
 use nix::errno::Errno;
 
 /// The handlers of this module.
@@ -55,7 +55,7 @@ type Find = fn(&Call<'_>, i32) -> Result<i32, Errno>;
 
 /// The host processes or threads that getpriority(2) and its like name by `which` and `who`.
 fn members(call: &Call<'_>, which: u32, who: i32, find: Find) -> Result<Vec<i32>, Errno> {
-    let pids = |keep: &dyn Fn(&crate::process::Process) -> bool| -> Vec<i32> {
+    let pids = |keep: &dyn Fn(&crate::state::process::Process) -> bool| -> Vec<i32> {
         in_sandbox(call).iter().filter(|p| keep(p)).map(|p| p.pid).collect()
     };
     let group = if who == 0 { group::of(call.process.pid) } else { Some(who) };

@@ -10,8 +10,8 @@
 use super::group;
 use crate::context::{Answer, Call, Entry};
 use crate::host::signal::{Info, queue_process, queue_thread};
-use crate::process::Process;
 use crate::sandbox::Sandbox;
+use crate::state::process::Process;
 use nix::errno::Errno;
 use rxbox_wire::frame::Reply;
 use std::os::fd::AsFd;

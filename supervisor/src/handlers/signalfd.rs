@@ -7,9 +7,9 @@
 
 use super::event::CLOEXEC;
 use crate::context::{Answer, Call, Entry};
-use crate::fd::{Extra, File};
 use crate::host::number::{Make, make};
-use crate::stat::Status;
+use crate::host::stat::Status;
+use crate::state::fd::{Extra, File};
 use nix::errno::Errno;
 use nix::unistd::{read, write};
 use rxbox_wire::frame::Reply;

@@ -10,12 +10,12 @@
 use super::group::{self, exists};
 use super::signal::to_group;
 use crate::context::{Answer, Call};
-use crate::fd::{File, Kind};
 use crate::host::control;
 use crate::host::number::Wait;
 use crate::host::signal::Info;
+use crate::host::stat::{Status, is_running};
 use crate::host::wait::poll;
-use crate::stat::{Status, is_running};
+use crate::state::fd::{File, Kind};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;

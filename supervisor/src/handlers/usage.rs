@@ -2,8 +2,8 @@
 //! them in `/proc` (proc_pid_stat(5), proc_pid_schedstat in the kernel's documentation).
 
 use crate::context::{Answer, Call, Entry};
+use crate::host::stat::{Stat, Status};
 use crate::host::wait::{Clock, clock};
-use crate::stat::{Stat, Status};
 use nix::errno::Errno;
 use std::fs;
 

@@ -17,6 +17,7 @@ pub mod number;
 pub mod sched;
 pub mod signal;
 pub mod spawn;
+pub mod stat;
 pub mod transfer;
 pub mod wait;
 

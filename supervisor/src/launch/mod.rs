@@ -2,18 +2,18 @@
 
 pub mod init;
 
-use crate::fd::Budget;
 use crate::host::name::access;
 use crate::host::transfer::{Buffer, getrandom};
 use crate::launch::init::Warden;
 use crate::launch::init::exec::Start;
 use crate::path::name_of;
-use crate::process::{
-    Fork, Identity, Image, LIMITS, Limit, Line, Process, State, host_limits, standard_descriptors,
-};
 use crate::report::escape::shown;
 use crate::report::outcome::Outcome;
 use crate::sandbox::Sandbox;
+use crate::state::fd::Budget;
+use crate::state::process::{
+    Fork, Identity, Image, LIMITS, Limit, Line, Process, State, host_limits, standard_descriptors,
+};
 use crate::worker::internal;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
@@ -235,7 +235,7 @@ fn can_be_continued() -> bool {
     let mut pid = std::process::id() as i32;
     let (group, session) = (of(pid), session_of(pid));
     // Up the line of parents as long as they are in the group; process 0 is one that cannot be seen from here.
-    while let Some(parent) = crate::stat::parent_of(pid).filter(|parent| *parent > 0) {
+    while let Some(parent) = crate::host::stat::parent_of(pid).filter(|parent| *parent > 0) {
         if of(parent) != group {
             return session_of(parent) == session;
         }

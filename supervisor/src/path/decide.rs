@@ -1,10 +1,10 @@
 //! The policy's word on a name.
 
 use crate::context::Call;
-use crate::fd::File;
-use crate::process::Process;
 use crate::report::audit::Who;
 use crate::sandbox::Sandbox;
+use crate::state::fd::File;
+use crate::state::process::Process;
 use nix::errno::Errno;
 use rxbox_policy::{Access, DeniedWhat, Verdict};
 use std::os::fd::AsFd;

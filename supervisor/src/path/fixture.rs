@@ -1,10 +1,10 @@
 //! A guest for tests: a process under a policy, in a scratch directory, without an emulator child.
 
 use super::{Caller, Dir};
-use crate::fd::{Budget, FdTable};
 use crate::host::number::{Make, make};
-use crate::process::{Fork, Identity, Image, Limit, Line, Process, State};
 use crate::sandbox::Sandbox;
+use crate::state::fd::{Budget, FdTable};
+use crate::state::process::{Fork, Identity, Image, Limit, Line, Process, State};
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use rxbox_policy::{Files, Policy, Variables};

@@ -24,7 +24,7 @@ pub use decide::Caller;
 pub use name::{Dir, join, label_of, name_of, root};
 pub use walk::{parent, resolve};
 
-use crate::fd::File;
+use crate::state::fd::File;
 use crate::view::Node;
 use nix::fcntl::ResolveFlag;
 use nix::sys::stat::FileStat;

@@ -3,7 +3,7 @@
 use super::name::{Dir, in_proc, root};
 use super::walk::FENCED;
 use super::{Caller, Lookup};
-use crate::fd::{File, Kind};
+use crate::state::fd::{File, Kind};
 use crate::view::{self, Node};
 use nix::errno::Errno;
 use std::ffi::{CStr, CString};

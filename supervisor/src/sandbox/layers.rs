@@ -4,7 +4,7 @@
 //! The seccomp filter, `no_new_privs` and the dropped capabilities are never optional: no request of a child without
 //! them is served ([`confirm`]). What a profile requires beyond what there is refuses the run ([`missing`]).
 
-use crate::stat::Status;
+use crate::host::stat::Status;
 use rxbox_policy::{Layer, Policy};
 
 /// Layers that this version puts around every child.

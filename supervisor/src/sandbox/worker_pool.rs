@@ -1,12 +1,12 @@
 //! The threads that serve slots. One that has served its guest thread to the end waits for another, since threads and
 //! processes of guests come and go quickly, and a thread of the host costs more than most calls.
 //!
-//! A worker is broken off by a signal that goes to its thread ([`crate::threads`]). None is sent once the slot is freed, and
+//! A worker is broken off by a signal that goes to its thread ([`crate::state::threads`]). None is sent once the slot is freed, and
 //! one that was sent before has arrived when the next slot is taken over, since that makes a host call first: so none breaks
 //! off the call of another guest.
 
-use crate::process::Process;
 use crate::sandbox::Sandbox;
+use crate::state::process::Process;
 use crate::worker::serve;
 use nix::errno::Errno;
 use std::sync::mpsc::{Sender, channel};
@@ -102,7 +102,13 @@ mod tests {
                 }
             };
             threads.push(worker);
-            process.line.channel.slot(slot).unwrap().guest_bell().pass(CLOSED, &crate::threads::HostFutex);
+            process
+                .line
+                .channel
+                .slot(slot)
+                .unwrap()
+                .guest_bell()
+                .pass(CLOSED, &crate::state::threads::HostFutex);
             while lock(&sandbox.workers.idle).is_empty() {
                 std::thread::yield_now();
             }

@@ -20,7 +20,7 @@ mod system;
 pub use system::System;
 
 use crate::path::{Caller, Dir, Target};
-use crate::process::Process;
+use crate::state::process::Process;
 use nix::errno::Errno;
 use process::{Entry, What};
 use std::os::fd::{AsFd, BorrowedFd};

@@ -2,11 +2,11 @@
 
 use super::memory::Memory;
 use super::{number, status};
-use crate::fd::Kind;
 use crate::handlers::prctl;
 use crate::host::name::reopen;
 use crate::path::{Caller, Object, Target, label_of};
-use crate::process::Process;
+use crate::state::fd::Kind;
+use crate::state::process::Process;
 use nix::errno::Errno;
 use std::os::fd::AsFd;
 

@@ -2,9 +2,9 @@
 //! replaced that is about the emulator instead of the guest (its name, its addresses, its confinement).
 
 use super::memory::Memory;
-use crate::fd::Kind;
 use crate::handlers::prctl;
-use crate::process::Process;
+use crate::state::fd::Kind;
+use crate::state::process::Process;
 use nix::errno::Errno;
 use std::fmt::Write;
 use std::os::fd::{AsFd, AsRawFd};

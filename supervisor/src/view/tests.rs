@@ -1,7 +1,7 @@
 use super::*;
-use crate::fd::File;
 use crate::path::fixture::{Guest, Scratch};
 use crate::path::{Found, Lookup, resolve};
+use crate::state::fd::File;
 use std::ffi::CString;
 
 fn look(guest: &Guest, path: &str, how: Lookup) -> Result<Target, Errno> {

@@ -10,14 +10,14 @@ use crate::handlers::pidfd::for_child;
 use crate::host::name::reopen;
 use crate::host::number::{Make, Plain, make, plain};
 use crate::host::signal::{Info, queue_process, queue_thread};
+use crate::host::stat::parent_of;
 use crate::path::Caller;
-use crate::process::{Image, Process};
 use crate::report::ending::End;
 use crate::report::escape::shown;
 use crate::sandbox::Sandbox;
 use crate::sandbox::layers;
 use crate::sandbox::worker_pool;
-use crate::stat::parent_of;
+use crate::state::process::{Image, Process};
 use nix::errno::Errno;
 use rxbox_wire::frame::{Internal, Reply};
 use rxbox_wire::relay;
@@ -278,7 +278,7 @@ mod tests {
     #[test]
     fn a_forked_process_has_what_its_parent_had_and_a_line_of_its_own() {
         let (guest, own) = own();
-        let file = crate::fd::File::made(nix::unistd::pipe().unwrap().0).unwrap();
+        let file = crate::state::fd::File::made(nix::unistd::pipe().unwrap().0).unwrap();
         own.fds.insert(file, true, 5).unwrap();
         own.set_umask(0o077);
         own.set_name(b"parent");

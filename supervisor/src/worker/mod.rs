@@ -12,12 +12,12 @@ pub mod internal;
 
 use crate::context::{Answer, Call};
 use crate::host::interrupt;
-use crate::process::Process;
 use crate::report::ending::End;
 use crate::report::escape::shown;
 use crate::sandbox::Sandbox;
 use crate::shm::Slot;
-use crate::threads::HostFutex;
+use crate::state::process::Process;
+use crate::state::threads::HostFutex;
 use nix::errno::Errno;
 use rxbox_wire::bell::{Bell, CLOSED, IDLE, REPLY, REQUEST};
 use rxbox_wire::frame::{self, Checked, INTERNAL, Internal, MessageHeader, Reply, Request, Violation};

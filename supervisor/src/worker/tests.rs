@@ -1,8 +1,8 @@
 //! A worker against children that are not themselves any more.
 
 use super::*;
-use crate::fd::File;
 use crate::handlers::tests::Guest;
+use crate::state::fd::File;
 use rxbox_wire::frame::{ABSENT, Length};
 use rxbox_wire::patience::Cores;
 use rxbox_wire::table;

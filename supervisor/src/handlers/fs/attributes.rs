@@ -51,7 +51,7 @@ fn fchmod(call: &mut Call<'_>) -> Answer {
 /// The file that argument 0 has open.
 fn descriptor(call: &Call<'_>) -> Result<Resolved, Errno> {
     let file = call.file(0)?;
-    if file.kind == crate::fd::Kind::Path {
+    if file.kind == crate::state::fd::Kind::Path {
         return Err(Errno::EBADF);
     }
     Ok(Resolved { target: Target::Open(file), path: Vec::new() })

@@ -2,10 +2,10 @@
 
 use super::named;
 use crate::context::{Answer, Call, Entry};
-use crate::fd::{Extra, File, Kind};
 use crate::host::dirent::{append, entries, make_old};
 use crate::host::name::{getdents64 as host_getdents64, reopen};
 use crate::path::{Caller, Dir, Lookup, Resolved, Target, join, label_of, name_of};
+use crate::state::fd::{Extra, File, Kind};
 use crate::view::Node;
 use libc::AT_FDCWD;
 use nix::errno::Errno;

@@ -1,9 +1,9 @@
 //! Opening programs.
 
 use super::find;
-use crate::fd::Kind;
 use crate::host::name::{access, reopen};
 use crate::path::{Caller, Lookup, Object, Target, label_of, name_of};
+use crate::state::fd::Kind;
 use nix::errno::Errno;
 use rxbox_policy::Access;
 use std::ffi::CStr;

@@ -22,9 +22,9 @@ mod xattr;
 pub use exec::open_exec;
 
 use crate::context::{Answer, Call};
-use crate::fd::Kind;
 use crate::handlers::Entry;
 use crate::path::{Caller, Found, Lookup, Resolved, Target, resolve};
+use crate::state::fd::Kind;
 use nix::errno::Errno;
 use rxbox_policy::Access;
 use std::ffi::CStr;

@@ -5,10 +5,10 @@
 
 use super::{VIEW_IS_FIXED, find, known};
 use crate::context::{Answer, Call, Entry};
-use crate::fd::{File, Kind};
 use crate::handlers::fs::open::creation_mode;
 use crate::host::name::{descriptor_directory, reopen_name};
 use crate::path::{Caller, Lookup, Parent, Target, name_of, parent};
+use crate::state::fd::{File, Kind};
 use libc::{AT_EMPTY_PATH, AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_FOLLOW};
 use nix::errno::Errno;
 use nix::fcntl::AtFlags;

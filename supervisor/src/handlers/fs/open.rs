@@ -2,9 +2,9 @@
 
 use super::directory::listing;
 use crate::context::{Answer, Call, Entry};
-use crate::fd::{File, Kind};
 use crate::host::name::{open_waiting, reopen};
 use crate::path::{Caller, Found, Lookup, Object, Parent, Resolved, Target, name_of, parent, resolve};
+use crate::state::fd::{File, Kind};
 use crate::view::{Content, Node};
 use libc::{
     O_ACCMODE, O_ASYNC, O_CLOEXEC, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_PATH, O_RDONLY, O_TMPFILE,

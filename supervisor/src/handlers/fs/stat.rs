@@ -2,9 +2,9 @@
 
 use super::{known, named};
 use crate::context::{Answer, Call, Entry};
-use crate::fd::{File, Kind};
 use crate::host::name::{Plain, fstatfs, readlink, statx as host_statx};
 use crate::path::{Caller, Lookup, Resolved, Target};
+use crate::state::fd::{File, Kind};
 use libc::{AT_EACCESS, AT_EMPTY_PATH, AT_FDCWD, AT_NO_AUTOMOUNT, AT_SYMLINK_NOFOLLOW};
 use nix::errno::Errno;
 use rxbox_policy::Access;

@@ -6,9 +6,9 @@
 
 use super::find;
 use crate::context::{Answer, Call, Entry};
-use crate::fd::Kind;
 use crate::host::name::add_watch;
 use crate::path::{Caller, Lookup, Target, label_of};
+use crate::state::fd::Kind;
 use nix::errno::Errno;
 use rxbox_policy::Access;
 use std::os::fd::AsFd;

@@ -5,9 +5,9 @@
 
 use super::{VIEW_IS_FIXED, done, named};
 use crate::context::{Answer, Call, Entry};
-use crate::fd::Kind;
 use crate::host::name::{get_attribute, list_attributes, remove_attribute, set_attribute};
 use crate::path::{Caller, Lookup, Resolved, Target};
+use crate::state::fd::Kind;
 use libc::AT_FDCWD;
 use nix::errno::Errno;
 use rxbox_policy::Access;

@@ -15,10 +15,10 @@
 mod ranges;
 
 use crate::context::{Answer, Call};
-use crate::fd::{File, Kind};
 use crate::host::control::{self, Flock};
 use crate::host::name::reopen;
 use crate::host::number::{OnFd, Wait, on_fd};
+use crate::state::fd::{File, Kind};
 use nix::errno::Errno;
 use ranges::{Range, Ranges, Wanted, deadlock};
 use std::collections::{BTreeMap, HashMap};

@@ -10,11 +10,11 @@
 
 use super::check_path;
 use crate::context::Call;
-use crate::fd::File;
 use crate::host::control::get_option;
 use crate::host::name::reopen_name;
 use crate::host::net::{Address, Whose, address_of};
 use crate::path::{Caller, Dir, Found, Lookup, Parent, Target, parent, resolve};
+use crate::state::fd::File;
 use nix::errno::Errno;
 use rxbox_policy::{Access, DeniedWhat, Endpoint, Transport};
 use std::ffi::CString;

@@ -6,9 +6,9 @@
 
 use super::peer::shown_sender;
 use crate::context::Call;
-use crate::fd::File;
 use crate::host::cmsg::{CREDENTIALS, HEADER, RIGHTS, i32_at, pieces};
 use crate::host::net::Received;
+use crate::state::fd::File;
 use nix::errno::Errno;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;

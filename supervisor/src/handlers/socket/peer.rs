@@ -7,8 +7,8 @@
 //! cannot see.
 
 use crate::context::Call;
-use crate::fd::File;
 use crate::host::net::{self, Whose};
+use crate::state::fd::File;
 use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, recv, sendto, socket,
@@ -186,7 +186,7 @@ fn other_end(inode: u64) -> Result<u64, Errno> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fd::Kind;
+    use crate::state::fd::Kind;
     use nix::sys::socket::socketpair;
 
     #[test]

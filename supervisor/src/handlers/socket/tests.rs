@@ -3,7 +3,7 @@
 use super::super::tests::A::{M, N, Null, Room};
 use super::super::tests::{A, Done, Guest, NOBODY, null, number};
 use super::address::{Name, Nature, read};
-use crate::fd::File;
+use crate::state::fd::File;
 use nix::errno::Errno;
 use rxbox_wire::frame::{ABSENT, MessageHeader};
 use std::io::Read;

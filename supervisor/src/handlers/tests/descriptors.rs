@@ -2,8 +2,8 @@
 
 use super::A::{M, N, Null, Room};
 use super::{Guest, number, word, words};
-use crate::fd::{File, Kind};
 use crate::host::number::{Fcntl, Make, fcntl, make};
+use crate::state::fd::{File, Kind};
 use nix::errno::Errno;
 use rxbox_wire::frame::Reply;
 use std::io::{Read, Seek, Write};

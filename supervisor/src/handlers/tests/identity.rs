@@ -2,7 +2,7 @@
 
 use super::A::{M, N, Null, Room};
 use super::{Guest, number, word, words};
-use crate::process::{Identity, Ids};
+use crate::state::process::{Identity, Ids};
 use nix::errno::Errno;
 use rxbox_wire::frame::Reply;
 

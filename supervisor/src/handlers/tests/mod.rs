@@ -8,12 +8,12 @@ mod waiting;
 
 use super::ALL;
 use crate::context::{Answer, Call, Handler};
-use crate::fd::{Budget, FdTable, File};
 use crate::files::HostFiles;
 use crate::host::number::{Make, make};
-use crate::process::{Fork, Image, LIMITS, Limit, Line, Process, State};
 use crate::sandbox::Sandbox;
 use crate::shm::Area;
+use crate::state::fd::{Budget, FdTable, File};
+use crate::state::process::{Fork, Image, LIMITS, Limit, Line, Process, State};
 use rxbox_policy::{Files, Policy, Variables};
 use rxbox_wire::channel::DATA_SIZE;
 use rxbox_wire::frame::{ABSENT, Checked, Reply, Request};

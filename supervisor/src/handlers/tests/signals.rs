@@ -3,7 +3,7 @@
 use super::A::{M, N, Null};
 use super::{Guest, NOBODY, ended, null};
 use crate::host::number::{Make, make};
-use crate::process::Image;
+use crate::state::process::Image;
 use nix::errno::Errno;
 use rxbox_wire::frame::Reply;
 use std::io::{BufRead, BufReader};
@@ -201,7 +201,7 @@ fn descriptors_of_processes_are_for_the_sandbox_only() {
     }
     assert_eq!(g.ask("pidfd_open", &[N(pid), N(1)]), Err(Errno::EINVAL));
     assert_eq!(g.ask("pidfd_getfd", &[N(n), N(5), N(0)]), Err(Errno::EBADF));
-    let theirs = target.fds.insert(crate::fd::File::made(null()).unwrap(), false, 5).unwrap();
+    let theirs = target.fds.insert(crate::state::fd::File::made(null()).unwrap(), false, 5).unwrap();
     let mine = g.ask("pidfd_getfd", &[N(n), N(theirs.into()), N(0)]).unwrap();
     assert!(g.process.fds.get(mine as i32).unwrap().host.as_raw_fd() > 2);
     assert_eq!(g.process.fds.cloexec(mine as i32), Ok(true));

@@ -260,7 +260,7 @@ fn processes() -> BTreeMap<i32, i32> {
     entries
         .filter_map(|entry| {
             let pid = entry.ok()?.file_name().to_str()?.parse().ok()?;
-            Some((pid, crate::stat::parent_of(pid)?))
+            Some((pid, crate::host::stat::parent_of(pid)?))
         })
         .collect()
 }

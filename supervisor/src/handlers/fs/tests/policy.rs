@@ -3,8 +3,8 @@
 use super::super::open::{Opening, open_file};
 use super::super::*;
 use super::{c, contents, tree};
-use crate::fd::File;
 use crate::path::fixture::{Guest, Scratch};
+use crate::state::fd::File;
 use nix::fcntl::{AT_FDCWD, RenameFlags, ResolveFlag};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 

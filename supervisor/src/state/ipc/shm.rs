@@ -7,9 +7,9 @@
 use super::perm::{Perm, Right};
 use super::table::{Get, Owned, Table};
 use super::{lock, now};
-use crate::fd::Budget;
 use crate::host::name::reopen;
-use crate::process::Identity;
+use crate::state::fd::Budget;
+use crate::state::process::Identity;
 use nix::errno::Errno;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::stat::fstat;

@@ -10,12 +10,12 @@ mod line;
 pub use identity::{Identity, Ids, LIMITS, Limit, host_limits};
 pub use line::Line;
 
-use crate::fd::{Budget, FdTable, File};
 use crate::handlers::lock::RecordLocks;
 use crate::handlers::prctl::Attributes;
 use crate::host::signal::{Info, queue_process};
 use crate::path::Dir;
-use crate::threads::Threads;
+use crate::state::fd::{Budget, FdTable, File};
+use crate::state::threads::Threads;
 use nix::errno::Errno;
 use rxbox_wire::control::About;
 use std::collections::HashMap;

@@ -3,7 +3,7 @@
 use super::perm::{Perm, Right};
 use super::table::{Get, Owned, Table};
 use super::{Changes, lock, now};
-use crate::process::Identity;
+use crate::state::process::Identity;
 use nix::errno::Errno;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

@@ -6,9 +6,9 @@
 //! was sent to an empty queue.
 
 use super::lock;
-use crate::fd::Budget;
 use crate::host::mqueue::{self, ATTRIBUTES};
 use crate::host::name::reopen;
+use crate::state::fd::Budget;
 use nix::errno::Errno;
 use nix::sys::stat::fstat;
 use std::collections::BTreeMap;

@@ -3,7 +3,7 @@
 use super::perm::{Perm, Right};
 use super::table::{Get, Owned, Table};
 use super::{Changes, lock, now};
-use crate::process::Identity;
+use crate::state::process::Identity;
 use nix::errno::Errno;
 use rxbox_wire::frame::MESSAGE_MAX;
 use std::collections::VecDeque;

@@ -4,7 +4,7 @@
 //! next in the same place.
 
 use super::perm::{Perm, Right};
-use crate::process::Identity;
+use crate::state::process::Identity;
 use nix::errno::Errno;
 
 /// Places below this (the kernel's IPCMNI).
@@ -136,7 +136,7 @@ impl<T: Owned + Clone> Table<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::process::Identity;
+    use crate::state::process::Identity;
 
     #[derive(Clone, Debug, PartialEq)]
     struct Thing(Perm);

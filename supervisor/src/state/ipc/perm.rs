@@ -1,6 +1,6 @@
 //! Who may do what with an object (`struct ipc_perm`, sysvipc(7)).
 
-use crate::process::Identity;
+use crate::state::process::Identity;
 use nix::errno::Errno;
 
 /// The permission bits of a mode.
@@ -98,7 +98,7 @@ impl Perm {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::process::Ids;
+    use crate::state::process::Ids;
 
     fn somebody(user: u32, group: u32) -> Identity {
         let ids = |id| Ids { real: id, effective: id, saved: id };

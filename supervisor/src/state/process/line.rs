@@ -2,7 +2,7 @@
 //! carry, descriptors to the child and requests to break off a call from it.
 
 use crate::shm::Channel;
-use crate::threads::HostFutex;
+use crate::state::threads::HostFutex;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
