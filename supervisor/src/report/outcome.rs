@@ -1,7 +1,7 @@
 //! How a run ended, and what status and report come of it.
 
 use super::ending::End;
-use std::fmt;
+use serde::Serialize;
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,20 +40,19 @@ impl Outcome {
         }
     }
 
-    /// The cause as one word, for [`Outcome::json`].
-    fn cause(&self) -> &'static str {
+    fn cause(&self) -> Cause {
         match self {
-            Outcome::Exited(_) => "exit",
-            Outcome::Signaled(FILTER) | Outcome::Ended(End::Violation(_)) => "violation",
-            Outcome::Signaled(_) => "signal",
-            Outcome::Ended(End::Policy(_)) => "policy",
-            Outcome::Ended(End::TimeLimit) => "time-limit",
-            Outcome::Ended(End::CpuLimit) => "cpu-limit",
-            Outcome::Ended(End::MemoryLimit) => "memory-limit",
-            Outcome::Ended(End::OutputLimit) => "output-limit",
-            Outcome::Failed(_) | Outcome::Ended(End::Broken(_)) => "error",
-            Outcome::NotRunnable(_) => "not-runnable",
-            Outcome::NotFound(_) => "not-found",
+            Outcome::Exited(_) => Cause::Exit,
+            Outcome::Signaled(FILTER) | Outcome::Ended(End::Violation(_)) => Cause::Violation,
+            Outcome::Signaled(_) => Cause::Signal,
+            Outcome::Ended(End::Policy(_)) => Cause::Policy,
+            Outcome::Ended(End::TimeLimit) => Cause::TimeLimit,
+            Outcome::Ended(End::CpuLimit) => Cause::CpuLimit,
+            Outcome::Ended(End::MemoryLimit) => Cause::MemoryLimit,
+            Outcome::Ended(End::OutputLimit) => Cause::OutputLimit,
+            Outcome::Failed(_) | Outcome::Ended(End::Broken(_)) => Cause::Error,
+            Outcome::NotRunnable(_) => Cause::NotRunnable,
+            Outcome::NotFound(_) => Cause::NotFound,
         }
     }
 
@@ -80,34 +79,54 @@ impl Outcome {
 
     /// The report of `--status-fd`: one line of JSON.
     pub fn json(&self) -> String {
-        let mut line = format!("{{\"event\":\"end\",\"cause\":\"{}\",\"code\":{}", self.cause(), self.code());
-        match self {
-            Outcome::Exited(status) => line += &format!(",\"status\":{}", status & 0xff),
-            Outcome::Signaled(signal) => line += &format!(",\"signal\":{signal}"),
-            _ => {}
-        }
-        if let Some(text) = self.message() {
-            line += &format!(",\"message\":{}", Json(&text));
-        }
-        line + "}"
+        let report = Report::End {
+            cause: self.cause(),
+            code: self.code(),
+            status: matches!(self, Outcome::Exited(_)).then(|| self.code()),
+            signal: if let Outcome::Signaled(signal) = self { Some(*signal) } else { None },
+            message: self.message(),
+        };
+        // Words and numbers can always be written into memory.
+        serde_json::to_string(&report).unwrap_or_default()
     }
 }
 
-/// A text as a JSON string.
-pub struct Json<'a>(pub &'a str);
+/// A report: an object of JSON whose `event` says what happened.
+#[derive(Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+enum Report {
+    /// The run is over. What does not apply to its end is left out.
+    End {
+        cause: Cause,
+        /// The exit status of rxbox.
+        code: i32,
+        /// The program's own exit status.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        status: Option<i32>,
+        /// The signal that ended the program.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        signal: Option<i32>,
+        /// What the user is told.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        message: Option<String>,
+    },
+}
 
-impl fmt::Display for Json<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("\"")?;
-        for c in self.0.chars() {
-            match c {
-                '"' | '\\' => write!(f, "\\{c}")?,
-                c if c < ' ' || c == '\x7f' => write!(f, "\\u{:04x}", u32::from(c))?,
-                c => write!(f, "{c}")?,
-            }
-        }
-        f.write_str("\"")
-    }
+/// Why a run ended. The exit status does not tell: a program can end with the same numbers.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Cause {
+    Exit,
+    Signal,
+    Policy,
+    Violation,
+    TimeLimit,
+    CpuLimit,
+    MemoryLimit,
+    OutputLimit,
+    NotRunnable,
+    NotFound,
+    Error,
 }
 
 #[cfg(test)]
@@ -150,6 +169,6 @@ mod tests {
     #[test]
     fn text_in_the_report_is_escaped() {
         let json = Outcome::NotFound("no \"a\\b\"\n".to_owned()).json();
-        assert!(json.contains(r#""no \"a\\b\"\u000a""#), "{json}");
+        assert!(json.contains(r#""no \"a\\b\"\n""#), "{json}");
     }
 }

@@ -318,7 +318,7 @@ fn job_control_concerns_groups_of_the_sandbox_only() {
     let foreground = |g: &Guest| g.call("ioctl", &[N(n), N(libc::TIOCGPGRP as i64), Room(4)]);
     assert_eq!(foreground(&g).answer, Err(Errno::ENOTTY));
     assert_eq!(g.ask("ioctl", &[N(n), N(libc::TIOCSCTTY as i64), N(0)]), Ok(0));
-    assert_eq!(number(&foreground(&g).out[2]), session.pid().into());
+    assert_eq!(number(&foreground(&g).out[2]), i64::from(session.pid()));
     let set = |group: i32| g.ask("ioctl", &[N(n), N(libc::TIOCSPGRP as i64), M(&group.to_le_bytes())]);
     assert_eq!(set(1), Err(Errno::EPERM));
     assert_eq!(set(group.pid()), Err(Errno::EPERM), "it is in another session");
