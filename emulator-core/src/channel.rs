@@ -8,6 +8,7 @@ use crate::host::call;
 use crate::runtime::thread::Cpu;
 use nix::errno::Errno;
 use rxbox_wire::bell::{self, Bell, Futex};
+use rxbox_wire::boot::CONTROL_FD;
 use rxbox_wire::channel as layout;
 use rxbox_wire::frame::{INTERNAL, Reply, Request};
 use rxbox_wire::patience::{Cores, Patience};
@@ -16,13 +17,6 @@ use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
-
-/// Descriptor of the channel's memory at start.
-pub const CHANNEL_FD: i32 = 3;
-/// Descriptor of the control socket.
-pub const CONTROL_FD: i32 = 4;
-/// Descriptor of the log file, if there is one.
-pub const LOG_FD: i32 = 5;
 
 /// Status of a process whose slot the supervisor has closed: to it the process has ended.
 const CLOSED_STATUS: i32 = 128 + libc::SIGKILL;
@@ -80,11 +74,20 @@ impl Channel {
         })
     }
 
-    /// Maps another channel in this one's place: every slot is that one's then. The process has no other thread.
+    /// Puts a new process's channel and control socket in the places of its parent's.
     ///
     /// # Errors
-    /// As mmap(2).
-    pub fn replace(&self, memory: &OwnedFd) -> Result<(), Errno> {
+    /// As mmap(2) and dup2(2).
+    pub fn take_line(&self, memory: &OwnedFd, control: &OwnedFd) -> Result<(), Errno> {
+        self.replace(memory)?;
+        let args = [control.as_raw_fd() as u64, CONTROL_FD as u64, 0, 0, 0, 0];
+        // SAFETY: nothing in this process refers to the old socket but by its number, which the new one takes.
+        let done = unsafe { call::raw(libc::SYS_dup2, args) };
+        if done < 0 { Err(Errno::from_raw(-done as i32)) } else { Ok(()) }
+    }
+
+    /// Maps another channel in this one's place: every slot is that one's then. The process has no other thread.
+    fn replace(&self, memory: &OwnedFd) -> Result<(), Errno> {
         let (prot, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_FIXED);
         let (base, fd) = (self.base.cast(), memory.as_raw_fd());
         // SAFETY: replaces exactly the old channel's mapping, of which nobody holds a reference now.
@@ -241,7 +244,7 @@ impl Slot {
         }
         if reply.flags & Reply::SIGNALLED != 0 {
             // The call raised a signal in its own caller: it is taken on the way out of the kernel, before the guest goes on.
-            crate::signal::settle();
+            call::enter_kernel();
         }
         reply
     }

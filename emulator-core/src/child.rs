@@ -4,7 +4,9 @@
 //! channel, the control socket, perhaps the log. The order matters: everything that needs a host call beyond the filter
 //! comes first, then the filter, then the files of the guest, which are hostile.
 
-use crate::channel::{CHANNEL_FD, Channel};
+use crate::base::sigset::SigSet;
+use crate::base::sync::{Lock, Rank};
+use crate::channel::Channel;
 use crate::exec::Machine;
 use crate::guest::{AddressSpace, Limits};
 use crate::host::thread::{BlockedSignals, gettid};
@@ -14,20 +16,20 @@ use crate::loader::stack::{Auxiliary, Strings};
 use crate::loader::vdso::Vdso;
 use crate::loader::{LoadError, resolve_scripts};
 use crate::log::{Items, Log};
-use crate::process::{Memory, Process, lock};
+use crate::process::{Memory, Process};
 use crate::runtime::blocks::Blocks;
 use crate::runtime::thread::NewCpu;
+use crate::signal::SignalDescriptors;
 use crate::signal::{self, Actions, ThreadSignals};
-use crate::signal::{SigSet, SignalDescriptors};
 use crate::succession::Succession;
 use crate::syscall::request;
 use crate::thread::{Passing, Thread};
 use crate::{confine, threads};
 use rxbox_translate::cpuid::CpuidTable;
 use rxbox_translate::frontend::Config;
-use rxbox_wire::boot::Boot;
+use rxbox_wire::boot::{Boot, CHANNEL_FD};
 use std::fmt::Display;
-use std::sync::{Mutex, OnceLock};
+use std::sync::OnceLock;
 
 /// Exit status of a child whose program was found but cannot run.
 pub const NOT_RUNNABLE: i32 = 126;
@@ -79,17 +81,17 @@ fn prepare() -> Result<(Thread, Boot), StartError> {
     let [stack, data, address_space] = boot.limits;
     let space = AddressSpace::new(Limits { address_space, data, stack }, seeds(&boot)[0]);
     let process: &'static Process = Box::leak(Box::new(Process {
-        memory: Mutex::new(Memory::new(space)),
-        blocks: Mutex::new(Blocks::new().map_err(|e| own("the code cache", e))?),
+        memory: Lock::new(Rank::Memory, Memory::new(space)),
+        blocks: Lock::new(Rank::Blocks, Blocks::new().map_err(|e| own("the code cache", e))?),
         config: Config::default(),
         cpuid: CpuidTable::new(cpu::leaves(), cpu::xcr0()),
         vectors: cpu::vector_kind(),
         channel,
-        actions: Mutex::new(Actions::default()),
+        actions: Lock::new(Rank::Actions, Actions::default()),
         log: Log { items: Items::parse(&boot.log), open: boot.log_open },
-        threads: Mutex::new(Vec::new()),
-        control: Mutex::new(()),
-        exclusive: Mutex::new(()),
+        threads: Lock::new(Rank::Threads, Vec::new()),
+        control: Lock::new(Rank::Control, ()),
+        exclusive: Lock::new(Rank::Exclusive, ()),
         watched: SignalDescriptors::default(),
         succession: Succession::default(),
         machine: OnceLock::new(),
@@ -97,7 +99,7 @@ fn prepare() -> Result<(Thread, Boot), StartError> {
     // The C library takes a signal for itself when the first thread is made: now, before the guest's actions are mirrored.
     thread_library_ready().map_err(|e| own("a thread", e))?;
     let cpu = NewCpu::new().adopt(process.vectors);
-    lock(&process.threads).push(cpu.beacon());
+    process.threads.lock().push(cpu.beacon());
     let thread = Thread {
         process,
         cpu,
@@ -124,7 +126,7 @@ fn start(thread: &mut Thread, boot: &Boot) -> Result<(), StartError> {
     if let Some(missing) = cpu::missing_features() {
         return Err(StartError::Own(format!("this host lacks {missing}")));
     }
-    let vdso = if boot.vdso { cpu::vdso() } else { None };
+    let vdso = if boot.vdso { host_vdso() } else { None };
     let auxiliary = auxiliary(thread, boot, vdso.as_ref());
     let machine = Machine { auxiliary: auxiliary.clone(), vdso: vdso.clone() };
     thread.process.machine.set(machine).map_err(|_| StartError::Own("started twice".into()))?;
@@ -143,6 +145,12 @@ fn start(thread: &mut Thread, boot: &Boot) -> Result<(), StartError> {
     request::exec_done(thread, &resolved.path, strings);
     image::enter(thread, &start);
     Ok(())
+}
+
+/// The host's vDSO.
+fn host_vdso() -> Option<Vdso> {
+    let maps = std::fs::read("/proc/self/maps").ok()?;
+    Vdso::find(&maps, cpu::auxiliary(libc::AT_SYSINFO_EHDR))
 }
 
 /// The boot block's randomness: of the space, of the places in it.

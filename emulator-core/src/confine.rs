@@ -48,7 +48,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What the filter depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// There is a log on descriptor [`crate::channel::LOG_FD`].
+    /// There is a log on descriptor [`rxbox_wire::boot::LOG_FD`].
     pub log: bool,
 }
 

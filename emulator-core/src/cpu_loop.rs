@@ -10,7 +10,7 @@
 //! | pending work | deliver signals, wait for exclusive work to end |
 
 use crate::emulate::{self, Outcome};
-use crate::process::{FetchError, StoreFault, Want, lock};
+use crate::process::{FetchError, StoreFault, Want};
 use crate::runtime::enter::EXIT_ABORTED;
 use crate::runtime::state::ARITH_FLAGS;
 use crate::signal;
@@ -72,14 +72,14 @@ fn look_up(thread: &mut Thread, exit_id: u32) -> Left {
         EXIT_LOOKUP => Left::Lookup,
         EXIT_STOPPED => {
             let pc = thread.state().raw.pc;
-            match lock(&thread.process.blocks).recover(pc) {
+            match thread.process.blocks.lock().recover(pc) {
                 Some(mark) => Left::Stopped(mark),
-                None => crate::log::fatal(&format!("stopped at {pc:#x}, where no block lies")),
+                None => crate::host::fatal::fatal(&format!("stopped at {pc:#x}, where no block lies")),
             }
         }
-        _ => match lock(&thread.process.blocks).left(exit_id) {
+        _ => match thread.process.blocks.lock().left(exit_id) {
             Some(exit) => Left::Exit(exit_id, exit),
-            None => crate::log::fatal(&format!("exit {exit_id} belongs to no block")),
+            None => crate::host::fatal::fatal(&format!("exit {exit_id} belongs to no block")),
         },
     }
 }
@@ -171,7 +171,7 @@ fn saved_flags(rax: u64) -> u64 {
 /// Signals to deliver, or exclusive work of another thread to wait for.
 fn pending_work(thread: &mut Thread) {
     thread.cpu.clear_pending();
-    drop(lock(&thread.process.exclusive));
+    drop(thread.process.exclusive.lock());
     if thread.process.succession.claimed() {
         thread.exit = Some(0);
         return;

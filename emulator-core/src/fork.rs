@@ -10,9 +10,9 @@
 //! memory, and the parent stores them.
 
 use crate::guest::{AddressSpace, HostMap, Prot, access};
-use crate::host::process::{Fork, Mailbox, fork as host_fork, take_line};
+use crate::host::process::{Fork, Mailbox, fork as host_fork};
 use crate::host::thread::BlockedSignals;
-use crate::process::{Process, lock};
+use crate::process::Process;
 use crate::signal;
 use crate::syscall::{Answer, copy_out, request};
 use crate::thread::Thread;
@@ -108,13 +108,13 @@ fn try_fork(thread: &mut Thread, wanted: &Wanted) -> Result<i64, Errno> {
     let line = request::new_process(thread, pidfd)?;
     let masked = BlockedSignals::but_faults();
     let forked = {
-        let _control = lock(&process.control);
-        let _exclusive = lock(&process.exclusive);
-        let _memory = lock(&process.memory);
-        let _blocks = lock(&process.blocks);
-        let _actions = lock(&process.actions);
-        let _threads = lock(&process.threads);
-        let _heir = lock(&process.succession.heir);
+        let _control = process.control.lock();
+        let _exclusive = process.exclusive.lock();
+        let _threads = process.threads.lock();
+        let _memory = process.memory.lock();
+        let _blocks = process.blocks.lock();
+        let _actions = process.actions.lock();
+        let _heir = process.succession.heir.lock();
         host_fork()
     };
     match forked {
@@ -153,15 +153,15 @@ fn begin_child(
 ) {
     let process = thread.process;
     let [channel, control] = line;
-    if let Err(e) = take_line(&process.channel, channel, control) {
-        crate::log::fatal(&format!("the new process's line: {e}"));
+    if let Err(e) = process.channel.take_line(&channel, &control) {
+        crate::host::fatal::fatal(&format!("the new process's line: {e}"));
     }
     thread.slot = process.channel.slot_like(0, &thread.slot);
     let own = thread.cpu.beacon();
-    lock(&process.threads).retain(|b| *b == own);
+    process.threads.lock().retain(|b| *b == own);
     process.succession.forget();
     {
-        let mut guard = lock(&process.memory);
+        let mut guard = process.memory.lock();
         let memory = &mut *guard;
         memory.space.after_fork();
         memory.shared = None;
@@ -205,7 +205,7 @@ fn wait_for_child(process: &Process, mailbox: &Mailbox, pid: i32) {
 
 /// If this process still shares memory with a parent that waits: gives the changes over and lets the parent go on.
 pub fn release_parent(thread: &Thread) {
-    let shared = lock(&thread.process.memory).shared.take();
+    let shared = thread.process.memory.lock().shared.take();
     if let Some(shared) = shared {
         shared.release();
     }

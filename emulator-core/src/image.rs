@@ -2,8 +2,8 @@
 
 use crate::loader::stack::{Auxiliary, Strings};
 use crate::loader::vdso::Vdso;
-use crate::loader::{self, ImageFile, LoadError, Program, Start};
-use crate::process::{Process, lock};
+use crate::loader::{self, Executable, ImageFile, LoadError, Program, Start};
+use crate::process::Process;
 use crate::runtime::state::{INITIAL_MXCSR, INITIAL_RFLAGS};
 use crate::thread::Thread;
 use nix::errno::Errno;
@@ -32,20 +32,22 @@ pub fn load(
     image: Image<'_>,
     open: impl FnOnce(&[u8]) -> Result<ImageFile, Errno>,
 ) -> Result<Start, LoadError> {
-    let mut guard = lock(&process.memory);
+    let Image { file, strings, auxiliary, vdso, seeds } = image;
+    // It asks the supervisor, which is not done while the memory is locked.
+    let executable = Executable::check(file, open)?;
+    let mut guard = process.memory.lock();
     let memory = &mut *guard;
     memory.space.unmap_all(&mut memory.host);
-    lock(&process.blocks).suspend_all();
+    process.blocks.lock().suspend_all();
     memory.forget_guards();
-    memory.space = memory.space.next_program(image.seeds[0]);
-    if let Some(vdso) = image.vdso {
+    memory.space = memory.space.next_program(seeds[0]);
+    if let Some(vdso) = vdso {
         vdso.lend(&mut memory.space).map_err(|errno| LoadError::Host { what: "lending the vDSO", errno })?;
     }
-    let Image { file, strings, auxiliary, seeds, .. } = image;
-    let program = Program { file, strings, auxiliary, seed: seeds[1] };
-    let start = loader::load(&mut memory.space, &mut memory.host, &program, open)?;
+    let program = Program { executable, strings, auxiliary, seed: seeds[1] };
+    let start = loader::load(&mut memory.space, &mut memory.host, &program)?;
     memory.auxiliary = start.auxiliary;
-    process.log.pages(&memory.space);
+    process.log.pages(|| memory.space.maps_text());
     Ok(start)
 }
 

@@ -9,6 +9,7 @@
 //!
 //! `unsafe` is confined to [`runtime`], [`host`], [`guest::access`], [`channel`] and the signal module's host calls.
 
+pub mod base;
 pub mod channel;
 pub mod child;
 pub mod clone3;

@@ -3,13 +3,11 @@
 //! The log is a descriptor that was open before confinement; one line or one block of lines is one `write`, so threads and
 //! processes do not mix.
 
-use crate::channel::LOG_FD;
-use crate::guest::AddressSpace;
-use crate::host::call;
-use crate::runtime::blocks::{BlockId, Blocks};
+use crate::host::fatal::write_all;
 use rxbox_translate::Stages;
 use rxbox_translate::decode::{DecodeError, decode, text};
 use rxbox_translate::ir::op::Block;
+use rxbox_wire::boot::LOG_FD;
 use std::fmt::Write;
 
 /// What can be logged.
@@ -96,18 +94,18 @@ impl Log {
         BlockLog { log: self, pc, code }
     }
 
-    /// Logs the host code of a block that was just added.
-    pub fn emitted(&self, blocks: &Blocks, id: BlockId) {
+    /// Logs the host code of a block that was just added: its address and bytes.
+    pub fn emitted(&self, host_code: impl FnOnce() -> (u64, Vec<u8>)) {
         if self.items.out_asm {
-            let (at, hot) = blocks.host_code(id);
+            let (at, hot) = host_code();
             self.write(&format!("OUT: [size={}]\n{}\n", hot.len(), disassemble(at, &hot)));
         }
     }
 
-    /// The guest's map changed.
-    pub fn pages(&self, space: &AddressSpace) {
+    /// The guest's map changed: its text.
+    pub fn pages(&self, maps_text: impl FnOnce() -> Vec<u8>) {
         if self.items.page {
-            self.write(&format!("PAGES:\n{}\n", String::from_utf8_lossy(&space.maps_text())));
+            self.write(&format!("PAGES:\n{}\n", String::from_utf8_lossy(&maps_text())));
         }
     }
 }
@@ -167,36 +165,4 @@ pub fn disassemble(at: u64, code: &[u8]) -> String {
         offset += n;
     }
     out
-}
-
-fn write_all(fd: i32, mut bytes: &[u8]) {
-    while !bytes.is_empty() {
-        let args = [fd as u64, bytes.as_ptr() as u64, bytes.len() as u64, 0, 0, 0];
-        // SAFETY: the buffer outlives the call.
-        let n = unsafe { call::raw(libc::SYS_write, args) };
-        match usize::try_from(n) {
-            Ok(n) if n > 0 => bytes = bytes.get(n..).unwrap_or(&[]),
-            _ if n == -i64::from(libc::EINTR) => {}
-            _ => return,
-        }
-    }
-}
-
-/// Ends the process because the emulator itself is at fault, with the reason on the log if there is one. The supervisor reports the abort.
-pub fn fatal(reason: &str) -> ! {
-    write_all(LOG_FD, format!("emulator: {reason}\n").as_bytes());
-    std::process::abort()
-}
-
-/// From a signal handler: a fault of the runtime's own code. Formats without allocating.
-pub fn emergency(signal: i32, pc: u64) {
-    let mut line = *b"emulator: fault 00 of the runtime at 0x0000000000000000\n";
-    let digits = b"0123456789abcdef";
-    line[16] = digits[(signal / 10 % 10) as usize];
-    line[17] = digits[(signal % 10) as usize];
-    let end = line.len() - 2;
-    for i in 0..16 {
-        line[end - i] = digits[(pc >> (4 * i) & 15) as usize];
-    }
-    write_all(LOG_FD, &line);
 }

@@ -1,15 +1,14 @@
-//! One guest process: what its threads share.
-//!
-//! Lock order: `memory` before `blocks`; nothing else is taken while either is held. A signal handler takes no lock.
+//! One guest process: what its threads share. The locks are taken in the order of [`crate::base::sync`].
 
+use crate::base::sync::Lock;
 use crate::channel::Channel;
 use crate::exec::Machine;
 use crate::fork::SharedWithParent;
 use crate::guest::{AddressSpace, Change, HostMap, Span};
+use crate::host::cpu::VectorKind;
 use crate::host::map::HostMemory;
 use crate::log::Log;
 use crate::runtime::blocks::{AddError, Blocks, HostEntry};
-use crate::runtime::state::VectorKind;
 use crate::runtime::thread::Beacon;
 use crate::signal::{Actions, SignalDescriptors};
 use crate::succession::Succession;
@@ -18,24 +17,18 @@ use rxbox_translate::cpuid::CpuidTable;
 use rxbox_translate::frontend::Config;
 use std::collections::HashSet;
 use std::sync::OnceLock;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The most guest bytes that one block is made of.
 const BLOCK_SPAN: usize = 1024;
 const PAGE: u64 = 4096;
 
-/// Locks; a thread that panicked with the lock held has ended the process already.
-pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// What all threads of a guest process share.
 #[derive(Debug)]
 pub struct Process {
     /// Guest memory.
-    pub memory: Mutex<Memory>,
+    pub memory: Lock<Memory>,
     /// Translations.
-    pub blocks: Mutex<Blocks>,
+    pub blocks: Lock<Blocks>,
     /// How blocks are shaped.
     pub config: Config,
     /// What cpuid answers.
@@ -45,15 +38,15 @@ pub struct Process {
     /// The channel.
     pub channel: Channel,
     /// Signal actions.
-    pub actions: Mutex<Actions>,
+    pub actions: Lock<Actions>,
     /// What is logged, and where.
     pub log: Log,
     /// Threads that may be in translated code.
-    pub threads: Mutex<Vec<Beacon>>,
+    pub threads: Lock<Vec<Beacon>>,
     /// Held while a descriptor is awaited on the control socket, so that each thread gets its own.
-    pub control: Mutex<()>,
+    pub control: Lock<()>,
     /// Held by the thread that does exclusive work.
-    pub exclusive: Mutex<()>,
+    pub exclusive: Lock<()>,
     /// What the process has signal descriptors for.
     pub watched: SignalDescriptors,
     /// Which thread replaces the program, if one does.
@@ -178,7 +171,7 @@ impl Process {
     /// The host entry of the block at `pc`, translated if need be.
     pub fn resolve(&self, pc: u64, want: Want) -> Result<HostEntry, FetchError> {
         if !want.step {
-            let mut blocks = lock(&self.blocks);
+            let mut blocks = self.blocks.lock();
             if let Some(entry) = blocks.find(pc) {
                 if let Some(exit) = want.chain.filter(|_| self.log.allows_chaining()) {
                     blocks.chain(exit, pc);
@@ -197,8 +190,8 @@ impl Process {
 
     fn translate(&self, pc: u64, want: Want) -> Result<HostEntry, FetchError> {
         loop {
-            let mut memory = lock(&self.memory);
-            let mut blocks = lock(&self.blocks);
+            let mut memory = self.memory.lock();
+            let mut blocks = self.blocks.lock();
             if !want.step && self.revive(&mut memory, &mut blocks, pc) {
                 drop((blocks, memory));
                 return self.resolve(pc, want);
@@ -210,7 +203,7 @@ impl Process {
             let mut stages = self.log.stages(pc, code);
             match blocks.add(pc, code, &config, want.indirect, &mut stages) {
                 Ok((entry, id)) => {
-                    self.log.emitted(&blocks, id);
+                    self.log.emitted(|| blocks.host_code(id));
                     if !want.step {
                         memory.guard(pc, blocks.guest_len(id));
                         if self.log.allows_chaining() {
@@ -228,7 +221,7 @@ impl Process {
                     let end = pc + code.len() as u64;
                     return Err(missing(&memory.space, end));
                 }
-                Err(AddError::Translate(e)) => crate::log::fatal(&format!("block at {pc:#x}: {e}")),
+                Err(AddError::Translate(e)) => crate::host::fatal::fatal(&format!("block at {pc:#x}: {e}")),
             }
         }
     }
@@ -253,17 +246,17 @@ impl Process {
     /// Throws all translations away, with every thread outside translated code. Blocks are unlinked one by one only if a
     /// thread has to be got out.
     pub fn flush(&self) {
-        let _alone = lock(&self.exclusive);
-        let threads = lock(&self.threads);
+        let _alone = self.exclusive.lock();
+        let threads = self.threads.lock();
         threads.iter().for_each(Beacon::nudge);
         if threads.iter().any(Beacon::in_cache) {
-            lock(&self.blocks).unlink_all();
+            self.blocks.lock().unlink_all();
         }
         while threads.iter().any(Beacon::in_cache) {
             std::thread::yield_now();
         }
-        lock(&self.blocks).flush();
-        let mut memory = lock(&self.memory);
+        self.blocks.lock().flush();
+        let mut memory = self.memory.lock();
         for page in memory.guarded.clone() {
             memory.unguard(page);
         }
@@ -273,7 +266,7 @@ impl Process {
     pub fn apply<T>(&self, memory: &mut Memory, change: Change<T>) -> Result<T, nix::errno::Errno> {
         let guarded = memory.guarded.len();
         for span in change.touched.spans() {
-            lock(&self.blocks).invalidate(span.start..span.end);
+            self.blocks.lock().invalidate(span.start..span.end);
             memory.guarded.retain(|&p| !(span.start..span.end).contains(&p));
         }
         if memory.guarded.len() < guarded && memory.shared.is_none() {
@@ -286,7 +279,7 @@ impl Process {
     /// written here from now on; when the code is translated next, this place is guarded too.
     pub fn forget_twins(&self, memory: &Memory, span: Span) {
         for twin in memory.space.twins(span) {
-            lock(&self.blocks).invalidate(twin.start..twin.end);
+            self.blocks.lock().invalidate(twin.start..twin.end);
         }
     }
 
@@ -294,10 +287,10 @@ impl Process {
     /// makes the page writable.
     pub fn store_fault(&self, addr: u64) -> StoreFault {
         let page = addr / PAGE * PAGE;
-        let mut memory = lock(&self.memory);
+        let mut memory = self.memory.lock();
         if memory.unguard(page) {
             let span = Span { start: page, end: page + PAGE };
-            lock(&self.blocks).invalidate(page..page + PAGE);
+            self.blocks.lock().invalidate(page..page + PAGE);
             self.forget_twins(&memory, span);
             return StoreFault::Guarded;
         }
@@ -313,14 +306,14 @@ impl Process {
         if self.store_fault(addr) == StoreFault::Guarded {
             return true;
         }
-        let mut guard = lock(&self.memory);
+        let mut guard = self.memory.lock();
         let memory = &mut *guard;
         memory.space.grow_down(&mut memory.host, addr)
     }
 
     /// How many of the `len` bytes at `addr` a store can reach, from the first on, as the map is now. A stack grows for it.
     pub fn writable(&self, addr: u64, len: u64) -> u64 {
-        let mut guard = lock(&self.memory);
+        let mut guard = self.memory.lock();
         let Memory { space, host, .. } = &mut *guard;
         let end = addr.saturating_add(len);
         let mut at = addr;
@@ -338,7 +331,7 @@ impl Process {
 
     /// Whether a pc may be executed, for faults of single-byte fetches.
     pub fn check_fetch(&self, pc: u64) -> Result<(), FetchError> {
-        fetch(&lock(&self.memory).space, pc, &mut [0; BLOCK_SPAN]).map(|_| ())
+        fetch(&self.memory.lock().space, pc, &mut [0; BLOCK_SPAN]).map(|_| ())
     }
 }
 

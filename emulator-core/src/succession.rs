@@ -14,24 +14,25 @@
 //! * The leader goes on only once no other thread is registered, and threads take themselves off as their last act on
 //!   guest memory.
 
+use crate::base::sync::{Lock, Rank};
 use crate::exec::{self, New};
 use crate::host::call;
 use crate::host::thread::{BlockedSignals, is_leader};
-use crate::process::{Process, lock};
+use crate::process::Process;
 use crate::runtime::thread::Beacon;
 use crate::signal::{self, Estate};
 use crate::syscall::{Answer, request};
 use crate::thread::Thread;
 use crate::threads;
+use std::sync::Condvar;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
 
 /// What the threads of a process share about its next program.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Succession {
     claimed: AtomicBool,
     /// Changes of `claimed` are made with this locked.
-    pub heir: Mutex<Option<Heir>>,
+    pub heir: Lock<Option<Heir>>,
     /// A thread has taken itself off [`Process::threads`].
     left: Condvar,
     /// Exit status of the thread that has done so last.
@@ -45,6 +46,17 @@ pub struct Heir {
     estate: Estate,
 }
 
+impl Default for Succession {
+    fn default() -> Succession {
+        Succession {
+            claimed: AtomicBool::new(false),
+            heir: Lock::new(Rank::PendingExec, None),
+            left: Condvar::new(),
+            status: AtomicI32::new(0),
+        }
+    }
+}
+
 impl Succession {
     /// Whether a thread is replacing the program, so that the others are to end.
     pub fn claimed(&self) -> bool {
@@ -53,7 +65,7 @@ impl Succession {
 
     /// Claims the succession; false if that has been done.
     fn claim(&self, heir: Option<Heir>) -> bool {
-        let mut place = lock(&self.heir);
+        let mut place = self.heir.lock();
         if self.claimed.swap(true, Ordering::SeqCst) {
             return false;
         }
@@ -63,7 +75,7 @@ impl Succession {
 
     /// Ends the claim: the new program may have threads of its own.
     fn settle(&self) -> Option<Heir> {
-        let heir = lock(&self.heir).take();
+        let heir = self.heir.lock().take();
         self.claimed.store(false, Ordering::SeqCst);
         heir
     }
@@ -78,7 +90,7 @@ impl Succession {
 pub fn replace(thread: &mut Thread, new: New) -> Answer {
     let process = thread.process;
     if is_leader() {
-        if lock(&process.threads).len() > 1 {
+        if process.threads.lock().len() > 1 {
             if !process.succession.claim(None) {
                 return end(thread);
             }
@@ -104,20 +116,20 @@ fn end(thread: &mut Thread) -> Answer {
 
 fn dismiss_others(thread: &Thread) {
     let own = thread.cpu.beacon();
-    lock(&thread.process.threads).iter().filter(|b| **b != own).for_each(|b| b.nudge());
+    thread.process.threads.lock().iter().filter(|b| **b != own).for_each(|b| b.nudge());
     request::rouse(thread);
 }
 
 fn wait_until_left(process: &Process, with: usize) {
-    let mut threads = lock(&process.threads);
+    let mut threads = process.threads.lock();
     while threads.len() > with {
-        threads = process.succession.left.wait(threads).unwrap_or_else(PoisonError::into_inner);
+        threads = threads.wait(&process.succession.left);
     }
 }
 
 /// Puts a new thread on the list. It may not even have begun: if the program is being replaced it never will.
 pub fn join(process: &Process, beacon: Beacon) {
-    let mut threads = lock(&process.threads);
+    let mut threads = process.threads.lock();
     threads.push(beacon);
     if process.succession.claimed() {
         beacon.nudge();
@@ -128,7 +140,7 @@ pub fn join(process: &Process, beacon: Beacon) {
 pub fn leave(thread: &Thread, status: i32) {
     let beacon = thread.cpu.beacon();
     {
-        let mut threads = lock(&thread.process.threads);
+        let mut threads = thread.process.threads.lock();
         threads.retain(|b| *b != beacon);
         thread.process.succession.status.store(status, Ordering::Relaxed);
     }
@@ -146,7 +158,7 @@ pub fn outlive(thread: &mut Thread, status: i32) {
     let Some(Heir { new, estate }) = process.succession.settle() else {
         call::exit_process(process.succession.status.load(Ordering::Relaxed))
     };
-    lock(&process.threads).push(thread.cpu.beacon());
+    process.threads.lock().push(thread.cpu.beacon());
     thread.exit = None;
     (thread.robust_list, thread.clear_child_tid) = ((0, 0), 0);
     drop(quiet);

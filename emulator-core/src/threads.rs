@@ -4,6 +4,7 @@
 //! slot. Then it adopts its processor state, and only then opens its mask. It is one of the process's threads as soon as it
 //! has a slot, so that nothing is done from then on that is to be done without others. Futexes are the host's, on the guest's own words: guest and host addresses are the same.
 
+use crate::base::sigset::SigSet;
 use crate::channel::Slot;
 use crate::guest::layout::window_of;
 use crate::guest::{Span, access};
@@ -11,7 +12,7 @@ use crate::host::call;
 use crate::host::thread::{BlockedSignals, is_leader, spawn};
 use crate::process::Process;
 use crate::runtime::thread::NewCpu;
-use crate::signal::{self, SigSet, ThreadSignals};
+use crate::signal::{self, ThreadSignals};
 use crate::syscall::marshal::Error;
 use crate::syscall::{Answer, copy_out, request};
 use crate::thread::{Passing, Thread};

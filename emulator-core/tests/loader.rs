@@ -12,7 +12,7 @@ use rxbox_emulator_core::host::map::HostMemory;
 use rxbox_emulator_core::loader::elf::{Image, Kind};
 use rxbox_emulator_core::loader::stack::{Auxiliary, Strings};
 use rxbox_emulator_core::loader::vdso::Vdso;
-use rxbox_emulator_core::loader::{ImageFile, LoadError, Program, Start, load, resolve_scripts};
+use rxbox_emulator_core::loader::{Executable, ImageFile, LoadError, Program, Start, load, resolve_scripts};
 
 const LINKER: &str = "/lib64/ld-linux-x86-64.so.2";
 
@@ -57,7 +57,8 @@ fn start<H: HostMap>(
     let argv = [b"prog".to_vec(), b"arg".to_vec()];
     let envp = [b"A=b".to_vec()];
     let strings = Strings { argv: &argv, envp: &envp, path: b"/bin/prog" };
-    load(space, host, &Program { file, strings, auxiliary: auxiliary(), seed }, open_bytes)
+    let executable = Executable::check(file, open_bytes)?;
+    load(space, host, &Program { executable, strings, auxiliary: auxiliary(), seed })
 }
 
 /// A program in this process's own memory. Only one at a time, since fixed programs share addresses.

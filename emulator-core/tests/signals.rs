@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
 use libc::{EAGAIN, EFAULT, EINTR, EINVAL, SIGALRM, SIGSEGV, SIGTERM, SIGUSR1, SIGUSR2};
+use rxbox_emulator_core::base::sigset::SigSet;
+use rxbox_emulator_core::base::sync::{Lock, Rank};
 use rxbox_emulator_core::channel::Channel;
 use rxbox_emulator_core::guest::layout::{PAGE, Span};
 use rxbox_emulator_core::guest::{AddressSpace, HostMap, HostRequest, Limits, Prot, Source, access};
@@ -13,7 +15,7 @@ use rxbox_emulator_core::log::Log;
 use rxbox_emulator_core::process::{Memory, Process};
 use rxbox_emulator_core::runtime::blocks::Blocks;
 use rxbox_emulator_core::runtime::thread::NewCpu;
-use rxbox_emulator_core::signal::{self, Actions, Restart, SigSet, SignalDescriptors, ThreadSignals};
+use rxbox_emulator_core::signal::{self, Actions, Restart, SignalDescriptors, ThreadSignals};
 use rxbox_emulator_core::syscall::Answer;
 use rxbox_emulator_core::thread::Thread;
 use rxbox_translate::cpuid::CpuidTable;
@@ -65,17 +67,17 @@ fn process() -> &'static Process {
         };
         HostMemory.map(&request).unwrap();
         Box::leak(Box::new(Process {
-            memory: Mutex::new(Memory::new(AddressSpace::new(Limits::DEFAULT, 1))),
-            blocks: Mutex::new(Blocks::new().unwrap()),
+            memory: Lock::new(Rank::Memory, Memory::new(AddressSpace::new(Limits::DEFAULT, 1))),
+            blocks: Lock::new(Rank::Blocks, Blocks::new().unwrap()),
             config: Config::default(),
             cpuid: CpuidTable::new(cpu::leaves(), cpu::xcr0()),
             vectors: cpu::vector_kind(),
             channel: Channel::map(fd.into_raw_fd()).unwrap(),
-            actions: Mutex::new(Actions::default()),
+            actions: Lock::new(Rank::Actions, Actions::default()),
             log: Log::default(),
-            threads: Mutex::new(Vec::new()),
-            control: Mutex::new(()),
-            exclusive: Mutex::new(()),
+            threads: Lock::new(Rank::Threads, Vec::new()),
+            control: Lock::new(Rank::Control, ()),
+            exclusive: Lock::new(Rank::Exclusive, ()),
             watched: SignalDescriptors::default(),
             succession: Default::default(),
             machine: OnceLock::new(),

@@ -3,8 +3,8 @@
 //! A call that nobody here makes has no rule, however harmless it is: what the supervisor performs (sleeping, most clocks)
 //! or the runtime emulates (set_tid_address, pause) does not reach the host from here.
 
-use crate::channel::{CONTROL_FD, LOG_FD};
 use libc::*;
+use rxbox_wire::boot::{CONTROL_FD, LOG_FD};
 
 /// A condition on one argument. It compares what the kernel looks at: 32 bits where the call takes an `int`, all 64 where
 /// it takes a `long` or a pointer.

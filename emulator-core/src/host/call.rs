@@ -5,9 +5,8 @@
 //! woke the thread. [`interruptible`] closes that window: the check of `pending` and the `syscall` lie between two labels, and
 //! the handler moves a pc that it finds there to a place that returns EINTR.
 
-use crate::runtime::state::CpuState;
+use rxbox_translate::state::PENDING;
 use std::arch::{asm, global_asm};
-use std::mem::offset_of;
 
 unsafe extern "sysv64" {
     fn rxbox_guest_call(nr: u64, args: *const u64) -> i64;
@@ -41,7 +40,7 @@ global_asm!(
     "rxbox_guest_call_eintr:",
     "mov rax, {eintr}",
     "ret",
-    pending = const offset_of!(CpuState, pending),
+    pending = const PENDING,
     eintr = const -(libc::EINTR as i64),
 );
 
@@ -76,15 +75,10 @@ pub unsafe fn raw(nr: i64, args: [u64; 6]) -> i64 {
     ret
 }
 
-/// For the signal handler: a fault of the runtime's own code. Tells the log if there is one, and restores the signal's
-/// default action, so that the faulting instruction, executed again, ends the process by that signal. (The filter lets
-/// nobody send one.)
-pub fn let_fault_kill(signal: i32, pc: u64) {
-    crate::log::emergency(signal, pc);
-    let default = [libc::SIG_DFL as u64, 0, 0, 0];
-    let args = [signal as u64, default.as_ptr() as u64, 0, 8, 0, 0];
-    // SAFETY: the kernel's `struct sigaction` is handler, flags, restorer and a mask of 8 bytes; it is only read.
-    unsafe { raw(libc::SYS_rt_sigaction, args) };
+/// Enters the kernel and comes back: signals that were sent to this thread before have then arrived.
+pub fn enter_kernel() {
+    // SAFETY: no arguments.
+    unsafe { raw(libc::SYS_getpid, [0; 6]) };
 }
 
 /// Ends the process at once.

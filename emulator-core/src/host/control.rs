@@ -3,9 +3,9 @@
 //! A message is a descriptor (SCM_RIGHTS) with [`rxbox_wire::control::About`] in its bytes. Messages come in the order in which
 //! the supervisor answered; whoever asks for one holds [`crate::process::Process::control`] from the request on.
 
-use crate::channel::CONTROL_FD;
 use nix::errno::Errno;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
+use rxbox_wire::boot::CONTROL_FD;
 use rxbox_wire::control::About;
 use std::io::IoSliceMut;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};

@@ -1,7 +1,5 @@
 //! What the host's processor is and can do.
 
-use crate::loader::vdso::Vdso;
-use crate::runtime::state::VectorKind;
 use rxbox_translate::cpuid::is_shown;
 use std::arch::x86_64::{__cpuid_count, _xgetbv};
 
@@ -54,6 +52,18 @@ fn read_xcr0() -> u64 {
     unsafe { _xgetbv(0) }
 }
 
+/// How much vector state the host has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub enum VectorKind {
+    /// xmm0 to xmm15.
+    Sse = 0,
+    /// ymm0 to ymm15.
+    Avx = 1,
+    /// zmm0 to zmm31, k0 to k7, and XGETBV(1).
+    Avx512 = 2,
+}
+
 /// How the epilogue saves vector registers.
 pub fn vector_kind() -> VectorKind {
     let xcr0 = xcr0();
@@ -90,12 +100,6 @@ pub fn reset_fpu() {
 pub fn auxiliary(kind: u64) -> u64 {
     // SAFETY: reads the auxiliary vector.
     unsafe { libc::getauxval(kind) }
-}
-
-/// The host's vDSO.
-pub fn vdso() -> Option<Vdso> {
-    let maps = std::fs::read("/proc/self/maps").ok()?;
-    Vdso::find(&maps, auxiliary(libc::AT_SYSINFO_EHDR))
 }
 
 /// Fills with random bytes of the kernel's; what it does not give stays 0.

@@ -1,9 +1,7 @@
-//! Host processes: fork, the line of a new one, and the mailbox by which the child of a vfork hands changes over.
+//! Host processes: fork, and the mailbox by which the child of a vfork hands changes over.
 
 use super::call;
-use crate::channel::{CONTROL_FD, Channel};
 use nix::errno::Errno;
-use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Which side of a fork this is.
@@ -27,18 +25,6 @@ pub fn fork() -> Result<Fork, Errno> {
         pid if pid > 0 => Ok(Fork::Parent(pid)),
         _ => Err(Errno::last()),
     }
-}
-
-/// Puts the new process's channel and control socket in the places of its parent's.
-///
-/// # Errors
-/// As mmap(2) and dup2(2).
-pub fn take_line(channel: &Channel, memory: OwnedFd, control: OwnedFd) -> Result<(), Errno> {
-    channel.replace(&memory)?;
-    // SAFETY: nothing in this process refers to the old socket but by its number, which the new one takes.
-    let done =
-        unsafe { call::raw(libc::SYS_dup2, [control.as_raw_fd() as u64, CONTROL_FD as u64, 0, 0, 0, 0]) };
-    if done < 0 { Err(Errno::from_raw(-done as i32)) } else { Ok(()) }
 }
 
 /// setpgid(2).

@@ -24,11 +24,38 @@ use self::stack::{Auxiliary, ProgramInfo, Strings};
 use crate::guest::random::spread;
 use crate::guest::{AddressSpace, HostMap, Span};
 
+/// A program file that can be loaded, and the dynamic linker that it names.
+#[derive(Debug)]
+pub struct Executable {
+    file: ImageFile,
+    image: Image,
+    linker: Option<(ImageFile, Image)>,
+}
+
+impl Executable {
+    /// Checks an ELF file; scripts are [resolved](resolve_scripts) before. `open` opens the dynamic linker by the path that
+    /// the program names.
+    ///
+    /// # Errors
+    /// See [`LoadError`].
+    pub fn check(
+        file: ImageFile,
+        open: impl FnOnce(&[u8]) -> Result<ImageFile, Errno>,
+    ) -> Result<Executable, LoadError> {
+        let image = Image::parse(&file)?;
+        let linker = match &image.interpreter {
+            Some(path) => Some(open_linker(path, open)?),
+            None => None,
+        };
+        Ok(Executable { file, image, linker })
+    }
+}
+
 /// What to start, and with what.
 #[derive(Debug)]
 pub struct Program<'a> {
-    /// The ELF file; scripts are [resolved](resolve_scripts) before.
-    pub file: ImageFile,
+    /// The file, with its dynamic linker.
+    pub executable: Executable,
     /// The strings that it gets.
     pub strings: Strings<'a>,
     /// Identity and machine.
@@ -56,28 +83,21 @@ pub struct Start {
     pub auxiliary: Span,
 }
 
-/// Loads a program into an empty space (the vDSO aside). `open` opens the dynamic linker by the path that the program
-/// names.
+/// Loads a program into an empty space (the vDSO aside).
 ///
 /// # Errors
-/// See [`LoadError`]. Before anything is mapped, unless memory runs short: after `NoRoom` or `Host` the space is
-/// half filled and of no use.
+/// See [`LoadError`]. After `NoRoom` or `Host` the space is half filled and of no use.
 pub fn load<H: HostMap>(
     space: &mut AddressSpace,
     host: &mut H,
     program: &Program<'_>,
-    open: impl FnOnce(&[u8]) -> Result<ImageFile, Errno>,
 ) -> Result<Start, LoadError> {
-    let image = Image::parse(&program.file)?;
-    let linker = match &image.interpreter {
-        Some(path) => Some(open_linker(path, open)?),
-        None => None,
-    };
+    let Executable { file, image, linker } = &program.executable;
     let [image_bits, heap_bits, stack_bits, jitter] = spread(program.seed);
     let stack_span = place::map_stack(space, host, image.executable_stack, stack_bits)?;
-    let placed = place::choose(space, &program.file, &image, Part::Program(image_bits))?;
-    place::map(space, host, &program.file, &image, &placed)?;
-    let (entry, base) = match &linker {
+    let placed = place::choose(space, file, image, Part::Program(image_bits))?;
+    place::map(space, host, file, image, &placed)?;
+    let (entry, base) = match linker {
         Some((file, linker)) => {
             let at = place::choose(space, file, linker, Part::Linker)?;
             place::map(space, host, file, linker, &at)?;

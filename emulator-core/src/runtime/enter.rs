@@ -13,7 +13,8 @@
 //! * Vector state: only what XINUSE says is in use is saved, and parts that were not are put back to their initial state, so
 //!   that a guest with clean upper halves is not slowed down by dirty ones.
 
-use super::state::{CpuState, VectorKind};
+use super::state::CpuState;
+use crate::host::cpu::VectorKind;
 use std::arch::global_asm;
 use std::mem::offset_of;
 

@@ -1,5 +1,6 @@
 //! The CPU state of one guest thread, as generated code and the prologue see it through the GS base.
 
+use crate::host::cpu::VectorKind;
 use rxbox_translate::state as at;
 use std::mem::offset_of;
 use std::sync::atomic::AtomicU32;
@@ -75,18 +76,6 @@ pub struct RawStop {
     pub trapno: u64,
     /// As the kernel gives it.
     pub error_code: u64,
-}
-
-/// How much vector state the host has.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(u32)]
-pub enum VectorKind {
-    /// xmm0 to xmm15.
-    Sse = 0,
-    /// ymm0 to ymm15.
-    Avx = 1,
-    /// zmm0 to zmm31, k0 to k7, and XGETBV(1).
-    Avx512 = 2,
 }
 
 const _: () = {

@@ -18,9 +18,9 @@
 use super::cache::CodeCache;
 use super::enter;
 use super::state::CpuState;
+use crate::base::sigset::SigSet;
 use crate::guest::access;
-use crate::host::call;
-use crate::signal::SigSet;
+use crate::host::{call, fatal};
 use rxbox_wire::relay;
 use std::arch::global_asm;
 use std::cell::UnsafeCell;
@@ -183,6 +183,16 @@ fn queue(ring: &SignalRing, info: &libc::siginfo_t, mask: &mut libc::sigset_t) {
     ring.closed.store(true, Ordering::Relaxed);
 }
 
+/// A fault of the runtime's own code. Tells the log if there is one, and restores the signal's default action, so that the
+/// faulting instruction, executed again, ends the process by that signal. (The filter lets nobody send one.)
+fn let_fault_kill(signal: i32, pc: u64) {
+    fatal::emergency(signal, pc);
+    let default = [libc::SIG_DFL as u64, 0, 0, 0];
+    let args = [signal as u64, default.as_ptr() as u64, 0, 8, 0, 0];
+    // SAFETY: the kernel's `struct sigaction` is handler, flags, restorer and a mask of 8 bytes; it is only read.
+    unsafe { call::raw(libc::SYS_rt_sigaction, args) };
+}
+
 /// # Safety
 /// Called by the kernel with valid pointers, on a thread whose GS base is its [`ThreadArea`].
 unsafe extern "C" fn on_signal(_: i32, info: *const libc::siginfo_t, context: *mut libc::ucontext_t) {
@@ -223,7 +233,7 @@ unsafe extern "C" fn on_signal(_: i32, info: *const libc::siginfo_t, context: *m
         return;
     }
     if fault {
-        call::let_fault_kill(info.si_signo, pc);
+        let_fault_kill(info.si_signo, pc);
         return;
     }
     queue(ring, info, &mut context.uc_sigmask);

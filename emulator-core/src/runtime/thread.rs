@@ -3,8 +3,9 @@
 
 use super::blocks::HostEntry;
 use super::enter;
-use super::state::{CpuState, VectorKind};
+use super::state::CpuState;
 use super::stop::{SignalRing, ThreadArea};
+use crate::host::cpu::VectorKind;
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering;

@@ -5,7 +5,7 @@
 //! stops, continues and kills, and the supervisor reads a true wait status.
 
 use super::host;
-use super::set::{LAST, SigSet, is_signal};
+use crate::base::sigset::{LAST, SigSet, is_signal};
 use libc::EINVAL;
 
 /// No `SIGCHLD` when a child stops.

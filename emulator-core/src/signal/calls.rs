@@ -5,11 +5,10 @@ use super::deliver::{Restart, open, set_mask, sigreturn};
 use super::descriptor;
 use super::host::{self, SET_SIZE, Timespec};
 use super::info::SigInfo;
-use super::set::SigSet;
 use super::stack::AlternateStack;
 use super::timers;
+use crate::base::sigset::SigSet;
 use crate::guest::access;
-use crate::process::lock;
 use crate::syscall::limit::Left;
 use crate::syscall::marshal::Error;
 use crate::syscall::{Answer, copy_out};
@@ -110,11 +109,11 @@ fn action(thread: &mut Thread, args: &[u64; 6]) -> Result<i64, Error> {
     if new != 0 {
         access::copy_in(&mut bytes, new)?;
     }
-    if !super::set::is_signal(signal) {
+    if !crate::base::sigset::is_signal(signal) {
         return Err(Error(EINVAL));
     }
     let process = thread.process;
-    let mut actions = lock(&process.actions);
+    let mut actions = process.actions.lock();
     let before = actions.get(signal);
     if new != 0 {
         let action = Action::decode(&bytes);
@@ -254,7 +253,7 @@ pub(super) fn wait(thread: &mut Thread, set: SigSet, deadline: Option<Instant>) 
         }
         thread.cpu.clear_pending();
         open(thread);
-        drop(lock(&thread.process.exclusive));
+        drop(thread.process.exclusive.lock());
         if thread.process.succession.claimed() {
             thread.cpu.beacon().nudge();
             return Err(EINTR);

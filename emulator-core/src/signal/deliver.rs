@@ -8,10 +8,10 @@ use super::action::{Action, Disposition, SA_NODEFER, SA_RESTART, SA_RESTORER};
 use super::frame::{self, Frame, LastTrap, Registers, Returned};
 use super::host::{self, Legacy};
 use super::info::{SI_KERNEL, SigInfo};
-use super::set::SigSet;
 use super::xstate::{self, Bad, Layout};
+use crate::base::sigset::SigSet;
 use crate::guest::access;
-use crate::process::{Process, lock};
+use crate::process::Process;
 use crate::runtime::state::{CpuState, USER_FLAGS};
 use crate::syscall::{copy_out, memory, request};
 use crate::thread::Thread;
@@ -61,12 +61,12 @@ pub fn deliver(thread: &mut Thread, restart: Option<Restart>) -> bool {
     let mut restart = restart;
     while let Some(info) = next(thread) {
         let signal = info.signal();
-        let action = lock(&thread.process.actions).take(signal);
+        let action = thread.process.actions.lock().take(signal);
         match action.disposition(signal) {
             Disposition::Ignore => {}
             Disposition::Stop => {
                 host::act_by_default(signal);
-                lock(&thread.process.actions).restore(signal);
+                thread.process.actions.lock().restore(signal);
             }
             Disposition::Terminate => host::end_by(signal),
             Disposition::Handle => {
@@ -117,7 +117,7 @@ pub fn fault(thread: &mut Thread, signal: i32, code: i32, addr: u64, trapno: u64
 fn force(thread: &mut Thread, info: &SigInfo, addr: u64) {
     let signal = info.signal();
     let blocked = thread.signals.mask.contains(signal);
-    let action = lock(&thread.process.actions).take(signal);
+    let action = thread.process.actions.lock().take(signal);
     if blocked || action.disposition(signal) != Disposition::Handle {
         die(thread, signal, addr);
     }

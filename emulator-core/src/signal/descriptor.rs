@@ -17,8 +17,7 @@
 
 use super::host;
 use super::info::SigInfo;
-use super::set::SigSet;
-use crate::process::lock;
+use crate::base::sigset::SigSet;
 use crate::syscall::marshal::{Error, Vectors};
 use crate::syscall::{Answer, copy_out, request};
 use crate::thread::Thread;
@@ -42,7 +41,7 @@ pub fn made(thread: &Thread, at: u64) {
     let Ok(set) = crate::guest::access::read_u64(at) else { return };
     let set = SigSet(set).minus(SigSet::UNBLOCKABLE);
     thread.process.watched.0.fetch_or(set.0, Ordering::Relaxed);
-    lock(&thread.process.actions).watch(set);
+    thread.process.actions.lock().watch(set);
 }
 
 /// Lets signals through that are blocked and for descriptors, while the thread waits for descriptors in `exchange`.

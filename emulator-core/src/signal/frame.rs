@@ -12,8 +12,8 @@
 //! byte of a frame that comes back is hostile.
 
 use super::info::SigInfo;
-use super::set::SigSet;
 use super::stack::AlternateStack;
+use crate::base::sigset::SigSet;
 
 /// Bytes of the frame.
 pub(super) const SIZE: usize = UCONTEXT + UCONTEXT_SIZE + SigInfo::SIZE;

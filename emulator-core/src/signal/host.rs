@@ -3,7 +3,7 @@
 //! The calls are made without the C library, which keeps signals 32 and 33 for itself; here all 64 are the guest's.
 
 use super::info::SigInfo;
-use super::set::SigSet;
+use crate::base::sigset::SigSet;
 use crate::host::call::{interruptible, raw};
 use crate::runtime::stop;
 use std::arch::{asm, global_asm};
@@ -227,12 +227,6 @@ pub(super) fn timer_getoverrun(timer: u64) -> i64 {
 pub(super) fn timer_delete(timer: i32) -> i64 {
     // SAFETY: no pointers.
     unsafe { raw(libc::SYS_timer_delete, [timer as u64, 0, 0, 0, 0, 0]) }
-}
-
-/// Enters the kernel and comes back: signals that were sent to this thread before are then in its ring.
-pub(super) fn enter_kernel() {
-    // SAFETY: no pointers.
-    unsafe { raw(libc::SYS_getpid, [0; 6]) };
 }
 
 /// The alternate signal stack of a host thread: the runtime's handler never runs on a guest stack. Gone with the value,

@@ -30,7 +30,6 @@ mod descriptor;
 mod frame;
 mod host;
 mod info;
-mod set;
 mod stack;
 mod state;
 mod timers;
@@ -41,17 +40,16 @@ pub use calls::{system_call, with_mask};
 pub use deliver::{Restart, deliver, fault};
 pub use descriptor::{SignalDescriptors, made as descriptor_made, read as read_descriptor};
 pub use info::{ILL_ILLOPN, SEGV_ACCERR, SEGV_MAPERR, SI_KERNEL, SigInfo, TRAP_BRKPT};
-pub use set::SigSet;
 pub use state::ThreadSignals;
 
-use crate::process::lock;
+use crate::base::sigset::SigSet;
 use crate::thread::Thread;
 
 /// Makes the host ready for the first thread of a process: actions for all signals, then as [`thread_start`]. What is ignored
 /// and blocked from the start is what the supervisor found when it was started itself. The thread has its processor state; until
 /// now every signal is blocked.
 pub fn start(thread: &mut Thread, ignored: SigSet, blocked: SigSet) {
-    lock(&thread.process.actions).start(ignored);
+    thread.process.actions.lock().start(ignored);
     thread_start(thread, blocked);
 }
 
@@ -60,7 +58,7 @@ pub fn start(thread: &mut Thread, ignored: SigSet, blocked: SigSet) {
 pub fn thread_start(thread: &mut Thread, mask: SigSet) {
     match host::AltStack::install() {
         Ok(stack) => thread.signals.host_stack = Some(stack),
-        Err(e) => crate::log::fatal(&format!("no stack for signal handlers: {e}")),
+        Err(e) => crate::host::fatal::fatal(&format!("no stack for signal handlers: {e}")),
     }
     thread.signals.mask = mask.minus(SigSet::UNBLOCKABLE);
     host::set_mask(thread.signals.mask.on_host());
@@ -69,7 +67,7 @@ pub fn thread_start(thread: &mut Thread, mask: SigSet) {
 /// What execve(2) does to signals: handlers are gone, ignored signals stay ignored, the mask and what waits stay, the
 /// alternate stack and the timers are gone.
 pub fn exec(thread: &mut Thread) {
-    lock(&thread.process.actions).exec();
+    thread.process.actions.lock().exec();
     let ThreadSignals { stack, trap, saved, .. } = &mut thread.signals;
     (*stack, *trap, *saved) = (stack::AlternateStack::default(), frame::LastTrap::default(), None);
 }
@@ -99,7 +97,7 @@ pub fn inherit(thread: &mut Thread, estate: Estate) {
 
 /// Default actions for all signals that have handlers (CLONE_CLEAR_SIGHAND).
 pub fn clear_handlers(thread: &Thread) {
-    lock(&thread.process.actions).clear();
+    thread.process.actions.lock().clear();
 }
 
 /// In the child of a fork(2), on its only thread: what waited was the parent's, and timers are not inherited. To be called
@@ -107,13 +105,7 @@ pub fn clear_handlers(thread: &Thread) {
 pub fn forked(thread: &mut Thread) {
     thread.signals.collect(thread.cpu.ring());
     thread.signals.discard(SigSet::ALL);
-    lock(&thread.process.actions).timers.clear();
-}
-
-/// Makes sure that signals which were sent to the calling thread up to now have arrived, for calls that raise one in their
-/// own caller.
-pub fn settle() {
-    host::enter_kernel();
+    thread.process.actions.lock().timers.clear();
 }
 
 #[cfg(test)]

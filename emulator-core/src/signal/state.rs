@@ -8,8 +8,8 @@
 use super::frame::LastTrap;
 use super::host::{self, AltStack};
 use super::info::SigInfo;
-use super::set::{FIRST_REAL_TIME, SigSet};
 use super::stack::AlternateStack;
+use crate::base::sigset::{FIRST_REAL_TIME, SigSet};
 use crate::runtime::stop::SignalRing;
 use std::collections::VecDeque;
 

@@ -3,10 +3,11 @@
 use super::frame::{self, Frame, LastTrap, Registers, Returned};
 use super::host::Legacy;
 use super::info::SigInfo;
-use super::set::SigSet;
 use super::stack::AlternateStack;
 use super::xstate::{self, Bad, Layout};
-use crate::runtime::state::{CpuState, INITIAL_MXCSR, VectorKind};
+use crate::base::sigset::SigSet;
+use crate::host::cpu::VectorKind;
+use crate::runtime::state::{CpuState, INITIAL_MXCSR};
 use std::arch::x86_64::{__cpuid_count, _xgetbv};
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, Ordering};

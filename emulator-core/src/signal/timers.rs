@@ -6,7 +6,6 @@
 
 use super::host::{self, IntervalCall};
 use crate::guest::access;
-use crate::process::lock;
 use crate::syscall::copy_out;
 use crate::syscall::marshal::Error;
 use crate::thread::Thread;
@@ -83,12 +82,12 @@ fn create(thread: &Thread, clock: u64, event: u64, at: u64) -> Result<i64, Error
         host::timer_delete(timer);
         return Err(e);
     }
-    lock(&thread.process.actions).timers.push(timer);
+    thread.process.actions.lock().timers.push(timer);
     Ok(0)
 }
 
 fn delete(thread: &Thread, timer: i32) -> Result<i64, Error> {
     let value = result(host::timer_delete(timer))?;
-    lock(&thread.process.actions).timers.retain(|&t| t != timer);
+    thread.process.actions.lock().timers.retain(|&t| t != timer);
     Ok(value)
 }

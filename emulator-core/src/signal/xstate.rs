@@ -6,7 +6,8 @@
 //! XRSTOR would refuse is refused, so that nothing reaches the processor that it would fault on later.
 
 use super::host::Legacy;
-use crate::runtime::state::{CpuState, INITIAL_MXCSR, VectorKind};
+use crate::host::cpu::VectorKind;
+use crate::runtime::state::{CpuState, INITIAL_MXCSR};
 
 /// x87 and SSE, which every frame has.
 const LEGACY: u64 = 3;

@@ -5,7 +5,7 @@ use crate::guest::Span;
 use crate::guest::layout::{PAGE, page_up, window_of};
 use crate::guest::{FileSource, MapRequest, MappedFile, RemapRequest};
 use crate::host::{call, control};
-use crate::process::{Memory, lock};
+use crate::process::Memory;
 use crate::thread::Thread;
 use libc::MAP_ANONYMOUS;
 use nix::errno::Errno;
@@ -38,7 +38,7 @@ pub fn map_file(thread: &mut Thread, call: &'static Syscall, args: [u64; 6]) -> 
         Ok(request) => request,
         Err(e) => return value::<i64>(Err(e)),
     };
-    map(&mut lock(&thread.process.memory), thread, &request)
+    map(&mut thread.process.memory.lock(), thread, &request)
 }
 
 /// Makes a call that is granted with a file to map; the answer if there is none.
@@ -48,7 +48,7 @@ pub(super) fn ask_for_file(
     args: &[u64; 6],
 ) -> Result<(OwnedFd, Arc<MappedFile>), Answer> {
     const WITH_FILE: u32 = Reply::GRANTED | Reply::FD;
-    let _mine = lock(&thread.process.control);
+    let _mine = thread.process.control.lock();
     let reply = marshal::exchange(thread, call, args)?;
     if reply.flags & WITH_FILE != WITH_FILE {
         return Err(Answer::Value(if reply.ret < 0 { reply.ret } else { -i64::from(libc::EBADF) }));
@@ -74,7 +74,7 @@ fn opened(thread: &Thread, memory: &Memory, addr: Option<u64>, len: u64) {
 /// Carries out an approved call of this module; `None` if it is not one.
 pub fn system_call(thread: &mut Thread, nr: u32, args: &[u64; 6]) -> Option<Answer> {
     let process = thread.process;
-    let mut guard = lock(&process.memory);
+    let mut guard = process.memory.lock();
     let memory = &mut *guard;
     let (space, host) = (&mut memory.space, &mut memory.host);
     let [addr, len, third, fourth, fifth, _] = *args;
@@ -149,7 +149,7 @@ fn whole_pages(thread: &Thread, nr: i64, args: &[u64; 6]) -> Answer {
 
 /// A fault below a stack that grows down: makes room if that is what it is.
 pub fn grow_stack(thread: &Thread, addr: u64) -> bool {
-    let mut guard = lock(&thread.process.memory);
+    let mut guard = thread.process.memory.lock();
     let memory = &mut *guard;
     memory.space.grow_down(&mut memory.host, addr)
 }

@@ -16,7 +16,7 @@ pub mod transfer;
 
 use crate::channel::Slot;
 use crate::guest::access;
-use crate::process::{Process, lock};
+use crate::process::Process;
 use crate::signal::{self, Restart};
 use crate::thread::Thread;
 use limit::Limit;
@@ -98,7 +98,7 @@ fn perform(thread: &mut Thread, nr: u64, args: [u64; 6]) -> Answer {
         }
         Ok(reply) => {
             if let Some(limit) = limit.filter(|_| reply.ret == 0) {
-                limit.put_on(&mut lock(&thread.process.memory).space);
+                limit.put_on(&mut thread.process.memory.lock().space);
             }
             answer(&reply)
         }

@@ -4,7 +4,6 @@ use crate::guest::MappedFile;
 use crate::host::control;
 use crate::loader::ImageFile;
 use crate::loader::stack::Strings;
-use crate::process::lock;
 use crate::signal::SigInfo;
 use crate::thread::Thread;
 use nix::errno::Errno;
@@ -49,7 +48,7 @@ pub fn new_thread(thread: &Thread, tid: i32) -> i64 {
 /// # Errors
 /// As fork(2).
 pub fn new_process(thread: &Thread, pidfd: bool) -> Result<[OwnedFd; 2], Errno> {
-    let _mine = lock(&thread.process.control);
+    let _mine = thread.process.control.lock();
     let ret = plain(thread, Internal::NewProcess, [pidfd.into(), 0]);
     if ret < 0 {
         return Err(Errno::from_raw(-ret as i32));
@@ -80,7 +79,7 @@ pub fn report(thread: &Thread, text: &str) {
 pub fn open_exec(thread: &Thread, path: &[u8]) -> Result<ImageFile, Errno> {
     let mut text = path.to_vec();
     text.push(0);
-    let _mine = lock(&thread.process.control);
+    let _mine = thread.process.control.lock();
     let reply = send(thread, Internal::OpenExec, [0; 6], &[&text]);
     if reply.ret < 0 {
         return Err(Errno::from_raw(-reply.ret as i32));
@@ -148,7 +147,7 @@ impl View {
 }
 
 fn auxiliary_vector(thread: &Thread) -> Vec<u8> {
-    let span = lock(&thread.process.memory).auxiliary;
+    let span = thread.process.memory.lock().auxiliary;
     let mut bytes = vec![0; span.len() as usize];
     // The guest may have unmapped its stack; then there is nothing to tell.
     let read = crate::guest::access::copy_in(&mut bytes, span.start);
@@ -156,14 +155,14 @@ fn auxiliary_vector(thread: &Thread) -> Vec<u8> {
 }
 
 fn signal_sets(thread: &Thread) -> Vec<u8> {
-    let [ignored, caught] = lock(&thread.process.actions).ignored_and_caught();
+    let [ignored, caught] = thread.process.actions.lock().ignored_and_caught();
     [thread.signals.mask(), ignored, caught].iter().flat_map(|set| set.0.to_le_bytes()).collect()
 }
 
 /// Tells the supervisor the text of a view, before it is asked for by name.
 pub fn view(thread: &Thread, view: View) {
     let mut text = match view {
-        View::Maps => lock(&thread.process.memory).space.maps_text(),
+        View::Maps => thread.process.memory.lock().space.maps_text(),
         View::Auxv => auxiliary_vector(thread),
         View::Signals => signal_sets(thread),
     };

@@ -5,7 +5,6 @@ use super::memory::{ask_for_file, map, value};
 use crate::guest::layout::PAGE;
 use crate::guest::{AddressSpace, FileSource, MapRequest, Place, Prot};
 use crate::host::control;
-use crate::process::lock;
 use crate::syscall::request;
 use crate::thread::Thread;
 use nix::errno::Errno;
@@ -58,7 +57,7 @@ pub fn attach(thread: &mut Thread, call: &'static Syscall, args: [u64; 6]) -> An
             Prot { read: true, write: !has(libc::SHM_RDONLY), exec: has(libc::SHM_EXEC) },
         )
     };
-    let mapped = map(&mut lock(&thread.process.memory), thread, &request);
+    let mapped = map(&mut thread.process.memory.lock(), thread, &request);
     match mapped {
         Answer::Value(error) if error < 0 => {
             request::detached(thread, inode);
@@ -73,7 +72,7 @@ pub fn attach(thread: &mut Thread, call: &'static Syscall, args: [u64; 6]) -> An
 /// shmdt(2): takes away what is left of the segment that was attached at this address.
 pub fn detach(thread: &mut Thread, addr: u64) -> Answer {
     let process = thread.process;
-    let mut guard = lock(&process.memory);
+    let mut guard = process.memory.lock();
     let memory = &mut *guard;
     let Some((inode, spans)) = attached(&memory.space, addr) else {
         return value::<i64>(Err(Errno::EINVAL));

@@ -1,7 +1,6 @@
 //! Real processes under the filter in force: what is not listed ends them, and what the runtime does goes through.
 
 use super::*;
-use crate::channel::CONTROL_FD;
 use crate::guest::layout::{PAGE, Span};
 use crate::guest::{
     AddressSpace, HostMap, HostRequest, Limits, MapRequest, Prot, RemapRequest, Source, access,
@@ -13,6 +12,7 @@ use nix::sys::signal::Signal;
 use nix::sys::socket::{AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, sendmsg, socketpair};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork};
+use rxbox_wire::boot::CONTROL_FD;
 use rxbox_wire::control::About;
 use std::collections::HashMap;
 use std::fs::File;

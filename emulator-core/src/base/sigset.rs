@@ -1,9 +1,9 @@
 //! Sets of signals, as the kernel's `sigset_t`: bit n - 1 is signal n.
 
 /// Highest signal number.
-pub(super) const LAST: i32 = 64;
+pub const LAST: i32 = 64;
 /// First real-time signal of the kernel; those below are *standard*: pending at most once.
-pub(super) const FIRST_REAL_TIME: i32 = 32;
+pub const FIRST_REAL_TIME: i32 = 32;
 
 /// A set of signals 1 to 64.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -75,7 +75,7 @@ impl SigSet {
 }
 
 /// Whether the number is a signal's.
-pub(super) const fn is_signal(signal: i32) -> bool {
+pub const fn is_signal(signal: i32) -> bool {
     signal >= 1 && signal <= LAST
 }
 
