@@ -70,7 +70,7 @@ fn main() {
     }
     let Count { blocks, instructions, guest, host } = count;
     let per = |n: usize| best.as_nanos() as f64 / n as f64;
-    println!("{path}: {blocks} blocks, {instructions} instructions");
+    println!("{path}: {blocks} blocks, {instructions} instructions, {host} bytes of host code");
     println!("{:.0} ns per block, {:.0} ns per instruction", per(blocks), per(instructions));
     println!("{:.2} bytes of host code per byte of guest code", host as f64 / guest as f64);
 }

@@ -3,7 +3,8 @@
 //! The rule on which liveness stands: `reads` may name too much but never too little, and a variable that is
 //! in `writes` but not in `reads` is replaced as a whole whatever happens. So everything that keeps a part of
 //! the old value, or keeps it at times, is in both: 8- and 16-bit registers, vector registers under legacy
-//! SSE, merging masks, flags after a shift by a count that may be 0, whatever a `rep` instruction writes.
+//! SSE, merging masks, flags after a shift by a count that may be 0, whatever a `rep` instruction writes,
+//! and flags that the manual leaves undefined, which some processors keep and others set.
 
 use super::form::Encoding;
 use super::table::row::{self, Operand, Place, Row, Size, implicit};

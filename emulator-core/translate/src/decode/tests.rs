@@ -290,16 +290,41 @@ fn partial_writes_are_reads_too() {
 fn conditional_writes_are_reads_too() {
     // cmove eax, ecx
     assert!(ok(&[0x0f, 0x44, 0xc1]).reads.has(Var::RAX));
-    // shl eax, cl; shl eax, 0; shl eax, 1
+    // shl eax, cl; shl eax, 0; shl eax, 1; shl rax, 32: AF is undefined, OF and CF are for some counts.
+    let shifted = set(&[Var::SF, Var::ZF, Var::PF]);
     assert_eq!(replaced(&[0xd3, 0xe0]), VarSet::EMPTY);
     assert_eq!(replaced(&[0xc1, 0xe0, 0x20]), VarSet::EMPTY);
-    assert_eq!(replaced(&[0xc1, 0xe0, 1]), VarSet::ARITH_FLAGS);
-    assert_eq!(replaced(&[0x48, 0xc1, 0xe0, 0x20]), VarSet::ARITH_FLAGS);
+    assert_eq!(replaced(&[0xc1, 0xe0, 1]), shifted);
+    assert_eq!(replaced(&[0x48, 0xc1, 0xe0, 0x20]), shifted);
     // repe cmpsb; cmpsb
     let repeated = ok(&[0xf3, 0xa6]);
     assert!(repeated.reads.has(Var::RCX) && repeated.writes.has(Var::RCX) && repeated.reads.has(Var::DF));
     assert_eq!(replaced(&[0xf3, 0xa6]), VarSet::EMPTY);
     assert_eq!(replaced(&[0xa6]), VarSet::ARITH_FLAGS);
+}
+
+#[test]
+fn undefined_results_are_reads_too() {
+    let flags = |bytes: &[u8]| replaced(bytes).intersect(VarSet::ARITH_FLAGS);
+    let carry_and_overflow = set(&[Var::CF, Var::OF]);
+    // mul ecx; imul eax, ecx; imul eax, ecx, 3; div ecx
+    assert_eq!(flags(&[0xf7, 0xe1]), carry_and_overflow);
+    assert_eq!(flags(&[0x0f, 0xaf, 0xc1]), carry_and_overflow);
+    assert_eq!(flags(&[0x6b, 0xc1, 3]), carry_and_overflow);
+    assert_eq!(flags(&[0xf7, 0xf1]), VarSet::EMPTY);
+    // lzcnt eax, ecx; tzcnt eax, ecx; popcnt eax, ecx
+    assert_eq!(flags(&[0xf3, 0x0f, 0xbd, 0xc1]), set(&[Var::CF, Var::ZF]));
+    assert_eq!(flags(&[0xf3, 0x0f, 0xbc, 0xc1]), set(&[Var::CF, Var::ZF]));
+    assert_eq!(flags(&[0xf3, 0x0f, 0xb8, 0xc1]), VarSet::ARITH_FLAGS);
+    // test eax, eax; shl eax, 1; rol eax, 3; bextr eax, ecx, edx
+    assert_eq!(flags(&[0x85, 0xc0]), VarSet::ARITH_FLAGS.minus(set(&[Var::AF])));
+    assert_eq!(flags(&[0xd1, 0xe0]), VarSet::ARITH_FLAGS.minus(set(&[Var::AF])));
+    assert_eq!(flags(&[0xc1, 0xc0, 3]), set(&[Var::CF]));
+    assert_eq!(flags(&[0xc4, 0xe2, 0x68, 0xf7, 0xc1]), set(&[Var::OF, Var::ZF, Var::CF]));
+    // bsf eax, ecx, which keeps eax if ecx is 0; shld ax, cx, 20, whose count is beyond the operand.
+    assert!(replaced(&[0x0f, 0xbc, 0xc1]).intersect(VarSet::GPRS).is_empty());
+    assert_eq!(flags(&[0x0f, 0xbc, 0xc1]), set(&[Var::ZF]));
+    assert_eq!(replaced(&[0x66, 0x0f, 0xa4, 0xc8, 20]), VarSet::EMPTY);
 }
 
 #[test]
@@ -315,7 +340,9 @@ fn flags_are_told_apart() {
 
 #[test]
 fn zeroing_idioms_do_not_read() {
-    assert_eq!(replaced(&[0x31, 0xc0]), set(&[Var::RAX]).union(VarSet::ARITH_FLAGS));
+    // xor eax, eax leaves AF undefined, sub r8, r8 does not.
+    let without_af = VarSet::ARITH_FLAGS.minus(set(&[Var::AF]));
+    assert_eq!(replaced(&[0x31, 0xc0]), set(&[Var::RAX]).union(without_af));
     assert_eq!(replaced(&[0x4d, 0x29, 0xc0]), set(&[Var(8)]).union(VarSet::ARITH_FLAGS));
     assert!(ok(&[0x66, 0x31, 0xc0]).reads.has(Var::RAX), "16 bits are part of the register");
     assert!(ok(&[0x31, 0xc8]).reads.has(Var::RAX));

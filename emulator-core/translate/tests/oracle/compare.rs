@@ -208,6 +208,7 @@ fn flags(ours: &Insn, theirs: &Instruction) -> Result<(), String> {
     };
     let flags = VarSet::ARITH_FLAGS.union(VarSet::of(Var::DF));
     subset("flags read", set(theirs.rflags_read()), ours.reads)?;
+    subset("flags left undefined", set(theirs.rflags_undefined()), ours.reads)?;
     let certain = ours.writes.minus(ours.reads).intersect(flags);
     subset("flags replaced", certain, set(theirs.rflags_modified()))?;
     subset("flags written", set(theirs.rflags_modified()), ours.writes)

@@ -136,6 +136,8 @@ fn random_encodings_are_described_as_the_oracle_does() {
     let missed: Vec<Code> = carried().filter(|code| !compared.contains(code)).collect();
     println!("{both} encodings of {} instructions compared; missed {missed:?}", compared.len());
     assert!(missed.len() * 50 < compared.len(), "too much is missed for the test to mean anything");
+    let missed: Vec<Code> = missed.into_iter().filter(|&code| leaves_flags_undefined(code)).collect();
+    assert!(missed.is_empty(), "not compared although some of their flags are undefined: {missed:?}");
 }
 
 /// The instructions that the oracle tells apart and the project carries.
@@ -146,6 +148,14 @@ fn carried() -> impl Iterator<Item = Code> {
         let cut = code.flow_control() != FlowControl::Next && opcode.operand_size() == 16;
         opcode.is_instruction() && opcode.mode64() && !opcode.fwait() && !left_out(code) && !cut
     })
+}
+
+/// Whether the instruction leaves some flag undefined, a shift for some count.
+fn leaves_flags_undefined(code: Code) -> bool {
+    let mut instruction = Instruction::default();
+    instruction.set_code(code);
+    instruction.set_immediate8(3);
+    instruction.rflags_undefined() != 0
 }
 
 /// Instructions that the oracle knows and the project refuses, besides those of the features that are left out.

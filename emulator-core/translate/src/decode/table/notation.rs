@@ -33,6 +33,8 @@
 //! **Attributes**: `r=`, `w=`, `x=` give what is read, written, or both, besides the operands: capital
 //! letters for flags (`OSZAPCD`), `ax` `cx` `dx` `bx` `sp` `bp` `si` `di` `r11`, `fpu`, `mxcsr`, `fs` and
 //! `gs` (bases), `v0`, `v` (vector registers 0 to 15), `vk` (all vector and opmask registers), apart by `+`.
+//! `u=` names flags that the manual leaves undefined, always or for some operands. Processors differ there:
+//! one sets such a flag, another keeps its older value. So it counts as read and written, as `x=` says.
 //! Displacement factors are `full`, `half`, `quarter`, `eighth` (of the vector), `dup`, `n1` to `n32`; `b2`,
 //! `b4`, `b8` is the broadcast element. The others name the constants of [`super::row`] or a class.
 
@@ -338,7 +340,7 @@ const fn parse_attribute(row: &mut Row, word: &'static [u8]) {
     match word {
         [b'r', b'=', names @ ..] => row.reads |= implicit_bits(names),
         [b'w', b'=', names @ ..] => row.writes |= implicit_bits(names),
-        [b'x', b'=', names @ ..] => {
+        [b'x' | b'u', b'=', names @ ..] => {
             row.reads |= implicit_bits(names);
             row.writes |= implicit_bits(names);
         }
