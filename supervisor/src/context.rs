@@ -3,10 +3,12 @@
 //! Invariants that handlers rely on:
 //! * registers, lengths, strings and structures of a [`Call`] are the worker's own copies: what was checked is what is
 //!   used, whatever the child writes to the shared memory meanwhile;
-//! * the data area itself is only handed to the kernel as a buffer ([`Call::area`]), for bytes whose content nobody
+//! * the data area itself is only handed to the kernel as a buffer ([`Call::buffer`]), for bytes whose content nobody
 //!   decides on (`read`, `write`, ...), and never as a Rust reference;
 //! * every length was compared with the table, so a range of the data area lies within it.
 
+use crate::host::SyscallResult;
+use crate::host::transfer::Buffer;
 use crate::report::audit::Who;
 use crate::sandbox::Sandbox;
 use crate::shm::Area;
@@ -18,17 +20,14 @@ use rxbox_wire::frame::{Checked, Reply, Request};
 use std::ffi::CStr;
 use std::sync::Arc;
 
-/// What a handler answers: the value of the call, or the errno.
-pub type Answer = Result<i64, Errno>;
-
 /// A handler of one system call.
-pub type Handler = fn(&mut Call<'_>) -> Answer;
+pub type Handler = fn(&mut Call<'_>) -> SyscallResult;
 
 /// A call's name and its handler.
 pub type Entry = (&'static str, Handler);
 
 /// Approves a granted call: the child carries it out.
-pub fn grant(call: &mut Call<'_>) -> Answer {
+pub fn grant(call: &mut Call<'_>) -> SyscallResult {
     call.reply.flags |= Reply::GRANTED;
     Ok(0)
 }
@@ -108,11 +107,11 @@ impl Call<'_> {
             self.reply.out[i] = n as u32;
         }
     }
-    /// Argument `i`'s part of the shared data area as a buffer for the kernel: pointer and length. The content may change
-    /// under the kernel's hands; use it for transfers only.
-    pub fn area(&self, i: usize) -> (*mut u8, usize) {
-        let p = self.checked.place[i];
-        (self.area.pointer(p.start), p.len)
+    /// Argument `i`'s part of the shared data area as a buffer for the kernel. The content may change under the kernel's
+    /// hands; use it for transfers only.
+    pub fn buffer(&self, i: usize) -> Buffer<'_> {
+        let place = self.checked.place[i];
+        self.area.buffer(place.start, place.len)
     }
     /// Gives the guest little-endian 64-bit words as the content of argument `i`, if it wants them.
     pub fn put_words(&mut self, i: usize, words: &[u64]) {
@@ -120,7 +119,7 @@ impl Call<'_> {
         self.put(i, &bytes);
     }
     /// [`Call::put_words`] where a null pointer is EFAULT.
-    pub fn put_needed(&mut self, i: usize, words: &[u64]) -> Answer {
+    pub fn put_needed(&mut self, i: usize, words: &[u64]) -> SyscallResult {
         if !self.present(i) {
             return Err(Errno::EFAULT);
         }

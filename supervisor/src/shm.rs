@@ -7,6 +7,7 @@
 //! * it cannot be taken away: the memory file is sealed against shrinking before it is shared, so that no access here
 //!   raises SIGBUS.
 
+use crate::host::transfer::Buffer;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -117,12 +118,12 @@ impl<'a> Slot<'a> {
         }
     }
 
-    /// The word by which the guest thread asks to break off its call.
+    /// The word by which the guest thread asks to interrupt its call.
     pub fn interrupt(&self) -> &'a AtomicU32 {
         self.word(INTERRUPT)
     }
 
-    /// The wish to break off is for a call that is over. Seldom there is one, and a word that is not written stays on both cores.
+    /// The request to interrupt is for a call that is over. Seldom there is one, and a word that is not written stays on both cores.
     pub fn take_interrupt_back(&self) {
         if self.interrupt().load(Ordering::Relaxed) != 0 {
             self.interrupt().store(0, Ordering::Relaxed);
@@ -207,8 +208,15 @@ impl<'a> Area<'a> {
         Area { start: NonNull::from(&mut memory[0]), len: memory.len(), life: PhantomData }
     }
 
-    /// Where byte `offset` lies, for the kernel. At most the area's end.
-    pub fn pointer(&self, offset: usize) -> *mut u8 {
+    /// `len` bytes from byte `offset` on, for the kernel.
+    pub fn buffer(&self, offset: usize, len: usize) -> Buffer<'a> {
+        let len = len.min(self.len - offset.min(self.len));
+        // SAFETY: the range lies in the area, which is mapped for `'a` and of which there are no references.
+        unsafe { Buffer::from_raw(self.pointer(offset), len) }
+    }
+
+    /// Where byte `offset` lies. At most the area's end.
+    fn pointer(&self, offset: usize) -> *mut u8 {
         // SAFETY: not beyond one past the end.
         unsafe { self.start.add(offset.min(self.len)).as_ptr() }
     }

@@ -187,12 +187,12 @@ pub struct Checked {
     /// The kinds in force.
     pub kinds: [Arg; 6],
     /// Where each argument's data lie in the data area; empty ranges for absent ones.
-    pub place: [Range0; 6],
+    pub place: [ArgRange; 6],
 }
 
 /// A copyable range of the data area.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Range0 {
+pub struct ArgRange {
     /// First byte.
     pub start: usize,
     /// Number of bytes.
@@ -201,7 +201,7 @@ pub struct Range0 {
     pub present: bool,
 }
 
-impl Range0 {
+impl ArgRange {
     /// As a standard range.
     pub fn range(self) -> Range<usize> {
         self.start..self.start + self.len
@@ -209,14 +209,14 @@ impl Range0 {
 }
 
 /// Places data of these lengths one behind the other; `None` if they exceed the data area.
-pub fn place(len: &[u32; 6]) -> Option<[Range0; 6]> {
+pub fn place(len: &[u32; 6]) -> Option<[ArgRange; 6]> {
     let mut at = 0usize;
-    let mut out = [Range0::default(); 6];
+    let mut out = [ArgRange::default(); 6];
     for (slot, &n) in out.iter_mut().zip(len) {
         if n == ABSENT {
             continue;
         }
-        *slot = Range0 { start: at, len: n as usize, present: true };
+        *slot = ArgRange { start: at, len: n as usize, present: true };
         at = at.checked_add(n as usize)?.checked_next_multiple_of(ALIGN)?;
         if slot.start + slot.len > DATA_SIZE {
             return None;

@@ -2,7 +2,8 @@
 
 use super::io::{broken_pipe, under_limit};
 use super::output::{self, Share};
-use crate::context::{Answer, Call, Entry};
+use crate::context::{Call, Entry};
+use crate::host::SyscallResult;
 use crate::host::number::{OnFd, Wait, on_fd};
 use crate::host::transfer::{self, Move};
 use crate::state::fd::{File, Kind};
@@ -62,8 +63,8 @@ fn finish(
     to: &File,
     share: &Share,
     offsets: &[(usize, Option<i64>)],
-    done: Answer,
-) -> Answer {
+    done: SyscallResult,
+) -> SyscallResult {
     output::settle(call, share, &done);
     match done {
         Ok(_) => {
@@ -78,7 +79,7 @@ fn finish(
     done
 }
 
-fn sendfile(call: &mut Call<'_>) -> Answer {
+fn sendfile(call: &mut Call<'_>) -> SyscallResult {
     let (to, from) = (movable(call, 0)?, movable(call, 1)?);
     let mut at = offset(call, 2)?;
     let share = share(call, &to, None, call.u64(3))?;
@@ -92,16 +93,16 @@ fn sendfile(call: &mut Call<'_>) -> Answer {
     finish(call, &to, &share, &[(2, at)], done)
 }
 
-fn copy_file_range(call: &mut Call<'_>) -> Answer {
+fn copy_file_range(call: &mut Call<'_>) -> SyscallResult {
     move_bytes(call, Move::CopyFileRange)
 }
 
-fn splice(call: &mut Call<'_>) -> Answer {
+fn splice(call: &mut Call<'_>) -> SyscallResult {
     move_bytes(call, Move::Splice)
 }
 
 /// copy_file_range(2) and splice(2) have the same arguments.
-fn move_bytes(call: &mut Call<'_>, kind: Move) -> Answer {
+fn move_bytes(call: &mut Call<'_>, kind: Move) -> SyscallResult {
     let (from, to) = (movable(call, 0)?, movable(call, 2)?);
     let (mut a, mut b) = (offset(call, 1)?, offset(call, 3)?);
     let share = share(call, &to, b, call.u64(4))?;
@@ -111,49 +112,49 @@ fn move_bytes(call: &mut Call<'_>, kind: Move) -> Answer {
     finish(call, &to, &share, &[(1, a), (3, b)], done)
 }
 
-fn tee(call: &mut Call<'_>) -> Answer {
+fn tee(call: &mut Call<'_>) -> SyscallResult {
     let (from, to) = (movable(call, 0)?, movable(call, 1)?);
     let share = share(call, &to, None, call.u64(2))?;
     let done = transfer::tee(Wait::Long, from.host.as_fd(), to.host.as_fd(), share.n, call.u32(3));
     finish(call, &to, &share, &[], done)
 }
 
-fn sync(_: &mut Call<'_>) -> Answer {
+fn sync(_: &mut Call<'_>) -> SyscallResult {
     nix::unistd::sync();
     Ok(0)
 }
 
 /// Calls on the storage of the file in argument 0, the numbers behind it unchanged.
-fn storage(call: &mut Call<'_>, what: OnFd) -> Answer {
+fn storage(call: &mut Call<'_>, what: OnFd) -> SyscallResult {
     let file = movable(call, 0)?;
     on_fd(Wait::Short, what, file.host.as_fd(), [call.u64(1), call.u64(2), call.u64(3)])
 }
 
-fn fsync(call: &mut Call<'_>) -> Answer {
+fn fsync(call: &mut Call<'_>) -> SyscallResult {
     storage(call, OnFd::Fsync)
 }
 
-fn fdatasync(call: &mut Call<'_>) -> Answer {
+fn fdatasync(call: &mut Call<'_>) -> SyscallResult {
     storage(call, OnFd::Fdatasync)
 }
 
-fn syncfs(call: &mut Call<'_>) -> Answer {
+fn syncfs(call: &mut Call<'_>) -> SyscallResult {
     storage(call, OnFd::Syncfs)
 }
 
-fn sync_file_range(call: &mut Call<'_>) -> Answer {
+fn sync_file_range(call: &mut Call<'_>) -> SyscallResult {
     storage(call, OnFd::SyncFileRange)
 }
 
-fn fadvise64(call: &mut Call<'_>) -> Answer {
+fn fadvise64(call: &mut Call<'_>) -> SyscallResult {
     storage(call, OnFd::Fadvise)
 }
 
-fn readahead(call: &mut Call<'_>) -> Answer {
+fn readahead(call: &mut Call<'_>) -> SyscallResult {
     storage(call, OnFd::Readahead)
 }
 
-fn fallocate(call: &mut Call<'_>) -> Answer {
+fn fallocate(call: &mut Call<'_>) -> SyscallResult {
     let file = movable(call, 0)?;
     let grows = call.u32(1) & libc::FALLOC_FL_PUNCH_HOLE as u32 == 0;
     let end = call.i64(2).checked_add(call.i64(3)).ok_or(Errno::EFBIG)?;
@@ -163,7 +164,7 @@ fn fallocate(call: &mut Call<'_>) -> Answer {
     storage(call, OnFd::Fallocate)
 }
 
-fn ftruncate(call: &mut Call<'_>) -> Answer {
+fn ftruncate(call: &mut Call<'_>) -> SyscallResult {
     let file = movable(call, 0)?;
     if call.i64(1) > 0 {
         fits(call, &file, call.u64(1))?;

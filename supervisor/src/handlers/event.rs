@@ -1,7 +1,8 @@
 //! Descriptors that stand for events: eventfd, timerfd, inotify, memory files.
 
-use crate::context::{Answer, Call, Entry};
-use crate::host::number::{Make, OnFd, Wait, make, on_fd};
+use crate::context::{Call, Entry};
+use crate::host::SyscallResult;
+use crate::host::number::{NewFd, OnFd, Wait, new_fd, on_fd};
 use crate::host::wait::{timerfd_get, timerfd_set};
 use crate::state::fd::{File, Kind};
 use nix::errno::Errno;
@@ -36,55 +37,55 @@ const _: () = assert!(
 /// close-on-exec.
 pub(super) fn make_and_give(
     call: &Call<'_>,
-    what: Make,
+    what: NewFd,
     kind: Kind,
     first: Option<u64>,
     flags: i32,
-) -> Answer {
+) -> SyscallResult {
     let host_flags = (flags | CLOEXEC) as u64;
     let args = first.map_or([host_flags, 0, 0], |first| [first, host_flags, 0]);
-    let file = File::new(make(what, args)?, kind);
+    let file = File::new(new_fd(what, args)?, kind);
     call.process.fds.insert(file, flags & CLOEXEC != 0, 0).map(i64::from)
 }
 
-fn eventfd(call: &mut Call<'_>) -> Answer {
-    make_and_give(call, Make::Eventfd, Kind::Event, Some(call.u32(0).into()), 0)
+fn eventfd(call: &mut Call<'_>) -> SyscallResult {
+    make_and_give(call, NewFd::Eventfd, Kind::Event, Some(call.u32(0).into()), 0)
 }
 
-fn eventfd2(call: &mut Call<'_>) -> Answer {
-    make_and_give(call, Make::Eventfd, Kind::Event, Some(call.u32(0).into()), call.i32(1))
+fn eventfd2(call: &mut Call<'_>) -> SyscallResult {
+    make_and_give(call, NewFd::Eventfd, Kind::Event, Some(call.u32(0).into()), call.i32(1))
 }
 
 /// Clocks that wake a sleeping machine, which takes a capability.
 pub(super) const ALARM_CLOCKS: [i32; 2] = [libc::CLOCK_REALTIME_ALARM, libc::CLOCK_BOOTTIME_ALARM];
 
-fn timerfd_create(call: &mut Call<'_>) -> Answer {
+fn timerfd_create(call: &mut Call<'_>) -> SyscallResult {
     if ALARM_CLOCKS.contains(&call.i32(0)) {
         return Err(Errno::EPERM);
     }
-    make_and_give(call, Make::Timerfd, Kind::Timer, Some(call.u32(0).into()), call.i32(1))
+    make_and_give(call, NewFd::Timerfd, Kind::Timer, Some(call.u32(0).into()), call.i32(1))
 }
 
-fn timerfd_settime(call: &mut Call<'_>) -> Answer {
+fn timerfd_settime(call: &mut Call<'_>) -> SyscallResult {
     let old = timerfd_set(call.file(0)?.host.as_fd(), call.u32(1), &call.words(2)?)?;
     call.put_words(3, &old);
     Ok(0)
 }
 
-fn timerfd_gettime(call: &mut Call<'_>) -> Answer {
+fn timerfd_gettime(call: &mut Call<'_>) -> SyscallResult {
     let now = timerfd_get(call.file(0)?.host.as_fd())?;
     call.put_needed(1, &now)
 }
 
-fn inotify_init(call: &mut Call<'_>) -> Answer {
-    make_and_give(call, Make::Inotify, Kind::Event, None, 0)
+fn inotify_init(call: &mut Call<'_>) -> SyscallResult {
+    make_and_give(call, NewFd::Inotify, Kind::Event, None, 0)
 }
 
-fn inotify_init1(call: &mut Call<'_>) -> Answer {
-    make_and_give(call, Make::Inotify, Kind::Event, None, call.i32(0))
+fn inotify_init1(call: &mut Call<'_>) -> SyscallResult {
+    make_and_give(call, NewFd::Inotify, Kind::Event, None, call.i32(0))
 }
 
-fn inotify_rm_watch(call: &mut Call<'_>) -> Answer {
+fn inotify_rm_watch(call: &mut Call<'_>) -> SyscallResult {
     let file = call.file(0)?;
     on_fd(Wait::Short, OnFd::InotifyRmWatch, file.host.as_fd(), [call.u64(1), 0, 0])
 }
@@ -93,7 +94,7 @@ fn inotify_rm_watch(call: &mut Call<'_>) -> Answer {
 const MEMORY_FLAGS: u32 =
     libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING | libc::MFD_NOEXEC_SEAL | libc::MFD_EXEC;
 
-fn memfd_create(call: &mut Call<'_>) -> Answer {
+fn memfd_create(call: &mut Call<'_>) -> SyscallResult {
     let flags = call.u32(1);
     if flags & !MEMORY_FLAGS != 0 {
         return Err(Errno::EINVAL);

@@ -4,7 +4,8 @@
 //! open file description, for the kernel tells descriptors apart in places that a guest can see (epoll).
 
 use super::{lock, owner};
-use crate::context::{Answer, Call, Entry};
+use crate::context::{Call, Entry};
+use crate::host::SyscallResult;
 use crate::host::number::{self, Fcntl, OnFd, Wait};
 use crate::state::fd::{File, Kind};
 use nix::errno::Errno;
@@ -25,12 +26,12 @@ pub const HANDLERS: &[Entry] = &[
     ("flock", flock),
 ];
 
-fn dup(call: &mut Call<'_>) -> Answer {
+fn dup(call: &mut Call<'_>) -> SyscallResult {
     let copy = call.file(0)?.duplicate()?;
     call.process.fds.insert(copy, false, 0).map(i64::from)
 }
 
-fn dup2(call: &mut Call<'_>) -> Answer {
+fn dup2(call: &mut Call<'_>) -> SyscallResult {
     let file = call.file(0)?;
     if call.i32(0) == call.i32(1) {
         return Ok(call.i32(1).into());
@@ -38,7 +39,7 @@ fn dup2(call: &mut Call<'_>) -> Answer {
     replace(call, &file, false)
 }
 
-fn dup3(call: &mut Call<'_>) -> Answer {
+fn dup3(call: &mut Call<'_>) -> SyscallResult {
     let flags = call.i32(2);
     if flags & !libc::O_CLOEXEC != 0 || call.i32(0) == call.i32(1) {
         return Err(Errno::EINVAL);
@@ -48,7 +49,7 @@ fn dup3(call: &mut Call<'_>) -> Answer {
 }
 
 /// Puts a duplicate of `file` at the number in argument 1, closing what was there.
-fn replace(call: &Call<'_>, file: &File, cloexec: bool) -> Answer {
+fn replace(call: &Call<'_>, file: &File, cloexec: bool) -> SyscallResult {
     let at = call.i32(1);
     if let Some(old) = call.process.fds.insert_at(at, file.duplicate()?, cloexec)? {
         gone(call, &old);
@@ -56,7 +57,7 @@ fn replace(call: &Call<'_>, file: &File, cloexec: bool) -> Answer {
     Ok(at.into())
 }
 
-fn close(call: &mut Call<'_>) -> Answer {
+fn close(call: &mut Call<'_>) -> SyscallResult {
     let file = call.process.fds.remove(call.i32(0))?;
     gone(call, &file);
     Ok(0)
@@ -71,7 +72,7 @@ fn gone(call: &Call<'_>, file: &File) {
     call.process.locks.release(file);
 }
 
-fn close_range(call: &mut Call<'_>) -> Answer {
+fn close_range(call: &mut Call<'_>) -> SyscallResult {
     const UNSHARE: u32 = libc::CLOSE_RANGE_UNSHARE;
     const CLOEXEC: u32 = libc::CLOSE_RANGE_CLOEXEC;
     let (first, last, flags) = (call.u32(0), call.u32(1), call.u32(2));
@@ -90,11 +91,11 @@ fn close_range(call: &mut Call<'_>) -> Answer {
     Ok(0)
 }
 
-fn pipe(call: &mut Call<'_>) -> Answer {
+fn pipe(call: &mut Call<'_>) -> SyscallResult {
     make_pipe(call, 0)
 }
 
-fn pipe2(call: &mut Call<'_>) -> Answer {
+fn pipe2(call: &mut Call<'_>) -> SyscallResult {
     let flags = call.i32(1);
     if flags & !(libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_DIRECT) != 0 {
         return Err(Errno::EINVAL);
@@ -102,7 +103,7 @@ fn pipe2(call: &mut Call<'_>) -> Answer {
     make_pipe(call, flags)
 }
 
-fn make_pipe(call: &mut Call<'_>, flags: i32) -> Answer {
+fn make_pipe(call: &mut Call<'_>, flags: i32) -> SyscallResult {
     if !call.present(0) {
         return Err(Errno::EFAULT);
     }
@@ -149,7 +150,7 @@ const DN_MULTISHOT: u32 = 1 << 31;
 const F_SETOWN_EX: i32 = 15;
 const F_GETOWN_EX: i32 = 16;
 
-fn fcntl(call: &mut Call<'_>) -> Answer {
+fn fcntl(call: &mut Call<'_>) -> SyscallResult {
     let file = call.file(0)?;
     let argument = call.u64(2);
     let number = |command| number::fcntl(file.host.as_fd(), command, argument);
@@ -192,7 +193,7 @@ fn fcntl(call: &mut Call<'_>) -> Answer {
     }
 }
 
-fn duplicate_from(call: &Call<'_>, file: &Arc<File>, cloexec: bool) -> Answer {
+fn duplicate_from(call: &Call<'_>, file: &Arc<File>, cloexec: bool) -> SyscallResult {
     let least = i32::try_from(call.u32(2)).map_err(|_| Errno::EINVAL)?;
     if u64::from(call.u32(2)) >= call.process.limit(libc::RLIMIT_NOFILE as usize).soft {
         return Err(Errno::EINVAL);
@@ -200,7 +201,7 @@ fn duplicate_from(call: &Call<'_>, file: &Arc<File>, cloexec: bool) -> Answer {
     call.process.fds.insert(file.duplicate()?, cloexec, least).map(i64::from)
 }
 
-fn set_flags(call: &Call<'_>, file: &File) -> Answer {
+fn set_flags(call: &Call<'_>, file: &File) -> SyscallResult {
     let mut wanted = call.i32(2) & SETTABLE;
     if call.i32(2) & libc::O_ASYNC != 0 && owner::carries(file) {
         wanted |= owner::switched_on(call, file)?;
@@ -208,7 +209,7 @@ fn set_flags(call: &Call<'_>, file: &File) -> Answer {
     number::fcntl(file.host.as_fd(), Fcntl::SetFlags, wanted as u64)
 }
 
-fn flock(call: &mut Call<'_>) -> Answer {
+fn flock(call: &mut Call<'_>) -> SyscallResult {
     let file = call.file(0)?;
     let wait = if call.i32(1) & libc::LOCK_NB != 0 { Wait::Short } else { Wait::Long };
     let wait = if file.wait() == Wait::Long { Wait::Long } else { wait };

@@ -7,7 +7,8 @@
 //! only, and what the session has besides guests is the warden alone.
 
 use super::signal::{hang_up, in_sandbox};
-use crate::context::{Answer, Call, Entry, grant};
+use crate::context::{Call, Entry, grant};
+use crate::host::SyscallResult;
 use crate::host::stat::{is_stopped, parent_of};
 use crate::sandbox::Sandbox;
 use crate::state::process::Process;
@@ -75,21 +76,21 @@ fn named(call: &Call<'_>, pid: i32) -> Result<i32, Errno> {
     }
 }
 
-fn get_own_group(call: &mut Call<'_>) -> Answer {
+fn get_own_group(call: &mut Call<'_>) -> SyscallResult {
     of(call.process.pid).map(i64::from).ok_or(Errno::ESRCH)
 }
 
-fn get_group(call: &mut Call<'_>) -> Answer {
+fn get_group(call: &mut Call<'_>) -> SyscallResult {
     of(named(call, call.i32(0))?).map(i64::from).ok_or(Errno::ESRCH)
 }
 
-fn get_session(call: &mut Call<'_>) -> Answer {
+fn get_session(call: &mut Call<'_>) -> SyscallResult {
     session_of(named(call, call.i32(0))?).map(i64::from).ok_or(Errno::ESRCH)
 }
 
 /// What the kernel cannot know of a guest: that it has executed a program since it was forked, and that the warden's
 /// group is none of its session's. All else it checks itself when the child makes the call.
-fn set_group(call: &mut Call<'_>) -> Answer {
+fn set_group(call: &mut Call<'_>) -> SyscallResult {
     let group = call.i32(1);
     if group < 0 {
         return Err(Errno::EINVAL);

@@ -1,7 +1,8 @@
 //! Users, groups, capabilities, personality. A guest is an unprivileged process: it may take on only the identities that
 //! it has already, as the real, effective or saved one (credentials(7)), and has no capability, whatever its user.
 
-use crate::context::{Answer, Call, Entry};
+use crate::context::{Call, Entry};
+use crate::host::SyscallResult;
 use crate::state::process::{Identity, Ids};
 use nix::errno::Errno;
 
@@ -31,52 +32,52 @@ pub const HANDLERS: &[Entry] = &[
     ("personality", personality),
 ];
 
-fn getpid(call: &mut Call<'_>) -> Answer {
+fn getpid(call: &mut Call<'_>) -> SyscallResult {
     Ok(call.process.pid.into())
 }
 
-fn getppid(call: &mut Call<'_>) -> Answer {
+fn getppid(call: &mut Call<'_>) -> SyscallResult {
     Ok(call.process.ppid().into())
 }
 
-fn gettid(call: &mut Call<'_>) -> Answer {
+fn gettid(call: &mut Call<'_>) -> SyscallResult {
     Ok(call.tid.into())
 }
 
-fn getuid(call: &mut Call<'_>) -> Answer {
+fn getuid(call: &mut Call<'_>) -> SyscallResult {
     Ok(call.process.identity().user.real.into())
 }
 
-fn geteuid(call: &mut Call<'_>) -> Answer {
+fn geteuid(call: &mut Call<'_>) -> SyscallResult {
     Ok(call.process.identity().user.effective.into())
 }
 
-fn getgid(call: &mut Call<'_>) -> Answer {
+fn getgid(call: &mut Call<'_>) -> SyscallResult {
     Ok(call.process.identity().group.real.into())
 }
 
-fn getegid(call: &mut Call<'_>) -> Answer {
+fn getegid(call: &mut Call<'_>) -> SyscallResult {
     Ok(call.process.identity().group.effective.into())
 }
 
-fn put_ids(call: &mut Call<'_>, ids: Ids) -> Answer {
+fn put_ids(call: &mut Call<'_>, ids: Ids) -> SyscallResult {
     for (i, id) in [ids.real, ids.effective, ids.saved].into_iter().enumerate() {
         call.put(i, &id.to_le_bytes());
     }
     Ok(0)
 }
 
-fn getresuid(call: &mut Call<'_>) -> Answer {
+fn getresuid(call: &mut Call<'_>) -> SyscallResult {
     let ids = call.process.identity().user;
     put_ids(call, ids)
 }
 
-fn getresgid(call: &mut Call<'_>) -> Answer {
+fn getresgid(call: &mut Call<'_>) -> SyscallResult {
     let ids = call.process.identity().group;
     put_ids(call, ids)
 }
 
-fn getgroups(call: &mut Call<'_>) -> Answer {
+fn getgroups(call: &mut Call<'_>) -> SyscallResult {
     let groups = call.process.identity().groups.clone();
     let n = groups.len();
     match call.i32(0) {
@@ -135,52 +136,52 @@ fn set_all(ids: Ids, wanted: [u32; 3]) -> Result<Ids, Errno> {
 }
 
 /// Changes the user ids as `change` says.
-fn change_user(call: &Call<'_>, change: impl FnOnce(Ids) -> Result<Ids, Errno>) -> Answer {
+fn change_user(call: &Call<'_>, change: impl FnOnce(Ids) -> Result<Ids, Errno>) -> SyscallResult {
     call.process.change_identity(|old| Ok(Identity { user: change(old.user)?, ..old.clone() }))?;
     Ok(0)
 }
 
 /// Changes the group ids as `change` says.
-fn change_group(call: &Call<'_>, change: impl FnOnce(Ids) -> Result<Ids, Errno>) -> Answer {
+fn change_group(call: &Call<'_>, change: impl FnOnce(Ids) -> Result<Ids, Errno>) -> SyscallResult {
     call.process.change_identity(|old| Ok(Identity { group: change(old.group)?, ..old.clone() }))?;
     Ok(0)
 }
 
-fn setuid(call: &mut Call<'_>) -> Answer {
+fn setuid(call: &mut Call<'_>) -> SyscallResult {
     change_user(call, |ids| set_effective(ids, call.u32(0)))
 }
 
-fn setgid(call: &mut Call<'_>) -> Answer {
+fn setgid(call: &mut Call<'_>) -> SyscallResult {
     change_group(call, |ids| set_effective(ids, call.u32(0)))
 }
 
-fn setreuid(call: &mut Call<'_>) -> Answer {
+fn setreuid(call: &mut Call<'_>) -> SyscallResult {
     change_user(call, |ids| set_real_effective(ids, call.u32(0), call.u32(1)))
 }
 
-fn setregid(call: &mut Call<'_>) -> Answer {
+fn setregid(call: &mut Call<'_>) -> SyscallResult {
     change_group(call, |ids| set_real_effective(ids, call.u32(0), call.u32(1)))
 }
 
-fn setresuid(call: &mut Call<'_>) -> Answer {
+fn setresuid(call: &mut Call<'_>) -> SyscallResult {
     change_user(call, |ids| set_all(ids, [call.u32(0), call.u32(1), call.u32(2)]))
 }
 
-fn setresgid(call: &mut Call<'_>) -> Answer {
+fn setresgid(call: &mut Call<'_>) -> SyscallResult {
     change_group(call, |ids| set_all(ids, [call.u32(0), call.u32(1), call.u32(2)]))
 }
 
 /// Takes a capability.
-fn setgroups(_: &mut Call<'_>) -> Answer {
+fn setgroups(_: &mut Call<'_>) -> SyscallResult {
     Err(Errno::EPERM)
 }
 
 /// The file system user follows the effective one here; the call answers what it was and never fails.
-fn setfsuid(call: &mut Call<'_>) -> Answer {
+fn setfsuid(call: &mut Call<'_>) -> SyscallResult {
     geteuid(call)
 }
 
-fn setfsgid(call: &mut Call<'_>) -> Answer {
+fn setfsgid(call: &mut Call<'_>) -> SyscallResult {
     getegid(call)
 }
 
@@ -214,7 +215,7 @@ fn set_bytes(call: &Call<'_>) -> usize {
     if call.bytes(0).is_some_and(|h| h.starts_with(&VERSION_1.to_le_bytes())) { 12 } else { 24 }
 }
 
-fn capget(call: &mut Call<'_>) -> Answer {
+fn capget(call: &mut Call<'_>) -> SyscallResult {
     if !capability_header(call)? {
         let none = [0; 24];
         let n = set_bytes(call);
@@ -223,7 +224,7 @@ fn capget(call: &mut Call<'_>) -> Answer {
     Ok(0)
 }
 
-fn capset(call: &mut Call<'_>) -> Answer {
+fn capset(call: &mut Call<'_>) -> SyscallResult {
     if capability_header(call)? {
         return Err(Errno::EFAULT);
     }
@@ -232,7 +233,7 @@ fn capset(call: &mut Call<'_>) -> Answer {
 }
 
 /// The default personality, which is the only one.
-fn personality(call: &mut Call<'_>) -> Answer {
+fn personality(call: &mut Call<'_>) -> SyscallResult {
     match call.u32(0) {
         0 | u32::MAX => Ok(0),
         _ => Err(Errno::EINVAL),

@@ -7,7 +7,8 @@
 
 use super::signal::raise;
 use super::{output, signalfd, terminal};
-use crate::context::{Answer, Call, Entry};
+use crate::context::{Call, Entry};
+use crate::host::SyscallResult;
 use crate::host::number::{OnFd, Wait, on_fd};
 use crate::host::transfer::{Buffer, Way, transfer, transfer_at};
 use crate::path::Caller;
@@ -43,46 +44,46 @@ enum At {
     Flagged(i64, u32),
 }
 
-fn read(call: &mut Call<'_>) -> Answer {
+fn read(call: &mut Call<'_>) -> SyscallResult {
     move_data(call, Way::Read, At::Current)
 }
 
-fn write(call: &mut Call<'_>) -> Answer {
+fn write(call: &mut Call<'_>) -> SyscallResult {
     move_data(call, Way::Write, At::Current)
 }
 
-fn pread64(call: &mut Call<'_>) -> Answer {
+fn pread64(call: &mut Call<'_>) -> SyscallResult {
     let at = At::Offset(call.i64(3));
     move_data(call, Way::Read, at)
 }
 
-fn pwrite64(call: &mut Call<'_>) -> Answer {
+fn pwrite64(call: &mut Call<'_>) -> SyscallResult {
     let at = At::Offset(call.i64(3));
     move_data(call, Way::Write, at)
 }
 
-fn preadv(call: &mut Call<'_>) -> Answer {
+fn preadv(call: &mut Call<'_>) -> SyscallResult {
     let at = At::Offset(call.i64(3));
     move_data(call, Way::Read, at)
 }
 
-fn pwritev(call: &mut Call<'_>) -> Answer {
+fn pwritev(call: &mut Call<'_>) -> SyscallResult {
     let at = At::Offset(call.i64(3));
     move_data(call, Way::Write, at)
 }
 
-fn preadv2(call: &mut Call<'_>) -> Answer {
+fn preadv2(call: &mut Call<'_>) -> SyscallResult {
     let at = At::Flagged(call.i64(3), call.u32(5));
     move_data(call, Way::Read, at)
 }
 
-fn pwritev2(call: &mut Call<'_>) -> Answer {
+fn pwritev2(call: &mut Call<'_>) -> SyscallResult {
     let at = At::Flagged(call.i64(3), call.u32(5));
     move_data(call, Way::Write, at)
 }
 
 /// Any of the transfers: descriptor in argument 0, bytes in argument 1.
-fn move_data(call: &mut Call<'_>, way: Way, at: At) -> Answer {
+fn move_data(call: &mut Call<'_>, way: Way, at: At) -> SyscallResult {
     let file = call.file(0)?;
     if let At::Offset(..0) | At::Flagged(..-1, _) = at {
         return Err(Errno::EINVAL);
@@ -104,7 +105,7 @@ fn move_data(call: &mut Call<'_>, way: Way, at: At) -> Answer {
         if file.kind == Kind::Terminal {
             terminal::may_read(call, &file)?;
         }
-        let done = at.transfer(way, &file, Buffer::of(call, 1));
+        let done = at.transfer(way, &file, call.buffer(1));
         call.filled(1, done.unwrap_or(0) as usize);
         more(call, &file, wanted, &done);
         return done;
@@ -117,7 +118,7 @@ fn move_data(call: &mut Call<'_>, way: Way, at: At) -> Answer {
     if file.kind == Kind::Socket {
         call.sandbox.peers.sends(&file, call.process.pid);
     }
-    let done = at.transfer(way, &file, Buffer::of(call, 1).first(share.n as usize));
+    let done = at.transfer(way, &file, call.buffer(1).first(share.n as usize));
     output::settle(call, &share, &done);
     match done {
         Ok(_) => more(call, &file, wanted, &done),
@@ -127,7 +128,7 @@ fn move_data(call: &mut Call<'_>, way: Way, at: At) -> Answer {
 }
 
 /// After a full transfer on a file whose transfers are never short for want of more, the child may go on.
-fn more(call: &mut Call<'_>, file: &File, wanted: usize, done: &Answer) {
+fn more(call: &mut Call<'_>, file: &File, wanted: usize, done: &SyscallResult) {
     let full = *done == Ok(wanted as i64);
     if full
         && (matches!(file.kind, Kind::Regular | Kind::Memory | Kind::BlockDevice) || endless(file, wanted))
@@ -153,7 +154,7 @@ impl At {
         }
     }
 
-    fn transfer(self, way: Way, file: &File, buffer: Buffer<'_>) -> Answer {
+    fn transfer(self, way: Way, file: &File, buffer: Buffer<'_>) -> SyscallResult {
         let (wait, fd) = (file.wait(), file.host.as_fd());
         match self {
             At::Current => transfer(wait, way, fd, buffer),
@@ -164,7 +165,7 @@ impl At {
 }
 
 /// A transfer of a text that the supervisor made up.
-fn view(call: &mut Call<'_>, file: &File, way: Way, at: At) -> Answer {
+fn view(call: &mut Call<'_>, file: &File, way: Way, at: At) -> SyscallResult {
     if way == Way::Write {
         return write_view(call, file);
     }
@@ -178,7 +179,7 @@ fn view(call: &mut Call<'_>, file: &File, way: Way, at: At) -> Answer {
 }
 
 /// A write to an entry of the guest's `/proc`. The bytes are copied once.
-fn write_view(call: &mut Call<'_>, file: &File) -> Answer {
+fn write_view(call: &mut Call<'_>, file: &File) -> SyscallResult {
     /// No entry takes a longer text.
     const MOST: usize = 4096;
     if !file.writable() {
@@ -231,7 +232,7 @@ pub(super) fn broken_pipe(call: &mut Call<'_>, file: &File, error: Errno) {
     }
 }
 
-fn lseek(call: &mut Call<'_>) -> Answer {
+fn lseek(call: &mut Call<'_>) -> SyscallResult {
     let file = call.file(0)?;
     if file.kind == Kind::View {
         return file.seek_view(call.i64(1), call.i32(2));

@@ -2,8 +2,9 @@
 //! the supervisor keeps (close-on-exec, job control, another descriptor) are carried out here.
 
 use super::{owner, terminal};
-use crate::context::{Answer, Call, Entry};
-use crate::host::control;
+use crate::context::{Call, Entry};
+use crate::host::SyscallResult;
+use crate::host::command;
 use crate::host::number::Wait;
 use crate::state::fd::{File, Kind};
 use nix::errno::Errno;
@@ -15,7 +16,7 @@ pub const HANDLERS: &[Entry] = &[("ioctl", ioctl)];
 /// `FICLONE`, whose argument is a descriptor (ioctl_ficlone(2)).
 const FICLONE: u32 = libc::FICLONE as u32;
 
-fn ioctl(call: &mut Call<'_>) -> Answer {
+fn ioctl(call: &mut Call<'_>) -> SyscallResult {
     let file = call.file(0)?;
     if file.kind == Kind::Path {
         return Err(Errno::EBADF);
@@ -78,19 +79,19 @@ const CHANGING: &[u32] = &[
 ];
 
 /// Passes a request of the table on, its structure through private memory.
-fn forward(call: &mut Call<'_>, file: &File, request: u32, number: u64) -> Answer {
-    let mut memory = [0; control::IOCTL_MAX];
+fn forward(call: &mut Call<'_>, file: &File, request: u32, number: u64) -> SyscallResult {
+    let mut memory = [0; command::IOCTL_MAX];
     if let Some(given) = call.bytes(2) {
         memory.get_mut(..given.len()).ok_or(Errno::EINVAL)?.copy_from_slice(given);
     }
     let wait = if WAITING.contains(&request) { file.wait() } else { Wait::Short };
-    let done = control::ioctl(wait, file.host.as_fd(), request, number, &mut memory)?;
+    let done = command::ioctl(wait, file.host.as_fd(), request, number, &mut memory)?;
     let room = call.room(2).min(memory.len());
     call.put(2, &memory[..room]);
     Ok(done)
 }
 
-fn clone_range(call: &mut Call<'_>, to: &File) -> Answer {
+fn clone_range(call: &mut Call<'_>, to: &File) -> SyscallResult {
     let from = call.file(2)?;
     if !from.readable() || !to.writable() {
         return Err(Errno::EBADF);

@@ -1,6 +1,7 @@
 //! System V semaphores, shared memory and message queues: the calls on what [`crate::state::ipc`] keeps.
 
-use crate::context::{Answer, Call, Entry};
+use crate::context::{Call, Entry};
+use crate::host::SyscallResult;
 use crate::state::ipc::{Get, Message, Namespace, Op, Wanted};
 use crate::state::process::Identity;
 use nix::errno::Errno;
@@ -49,17 +50,17 @@ fn give(call: &mut Call<'_>, i: usize, bytes: &[u8]) -> Result<(), Errno> {
     Ok(())
 }
 
-fn semget(call: &mut Call<'_>) -> Answer {
+fn semget(call: &mut Call<'_>) -> SyscallResult {
     let by = caller(call);
     let get = Get { key: call.i32(0), flags: call.i32(2), by: &by };
     objects(call).semaphores.open(get, call.i32(1)).map(i64::from)
 }
 
-fn semop(call: &mut Call<'_>) -> Answer {
+fn semop(call: &mut Call<'_>) -> SyscallResult {
     operate(call, None)
 }
 
-fn semtimedop(call: &mut Call<'_>) -> Answer {
+fn semtimedop(call: &mut Call<'_>) -> SyscallResult {
     let deadline = if call.present(3) {
         let [seconds, nanoseconds] = call.words(3)?;
         if (seconds as i64) < 0 || nanoseconds >= 1_000_000_000 {
@@ -73,7 +74,7 @@ fn semtimedop(call: &mut Call<'_>) -> Answer {
     operate(call, deadline)
 }
 
-fn operate(call: &mut Call<'_>, deadline: Option<Instant>) -> Answer {
+fn operate(call: &mut Call<'_>, deadline: Option<Instant>) -> SyscallResult {
     const SIZE: usize = 6;
     let bytes = if call.u32(2) == 0 { &[] } else { call.need(1)? };
     let half = |b: &[u8], at: usize| u16::from_le_bytes([b[at], b[at + 1]]);
@@ -83,7 +84,7 @@ fn operate(call: &mut Call<'_>, deadline: Option<Instant>) -> Answer {
     objects(call).semaphores.operate(call.i32(0), &ops, call.process.pid, &by, deadline).map(|()| 0)
 }
 
-fn semctl(call: &mut Call<'_>) -> Answer {
+fn semctl(call: &mut Call<'_>) -> SyscallResult {
     const GETPID: i32 = 11;
     const GETVAL: i32 = 12;
     const GETALL: i32 = 13;
@@ -128,7 +129,7 @@ fn placed((id, bytes): (i32, Vec<u8>)) -> (i64, Vec<u8>) {
     (id.into(), bytes)
 }
 
-fn shmget(call: &mut Call<'_>) -> Answer {
+fn shmget(call: &mut Call<'_>) -> SyscallResult {
     if call.i32(2) & libc::SHM_HUGETLB != 0 {
         // Huge pages are not the guest's to take from the machine.
         return Err(Errno::EPERM);
@@ -140,7 +141,7 @@ fn shmget(call: &mut Call<'_>) -> Answer {
 }
 
 /// The child maps the memory where the call says.
-fn shmat(call: &mut Call<'_>) -> Answer {
+fn shmat(call: &mut Call<'_>) -> SyscallResult {
     let (flags, by, pid) = (call.i32(2), caller(call), call.process.pid);
     let (write, execute) = (flags & libc::SHM_RDONLY == 0, flags & libc::SHM_EXEC != 0);
     let segments = &objects(call).segments;
@@ -153,7 +154,7 @@ fn shmat(call: &mut Call<'_>) -> Answer {
     Ok(0)
 }
 
-fn shmctl(call: &mut Call<'_>) -> Answer {
+fn shmctl(call: &mut Call<'_>) -> SyscallResult {
     const SHM_LOCK: i32 = 11;
     const SHM_UNLOCK: i32 = 12;
     const SHM_STAT: i32 = 13;
@@ -178,13 +179,13 @@ fn shmctl(call: &mut Call<'_>) -> Answer {
     }
 }
 
-fn msgget(call: &mut Call<'_>) -> Answer {
+fn msgget(call: &mut Call<'_>) -> SyscallResult {
     let by = caller(call);
     let get = Get { key: call.i32(0), flags: call.i32(1), by: &by };
     call.sandbox.ipc.messages.open(get).map(i64::from)
 }
 
-fn msgsnd(call: &mut Call<'_>) -> Answer {
+fn msgsnd(call: &mut Call<'_>) -> SyscallResult {
     let size = usize::try_from(call.i64(2)).map_err(|_| Errno::EINVAL)?;
     let [kind] = call.words(1)?;
     let text = call.need(1)?[8..].to_vec();
@@ -197,7 +198,7 @@ fn msgsnd(call: &mut Call<'_>) -> Answer {
     messages.send(call.i32(0), message, call.i32(3), call.process.pid, &by).map(|()| 0)
 }
 
-fn msgrcv(call: &mut Call<'_>) -> Answer {
+fn msgrcv(call: &mut Call<'_>) -> SyscallResult {
     let room = u64::try_from(call.i64(2)).map_err(|_| Errno::EINVAL)?;
     let (wanted, by) = (Wanted { kind: call.i64(3), room, flags: call.i32(4) }, caller(call));
     if !call.present(1) {
@@ -209,7 +210,7 @@ fn msgrcv(call: &mut Call<'_>) -> Answer {
     Ok(got.text.len() as i64)
 }
 
-fn msgctl(call: &mut Call<'_>) -> Answer {
+fn msgctl(call: &mut Call<'_>) -> SyscallResult {
     const MSG_STAT: i32 = 11;
     const MSG_INFO: i32 = 12;
     const MSG_STAT_ANY: i32 = 13;

@@ -3,9 +3,10 @@
 //! size, processes. The limit on processor time is put on the emulator child, whose time it is. The others are recorded
 //! and inherited.
 
-use crate::context::{Answer, Call, Entry};
+use crate::context::{Call, Entry};
+use crate::host::SyscallResult;
 use crate::host::limit::set_cpu_limit;
-use crate::state::process::{LIMITS, Limit, Process};
+use crate::state::process::{LIMITS, Process, Rlimit};
 use nix::errno::Errno;
 use std::sync::Arc;
 
@@ -21,18 +22,18 @@ fn resource(call: &Call<'_>, i: usize) -> Result<usize, Errno> {
     if resource < LIMITS { Ok(resource) } else { Err(Errno::EINVAL) }
 }
 
-fn getrlimit(call: &mut Call<'_>) -> Answer {
+fn getrlimit(call: &mut Call<'_>) -> SyscallResult {
     let limit = call.process.limit(resource(call, 0)?);
     call.put_needed(1, &[limit.soft, limit.hard])
 }
 
-fn setrlimit(call: &mut Call<'_>) -> Answer {
+fn setrlimit(call: &mut Call<'_>) -> SyscallResult {
     let [soft, hard] = call.words(1)?;
-    set(call.process, resource(call, 0)?, Limit { soft, hard })?;
+    set(call.process, resource(call, 0)?, Rlimit { soft, hard })?;
     Ok(0)
 }
 
-fn prlimit64(call: &mut Call<'_>) -> Answer {
+fn prlimit64(call: &mut Call<'_>) -> SyscallResult {
     let resource = resource(call, 1)?;
     let target = match call.i32(0) {
         0 => call.process.clone(),
@@ -40,7 +41,7 @@ fn prlimit64(call: &mut Call<'_>) -> Answer {
     };
     let old = if call.present(2) {
         let [soft, hard] = call.words(2)?;
-        set(&target, resource, Limit { soft, hard })?
+        set(&target, resource, Rlimit { soft, hard })?
     } else {
         target.limit(resource)
     };
@@ -49,7 +50,7 @@ fn prlimit64(call: &mut Call<'_>) -> Answer {
 }
 
 /// Sets a limit and tells what it was.
-fn set(process: &Arc<Process>, resource: usize, new: Limit) -> Result<Limit, Errno> {
+fn set(process: &Arc<Process>, resource: usize, new: Rlimit) -> Result<Rlimit, Errno> {
     if new.soft > new.hard {
         return Err(Errno::EINVAL);
     }

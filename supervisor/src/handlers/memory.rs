@@ -5,7 +5,8 @@
 //! cannot write, gets a descriptor that can only be read: even a child that the guest has taken over cannot map it for
 //! shared writing.
 
-use crate::context::{Answer, Call, Entry, grant};
+use crate::context::{Call, Entry, grant};
+use crate::host::SyscallResult;
 use crate::host::name::reopen;
 use crate::path::{Caller, name_of};
 use crate::state::fd::{File, Kind};
@@ -20,7 +21,7 @@ pub const HANDLERS: &[Entry] = &[("mmap", mmap)];
 /// Flags of mmap(2): `MAP_SHARED` and `MAP_SHARED_VALIDATE` share the first bit.
 const SHARED: i32 = libc::MAP_SHARED;
 
-fn mmap(call: &mut Call<'_>) -> Answer {
+fn mmap(call: &mut Call<'_>) -> SyscallResult {
     let (protection, flags) = (call.i32(2), call.i32(3));
     if flags & libc::MAP_ANONYMOUS != 0 {
         return grant(call);

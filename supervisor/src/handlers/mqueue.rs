@@ -3,7 +3,8 @@
 //! A message is sent without waiting, under the lock that keeps senders in order; where there is no room for it the worker
 //! waits outside until there may be.
 
-use crate::context::{Answer, Call, Entry};
+use crate::context::{Call, Entry};
+use crate::host::SyscallResult;
 use crate::host::mqueue;
 use crate::host::signal::{Info, queue_process};
 use crate::host::wait::{self, Clock, Time};
@@ -26,7 +27,7 @@ pub const HANDLERS: &[Entry] = &[
 /// `SI_MESGQ`: a message came (sigaction(2)).
 const SI_MESGQ: i32 = -3;
 
-fn mq_open(call: &mut Call<'_>) -> Answer {
+fn mq_open(call: &mut Call<'_>) -> SyscallResult {
     let flags = call.i32(1);
     let attributes: Option<Attributes> = match call.bytes(3) {
         Some(b) => Some(b.try_into().map_err(|_| Errno::EFAULT)?),
@@ -40,7 +41,7 @@ fn mq_open(call: &mut Call<'_>) -> Answer {
     call.process.fds.insert(file, flags & libc::O_CLOEXEC != 0, 0).map(i64::from)
 }
 
-fn mq_unlink(call: &mut Call<'_>) -> Answer {
+fn mq_unlink(call: &mut Call<'_>) -> SyscallResult {
     call.sandbox.ipc.queues.unlink(call.string(0)?.to_bytes()).map(|()| 0)
 }
 
@@ -59,7 +60,7 @@ fn until(call: &Call<'_>) -> Result<Option<Time>, Errno> {
     if valid { Ok(Some([seconds, nanoseconds])) } else { Err(Errno::EINVAL) }
 }
 
-fn mq_timedsend(call: &mut Call<'_>) -> Answer {
+fn mq_timedsend(call: &mut Call<'_>) -> SyscallResult {
     const PRIORITIES: u32 = 32768;
     let (until, priority) = (until(call)?, call.u32(3));
     if priority >= PRIORITIES {
@@ -110,7 +111,7 @@ fn notify(call: &Call<'_>, event: Event) {
     }
 }
 
-fn mq_timedreceive(call: &mut Call<'_>) -> Answer {
+fn mq_timedreceive(call: &mut Call<'_>) -> SyscallResult {
     let until = until(call)?;
     let file = queue(call, File::readable)?;
     if !call.present(1) {
@@ -124,7 +125,7 @@ fn mq_timedreceive(call: &mut Call<'_>) -> Answer {
     Ok(text.len() as i64)
 }
 
-fn mq_notify(call: &mut Call<'_>) -> Answer {
+fn mq_notify(call: &mut Call<'_>) -> SyscallResult {
     const SIGNAL_MAX: i32 = 64;
     let Some(bytes) = call.bytes(1) else {
         let file = queue(call, |_| true)?;
@@ -146,7 +147,7 @@ fn mq_notify(call: &mut Call<'_>) -> Answer {
     call.sandbox.ipc.queues.register(file.host.as_fd(), event).map(|()| 0)
 }
 
-fn mq_getsetattr(call: &mut Call<'_>) -> Answer {
+fn mq_getsetattr(call: &mut Call<'_>) -> SyscallResult {
     let new: Option<Attributes> = match call.bytes(1) {
         Some(b) => Some(b.try_into().map_err(|_| Errno::EFAULT)?),
         None => None,

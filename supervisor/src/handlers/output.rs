@@ -4,7 +4,8 @@
 //! come back over a socket. So a file is compared with the supervisor's own streams when it is written to, and only under
 //! a policy that has the limit. Devices that swallow everything do not count.
 
-use crate::context::{Answer, Call};
+use crate::context::Call;
+use crate::host::SyscallResult;
 use crate::report::ending::End;
 use crate::state::fd::{File, Kind};
 use nix::errno::Errno;
@@ -78,7 +79,7 @@ pub(super) fn take(call: &Call<'_>, file: &File, n: u64) -> Result<Share, Errno>
 }
 
 /// Gives back what of the share was not written.
-pub(super) fn settle(call: &Call<'_>, share: &Share, done: &Answer) {
+pub(super) fn settle(call: &Call<'_>, share: &Share, done: &SyscallResult) {
     if let (true, Some(left)) = (share.counted, &call.sandbox.output.left) {
         left.fetch_add(share.n.saturating_sub(done.unwrap_or(0) as u64), Relaxed);
     }

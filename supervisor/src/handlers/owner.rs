@@ -6,7 +6,8 @@
 //! A group cannot be an owner: what a process's descriptor shows, that the kernel has taken the one that was meant and not
 //! one outside that has just got its number, nothing shows of a group.
 
-use crate::context::{Answer, Call};
+use crate::context::Call;
+use crate::host::SyscallResult;
 use crate::host::number::{self, Fcntl};
 use crate::host::signal::{Info, queue_process};
 use crate::state::fd::{File, Kind};
@@ -22,7 +23,7 @@ pub(super) fn carries(file: &File) -> bool {
 }
 
 /// F_SETOWN: a process, or nobody.
-pub(super) fn set(call: &Call<'_>, file: &File, pid: i32) -> Answer {
+pub(super) fn set(call: &Call<'_>, file: &File, pid: i32) -> SyscallResult {
     let name = |pid: i32| number::fcntl(file.host.as_fd(), Fcntl::SetOwner, pid as u64);
     match pid {
         0 => return name(0),
@@ -51,7 +52,7 @@ fn host_owner(file: &File) -> Result<i32, Errno> {
 }
 
 /// F_SETOWN_EX with a `struct f_owner_ex` in argument 2.
-pub(super) fn set_extended(call: &Call<'_>, file: &File) -> Answer {
+pub(super) fn set_extended(call: &Call<'_>, file: &File) -> SyscallResult {
     let [word] = call.words::<1>(2)?;
     let (kind, pid) = (word as i32, (word >> 32) as i32);
     match kind {
@@ -63,14 +64,14 @@ pub(super) fn set_extended(call: &Call<'_>, file: &File) -> Answer {
 }
 
 /// F_GETOWN_EX.
-pub(super) fn get_extended(call: &mut Call<'_>, file: &File) -> Answer {
+pub(super) fn get_extended(call: &mut Call<'_>, file: &File) -> SyscallResult {
     let owner = get(call, file)?;
     call.put(2, &[OWNER_PID, owner].map(i32::to_le_bytes).concat());
     Ok(0)
 }
 
 /// FIOSETOWN and SIOCSPGRP: F_SETOWN of a socket, its number in memory.
-pub(super) fn set_by_request(call: &Call<'_>, file: &File) -> Answer {
+pub(super) fn set_by_request(call: &Call<'_>, file: &File) -> SyscallResult {
     if file.kind != Kind::Socket {
         return Err(Errno::ENOTTY);
     }
@@ -78,7 +79,7 @@ pub(super) fn set_by_request(call: &Call<'_>, file: &File) -> Answer {
 }
 
 /// FIOGETOWN and SIOCGPGRP.
-pub(super) fn get_by_request(call: &mut Call<'_>, file: &File) -> Answer {
+pub(super) fn get_by_request(call: &mut Call<'_>, file: &File) -> SyscallResult {
     if file.kind != Kind::Socket {
         return Err(Errno::ENOTTY);
     }
@@ -88,7 +89,7 @@ pub(super) fn get_by_request(call: &mut Call<'_>, file: &File) -> Answer {
 }
 
 /// FIOASYNC: `O_ASYNC` by a number in memory.
-pub(super) fn switch_by_request(call: &Call<'_>, file: &File) -> Answer {
+pub(super) fn switch_by_request(call: &Call<'_>, file: &File) -> SyscallResult {
     let on = number_in_memory(call)? != 0;
     if !carries(file) {
         return Err(Errno::ENOTTY);

@@ -3,8 +3,9 @@
 //! looked up at every use: a descriptor that came from outside names nobody.
 
 use super::signal::{from_caller, given, send};
-use crate::context::{Answer, Call, Entry, grant};
-use crate::host::number::{Make, make};
+use crate::context::{Call, Entry, grant};
+use crate::host::SyscallResult;
+use crate::host::number::{NewFd, new_fd};
 use crate::host::signal::{Info, queue_process};
 use crate::state::fd::{File, Kind};
 use crate::state::process::Process;
@@ -29,7 +30,7 @@ fn of_process(call: &Call<'_>, pid: i32, flags: u32) -> Result<File, Errno> {
     if process.is_none() && !call.sandbox.has_zombie(pid) {
         return Err(Errno::ESRCH);
     }
-    let host = make(Make::Pidfd, [pid as u64, flags.into(), 0])?;
+    let host = new_fd(NewFd::Pidfd, [pid as u64, flags.into(), 0])?;
     match process {
         // Its number has not changed hands meanwhile.
         Some(process) => queue_process(process.pidfd.as_fd(), &Info::none()).map(drop)?,
@@ -39,7 +40,7 @@ fn of_process(call: &Call<'_>, pid: i32, flags: u32) -> Result<File, Errno> {
     File::made(host)
 }
 
-fn open(call: &mut Call<'_>) -> Answer {
+fn open(call: &mut Call<'_>) -> SyscallResult {
     let (pid, flags) = (call.i32(0), call.u32(1));
     if flags & !NONBLOCK != 0 || pid <= 0 {
         return Err(Errno::EINVAL);
@@ -72,7 +73,7 @@ fn process_of(call: &Call<'_>, file: &File) -> Result<Arc<Process>, Errno> {
     call.sandbox.process(pid_of(file)?).ok_or(Errno::ESRCH)
 }
 
-fn send_signal(call: &mut Call<'_>) -> Answer {
+fn send_signal(call: &mut Call<'_>) -> SyscallResult {
     let (file, signal) = (call.file(0)?, call.i32(1));
     if call.u32(3) != 0 {
         return Err(Errno::EINVAL);
@@ -94,7 +95,7 @@ fn send_signal(call: &mut Call<'_>) -> Answer {
 }
 
 /// pidfd_getfd(2): within the sandbox all processes may look into each other.
-fn take_descriptor(call: &mut Call<'_>) -> Answer {
+fn take_descriptor(call: &mut Call<'_>) -> SyscallResult {
     let file = call.file(0)?;
     if call.u32(2) != 0 {
         return Err(Errno::EINVAL);
@@ -105,7 +106,7 @@ fn take_descriptor(call: &mut Call<'_>) -> Answer {
 
 /// waitid(2): the child waits; a descriptor is translated for it to a process id, with bit 32 set if the descriptor says
 /// that a wait is not to block.
-fn wait(call: &mut Call<'_>) -> Answer {
+fn wait(call: &mut Call<'_>) -> SyscallResult {
     if call.u32(0) != libc::P_PIDFD {
         return grant(call);
     }

@@ -6,9 +6,9 @@
 
 use super::event::make_and_give;
 use super::signalfd;
-use crate::context::{Answer, Call, Entry};
-use crate::host::number::Make;
-use crate::host::transfer::Buffer;
+use crate::context::{Call, Entry};
+use crate::host::SyscallResult;
+use crate::host::number::NewFd;
 use crate::host::wait::{self, Time, Until};
 use crate::state::fd::{File, Kind};
 use nix::errno::Errno;
@@ -40,12 +40,12 @@ fn timespec(call: &Call<'_>, i: usize) -> Result<Option<Time>, Errno> {
     if call.present(i) { call.words(i).map(Some) } else { Ok(None) }
 }
 
-fn poll(call: &mut Call<'_>) -> Answer {
+fn poll(call: &mut Call<'_>) -> SyscallResult {
     let mut timeout = millis(call.i32(2));
     poll_until(call, timeout.as_mut())
 }
 
-fn ppoll(call: &mut Call<'_>) -> Answer {
+fn ppoll(call: &mut Call<'_>) -> SyscallResult {
     let mut timeout = timespec(call, 2)?;
     let done = poll_until(call, timeout.as_mut());
     give_left(call, 2, timeout);
@@ -60,7 +60,7 @@ fn give_left(call: &mut Call<'_>, i: usize, left: Option<Time>) {
 }
 
 /// The `pollfd` array of argument 0, its length in argument 1.
-fn poll_until(call: &mut Call<'_>, timeout: Option<&mut Time>) -> Answer {
+fn poll_until(call: &mut Call<'_>, timeout: Option<&mut Time>) -> SyscallResult {
     let mut entries = call.bytes(0).unwrap_or_default().to_vec();
     if entries.len() as u64 / 8 != u64::from(call.u32(1)) {
         return Err(Errno::EFAULT);
@@ -97,7 +97,7 @@ fn poll_until(call: &mut Call<'_>, timeout: Option<&mut Time>) -> Answer {
     Ok(ready + closed)
 }
 
-fn select(call: &mut Call<'_>) -> Answer {
+fn select(call: &mut Call<'_>) -> SyscallResult {
     let mut timeout =
         timespec(call, 4)?.map(|[s, us]| [s.wrapping_add(us / 1_000_000), us % 1_000_000 * 1000]);
     if timeout.is_some_and(|[s, _]| (s as i64) < 0) || call.present(4) && (call.words::<2>(4)?[1] as i64) < 0
@@ -109,7 +109,7 @@ fn select(call: &mut Call<'_>) -> Answer {
     done
 }
 
-fn pselect6(call: &mut Call<'_>) -> Answer {
+fn pselect6(call: &mut Call<'_>) -> SyscallResult {
     let mut timeout = timespec(call, 4)?;
     let done = select_until(call, timeout.as_mut());
     give_left(call, 4, timeout);
@@ -123,7 +123,7 @@ struct Member {
 }
 
 /// The three sets of arguments 1 to 3, as far as argument 0 says.
-fn select_until(call: &mut Call<'_>, timeout: Option<&mut Time>) -> Answer {
+fn select_until(call: &mut Call<'_>, timeout: Option<&mut Time>) -> SyscallResult {
     let count = usize::try_from(call.i32(0)).map_err(|_| Errno::EINVAL)?;
     let mut members: [Option<Vec<Member>>; 3] = [None, None, None];
     for (i, set) in members.iter_mut().enumerate() {
@@ -167,21 +167,21 @@ fn has(set: &[u64], fd: usize) -> bool {
     set.get(fd / 64).is_some_and(|w| w & 1 << (fd % 64) != 0)
 }
 
-fn epoll_create(call: &mut Call<'_>) -> Answer {
+fn epoll_create(call: &mut Call<'_>) -> SyscallResult {
     if call.i32(0) <= 0 {
         return Err(Errno::EINVAL);
     }
-    make_and_give(call, Make::Epoll, Kind::Epoll, None, 0)
+    make_and_give(call, NewFd::Epoll, Kind::Epoll, None, 0)
 }
 
-fn epoll_create1(call: &mut Call<'_>) -> Answer {
-    make_and_give(call, Make::Epoll, Kind::Epoll, None, call.i32(0))
+fn epoll_create1(call: &mut Call<'_>) -> SyscallResult {
+    make_and_give(call, NewFd::Epoll, Kind::Epoll, None, call.i32(0))
 }
 
 /// EPOLLWAKEUP keeps the machine awake: ignored, as the kernel does for a program without the capability.
 const EPOLLWAKEUP: u32 = libc::EPOLLWAKEUP as u32;
 
-fn epoll_ctl(call: &mut Call<'_>) -> Answer {
+fn epoll_ctl(call: &mut Call<'_>) -> SyscallResult {
     let (epoll, file) = (epoll(call)?, call.file(2)?);
     let mut event: Option<[u8; 12]> = match call.bytes(3) {
         Some(b) => Some(b.try_into().map_err(|_| Errno::EFAULT)?),
@@ -199,19 +199,19 @@ fn epoll(call: &Call<'_>) -> Result<Arc<File>, Errno> {
     if file.kind == Kind::Epoll { Ok(file) } else { Err(Errno::EINVAL) }
 }
 
-fn epoll_wait(call: &mut Call<'_>) -> Answer {
+fn epoll_wait(call: &mut Call<'_>) -> SyscallResult {
     let until = Until::Millis(call.i32(3));
     collect(call, until)
 }
 
-fn epoll_pwait2(call: &mut Call<'_>) -> Answer {
+fn epoll_pwait2(call: &mut Call<'_>) -> SyscallResult {
     let until = Until::Time(timespec(call, 3)?);
     collect(call, until)
 }
 
 /// Events for the array of argument 1, at most as many as argument 2 says. They hold the guest's own words, so the
 /// kernel writes them straight to the data area.
-fn collect(call: &mut Call<'_>, until: Until) -> Answer {
+fn collect(call: &mut Call<'_>, until: Until) -> SyscallResult {
     let epoll = epoll(call)?;
     if call.i32(2) <= 0 {
         return Err(Errno::EINVAL);
@@ -220,7 +220,7 @@ fn collect(call: &mut Call<'_>, until: Until) -> Answer {
         return Err(Errno::EFAULT);
     }
     signalfd::look(call)?;
-    let n = wait::epoll_wait(epoll.host.as_fd(), Buffer::of(call, 1), until)?;
+    let n = wait::epoll_wait(epoll.host.as_fd(), call.buffer(1), until)?;
     call.filled(1, 12 * n as usize);
     Ok(n)
 }

@@ -2,7 +2,8 @@
 //! hardening (no new privileges, no capabilities, death with the supervisor) is in force from the start and stays. That
 //! orphans go to a process the kernel must be told (PR_SET_CHILD_SUBREAPER), by the emulator child itself.
 
-use crate::context::{Answer, Call, Entry};
+use crate::context::{Call, Entry};
+use crate::host::SyscallResult;
 use crate::state::process::Process;
 use nix::errno::Errno;
 use std::collections::HashMap;
@@ -76,7 +77,7 @@ impl Attributes {
     }
 }
 
-fn prctl(call: &mut Call<'_>) -> Answer {
+fn prctl(call: &mut Call<'_>) -> SyscallResult {
     let a = &call.process.attributes;
     match call.i32(0) {
         libc::PR_SET_NAME => {
@@ -107,7 +108,7 @@ fn prctl(call: &mut Call<'_>) -> Answer {
 }
 
 /// Commands whose answer is the same for every process without privileges and without a way to get any.
-fn unprivileged(call: &Call<'_>) -> Answer {
+fn unprivileged(call: &Call<'_>) -> SyscallResult {
     match call.i32(0) {
         libc::PR_SET_NO_NEW_PRIVS if call.u64(1) != 1 => Err(Errno::EINVAL),
         libc::PR_SET_NO_NEW_PRIVS => zero(call, 2..5).map(|()| 0),
@@ -129,7 +130,7 @@ fn unprivileged(call: &Call<'_>) -> Answer {
 }
 
 /// Ambient capabilities: none is set, none can be raised.
-fn ambient(call: &Call<'_>) -> Answer {
+fn ambient(call: &Call<'_>) -> SyscallResult {
     let known = call.u64(2) <= CAPABILITY_MAX.into();
     match call.i32(1) {
         libc::PR_CAP_AMBIENT_CLEAR_ALL => zero(call, 2..5).map(|()| 0),
@@ -144,7 +145,7 @@ fn zero(call: &Call<'_>, mut which: std::ops::Range<usize>) -> Result<(), Errno>
     if which.all(|i| call.u64(i) == 0) { Ok(()) } else { Err(Errno::EINVAL) }
 }
 
-fn set_checked(to: &AtomicI32, call: &Call<'_>, range: std::ops::RangeInclusive<u64>) -> Answer {
+fn set_checked(to: &AtomicI32, call: &Call<'_>, range: std::ops::RangeInclusive<u64>) -> SyscallResult {
     if !range.contains(&call.u64(1)) {
         return Err(Errno::EINVAL);
     }
@@ -152,7 +153,7 @@ fn set_checked(to: &AtomicI32, call: &Call<'_>, range: std::ops::RangeInclusive<
     Ok(0)
 }
 
-fn put_number(call: &mut Call<'_>, number: i32) -> Answer {
+fn put_number(call: &mut Call<'_>, number: i32) -> SyscallResult {
     if !call.present(1) {
         return Err(Errno::EFAULT);
     }
@@ -184,7 +185,7 @@ pub fn set_name(process: &Process, tid: i32, name: &[u8]) {
     }
 }
 
-fn get_name(call: &mut Call<'_>) -> Answer {
+fn get_name(call: &mut Call<'_>) -> SyscallResult {
     if !call.present(1) {
         return Err(Errno::EFAULT);
     }

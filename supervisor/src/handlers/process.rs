@@ -2,7 +2,8 @@
 //! it may. What the supervisor needs for a new one it is asked for by requests of the child's own
 //! ([`rxbox_wire::frame::Internal`]).
 
-use crate::context::{Answer, Call, Entry, grant};
+use crate::context::{Call, Entry, grant};
+use crate::host::SyscallResult;
 use nix::errno::Errno;
 
 /// The handlers of this module.
@@ -28,7 +29,7 @@ const UNUSUAL: i32 = libc::CLONE_PARENT;
 /// What a thread shares, all or nothing (clone(2)).
 const THREAD: i32 = libc::CLONE_THREAD | libc::CLONE_SIGHAND | libc::CLONE_VM;
 
-fn clone(call: &mut Call<'_>) -> Answer {
+fn clone(call: &mut Call<'_>) -> SyscallResult {
     let flags = call.i32(0);
     if flags & NAMESPACES != 0 {
         return Err(Errno::EPERM);
@@ -39,29 +40,29 @@ fn clone(call: &mut Call<'_>) -> Answer {
     another(call)
 }
 
-fn fork(call: &mut Call<'_>) -> Answer {
+fn fork(call: &mut Call<'_>) -> SyscallResult {
     another(call)
 }
 
 /// EAGAIN at the caller's limit on processes and threads (RLIMIT_NPROC). It does not hold for the user root, with or
 /// without capabilities, as in the kernel; what a sandbox may have together, the policy says.
-fn another(call: &mut Call<'_>) -> Answer {
+fn another(call: &mut Call<'_>) -> SyscallResult {
     let most = call.process.limit(libc::RLIMIT_NPROC as usize).soft;
     let root = call.process.identity().uid() == 0;
     if !root && call.sandbox.thread_count() >= most { Err(Errno::EAGAIN) } else { grant(call) }
 }
 
-fn exit(call: &mut Call<'_>) -> Answer {
+fn exit(call: &mut Call<'_>) -> SyscallResult {
     call.process.attributes.forget(call.tid);
     grant(call)
 }
 
 /// How a process ends the kernel tells better, but whoever waits for that end must find done what it brings.
-fn exit_group(call: &mut Call<'_>) -> Answer {
+fn exit_group(call: &mut Call<'_>) -> SyscallResult {
     call.sandbox.ipc.ended(call.process.pid);
     grant(call)
 }
 
-fn umask(call: &mut Call<'_>) -> Answer {
+fn umask(call: &mut Call<'_>) -> SyscallResult {
     Ok(call.process.set_umask(call.u32(0)).into())
 }

@@ -3,11 +3,11 @@
 
 use super::group;
 use super::signal::in_sandbox;
-use crate::context::{Answer, Call, Entry};
-use crate::host::number::{Plain, plain};
+use crate::context::{Call, Entry};
+use crate::host::SyscallResult;
+use crate::host::number::{ScalarCall, scalar_call};
 use crate::host::sched;
 use crate::host::stat::Stat;
-use crate::host::transfer::Buffer;
 use nix::errno::Errno;
 
 /// The handlers of this module.
@@ -70,25 +70,25 @@ fn members(call: &Call<'_>, which: u32, who: i32, find: Find) -> Result<Vec<i32>
 }
 
 /// 20 less the nice value of a host thread, as the kernel's getpriority answers.
-fn priority(tid: i32) -> Answer {
-    plain(Plain::GetPriority, [libc::PRIO_PROCESS.into(), tid as u64, 0])
+fn priority(tid: i32) -> SyscallResult {
+    scalar_call(ScalarCall::GetPriority, [libc::PRIO_PROCESS.into(), tid as u64, 0])
 }
 
-fn getpriority(call: &mut Call<'_>) -> Answer {
+fn getpriority(call: &mut Call<'_>) -> SyscallResult {
     let members = members(call, call.u32(0), call.i32(1), asked)?;
     members.into_iter().filter_map(|tid| priority(tid).ok()).max().ok_or(Errno::ESRCH)
 }
 
 /// Sets the nice value of a host thread, upwards only: EACCES otherwise, as for any unprivileged process.
-fn be_nice(tid: i32, nice: i32) -> Answer {
+fn be_nice(tid: i32, nice: i32) -> SyscallResult {
     let nice = nice.clamp(-20, 19);
     if 20 - i64::from(nice) > priority(tid)? {
         return Err(Errno::EACCES);
     }
-    plain(Plain::SetPriority, [libc::PRIO_PROCESS.into(), tid as u64, nice as u64])
+    scalar_call(ScalarCall::SetPriority, [libc::PRIO_PROCESS.into(), tid as u64, nice as u64])
 }
 
-fn setpriority(call: &mut Call<'_>) -> Answer {
+fn setpriority(call: &mut Call<'_>) -> SyscallResult {
     let members = members(call, call.u32(0), call.i32(1), thread)?;
     members.into_iter().try_fold(0, |_, tid| be_nice(tid, call.i32(2)))
 }
@@ -96,27 +96,27 @@ fn setpriority(call: &mut Call<'_>) -> Answer {
 /// `IOPRIO_WHO_PROCESS` (ioprio_set(2)).
 const IOPRIO_WHO_PROCESS: u32 = 1;
 
-fn ioprio_get(call: &mut Call<'_>) -> Answer {
+fn ioprio_get(call: &mut Call<'_>) -> SyscallResult {
     if call.u32(0) != IOPRIO_WHO_PROCESS {
         return Err(Errno::EINVAL);
     }
     let tid = asked(call, call.i32(1))?;
-    plain(Plain::IoprioGet, [IOPRIO_WHO_PROCESS.into(), tid as u64, 0])
+    scalar_call(ScalarCall::IoprioGet, [IOPRIO_WHO_PROCESS.into(), tid as u64, 0])
 }
 
 /// The supervisor's workers do the input and output of guests, whose priority it is not.
-fn ioprio_set(_: &mut Call<'_>) -> Answer {
+fn ioprio_set(_: &mut Call<'_>) -> SyscallResult {
     Err(Errno::EPERM)
 }
 
-fn sched_getaffinity(call: &mut Call<'_>) -> Answer {
+fn sched_getaffinity(call: &mut Call<'_>) -> SyscallResult {
     let tid = asked(call, call.i32(0))?;
-    let n = sched::affinity(tid, Buffer::of(call, 2))?;
+    let n = sched::affinity(tid, call.buffer(2))?;
     call.filled(2, n as usize);
     Ok(n)
 }
 
-fn sched_setaffinity(call: &mut Call<'_>) -> Answer {
+fn sched_setaffinity(call: &mut Call<'_>) -> SyscallResult {
     let tid = thread(call, call.i32(0))?;
     sched::set_affinity(tid, call.need(2)?)
 }
@@ -124,9 +124,9 @@ fn sched_setaffinity(call: &mut Call<'_>) -> Answer {
 /// Set in a policy to say that children start anew.
 const RESET_ON_FORK: i32 = libc::SCHED_RESET_ON_FORK;
 
-fn sched_getscheduler(call: &mut Call<'_>) -> Answer {
+fn sched_getscheduler(call: &mut Call<'_>) -> SyscallResult {
     let tid = asked(call, positive(call.i32(0))?)?;
-    plain(Plain::SchedGetScheduler, [tid as u64, 0, 0])
+    scalar_call(ScalarCall::SchedGetScheduler, [tid as u64, 0, 0])
 }
 
 /// A policy without privilege. Real time and deadlines would take the machine from others: EPERM.
@@ -144,13 +144,13 @@ fn wanted_priority(call: &Call<'_>, i: usize) -> Result<u32, Errno> {
     Ok(u32::from_le_bytes(call.bytes(i).ok_or(Errno::EINVAL)?.try_into().map_err(|_| Errno::EFAULT)?))
 }
 
-fn sched_setscheduler(call: &mut Call<'_>) -> Answer {
+fn sched_setscheduler(call: &mut Call<'_>) -> SyscallResult {
     let (tid, policy) = (thread(call, positive(call.i32(0))?)?, call.i32(1));
     ordinary(policy & !RESET_ON_FORK, wanted_priority(call, 2)?)?;
     sched::set_policy(tid, policy)
 }
 
-fn sched_getparam(call: &mut Call<'_>) -> Answer {
+fn sched_getparam(call: &mut Call<'_>) -> SyscallResult {
     asked(call, positive(call.i32(0))?)?;
     if !call.present(1) {
         return Err(Errno::EINVAL);
@@ -159,7 +159,7 @@ fn sched_getparam(call: &mut Call<'_>) -> Answer {
     Ok(0)
 }
 
-fn sched_setparam(call: &mut Call<'_>) -> Answer {
+fn sched_setparam(call: &mut Call<'_>) -> SyscallResult {
     thread(call, positive(call.i32(0))?)?;
     if wanted_priority(call, 1)? == 0 { Ok(0) } else { Err(Errno::EINVAL) }
 }
@@ -167,12 +167,12 @@ fn sched_setparam(call: &mut Call<'_>) -> Answer {
 /// Bytes of the first version of `struct sched_attr`: size, policy, flags, nice, priority, and three times.
 const ATTR_SIZE: usize = 48;
 
-fn sched_getattr(call: &mut Call<'_>) -> Answer {
+fn sched_getattr(call: &mut Call<'_>) -> SyscallResult {
     let tid = asked(call, positive(call.i32(0))?)?;
     if call.room(1) < ATTR_SIZE || call.u32(3) != 0 {
         return Err(Errno::EINVAL);
     }
-    let policy = plain(Plain::SchedGetScheduler, [tid as u64, 0, 0])? as i32;
+    let policy = scalar_call(ScalarCall::SchedGetScheduler, [tid as u64, 0, 0])? as i32;
     let nice = 20 - priority(tid)? as i32;
     let flags = u64::from(policy & RESET_ON_FORK != 0);
     let mut attr = [0; ATTR_SIZE];
@@ -184,7 +184,7 @@ fn sched_getattr(call: &mut Call<'_>) -> Answer {
     Ok(0)
 }
 
-fn sched_setattr(call: &mut Call<'_>) -> Answer {
+fn sched_setattr(call: &mut Call<'_>) -> SyscallResult {
     let tid = thread(call, positive(call.i32(0))?)?;
     let attr: &[u8; ATTR_SIZE] = call.need(1)?.try_into().map_err(|_| Errno::EFAULT)?;
     let word = |at: usize| u32::from_le_bytes(std::array::from_fn(|i| attr[at + i]));
@@ -202,21 +202,21 @@ fn sched_setattr(call: &mut Call<'_>) -> Answer {
     sched::set_policy(tid, if flags == 1 { policy | RESET_ON_FORK } else { policy })
 }
 
-fn sched_get_priority_max(call: &mut Call<'_>) -> Answer {
-    plain(Plain::SchedPriorityMax, [call.u32(0).into(), 0, 0])
+fn sched_get_priority_max(call: &mut Call<'_>) -> SyscallResult {
+    scalar_call(ScalarCall::SchedPriorityMax, [call.u32(0).into(), 0, 0])
 }
 
-fn sched_get_priority_min(call: &mut Call<'_>) -> Answer {
-    plain(Plain::SchedPriorityMin, [call.u32(0).into(), 0, 0])
+fn sched_get_priority_min(call: &mut Call<'_>) -> SyscallResult {
+    scalar_call(ScalarCall::SchedPriorityMin, [call.u32(0).into(), 0, 0])
 }
 
-fn sched_rr_get_interval(call: &mut Call<'_>) -> Answer {
+fn sched_rr_get_interval(call: &mut Call<'_>) -> SyscallResult {
     let interval = sched::interval(asked(call, positive(call.i32(0))?)?)?;
     call.put_needed(1, &interval)
 }
 
 /// The processor that the calling guest thread runs on, not the one that serves it.
-fn getcpu(call: &mut Call<'_>) -> Answer {
+fn getcpu(call: &mut Call<'_>) -> SyscallResult {
     const PROCESSOR: usize = 39;
     let cpu = Stat::of_thread(call.process.pid, call.tid).ok_or(Errno::ESRCH)?.field(PROCESSOR) as u32;
     call.put(0, &cpu.to_le_bytes());

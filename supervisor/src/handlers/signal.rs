@@ -8,7 +8,8 @@
 //! negative code, so the true code travels as [`rxbox_wire::relay`] says.
 
 use super::group;
-use crate::context::{Answer, Call, Entry};
+use crate::context::{Call, Entry};
+use crate::host::SyscallResult;
 use crate::host::signal::{Info, queue_process, queue_thread};
 use crate::sandbox::Sandbox;
 use crate::state::process::Process;
@@ -52,7 +53,7 @@ pub(super) fn raise(call: &mut Call<'_>, signal: i32) {
 }
 
 /// Sends to a whole process.
-pub(super) fn send(call: &mut Call<'_>, target: &Process, info: &Info) -> Answer {
+pub(super) fn send(call: &mut Call<'_>, target: &Process, info: &Info) -> SyscallResult {
     if target.pid == call.process.pid {
         call.reply.flags |= Reply::SIGNALLED;
     }
@@ -60,7 +61,7 @@ pub(super) fn send(call: &mut Call<'_>, target: &Process, info: &Info) -> Answer
 }
 
 /// Sends to one thread of a process; ESRCH if it has no such thread.
-fn send_to_thread(call: &mut Call<'_>, target: &Process, tid: i32, info: &Info) -> Answer {
+fn send_to_thread(call: &mut Call<'_>, target: &Process, tid: i32, info: &Info) -> SyscallResult {
     // A process that has ended and been waited for has lost its number.
     queue_process(target.pidfd.as_fd(), &Info::none())?;
     if tid == call.tid {
@@ -69,7 +70,7 @@ fn send_to_thread(call: &mut Call<'_>, target: &Process, tid: i32, info: &Info) 
     queue_thread(target.pid, tid, info)
 }
 
-fn kill(call: &mut Call<'_>) -> Answer {
+fn kill(call: &mut Call<'_>) -> SyscallResult {
     let (pid, signal) = (call.i32(0), call.i32(1));
     let info = from_caller(call, signal, libc::SI_USER)?;
     match pid {
@@ -85,7 +86,7 @@ fn kill(call: &mut Call<'_>) -> Answer {
 }
 
 /// kill(2) to a group, or with -1 to all but the caller.
-fn kill_several(call: &mut Call<'_>, pid: i32, info: &Info) -> Answer {
+fn kill_several(call: &mut Call<'_>, pid: i32, info: &Info) -> SyscallResult {
     let own = group::of(call.process.pid);
     let group = if pid == 0 { own.unwrap_or(0) } else { -pid };
     let (sent, zombie) = if pid == -1 {
@@ -126,7 +127,7 @@ pub fn hang_up(sandbox: &Sandbox, foreground: i32) {
     }
 }
 
-fn tkill(call: &mut Call<'_>) -> Answer {
+fn tkill(call: &mut Call<'_>) -> SyscallResult {
     let (tid, signal) = (call.i32(0), call.i32(1));
     if tid <= 0 {
         return Err(Errno::EINVAL);
@@ -141,7 +142,7 @@ fn tkill(call: &mut Call<'_>) -> Answer {
     Err(Errno::ESRCH)
 }
 
-fn tgkill(call: &mut Call<'_>) -> Answer {
+fn tgkill(call: &mut Call<'_>) -> SyscallResult {
     let (tgid, tid, signal) = (call.i32(0), call.i32(1), call.i32(2));
     if tgid <= 0 || tid <= 0 {
         return Err(Errno::EINVAL);
@@ -164,14 +165,14 @@ pub(super) fn given(call: &Call<'_>, i: usize, signal: i32, target: i32) -> Resu
     Ok(info.relayed())
 }
 
-fn rt_sigqueueinfo(call: &mut Call<'_>) -> Answer {
+fn rt_sigqueueinfo(call: &mut Call<'_>) -> SyscallResult {
     let (tgid, signal) = (call.i32(0), call.i32(1));
     let info = given(call, 2, signal, tgid)?;
     let target = call.sandbox.process(tgid).ok_or(Errno::ESRCH)?;
     send(call, &target, &info)
 }
 
-fn rt_tgsigqueueinfo(call: &mut Call<'_>) -> Answer {
+fn rt_tgsigqueueinfo(call: &mut Call<'_>) -> SyscallResult {
     let (tgid, tid, signal) = (call.i32(0), call.i32(1), call.i32(2));
     if tgid <= 0 || tid <= 0 {
         return Err(Errno::EINVAL);

@@ -6,8 +6,9 @@
 //! and its process; the child ends a wait during which such a signal arrives and asks again.
 
 use super::event::CLOEXEC;
-use crate::context::{Answer, Call, Entry};
-use crate::host::number::{Make, make};
+use crate::context::{Call, Entry};
+use crate::host::SyscallResult;
+use crate::host::number::{NewFd, new_fd};
 use crate::host::stat::Status;
 use crate::state::fd::{Extra, File};
 use nix::errno::Errno;
@@ -32,11 +33,11 @@ const fn bit(signal: i32) -> u64 {
 /// What no set can hold (signal(7)).
 const UNBLOCKABLE: u64 = bit(libc::SIGKILL) | bit(libc::SIGSTOP);
 
-fn signalfd(call: &mut Call<'_>) -> Answer {
+fn signalfd(call: &mut Call<'_>) -> SyscallResult {
     make_or_change(call, 0)
 }
 
-fn signalfd4(call: &mut Call<'_>) -> Answer {
+fn signalfd4(call: &mut Call<'_>) -> SyscallResult {
     let flags = call.i32(3);
     if flags & !(CLOEXEC | libc::SFD_NONBLOCK) != 0 {
         return Err(Errno::EINVAL);
@@ -44,7 +45,7 @@ fn signalfd4(call: &mut Call<'_>) -> Answer {
     make_or_change(call, flags)
 }
 
-fn make_or_change(call: &mut Call<'_>, flags: i32) -> Answer {
+fn make_or_change(call: &mut Call<'_>, flags: i32) -> SyscallResult {
     if call.u64(2) != SET_SIZE {
         return Err(Errno::EINVAL);
     }
@@ -54,14 +55,14 @@ fn make_or_change(call: &mut Call<'_>, flags: i32) -> Answer {
         call.file(0)?.signal_set()?.store(set, Ordering::Relaxed);
         return Ok(call.i32(0).into());
     }
-    let host = make(Make::Eventfd, [0, (flags | CLOEXEC) as u64, 0])?;
+    let host = new_fd(NewFd::Eventfd, [0, (flags | CLOEXEC) as u64, 0])?;
     let file = File::signals(host, Arc::new(AtomicU64::new(set)));
     call.process.fds.insert_signals(file, flags & CLOEXEC != 0).map(i64::from)
 }
 
 /// Grants a read: the child takes signals of the set that is the answer. SIGKILL, which is in none, says that it is not to
 /// wait for one.
-pub(super) fn grant_read(call: &mut Call<'_>, file: &File) -> Answer {
+pub(super) fn grant_read(call: &mut Call<'_>, file: &File) -> SyscallResult {
     if call.room(1) < SIGNAL_SIZE {
         return Err(Errno::EINVAL);
     }
@@ -112,7 +113,7 @@ mod tests {
 
     #[test]
     fn a_descriptor_is_readable_while_a_signal_of_its_set_waits() {
-        let host = make(Make::Eventfd, [0; 3]).unwrap();
+        let host = new_fd(NewFd::Eventfd, [0; 3]).unwrap();
         let file = File::signals(host, Arc::new(AtomicU64::new(bit(10) | bit(34))));
         for (waiting, expected) in
             [(0, false), (bit(34), true), (bit(10) | bit(12), true), (bit(12), false), (bit(10), true)]

@@ -1,14 +1,14 @@
 //! Reads about the system, and random numbers.
 
-use crate::context::{Answer, Call, Entry};
-use crate::host::transfer::Buffer;
+use crate::context::{Call, Entry};
+use crate::host::SyscallResult;
 use crate::host::{limit, transfer};
 use nix::errno::Errno;
 
 /// The handlers of this module.
 pub const HANDLERS: &[Entry] = &[("uname", uname), ("sysinfo", sysinfo), ("getrandom", getrandom)];
 
-fn put(call: &mut Call<'_>, bytes: &[u8]) -> Answer {
+fn put(call: &mut Call<'_>, bytes: &[u8]) -> SyscallResult {
     if !call.present(0) {
         return Err(Errno::EFAULT);
     }
@@ -16,12 +16,12 @@ fn put(call: &mut Call<'_>, bytes: &[u8]) -> Answer {
     Ok(0)
 }
 
-fn uname(call: &mut Call<'_>) -> Answer {
+fn uname(call: &mut Call<'_>) -> SyscallResult {
     put(call, &limit::uname()?)
 }
 
 /// The host's, but no more memory than the policy gives, and only the sandbox's processes.
-fn sysinfo(call: &mut Call<'_>) -> Answer {
+fn sysinfo(call: &mut Call<'_>) -> SyscallResult {
     const TOTAL: usize = 32;
     const FREE: usize = 40;
     const PROCESSES: usize = 80;
@@ -39,11 +39,11 @@ fn sysinfo(call: &mut Call<'_>) -> Answer {
     put(call, &info)
 }
 
-fn getrandom(call: &mut Call<'_>) -> Answer {
+fn getrandom(call: &mut Call<'_>) -> SyscallResult {
     if !call.present(0) && call.u64(1) != 0 {
         return Err(Errno::EFAULT);
     }
-    let n = transfer::getrandom(Buffer::of(call, 0), call.u32(2))?;
+    let n = transfer::getrandom(call.buffer(0), call.u32(2))?;
     call.filled(0, n as usize);
     Ok(n)
 }

@@ -9,8 +9,9 @@
 
 use super::group::{self, exists};
 use super::signal::to_group;
-use crate::context::{Answer, Call};
-use crate::host::control;
+use crate::context::Call;
+use crate::host::SyscallResult;
+use crate::host::command;
 use crate::host::number::Wait;
 use crate::host::signal::Info;
 use crate::host::stat::{Status, is_running};
@@ -72,8 +73,8 @@ impl Terminals {
 
 /// The number of a terminal, whatever name it was opened by (TIOCGDEV).
 fn device_of(fd: BorrowedFd<'_>) -> Result<u32, Errno> {
-    let mut memory = [0; control::IOCTL_MAX];
-    control::ioctl(Wait::Short, fd, libc::TIOCGDEV as u32, 0, &mut memory)?;
+    let mut memory = [0; command::IOCTL_MAX];
+    command::ioctl(Wait::Short, fd, libc::TIOCGDEV as u32, 0, &mut memory)?;
     Ok(u32::from_le_bytes([memory[0], memory[1], memory[2], memory[3]]))
 }
 
@@ -172,25 +173,25 @@ fn holds_off(call: &Call<'_>, signal: i32) -> bool {
     sets >> (signal - 1) & 1 != 0
 }
 
-fn put_number(call: &mut Call<'_>, number: i32) -> Answer {
+fn put_number(call: &mut Call<'_>, number: i32) -> SyscallResult {
     call.put(2, &number.to_le_bytes());
     Ok(0)
 }
 
 /// TIOCGPGRP.
-pub(super) fn foreground(call: &mut Call<'_>, file: &File) -> Answer {
+pub(super) fn foreground(call: &mut Call<'_>, file: &File) -> SyscallResult {
     let (_, control) = controlling(call, file)?;
     put_number(call, control.foreground)
 }
 
 /// TIOCGSID.
-pub(super) fn session(call: &mut Call<'_>, file: &File) -> Answer {
+pub(super) fn session(call: &mut Call<'_>, file: &File) -> SyscallResult {
     let (_, control) = controlling(call, file)?;
     put_number(call, control.session)
 }
 
 /// TIOCSPGRP: a group of the caller's own session.
-pub(super) fn set_foreground(call: &mut Call<'_>, file: &File) -> Answer {
+pub(super) fn set_foreground(call: &mut Call<'_>, file: &File) -> SyscallResult {
     let group = i32::from_le_bytes(call.need(2)?.try_into().map_err(|_| Errno::EFAULT)?);
     may_change(call, file)?;
     let (device, control) = controlling(call, file)?;
@@ -205,7 +206,7 @@ pub(super) fn set_foreground(call: &mut Call<'_>, file: &File) -> Answer {
 }
 
 /// TIOCSCTTY: a session leader without a terminal takes one that controls no other session.
-pub(super) fn take(call: &mut Call<'_>, file: &File) -> Answer {
+pub(super) fn take(call: &mut Call<'_>, file: &File) -> SyscallResult {
     let device = device(file)?;
     let (pid, session) = (call.process.pid, own_session(call));
     let mut terminals = call.sandbox.terminals.map();
@@ -222,7 +223,7 @@ pub(super) fn take(call: &mut Call<'_>, file: &File) -> Answer {
 }
 
 /// TIOCNOTTY: if the session's leader gives the terminal up, nobody has it.
-pub(super) fn leave(call: &mut Call<'_>, file: &File) -> Answer {
+pub(super) fn leave(call: &mut Call<'_>, file: &File) -> SyscallResult {
     let (device, control) = controlling(call, file)?;
     if call.process.pid == control.session {
         call.sandbox.terminals.map().remove(&device);

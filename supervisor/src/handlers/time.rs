@@ -5,7 +5,8 @@
 
 use super::event::ALARM_CLOCKS;
 use super::usage::thread_time;
-use crate::context::{Answer, Call, Entry};
+use crate::context::{Call, Entry};
+use crate::host::SyscallResult;
 use crate::host::wait::{Clock, Time, clock, sleep};
 use nix::errno::Errno;
 
@@ -63,7 +64,7 @@ fn timespec(ns: u64) -> Time {
     [ns / 1_000_000_000, ns % 1_000_000_000]
 }
 
-fn clock_gettime(call: &mut Call<'_>) -> Answer {
+fn clock_gettime(call: &mut Call<'_>) -> SyscallResult {
     let now = match meaning(call, call.i32(0))? {
         Meaning::Host(id) => clock(Clock::Time, id)?,
         Meaning::Thread(tid) => timespec(thread_time(call.process.pid, tid)?),
@@ -71,7 +72,7 @@ fn clock_gettime(call: &mut Call<'_>) -> Answer {
     call.put_needed(1, &now)
 }
 
-fn clock_getres(call: &mut Call<'_>) -> Answer {
+fn clock_getres(call: &mut Call<'_>) -> SyscallResult {
     let resolution = match meaning(call, call.i32(0))? {
         Meaning::Host(id) => clock(Clock::Resolution, id)?,
         Meaning::Thread(_) => timespec(1),
@@ -80,24 +81,24 @@ fn clock_getres(call: &mut Call<'_>) -> Answer {
     Ok(0)
 }
 
-fn gettimeofday(call: &mut Call<'_>) -> Answer {
+fn gettimeofday(call: &mut Call<'_>) -> SyscallResult {
     let [s, ns] = clock(Clock::Time, libc::CLOCK_REALTIME)?;
     call.put_words(0, &[s, ns / 1000]);
     call.put(1, &[0; 8]);
     Ok(0)
 }
 
-fn time(call: &mut Call<'_>) -> Answer {
+fn time(call: &mut Call<'_>) -> SyscallResult {
     let [s, _] = clock(Clock::Time, libc::CLOCK_REALTIME)?;
     call.put_words(0, &[s]);
     Ok(s as i64)
 }
 
-fn nanosleep(call: &mut Call<'_>) -> Answer {
+fn nanosleep(call: &mut Call<'_>) -> SyscallResult {
     sleep_on(call, libc::CLOCK_MONOTONIC, 0, [0, 1])
 }
 
-fn clock_nanosleep(call: &mut Call<'_>) -> Answer {
+fn clock_nanosleep(call: &mut Call<'_>) -> SyscallResult {
     match meaning(call, call.i32(0))? {
         Meaning::Host(id) if ALARM_CLOCKS.contains(&id) => Err(Errno::EPERM),
         Meaning::Host(id) => sleep_on(call, id, call.u32(1), [2, 3]),
@@ -105,8 +106,8 @@ fn clock_nanosleep(call: &mut Call<'_>) -> Answer {
     }
 }
 
-/// Sleeps for the time in the first of the two arguments; a relative sleep broken off leaves the rest in the second.
-fn sleep_on(call: &mut Call<'_>, id: i32, flags: u32, [request, rest]: [usize; 2]) -> Answer {
+/// Sleeps for the time in the first of the two arguments; an interrupted relative sleep leaves the rest in the second.
+fn sleep_on(call: &mut Call<'_>, id: i32, flags: u32, [request, rest]: [usize; 2]) -> SyscallResult {
     let time = call.words(request)?;
     let mut left = [0; 2];
     let done = sleep(id, flags, &time, &mut left);

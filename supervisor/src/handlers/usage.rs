@@ -1,7 +1,8 @@
 //! Resources that a guest has used: getrusage(2), times(2). The kernel accounts them to the emulator child, and tells
 //! them in `/proc` (proc_pid_stat(5), proc_pid_schedstat in the kernel's documentation).
 
-use crate::context::{Answer, Call, Entry};
+use crate::context::{Call, Entry};
+use crate::host::SyscallResult;
 use crate::host::stat::{Stat, Status};
 use crate::host::wait::{Clock, clock};
 use nix::errno::Errno;
@@ -52,7 +53,7 @@ fn largest_set(pid: i32) -> u64 {
 }
 
 /// The 18 words of a `struct rusage` (getrusage(2)).
-fn getrusage(call: &mut Call<'_>) -> Answer {
+fn getrusage(call: &mut Call<'_>) -> SyscallResult {
     let (pid, tid) = (call.process.pid, call.tid);
     let (stat, [user, system], set) = match call.i32(0) {
         libc::RUSAGE_SELF => {
@@ -81,7 +82,7 @@ fn getrusage(call: &mut Call<'_>) -> Answer {
     call.put_needed(1, &words)
 }
 
-fn times(call: &mut Call<'_>) -> Answer {
+fn times(call: &mut Call<'_>) -> SyscallResult {
     let stat = Stat::of_process(call.process.pid).ok_or(Errno::ESRCH)?;
     call.put_words(0, &[USER, SYSTEM, CHILDREN_USER, CHILDREN_SYSTEM].map(|f| stat.field(f)));
     let [s, ns] = clock(Clock::Time, libc::CLOCK_BOOTTIME)?;

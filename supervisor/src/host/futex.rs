@@ -1,6 +1,6 @@
 //! futex(2) on words in memory shared with another process.
 
-use super::Answer;
+use super::SyscallResult;
 use super::wait::Time;
 use std::ptr::null;
 use std::sync::atomic::AtomicU32;
@@ -9,23 +9,23 @@ use std::sync::atomic::AtomicU32;
 pub fn wait(word: &AtomicU32, value: u32) {
     let args = [word.as_ptr() as u64, libc::FUTEX_WAIT as u64, value.into(), null::<u8>() as u64, 0, 0];
     // SAFETY: the word outlives the call; the time-out is null. All results mean the same: look again.
-    let _ = unsafe { super::call(libc::SYS_futex, args) };
+    let _ = unsafe { super::raw::call(libc::SYS_futex, args) };
 }
 
-/// As [`wait`], but a worker can be broken off, and only for so long if there is a time. EAGAIN if the word has another value,
+/// As [`wait`], but interruptible, and only for so long if there is a time. EAGAIN if the word has another value,
 /// EINTR, ETIMEDOUT.
-pub fn wait_interruptibly(word: &AtomicU32, value: u32, time: Option<&Time>) -> Answer {
+pub fn wait_interruptibly(word: &AtomicU32, value: u32, time: Option<&Time>) -> SyscallResult {
     let time = time.map_or(0, |t| t.as_ptr() as u64);
     let args = [word.as_ptr() as u64, libc::FUTEX_WAIT as u64, value.into(), time, 0, 0];
     // SAFETY: word and time outlive the call.
-    unsafe { super::interruptible(libc::SYS_futex, args) }
+    unsafe { super::interrupt::interruptible(libc::SYS_futex, args) }
 }
 
 /// Wakes all who sleep on the word.
 pub fn wake(word: &AtomicU32) {
     let args = [word.as_ptr() as u64, libc::FUTEX_WAKE as u64, i32::MAX as u64, 0, 0, 0];
     // SAFETY: the word outlives the call. Nothing can fail for a valid address.
-    let _ = unsafe { super::call(libc::SYS_futex, args) };
+    let _ = unsafe { super::raw::call(libc::SYS_futex, args) };
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Host calls that can be broken off, without a race.
+//! Host calls that can be interrupted, without a race.
 //!
 //! A worker that waits in the kernel on behalf of a guest thread must come back when that thread gets a signal. The
 //! guest thread sets a word in its slot and sends a message; the attendant then sends [`signal`] to the worker. The word
@@ -11,17 +11,18 @@
 //! one; after it, the call is over, and the word is still there for the next one until the guest thread, which has asked
 //! for this, takes it back.
 //!
-//! A call that does not have to wait is never broken off, on Linux: opening a file gives no EINTR, nor does reading what is
+//! A call that does not have to wait is never interrupted, on Linux: opening a file gives no EINTR, nor does reading what is
 //! there. So a worker that finds the word set makes the call all the same, with a clock that sends it the signal again and
 //! again ([`Clock`]): should the call wait, it does not wait long.
 
-use super::{Answer, answer, call};
+use super::SyscallResult;
+use super::raw::{call, result};
 use nix::errno::Errno;
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
 use std::sync::atomic::AtomicU32;
 
-/// The signal that breaks a worker off.
+/// The signal that interrupts a worker.
 pub fn signal() -> c_int {
     libc::SIGRTMAX() - 1
 }
@@ -81,11 +82,11 @@ unsafe extern "C" {
 ///
 /// # Safety
 /// As for [`super::call`].
-pub(super) unsafe fn interruptible(nr: i64, args: [u64; 6]) -> Answer {
+pub(super) unsafe fn interruptible(nr: i64, args: [u64; 6]) -> SyscallResult {
     // SAFETY: the word is valid as long as `watch` holds it, or static; the rest is the caller's promise.
     let ret = unsafe { rxbox_interruptible(WORD.get(), nr, &raw const args) };
     if ret != -BROKEN {
-        return answer(ret);
+        return result(ret);
     }
     // SAFETY: the caller's promise.
     CLOCK.with(|clock| clock.run(|| unsafe { call(nr, args) }))
@@ -99,7 +100,7 @@ thread_local! {
 }
 
 impl Clock {
-    /// How long a call may take that is to be broken off, in nanoseconds: what need not wait is done by then.
+    /// How long a call may take that is to be interrupted, in nanoseconds: what need not wait is done by then.
     const TICK: i64 = 100_000;
 
     fn new() -> Clock {
@@ -117,7 +118,7 @@ impl Clock {
     }
 
     /// Runs the clock during a call. The last tick has come when the clock is stopped, so none reaches another call.
-    fn run(&self, work: impl FnOnce() -> Answer) -> Answer {
+    fn run(&self, work: impl FnOnce() -> SyscallResult) -> SyscallResult {
         if !self.set(Self::TICK) {
             return Err(Errno::EINTR);
         }
@@ -145,7 +146,7 @@ impl Drop for Clock {
     }
 }
 
-/// Runs `work` with `word` as the word that breaks this thread's calls off.
+/// Runs `work` with `word` as the word that interrupts this thread's calls.
 pub fn watch<R>(word: &AtomicU32, work: impl FnOnce() -> R) -> R {
     struct Restore(*const AtomicU32);
     impl Drop for Restore {
@@ -185,7 +186,7 @@ pub fn install() -> Result<(), Errno> {
     Errno::result(done).map(drop)
 }
 
-/// Breaks off the call that a thread of this process may be in.
+/// Interrupts the call that a thread of this process may be in.
 pub fn kick(thread: i32) {
     // SAFETY: takes only numbers; a thread that is no more is ESRCH, which is as good.
     let _ = unsafe {
@@ -202,7 +203,7 @@ mod tests {
     use std::sync::mpsc;
 
     /// Reads from `fd`, which stays empty.
-    fn blocked_read(fd: i32) -> Answer {
+    fn blocked_read(fd: i32) -> SyscallResult {
         let mut byte = 0u8;
         // SAFETY: one byte to write to.
         unsafe { interruptible(libc::SYS_read, [fd as u64, &raw mut byte as u64, 1, 0, 0, 0]) }

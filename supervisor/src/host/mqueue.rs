@@ -1,6 +1,6 @@
 //! POSIX message queues of the host (mq_overview(7)).
 
-use super::Answer;
+use super::SyscallResult;
 use super::name::reopen;
 use super::number::{Wait, owned, raw};
 use super::wait::Time;
@@ -24,7 +24,7 @@ pub fn create(name: &CStr, attributes: Option<&[u8; ATTRIBUTES]>) -> Result<Owne
 }
 
 /// mq_unlink(2).
-pub fn unlink(name: &CStr) -> Answer {
+pub fn unlink(name: &CStr) -> SyscallResult {
     // SAFETY: the kernel reads a NUL-terminated name.
     unsafe { raw(Wait::Short, libc::SYS_mq_unlink, [name.as_ptr() as u64, 0, 0, 0, 0, 0]) }
 }

@@ -106,7 +106,7 @@ pub fn readlink(dir: BorrowedFd<'_>, name: &CStr) -> Result<Vec<u8>, Errno> {
 }
 
 /// Opens the object that `fd` holds anew with `flags`, which must not create and not refuse to follow. Opening a FIFO
-/// or a device may wait: the wait can be broken off with EINTR.
+/// or a device may wait: the wait can be interrupted (EINTR).
 pub fn reopen(fd: BorrowedFd<'_>, flags: i32) -> Result<OwnedFd, Errno> {
     let name = reopen_name(fd);
     open_waiting(descriptor_directory()?, name.relative(), flags, 0)
@@ -117,7 +117,7 @@ pub fn open_waiting(dir: BorrowedFd<'_>, name: &CStr, flags: i32, mode: u32) -> 
     let flags = (flags | libc::O_CLOEXEC | libc::O_NOCTTY) as u64;
     let args = [dir.as_raw_fd() as u64, name.as_ptr() as u64, flags, mode.into(), 0, 0];
     // SAFETY: the one pointer is to a NUL-terminated string that outlives the call.
-    let fd = unsafe { super::interruptible(libc::SYS_openat, args) }?;
+    let fd = unsafe { super::interrupt::interruptible(libc::SYS_openat, args) }?;
     // SAFETY: the kernel has just given us this descriptor; nobody else knows it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }

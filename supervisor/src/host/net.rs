@@ -2,7 +2,7 @@
 
 use super::number::{Wait, owned, raw};
 use super::transfer::Buffer;
-use super::{Answer, cmsg};
+use super::{SyscallResult, cmsg};
 use nix::errno::Errno;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
@@ -44,7 +44,7 @@ pub enum To {
 }
 
 /// bind(2), connect(2).
-pub fn to_address(wait: Wait, call: To, socket: BorrowedFd<'_>, address: &Address) -> Answer {
+pub fn to_address(wait: Wait, call: To, socket: BorrowedFd<'_>, address: &Address) -> SyscallResult {
     let bytes = address.bytes();
     let args = [socket.as_raw_fd() as u64, bytes.as_ptr() as u64, bytes.len() as u64, 0, 0, 0];
     // SAFETY: the kernel reads the address, which is borrowed meanwhile.
@@ -98,7 +98,7 @@ pub fn send(
     control: &[u8],
     data: Buffer<'_>,
     flags: u32,
-) -> Answer {
+) -> SyscallResult {
     let mut vector = data.iovec();
     let message = message(
         &mut vector,

@@ -1,7 +1,7 @@
 //! Host calls whose arguments are only numbers: the kernel touches no memory of this process for them, so whatever the
 //! numbers are, the call is safe; at worst it returns an errno.
 
-use super::Answer;
+use super::SyscallResult;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// How long a call may wait, and so how it must be made.
@@ -9,7 +9,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 pub enum Wait {
     /// It comes back by itself (regular files, queries).
     Short,
-    /// It may wait for somebody else: it must be possible to break it off with EINTR.
+    /// It may wait for somebody else: it must be possible to interrupt it (EINTR).
     Long,
 }
 
@@ -17,12 +17,12 @@ pub enum Wait {
 ///
 /// # Safety
 /// Every argument that the kernel takes as a pointer must be null or valid for what the call reads and writes there, until it returns.
-pub(super) unsafe fn raw(wait: Wait, nr: i64, args: [u64; 6]) -> Answer {
+pub(super) unsafe fn raw(wait: Wait, nr: i64, args: [u64; 6]) -> SyscallResult {
     match wait {
         // SAFETY: the caller's promise.
-        Wait::Short => unsafe { super::call(nr, args) },
+        Wait::Short => unsafe { super::raw::call(nr, args) },
         // SAFETY: the caller's promise.
-        Wait::Long => unsafe { super::interruptible(nr, args) },
+        Wait::Long => unsafe { super::interrupt::interruptible(nr, args) },
     }
 }
 
@@ -59,7 +59,7 @@ pub enum OnFd {
 }
 
 /// Makes a call on `fd`; `rest` are its further arguments.
-pub fn on_fd(wait: Wait, call: OnFd, fd: BorrowedFd<'_>, rest: [u64; 3]) -> Answer {
+pub fn on_fd(wait: Wait, call: OnFd, fd: BorrowedFd<'_>, rest: [u64; 3]) -> SyscallResult {
     let args = [fd.as_raw_fd() as u64, rest[0], rest[1], rest[2], 0, 0];
     // SAFETY: none of the calls listed takes a pointer.
     unsafe { raw(wait, call as i64, args) }
@@ -88,7 +88,7 @@ pub enum Fcntl {
 }
 
 /// fcntl(2) with a number.
-pub fn fcntl(fd: BorrowedFd<'_>, command: Fcntl, argument: u64) -> Answer {
+pub fn fcntl(fd: BorrowedFd<'_>, command: Fcntl, argument: u64) -> SyscallResult {
     let args = [fd.as_raw_fd() as u64, command as u64, argument, 0, 0, 0];
     // SAFETY: the commands listed take a number.
     unsafe { raw(Wait::Short, libc::SYS_fcntl, args) }
@@ -97,7 +97,7 @@ pub fn fcntl(fd: BorrowedFd<'_>, command: Fcntl, argument: u64) -> Answer {
 /// Calls that take nothing but numbers and only concern what the numbers name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i64)]
-pub enum Plain {
+pub enum ScalarCall {
     /// tgkill(2): thread group, thread, signal.
     Tgkill = libc::SYS_tgkill,
     /// getpriority(2): which, who.
@@ -115,7 +115,7 @@ pub enum Plain {
 }
 
 /// Makes a call that takes only numbers.
-pub fn plain(call: Plain, args: [u64; 3]) -> Answer {
+pub fn scalar_call(call: ScalarCall, args: [u64; 3]) -> SyscallResult {
     // SAFETY: none of the calls listed takes a pointer.
     unsafe { raw(Wait::Short, call as i64, [args[0], args[1], args[2], 0, 0, 0]) }
 }
@@ -124,7 +124,7 @@ pub fn plain(call: Plain, args: [u64; 3]) -> Answer {
 ///
 /// # Safety
 /// `answer`, if a value, is a descriptor that nobody else owns.
-pub(super) unsafe fn owned(answer: Answer) -> Result<OwnedFd, nix::errno::Errno> {
+pub(super) unsafe fn owned(answer: SyscallResult) -> Result<OwnedFd, nix::errno::Errno> {
     // SAFETY: the caller's promise.
     answer.map(|fd| unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
 }
@@ -132,7 +132,7 @@ pub(super) unsafe fn owned(answer: Answer) -> Result<OwnedFd, nix::errno::Errno>
 /// Calls that make one new descriptor out of numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i64)]
-pub enum Make {
+pub enum NewFd {
     /// eventfd2(2): initial value, flags.
     Eventfd = libc::SYS_eventfd2,
     /// timerfd_create(2): clock, flags.
@@ -148,7 +148,7 @@ pub enum Make {
 }
 
 /// Makes a descriptor.
-pub fn make(call: Make, args: [u64; 3]) -> Result<OwnedFd, nix::errno::Errno> {
+pub fn new_fd(call: NewFd, args: [u64; 3]) -> Result<OwnedFd, nix::errno::Errno> {
     // SAFETY: none of the calls listed takes a pointer, and each returns a new descriptor.
     unsafe { owned(raw(Wait::Short, call as i64, [args[0], args[1], args[2], 0, 0, 0])) }
 }

@@ -1,6 +1,6 @@
 //! Sending host signals with their information.
 
-use super::Answer;
+use super::SyscallResult;
 use super::number::{Wait, raw};
 use rxbox_wire::relay;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -55,14 +55,14 @@ impl Info {
 }
 
 /// pidfd_send_signal(2): to a process.
-pub fn queue_process(process: BorrowedFd<'_>, info: &Info) -> Answer {
+pub fn queue_process(process: BorrowedFd<'_>, info: &Info) -> SyscallResult {
     let args = [process.as_raw_fd() as u64, info.signal() as u64, info.0.as_ptr() as u64, 0, 0, 0];
     // SAFETY: the kernel reads one siginfo, borrowed here.
     unsafe { raw(Wait::Short, libc::SYS_pidfd_send_signal, args) }
 }
 
 /// rt_tgsigqueueinfo(2): to a thread.
-pub fn queue_thread(process: i32, thread: i32, info: &Info) -> Answer {
+pub fn queue_thread(process: i32, thread: i32, info: &Info) -> SyscallResult {
     let args = [process as u64, thread as u64, info.signal() as u64, info.0.as_ptr() as u64, 0, 0];
     // SAFETY: the kernel reads one siginfo, borrowed here.
     unsafe { raw(Wait::Short, libc::SYS_rt_tgsigqueueinfo, args) }

@@ -164,5 +164,5 @@ fn wait(kind: libc::idtype_t, id: u32, flags: i32) -> Result<Option<(i32, Ended)
 /// # Errors
 /// As pidfd_open(2).
 pub fn pidfd(pid: Pid) -> Result<OwnedFd, Errno> {
-    super::number::make(super::number::Make::Pidfd, [pid.as_raw() as u64, 0, 0])
+    super::number::new_fd(super::number::NewFd::Pidfd, [pid.as_raw() as u64, 0, 0])
 }

@@ -3,9 +3,8 @@
 //! The data area is memory that the untrusted child writes at any time, so it never becomes a Rust slice: a [`Buffer`]
 //! is only an address and a length for the kernel to copy from or to.
 
-use super::Answer;
+use super::SyscallResult;
 use super::number::{Wait, raw};
-use crate::context::Call;
 use std::marker::PhantomData;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
@@ -18,9 +17,11 @@ pub struct Buffer<'a> {
 }
 
 impl<'a> Buffer<'a> {
-    /// The part of the data area that belongs to argument `i` of the call.
-    pub fn of(call: &'a Call<'_>, i: usize) -> Buffer<'a> {
-        let (start, len) = call.area(i);
+    /// Memory that others may write at the same time.
+    ///
+    /// # Safety
+    /// The `len` bytes from `start` on stay mapped for `'a`, and no Rust reference to them exists meanwhile.
+    pub unsafe fn from_raw(start: *mut u8, len: usize) -> Buffer<'a> {
         Buffer { start, len, life: PhantomData }
     }
     /// Private memory.
@@ -65,7 +66,7 @@ pub enum Way {
 }
 
 /// read(2), write(2): at the descriptor's own offset.
-pub fn transfer(wait: Wait, way: Way, fd: BorrowedFd<'_>, buffer: Buffer<'_>) -> Answer {
+pub fn transfer(wait: Wait, way: Way, fd: BorrowedFd<'_>, buffer: Buffer<'_>) -> SyscallResult {
     let nr = if way == Way::Read { libc::SYS_read } else { libc::SYS_write };
     let args = [fd.as_raw_fd() as u64, buffer.address(), buffer.len() as u64, 0, 0, 0];
     // SAFETY: a buffer is valid memory of its length for as long as it lives.
@@ -80,7 +81,7 @@ pub fn transfer_at(
     buffer: Buffer<'_>,
     offset: i64,
     flags: u32,
-) -> Answer {
+) -> SyscallResult {
     let nr = if way == Way::Read { libc::SYS_preadv2 } else { libc::SYS_pwritev2 };
     let vector = buffer.iovec();
     let args = [fd.as_raw_fd() as u64, &raw const vector as u64, 1, offset as u64, 0, flags.into()];
@@ -106,7 +107,7 @@ pub fn move_bytes(
     to: (BorrowedFd<'_>, Option<&mut i64>),
     n: u64,
     flags: u32,
-) -> Answer {
+) -> SyscallResult {
     let [a, b] = [from.1, to.1].map(|o| o.map_or(0, |o| &raw mut *o as u64));
     let args = [from.0.as_raw_fd() as u64, a, to.0.as_raw_fd() as u64, b, n, flags.into()];
     // SAFETY: the offsets are null or borrowed for the length of this function.
@@ -120,7 +121,7 @@ pub fn sendfile(
     from: BorrowedFd<'_>,
     offset: Option<&mut i64>,
     n: u64,
-) -> Answer {
+) -> SyscallResult {
     let at = offset.map_or(0, |o| &raw mut *o as u64);
     let args = [to.as_raw_fd() as u64, from.as_raw_fd() as u64, at, n, 0, 0];
     // SAFETY: the offset is null or borrowed for the length of this function.
@@ -128,14 +129,14 @@ pub fn sendfile(
 }
 
 /// tee(2).
-pub fn tee(wait: Wait, from: BorrowedFd<'_>, to: BorrowedFd<'_>, n: u64, flags: u32) -> Answer {
+pub fn tee(wait: Wait, from: BorrowedFd<'_>, to: BorrowedFd<'_>, n: u64, flags: u32) -> SyscallResult {
     let args = [from.as_raw_fd() as u64, to.as_raw_fd() as u64, n, flags.into(), 0, 0];
     // SAFETY: only numbers.
     unsafe { raw(wait, libc::SYS_tee, args) }
 }
 
 /// getrandom(2). Waits only for a machine that has just started.
-pub fn getrandom(buffer: Buffer<'_>, flags: u32) -> Answer {
+pub fn getrandom(buffer: Buffer<'_>, flags: u32) -> SyscallResult {
     // SAFETY: the kernel writes at most the buffer's length.
     unsafe {
         raw(Wait::Long, libc::SYS_getrandom, [buffer.address(), buffer.len() as u64, flags.into(), 0, 0, 0])

@@ -1,6 +1,6 @@
-//! Host calls that wait for events or time. All can be broken off.
+//! Host calls that wait for events or time. All can be interrupted.
 
-use super::Answer;
+use super::SyscallResult;
 use super::number::{Wait, raw};
 use super::transfer::Buffer;
 use nix::errno::Errno;
@@ -14,7 +14,7 @@ fn pointer<T>(value: Option<&T>) -> u64 {
 }
 
 /// ppoll(2) without a signal mask; `timeout` receives the time left.
-pub fn poll(fds: &mut [libc::pollfd], timeout: Option<&mut Time>) -> Answer {
+pub fn poll(fds: &mut [libc::pollfd], timeout: Option<&mut Time>) -> SyscallResult {
     let t = timeout.map_or(0, |t| t.as_mut_ptr() as u64);
     let args = [fds.as_mut_ptr() as u64, fds.len() as u64, t, 0, 8, 0];
     // SAFETY: the kernel reads and writes `len` entries and the time, both borrowed here.
@@ -23,7 +23,7 @@ pub fn poll(fds: &mut [libc::pollfd], timeout: Option<&mut Time>) -> Answer {
 
 /// pselect6(2) without a signal mask on bit sets of equal length, one bit for each descriptor; `timeout` receives the
 /// time left.
-pub fn select(words: usize, sets: &mut [Option<Vec<u64>>; 3], timeout: Option<&mut Time>) -> Answer {
+pub fn select(words: usize, sets: &mut [Option<Vec<u64>>; 3], timeout: Option<&mut Time>) -> SyscallResult {
     let t = timeout.map_or(0, |t| t.as_mut_ptr() as u64);
     if sets.iter().flatten().any(|s| s.len() != words) {
         return Err(Errno::EINVAL);
@@ -35,7 +35,12 @@ pub fn select(words: usize, sets: &mut [Option<Vec<u64>>; 3], timeout: Option<&m
 }
 
 /// epoll_ctl(2).
-pub fn epoll_ctl(epoll: BorrowedFd<'_>, op: u32, fd: BorrowedFd<'_>, event: Option<&[u8; 12]>) -> Answer {
+pub fn epoll_ctl(
+    epoll: BorrowedFd<'_>,
+    op: u32,
+    fd: BorrowedFd<'_>,
+    event: Option<&[u8; 12]>,
+) -> SyscallResult {
     let args = [epoll.as_raw_fd() as u64, op.into(), fd.as_raw_fd() as u64, pointer(event), 0, 0];
     // SAFETY: the event is null or 12 bytes, the size of `struct epoll_event`.
     unsafe { raw(Wait::Short, libc::SYS_epoll_ctl, args) }
@@ -51,7 +56,7 @@ pub enum Until {
 }
 
 /// epoll_pwait(2), epoll_pwait2(2) without a signal mask: as many events as fit into the buffer.
-pub fn epoll_wait(epoll: BorrowedFd<'_>, events: Buffer<'_>, until: Until) -> Answer {
+pub fn epoll_wait(epoll: BorrowedFd<'_>, events: Buffer<'_>, until: Until) -> SyscallResult {
     let (fd, to, max) = (epoll.as_raw_fd() as u64, events.address(), (events.len() / 12) as u64);
     match until {
         // SAFETY: the buffer holds `max` events of 12 bytes.
@@ -67,7 +72,7 @@ pub fn epoll_wait(epoll: BorrowedFd<'_>, events: Buffer<'_>, until: Until) -> An
 }
 
 /// clock_nanosleep(2): on EINTR of a relative sleep `left` is the time not slept.
-pub fn sleep(clock: i32, flags: u32, time: &Time, left: &mut Time) -> Answer {
+pub fn sleep(clock: i32, flags: u32, time: &Time, left: &mut Time) -> SyscallResult {
     let args = [clock as u64, flags.into(), time.as_ptr() as u64, left.as_mut_ptr() as u64, 0, 0];
     // SAFETY: both times are borrowed here.
     unsafe { raw(Wait::Long, libc::SYS_clock_nanosleep, args) }

@@ -12,7 +12,7 @@ use crate::report::outcome::Outcome;
 use crate::sandbox::Sandbox;
 use crate::state::fd::Budget;
 use crate::state::process::{
-    Fork, Identity, Image, LIMITS, Limit, Line, Process, State, host_limits, standard_descriptors,
+    ExeRecord, Fork, Identity, LIMITS, Line, Process, Rlimit, State, host_limits, standard_descriptors,
 };
 use crate::worker::internal;
 use nix::errno::Errno;
@@ -127,10 +127,10 @@ pub fn arrange_limits(policy: &Limits) -> Result<Arc<Budget>, Errno> {
 }
 
 /// The limits of the first process: the host's, narrowed by the policy.
-fn first_limits(mut limits: [Limit; LIMITS], policy: &Limits) -> [Limit; LIMITS] {
+fn first_limits(mut limits: [Rlimit; LIMITS], policy: &Limits) -> [Rlimit; LIMITS] {
     let mut narrow = |resource: u32, most: Option<u64>| {
         if let (Some(most), Some(limit)) = (most, limits.get_mut(resource as usize)) {
-            *limit = Limit { soft: limit.soft.min(most), hard: limit.hard.min(most) };
+            *limit = Rlimit { soft: limit.soft.min(most), hard: limit.hard.min(most) };
         }
     };
     narrow(libc::RLIMIT_NOFILE, policy.open_files);
@@ -142,7 +142,7 @@ fn first_limits(mut limits: [Limit; LIMITS], policy: &Limits) -> [Limit; LIMITS]
 #[derive(Debug)]
 pub struct Inherited {
     /// Resource limits.
-    pub limits: [Limit; LIMITS],
+    pub limits: [Rlimit; LIMITS],
     /// File mode creation mask.
     pub umask: u32,
     /// Blocked signals.
@@ -210,11 +210,11 @@ fn first_process(
     sandbox: &Sandbox,
     guest: Guest,
     inherited: &Inherited,
-    limits: [Limit; LIMITS],
+    limits: [Rlimit; LIMITS],
     line: Line,
     pid: i32,
 ) -> Result<Arc<Process>, Errno> {
-    let image = Image {
+    let image = ExeRecord {
         fd: guest.program.fd,
         path: guest.program.path.into(),
         arguments: guest.argv,
@@ -244,7 +244,7 @@ fn can_be_continued() -> bool {
     false
 }
 
-fn boot(guest: &Guest, inherited: &Inherited, limits: &[Limit; LIMITS]) -> Result<Vec<u8>, Errno> {
+fn boot(guest: &Guest, inherited: &Inherited, limits: &[Rlimit; LIMITS]) -> Result<Vec<u8>, Errno> {
     let identity = Identity::host()?;
     let mut random = [0; 32];
     getrandom(Buffer::from_slice(&mut random), 0)?;
@@ -293,10 +293,10 @@ mod tests {
 
     #[test]
     fn limits_are_narrowed_by_the_policy_and_never_widened() {
-        let host = [Limit { soft: 1000, hard: 2000 }; LIMITS];
+        let host = [Rlimit { soft: 1000, hard: 2000 }; LIMITS];
         let policy = Limits { open_files: Some(64), file_size: Some(9999), ..Limits::default() };
         let limits = first_limits(host, &policy);
-        assert_eq!(limits[libc::RLIMIT_NOFILE as usize], Limit { soft: 64, hard: 64 });
+        assert_eq!(limits[libc::RLIMIT_NOFILE as usize], Rlimit { soft: 64, hard: 64 });
         assert_eq!(limits[libc::RLIMIT_FSIZE as usize], host[0]);
         assert_eq!(limits[libc::RLIMIT_STACK as usize], host[0]);
     }

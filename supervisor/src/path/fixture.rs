@@ -1,10 +1,10 @@
 //! A guest for tests: a process under a policy, in a scratch directory, without an emulator child.
 
 use super::{Caller, Dir};
-use crate::host::number::{Make, make};
+use crate::host::number::{NewFd, new_fd};
 use crate::sandbox::Sandbox;
 use crate::state::fd::{Budget, FdTable};
-use crate::state::process::{Fork, Identity, Image, Limit, Line, Process, State};
+use crate::state::process::{ExeRecord, Fork, Identity, Line, Process, Rlimit, State};
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use rxbox_policy::{Files, Policy, Variables};
@@ -75,18 +75,19 @@ impl Guest {
             cwd: Arc::new(Dir { fd: hold(&scratch.0), path: scratch.0.as_os_str().as_bytes().into() }),
             umask: 0o022,
             identity: Arc::new(Identity::host().unwrap()),
-            image: Arc::new(Image {
+            exe: Arc::new(ExeRecord {
                 fd: hold(Path::new("/bin/true")),
                 path: Path::new("/bin/true").canonicalize().unwrap().as_os_str().as_bytes().into(),
                 arguments: vec![b"true".to_vec(), b"-x".to_vec()],
                 environment: vec![b"GUEST=1".to_vec()],
             }),
-            limits: [Limit { soft: 1024, hard: 4096 }; 16],
+            limits: [Rlimit { soft: 1024, hard: 4096 }; 16],
         };
         let pid = std::process::id() as i32;
         let fds = FdTable::new(1024, budget);
         let start = Fork::first(Line::new().unwrap().0, fds, state);
-        let process = Arc::new(Process::new(pid, 1, make(Make::Pidfd, [pid as u64, 0, 0]).unwrap(), start));
+        let process =
+            Arc::new(Process::new(pid, 1, new_fd(NewFd::Pidfd, [pid as u64, 0, 0]).unwrap(), start));
         sandbox.admit(process.clone()).unwrap();
         Guest { sandbox, process }
     }

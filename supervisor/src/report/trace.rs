@@ -1,6 +1,7 @@
 //! `--log syscall`: one line for each system call, in the style of strace(1).
 
-use crate::context::{Answer, Call};
+use crate::context::Call;
+use crate::host::SyscallResult;
 use rxbox_wire::frame::Reply;
 use rxbox_wire::kind::Kind;
 use rxbox_wire::text::{write_call, write_result};
@@ -26,14 +27,14 @@ impl Trace {
     }
 
     /// Writes the line of a call that has been answered. A log that is full or gone does not disturb the guest.
-    pub fn call(&self, call: &Call<'_>, answer: &Answer) {
+    pub fn call(&self, call: &Call<'_>, answer: &SyscallResult) {
         let text = line(call, answer);
         let mut out = self.out.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let _ = out.write_all(text.as_bytes());
     }
 }
 
-fn line(call: &Call<'_>, answer: &Answer) -> String {
+fn line(call: &Call<'_>, answer: &SyscallResult) -> String {
     let shown: [Option<Vec<u8>>; 6] = std::array::from_fn(|i| content(call, answer, i));
     let data = shown.each_ref().map(Option::as_deref);
     let ret = answer.unwrap_or_else(|e| -i64::from(e as i32));
@@ -52,7 +53,7 @@ fn line(call: &Call<'_>, answer: &Answer) -> String {
 
 /// What argument `i` points at: of what the guest gave the worker's copy, of what it gets what the reply carries. Bytes
 /// that only passed through are read from the data area, for show.
-fn content(call: &Call<'_>, answer: &Answer, i: usize) -> Option<Vec<u8>> {
+fn content(call: &Call<'_>, answer: &SyscallResult, i: usize) -> Option<Vec<u8>> {
     if !call.present(i) {
         return None;
     }

@@ -1,6 +1,6 @@
 //! The attendant: the one thread that waits for everything that is not a call.
 //!
-//! * control sockets: a guest thread wants its call broken off;
+//! * control sockets: a guest thread wants its call interrupted;
 //! * process descriptors: a guest process has ended;
 //! * the warden: how the first process has ended, which ends the run;
 //! * signals to rxbox, which go on to the first process; the time limit; an end that some thread declares.
@@ -140,7 +140,7 @@ impl Run<'_> {
     fn message(&self, process: &Process) {
         let (any, open) = process.line.drain(MESSAGES);
         if any {
-            process.threads.break_off(&process.line.channel);
+            process.threads.interrupt_requested(&process.line.channel);
         }
         if !open {
             self.sandbox.attendant.forget(process.line.control.as_fd());

@@ -1,9 +1,9 @@
 //! The threads that serve slots. One that has served its guest thread to the end waits for another, since threads and
 //! processes of guests come and go quickly, and a thread of the host costs more than most calls.
 //!
-//! A worker is broken off by a signal that goes to its thread ([`crate::state::threads`]). None is sent once the slot is freed, and
-//! one that was sent before has arrived when the next slot is taken over, since that makes a host call first: so none breaks
-//! off the call of another guest.
+//! A worker is interrupted by a signal that goes to its thread ([`crate::state::threads`]). None is sent once the slot is freed, and
+//! one that was sent before has arrived when the next slot is taken over, since that makes a host call first: so none
+//! interrupts the call of another guest.
 
 use crate::sandbox::Sandbox;
 use crate::state::process::Process;

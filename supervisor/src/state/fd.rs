@@ -8,7 +8,7 @@
 //! All guest processes share the supervisor's host descriptors. A [`Budget`] keeps a reserve of those for the supervisor,
 //! so that a guest that opens all it can gets ENFILE while its siblings still find their way around.
 
-use crate::host::number::{Make, Wait, make};
+use crate::host::number::{NewFd, Wait, new_fd};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::stat::{FileStat, SFlag, fstat};
@@ -160,7 +160,7 @@ impl File {
     fn inherited(&self) -> Result<File, Errno> {
         let Ok(set) = self.signal_set() else { return self.duplicate() };
         let nonblocking = self.status_flags()? & libc::O_NONBLOCK;
-        let host = make(Make::Eventfd, [0, (nonblocking | libc::O_CLOEXEC) as u64, 0])?;
+        let host = new_fd(NewFd::Eventfd, [0, (nonblocking | libc::O_CLOEXEC) as u64, 0])?;
         Ok(File::signals(host, set))
     }
 

@@ -7,7 +7,7 @@
 mod identity;
 mod line;
 
-pub use identity::{Identity, Ids, LIMITS, Limit, host_limits};
+pub use identity::{Identity, Ids, LIMITS, Rlimit, host_limits};
 pub use line::Line;
 
 use crate::handlers::lock::RecordLocks;
@@ -25,7 +25,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 /// The program that a process runs.
 #[derive(Debug)]
-pub struct Image {
+pub struct ExeRecord {
     /// Holds the program's file (`O_PATH`).
     pub fd: OwnedFd,
     /// Its absolute resolved name.
@@ -36,7 +36,7 @@ pub struct Image {
     pub environment: Vec<Vec<u8>>,
 }
 
-impl Image {
+impl ExeRecord {
     /// The name that the kernel gives to a process that runs this program: the last component, at most 15 bytes.
     fn name(&self) -> Vec<u8> {
         let last = self.path.rsplit(|&b| b == b'/').next().unwrap_or_default();
@@ -68,9 +68,9 @@ pub struct Process {
     cwd: RwLock<Arc<Dir>>,
     umask: AtomicU32,
     identity: RwLock<Arc<Identity>>,
-    image: RwLock<Arc<Image>>,
+    exe: RwLock<Arc<ExeRecord>>,
     name: RwLock<Vec<u8>>,
-    limits: RwLock<[Limit; LIMITS]>,
+    limits: RwLock<[Rlimit; LIMITS]>,
     views: Mutex<HashMap<&'static str, Vec<u8>>>,
     forking: Mutex<HashMap<usize, Fork>>,
     first: bool,
@@ -102,9 +102,9 @@ pub struct State {
     /// Ids.
     pub identity: Arc<Identity>,
     /// Program.
-    pub image: Arc<Image>,
+    pub exe: Arc<ExeRecord>,
     /// Resource limits.
-    pub limits: [Limit; LIMITS],
+    pub limits: [Rlimit; LIMITS],
 }
 
 /// What the child can tell about itself on request ([`rxbox_wire::frame::Internal::View`]), by number.
@@ -134,8 +134,8 @@ impl Process {
             cwd: RwLock::new(state.cwd),
             umask: AtomicU32::new(state.umask),
             identity: RwLock::new(state.identity),
-            name: RwLock::new(state.image.name()),
-            image: RwLock::new(state.image),
+            name: RwLock::new(state.exe.name()),
+            exe: RwLock::new(state.exe),
             limits: RwLock::new(state.limits),
             views: Mutex::default(),
             forking: Mutex::default(),
@@ -156,7 +156,7 @@ impl Process {
             cwd: self.cwd(),
             umask: self.umask(),
             identity: self.identity(),
-            image: self.exe(),
+            exe: self.exe(),
             limits: read(&self.limits),
         };
         let attributes = self.attributes.inherited();
@@ -237,13 +237,13 @@ impl Process {
         Ok(())
     }
     /// The program.
-    pub fn exe(&self) -> Arc<Image> {
-        read(&self.image)
+    pub fn exe(&self) -> Arc<ExeRecord> {
+        read(&self.exe)
     }
     /// Takes note of a new program (execve(2)), which also names the process.
-    pub fn set_image(&self, image: Image) {
-        write(&self.name, image.name());
-        write(&self.image, Arc::new(image));
+    pub fn set_exe(&self, exe: ExeRecord) {
+        write(&self.name, exe.name());
+        write(&self.exe, Arc::new(exe));
         self.attributes.executed();
         self.executed.store(true, Ordering::Release);
         self.changed.store(true, Ordering::Release);
@@ -279,17 +279,17 @@ impl Process {
         write(&self.name, name[..end].to_vec());
     }
     /// A resource limit; beyond the last kind there is none.
-    pub fn limit(&self, resource: usize) -> Limit {
+    pub fn limit(&self, resource: usize) -> Rlimit {
         let limits = self.limits.read().unwrap_or_else(PoisonError::into_inner);
-        limits.get(resource).copied().unwrap_or(Limit { soft: u64::MAX, hard: u64::MAX })
+        limits.get(resource).copied().unwrap_or(Rlimit { soft: u64::MAX, hard: u64::MAX })
     }
     /// Changes a resource limit to what `change` makes of it, unless that fails; returns the one before. EINVAL beyond
     /// the last kind.
     pub fn change_limit(
         &self,
         resource: usize,
-        change: impl FnOnce(Limit) -> Result<Limit, Errno>,
-    ) -> Result<Limit, Errno> {
+        change: impl FnOnce(Rlimit) -> Result<Rlimit, Errno>,
+    ) -> Result<Rlimit, Errno> {
         let mut limits = self.limits.write().unwrap_or_else(PoisonError::into_inner);
         let limit = limits.get_mut(resource).ok_or(Errno::EINVAL)?;
         let old = *limit;
@@ -330,12 +330,12 @@ impl Process {
     pub fn ended(&self) -> bool {
         self.ended.load(Ordering::Acquire)
     }
-    /// Sends a signal to the emulator child. One that continues it also breaks off what its calls wait for, as the stop
+    /// Sends a signal to the emulator child. One that continues it also interrupts what its calls wait for, as the stop
     /// would have done natively, so that they are made again: a read of a terminal now perhaps from the background.
     pub fn signal(&self, info: &Info) -> Result<i64, Errno> {
         let sent = queue_process(self.pidfd.as_fd(), info)?;
         if info.signal() == libc::SIGCONT {
-            self.threads.break_all_off(&self.line.channel);
+            self.threads.interrupt_all(&self.line.channel);
         }
         Ok(sent)
     }
@@ -359,7 +359,7 @@ impl Process {
 
 impl State {
     /// The state of the first process: the supervisor's own working directory and ids.
-    pub fn host(image: Image, umask: u32, limits: [Limit; LIMITS]) -> Result<State, Errno> {
+    pub fn host(exe: ExeRecord, umask: u32, limits: [Rlimit; LIMITS]) -> Result<State, Errno> {
         use nix::fcntl::{OFlag, open};
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let fd = open(".", flags, nix::sys::stat::Mode::empty())?;
@@ -368,7 +368,7 @@ impl State {
             cwd: Arc::new(Dir { fd, path }),
             umask,
             identity: Arc::new(Identity::host()?),
-            image: Arc::new(image),
+            exe: Arc::new(exe),
             limits,
         })
     }

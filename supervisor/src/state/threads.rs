@@ -1,7 +1,7 @@
 //! The threads of a guest process: which slot each uses, and which worker serves it.
 //!
 //! A slot is free, or reserved for the first thread of a process that is about to start, or used by a thread whose id is
-//! known. The worker's own thread id is kept so that it can be broken off.
+//! known. The worker's own thread id is kept so that it can be interrupted.
 
 use crate::host::{futex, interrupt};
 use crate::shm::Channel;
@@ -97,11 +97,11 @@ impl Threads {
         self.seats().len()
     }
 
-    /// Breaks off the calls of all threads that ask for it.
+    /// Interrupts the calls of all threads that ask for it.
     ///
     /// The message that brings the request says which slot, but all are looked at: then a message that found no room is
     /// made up for by any other that is still to be read.
-    pub fn break_off(&self, channel: &Channel) {
+    pub fn interrupt_requested(&self, channel: &Channel) {
         for (&n, seat) in self.seats().iter() {
             let asks = channel.slot(n).is_some_and(|s| s.interrupt().load(Ordering::SeqCst) != 0);
             if let (true, Some(worker)) = (asks, seat.worker) {
@@ -110,8 +110,8 @@ impl Threads {
         }
     }
 
-    /// Breaks off the calls of all threads.
-    pub fn break_all_off(&self, channel: &Channel) {
+    /// Interrupts the calls of all threads.
+    pub fn interrupt_all(&self, channel: &Channel) {
         for (&n, seat) in self.seats().iter() {
             if let (Some(slot), Some(worker)) = (channel.slot(n), seat.worker) {
                 slot.interrupt().store(1, Ordering::SeqCst);

@@ -1,7 +1,8 @@
 //! From a checked call to its answer: the policy's word first, then the route that the table gives.
 
-use crate::context::{Answer, Call, Handler, grant};
+use crate::context::{Call, Handler, grant};
 use crate::handlers;
+use crate::host::SyscallResult;
 use crate::sandbox::Sandbox;
 use crate::worker::internal;
 use nix::errno::Errno;
@@ -39,7 +40,7 @@ static ENTRIES: LazyLock<Vec<Entry>> = LazyLock::new(|| {
 });
 
 /// Calls that the kernel makes again after a signal whose handler was installed with SA_RESTART (signal(7)). All others
-/// that a signal breaks off fail with EINTR whatever the handler's flags.
+/// that a signal interrupts fail with EINTR whatever the handler's flags.
 const RESTARTED: &[&str] = &[
     "accept",
     "accept4",
@@ -69,7 +70,7 @@ const RESTARTED: &[&str] = &[
     "writev",
 ];
 
-/// Whether a broken-off call can be made again.
+/// Whether an interrupted call can be made again.
 pub fn restarts(nr: u32) -> bool {
     entry(nr).restarts
 }
@@ -84,7 +85,7 @@ pub fn prepare() {
 }
 
 /// Answers a call.
-pub fn serve(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> Answer {
+pub fn serve(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> SyscallResult {
     if call.request.nr >= INTERNAL {
         return internal::serve(sandbox, call);
     }

@@ -4,11 +4,12 @@
 //! the host; what it says of the guest (names, arguments, texts) is only ever shown to that guest or, escaped, to the
 //! user.
 
-use crate::context::{Answer, Call};
+use crate::context::Call;
 use crate::handlers::fs::open_exec;
 use crate::handlers::pidfd::for_child;
+use crate::host::SyscallResult;
 use crate::host::name::reopen;
-use crate::host::number::{Make, Plain, make, plain};
+use crate::host::number::{NewFd, ScalarCall, new_fd, scalar_call};
 use crate::host::signal::{Info, queue_process, queue_thread};
 use crate::host::stat::parent_of;
 use crate::path::Caller;
@@ -17,7 +18,7 @@ use crate::report::escape::shown;
 use crate::sandbox::Sandbox;
 use crate::sandbox::layers;
 use crate::sandbox::worker_pool;
-use crate::state::process::{Image, Process};
+use crate::state::process::{ExeRecord, Process};
 use nix::errno::Errno;
 use rxbox_wire::frame::{Internal, Reply};
 use rxbox_wire::relay;
@@ -25,7 +26,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 /// Answers a request of the runtime's.
-pub fn serve(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> Answer {
+pub fn serve(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> SyscallResult {
     const HELLO: u32 = Internal::Hello as u32;
     const OPEN_EXEC: u32 = Internal::OpenExec as u32;
     const EXEC_DONE: u32 = Internal::ExecDone as u32;
@@ -59,7 +60,7 @@ pub fn serve(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> Answer {
 /// The first thread of the first process is there. Before its first request is served, its confinement is confirmed: a child that
 /// runs without its filter is never listened to. Others are forked from one that has been confirmed, and a process cannot
 /// get rid of what confines it, nor have children without (seccomp(2), PR_SET_NO_NEW_PRIVS(2const), capabilities(7)).
-fn hello(call: &mut Call<'_>) -> Answer {
+fn hello(call: &mut Call<'_>) -> SyscallResult {
     let (pid, tid) = (call.process.pid, call.i32(0));
     if !call.process.executed()
         && call.process.threads.ids().is_empty()
@@ -75,10 +76,10 @@ fn hello(call: &mut Call<'_>) -> Answer {
 
 /// ESRCH if no thread of the process has this id: what signal 0 says of another process's.
 fn own_thread(process: &Process, tid: i32) -> Result<(), Errno> {
-    plain(Plain::Tgkill, [process.pid as u64, tid as u64, 0]).map(drop)
+    scalar_call(ScalarCall::Tgkill, [process.pid as u64, tid as u64, 0]).map(drop)
 }
 
-fn open_program(call: &mut Call<'_>) -> Answer {
+fn open_program(call: &mut Call<'_>) -> SyscallResult {
     let caller = Caller { call: "execve", ..Caller::of(call) };
     let (fd, _) = open_exec(&caller, libc::AT_FDCWD, call.string(0)?, 0)?;
     call.process.send_fd(fd.as_fd())?;
@@ -89,7 +90,7 @@ fn open_program(call: &mut Call<'_>) -> Answer {
 /// The new program is in place. Its file is looked up again by the name that the child gives: the guest can only make
 /// its own `/proc/self/exe` lead somewhere else, to a file that it may execute. A file that has vanished meanwhile leaves
 /// that link as it was.
-fn exec_done(call: &mut Call<'_>) -> Answer {
+fn exec_done(call: &mut Call<'_>) -> SyscallResult {
     let caller = Caller { call: "execve", ..Caller::of(call) };
     let old = call.process.exe();
     let (fd, path) = match open_exec(&caller, libc::AT_FDCWD, call.string(0)?, 0) {
@@ -97,7 +98,7 @@ fn exec_done(call: &mut Call<'_>) -> Answer {
         Err(_) => (reopen(old.fd.as_fd(), libc::O_PATH)?, old.path.clone()),
     };
     let (arguments, environment) = (strings(call, 1), strings(call, 2));
-    call.process.set_image(Image { fd, path, arguments, environment });
+    call.process.set_exe(ExeRecord { fd, path, arguments, environment });
     let called = call.string(3)?.to_bytes();
     call.process.set_name(called.rsplit(|&b| b == b'/').next().unwrap_or_default());
     call.process.threads.alone(call.slot);
@@ -115,7 +116,7 @@ fn strings(call: &Call<'_>, i: usize) -> Vec<Vec<u8>> {
 }
 
 /// A line for the user about the guest. Before there is one, it says why there will be none.
-fn report(call: &mut Call<'_>) -> Answer {
+fn report(call: &mut Call<'_>) -> SyscallResult {
     let mut text = Vec::new();
     call.area.read(call.checked.place[0].start, call.room(0), &mut text);
     if !call.process.executed() {
@@ -131,7 +132,7 @@ fn report(call: &mut Call<'_>) -> Answer {
     Ok(0)
 }
 
-fn new_thread(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> Answer {
+fn new_thread(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> SyscallResult {
     let tid = call.i32(0);
     own_thread(call.process, tid)?;
     sandbox.enter_thread()?;
@@ -142,7 +143,7 @@ fn new_thread(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> Answer {
     started.inspect_err(|_| sandbox.leave_thread())
 }
 
-fn new_process(call: &mut Call<'_>) -> Answer {
+fn new_process(call: &mut Call<'_>) -> SyscallResult {
     call.sandbox.room_for_process()?;
     if call.u32(0) != 0 {
         call.process.fds.room()?;
@@ -152,7 +153,7 @@ fn new_process(call: &mut Call<'_>) -> Answer {
     Ok(0)
 }
 
-fn process_started(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> Answer {
+fn process_started(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> SyscallResult {
     let pid = call.i32(0);
     let child = if pid > 0 { child_of(call.process, pid).map(|fd| (pid, fd)) } else { Err(Errno::ECANCELED) };
     let births = sandbox.births();
@@ -209,14 +210,14 @@ fn take_in(
 /// off as a guest process. The parent is asked for after the descriptor was made, while that still refers to a process:
 /// so the number has not changed hands in between.
 fn child_of(parent: &Process, pid: i32) -> Result<OwnedFd, Errno> {
-    let fd = make(Make::Pidfd, [pid as u64, 0, 0])?;
+    let fd = new_fd(NewFd::Pidfd, [pid as u64, 0, 0])?;
     let stated = parent_of(pid).ok_or(Errno::ESRCH)?;
     queue_process(fd.as_fd(), &Info::none())?;
     if stated == parent.pid { Ok(fd) } else { Err(Errno::ESRCH) }
 }
 
 /// Makes the caller's sibling threads look up from whatever they wait for: a thread cannot send signals itself.
-fn rouse(call: &mut Call<'_>) -> Answer {
+fn rouse(call: &mut Call<'_>) -> SyscallResult {
     let process = call.process;
     for tid in process.threads.ids().into_iter().filter(|tid| *tid != call.tid) {
         // One that is ending needs no call.
@@ -226,7 +227,7 @@ fn rouse(call: &mut Call<'_>) -> Answer {
 }
 
 /// The child tells about itself what the guest is going to read below /proc/self.
-fn view(call: &mut Call<'_>) -> Answer {
+fn view(call: &mut Call<'_>) -> SyscallResult {
     let mut text = Vec::new();
     call.area.read(call.checked.place[1].start, call.room(1), &mut text);
     call.process.set_view(call.u32(0), text)?;
@@ -235,7 +236,7 @@ fn view(call: &mut Call<'_>) -> Answer {
 
 /// The child has taken a signal that is not to be delivered yet, and wants to have it again. It can only reach itself, and
 /// whatever the signal says of its sender nobody else sees.
-fn send_again(call: &mut Call<'_>) -> Answer {
+fn send_again(call: &mut Call<'_>) -> SyscallResult {
     let info = call.need(2)?.try_into().map_err(|_| Errno::EFAULT)?;
     let info = Info::given(info, call.i32(1)).relayed();
     match call.i32(0) {
@@ -258,7 +259,7 @@ mod tests {
     fn own() -> (Guest, Arc<Process>) {
         let guest = Guest::free();
         let pid = std::process::id() as i32;
-        let own = guest.add(pid, make(Make::Pidfd, [pid as u64, 0, 0]).unwrap());
+        let own = guest.add(pid, new_fd(NewFd::Pidfd, [pid as u64, 0, 0]).unwrap());
         (guest, own)
     }
 
@@ -284,7 +285,7 @@ mod tests {
         own.set_name(b"parent");
         own.begin_fork(3).unwrap();
         own.set_umask(0);
-        let pidfd = make(Make::Pidfd, [own.pid as u64, 0, 0]).unwrap();
+        let pidfd = new_fd(NewFd::Pidfd, [own.pid as u64, 0, 0]).unwrap();
         let (child, _) = own.end_fork(3, Ok((77, pidfd))).unwrap();
         assert_eq!(
             (child.pid, child.ppid(), child.umask(), child.name()),

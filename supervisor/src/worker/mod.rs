@@ -10,7 +10,8 @@
 pub mod dispatch;
 pub mod internal;
 
-use crate::context::{Answer, Call};
+use crate::context::Call;
+use crate::host::SyscallResult;
 use crate::host::interrupt;
 use crate::report::ending::End;
 use crate::report::escape::shown;
@@ -180,7 +181,7 @@ fn read_by_handlers(kind: &Kind) -> bool {
 }
 
 /// The answer to a call, and whether it can be made again after a signal.
-fn answer(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> Answer {
+fn answer(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> SyscallResult {
     let answer = dispatch::serve(sandbox, call);
     if answer == Err(Errno::EINTR) && dispatch::restarts(call.request.nr) {
         call.reply.flags |= Reply::RESTART;

@@ -294,7 +294,7 @@ fn a_waiting_call_is_broken_off_when_its_thread_asks_and_can_be_made_again() {
         });
         scene.ask(&read);
         scene.slot().interrupt().store(1, Ordering::SeqCst);
-        scene.process.threads.break_off(&scene.process.line.channel);
+        scene.process.threads.interrupt_requested(&scene.process.line.channel);
         // The worker may not have told its thread id yet: then it sees the word itself.
         eventually(|| scene.slot().guest_bell().turn.load(Ordering::Acquire) == REPLY);
         let reply = Reply::decode(&scene.slot().read_reply());

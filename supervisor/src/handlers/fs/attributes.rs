@@ -3,7 +3,8 @@
 //! All of these are writing, by descriptor too: a descriptor open to read gives no right to change its file.
 
 use super::{done, known, named};
-use crate::context::{Answer, Call, Entry};
+use crate::context::{Call, Entry};
+use crate::host::SyscallResult;
 use crate::host::name::{descriptor_directory, reopen_name, set_times};
 use crate::path::{Caller, Lookup, Resolved, Target};
 use libc::{AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW};
@@ -38,13 +39,13 @@ fn changed<'r>(caller: &Caller<'_>, found: &'r Resolved) -> Result<BorrowedFd<'r
     Ok(object)
 }
 
-fn chmod(call: &Call<'_>, dirfd: i32, path: usize, mode: u32, flags: i32) -> Answer {
+fn chmod(call: &Call<'_>, dirfd: i32, path: usize, mode: u32, flags: i32) -> SyscallResult {
     known(flags, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)?;
     let (caller, found) = named(call, dirfd, path, Lookup::at(flags))?;
     done(set_mode(&caller, &found, mode))
 }
 
-fn fchmod(call: &mut Call<'_>) -> Answer {
+fn fchmod(call: &mut Call<'_>) -> SyscallResult {
     done(set_mode(&Caller::of(call), &descriptor(call)?, call.u32(1)))
 }
 
@@ -72,13 +73,13 @@ pub(super) fn set_mode(caller: &Caller<'_>, found: &Resolved, mode: u32) -> Resu
     fchmodat(descriptor_directory()?, name.relative(), mode, FchmodatFlags::FollowSymlink)
 }
 
-fn chown(call: &Call<'_>, dirfd: i32, path: usize, ids: [u32; 2], flags: i32) -> Answer {
+fn chown(call: &Call<'_>, dirfd: i32, path: usize, ids: [u32; 2], flags: i32) -> SyscallResult {
     known(flags, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)?;
     let (caller, found) = named(call, dirfd, path, Lookup::at(flags))?;
     done(set_owner(&caller, &found, ids))
 }
 
-fn fchown(call: &mut Call<'_>) -> Answer {
+fn fchown(call: &mut Call<'_>) -> SyscallResult {
     done(set_owner(&Caller::of(call), &descriptor(call)?, [call.u32(1), call.u32(2)]))
 }
 
@@ -90,7 +91,7 @@ fn set_owner(caller: &Caller<'_>, found: &Resolved, [user, group]: [u32; 2]) -> 
     fchownat(object, c"", user, group, AtFlags::AT_EMPTY_PATH)
 }
 
-fn utimensat(call: &mut Call<'_>) -> Answer {
+fn utimensat(call: &mut Call<'_>) -> SyscallResult {
     let flags = call.i32(3);
     known(flags, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)?;
     let times = if call.present(2) { exact_times(call.words(2)?)? } else { NOW };
@@ -122,7 +123,7 @@ fn exact_times([s0, n0, s1, n1]: [u64; 4]) -> Result<[libc::timespec; 2], Errno>
 }
 
 /// utimes(2) and futimesat(2): two `struct timeval` behind the path.
-fn utimes(call: &Call<'_>, dirfd: i32, path: usize) -> Answer {
+fn utimes(call: &Call<'_>, dirfd: i32, path: usize) -> SyscallResult {
     let times = if call.present(path + 1) {
         let [s0, u0, s1, u1] = call.words(path + 1)?;
         if u0 >= 1_000_000 || u1 >= 1_000_000 {
@@ -145,7 +146,7 @@ fn utimes(call: &Call<'_>, dirfd: i32, path: usize) -> Answer {
 }
 
 /// utime(2): access and modification time in seconds.
-fn utime(call: &mut Call<'_>) -> Answer {
+fn utime(call: &mut Call<'_>) -> SyscallResult {
     let times = if call.present(1) {
         let [access, modification] = call.words(1)?;
         exact_times([access, 0, modification, 0])?
@@ -160,7 +161,7 @@ fn set(caller: &Caller<'_>, found: &Resolved, times: &[libc::timespec; 2]) -> Re
     set_times(changed(caller, found)?, times)
 }
 
-fn truncate(call: &mut Call<'_>) -> Answer {
+fn truncate(call: &mut Call<'_>) -> SyscallResult {
     let (caller, found) = named(call, AT_FDCWD, 0, Lookup::FOLLOW)?;
     done(set_length(&caller, &found, call.i64(1)))
 }

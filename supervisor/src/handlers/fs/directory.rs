@@ -1,7 +1,8 @@
 //! Directories: getdents64(2), getcwd(2), chdir(2).
 
 use super::named;
-use crate::context::{Answer, Call, Entry};
+use crate::context::{Call, Entry};
+use crate::host::SyscallResult;
 use crate::host::dirent::{append, entries, make_old};
 use crate::host::name::{getdents64 as host_getdents64, reopen};
 use crate::path::{Caller, Dir, Lookup, Resolved, Target, join, label_of, name_of};
@@ -24,13 +25,13 @@ pub(super) const HANDLERS: &[Entry] = &[
 /// Bytes asked of the host at once, at most.
 const PIECE: usize = 1 << 16;
 
-fn getdents64(call: &mut Call<'_>) -> Answer {
+fn getdents64(call: &mut Call<'_>) -> SyscallResult {
     let listed = list(call)?;
     call.put(1, &listed);
     Ok(listed.len() as i64)
 }
 
-fn getdents(call: &mut Call<'_>) -> Answer {
+fn getdents(call: &mut Call<'_>) -> SyscallResult {
     let mut listed = list(call)?;
     make_old(&mut listed);
     call.put(1, &listed);
@@ -116,7 +117,7 @@ pub(super) fn view_entries(caller: &Caller<'_>, file: &File, room: usize) -> Res
     Ok(listed)
 }
 
-fn getcwd(call: &mut Call<'_>) -> Answer {
+fn getcwd(call: &mut Call<'_>) -> SyscallResult {
     let path = current(&Caller::of(call))?;
     if path.len() + 1 > call.room(0) {
         return Err(Errno::ERANGE);
@@ -131,19 +132,19 @@ pub(super) fn current(caller: &Caller<'_>) -> Result<Vec<u8>, Errno> {
     if cwd.in_view() { Ok(cwd.path.to_vec()) } else { name_of(cwd.as_fd()) }
 }
 
-fn chdir(call: &mut Call<'_>) -> Answer {
+fn chdir(call: &mut Call<'_>) -> SyscallResult {
     let (caller, found) = named(call, AT_FDCWD, 0, Lookup::FOLLOW)?;
     change(&caller, found)
 }
 
-fn fchdir(call: &mut Call<'_>) -> Answer {
+fn fchdir(call: &mut Call<'_>) -> SyscallResult {
     let file = call.file(0)?;
     change(&Caller::of(call), Resolved { target: Target::Open(file), path: Vec::new() })
 }
 
 /// Makes a directory the working directory. For one that the guest has open nobody is asked: it can name everything from
 /// there already.
-pub(super) fn change(caller: &Caller<'_>, found: Resolved) -> Answer {
+pub(super) fn change(caller: &Caller<'_>, found: Resolved) -> SyscallResult {
     let dir = match found.target {
         Target::Host(object) if object.is_dir() => {
             caller.check(Access::Metadata, &found.path)?;

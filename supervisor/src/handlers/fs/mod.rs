@@ -21,8 +21,9 @@ mod xattr;
 
 pub use exec::open_exec;
 
-use crate::context::{Answer, Call};
+use crate::context::Call;
 use crate::handlers::Entry;
+use crate::host::SyscallResult;
 use crate::path::{Caller, Found, Lookup, Resolved, Target, resolve};
 use crate::state::fd::Kind;
 use nix::errno::Errno;
@@ -136,7 +137,7 @@ fn named<'c>(
 }
 
 /// The answer of a call that returns nothing.
-fn done(result: Result<(), Errno>) -> Answer {
+fn done(result: Result<(), Errno>) -> SyscallResult {
     result.map(|()| 0)
 }
 

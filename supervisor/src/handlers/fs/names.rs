@@ -4,8 +4,9 @@
 //! the directory's name joined with it, and whatever is swapped under that name meanwhile is just what has the name.
 
 use super::{VIEW_IS_FIXED, find, known};
-use crate::context::{Answer, Call, Entry};
+use crate::context::{Call, Entry};
 use crate::handlers::fs::open::creation_mode;
+use crate::host::SyscallResult;
 use crate::host::name::{descriptor_directory, reopen_name};
 use crate::path::{Caller, Lookup, Parent, Target, name_of, parent};
 use crate::state::fd::{File, Kind};
@@ -13,7 +14,7 @@ use libc::{AT_EMPTY_PATH, AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_FOLLOW};
 use nix::errno::Errno;
 use nix::fcntl::AtFlags;
 use nix::sys::stat::{Mode, SFlag, fstatat, mkdirat, mknodat};
-use nix::unistd::{UnlinkatFlags, linkat, symlinkat, unlinkat};
+use nix::unistd::{self, UnlinkatFlags, symlinkat, unlinkat};
 use rxbox_policy::Access;
 use std::ffi::CStr;
 use std::os::fd::AsFd;
@@ -27,7 +28,7 @@ pub(super) const HANDLERS: &[Entry] = &[
     ("symlink", |call| make_link(&Caller::of(call), call.string(0)?, AT_FDCWD, call.string(1)?)),
     ("symlinkat", |call| make_link(&Caller::of(call), call.string(0)?, call.i32(1), call.string(2)?)),
     ("link", link),
-    ("linkat", linkat_),
+    ("linkat", linkat),
     ("unlink", |call| remove(&Caller::of(call), AT_FDCWD, call.string(0)?, 0)),
     ("unlinkat", |call| remove(&Caller::of(call), call.i32(0), call.string(1)?, call.i32(2))),
     ("rmdir", |call| remove(&Caller::of(call), AT_FDCWD, call.string(0)?, AT_REMOVEDIR)),
@@ -58,14 +59,14 @@ pub(super) fn place_for(caller: &Caller<'_>, dirfd: i32, path: &CStr) -> Result<
     Ok(place)
 }
 
-pub(super) fn make_directory(caller: &Caller<'_>, dirfd: i32, path: &CStr, mode: u32) -> Answer {
+pub(super) fn make_directory(caller: &Caller<'_>, dirfd: i32, path: &CStr, mode: u32) -> SyscallResult {
     let place = place_for(caller, dirfd, path)?;
     let mode = creation_mode(caller, mode) & 0o1777;
     mkdirat(&place.dir, place.leaf(), Mode::from_bits_truncate(mode)).map(|()| 0)
 }
 
 /// mknod(2) of what an unprivileged process can make and nobody else can be harmed with: regular files, FIFOs, sockets.
-pub(super) fn make_node(caller: &Caller<'_>, dirfd: i32, path: &CStr, mode: u32) -> Answer {
+pub(super) fn make_node(caller: &Caller<'_>, dirfd: i32, path: &CStr, mode: u32) -> SyscallResult {
     let kind = match mode & libc::S_IFMT {
         0 | libc::S_IFREG => SFlag::S_IFREG,
         libc::S_IFIFO => SFlag::S_IFIFO,
@@ -79,7 +80,7 @@ pub(super) fn make_node(caller: &Caller<'_>, dirfd: i32, path: &CStr, mode: u32)
 }
 
 /// symlink(2). The text is free: whoever follows the link is judged by where it leads then.
-pub(super) fn make_link(caller: &Caller<'_>, text: &CStr, dirfd: i32, path: &CStr) -> Answer {
+pub(super) fn make_link(caller: &Caller<'_>, text: &CStr, dirfd: i32, path: &CStr) -> SyscallResult {
     if text.is_empty() {
         return Err(Errno::ENOENT);
     }
@@ -87,17 +88,22 @@ pub(super) fn make_link(caller: &Caller<'_>, text: &CStr, dirfd: i32, path: &CSt
     symlinkat(text, &place.dir, place.leaf()).map(|()| 0)
 }
 
-fn link(call: &mut Call<'_>) -> Answer {
+fn link(call: &mut Call<'_>) -> SyscallResult {
     add_name(&Caller::of(call), (AT_FDCWD, call.string(0)?), (AT_FDCWD, call.string(1)?), 0)
 }
 
-fn linkat_(call: &mut Call<'_>) -> Answer {
+fn linkat(call: &mut Call<'_>) -> SyscallResult {
     add_name(&Caller::of(call), (call.i32(0), call.string(1)?), (call.i32(2), call.string(3)?), call.i32(4))
 }
 
 /// link(2). The new name gives what it gives: a file that may only be read must not get a name by which it may be
 /// written to, and one that may not be read none at all. So the old name must allow both.
-pub(super) fn add_name(caller: &Caller<'_>, old: (i32, &CStr), new: (i32, &CStr), flags: i32) -> Answer {
+pub(super) fn add_name(
+    caller: &Caller<'_>,
+    old: (i32, &CStr),
+    new: (i32, &CStr),
+    flags: i32,
+) -> SyscallResult {
     known(flags, AT_SYMLINK_FOLLOW | AT_EMPTY_PATH)?;
     let how = Lookup {
         follow: flags & AT_SYMLINK_FOLLOW != 0,
@@ -112,7 +118,7 @@ pub(super) fn add_name(caller: &Caller<'_>, old: (i32, &CStr), new: (i32, &CStr)
             may_name(caller, file)?;
             let name = reopen_name(file.host.as_fd());
             let from = (descriptor_directory()?, name.relative());
-            linkat(from.0, from.1, &place.dir, place.leaf(), AtFlags::AT_SYMLINK_FOLLOW).map(|()| 0)
+            unistd::linkat(from.0, from.1, &place.dir, place.leaf(), AtFlags::AT_SYMLINK_FOLLOW).map(|()| 0)
         }
         Target::Host(object) => {
             may_give(caller, &found.path)?;
@@ -120,12 +126,12 @@ pub(super) fn add_name(caller: &Caller<'_>, old: (i32, &CStr), new: (i32, &CStr)
                 // A second name for a link can only be made by its first; what has that now is judged by it.
                 let from = parent(caller, old.0, old.1)?;
                 may_give(caller, &from.path())?;
-                return linkat(&from.dir, from.leaf(), &place.dir, place.leaf(), AtFlags::empty())
+                return unistd::linkat(&from.dir, from.leaf(), &place.dir, place.leaf(), AtFlags::empty())
                     .map(|()| 0);
             }
             let name = reopen_name(object.as_fd());
             let from = (descriptor_directory()?, name.relative());
-            linkat(from.0, from.1, &place.dir, place.leaf(), AtFlags::AT_SYMLINK_FOLLOW).map(|()| 0)
+            unistd::linkat(from.0, from.1, &place.dir, place.leaf(), AtFlags::AT_SYMLINK_FOLLOW).map(|()| 0)
         }
     }
 }
@@ -150,7 +156,7 @@ fn may_name(caller: &Caller<'_>, file: &File) -> Result<(), Errno> {
 }
 
 /// unlink(2) and rmdir(2).
-pub(super) fn remove(caller: &Caller<'_>, dirfd: i32, path: &CStr, flags: i32) -> Answer {
+pub(super) fn remove(caller: &Caller<'_>, dirfd: i32, path: &CStr, flags: i32) -> SyscallResult {
     known(flags, AT_REMOVEDIR)?;
     let place = parent(caller, dirfd, path)?;
     if place.in_view() && !place.is_dots() {

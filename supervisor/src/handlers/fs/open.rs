@@ -1,7 +1,8 @@
 //! open(2), openat(2), openat2(2), creat(2).
 
 use super::directory::listing;
-use crate::context::{Answer, Call, Entry};
+use crate::context::{Call, Entry};
+use crate::host::SyscallResult;
 use crate::host::name::{open_waiting, reopen};
 use crate::path::{Caller, Found, Lookup, Object, Parent, Resolved, Target, name_of, parent, resolve};
 use crate::state::fd::{File, Kind};
@@ -35,28 +36,28 @@ pub(super) struct Opening {
     pub(super) restrict: ResolveFlag,
 }
 
-fn open(call: &mut Call<'_>) -> Answer {
+fn open(call: &mut Call<'_>) -> SyscallResult {
     let how = Opening { flags: call.i32(1), mode: call.u32(2), restrict: ResolveFlag::empty() };
     serve(call, libc::AT_FDCWD, 0, how)
 }
 
-fn creat(call: &mut Call<'_>) -> Answer {
+fn creat(call: &mut Call<'_>) -> SyscallResult {
     let how =
         Opening { flags: O_CREAT | O_WRONLY | O_TRUNC, mode: call.u32(1), restrict: ResolveFlag::empty() };
     serve(call, libc::AT_FDCWD, 0, how)
 }
 
-fn openat(call: &mut Call<'_>) -> Answer {
+fn openat(call: &mut Call<'_>) -> SyscallResult {
     let how = Opening { flags: call.i32(2), mode: call.u32(3), restrict: ResolveFlag::empty() };
     serve(call, call.i32(0), 1, how)
 }
 
-fn openat2(call: &mut Call<'_>) -> Answer {
+fn openat2(call: &mut Call<'_>) -> SyscallResult {
     let how = open_how(call.need(2)?)?;
     serve(call, call.i32(0), 1, how)
 }
 
-fn serve(call: &Call<'_>, dirfd: i32, path: usize, how: Opening) -> Answer {
+fn serve(call: &Call<'_>, dirfd: i32, path: usize, how: Opening) -> SyscallResult {
     let file = open_file(&Caller::of(call), dirfd, call.string(path)?, how)?;
     call.process.fds.insert(file, how.flags & O_CLOEXEC != 0, 0).map(i64::from)
 }

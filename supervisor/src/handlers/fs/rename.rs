@@ -8,7 +8,8 @@
 
 use super::VIEW_IS_FIXED;
 use super::names::is_there;
-use crate::context::{Answer, Call, Entry};
+use crate::context::{Call, Entry};
+use crate::host::SyscallResult;
 use crate::path::{Caller, Parent, parent};
 use libc::AT_FDCWD;
 use nix::errno::Errno;
@@ -24,11 +25,11 @@ pub(super) const HANDLERS: &[Entry] = &[
     ("renameat2", |call| serve(call, call.i32(0), 1, call.i32(2), 3, call.u32(4))),
 ];
 
-fn serve(call: &Call<'_>, old_dir: i32, old: usize, new_dir: i32, new: usize, flags: u32) -> Answer {
+fn serve(call: &Call<'_>, old_dir: i32, old: usize, new_dir: i32, new: usize, flags: u32) -> SyscallResult {
     rename(&Caller::of(call), (old_dir, call.string(old)?), (new_dir, call.string(new)?), flags)
 }
 
-pub(super) fn rename(caller: &Caller<'_>, old: (i32, &CStr), new: (i32, &CStr), flags: u32) -> Answer {
+pub(super) fn rename(caller: &Caller<'_>, old: (i32, &CStr), new: (i32, &CStr), flags: u32) -> SyscallResult {
     let flags = RenameFlags::from_bits(flags).ok_or(Errno::EINVAL)?;
     if flags.contains(RenameFlags::RENAME_WHITEOUT) {
         return Err(Errno::EINVAL);

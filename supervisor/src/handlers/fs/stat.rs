@@ -1,8 +1,9 @@
-//! Asking about files: the stat family, access(2), readlink(2), statfs(2).
+//! Asking about files: the stat family, access(2), name::readlink(2), statfs(2).
 
 use super::{known, named};
-use crate::context::{Answer, Call, Entry};
-use crate::host::name::{Plain, fstatfs, readlink, statx as host_statx};
+use crate::context::{Call, Entry};
+use crate::host::SyscallResult;
+use crate::host::name::{self, Plain, statx as host_statx};
 use crate::path::{Caller, Lookup, Resolved, Target};
 use crate::state::fd::{File, Kind};
 use libc::{AT_EACCESS, AT_EMPTY_PATH, AT_FDCWD, AT_NO_AUTOMOUNT, AT_SYMLINK_NOFOLLOW};
@@ -20,25 +21,25 @@ pub(super) const HANDLERS: &[Entry] = &[
     ("access", access),
     ("faccessat", faccessat),
     ("faccessat2", faccessat2),
-    ("readlink", readlink_),
+    ("readlink", readlink),
     ("readlinkat", readlinkat),
     ("statfs", statfs),
-    ("fstatfs", fstatfs_),
+    ("fstatfs", fstatfs),
 ];
 
-fn stat(call: &mut Call<'_>) -> Answer {
+fn stat(call: &mut Call<'_>) -> SyscallResult {
     let status = status(call, AT_FDCWD, 0, Lookup::FOLLOW)?;
     call.put(1, status.bytes());
     Ok(0)
 }
 
-fn lstat(call: &mut Call<'_>) -> Answer {
+fn lstat(call: &mut Call<'_>) -> SyscallResult {
     let status = status(call, AT_FDCWD, 0, Lookup::LINK)?;
     call.put(1, status.bytes());
     Ok(0)
 }
 
-fn newfstatat(call: &mut Call<'_>) -> Answer {
+fn newfstatat(call: &mut Call<'_>) -> SyscallResult {
     let flags = call.i32(3);
     known(flags, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT)?;
     let status = status(call, call.i32(0), 1, Lookup::at(flags))?;
@@ -46,7 +47,7 @@ fn newfstatat(call: &mut Call<'_>) -> Answer {
     Ok(0)
 }
 
-fn fstat(call: &mut Call<'_>) -> Answer {
+fn fstat(call: &mut Call<'_>) -> SyscallResult {
     let file = call.file(0)?;
     let status = open_status(&Caller::of(call), &file)?;
     call.put(1, status.bytes());
@@ -75,7 +76,7 @@ pub(super) fn status_of(caller: &Caller<'_>, found: &Resolved) -> Result<libc::s
     }
 }
 
-fn statx(call: &mut Call<'_>) -> Answer {
+fn statx(call: &mut Call<'_>) -> SyscallResult {
     const SYNC: i32 = libc::AT_STATX_FORCE_SYNC | libc::AT_STATX_DONT_SYNC;
     let (flags, mask) = (call.i32(2), call.u32(3));
     known(flags, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT | SYNC)?;
@@ -127,20 +128,20 @@ fn extended(stat: &libc::stat) -> libc::statx {
     out
 }
 
-fn access(call: &mut Call<'_>) -> Answer {
+fn access(call: &mut Call<'_>) -> SyscallResult {
     may_access(call, AT_FDCWD, 0, call.i32(1), 0)
 }
 
-fn faccessat(call: &mut Call<'_>) -> Answer {
+fn faccessat(call: &mut Call<'_>) -> SyscallResult {
     may_access(call, call.i32(0), 1, call.i32(2), 0)
 }
 
-fn faccessat2(call: &mut Call<'_>) -> Answer {
+fn faccessat2(call: &mut Call<'_>) -> SyscallResult {
     may_access(call, call.i32(0), 1, call.i32(2), call.i32(3))
 }
 
 /// access(2): what the policy would say to opening it so, then what the kernel says.
-fn may_access(call: &Call<'_>, dirfd: i32, path: usize, mode: i32, flags: i32) -> Answer {
+fn may_access(call: &Call<'_>, dirfd: i32, path: usize, mode: i32, flags: i32) -> SyscallResult {
     known(mode, libc::R_OK | libc::W_OK | libc::X_OK)?;
     known(flags, AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)?;
     let (caller, found) = named(call, dirfd, path, Lookup::at(flags))?;
@@ -164,27 +165,25 @@ pub(super) fn check_access(
         found.check(caller, access)?;
     }
     match &found.target {
-        Target::Host(object) => crate::host::name::access(object.as_fd(), mode, flags),
-        Target::Open(file) if file.kind != Kind::View => {
-            crate::host::name::access(file.host.as_fd(), mode, flags)
-        }
+        Target::Host(object) => name::access(object.as_fd(), mode, flags),
+        Target::Open(file) if file.kind != Kind::View => name::access(file.host.as_fd(), mode, flags),
         // Nobody writes to the view, and no file in it is a program.
         _ if mode & libc::W_OK != 0 || (mode & libc::X_OK != 0 && !dir) => Err(Errno::EACCES),
         _ => Ok(()),
     }
 }
 
-fn readlink_(call: &mut Call<'_>) -> Answer {
+fn readlink(call: &mut Call<'_>) -> SyscallResult {
     read_link(call, AT_FDCWD, 0)
 }
 
-fn readlinkat(call: &mut Call<'_>) -> Answer {
+fn readlinkat(call: &mut Call<'_>) -> SyscallResult {
     read_link(call, call.i32(0), 1)
 }
 
-/// readlink(2): the buffer and its length are the arguments behind the path. An empty path means the link that `dirfd`
+/// name::readlink(2): the buffer and its length are the arguments behind the path. An empty path means the link that `dirfd`
 /// itself holds.
-fn read_link(call: &mut Call<'_>, dirfd: i32, path: usize) -> Answer {
+fn read_link(call: &mut Call<'_>, dirfd: i32, path: usize) -> SyscallResult {
     if call.i32(path + 2) <= 0 {
         return Err(Errno::EINVAL);
     }
@@ -200,7 +199,7 @@ pub(super) fn link_text(caller: &Caller<'_>, found: &Resolved) -> Result<Vec<u8>
     match &found.target {
         Target::Host(object) => {
             caller.check(Access::Metadata, &found.path)?;
-            if object.is_link() { readlink(object.as_fd(), c"") } else { Err(Errno::EINVAL) }
+            if object.is_link() { name::readlink(object.as_fd(), c"") } else { Err(Errno::EINVAL) }
         }
         Target::View(node) => {
             caller.check(Access::Metadata, &found.path)?;
@@ -209,30 +208,30 @@ pub(super) fn link_text(caller: &Caller<'_>, found: &Resolved) -> Result<Vec<u8>
         Target::Open(file) => match file.path.as_deref().filter(|_| file.kind == Kind::View) {
             Some(path) => crate::view::at(caller, path)?.text(caller)?.ok_or(Errno::ENOENT),
             // The kernel answers ENOENT for an empty path whose descriptor is no link.
-            None => readlink(file.host.as_fd(), c"").map_err(|_| Errno::ENOENT),
+            None => name::readlink(file.host.as_fd(), c"").map_err(|_| Errno::ENOENT),
         },
     }
 }
 
-fn statfs(call: &mut Call<'_>) -> Answer {
+fn statfs(call: &mut Call<'_>) -> SyscallResult {
     let (caller, found) = named(call, AT_FDCWD, 0, Lookup::FOLLOW)?;
     let answer = match &found.target {
         Target::Host(object) => {
             caller.check(Access::Metadata, &found.path)?;
-            fstatfs(object.as_fd())?
+            name::fstatfs(object.as_fd())?
         }
         Target::View(node) => {
             caller.check(Access::Metadata, &found.path)?;
-            fstatfs(node.directory()?.as_fd())?
+            name::fstatfs(node.directory()?.as_fd())?
         }
-        Target::Open(file) => fstatfs(file.host.as_fd())?,
+        Target::Open(file) => name::fstatfs(file.host.as_fd())?,
     };
     call.put(1, answer.bytes());
     Ok(0)
 }
 
-fn fstatfs_(call: &mut Call<'_>) -> Answer {
-    let answer = fstatfs(call.file(0)?.host.as_fd())?;
+fn fstatfs(call: &mut Call<'_>) -> SyscallResult {
+    let answer = name::fstatfs(call.file(0)?.host.as_fd())?;
     call.put(1, answer.bytes());
     Ok(0)
 }

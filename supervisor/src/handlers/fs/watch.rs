@@ -5,7 +5,8 @@
 //! would tell of them.
 
 use super::find;
-use crate::context::{Answer, Call, Entry};
+use crate::context::{Call, Entry};
+use crate::host::SyscallResult;
 use crate::host::name::add_watch;
 use crate::path::{Caller, Lookup, Target, label_of};
 use crate::state::fd::Kind;
@@ -17,7 +18,7 @@ use std::os::fd::AsFd;
 pub(super) const HANDLERS: &[Entry] = &[("inotify_add_watch", inotify_add_watch)];
 
 /// inotify_add_watch(2). The mask's flags about the name are seen to here, the rest is the kernel's.
-fn inotify_add_watch(call: &mut Call<'_>) -> Answer {
+fn inotify_add_watch(call: &mut Call<'_>) -> SyscallResult {
     const ABOUT_NAME: u32 = libc::IN_DONT_FOLLOW | libc::IN_ONLYDIR;
     let (inotify, mask) = (call.file(0)?, call.u32(2));
     if inotify.kind != Kind::Event {

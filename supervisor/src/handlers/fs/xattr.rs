@@ -4,7 +4,8 @@
 //! labels, by which the kernel decides: they read as absent and cannot be changed, as on a file system without them.
 
 use super::{VIEW_IS_FIXED, done, named};
-use crate::context::{Answer, Call, Entry};
+use crate::context::{Call, Entry};
+use crate::host::SyscallResult;
 use crate::host::name::{get_attribute, list_attributes, remove_attribute, set_attribute};
 use crate::path::{Caller, Lookup, Resolved, Target};
 use crate::state::fd::Kind;
@@ -75,7 +76,7 @@ fn may_read(caller: &Caller<'_>, found: &Resolved) -> Result<(), Errno> {
     }
 }
 
-fn get(call: &mut Call<'_>, how: Option<Lookup>) -> Answer {
+fn get(call: &mut Call<'_>, how: Option<Lookup>) -> SyscallResult {
     let room = call.room(2);
     let (length, value) = {
         let (caller, found) = object(call, how)?;
@@ -95,7 +96,7 @@ fn get(call: &mut Call<'_>, how: Option<Lookup>) -> Answer {
     Ok(length as i64)
 }
 
-fn list(call: &mut Call<'_>, how: Option<Lookup>) -> Answer {
+fn list(call: &mut Call<'_>, how: Option<Lookup>) -> SyscallResult {
     let names = {
         let (caller, found) = object(call, how)?;
         may_read(&caller, &found)?;
@@ -123,7 +124,7 @@ fn change(
     call: &Call<'_>,
     how: Option<Lookup>,
     change: impl FnOnce(std::os::fd::BorrowedFd<'_>, &CStr) -> Result<(), Errno>,
-) -> Answer {
+) -> SyscallResult {
     let (caller, found) = object(call, how)?;
     let name = call.string(1)?;
     if !is_users(name)? {
@@ -138,7 +139,7 @@ fn change(
     done(change(object, name))
 }
 
-fn set(call: &mut Call<'_>, how: Option<Lookup>) -> Answer {
+fn set(call: &mut Call<'_>, how: Option<Lookup>) -> SyscallResult {
     let (value, flags) = (call.bytes(2).unwrap_or_default(), call.i32(4));
     if value.len() > SIZE_MAX {
         return Err(Errno::E2BIG);
@@ -146,6 +147,6 @@ fn set(call: &mut Call<'_>, how: Option<Lookup>) -> Answer {
     change(call, how, |object, name| set_attribute(object, name, value, flags))
 }
 
-fn remove(call: &mut Call<'_>, how: Option<Lookup>) -> Answer {
+fn remove(call: &mut Call<'_>, how: Option<Lookup>) -> SyscallResult {
     change(call, how, remove_attribute)
 }

@@ -14,8 +14,9 @@
 
 mod ranges;
 
-use crate::context::{Answer, Call};
-use crate::host::control::{self, Flock};
+use crate::context::Call;
+use crate::host::SyscallResult;
+use crate::host::command::{self, Flock};
 use crate::host::name::reopen;
 use crate::host::number::{OnFd, Wait, on_fd};
 use crate::state::fd::{File, Kind};
@@ -84,13 +85,13 @@ impl RecordLocks {
 
     /// Carries out a lock command (of the F_OFD family) for the process, and keeps the book. A lock that was only got after
     /// another thread had closed the file is given back: EBADF, as the kernel does.
-    fn apply(&self, file: &File, command: Flock, lock: &mut [u8; Flock::SIZE]) -> Answer {
+    fn apply(&self, file: &File, command: Flock, lock: &mut [u8; Flock::SIZE]) -> SyscallResult {
         let owner = self.owner(file)?;
         let (kind, range) = (i16_at(lock, 0), range_of(lock));
         if command != Flock::Get && kind != libc::F_UNLCK && self.looks(inode(file)?, Ranges::full) {
             return Err(Errno::ENOLCK);
         }
-        let done = control::lock(command, owner.as_fd(), lock)?;
+        let done = command::lock(command, owner.as_fd(), lock)?;
         if command == Flock::Get {
             return Ok(done);
         }
@@ -124,7 +125,7 @@ fn holders(call: &Call<'_>, inode: Inode, but: i32, what: impl Fn(&Ranges) -> bo
 }
 
 /// Sets a lock, waiting for it: EDEADLK if somebody would then wait for ever.
-fn wait(call: &Call<'_>, file: &File, lock: &mut [u8; Flock::SIZE]) -> Answer {
+fn wait(call: &Call<'_>, file: &File, lock: &mut [u8; Flock::SIZE]) -> SyscallResult {
     let Some(range) = range_of(lock) else { return call.process.locks.apply(file, Flock::Wait, lock) };
     let wanted = Wanted { pid: call.process.pid, file: inode(file)?, range };
     let waits = || call.sandbox.lock_waits.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -151,7 +152,7 @@ fn argument(call: &Call<'_>) -> Result<[u8; Flock::SIZE], Errno> {
 }
 
 /// F_GETLK, F_SETLK, F_SETLKW.
-pub(super) fn record(call: &mut Call<'_>, file: &File) -> Answer {
+pub(super) fn record(call: &mut Call<'_>, file: &File) -> SyscallResult {
     let mut lock = argument(call)?;
     let command = match call.i32(1) {
         libc::F_GETLK => Flock::Get,
@@ -220,14 +221,14 @@ fn from_start(file: &File, lock: &mut [u8; Flock::SIZE]) -> Result<(), Errno> {
 }
 
 /// F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW: a guest's description is a host description.
-pub(super) fn description(call: &mut Call<'_>, file: &File) -> Answer {
+pub(super) fn description(call: &mut Call<'_>, file: &File) -> SyscallResult {
     let mut lock = argument(call)?;
     let command = match call.i32(1) {
         libc::F_OFD_GETLK => Flock::Get,
         libc::F_OFD_SETLK => Flock::Set,
         _ => Flock::Wait,
     };
-    let done = control::lock(command, file.host.as_fd(), &mut lock)?;
+    let done = command::lock(command, file.host.as_fd(), &mut lock)?;
     if command == Flock::Get {
         call.put(2, &lock);
     }

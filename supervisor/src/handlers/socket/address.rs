@@ -10,7 +10,7 @@
 
 use super::check_path;
 use crate::context::Call;
-use crate::host::control::get_option;
+use crate::host::command::get_option;
 use crate::host::name::reopen_name;
 use crate::host::net::{Address, Whose, address_of};
 use crate::path::{Caller, Dir, Found, Lookup, Parent, Target, parent, resolve};
@@ -42,7 +42,7 @@ impl Nature {
         let number = |name: i32| {
             let mut value = [0; 4];
             get_option(socket.host.as_fd(), libc::SOL_SOCKET as u32, name as u32, &mut value)?;
-            Ok(i32::from_le_bytes(value))
+            Ok::<_, Errno>(i32::from_le_bytes(value))
         };
         Ok(Nature { domain: number(libc::SO_DOMAIN)?, protocol: number(libc::SO_PROTOCOL)? })
     }

@@ -6,9 +6,10 @@
 use super::super::io::broken_pipe;
 use super::super::output;
 use super::address::{Destination, Purpose, destination};
-use super::control::{self, CONTROL_MAX};
+use super::ancillary::{self, CONTROL_MAX};
 use super::{put_address, socket_of};
-use crate::context::{Answer, Call, Entry};
+use crate::context::{Call, Entry};
+use crate::host::SyscallResult;
 use crate::host::net::{self, ADDRESS_MAX, Address, Received};
 use crate::host::number::Wait;
 use crate::host::transfer::Buffer;
@@ -49,7 +50,7 @@ fn send(
     control: &[u8],
     data: Buffer<'_>,
     flags: u32,
-) -> Answer {
+) -> SyscallResult {
     let name = to.map_or(&[][..], |d| d.address.bytes());
     // Zero-copy sends would tell of buffers that the guest does not have.
     let host_flags = (flags | NOSIGNAL) & !(libc::MSG_ZEROCOPY as u32);
@@ -62,7 +63,7 @@ fn send(
 }
 
 /// After a full transfer of as much as crosses at once, on a stream, where bytes have no borders, the child may go on.
-fn more(call: &mut Call<'_>, socket: &File, wanted: usize, done: &Answer) {
+fn more(call: &mut Call<'_>, socket: &File, wanted: usize, done: &SyscallResult) {
     /// What the child leaves for a message's other parts is less than this.
     const NEARLY_ALL: usize = BULK_MAX / 2;
     let full = wanted >= NEARLY_ALL && *done == Ok(wanted as i64);
@@ -72,7 +73,7 @@ fn more(call: &mut Call<'_>, socket: &File, wanted: usize, done: &Answer) {
 }
 
 /// Raises SIGPIPE in the guest where the kernel would.
-fn finish(call: &mut Call<'_>, socket: &File, flags: u32, done: Answer) -> Answer {
+fn finish(call: &mut Call<'_>, socket: &File, flags: u32, done: SyscallResult) -> SyscallResult {
     if let Err(e) = done
         && flags & NOSIGNAL == 0
     {
@@ -81,24 +82,24 @@ fn finish(call: &mut Call<'_>, socket: &File, flags: u32, done: Answer) -> Answe
     done
 }
 
-fn sendto(call: &mut Call<'_>) -> Answer {
+fn sendto(call: &mut Call<'_>) -> SyscallResult {
     let socket = socket_of(call)?;
     if !call.present(1) && call.u64(2) != 0 {
         return Err(Errno::EFAULT);
     }
     let to = send_to(call, &socket, call.bytes(4))?;
-    let done = send(call, &socket, to.as_ref(), &[], Buffer::of(call, 1), call.u32(3));
+    let done = send(call, &socket, to.as_ref(), &[], call.buffer(1), call.u32(3));
     more(call, &socket, call.room(1), &done);
     finish(call, &socket, call.u32(3), done)
 }
 
-fn sendmsg(call: &mut Call<'_>) -> Answer {
+fn sendmsg(call: &mut Call<'_>) -> SyscallResult {
     let socket = socket_of(call)?;
     let (header, message) = message(call)?;
     let [name, control, data] = header.parts();
     let to = send_to(call, &socket, message.get(name).filter(|_| header.name != ABSENT))?;
-    let control = control::outgoing(call, message.get(control).unwrap_or_default())?;
-    let data = Buffer::of(call, 1).part(data);
+    let control = ancillary::outgoing(call, message.get(control).unwrap_or_default())?;
+    let data = call.buffer(1).part(data);
     let wanted = data.len();
     let done = send(call, &socket, to.as_ref(), &control.bytes, data, call.u32(2));
     more(call, &socket, wanted, &done);
@@ -113,7 +114,7 @@ fn message<'a>(call: &'a Call<'_>) -> Result<(MessageHeader, &'a [u8]), Errno> {
     if fits { Ok((header, bytes)) } else { Err(Errno::EFAULT) }
 }
 
-fn recvfrom(call: &mut Call<'_>) -> Answer {
+fn recvfrom(call: &mut Call<'_>) -> SyscallResult {
     let socket = socket_of(call)?;
     let flags = call.u32(3);
     let mut name = [0; ADDRESS_MAX];
@@ -123,7 +124,7 @@ fn recvfrom(call: &mut Call<'_>) -> Answer {
         socket.host.as_fd(),
         name,
         &mut [],
-        Buffer::of(call, 1),
+        call.buffer(1),
         flags | CMSG_CLOEXEC,
     )?;
     call.filled(1, got.count as usize);
@@ -138,7 +139,7 @@ fn recvfrom(call: &mut Call<'_>) -> Answer {
 
 /// In the reply the parts stay where the capacities of the request put them, and the header tells how much of each is
 /// filled; of an address, how long it is even where the room was less.
-fn recvmsg(call: &mut Call<'_>) -> Answer {
+fn recvmsg(call: &mut Call<'_>) -> SyscallResult {
     let socket = socket_of(call)?;
     let flags = call.u32(2);
     let (header, _) = message(call)?;
@@ -147,10 +148,10 @@ fn recvmsg(call: &mut Call<'_>) -> Answer {
     let name = if header.name == ABSENT { &mut [] } else { &mut name[..] };
     let mut control = vec![0; control_place.len().min(CONTROL_MAX)];
     let room = data.len();
-    let buffer = Buffer::of(call, 1).part(data);
+    let buffer = call.buffer(1).part(data);
     let host_flags = flags | CMSG_CLOEXEC;
     let mut got = net::receive(wait_of(flags), socket.host.as_fd(), name, &mut control, buffer, host_flags)?;
-    control::incoming(call, &socket, &mut control, &mut got, flags & CMSG_CLOEXEC != 0);
+    ancillary::incoming(call, &socket, &mut control, &mut got, flags & CMSG_CLOEXEC != 0);
     let shown = call.sandbox.anchors.shown(&name[..got.name.min(name.len())]);
     put_at(call, 1, name_place.start, &shown[..shown.len().min(name_place.len())]);
     put_at(call, 1, control_place.start, &control);

@@ -2,12 +2,12 @@
 //!
 //! * [`address`]: what a guest's address means, what the policy says to it, and what the kernel is told instead;
 //! * [`message`]: sending and receiving;
-//! * [`control`]: descriptors and credentials that travel with messages;
+//! * [`ancillary`]: descriptors and credentials that travel with messages;
 //! * [`option`]: socket options;
 //! * [`peer`]: who is at the other end.
 
 mod address;
-mod control;
+mod ancillary;
 mod message;
 mod option;
 mod peer;
@@ -22,9 +22,10 @@ pub use peer::Peers;
 
 use super::event::CLOEXEC;
 use super::fdctl::{insert_pair, put_pair};
-use crate::context::{Answer, Call, Entry};
+use crate::context::{Call, Entry};
+use crate::host::SyscallResult;
 use crate::host::net::{self, Address, To, Whose};
-use crate::host::number::{Make, OnFd, Wait, make, on_fd};
+use crate::host::number::{NewFd, OnFd, Wait, new_fd, on_fd};
 use crate::state::fd::{File, Kind};
 use address::Nature;
 use nix::errno::Errno;
@@ -53,14 +54,14 @@ fn may_make(call: &Call<'_>) -> Result<(), Errno> {
     call.enforce(&decision, &DeniedWhat::Socket { domain, kind, protocol })
 }
 
-fn socket(call: &mut Call<'_>) -> Answer {
+fn socket(call: &mut Call<'_>) -> SyscallResult {
     may_make(call)?;
     let kind = call.i32(1);
-    let host = make(Make::Socket, [call.u32(0).into(), (kind | CLOEXEC) as u64, call.u32(2).into()])?;
+    let host = new_fd(NewFd::Socket, [call.u32(0).into(), (kind | CLOEXEC) as u64, call.u32(2).into()])?;
     call.process.fds.insert(File::new(host, Kind::Socket), kind & CLOEXEC != 0, 0).map(i64::from)
 }
 
-fn socketpair(call: &mut Call<'_>) -> Answer {
+fn socketpair(call: &mut Call<'_>) -> SyscallResult {
     may_make(call)?;
     if !call.present(3) {
         return Err(Errno::EFAULT);
@@ -85,13 +86,13 @@ fn given<'a>(call: &'a Call<'_>) -> Result<&'a [u8], Errno> {
     if call.u32(2) == 0 { Ok(&[]) } else { call.need(1) }
 }
 
-fn bind(call: &mut Call<'_>) -> Answer {
+fn bind(call: &mut Call<'_>) -> SyscallResult {
     let socket = socket_of(call)?;
     let to = address::own(call, &socket, given(call)?)?;
     net::to_address(Wait::Short, To::Bind, socket.host.as_fd(), &to)
 }
 
-fn connect(call: &mut Call<'_>) -> Answer {
+fn connect(call: &mut Call<'_>) -> SyscallResult {
     let socket = socket_of(call)?;
     let to = address::destination(call, &socket, given(call)?, address::Purpose::Connect)?;
     let local = to.address.bytes().starts_with(&(libc::AF_UNIX as u16).to_ne_bytes());
@@ -106,7 +107,7 @@ fn connect(call: &mut Call<'_>) -> Answer {
 }
 
 /// A socket of the internet that listens without an address gets one from the kernel: any, with a free port.
-fn listen(call: &mut Call<'_>) -> Answer {
+fn listen(call: &mut Call<'_>) -> SyscallResult {
     let socket = socket_of(call)?;
     let nature = Nature::of(&socket)?;
     if nature.is_internet() && !nature.is_bound(&socket)? {
@@ -118,16 +119,16 @@ fn listen(call: &mut Call<'_>) -> Answer {
     on_fd(Wait::Short, OnFd::Listen, socket.host.as_fd(), [call.u64(1), 0, 0])
 }
 
-fn accept(call: &mut Call<'_>) -> Answer {
+fn accept(call: &mut Call<'_>) -> SyscallResult {
     accept_with(call, 0)
 }
 
-fn accept4(call: &mut Call<'_>) -> Answer {
+fn accept4(call: &mut Call<'_>) -> SyscallResult {
     let flags = call.i32(3);
     accept_with(call, flags)
 }
 
-fn accept_with(call: &mut Call<'_>, flags: i32) -> Answer {
+fn accept_with(call: &mut Call<'_>, flags: i32) -> SyscallResult {
     if flags & !(libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK) != 0 {
         return Err(Errno::EINVAL);
     }
@@ -143,20 +144,20 @@ fn accept_with(call: &mut Call<'_>, flags: i32) -> Answer {
     Ok(number.into())
 }
 
-fn shutdown(call: &mut Call<'_>) -> Answer {
+fn shutdown(call: &mut Call<'_>) -> SyscallResult {
     let socket = socket_of(call)?;
     on_fd(Wait::Short, OnFd::Shutdown, socket.host.as_fd(), [call.u64(1), 0, 0])
 }
 
-fn getsockname(call: &mut Call<'_>) -> Answer {
+fn getsockname(call: &mut Call<'_>) -> SyscallResult {
     tell_address(call, Whose::Own)
 }
 
-fn getpeername(call: &mut Call<'_>) -> Answer {
+fn getpeername(call: &mut Call<'_>) -> SyscallResult {
     tell_address(call, Whose::Peer)
 }
 
-fn tell_address(call: &mut Call<'_>, whose: Whose) -> Answer {
+fn tell_address(call: &mut Call<'_>, whose: Whose) -> SyscallResult {
     let socket = socket_of(call)?;
     if !call.present(1) || !call.present(2) {
         return Err(Errno::EFAULT);

@@ -3,8 +3,9 @@
 
 use super::peer::shown_peer;
 use super::{length_word, socket_of};
-use crate::context::{Answer, Call, Entry};
-use crate::host::control::{get_option, set_option};
+use crate::context::{Call, Entry};
+use crate::host::SyscallResult;
+use crate::host::command::{get_option, set_option};
 use nix::errno::Errno;
 use std::os::fd::AsFd;
 
@@ -18,7 +19,7 @@ const SENDERS: (u32, u32) = (libc::SOL_SOCKET as u32, libc::SO_PASSCRED as u32);
 /// The peer's address, as getpeername(2) tells it.
 const PEER_NAME: (u32, u32) = (libc::SOL_SOCKET as u32, libc::SO_PEERNAME as u32);
 
-fn getsockopt(call: &mut Call<'_>) -> Answer {
+fn getsockopt(call: &mut Call<'_>) -> SyscallResult {
     let socket = socket_of(call)?;
     let (level, name) = (call.u32(1), call.u32(2));
     if (length_word(call, 4)? as i32) < 0 {
@@ -41,7 +42,7 @@ fn getsockopt(call: &mut Call<'_>) -> Answer {
     Ok(0)
 }
 
-fn setsockopt(call: &mut Call<'_>) -> Answer {
+fn setsockopt(call: &mut Call<'_>) -> SyscallResult {
     let socket = socket_of(call)?;
     let value = call.bytes(3).unwrap_or_default();
     if (call.u32(1), call.u32(2)) == SENDERS && value.iter().any(|b| *b != 0) {

@@ -2,7 +2,7 @@
 
 use super::A::{M, N, Null, Room};
 use super::{Guest, number, word, words};
-use crate::host::number::{Fcntl, Make, fcntl, make};
+use crate::host::number::{Fcntl, NewFd, fcntl, new_fd};
 use crate::state::fd::{File, Kind};
 use nix::errno::Errno;
 use rxbox_wire::frame::Reply;
@@ -344,7 +344,7 @@ impl Leader {
         self.0.id() as i32
     }
     fn pidfd(&self) -> OwnedFd {
-        make(Make::Pidfd, [self.0.id().into(), 0, 0]).unwrap()
+        new_fd(NewFd::Pidfd, [self.0.id().into(), 0, 0]).unwrap()
     }
 }
 

@@ -7,13 +7,14 @@ mod signals;
 mod waiting;
 
 use super::ALL;
-use crate::context::{Answer, Call, Handler};
+use crate::context::{Call, Handler};
 use crate::files::HostFiles;
-use crate::host::number::{Make, make};
+use crate::host::SyscallResult;
+use crate::host::number::{NewFd, new_fd};
 use crate::sandbox::Sandbox;
 use crate::shm::Area;
 use crate::state::fd::{Budget, FdTable, File};
-use crate::state::process::{Fork, Image, LIMITS, Limit, Line, Process, State};
+use crate::state::process::{ExeRecord, Fork, LIMITS, Line, Process, Rlimit, State};
 use rxbox_policy::{Files, Policy, Variables};
 use rxbox_wire::channel::DATA_SIZE;
 use rxbox_wire::frame::{ABSENT, Checked, Reply, Request};
@@ -35,7 +36,7 @@ pub(crate) struct Guest {
 /// What one call did.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Done {
-    pub(crate) answer: Answer,
+    pub(crate) answer: SyscallResult,
     pub(crate) out: [Vec<u8>; 6],
     pub(crate) flags: u32,
 }
@@ -76,14 +77,14 @@ pub(crate) const NOBODY: i32 = i32::MAX - 1;
 /// Stands for a process that has ended.
 pub(crate) fn ended() -> OwnedFd {
     let mut child = Command::new("/bin/true").spawn().unwrap();
-    let pidfd = make(Make::Pidfd, [child.id().into(), 0, 0]).unwrap();
+    let pidfd = new_fd(NewFd::Pidfd, [child.id().into(), 0, 0]).unwrap();
     child.wait().unwrap();
     pidfd
 }
 
 /// Stands for a process that goes on: this one.
 pub(crate) fn living() -> OwnedFd {
-    make(Make::Pidfd, [std::process::id().into(), 0, 0]).unwrap()
+    new_fd(NewFd::Pidfd, [std::process::id().into(), 0, 0]).unwrap()
 }
 
 /// A profile that allows everything.
@@ -95,9 +96,13 @@ pub(crate) fn null() -> OwnedFd {
 
 /// A process with this id, whose parent is `ppid`.
 fn process(pid: i32, ppid: i32, pidfd: OwnedFd, budget: &Arc<Budget>) -> (Arc<Process>, OwnedFd) {
-    let image =
-        Image { fd: null(), path: (*b"/bin/guest").into(), arguments: Vec::new(), environment: Vec::new() };
-    let limits = [Limit { soft: u64::MAX, hard: u64::MAX }; LIMITS];
+    let image = ExeRecord {
+        fd: null(),
+        path: (*b"/bin/guest").into(),
+        arguments: Vec::new(),
+        environment: Vec::new(),
+    };
+    let limits = [Rlimit { soft: u64::MAX, hard: u64::MAX }; LIMITS];
     let state = State::host(image, 0o022, limits).unwrap();
     let fds = FdTable::new(64, budget.clone());
     let (line, end) = Line::new().unwrap();
@@ -153,7 +158,7 @@ impl Guest {
     }
 
     /// Its answer alone.
-    pub(crate) fn ask(&self, name: &str, args: &[A<'_>]) -> Answer {
+    pub(crate) fn ask(&self, name: &str, args: &[A<'_>]) -> SyscallResult {
         self.call(name, args).answer
     }
 
@@ -189,7 +194,7 @@ impl Guest {
         checked: Checked,
         input: [Vec<u8>; 6],
         memory: &mut [u8],
-    ) -> (Answer, Reply) {
+    ) -> (SyscallResult, Reply) {
         let mut call = Call {
             sandbox: &self.sandbox,
             process,

@@ -2,8 +2,8 @@
 
 use super::A::{M, N, Null};
 use super::{Guest, NOBODY, ended, null};
-use crate::host::number::{Make, make};
-use crate::state::process::Image;
+use crate::host::number::{NewFd, new_fd};
+use crate::state::process::ExeRecord;
 use nix::errno::Errno;
 use rxbox_wire::frame::Reply;
 use std::io::{BufRead, BufReader};
@@ -38,7 +38,7 @@ impl Victim {
         self.0.id() as i32
     }
     fn pidfd(&self) -> OwnedFd {
-        make(Make::Pidfd, [self.0.id().into(), 0, 0]).unwrap()
+        new_fd(NewFd::Pidfd, [self.0.id().into(), 0, 0]).unwrap()
     }
     /// The signal that ended it, once its input has ended.
     fn ended_by(mut self) -> Option<i32> {
@@ -152,7 +152,7 @@ fn a_signal_to_oneself_makes_the_child_look_for_it() {
 #[test]
 fn groups_of_the_sandbox_are_asked_for_and_joined_and_no_others() {
     let (mut g, (leader, outside, pid)) = (Guest::free(), Victim::in_a_session());
-    g.process = g.add(pid, make(Make::Pidfd, [pid as u64, 0, 0]).unwrap());
+    g.process = g.add(pid, new_fd(NewFd::Pidfd, [pid as u64, 0, 0]).unwrap());
     let (pid, outside) = (i64::from(pid), i64::from(outside));
     assert_eq!((g.ask("getpgrp", &[]), g.ask("getpgid", &[N(pid)])), (Ok(pid), Ok(pid)));
     assert_eq!(g.ask("getsid", &[N(0)]), Ok(outside));
@@ -167,8 +167,9 @@ fn groups_of_the_sandbox_are_asked_for_and_joined_and_no_others() {
     let child = g.add(NOBODY - 1, ended());
     assert_eq!(g.call_as(&child, "getppid", &[]).answer, Ok(pid));
     assert_eq!(g.call("setpgid", &[N(child.pid.into()), N(0)]).flags, Reply::GRANTED);
-    let image = Image { fd: null(), path: (*b"/x").into(), arguments: Vec::new(), environment: Vec::new() };
-    child.set_image(image);
+    let image =
+        ExeRecord { fd: null(), path: (*b"/x").into(), arguments: Vec::new(), environment: Vec::new() };
+    child.set_exe(image);
     assert_eq!(g.ask("setpgid", &[N(child.pid.into()), N(0)]), Err(Errno::EACCES), "it runs another program");
     assert_eq!(leader.ended_by(), None);
 }
@@ -194,7 +195,7 @@ fn descriptors_of_processes_are_for_the_sandbox_only() {
     let n = g.ask("pidfd_open", &[N(pid), N(0)]).unwrap();
     for outside in [1, i64::from(std::process::id())] {
         assert_eq!(g.ask("pidfd_open", &[N(outside), N(0)]), Err(Errno::ESRCH));
-        let host = make(Make::Pidfd, [outside as u64, 0, 0]).unwrap();
+        let host = new_fd(NewFd::Pidfd, [outside as u64, 0, 0]).unwrap();
         let n = g.give(host);
         assert_eq!(g.ask("pidfd_send_signal", &[N(n), N(0), Null, N(0)]), Err(Errno::ESRCH));
         assert_eq!(g.ask("pidfd_getfd", &[N(n), N(0), N(0)]), Err(Errno::ESRCH));

@@ -74,9 +74,9 @@ fn epoll_gives_back_the_guests_own_words() {
     assert_eq!(g.ask("epoll_wait", &[N(epoll), Null, N(0), N(0)]), Err(Errno::EINVAL));
 }
 
-/// With the word set that asks to break off, every call that could wait for ever comes back.
+/// With the word set that asks to interrupt, every call that could wait for ever comes back.
 #[test]
-fn whatever_may_wait_can_be_broken_off() {
+fn whatever_may_wait_can_be_interrupted_off() {
     crate::host::interrupt::install().unwrap();
     let g = Guest::free();
     let (r, _w): (OwnedFd, OwnedFd) = nix::unistd::pipe().unwrap();
@@ -86,19 +86,19 @@ fn whatever_may_wait_can_be_broken_off() {
     let epoll = g.ask("epoll_create1", &[N(0)]).unwrap();
     let listener = g.give(std::os::unix::net::UnixDatagram::unbound().unwrap());
     let asked = AtomicU32::new(1);
-    let broken = |name: &str, args: &[super::A<'_>]| {
+    let interrupted = |name: &str, args: &[super::A<'_>]| {
         assert_eq!(watch(&asked, || g.ask(name, args)), Err(Errno::EINTR), "{name}");
     };
-    broken("read", &[N(r), Room(1), N(1)]);
-    broken("readv", &[N(r), Room(1), N(1)]);
-    broken("poll", &[M(&pollfd(r, libc::POLLIN)), N(1), N(-1)]);
-    broken("select", &[N(64), M(&words(&[1 << r])), Null, Null, Null]);
-    broken("epoll_wait", &[N(epoll), Room(12), N(1), N(-1)]);
-    broken("epoll_pwait2", &[N(epoll), Room(12), N(1), Null]);
-    broken("recvfrom", &[N(listener), Room(1), N(1), N(0), Null, Null]);
-    broken("nanosleep", &[M(&words(&[1000, 0])), Null]);
-    broken("clock_nanosleep", &[N(1), N(0), M(&words(&[1000, 0])), Null]);
-    broken("splice", &[N(r), Null, N(sink), Null, N(1), N(0)]);
+    interrupted("read", &[N(r), Room(1), N(1)]);
+    interrupted("readv", &[N(r), Room(1), N(1)]);
+    interrupted("poll", &[M(&pollfd(r, libc::POLLIN)), N(1), N(-1)]);
+    interrupted("select", &[N(64), M(&words(&[1 << r])), Null, Null, Null]);
+    interrupted("epoll_wait", &[N(epoll), Room(12), N(1), N(-1)]);
+    interrupted("epoll_pwait2", &[N(epoll), Room(12), N(1), Null]);
+    interrupted("recvfrom", &[N(listener), Room(1), N(1), N(0), Null, Null]);
+    interrupted("nanosleep", &[M(&words(&[1000, 0])), Null]);
+    interrupted("clock_nanosleep", &[N(1), N(0), M(&words(&[1000, 0])), Null]);
+    interrupted("splice", &[N(r), Null, N(sink), Null, N(1), N(0)]);
 }
 
 #[test]

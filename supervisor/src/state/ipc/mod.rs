@@ -88,7 +88,7 @@ impl Changes {
         futex::wake(&self.0);
     }
 
-    /// Sleeps until something has changed since `seen`. EINTR if the call is broken off, EAGAIN when the time is over.
+    /// Sleeps until something has changed since `seen`. EINTR if the call is interrupted, EAGAIN when the time is over.
     fn wait(&self, seen: u32, deadline: Option<Instant>) -> Result<(), Errno> {
         let left = deadline.map(|end| end.saturating_duration_since(Instant::now()));
         let left: Option<Time> = left.map(|left| [left.as_secs(), left.subsec_nanos().into()]);

@@ -57,7 +57,7 @@ impl Identity {
 
 /// A resource limit; `u64::MAX` is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limit {
+pub struct Rlimit {
     /// What is enforced.
     pub soft: u64,
     /// Up to where the soft limit can be raised.
@@ -88,11 +88,11 @@ const RESOURCES: [Resource; LIMITS] = [
 ];
 
 /// The limits of the supervisor, which a program started in its place would have.
-pub fn host_limits() -> Result<[Limit; LIMITS], Errno> {
-    let mut limits = [Limit { soft: u64::MAX, hard: u64::MAX }; LIMITS];
+pub fn host_limits() -> Result<[Rlimit; LIMITS], Errno> {
+    let mut limits = [Rlimit { soft: u64::MAX, hard: u64::MAX }; LIMITS];
     for (limit, resource) in limits.iter_mut().zip(RESOURCES) {
         let (soft, hard) = getrlimit(resource)?;
-        *limit = Limit { soft, hard };
+        *limit = Rlimit { soft, hard };
     }
     Ok(limits)
 }

@@ -1,5 +1,5 @@
 //! How a guest process and the supervisor talk: the channel for calls, and a control socket for what memory cannot
-//! carry, descriptors to the child and requests to break off a call from it.
+//! carry, descriptors to the child and requests to interrupt a call from it.
 
 use crate::shm::Channel;
 use crate::state::threads::HostFutex;

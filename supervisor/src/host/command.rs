@@ -4,7 +4,7 @@
 //! up there themselves and hand the kernel private memory of at least the size in the row; a command without a row, or
 //! with one that is refused, never reaches the kernel. Rows are only for commands whose memory holds no addresses.
 
-use super::Answer;
+use super::SyscallResult;
 use super::number::{Wait, raw};
 use nix::errno::Errno;
 use rxbox_wire::kind::{Command, Commands, Extent, Kind, Route};
@@ -28,7 +28,7 @@ impl Flock {
 }
 
 /// fcntl(2) with a lock.
-pub fn lock(command: Flock, fd: BorrowedFd<'_>, lock: &mut [u8; Flock::SIZE]) -> Answer {
+pub fn lock(command: Flock, fd: BorrowedFd<'_>, lock: &mut [u8; Flock::SIZE]) -> SyscallResult {
     let (wait, nr) = match command {
         Flock::Get => (Wait::Short, libc::F_OFD_GETLK),
         Flock::Set => (Wait::Short, libc::F_OFD_SETLK),
@@ -66,7 +66,7 @@ pub fn ioctl(
     request: u32,
     number: u64,
     memory: &mut [u8; IOCTL_MAX],
-) -> Answer {
+) -> SyscallResult {
     let row = commands(libc::SYS_ioctl).and_then(|c| c.find(request.into()));
     let argument = match offered(row, Errno::ENOTTY)?.args.first().map(|a| a.kind) {
         None => 0,
@@ -102,7 +102,7 @@ pub fn get_option(fd: BorrowedFd<'_>, level: u32, name: u32, value: &mut [u8]) -
 }
 
 /// setsockopt(2).
-pub fn set_option(fd: BorrowedFd<'_>, level: u32, name: u32, value: &[u8]) -> Answer {
+pub fn set_option(fd: BorrowedFd<'_>, level: u32, name: u32, value: &[u8]) -> SyscallResult {
     let row = commands(libc::SYS_setsockopt).and_then(|c| c.find_pair(level.into(), name.into()));
     offered(row, Errno::ENOPROTOOPT)?;
     let args =
