@@ -18,40 +18,25 @@
 //!   nothing, never recurses, and takes time linear in the input for each glob that is tried.
 #![forbid(unsafe_code)]
 
-mod builtin;
-mod calls;
 mod compile;
 mod decision;
-mod diagnostic;
-mod draft;
-mod environment;
-mod errno;
-mod files;
-mod glob;
-mod hardening;
 mod hint;
-mod ledger;
-mod limits;
 mod load;
-mod network;
-mod overrides;
 mod pattern;
 mod policy;
-mod schema;
-mod suggest;
-mod tree;
-mod variables;
-mod vocabulary;
+mod profile;
+mod report;
+mod rules;
 
-pub use builtin::{builtin, builtin_names};
 pub use decision::{Access, Decision, Rule, Verdict};
-pub use diagnostic::{Diagnostic, Diagnostics};
-pub use files::Files;
-pub use hardening::{Denials, Layer};
 pub use hint::DeniedWhat;
-pub use limits::{Limit, Limits};
-pub use network::{Endpoint, Transport};
-pub use overrides::Overrides;
+pub use load::builtin::{builtin, builtin_names};
+pub use load::files::Files;
+pub use load::overrides::Overrides;
+pub use pattern::variables::Variables;
 pub use policy::Policy;
-pub use suggest::did_you_mean;
-pub use variables::Variables;
+pub use profile::hardening::{Denials, Layer};
+pub use profile::limits::{Limit, Limits};
+pub use report::diagnostic::{Diagnostic, Diagnostics};
+pub use report::suggest::did_you_mean;
+pub use rules::network::{Endpoint, Transport};

@@ -2,20 +2,20 @@
 
 use std::ffi::{OsStr, OsString};
 
-use crate::calls::Action;
 use crate::compile::{Compiled, Compiler};
 use crate::decision::{Access, Decision, Rule, Verdict};
-use crate::diagnostic::Diagnostics;
-use crate::errno;
-use crate::files::Files;
-use crate::hardening::{Denials, Layer};
-use crate::ledger::{Ledger, RuleId};
-use crate::limits::{Limit, Limits};
 use crate::load::Loader;
-use crate::network::{AF_INET, AF_INET6, Answer, Endpoint};
-use crate::overrides::Overrides;
-use crate::tree::Outcome;
-use crate::variables::Variables;
+use crate::load::files::Files;
+use crate::load::overrides::Overrides;
+use crate::pattern::variables::Variables;
+use crate::profile::errno;
+use crate::profile::hardening::{Denials, Layer};
+use crate::profile::limits::{Limit, Limits};
+use crate::report::diagnostic::Diagnostics;
+use crate::report::ledger::{Ledger, RuleId};
+use crate::rules::calls::Action;
+use crate::rules::network::{AF_INET, AF_INET6, Answer, Endpoint};
+use crate::rules::tree::Outcome;
 
 const SOCK_STREAM: i32 = 1;
 const SOCK_DGRAM: i32 = 2;

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::pattern::components;
-use crate::variables::os;
+use crate::pattern::path::components;
+use crate::pattern::variables::os;
 
 /// The host's files, as far as loading a profile looks at them.
 pub trait Files {

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use crate::decision::Rule;
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::report::diagnostic::{Diagnostic, Diagnostics};
 
 /// A text that was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

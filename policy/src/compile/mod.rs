@@ -11,18 +11,19 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
-use crate::calls::{Action, Calls};
 use crate::decision::Access;
-use crate::draft::{Draft, EnvList, NetList};
-use crate::environment::{self, Environment};
-use crate::errno;
-use crate::files::{Files, path_of, resolve};
-use crate::ledger::{Context, Item, RuleId};
-use crate::limits::{Limit, Limits};
-use crate::network::{self, Network};
-use crate::pattern::{Element, Pattern, PatternError};
-use crate::tree::{AccessSet, Effect, Outcome, Tree};
-use crate::variables::Variables;
+use crate::load::files::{Files, path_of, resolve};
+use crate::pattern::path::{Element, Pattern, PatternError};
+use crate::pattern::variables::Variables;
+use crate::profile::draft::{Draft, EnvList, NetList};
+use crate::profile::errno;
+use crate::profile::hardening::{Denials, Layer};
+use crate::profile::limits::{Limit, Limits};
+use crate::report::ledger::{Context, Item, RuleId};
+use crate::rules::calls::{Action, Calls};
+use crate::rules::environment::{self, Environment};
+use crate::rules::network::{self, Network};
+use crate::rules::tree::{AccessSet, Effect, Outcome, Tree};
 
 /// The compiled parts of a policy.
 pub(crate) struct Compiled {
@@ -34,8 +35,8 @@ pub(crate) struct Compiled {
     pub(crate) limits: Limits,
     pub(crate) limit_rules: Vec<(Limit, RuleId)>,
     pub(crate) calls: Calls,
-    pub(crate) layers: Vec<Item<crate::Layer>>,
-    pub(crate) denials: crate::Denials,
+    pub(crate) layers: Vec<Item<Layer>>,
+    pub(crate) denials: Denials,
 }
 
 /// A path rule, parsed.
@@ -90,7 +91,7 @@ impl<'a> Compiler<'a> {
     fn path(&mut self, text: &str, rule: RuleId, effect: Effect, must_exist: bool) {
         let pattern = match Pattern::parse(text, self.variables) {
             Ok(pattern) => pattern,
-            Err(PatternError::Variable(crate::variables::ExpandError::Unset(_)))
+            Err(PatternError::Variable(crate::pattern::variables::ExpandError::Unset(_)))
                 if Pattern::split_mark(text).1 =>
             {
                 return;

@@ -9,9 +9,9 @@ mod sections;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::draft::Draft;
-use crate::ledger::{Context, Item, RuleId, SourceId, Span};
-use crate::suggest;
+use crate::profile::draft::Draft;
+use crate::report::ledger::{Context, Item, RuleId, SourceId, Span};
+use crate::report::suggest;
 
 type Key<'i> = Spanned<std::borrow::Cow<'i, str>>;
 type Value<'i> = Spanned<DeValue<'i>>;
@@ -200,9 +200,9 @@ fn integer(number: &toml::de::DeInteger<'_>) -> Option<i128> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::Limit;
+    use crate::profile::limits::Limit;
 
-    const MANUAL: &str = include_str!("../../../docs/policy.md");
+    const MANUAL: &str = include_str!("../../../../docs/policy.md");
 
     fn sections() -> [(&'static str, Vec<&'static str>); 8] {
         [

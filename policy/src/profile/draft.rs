@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::calls::{Action, CallRule};
-use crate::hardening::{Denials, Layer};
-use crate::ledger::Item;
-use crate::limits::Limit;
-use crate::tree::{AccessSet, Effect};
+use crate::profile::hardening::{Denials, Layer};
+use crate::profile::limits::Limit;
+use crate::report::ledger::Item;
+use crate::rules::calls::{Action, CallRule};
+use crate::rules::tree::{AccessSet, Effect};
 
 /// A list of `[filesystem]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,11 +4,11 @@ use rxbox_wire::kind::{Kind, Syscall};
 use toml::de::{DeTable, DeValue};
 
 use super::{Key, Reader, Value, in_order, integer};
-use crate::calls::{Action, CallRule, Comparison, Test};
-use crate::errno;
-use crate::ledger::Item;
-use crate::suggest;
-use crate::vocabulary;
+use crate::profile::errno;
+use crate::profile::vocabulary;
+use crate::report::ledger::Item;
+use crate::report::suggest;
+use crate::rules::calls::{Action, CallRule, Comparison, Test};
 
 pub(super) const SYSCALLS: &[&str] = &["default", "allow", "deny", "log", "kill", "rules"];
 pub(super) const RULE: &[&str] = &["call", "arg", "equals", "one_of", "none_of", "mask", "action", "errno"];

@@ -5,8 +5,8 @@
 //! that makes `**` as cheap as `*` within a name: the earliest fit of one part leaves the most to the next, so only the
 //! last `**` is ever reconsidered.
 
-use crate::glob::{GlobError, Wildcard};
-use crate::variables::{ExpandError, Variables};
+use crate::pattern::glob::{GlobError, Wildcard};
+use crate::pattern::variables::{ExpandError, Variables};
 
 /// A parsed path pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,9 +8,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 
-use crate::glob::{GlobError, Wildcard};
-use crate::ledger::{Item, RuleId};
-use crate::suggest;
+use crate::pattern::glob::{GlobError, Wildcard};
+use crate::report::ledger::{Item, RuleId};
+use crate::report::suggest;
 
 /// What carries the bytes to an internet address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -8,7 +8,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use crate::suggest;
+use crate::report::suggest;
 
 /// The values of this run. A variable without a value makes the profile that uses it fail to load, unless the entry
 /// says with a trailing `?` that it may be missing.

@@ -1,9 +1,9 @@
 //! The profiles that are shipped inside the program.
 
 const PROFILES: [(&str, &str); 3] = [
-    ("base", include_str!("../../profiles/base.toml")),
-    ("permissive", include_str!("../../profiles/permissive.toml")),
-    ("untrusted", include_str!("../../profiles/untrusted.toml")),
+    ("base", include_str!("../../../profiles/base.toml")),
+    ("permissive", include_str!("../../../profiles/permissive.toml")),
+    ("untrusted", include_str!("../../../profiles/untrusted.toml")),
 ];
 
 /// The text of a built-in profile, by its bare name.

@@ -1,11 +1,11 @@
 //! What the command line adds to a profile: one more layer, with the options as its rules.
 
-use crate::draft::{Draft, EnvList, NetList, PathList};
-use crate::environment::check_name;
-use crate::ledger::{Context, Item, Span};
-use crate::limits::Limit;
-use crate::suggest;
-use crate::variables::Variables;
+use crate::pattern::variables::Variables;
+use crate::profile::draft::{Draft, EnvList, NetList, PathList};
+use crate::profile::limits::Limit;
+use crate::report::ledger::{Context, Item, Span};
+use crate::report::suggest;
+use crate::rules::environment::check_name;
 
 /// The options, in the language of profiles. A path may also be relative: to `${CWD}`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

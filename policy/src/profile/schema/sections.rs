@@ -3,13 +3,13 @@
 use toml::de::DeValue;
 
 use super::{Key, Reader, Value, in_order, integer};
-use crate::draft::{EnvList, NetList, PathList};
-use crate::environment;
-use crate::errno;
-use crate::hardening::{Denials, Layer};
-use crate::ledger::Item;
-use crate::limits::Limit;
-use crate::vocabulary;
+use crate::profile::draft::{EnvList, NetList, PathList};
+use crate::profile::errno;
+use crate::profile::hardening::{Denials, Layer};
+use crate::profile::limits::Limit;
+use crate::profile::vocabulary;
+use crate::report::ledger::Item;
+use crate::rules::environment;
 
 pub(super) const FILESYSTEM: &[&str] =
     &["read", "modify", "write", "execute", "hidden", "deny", "deny_write", "deny_execute", "denied_error"];

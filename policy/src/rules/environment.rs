@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use crate::glob::{GlobError, Wildcard};
-use crate::ledger::{Item, RuleId};
-use crate::network::Answer;
+use crate::pattern::glob::{GlobError, Wildcard};
+use crate::report::ledger::{Item, RuleId};
+use crate::rules::network::Answer;
 
 /// The compiled rules of `[environment]`.
 #[derive(Debug, Default)]

@@ -8,8 +8,8 @@
 //! longest match; of two equally long ones the plain path, then the one written first.
 
 use crate::decision::Access;
-use crate::ledger::RuleId;
-use crate::pattern::{Components, Element, components, reaches_below, shortest};
+use crate::pattern::path::{Components, Element, components, reaches_below, shortest};
+use crate::report::ledger::RuleId;
 
 const ACCESSES: usize = Access::ALL.len();
 

@@ -7,19 +7,23 @@
 //! What a profile extends is read before it, each profile once: a diamond adds its top only one time, and a profile's own
 //! scalars always win over those that it extends.
 
+pub(crate) mod builtin;
+pub(crate) mod files;
+pub(crate) mod overrides;
+
 use std::io;
 use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
-use crate::builtin::{builtin, builtin_names};
-use crate::draft::Draft;
-use crate::files::{Files, path_of, resolve};
-use crate::ledger::{Context, Item, Span};
-use crate::pattern::components;
-use crate::schema::{self, Reader};
-use crate::suggest;
-use crate::variables::os;
+use crate::load::builtin::{builtin, builtin_names};
+use crate::load::files::{Files, path_of, resolve};
+use crate::pattern::path::components;
+use crate::pattern::variables::os;
+use crate::profile::draft::Draft;
+use crate::profile::schema::{self, Reader};
+use crate::report::ledger::{Context, Item, Span};
+use crate::report::suggest;
 
 /// Profiles that extend one another deeper than this are taken for a cycle that goes by ever new names.
 const MAX_DEPTH: usize = 32;

@@ -1,0 +1,6 @@
+//! Compiled rules, each kind in the form that answers its questions fastest.
+
+pub(crate) mod calls;
+pub(crate) mod environment;
+pub(crate) mod network;
+pub(crate) mod tree;
