@@ -1,12 +1,12 @@
 //! Bytes from one open descriptor to another, and what is done to the storage behind a descriptor.
 
 use super::io::{broken_pipe, under_limit};
-use super::output::{self, Share};
 use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
 use crate::host::number::{OnFd, Wait, on_fd};
 use crate::host::transfer::{self, Move};
 use crate::state::fd::{File, Kind};
+use crate::state::output::Share;
 use nix::errno::Errno;
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -54,7 +54,7 @@ fn offset(call: &Call<'_>, i: usize) -> Result<Option<i64>, Errno> {
 /// How many of `n` bytes may be written to `to`.
 fn share(call: &mut Call<'_>, to: &File, offset: Option<i64>, n: u64) -> Result<Share, Errno> {
     let n = under_limit(call, to, offset, n.min(TRANSFER_MAX))?;
-    output::take(call, to, n)
+    call.sandbox.output.take(to, n)
 }
 
 /// Settles the share of the output limit, gives moved offsets back, and SIGPIPE where it is due.
@@ -65,7 +65,7 @@ fn finish(
     offsets: &[(usize, Option<i64>)],
     done: SyscallResult,
 ) -> SyscallResult {
-    output::settle(call, share, &done);
+    call.sandbox.output.settle(share, &done);
     match done {
         Ok(_) => {
             for &(i, o) in offsets {

@@ -204,7 +204,7 @@ fn capability_header(call: &mut Call<'_>) -> Result<bool, Errno> {
     if pid < 0 {
         return Err(Errno::EINVAL);
     }
-    if pid != 0 && pid != call.tid && call.sandbox.process(pid).is_none() {
+    if pid != 0 && pid != call.tid && call.sandbox.processes.get(pid).is_none() {
         return Err(Errno::ESRCH);
     }
     Ok(!call.present(1))

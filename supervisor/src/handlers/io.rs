@@ -6,7 +6,7 @@
 //! supervisor ignores both for itself, so they are raised in the guest thread.
 
 use super::signal::raise;
-use super::{output, signalfd, terminal};
+use super::{signalfd, terminal};
 use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
 use crate::host::number::{OnFd, Wait, on_fd};
@@ -114,12 +114,12 @@ fn move_data(call: &mut Call<'_>, way: Way, at: At) -> SyscallResult {
         terminal::may_write(call, &file)?;
     }
     let n = under_limit(call, &file, at.explicit(), wanted as u64)?;
-    let share = output::take(call, &file, n)?;
+    let share = call.sandbox.output.take(&file, n)?;
     if file.kind == Kind::Socket {
         call.sandbox.peers.sends(&file, call.process.pid);
     }
     let done = at.transfer(way, &file, call.buffer(1).first(share.n as usize));
-    output::settle(call, &share, &done);
+    call.sandbox.output.settle(&share, &done);
     match done {
         Ok(_) => more(call, &file, wanted, &done),
         Err(e) => broken_pipe(call, &file, e),

@@ -37,7 +37,7 @@ fn prlimit64(call: &mut Call<'_>) -> SyscallResult {
     let resource = resource(call, 1)?;
     let target = match call.i32(0) {
         0 => call.process.clone(),
-        pid => call.sandbox.process(pid).ok_or(Errno::ESRCH)?,
+        pid => call.sandbox.processes.get(pid).ok_or(Errno::ESRCH)?,
     };
     let old = if call.present(2) {
         let [soft, hard] = call.words(2)?;

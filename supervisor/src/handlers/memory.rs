@@ -8,8 +8,9 @@
 use crate::context::{Call, Entry, grant};
 use crate::host::SyscallResult;
 use crate::host::name::reopen;
-use crate::path::{Caller, name_of};
+use crate::path::Caller;
 use crate::state::fd::{File, Kind};
+use crate::state::names::name_of;
 use nix::errno::Errno;
 use rxbox_policy::Access;
 use rxbox_wire::frame::Reply;

@@ -17,7 +17,6 @@ pub mod limit;
 pub mod lock;
 pub mod memory;
 pub mod mqueue;
-pub mod output;
 mod owner;
 pub mod pidfd;
 pub mod poll;

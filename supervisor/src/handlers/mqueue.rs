@@ -103,7 +103,7 @@ fn room(file: &File, until: Option<Time>) -> Result<(), Errno> {
 
 /// Tells whoever is registered of the caller's message.
 fn notify(call: &Call<'_>, event: Event) {
-    if let (Some(signal), Some(target)) = (event.signal, call.sandbox.process(event.pid)) {
+    if let (Some(signal), Some(target)) = (event.signal, call.sandbox.processes.get(event.pid)) {
         let sender = call.process;
         let info = Info::sent(signal, SI_MESGQ, sender.pid, sender.identity().uid()).with_value(event.value);
         // One that has just ended needs to know nothing.

@@ -30,7 +30,7 @@ pub(super) fn set(call: &Call<'_>, file: &File, pid: i32) -> SyscallResult {
         ..0 => return Err(Errno::EPERM),
         _ => {}
     }
-    let owner = call.sandbox.process(pid).ok_or(Errno::ESRCH)?;
+    let owner = call.sandbox.processes.get(pid).ok_or(Errno::ESRCH)?;
     name(owner.pid)?;
     // The kernel now holds the process that had this number, whatever becomes of the number. If that is not the one meant,
     // the one meant is gone.
@@ -44,7 +44,7 @@ pub(super) fn set(call: &Call<'_>, file: &File, pid: i32) -> SyscallResult {
 /// F_GETOWN: the process, or 0 for nobody and for who is outside.
 pub(super) fn get(call: &Call<'_>, file: &File) -> Result<i32, Errno> {
     let owner = host_owner(file)?;
-    Ok(call.sandbox.process(owner).map_or(0, |p| p.pid))
+    Ok(call.sandbox.processes.get(owner).map_or(0, |p| p.pid))
 }
 
 fn host_owner(file: &File) -> Result<i32, Errno> {
@@ -102,7 +102,7 @@ pub(super) fn switch_by_request(call: &Call<'_>, file: &File) -> SyscallResult {
 /// The flag that switches signals on, unless they would go outside: to an owner that an inherited description came with.
 pub(super) fn switched_on(call: &Call<'_>, file: &File) -> Result<i32, Errno> {
     let owner = host_owner(file)?;
-    if owner != 0 && call.sandbox.process(owner).is_none() {
+    if owner != 0 && call.sandbox.processes.get(owner).is_none() {
         return Err(Errno::EPERM);
     }
     Ok(libc::O_ASYNC)

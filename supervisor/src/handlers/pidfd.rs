@@ -26,15 +26,15 @@ const NONBLOCK: u32 = libc::O_NONBLOCK as u32;
 
 /// A new descriptor for a process of the sandbox; one that has ended can be had until it is waited for.
 fn of_process(call: &Call<'_>, pid: i32, flags: u32) -> Result<File, Errno> {
-    let process = call.sandbox.process(pid);
-    if process.is_none() && !call.sandbox.has_zombie(pid) {
+    let process = call.sandbox.processes.get(pid);
+    if process.is_none() && !call.sandbox.processes.has_zombie(pid) {
         return Err(Errno::ESRCH);
     }
     let host = new_fd(NewFd::Pidfd, [pid as u64, flags.into(), 0])?;
     match process {
         // Its number has not changed hands meanwhile.
         Some(process) => queue_process(process.pidfd.as_fd(), &Info::none()).map(drop)?,
-        None if call.sandbox.has_zombie(pid) => {}
+        None if call.sandbox.processes.has_zombie(pid) => {}
         None => return Err(Errno::ESRCH),
     }
     File::made(host)
@@ -70,7 +70,7 @@ fn addressee(file: &File) -> Result<i32, Errno> {
 }
 
 fn process_of(call: &Call<'_>, file: &File) -> Result<Arc<Process>, Errno> {
-    call.sandbox.process(pid_of(file)?).ok_or(Errno::ESRCH)
+    call.sandbox.processes.get(pid_of(file)?).ok_or(Errno::ESRCH)
 }
 
 fn send_signal(call: &mut Call<'_>) -> SyscallResult {
@@ -87,9 +87,9 @@ fn send_signal(call: &mut Call<'_>) -> SyscallResult {
     } else {
         from_caller(call, signal, libc::SI_USER)?
     };
-    match call.sandbox.process(pid) {
+    match call.sandbox.processes.get(pid) {
         Some(target) => send(call, &target, &info),
-        None if call.sandbox.has_zombie(pid) => Ok(0),
+        None if call.sandbox.processes.has_zombie(pid) => Ok(0),
         None => Err(Errno::ESRCH),
     }
 }

@@ -1,93 +1,30 @@
-//! prctl(2): what the supervisor keeps of a process and its threads. Nothing here changes the host process: its own
+//! prctl(2): on what the supervisor keeps of a process and its threads ([`crate::state::attributes`]). Nothing here changes the host process: its own
 //! hardening (no new privileges, no capabilities, death with the supervisor) is in force from the start and stays. That
 //! orphans go to a process the kernel must be told (PR_SET_CHILD_SUBREAPER), by the emulator child itself.
 
 use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
-use crate::state::process::Process;
+use crate::state::attributes::{SLACK, comm_field};
 use nix::errno::Errno;
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicI32, AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 
 /// The handlers of this module.
 pub const HANDLERS: &[Entry] = &[("prctl", prctl)];
 
-/// Bytes of a thread's name with its NUL (TASK_COMM_LEN).
-const NAME_SIZE: usize = 16;
-/// The default timer slack in nanoseconds.
-const SLACK: u64 = 50_000;
 /// The highest capability number.
 const CAPABILITY_MAX: u32 = 40;
-
-/// What prctl(2) sets and gets of one process.
-#[derive(Debug)]
-pub struct Attributes {
-    /// Names that threads other than the first gave themselves, by thread id. The first one's is the process's.
-    names: Mutex<HashMap<i32, [u8; NAME_SIZE]>>,
-    parent_death_signal: AtomicI32,
-    dumpable: AtomicI32,
-    huge_pages_off: AtomicI32,
-    slack: AtomicU64,
-}
-
-impl Default for Attributes {
-    fn default() -> Self {
-        Attributes {
-            names: Mutex::default(),
-            parent_death_signal: 0.into(),
-            dumpable: 1.into(),
-            huge_pages_off: 0.into(),
-            slack: SLACK.into(),
-        }
-    }
-}
-
-impl Attributes {
-    fn names(&self) -> MutexGuard<'_, HashMap<i32, [u8; NAME_SIZE]>> {
-        self.names.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Those of a forked child, which wants no signal yet when its parent ends.
-    pub fn inherited(&self) -> Attributes {
-        let copy = |a: &AtomicI32| AtomicI32::new(a.load(Relaxed));
-        Attributes {
-            names: Mutex::default(),
-            parent_death_signal: 0.into(),
-            dumpable: copy(&self.dumpable),
-            huge_pages_off: copy(&self.huge_pages_off),
-            slack: self.slack.load(Relaxed).into(),
-        }
-    }
-
-    /// A new program runs in the process, with its own name.
-    pub fn executed(&self) {
-        self.names().clear();
-        self.dumpable.store(1, Relaxed);
-    }
-
-    /// A thread has ended.
-    pub fn forget(&self, tid: i32) {
-        self.names().remove(&tid);
-    }
-
-    /// The signal that the process wants when its parent ends; 0 for none.
-    pub fn parent_death_signal(&self) -> i32 {
-        self.parent_death_signal.load(Relaxed)
-    }
-}
 
 fn prctl(call: &mut Call<'_>) -> SyscallResult {
     let a = &call.process.attributes;
     match call.i32(0) {
         libc::PR_SET_NAME => {
-            set_name(call.process, call.tid, call.string(1)?.to_bytes());
+            call.process.set_thread_name(call.tid, call.string(1)?.to_bytes());
             Ok(0)
         }
         libc::PR_GET_NAME => get_name(call),
         libc::PR_SET_PDEATHSIG => set_checked(&a.parent_death_signal, call, 0..=64),
         libc::PR_GET_PDEATHSIG => {
-            let signal = a.parent_death_signal();
+            let signal = a.parent_death_signal.load(Relaxed);
             put_number(call, signal)
         }
         libc::PR_SET_DUMPABLE => set_checked(&a.dumpable, call, 0..=1),
@@ -161,35 +98,11 @@ fn put_number(call: &mut Call<'_>, number: i32) -> SyscallResult {
     Ok(0)
 }
 
-/// A name as the kernel keeps it: cut, with NULs behind it.
-fn field(name: &[u8]) -> [u8; NAME_SIZE] {
-    let mut field = [0; NAME_SIZE];
-    for (to, from) in field.iter_mut().take(NAME_SIZE - 1).zip(name) {
-        *to = *from;
-    }
-    field
-}
-
-/// The name of a thread; that of the process until it gets one of its own.
-pub fn name(process: &Process, tid: i32) -> Vec<u8> {
-    let own = process.attributes.names().get(&tid).copied();
-    own.map_or_else(|| process.name(), |n| n.iter().copied().take_while(|&b| b != 0).collect())
-}
-
-/// Names a thread; what is too long is cut.
-pub fn set_name(process: &Process, tid: i32, name: &[u8]) {
-    if tid == process.pid {
-        process.set_name(name);
-    } else {
-        process.attributes.names().insert(tid, field(name));
-    }
-}
-
 fn get_name(call: &mut Call<'_>) -> SyscallResult {
     if !call.present(1) {
         return Err(Errno::EFAULT);
     }
-    let field = field(&name(call.process, call.tid));
+    let field = comm_field(&call.process.thread_name(call.tid));
     call.put(1, &field);
     Ok(0)
 }

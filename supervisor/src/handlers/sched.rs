@@ -1,13 +1,12 @@
 //! Scheduling of guest threads. A guest thread is a thread of an emulator child, so the host is asked about that and
 //! told to treat it so; but only to step back: no guest gets more of the machine than it was given.
 
-use super::group;
-use super::signal::in_sandbox;
 use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
 use crate::host::number::{ScalarCall, scalar_call};
 use crate::host::sched;
 use crate::host::stat::Stat;
+use crate::state::groups::group_of;
 use nix::errno::Errno;
 
 /// The handlers of this module.
@@ -34,7 +33,11 @@ pub const HANDLERS: &[Entry] = &[
 fn thread(call: &Call<'_>, tid: i32) -> Result<i32, Errno> {
     match tid {
         0 => Ok(call.tid),
-        _ if tid == call.tid || in_sandbox(call).iter().any(|p| p.threads.ids().contains(&tid)) => Ok(tid),
+        _ if tid == call.tid
+            || call.sandbox.processes.all().iter().any(|p| p.threads.ids().contains(&tid)) =>
+        {
+            Ok(tid)
+        }
         _ => Err(Errno::ESRCH),
     }
 }
@@ -56,12 +59,12 @@ type Find = fn(&Call<'_>, i32) -> Result<i32, Errno>;
 /// The host processes or threads that getpriority(2) and its like name by `which` and `who`.
 fn members(call: &Call<'_>, which: u32, who: i32, find: Find) -> Result<Vec<i32>, Errno> {
     let pids = |keep: &dyn Fn(&crate::state::process::Process) -> bool| -> Vec<i32> {
-        in_sandbox(call).iter().filter(|p| keep(p)).map(|p| p.pid).collect()
+        call.sandbox.processes.all().iter().filter(|p| keep(p)).map(|p| p.pid).collect()
     };
-    let group = if who == 0 { group::of(call.process.pid) } else { Some(who) };
+    let group = if who == 0 { group_of(call.process.pid) } else { Some(who) };
     let found = match which {
         libc::PRIO_PROCESS => vec![find(call, who)?],
-        libc::PRIO_PGRP => pids(&|p| group::of(p.pid) == group),
+        libc::PRIO_PGRP => pids(&|p| group_of(p.pid) == group),
         libc::PRIO_USER if who == 0 || who as u32 == call.process.identity().user.real => pids(&|_| true),
         libc::PRIO_USER => Vec::new(),
         _ => return Err(Errno::EINVAL),

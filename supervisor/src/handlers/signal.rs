@@ -7,16 +7,14 @@
 //! The kernel would tell the target that the supervisor sent the signal. It lets a sender say otherwise only with a
 //! negative code, so the true code travels as [`rxbox_wire::relay`] says.
 
-use super::group;
 use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
 use crate::host::signal::{Info, queue_process, queue_thread};
-use crate::sandbox::Sandbox;
+use crate::state::groups::group_of;
 use crate::state::process::Process;
 use nix::errno::Errno;
 use rxbox_wire::frame::Reply;
 use std::os::fd::AsFd;
-use std::sync::Arc;
 
 /// The handlers of this module.
 pub const HANDLERS: &[Entry] = &[
@@ -29,11 +27,6 @@ pub const HANDLERS: &[Entry] = &[
 
 /// The highest signal number.
 const SIGNAL_MAX: i32 = 64;
-
-/// All processes of the sandbox.
-pub(super) fn in_sandbox(call: &Call<'_>) -> Vec<Arc<Process>> {
-    call.sandbox.processes()
-}
 
 /// A signal from the caller, as sent by a call of this kind (`SI_USER`, `SI_TKILL`).
 pub(super) fn from_caller(call: &Call<'_>, signal: i32, code: i32) -> Result<Info, Errno> {
@@ -74,10 +67,10 @@ fn kill(call: &mut Call<'_>) -> SyscallResult {
     let (pid, signal) = (call.i32(0), call.i32(1));
     let info = from_caller(call, signal, libc::SI_USER)?;
     match pid {
-        1.. => match call.sandbox.process(pid) {
+        1.. => match call.sandbox.processes.get(pid) {
             Some(target) => send(call, &target, &info),
             // It has ended, but its parent has not asked yet.
-            None if call.sandbox.has_zombie(pid) => Ok(0),
+            None if call.sandbox.processes.has_zombie(pid) => Ok(0),
             None => Err(Errno::ESRCH),
         },
         i32::MIN => Err(Errno::ESRCH),
@@ -87,15 +80,15 @@ fn kill(call: &mut Call<'_>) -> SyscallResult {
 
 /// kill(2) to a group, or with -1 to all but the caller.
 fn kill_several(call: &mut Call<'_>, pid: i32, info: &Info) -> SyscallResult {
-    let own = group::of(call.process.pid);
+    let own = group_of(call.process.pid);
     let group = if pid == 0 { own.unwrap_or(0) } else { -pid };
     let (sent, zombie) = if pid == -1 {
         let caller = call.process.pid;
-        (to_all(call.sandbox, info, |p| p.pid != caller), false)
+        (call.sandbox.processes.signal(info, |p| p.pid != caller), false)
     } else {
         (
-            to_group(call.sandbox, group, info),
-            call.sandbox.has_zombie(group) && group::of(group) == Some(group),
+            call.sandbox.processes.signal_group(group, info),
+            call.sandbox.processes.has_zombie(group) && group_of(group) == Some(group),
         )
     };
     if own == Some(group) {
@@ -105,35 +98,13 @@ fn kill_several(call: &mut Call<'_>, pid: i32, info: &Info) -> SyscallResult {
     if sent > 0 || zombie { Ok(0) } else { Err(Errno::ESRCH) }
 }
 
-/// Sends to all processes of a group; to how many.
-pub fn to_group(sandbox: &Sandbox, group: i32, info: &Info) -> usize {
-    to_all(sandbox, info, |p| group::of(p.pid) == Some(group))
-}
-
-fn to_all(sandbox: &Sandbox, info: &Info, wanted: impl Fn(&Process) -> bool) -> usize {
-    let _births = sandbox.births();
-    let targets: Vec<_> = sandbox.processes().into_iter().filter(|p| wanted(p)).collect();
-    let reached = targets.iter().filter(|target| {
-        target.tell_forks(info);
-        target.signal(info).is_ok()
-    });
-    reached.count()
-}
-
-/// Nobody is there any more for whom the group works: its terminal is gone, or who could continue it.
-pub fn hang_up(sandbox: &Sandbox, foreground: i32) {
-    for signal in [libc::SIGHUP, libc::SIGCONT] {
-        to_group(sandbox, foreground, &Info::sent(signal, libc::SI_KERNEL, 0, 0));
-    }
-}
-
 fn tkill(call: &mut Call<'_>) -> SyscallResult {
     let (tid, signal) = (call.i32(0), call.i32(1));
     if tid <= 0 {
         return Err(Errno::EINVAL);
     }
     let info = from_caller(call, signal, libc::SI_TKILL)?;
-    for target in in_sandbox(call) {
+    for target in call.sandbox.processes.all() {
         match send_to_thread(call, &target, tid, &info) {
             Err(Errno::ESRCH) => {}
             done => return done,
@@ -148,7 +119,7 @@ fn tgkill(call: &mut Call<'_>) -> SyscallResult {
         return Err(Errno::EINVAL);
     }
     let info = from_caller(call, signal, libc::SI_TKILL)?;
-    let target = call.sandbox.process(tgid).ok_or(Errno::ESRCH)?;
+    let target = call.sandbox.processes.get(tgid).ok_or(Errno::ESRCH)?;
     send_to_thread(call, &target, tid, &info)
 }
 
@@ -168,7 +139,7 @@ pub(super) fn given(call: &Call<'_>, i: usize, signal: i32, target: i32) -> Resu
 fn rt_sigqueueinfo(call: &mut Call<'_>) -> SyscallResult {
     let (tgid, signal) = (call.i32(0), call.i32(1));
     let info = given(call, 2, signal, tgid)?;
-    let target = call.sandbox.process(tgid).ok_or(Errno::ESRCH)?;
+    let target = call.sandbox.processes.get(tgid).ok_or(Errno::ESRCH)?;
     send(call, &target, &info)
 }
 
@@ -178,15 +149,6 @@ fn rt_tgsigqueueinfo(call: &mut Call<'_>) -> SyscallResult {
         return Err(Errno::EINVAL);
     }
     let info = given(call, 3, signal, tgid)?;
-    let target = call.sandbox.process(tgid).ok_or(Errno::ESRCH)?;
+    let target = call.sandbox.processes.get(tgid).ok_or(Errno::ESRCH)?;
     send_to_thread(call, &target, tid, &info)
-}
-
-/// Tells a process whose parent has ended, if it asked for that (PR_SET_PDEATHSIG).
-pub fn parent_ended(process: &Process) {
-    let signal = process.attributes.parent_death_signal();
-    if signal != 0 {
-        // Nobody is told if the process itself is ending.
-        let _ = queue_process(process.pidfd.as_fd(), &Info::sent(signal, libc::SI_USER, 0, 0));
-    }
 }

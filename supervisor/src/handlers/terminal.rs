@@ -1,101 +1,29 @@
-//! Job control of terminals (tty_ioctl(4)).
-//!
-//! On the host no guest has a terminal: the emulator children are in sessions without one, and the supervisor reads and
-//! writes for them. So the supervisor keeps which session of the sandbox a terminal controls and which group is in its
-//! foreground, and does what the kernel does by that: a key that raises a signal, which reaches the supervisor alone, is
-//! passed on to the foreground ([`Terminals::foreground_of_own`]), and a process in the background that reads is stopped
-//! ([`may_read`]). The terminal that rxbox was started on is the controlling terminal of the session that the sandbox
-//! starts with.
+//! Job control of terminals: which calls of a process in the background stop it, and the requests that change who is in
+//! the foreground ([`crate::state::terminals`]).
 
-use super::group::{self, exists};
-use super::signal::to_group;
 use crate::context::Call;
 use crate::host::SyscallResult;
-use crate::host::command;
-use crate::host::number::Wait;
 use crate::host::signal::Info;
 use crate::host::stat::{Status, is_running};
 use crate::host::wait::poll;
-use crate::state::fd::{File, Kind};
+use crate::state::fd::File;
+use crate::state::groups::{group_of, session_of};
+use crate::state::terminals::{Terminal, device};
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
-use nix::sys::stat::Mode;
 use nix::sys::termios::{LocalFlags, SpecialCharacterIndices, tcgetattr};
 use rxbox_wire::frame::Reply;
-use std::collections::HashMap;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-/// The session that a terminal controls, and the group in its foreground.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Control {
-    session: i32,
-    foreground: i32,
-    /// It is rxbox's own terminal.
-    own: bool,
-}
-
-/// The controlling terminals of the sandbox's sessions, by device number.
-#[derive(Debug, Default)]
-pub struct Terminals(Mutex<HashMap<u32, Control>>);
-
-impl Terminals {
-    fn map(&self) -> MutexGuard<'_, HashMap<u32, Control>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Makes rxbox's terminal, if it has one, that of the session of process `leader`, whose group is in the foreground.
-    pub fn start(&self, leader: i32) {
-        let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-        let device = open(c"/dev/tty", flags, Mode::empty()).and_then(|own| device_of(own.as_fd()));
-        if let (Ok(device), Some(session)) = (device, group::session_of(leader)) {
-            self.map().insert(device, Control { session, foreground: leader, own: true });
-        }
-    }
-
-    /// The group in the foreground of rxbox's own terminal.
-    pub fn foreground_of_own(&self) -> Option<i32> {
-        self.map().values().find(|c| c.own).map(|c| c.foreground)
-    }
-
-    /// The leader of a session has ended: its terminal controls none any more. The group that was in the foreground.
-    pub fn leader_ended(&self, session: i32) -> Option<i32> {
-        let mut map = self.map();
-        let device = *map.iter().find(|(_, c)| c.session == session)?.0;
-        map.remove(&device).map(|c| c.foreground)
-    }
-
-    /// Number and foreground group of the terminal that controls a session, as in `/proc/PID/stat`.
-    pub fn of_session(&self, session: i32) -> Option<(u32, i32)> {
-        self.map().iter().find(|(_, c)| c.session == session).map(|(device, c)| (*device, c.foreground))
-    }
-}
-
-/// The number of a terminal, whatever name it was opened by (TIOCGDEV).
-fn device_of(fd: BorrowedFd<'_>) -> Result<u32, Errno> {
-    let mut memory = [0; command::IOCTL_MAX];
-    command::ioctl(Wait::Short, fd, libc::TIOCGDEV as u32, 0, &mut memory)?;
-    Ok(u32::from_le_bytes([memory[0], memory[1], memory[2], memory[3]]))
-}
-
-/// The number of a terminal; ENOTTY for anything else.
-fn device(file: &File) -> Result<u32, Errno> {
-    if file.kind != Kind::Terminal {
-        return Err(Errno::ENOTTY);
-    }
-    device_of(file.host.as_fd())
-}
+use std::os::fd::AsRawFd;
 
 /// The caller's session; 0, which is nobody's, while it is ending.
 fn own_session(call: &Call<'_>) -> i32 {
-    group::session_of(call.process.pid).unwrap_or(0)
+    session_of(call.process.pid).unwrap_or(0)
 }
 
 /// The caller's controlling terminal, which `file` must be.
-fn controlling(call: &Call<'_>, file: &File) -> Result<(u32, Control), Errno> {
+fn controlling(call: &Call<'_>, file: &File) -> Result<(u32, Terminal), Errno> {
     let device = device(file)?;
-    let control = call.sandbox.terminals.map().get(&device).copied();
-    control.filter(|c| c.session == own_session(call)).map(|c| (device, c)).ok_or(Errno::ENOTTY)
+    let terminal = call.sandbox.terminals.get(device);
+    terminal.filter(|t| t.session == own_session(call)).map(|t| (device, t)).ok_or(Errno::ENOTTY)
 }
 
 /// A process in the background that would read from its terminal is stopped first. Otherwise waits for input, if the read
@@ -152,15 +80,15 @@ pub(super) fn may_change(call: &mut Call<'_>, file: &File) -> Result<(), Errno> 
 
 /// The kernel's `__tty_check_change`.
 fn in_foreground(call: &mut Call<'_>, file: &File, signal: i32) -> Result<(), Errno> {
-    let Ok((_, control)) = controlling(call, file) else { return Ok(()) };
-    let Some(group) = group::of(call.process.pid).filter(|g| *g != control.foreground) else { return Ok(()) };
+    let Ok((_, terminal)) = controlling(call, file) else { return Ok(()) };
+    let Some(group) = group_of(call.process.pid).filter(|g| *g != terminal.foreground) else { return Ok(()) };
     if holds_off(call, signal) {
         return if signal == libc::SIGTTIN { Err(Errno::EIO) } else { Ok(()) };
     }
-    if group::is_orphaned(call.sandbox, group) {
+    if call.sandbox.processes.is_orphaned(group) {
         return Err(Errno::EIO);
     }
-    to_group(call.sandbox, group, &Info::sent(signal, libc::SI_KERNEL, 0, 0));
+    call.sandbox.processes.signal_group(group, &Info::sent(signal, libc::SI_KERNEL, 0, 0));
     call.reply.flags |= Reply::SIGNALLED;
     Err(Errno::EINTR)
 }
@@ -180,28 +108,28 @@ fn put_number(call: &mut Call<'_>, number: i32) -> SyscallResult {
 
 /// TIOCGPGRP.
 pub(super) fn foreground(call: &mut Call<'_>, file: &File) -> SyscallResult {
-    let (_, control) = controlling(call, file)?;
-    put_number(call, control.foreground)
+    let (_, terminal) = controlling(call, file)?;
+    put_number(call, terminal.foreground)
 }
 
 /// TIOCGSID.
 pub(super) fn session(call: &mut Call<'_>, file: &File) -> SyscallResult {
-    let (_, control) = controlling(call, file)?;
-    put_number(call, control.session)
+    let (_, terminal) = controlling(call, file)?;
+    put_number(call, terminal.session)
 }
 
 /// TIOCSPGRP: a group of the caller's own session.
 pub(super) fn set_foreground(call: &mut Call<'_>, file: &File) -> SyscallResult {
     let group = i32::from_le_bytes(call.need(2)?.try_into().map_err(|_| Errno::EFAULT)?);
     may_change(call, file)?;
-    let (device, control) = controlling(call, file)?;
+    let (device, terminal) = controlling(call, file)?;
     if group < 0 {
         return Err(Errno::EINVAL);
     }
-    if !exists(call, group, control.session) {
+    if !call.sandbox.processes.has_group(group, terminal.session) {
         return Err(Errno::EPERM);
     }
-    call.sandbox.terminals.map().insert(device, Control { foreground: group, ..control });
+    call.sandbox.terminals.set_foreground(device, group);
     Ok(0)
 }
 
@@ -209,24 +137,14 @@ pub(super) fn set_foreground(call: &mut Call<'_>, file: &File) -> SyscallResult 
 pub(super) fn take(call: &mut Call<'_>, file: &File) -> SyscallResult {
     let device = device(file)?;
     let (pid, session) = (call.process.pid, own_session(call));
-    let mut terminals = call.sandbox.terminals.map();
-    match terminals.get(&device) {
-        Some(c) if c.session == session => return Ok(0),
-        Some(_) => return Err(Errno::EPERM),
-        None if pid != session || terminals.values().any(|c| c.session == session) => {
-            return Err(Errno::EPERM);
-        }
-        None => {}
-    }
-    terminals.insert(device, Control { session, foreground: pid, own: false });
-    Ok(0)
+    call.sandbox.terminals.take(device, session, pid).map(|()| 0)
 }
 
 /// TIOCNOTTY: if the session's leader gives the terminal up, nobody has it.
 pub(super) fn leave(call: &mut Call<'_>, file: &File) -> SyscallResult {
-    let (device, control) = controlling(call, file)?;
-    if call.process.pid == control.session {
-        call.sandbox.terminals.map().remove(&device);
+    let (device, terminal) = controlling(call, file)?;
+    if call.process.pid == terminal.session {
+        call.sandbox.terminals.release(device);
     }
     Ok(0)
 }

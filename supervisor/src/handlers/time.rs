@@ -53,7 +53,7 @@ fn meaning(call: &Call<'_>, id: i32) -> Result<Meaning, Errno> {
         },
         _ => match !(id >> 3) {
             0 => Ok(Meaning::Host(process_clock(call.process.pid, id & CLOCK_MASK))),
-            pid if call.sandbox.process(pid).is_some() => Ok(Meaning::Host(id)),
+            pid if call.sandbox.processes.get(pid).is_some() => Ok(Meaning::Host(id)),
             _ => Err(Errno::EINVAL),
         },
     }

@@ -6,11 +6,11 @@ use crate::host::name::access;
 use crate::host::transfer::{Buffer, getrandom};
 use crate::launch::init::Warden;
 use crate::launch::init::exec::Start;
-use crate::path::name_of;
 use crate::report::escape::shown;
 use crate::report::outcome::Outcome;
 use crate::sandbox::Sandbox;
 use crate::state::fd::Budget;
+use crate::state::names::name_of;
 use crate::state::process::{
     ExeRecord, Fork, Identity, LIMITS, Line, Process, Rlimit, State, host_limits, standard_descriptors,
 };
@@ -231,12 +231,12 @@ fn first_process(
 /// Whether somebody could continue rxbox's process group if it were stopped: a process of the same session outside of the
 /// group, from which one in the group descends. Otherwise the group is orphaned, and the kernel lets no terminal stop it.
 fn can_be_continued() -> bool {
-    use crate::handlers::group::{of, session_of};
+    use crate::state::groups::{group_of, session_of};
     let mut pid = std::process::id() as i32;
-    let (group, session) = (of(pid), session_of(pid));
+    let (group, session) = (group_of(pid), session_of(pid));
     // Up the line of parents as long as they are in the group; process 0 is one that cannot be seen from here.
     while let Some(parent) = crate::host::stat::parent_of(pid).filter(|parent| *parent > 0) {
-        if of(parent) != group {
+        if group_of(parent) != group {
             return session_of(parent) == session;
         }
         pid = parent;

@@ -1,8 +1,8 @@
 //! What a walk asks of the kernel.
 
-use super::name::{in_proc, name_of};
 use super::{Lookup, Object, Resolved, Target};
 use crate::host::name::{fstatfs, reopen};
+use crate::state::names::{in_proc, name_of};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::stat::{FileStat, fstat, major};

@@ -54,7 +54,7 @@ impl<'a> Caller<'a> {
     /// [`Caller::check`] on the name that an open file has now. A file that has none any more (deleted, a pipe, memory)
     /// is out of everybody's reach but through descriptors: those who can write to it have it for themselves.
     pub fn check_open(&self, access: Access, file: &File) -> Result<(), Errno> {
-        match super::name_of(file.host.as_fd()) {
+        match crate::state::names::name_of(file.host.as_fd()) {
             Ok(path) => self.check(access, &path),
             Err(_) if file.writable() => Ok(()),
             Err(_) => Err(Errno::EACCES),

@@ -6,7 +6,7 @@
 //! The answer, on which every handler that takes a name relies:
 //! * [`resolve`] looks a name up once, to a descriptor (`O_PATH`) that holds the object; magic links are never followed
 //!   by the kernel, and whatever lies in a procfs is served by [`crate::view`] instead of the host;
-//! * the decision is taken on the name that the kernel gives for *that descriptor* ([`name_of`]), and is judged by
+//! * the decision is taken on the name that the kernel gives for *that descriptor* ([`crate::state::names::name_of`]), and is judged by
 //!   [`Caller::check`];
 //! * the action is done on that descriptor, or, for calls that make or take away a name, on the last component below
 //!   the descriptor of its parent ([`Parent`]), which those calls never follow.
@@ -16,15 +16,14 @@
 
 mod ask;
 mod decide;
-mod name;
 mod place;
 mod walk;
 
 pub use decide::Caller;
-pub use name::{Dir, join, label_of, name_of, root};
 pub use walk::{parent, resolve};
 
 use crate::state::fd::File;
+use crate::state::names::{Dir, join};
 use crate::view::Node;
 use nix::fcntl::ResolveFlag;
 use nix::sys::stat::FileStat;
@@ -107,7 +106,7 @@ pub struct Resolved {
     /// The object.
     pub target: Target,
     /// The name by which it is judged: absolute, without links, `.` and `..`. Empty for an open file, which the guest may
-    /// ask about whatever its name is: who does more with it asks for the name that it has then ([`name_of`]).
+    /// ask about whatever its name is: who does more with it asks for the name that it has then ([`crate::state::names::name_of`]).
     pub path: Vec<u8>,
 }
 

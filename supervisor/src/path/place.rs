@@ -1,9 +1,9 @@
 //! Where a walk stands.
 
-use super::name::{Dir, in_proc, root};
 use super::walk::FENCED;
 use super::{Caller, Lookup};
 use crate::state::fd::{File, Kind};
+use crate::state::names::{Dir, in_proc, root};
 use crate::view::{self, Node};
 use nix::errno::Errno;
 use std::ffi::{CStr, CString};

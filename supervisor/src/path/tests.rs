@@ -1,5 +1,6 @@
 use super::fixture::{Guest, Scratch};
 use super::*;
+use crate::state::names::name_of;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, openat2};
 use std::os::unix::fs::symlink;

@@ -8,11 +8,11 @@
 //! The walk holds each directory by descriptor, as the kernel does: a rename on the way changes nothing behind it.
 
 use super::ask::{again, hold, leads_out_again, may_follow, object, on_procfs, whole};
-use super::name::{Dir, in_proc, join, name_of, same};
 use super::place::{Base, Place, Step};
 use super::{Caller, Found, Lookup, Object, Parent, Resolved, Target};
 use crate::host::name::readlink;
 use crate::state::fd::File;
+use crate::state::names::{Dir, in_proc, join, name_of, same};
 use crate::view::{self, Link, Node};
 use nix::errno::Errno;
 use nix::fcntl::ResolveFlag;

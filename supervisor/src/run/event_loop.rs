@@ -5,8 +5,6 @@
 //! * the warden: how the first process has ended, which ends the run;
 //! * signals to rxbox, which go on to the first process; the time limit; an end that some thread declares.
 
-use crate::handlers::group;
-use crate::handlers::signal::to_group;
 use crate::host::signal::{Info, queue_process};
 use crate::host::spawn;
 use crate::host::stat::is_stopped;
@@ -16,6 +14,7 @@ use crate::report::escape::shown;
 use crate::report::outcome::Outcome;
 use crate::run::usage::Meter;
 use crate::sandbox::Sandbox;
+use crate::state::groups::group_of;
 use crate::state::process::Process;
 use nix::errno::Errno;
 use nix::poll::PollTimeout;
@@ -130,7 +129,7 @@ impl Run<'_> {
             WARDEN => return self.heard_of_main(),
             _ => {
                 // One that has left meanwhile needs nothing more.
-                let Some(process) = self.sandbox.process(about as u32 as i32) else { return Ok(None) };
+                let Some(process) = self.sandbox.processes.get(about as u32 as i32) else { return Ok(None) };
                 if about & PROCESS != 0 { self.ended(&process) } else { self.message(&process) }
             }
         }
@@ -197,8 +196,8 @@ impl Run<'_> {
                 continue;
             }
             let foreground = self.sandbox.terminals.foreground_of_own().filter(|_| !sent);
-            if let Some(group) = foreground.or_else(|| group::of(self.main.pid)) {
-                to_group(self.sandbox, group, &info);
+            if let Some(group) = foreground.or_else(|| group_of(self.main.pid)) {
+                self.sandbox.processes.signal_group(group, &info);
             }
         }
         Ok(())

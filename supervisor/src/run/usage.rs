@@ -37,7 +37,7 @@ impl Meter {
             return None;
         }
         let mut memory = 0;
-        for pid in sandbox.pids() {
+        for pid in sandbox.processes.pids() {
             memory += resident(pid).unwrap_or(0);
             if let Some(time) = processor_time(pid) {
                 self.seen.insert(pid, time);

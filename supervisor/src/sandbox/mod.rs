@@ -4,13 +4,6 @@ pub mod layers;
 pub mod processors;
 pub mod worker_pool;
 
-use crate::handlers::group::left_alone;
-use crate::handlers::lock::Waits;
-use crate::handlers::output::Output;
-use crate::handlers::signal::{hang_up, parent_ended};
-use crate::handlers::socket::{Anchors, Peers};
-use crate::handlers::terminal::Terminals;
-use crate::host::stat::{parent_of, zombie_parent};
 use crate::report::audit::Audit;
 use crate::report::ending::Ending;
 use crate::report::trace::Trace;
@@ -19,12 +12,16 @@ use crate::sandbox::processors::Processors;
 use crate::sandbox::worker_pool::Workers;
 use crate::state::fd::Budget;
 use crate::state::ipc::Namespace;
+use crate::state::locks::Waits;
+use crate::state::output::Output;
 use crate::state::process::Process;
+use crate::state::processes::Processes;
+use crate::state::sockets::{Anchors, Peers};
+use crate::state::terminals::Terminals;
 use nix::errno::Errno;
 use rxbox_policy::Policy;
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 /// Everything that the threads of the supervisor share.
@@ -60,10 +57,10 @@ pub struct Sandbox {
     pub started: Instant,
     /// Host descriptors for all guest processes.
     pub budget: Arc<Budget>,
-    processes: RwLock<BTreeMap<i32, Arc<Process>>>,
+    /// The guest processes.
+    pub processes: Processes,
     /// Held while leave is taken of a process.
     dismissing: Mutex<()>,
-    births: Mutex<()>,
     /// Guest threads alive or about to start.
     threads: AtomicU64,
 }
@@ -80,60 +77,29 @@ impl Sandbox {
         Ok(Sandbox {
             audit: Audit::new(policy.clone(), ending.clone(), quiet),
             attendant: Attendant::new(ending.bell())?,
+            output: Output::of_host(policy.limits().output, ending.clone()),
             ending,
             anchors: Anchors::default(),
             peers: Peers::default(),
             lock_waits: Waits::default(),
             ipc: Namespace::default(),
             terminals: Terminals::default(),
-            output: Output::of_host(policy.limits().output),
             policy,
             trace,
             processors: Processors::of_host(),
             workers: Workers::default(),
             started: Instant::now(),
             budget,
-            processes: RwLock::default(),
+            processes: Processes::default(),
             dismissing: Mutex::default(),
-            births: Mutex::default(),
             threads: AtomicU64::new(0),
         })
-    }
-
-    fn map(&self) -> RwLockReadGuard<'_, BTreeMap<i32, Arc<Process>>> {
-        self.processes.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The guest process with this id.
-    pub fn process(&self, pid: i32) -> Option<Arc<Process>> {
-        self.map().get(&pid).cloned()
-    }
-
-    /// All guest processes.
-    pub fn processes(&self) -> Vec<Arc<Process>> {
-        self.map().values().cloned().collect()
-    }
-
-    /// The ids of all guest processes, ascending.
-    pub fn pids(&self) -> Vec<i32> {
-        self.map().keys().copied().collect()
-    }
-
-    /// Held while a process that was forked is taken in, and while a signal is sent to all of a group: it either goes to the
-    /// process or waits for it with its parent ([`Process::tell_forks`]).
-    pub fn births(&self) -> MutexGuard<'_, ()> {
-        self.births.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether `pid` is a process of the sandbox that has ended and was not waited for.
-    pub fn has_zombie(&self, pid: i32) -> bool {
-        pid > 0 && zombie_parent(pid).is_some_and(|parent| self.map().contains_key(&parent))
     }
 
     /// Whether the policy lets one more process start: EAGAIN if not.
     pub fn room_for_process(&self) -> Result<(), Errno> {
         match self.policy.limits().processes {
-            Some(most) if self.map().len() as u64 >= most => Err(Errno::EAGAIN),
+            Some(most) if self.processes.count() as u64 >= most => Err(Errno::EAGAIN),
             _ => Ok(()),
         }
     }
@@ -141,7 +107,7 @@ impl Sandbox {
     /// Takes in a process that has started.
     pub fn admit(&self, process: Arc<Process>) -> Result<(), Errno> {
         self.attendant.watch(&process)?;
-        self.processes.write().unwrap_or_else(PoisonError::into_inner).insert(process.pid, process);
+        self.processes.insert(process);
         Ok(())
     }
 
@@ -152,21 +118,10 @@ impl Sandbox {
     }
 
     fn dismiss_alone(&self, process: &Process) {
-        let mut processes = self.processes.write().unwrap_or_else(PoisonError::into_inner);
-        if processes.get(&process.pid).is_some_and(|p| std::ptr::eq(&raw const **p, process)) {
-            processes.remove(&process.pid);
-        }
-        let orphans: Vec<_> = processes.values().filter(|p| p.ppid() == process.pid).cloned().collect();
-        for orphan in &orphans {
-            // The kernel has found it a parent: a subreaper of the sandbox, or the warden, who is nobody for guests.
-            let parent = parent_of(orphan.pid).filter(|parent| processes.contains_key(parent));
-            orphan.adopt(parent.unwrap_or(1));
-            parent_ended(orphan);
-        }
-        drop(processes);
-        orphans.iter().for_each(|orphan| left_alone(self, orphan));
+        let orphans = self.processes.remove(process);
+        orphans.iter().for_each(|orphan| self.processes.left_alone(orphan));
         if let Some(foreground) = self.terminals.leader_ended(process.pid) {
-            hang_up(self, foreground);
+            self.processes.hang_up(foreground);
         }
         process.end();
         self.ipc.ended(process.pid);
@@ -177,7 +132,7 @@ impl Sandbox {
     pub fn dismiss_ended(&self, caller: &Process) {
         // A dismissal that is under way comes to its end first.
         let _alone = self.dismissing.lock().unwrap_or_else(PoisonError::into_inner);
-        let others = self.processes();
+        let others = self.processes.all();
         for process in others.iter().filter(|p| p.pid != caller.pid && p.has_ended()) {
             self.attendant.unwatch(process);
             self.dismiss_alone(process);

@@ -2,8 +2,21 @@
 //!
 //! Nothing here knows what a system call is: a handler takes its arguments apart, asks the policy, and calls what it needs of
 //! these modules, which know each other and [`crate::host`] but neither the sandbox nor a handler.
+//!
+//! * Of one process: [`process`], with its descriptors ([`fd`]), [`threads`], record [`locks`] and [`attributes`];
+//!   [`names`] of what it holds.
+//! * Of all: [`processes`] and their [`groups`], [`terminals`], [`sockets`], System V and POSIX objects ([`ipc`]), the
+//!   limit of [`output`].
 
+pub mod attributes;
 pub mod fd;
+pub mod groups;
 pub mod ipc;
+pub mod locks;
+pub mod names;
+pub mod output;
 pub mod process;
+pub mod processes;
+pub mod sockets;
+pub mod terminals;
 pub mod threads;

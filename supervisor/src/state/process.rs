@@ -10,11 +10,11 @@ mod line;
 pub use identity::{Identity, Ids, LIMITS, Rlimit, host_limits};
 pub use line::Line;
 
-use crate::handlers::lock::RecordLocks;
-use crate::handlers::prctl::Attributes;
 use crate::host::signal::{Info, queue_process};
-use crate::path::Dir;
+use crate::state::attributes::{Attributes, COMM_SIZE};
 use crate::state::fd::{Budget, FdTable, File};
+use crate::state::locks::RecordLocks;
+use crate::state::names::{Dir, label_of, name_of};
 use crate::state::threads::Threads;
 use nix::errno::Errno;
 use rxbox_wire::control::About;
@@ -44,8 +44,8 @@ impl ExeRecord {
     }
 }
 
-/// Longest name of a process (TASK_COMM_LEN without its NUL).
-const NAME_MAX: usize = 15;
+/// Longest name of a process.
+const NAME_MAX: usize = COMM_SIZE - 1;
 
 /// A guest process.
 #[derive(Debug)]
@@ -195,9 +195,15 @@ impl Process {
     pub fn ppid(&self) -> i32 {
         self.parent.load(Ordering::Relaxed)
     }
-    /// Takes note that the parent has ended, and who is in its place.
+    /// Takes note that the parent has ended, and who is in its place. The process is told if it asked for that
+    /// (PR_SET_PDEATHSIG).
     pub fn adopt(&self, parent: i32) {
         self.parent.store(parent, Ordering::Relaxed);
+        let signal = self.attributes.parent_death_signal.load(Ordering::Relaxed);
+        if signal != 0 {
+            // Nobody is told if the process itself is ending.
+            let _ = queue_process(self.pidfd.as_fd(), &Info::sent(signal, libc::SI_USER, 0, 0));
+        }
     }
     /// Whether this is the process that the sandbox began with.
     pub fn is_first(&self) -> bool {
@@ -278,6 +284,18 @@ impl Process {
         let end = name.iter().position(|&b| b == 0).unwrap_or(name.len()).min(NAME_MAX);
         write(&self.name, name[..end].to_vec());
     }
+    /// The name of a thread; that of the process until it gets one of its own.
+    pub fn thread_name(&self, tid: i32) -> Vec<u8> {
+        self.attributes.name_of(tid).unwrap_or_else(|| self.name())
+    }
+    /// Names a thread; what is too long is cut.
+    pub fn set_thread_name(&self, tid: i32, name: &[u8]) {
+        if tid == self.pid {
+            self.set_name(name);
+        } else {
+            self.attributes.set_name_of(tid, name);
+        }
+    }
     /// A resource limit; beyond the last kind there is none.
     pub fn limit(&self, resource: usize) -> Rlimit {
         let limits = self.limits.read().unwrap_or_else(PoisonError::into_inner);
@@ -310,7 +328,7 @@ impl Process {
     /// Sends the descriptor of a file, with what `/proc/self/maps` shows of it.
     pub fn send_fd(&self, fd: BorrowedFd<'_>) -> Result<(), Errno> {
         let status = nix::sys::stat::fstat(fd)?;
-        let path = crate::path::label_of(fd)?;
+        let path = label_of(fd)?;
         self.line.send(&About { dev: status.st_dev, ino: status.st_ino, path }, &[fd])
     }
 
@@ -363,7 +381,7 @@ impl State {
         use nix::fcntl::{OFlag, open};
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let fd = open(".", flags, nix::sys::stat::Mode::empty())?;
-        let path = crate::path::name_of(fd.as_fd())?.into();
+        let path = name_of(fd.as_fd())?.into();
         Ok(State {
             cwd: Arc::new(Dir { fd, path }),
             umask,

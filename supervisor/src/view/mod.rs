@@ -19,7 +19,8 @@ mod system;
 
 pub use system::System;
 
-use crate::path::{Caller, Dir, Target};
+use crate::path::{Caller, Target};
+use crate::state::names::Dir;
 use crate::state::process::Process;
 use nix::errno::Errno;
 use process::{Entry, What};
@@ -234,7 +235,7 @@ fn root_entry(caller: &Caller<'_>, name: &[u8]) -> Result<Node, Errno> {
         return Ok(Node::Shortcut(shortcut));
     }
     if let Some(pid) = number(name) {
-        let process = caller.sandbox.process(pid).ok_or(Errno::ENOENT)?;
+        let process = caller.sandbox.processes.get(pid).ok_or(Errno::ENOENT)?;
         return Ok(Node::Process(process, Entry::TOP));
     }
     System::top(name).map(Node::System)
@@ -242,7 +243,9 @@ fn root_entry(caller: &Caller<'_>, name: &[u8]) -> Result<Node, Errno> {
 
 fn root_entries(caller: &Caller<'_>) -> Vec<(Vec<u8>, u8)> {
     let mut list: Vec<_> = SHORTCUTS.iter().map(|s| (s.as_bytes().to_vec(), libc::DT_LNK)).collect();
-    list.extend(caller.sandbox.pids().into_iter().map(|pid| (pid.to_string().into(), libc::DT_DIR)));
+    list.extend(
+        caller.sandbox.processes.pids().into_iter().map(|pid| (pid.to_string().into(), libc::DT_DIR)),
+    );
     list.extend(System::tops());
     list
 }

@@ -2,10 +2,10 @@
 
 use super::memory::Memory;
 use super::{number, status};
-use crate::handlers::prctl;
 use crate::host::name::reopen;
-use crate::path::{Caller, Object, Target, label_of};
+use crate::path::{Caller, Object, Target};
 use crate::state::fd::Kind;
+use crate::state::names::label_of;
 use crate::state::process::Process;
 use nix::errno::Errno;
 use std::os::fd::AsFd;
@@ -204,7 +204,7 @@ impl Entry {
         };
         Ok(Some(match self.at {
             At::Descriptor(n) => Target::Open(process.fds.get(n).map_err(|_| Errno::ENOENT)?),
-            At::Leaf(Leaf { name: "root", .. }) => held(crate::path::root()?)?,
+            At::Leaf(Leaf { name: "root", .. }) => held(crate::state::names::root()?)?,
             At::Leaf(Leaf { name: "exe", .. }) => held(process.exe().fd.as_fd())?,
             At::Leaf(Leaf { name: "cwd", .. }) => {
                 let cwd = process.cwd();
@@ -270,7 +270,7 @@ impl Entry {
         if !self.is_writable() || process.pid != caller.process.pid {
             return Err(Errno::EINVAL);
         }
-        prctl::set_name(process, self.thread.unwrap_or(process.pid), text);
+        process.set_thread_name(self.thread.unwrap_or(process.pid), text);
         Ok(())
     }
 

@@ -2,7 +2,6 @@
 //! replaced that is about the emulator instead of the guest (its name, its addresses, its confinement).
 
 use super::memory::Memory;
-use crate::handlers::prctl;
 use crate::state::fd::Kind;
 use crate::state::process::Process;
 use nix::errno::Errno;
@@ -36,7 +35,7 @@ pub struct Subject<'a> {
 
 impl Subject<'_> {
     fn name(&self) -> Vec<u8> {
-        prctl::name(self.process, self.tid)
+        self.process.thread_name(self.tid)
     }
 }
 

@@ -156,7 +156,7 @@ fn new_process(call: &mut Call<'_>) -> SyscallResult {
 fn process_started(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> SyscallResult {
     let pid = call.i32(0);
     let child = if pid > 0 { child_of(call.process, pid).map(|fd| (pid, fd)) } else { Err(Errno::ECANCELED) };
-    let births = sandbox.births();
+    let births = sandbox.processes.births();
     let (process, missed) = match call.process.end_fork(call.slot, child) {
         // The fork failed in the child, which knows why.
         Err(Errno::ECANCELED) => return Ok(0),

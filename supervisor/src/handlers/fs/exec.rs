@@ -2,8 +2,9 @@
 
 use super::find;
 use crate::host::name::{access, reopen};
-use crate::path::{Caller, Lookup, Object, Target, label_of, name_of};
+use crate::path::{Caller, Lookup, Object, Target};
 use crate::state::fd::Kind;
+use crate::state::names::{label_of, name_of};
 use nix::errno::Errno;
 use rxbox_policy::Access;
 use std::ffi::CStr;

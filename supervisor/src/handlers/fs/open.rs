@@ -4,8 +4,9 @@ use super::directory::listing;
 use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
 use crate::host::name::{open_waiting, reopen};
-use crate::path::{Caller, Found, Lookup, Object, Parent, Resolved, Target, name_of, parent, resolve};
+use crate::path::{Caller, Found, Lookup, Object, Parent, Resolved, Target, parent, resolve};
 use crate::state::fd::{File, Kind};
+use crate::state::names::name_of;
 use crate::view::{Content, Node};
 use libc::{
     O_ACCMODE, O_ASYNC, O_CLOEXEC, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_PATH, O_RDONLY, O_TMPFILE,

@@ -6,21 +6,20 @@
 //!
 //! The file of a unix socket is looked up once. The kernel is then told the supervisor's descriptor of it (connect) or of
 //! its directory (bind) in place of the name, so it cannot be led elsewhere. The kernel remembers what it was told at
-//! bind as the socket's name, and tells it to peers: [`Anchors`] turn it back.
+//! bind as the socket's name, and tells it to peers: [`crate::state::sockets::Anchors`] turn it back.
 
 use super::check_path;
 use crate::context::Call;
 use crate::host::command::get_option;
 use crate::host::name::reopen_name;
 use crate::host::net::{Address, Whose, address_of};
-use crate::path::{Caller, Dir, Found, Lookup, Parent, Target, parent, resolve};
+use crate::path::{Caller, Found, Lookup, Target, parent, resolve};
 use crate::state::fd::File;
 use nix::errno::Errno;
 use rxbox_policy::{Access, DeniedWhat, Endpoint, Transport};
 use std::ffi::CString;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::sync::{Mutex, PoisonError};
+use std::os::fd::{AsFd, OwnedFd};
 
 const UNIX: i32 = libc::AF_UNIX;
 const INET: i32 = libc::AF_INET;
@@ -215,76 +214,6 @@ fn unix_own(call: &Call<'_>, socket: &File, path: &[u8]) -> Result<Address, Errn
     // The kernel gives the file the mode of the socket less the caller's umask, and that caller is the supervisor.
     let mode = nix::sys::stat::Mode::from_bits_truncate(0o777 & !call.process.umask());
     nix::sys::stat::fchmod(&socket.host, mode)?;
-    unix_address(&call.sandbox.anchors.name(place)?)
-}
-
-/// A directory in which a guest has bound a unix socket.
-#[derive(Debug)]
-struct Anchor {
-    device_inode: (u64, u64),
-    dir: Dir,
-}
-
-/// The directories in which guests have bound unix sockets.
-///
-/// A socket bound as `/proc/PID/fd/N/leaf` is called so by the kernel for as long as it lives, and a peer may want to
-/// send to that name. So `N` stays open, one for each directory, and the name is shown to guests as the directory's own
-/// with the leaf. The supervisor's process id makes it one that no other sandbox uses.
-#[derive(Debug)]
-pub struct Anchors {
-    prefix: Vec<u8>,
-    anchors: Mutex<Vec<Anchor>>,
-}
-
-/// Directories kept open for one sandbox, at most.
-const ANCHORS_MAX: usize = 256;
-
-impl Default for Anchors {
-    fn default() -> Self {
-        Anchors {
-            prefix: format!("/proc/{}/fd/", std::process::id()).into_bytes(),
-            anchors: Mutex::default(),
-        }
-    }
-}
-
-impl Anchors {
-    /// What to tell the kernel for a name in a directory. ENAMETOOLONG if that is too long, ENOBUFS for too many
-    /// directories.
-    fn name(&self, place: Parent) -> Result<Vec<u8>, Errno> {
-        let leaf = place.name().to_vec();
-        let s = nix::sys::stat::fstat(&place.dir.fd)?;
-        let device_inode = (s.st_dev, s.st_ino);
-        let mut anchors = self.anchors.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = anchors.iter().find(|a| a.device_inode == device_inode).map(|a| a.dir.fd.as_raw_fd());
-        let number = match known {
-            Some(number) => number,
-            None if anchors.len() >= ANCHORS_MAX => return Err(Errno::ENOBUFS),
-            None => {
-                let number = place.dir.fd.as_raw_fd();
-                anchors.push(Anchor { device_inode, dir: place.dir });
-                number
-            }
-        };
-        Ok([&self.prefix, number.to_string().as_bytes(), b"/", &leaf].concat())
-    }
-
-    /// An address as a guest is to see it.
-    pub(super) fn shown(&self, address: &[u8]) -> Vec<u8> {
-        self.translated(address).unwrap_or_else(|| address.to_vec())
-    }
-
-    fn translated(&self, address: &[u8]) -> Option<Vec<u8>> {
-        let (family, name) = address.split_at_checked(2)?;
-        if family != (UNIX as u16).to_le_bytes() {
-            return None;
-        }
-        let rest = name.strip_prefix(self.prefix.as_slice())?;
-        let slash = rest.iter().position(|&b| b == b'/')?;
-        let number: i32 = std::str::from_utf8(&rest[..slash]).ok()?.parse().ok()?;
-        let anchors = self.anchors.lock().unwrap_or_else(PoisonError::into_inner);
-        let anchor = anchors.iter().find(|a| a.dir.fd.as_raw_fd() == number)?;
-        let path = crate::path::join(&anchor.dir.path, &rest[slash + 1..]);
-        Some([family, &path].concat())
-    }
+    let leaf = place.name().to_vec();
+    unix_address(&call.sandbox.anchors.name(place.dir, &leaf)?)
 }

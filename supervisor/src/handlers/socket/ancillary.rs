@@ -4,7 +4,6 @@
 //! Descriptors have the same size in both worlds, so data to receive have room for exactly what the guest has room for,
 //! and the kernel itself cuts what is too much.
 
-use super::peer::shown_sender;
 use crate::context::Call;
 use crate::host::cmsg::{CREDENTIALS, HEADER, RIGHTS, i32_at, pieces};
 use crate::host::net::Received;
@@ -113,7 +112,7 @@ pub(super) fn incoming(
                 }
             }
             CREDENTIALS if piece.data.len() >= 4 => {
-                let pid = shown_sender(call, socket, i32_at(&control[piece.data.clone()], 0));
+                let pid = call.sandbox.peers.shown_sender(socket, i32_at(&control[piece.data.clone()], 0));
                 control[piece.data.start..piece.data.start + 4].copy_from_slice(&pid.to_le_bytes());
             }
             _ => {}

@@ -4,7 +4,6 @@
 //! translated in the supervisor's own memory.
 
 use super::super::io::broken_pipe;
-use super::super::output;
 use super::address::{Destination, Purpose, destination};
 use super::ancillary::{self, CONTROL_MAX};
 use super::{put_address, socket_of};
@@ -54,11 +53,11 @@ fn send(
     let name = to.map_or(&[][..], |d| d.address.bytes());
     // Zero-copy sends would tell of buffers that the guest does not have.
     let host_flags = (flags | NOSIGNAL) & !(libc::MSG_ZEROCOPY as u32);
-    let share = output::take(call, socket, data.len() as u64)?;
+    let share = call.sandbox.output.take(socket, data.len() as u64)?;
     let data = data.first(share.n as usize);
     call.sandbox.peers.sends(socket, call.process.pid);
     let done = net::send(wait_of(flags), socket.host.as_fd(), name, control, data, host_flags);
-    output::settle(call, &share, &done);
+    call.sandbox.output.settle(&share, &done);
     done
 }
 

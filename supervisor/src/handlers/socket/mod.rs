@@ -3,22 +3,20 @@
 //! * [`address`]: what a guest's address means, what the policy says to it, and what the kernel is told instead;
 //! * [`message`]: sending and receiving;
 //! * [`ancillary`]: descriptors and credentials that travel with messages;
-//! * [`option`]: socket options;
-//! * [`peer`]: who is at the other end.
+//! * [`option`]: socket options.
+//!
+//! Who is at the other end of a unix socket, and under which name one is bound, [`crate::state::sockets`] keeps.
 
 mod address;
 mod ancillary;
 mod message;
 mod option;
-mod peer;
 
 #[cfg(test)]
 mod tests;
 
-pub use address::Anchors;
 pub use message::HANDLERS as MESSAGE_HANDLERS;
 pub use option::HANDLERS as OPTION_HANDLERS;
-pub use peer::Peers;
 
 use super::event::CLOEXEC;
 use super::fdctl::{insert_pair, put_pair};

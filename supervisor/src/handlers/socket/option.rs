@@ -1,7 +1,6 @@
 //! Socket options. Which there are, and what of them is data, the system-call table says; an option without a row is
 //! refused, for some hold addresses that the kernel would follow in the supervisor.
 
-use super::peer::shown_peer;
 use super::{length_word, socket_of};
 use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
@@ -31,7 +30,7 @@ fn getsockopt(call: &mut Call<'_>) -> SyscallResult {
     if (level, name) == PEER
         && let Some(&[a, b, c, d]) = value.first_chunk()
     {
-        let pid = shown_peer(call, &socket, i32::from_le_bytes([a, b, c, d]));
+        let pid = call.sandbox.peers.shown_peer(&socket, i32::from_le_bytes([a, b, c, d]));
         value[..4].copy_from_slice(&pid.to_le_bytes());
     }
     if (level, name) == PEER_NAME {

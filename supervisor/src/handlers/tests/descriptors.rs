@@ -389,11 +389,11 @@ fn memory_files_cannot_ask_for_huge_pages() {
 
 #[test]
 fn the_limit_of_output_counts_the_stream_by_whatever_descriptor_and_ends_the_sandbox() {
-    use crate::handlers::output::Output;
+    use crate::state::output::Output;
     use std::os::fd::AsFd;
     let (r, w) = pipe();
     let mut g = Guest::free();
-    g.sandbox.output = Output::new(Some(6), &[w.as_fd()]);
+    g.sandbox.output = Output::new(Some(6), &[w.as_fd()], g.sandbox.ending.clone());
     let n = g.give(w);
     let copy = g.ask("dup", &[N(n)]).unwrap();
     let other = g.give(file(b""));

@@ -127,8 +127,8 @@ fn alike<T: PartialEq + std::fmt::Debug>(
 
 /// What can be compared of an opened file: its place in its tree, its type, and the flags that stay.
 fn description(root: &std::fs::File, host: impl AsFd) -> (Vec<u8>, u32, i32) {
-    let root = crate::path::label_of(root.as_fd()).unwrap();
-    let name = crate::path::label_of(host.as_fd()).unwrap();
+    let root = crate::state::names::label_of(root.as_fd()).unwrap();
+    let name = crate::state::names::label_of(host.as_fd()).unwrap();
     let below = name.strip_prefix(root.as_slice()).map(<[u8]>::to_vec).unwrap_or(b"outside".to_vec());
     // A file without a name is called by its inode number.
     let below = below.split(|&b| b == b'#').next().map(<[u8]>::to_vec).unwrap_or_default();
@@ -331,8 +331,8 @@ fn modes_and_lengths_are_changed_as_by_the_kernel() {
             |g| find(g, at, n, Lookup::FOLLOW).and_then(|f| attributes::set_mode(g, &f, 0o751)),
         );
         let absolute = |d: &std::fs::File| {
-            let root = crate::path::label_of(d.as_fd()).unwrap();
-            CString::new(crate::path::join(&root, name.as_bytes())).unwrap()
+            let root = crate::state::names::label_of(d.as_fd()).unwrap();
+            CString::new(crate::state::names::join(&root, name.as_bytes())).unwrap()
         };
         alike(
             &format!("truncate {name}"),

@@ -6,7 +6,6 @@
 //! end is to the other the kernel tells (sock_diag(7)); where it does not, the answer is 0, as for a process that the reader
 //! cannot see.
 
-use crate::context::Call;
 use crate::host::net::{self, Whose};
 use crate::state::fd::File;
 use nix::errno::Errno;
@@ -69,14 +68,14 @@ impl Peers {
     }
 
     /// A process has made a pair.
-    pub(super) fn paired(&self, pair: [&File; 2], pid: i32) {
+    pub fn paired(&self, pair: [&File; 2], pid: i32) {
         for socket in pair {
             self.note(socket, |known| (known.maker, known.peer) = (Some(pid), Some(pid)));
         }
     }
 
     /// A process is going to listen.
-    pub(super) fn listens(&self, socket: &File, pid: i32) {
+    pub fn listens(&self, socket: &File, pid: i32) {
         if let Ok(name) = net::address_of(Whose::Own, socket.host.as_fd()) {
             let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
             if book.listeners.len() >= MOST {
@@ -87,12 +86,12 @@ impl Peers {
     }
 
     /// A process is going to connect a socket: the other end may ask before the call has come back.
-    pub(super) fn connects(&self, socket: &File, pid: i32) {
+    pub fn connects(&self, socket: &File, pid: i32) {
         self.note(socket, |known| known.maker = Some(pid));
     }
 
     /// A socket is connected: at its other end is whoever listens there.
-    pub(super) fn connected(&self, socket: &File) {
+    pub fn connected(&self, socket: &File) {
         let name = net::address_of(Whose::Peer, socket.host.as_fd()).ok();
         let listener = name.and_then(|name| {
             let book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
@@ -102,7 +101,7 @@ impl Peers {
     }
 
     /// Somebody wants to be told who sends.
-    pub(super) fn ask(&self) {
+    pub fn ask(&self) {
         self.asked.store(true, Ordering::Release);
     }
 
@@ -111,6 +110,16 @@ impl Peers {
         if self.asked.load(Ordering::Acquire) {
             self.note(socket, |known| known.sender = Some(pid));
         }
+    }
+
+    /// What the kernel told of a peer's process, as the guest is to see it.
+    pub fn shown_peer(&self, socket: &File, pid: i32) -> i32 {
+        shown(pid, || self.peer(socket))
+    }
+
+    /// What the kernel told of a sender's process, as the guest is to see it.
+    pub fn shown_sender(&self, socket: &File, pid: i32) -> i32 {
+        shown(pid, || self.sender(socket))
     }
 
     /// The process at the other end of a socket.
@@ -124,16 +133,6 @@ impl Peers {
         let other = self.known(other_end(inode(socket)?).ok()?);
         other.sender.or(other.maker).or_else(|| self.peer(socket))
     }
-}
-
-/// What the kernel told of a peer's process, as the guest is to see it.
-pub(super) fn shown_peer(call: &Call<'_>, socket: &File, pid: i32) -> i32 {
-    shown(pid, || call.sandbox.peers.peer(socket))
-}
-
-/// What the kernel told of a sender's process, as the guest is to see it.
-pub(super) fn shown_sender(call: &Call<'_>, socket: &File, pid: i32) -> i32 {
-    shown(pid, || call.sandbox.peers.sender(socket))
 }
 
 fn shown(pid: i32, guest: impl FnOnce() -> Option<i32>) -> i32 {

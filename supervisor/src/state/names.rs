@@ -1,4 +1,4 @@
-//! Names of objects that are already held.
+//! Names of objects that are already held, and directories with theirs.
 
 use crate::host::name::{descriptor_directory, readlink, reopen_name};
 use nix::errno::Errno;
@@ -30,7 +30,7 @@ impl AsFd for Dir {
 }
 
 /// Whether `path` is `/proc` or below it.
-pub(super) fn in_proc(path: &[u8]) -> bool {
+pub fn in_proc(path: &[u8]) -> bool {
     path.strip_prefix(b"/proc").is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
 }
 
@@ -79,6 +79,6 @@ pub fn name_of(fd: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
 }
 
 /// Whether two statuses are of one object.
-pub(super) fn same(a: &FileStat, b: &FileStat) -> bool {
+pub fn same(a: &FileStat, b: &FileStat) -> bool {
     (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 /// Bytes of a file, `first..=last`, locked to read or to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Range {
+pub struct Range {
     pub(super) first: i64,
     pub(super) last: i64,
     pub(super) write: bool,
@@ -13,7 +13,7 @@ pub(super) struct Range {
 impl Range {
     /// The bytes that `start` and `len` of a `struct flock` stand for, counted from the start of the file; `None` if there
     /// are none (the kernel refuses such a lock).
-    pub(super) fn new(start: i64, len: i64, write: bool) -> Option<Range> {
+    pub fn new(start: i64, len: i64, write: bool) -> Option<Range> {
         let (first, last) = match len {
             0 => (start, i64::MAX),
             1.. => (start, start.checked_add(len - 1)?),
@@ -36,11 +36,11 @@ const MOST: usize = 1 << 13;
 
 /// What a process has locked of one file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Ranges(Vec<Range>);
+pub struct Ranges(Vec<Range>);
 
 impl Ranges {
     /// Unlocks the bytes of a range.
-    pub(super) fn clear(&mut self, range: &Range) {
+    pub fn clear(&mut self, range: &Range) {
         let parts = |held: &Range| {
             let before = (held.first < range.first).then(|| Range { last: range.first - 1, ..*held });
             let after = (held.last > range.last).then(|| Range { first: range.last + 1, ..*held });
@@ -52,7 +52,7 @@ impl Ranges {
     }
 
     /// Locks the bytes of a range, however they were locked before. What adjoins it becomes one with it, as in the kernel.
-    pub(super) fn set(&mut self, range: Range) {
+    pub fn set(&mut self, range: Range) {
         self.clear(&range);
         let adjoins = |held: &Range| {
             let follows = |a: &Range, b: &Range| a.last.checked_add(1) == Some(b.first);
@@ -68,27 +68,30 @@ impl Ranges {
     }
 
     /// Whether so much is locked apart that no more shall be: the book, and the kernel's, are not part of the guest's memory.
-    pub(super) fn full(&self) -> bool {
+    pub fn full(&self) -> bool {
         self.0.len() >= MOST
     }
 
     /// Whether a lock stands in the way of another process's.
-    pub(super) fn block(&self, wanted: &Range) -> bool {
+    pub fn block(&self, wanted: &Range) -> bool {
         self.0.iter().any(|held| held.conflicts(wanted))
     }
 
     /// Whether this lock, or more, is held here.
-    pub(super) fn hold(&self, range: &Range) -> bool {
+    pub fn hold(&self, range: &Range) -> bool {
         self.0.iter().any(|held| held.write == range.write && held.overlaps(range))
     }
 }
 
 /// What a thread waits for.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Wanted<F> {
-    pub(super) pid: i32,
-    pub(super) file: F,
-    pub(super) range: Range,
+pub struct Wanted<F> {
+    /// Its process.
+    pub pid: i32,
+    /// The file.
+    pub file: F,
+    /// The bytes of it.
+    pub range: Range,
 }
 
 /// Whether a process that is going to wait would wait for itself: one that blocks it waits, maybe through others, for a lock

@@ -4,13 +4,13 @@
 //! come back over a socket. So a file is compared with the supervisor's own streams when it is written to, and only under
 //! a policy that has the limit. Devices that swallow everything do not count.
 
-use crate::context::Call;
 use crate::host::SyscallResult;
-use crate::report::ending::End;
+use crate::report::ending::{End, Ending};
 use crate::state::fd::{File, Kind};
 use nix::errno::Errno;
 use nix::sys::stat::{FileStat, fstat, makedev};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// What of the limit is left.
@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 pub struct Output {
     left: Option<AtomicU64>,
     streams: Vec<(u64, u64)>,
+    ending: Arc<Ending>,
 }
 
 /// What tells a stream from others: its device and inode, for a terminal the terminal.
@@ -26,19 +27,20 @@ fn identity(stat: &FileStat, terminal: bool) -> (u64, u64) {
 }
 
 impl Output {
-    /// A limit of so many bytes, or none, on these streams.
-    pub fn new(limit: Option<u64>, streams: &[BorrowedFd<'_>]) -> Output {
+    /// A limit of so many bytes, or none, on these streams; a sandbox that passes it ends by `ending`.
+    pub fn new(limit: Option<u64>, streams: &[BorrowedFd<'_>], ending: Arc<Ending>) -> Output {
         let identity = |fd: &BorrowedFd<'_>| {
             let terminal = nix::unistd::isatty(fd).unwrap_or(false);
             fstat(fd).ok().map(|stat| identity(&stat, terminal))
         };
-        Output { left: limit.map(AtomicU64::new), streams: streams.iter().filter_map(identity).collect() }
+        let streams = streams.iter().filter_map(identity).collect();
+        Output { left: limit.map(AtomicU64::new), streams, ending }
     }
 
     /// The limit on the supervisor's own standard output and error.
-    pub fn of_host(limit: Option<u64>) -> Output {
+    pub fn of_host(limit: Option<u64>, ending: Arc<Ending>) -> Output {
         let (output, error) = (std::io::stdout(), std::io::stderr());
-        Output::new(limit, &[output.as_fd(), error.as_fd()])
+        Output::new(limit, &[output.as_fd(), error.as_fd()], ending)
     }
 
     /// The count of a file that is one of the streams, if there is a limit.
@@ -53,34 +55,34 @@ impl Output {
         let file = fstat(&file.host).map(|stat| identity(&stat, terminal)).ok()?;
         (self.streams.contains(&file) || file == controlling).then_some(left)
     }
+
+    /// Takes up to `n` bytes from the limit for a write to `file`. With none left the sandbox is ended.
+    pub fn take(&self, file: &File, n: u64) -> Result<Share, Errno> {
+        let Some(left) = self.counting(file) else { return Ok(Share { n, counted: false }) };
+        let mut share = 0;
+        let taken = left.fetch_update(Relaxed, Relaxed, |left| {
+            share = left.min(n);
+            Some(left - share)
+        });
+        if taken == Ok(0) && n > 0 {
+            self.ending.end(End::OutputLimit);
+            return Err(Errno::EIO);
+        }
+        Ok(Share { n: share, counted: true })
+    }
+
+    /// Gives back what of the share was not written.
+    pub fn settle(&self, share: &Share, done: &SyscallResult) {
+        if let (true, Some(left)) = (share.counted, &self.left) {
+            left.fetch_add(share.n.saturating_sub(done.unwrap_or(0) as u64), Relaxed);
+        }
+    }
 }
 
 /// Bytes that may be written, taken from the limit beforehand.
 #[derive(Debug)]
-pub(super) struct Share {
+pub struct Share {
     /// How many.
-    pub(super) n: u64,
+    pub n: u64,
     counted: bool,
-}
-
-/// Takes up to `n` bytes from the limit for a write to `file`. With none left the sandbox is ended.
-pub(super) fn take(call: &Call<'_>, file: &File, n: u64) -> Result<Share, Errno> {
-    let Some(left) = call.sandbox.output.counting(file) else { return Ok(Share { n, counted: false }) };
-    let mut share = 0;
-    let taken = left.fetch_update(Relaxed, Relaxed, |left| {
-        share = left.min(n);
-        Some(left - share)
-    });
-    if taken == Ok(0) && n > 0 {
-        call.sandbox.ending.end(End::OutputLimit);
-        return Err(Errno::EIO);
-    }
-    Ok(Share { n: share, counted: true })
-}
-
-/// Gives back what of the share was not written.
-pub(super) fn settle(call: &Call<'_>, share: &Share, done: &SyscallResult) {
-    if let (true, Some(left)) = (share.counted, &call.sandbox.output.left) {
-        left.fetch_add(share.n.saturating_sub(done.unwrap_or(0) as u64), Relaxed);
-    }
 }

@@ -1,0 +1,114 @@
+//! fcntl(2) on locks: what of a call is the guest's to say, before [`crate::state::locks`] keeps it.
+
+use crate::context::Call;
+use crate::host::SyscallResult;
+use crate::host::command::{self, Flock};
+use crate::host::number::{OnFd, Wait, on_fd};
+use crate::state::fd::{File, Kind};
+use crate::state::locks::{Inode, Ranges, Wanted, i16_at, inode, range_of};
+use nix::errno::Errno;
+use std::os::fd::AsFd;
+
+/// The `struct flock` of argument 2.
+fn argument(call: &Call<'_>) -> Result<[u8; Flock::SIZE], Errno> {
+    call.need(2)?.try_into().map_err(|_| Errno::EFAULT)
+}
+
+/// F_GETLK, F_SETLK, F_SETLKW.
+pub(super) fn record(call: &mut Call<'_>, file: &File) -> SyscallResult {
+    let mut lock = argument(call)?;
+    let command = match call.i32(1) {
+        libc::F_GETLK => Flock::Get,
+        libc::F_SETLK => Flock::Set,
+        _ => Flock::Wait,
+    };
+    if command != Flock::Get {
+        allowed(file, i16_at(&lock, 0))?;
+    }
+    if !matches!(file.kind, Kind::Regular | Kind::Memory) {
+        return Err(Errno::EINVAL);
+    }
+    from_start(file, &mut lock)?;
+    // The process id of a lock on a description must be 0; what the guest wrote there does not count.
+    lock[24..28].fill(0);
+    let asked = lock;
+    let locks = &call.process.locks;
+    let mut done = locks.apply(file, if command == Flock::Get { command } else { Flock::Set }, &mut lock);
+    if done == Err(Errno::EAGAIN) || command == Flock::Get && i16_at(&lock, 0) != libc::F_UNLCK {
+        // It may be a process's that has ended.
+        call.sandbox.dismiss_ended(call.process);
+        lock = asked;
+        done = if command == Flock::Wait {
+            wait(call, file, &mut lock)
+        } else {
+            locks.apply(file, command, &mut lock)
+        };
+    }
+    if done.is_ok() && command == Flock::Get {
+        if let Some(found) = range_of(&lock).filter(|_| i16_at(&lock, 0) != libc::F_UNLCK) {
+            let holder = holders(call, inode(file)?, call.process.pid, |ranges| ranges.hold(&found));
+            let pid = holder.first().copied().unwrap_or(NOBODY);
+            lock[24..28].copy_from_slice(&pid.to_le_bytes());
+        }
+        call.put(2, &lock);
+    }
+    done
+}
+
+/// The process that is told for a lock of a description, or of somebody outside.
+const NOBODY: i32 = -1;
+
+/// Whether the guest's own descriptor may be locked so: EBADF for a shared lock without reading and so on.
+fn allowed(file: &File, kind: i32) -> Result<(), Errno> {
+    match kind {
+        libc::F_RDLCK if !file.readable() => Err(Errno::EBADF),
+        libc::F_WRLCK if !file.writable() => Err(Errno::EBADF),
+        libc::F_RDLCK | libc::F_WRLCK | libc::F_UNLCK => Ok(()),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// Turns a range that counts from the descriptor's offset, or from the end, into one from the start: the description that
+/// stands for the process has an offset of its own.
+fn from_start(file: &File, lock: &mut [u8; Flock::SIZE]) -> Result<(), Errno> {
+    let here = match i16_at(lock, 2) {
+        libc::SEEK_CUR => on_fd(Wait::Short, OnFd::Lseek, file.host.as_fd(), [0, libc::SEEK_CUR as u64, 0])?,
+        libc::SEEK_END => nix::sys::stat::fstat(&file.host)?.st_size,
+        _ => return Ok(()),
+    };
+    let start = i64::from_le_bytes(std::array::from_fn(|k| lock[8 + k]));
+    let start = here.checked_add(start).ok_or(Errno::EOVERFLOW)?;
+    lock[8..16].copy_from_slice(&start.to_le_bytes());
+    lock[2..4].copy_from_slice(&(libc::SEEK_SET as i16).to_le_bytes());
+    Ok(())
+}
+
+/// F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW: a guest's description is a host description.
+pub(super) fn description(call: &mut Call<'_>, file: &File) -> SyscallResult {
+    let mut lock = argument(call)?;
+    let command = match call.i32(1) {
+        libc::F_OFD_GETLK => Flock::Get,
+        libc::F_OFD_SETLK => Flock::Set,
+        _ => Flock::Wait,
+    };
+    let done = command::lock(command, file.host.as_fd(), &mut lock)?;
+    if command == Flock::Get {
+        call.put(2, &lock);
+    }
+    Ok(done)
+}
+
+/// The processes of the sandbox, without the caller, whose locks on a file are as `what` says.
+fn holders(call: &Call<'_>, inode: Inode, but: i32, what: impl Fn(&Ranges) -> bool) -> Vec<i32> {
+    let others = call.sandbox.processes.all().into_iter().filter(|p| p.pid != but);
+    others.filter(|p| p.locks.looks(inode, &what)).map(|p| p.pid).collect()
+}
+
+/// Sets a lock, waiting for it: EDEADLK if somebody would then wait for ever.
+fn wait(call: &Call<'_>, file: &File, lock: &mut [u8; Flock::SIZE]) -> SyscallResult {
+    let Some(range) = range_of(lock) else { return call.process.locks.apply(file, Flock::Wait, lock) };
+    let wanted = Wanted { pid: call.process.pid, file: inode(file)?, range };
+    let blockers = |w: &Wanted<Inode>| holders(call, w.file, w.pid, |ranges| ranges.block(&w.range));
+    let _waiting = call.sandbox.lock_waits.enter(call.tid, wanted, blockers)?;
+    call.process.locks.apply(file, Flock::Wait, lock)
+}

@@ -1,0 +1,86 @@
+//! What prctl(2) sets and gets of a process and its threads.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Bytes of a thread's name with its NUL (TASK_COMM_LEN).
+pub const COMM_SIZE: usize = 16;
+/// The default timer slack in nanoseconds.
+pub const SLACK: u64 = 50_000;
+
+/// The attributes of one process.
+#[derive(Debug)]
+pub struct Attributes {
+    /// Names that threads other than the first gave themselves, by thread id. The first one's is the process's.
+    names: Mutex<HashMap<i32, [u8; COMM_SIZE]>>,
+    /// The signal that the process wants when its parent ends; 0 for none.
+    pub parent_death_signal: AtomicI32,
+    /// PR_SET_DUMPABLE.
+    pub dumpable: AtomicI32,
+    /// PR_SET_THP_DISABLE.
+    pub huge_pages_off: AtomicI32,
+    /// PR_SET_TIMERSLACK, in nanoseconds.
+    pub slack: AtomicU64,
+}
+
+impl Default for Attributes {
+    fn default() -> Self {
+        Attributes {
+            names: Mutex::default(),
+            parent_death_signal: 0.into(),
+            dumpable: 1.into(),
+            huge_pages_off: 0.into(),
+            slack: SLACK.into(),
+        }
+    }
+}
+
+impl Attributes {
+    fn names(&self) -> MutexGuard<'_, HashMap<i32, [u8; COMM_SIZE]>> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Those of a forked child, which wants no signal yet when its parent ends.
+    pub fn inherited(&self) -> Attributes {
+        let copy = |a: &AtomicI32| AtomicI32::new(a.load(Relaxed));
+        Attributes {
+            names: Mutex::default(),
+            parent_death_signal: 0.into(),
+            dumpable: copy(&self.dumpable),
+            huge_pages_off: copy(&self.huge_pages_off),
+            slack: self.slack.load(Relaxed).into(),
+        }
+    }
+
+    /// A new program runs in the process, with its own name.
+    pub fn executed(&self) {
+        self.names().clear();
+        self.dumpable.store(1, Relaxed);
+    }
+
+    /// A thread has ended.
+    pub fn forget(&self, tid: i32) {
+        self.names().remove(&tid);
+    }
+
+    /// The name that a thread gave itself, if it did.
+    pub fn name_of(&self, tid: i32) -> Option<Vec<u8>> {
+        let name = self.names().get(&tid).copied();
+        name.map(|name| name.iter().copied().take_while(|&b| b != 0).collect())
+    }
+
+    /// A thread gives itself a name; what is too long is cut.
+    pub fn set_name_of(&self, tid: i32, name: &[u8]) {
+        self.names().insert(tid, comm_field(name));
+    }
+}
+
+/// A name as the kernel keeps it: cut, with NULs behind it.
+pub fn comm_field(name: &[u8]) -> [u8; COMM_SIZE] {
+    let mut field = [0; COMM_SIZE];
+    for (to, from) in field.iter_mut().take(COMM_SIZE - 1).zip(name) {
+        *to = *from;
+    }
+    field
+}

@@ -1,0 +1,82 @@
+//! The guest processes of a sandbox.
+
+use crate::host::signal::Info;
+use crate::host::stat::{parent_of, zombie_parent};
+use crate::state::process::Process;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+
+/// The processes that have started and have not ended, as far as somebody took note of it.
+#[derive(Debug, Default)]
+pub struct Processes {
+    map: RwLock<BTreeMap<i32, Arc<Process>>>,
+    births: Mutex<()>,
+}
+
+impl Processes {
+    fn map(&self) -> RwLockReadGuard<'_, BTreeMap<i32, Arc<Process>>> {
+        self.map.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The one with this id.
+    pub fn get(&self, pid: i32) -> Option<Arc<Process>> {
+        self.map().get(&pid).cloned()
+    }
+
+    /// All of them, by ascending id.
+    pub fn all(&self) -> Vec<Arc<Process>> {
+        self.map().values().cloned().collect()
+    }
+
+    /// The ids of all, ascending.
+    pub fn pids(&self) -> Vec<i32> {
+        self.map().keys().copied().collect()
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.map().len()
+    }
+
+    /// Whether `pid` is the child of one that has ended and was not waited for.
+    pub fn has_zombie(&self, pid: i32) -> bool {
+        pid > 0 && zombie_parent(pid).is_some_and(|parent| self.map().contains_key(&parent))
+    }
+
+    /// Held while a process that was forked is taken in, and while a signal is sent to all of a group: it either goes to the
+    /// process or waits for it with its parent ([`Process::tell_forks`]).
+    pub fn births(&self) -> MutexGuard<'_, ()> {
+        self.births.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes one in that has started.
+    pub fn insert(&self, process: Arc<Process>) {
+        self.map.write().unwrap_or_else(PoisonError::into_inner).insert(process.pid, process);
+    }
+
+    /// Takes one out that has ended: its children, which are orphans and have their new parents.
+    pub fn remove(&self, process: &Process) -> Vec<Arc<Process>> {
+        let mut map = self.map.write().unwrap_or_else(PoisonError::into_inner);
+        if map.get(&process.pid).is_some_and(|p| std::ptr::eq(&raw const **p, process)) {
+            map.remove(&process.pid);
+        }
+        let orphans: Vec<_> = map.values().filter(|p| p.ppid() == process.pid).cloned().collect();
+        for orphan in &orphans {
+            // The kernel has found it a parent: a subreaper of the sandbox, or the init process, who is nobody for guests.
+            let parent = parent_of(orphan.pid).filter(|parent| map.contains_key(parent));
+            orphan.adopt(parent.unwrap_or(1));
+        }
+        orphans
+    }
+
+    /// Sends a signal to all that are wanted, and to those that they are about to fork; to how many.
+    pub fn signal(&self, info: &Info, wanted: impl Fn(&Process) -> bool) -> usize {
+        let _births = self.births();
+        let targets: Vec<_> = self.all().into_iter().filter(|p| wanted(p)).collect();
+        let reached = targets.iter().filter(|target| {
+            target.tell_forks(info);
+            target.signal(info).is_ok()
+        });
+        reached.count()
+    }
+}
