@@ -11,6 +11,7 @@ use rxbox_wire::bell::{self, Bell, Futex};
 use rxbox_wire::boot::CONTROL_FD;
 use rxbox_wire::channel as layout;
 use rxbox_wire::frame::{INTERNAL, Reply, Request};
+use rxbox_wire::kind::Syscall;
 use rxbox_wire::patience::{Cores, Patience};
 use rxbox_wire::table;
 use std::cell::Cell;
@@ -196,7 +197,7 @@ impl Slot {
             self.word(layout::INTERRUPT).store(0, Ordering::Relaxed);
         }
         let woke = self.bell().pass(bell::REQUEST, &HostFutex { breakable: false });
-        let blocks = table::row(request.nr).is_some_and(|row| row.blocking);
+        let blocks = table::row(request.nr).is_some_and(Syscall::blocks_worker);
         Begun { woke, blocks, breakable: request.nr < INTERNAL }
     }
 

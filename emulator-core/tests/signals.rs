@@ -21,6 +21,8 @@ use rxbox_emulator_core::thread::Thread;
 use rxbox_translate::cpuid::CpuidTable;
 use rxbox_translate::frontend::Config;
 use rxbox_wire::frame::Reply;
+use rxbox_wire::kind::Syscall;
+use rxbox_wire::table;
 use std::ops::{Deref, DerefMut};
 use std::os::fd::IntoRawFd;
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -382,6 +384,10 @@ fn sigsuspend_waits_under_its_mask_and_the_frame_brings_back_the_old_one() {
     });
 }
 
+fn row(name: &str) -> &'static Syscall {
+    table::by_name(name).unwrap()
+}
+
 #[test]
 fn a_waiting_calls_mask_lasts_until_the_call_ends_or_the_handler_is_called() {
     guest(|g| {
@@ -390,13 +396,13 @@ fn a_waiting_calls_mask_lasts_until_the_call_ends_or_the_handler_is_called() {
         let set = g.put(0, &[0]);
         let args = [0, 0, 0, set, 8, 0];
         let reply = |ret| Reply { ret, flags: 0, out: [0; 6] };
-        let ready = signal::with_mask(g, libc::SYS_ppoll as u32, &args, |thread| {
+        let ready = signal::with_mask(g, row("ppoll"), &args, |thread| {
             assert_eq!(thread.signals.mask(), SigSet::EMPTY);
             Ok(reply(1))
         });
         assert_eq!((ready.unwrap().ret, g.signals.mask()), (1, SigSet::of(&[SIGUSR1])));
         g.send(SIGUSR1, 0);
-        let broken = signal::with_mask(g, libc::SYS_ppoll as u32, &args, |thread| {
+        let broken = signal::with_mask(g, row("ppoll"), &args, |thread| {
             assert!(thread.cpu.pending(), "the signal came through with the mask");
             Ok(reply(-i64::from(EINTR)))
         });
@@ -404,8 +410,7 @@ fn a_waiting_calls_mask_lasts_until_the_call_ends_or_the_handler_is_called() {
         signal::deliver(g, Some(Restart { nr: libc::SYS_ppoll as u64, restartable: false }));
         assert_eq!((g.state().pc, g.frame(SAVED_MASK)), (HANDLER, SigSet::of(&[SIGUSR1]).0));
         let pair = g.put(16, &[set, 4]);
-        let bad =
-            signal::with_mask(g, libc::SYS_pselect6 as u32, &[0, 0, 0, 0, 0, pair], |_| panic!("not sent"));
+        let bad = signal::with_mask(g, row("pselect6"), &[0, 0, 0, 0, 0, pair], |_| panic!("not sent"));
         assert_eq!(bad.unwrap_err().0, EINVAL);
     });
 }

@@ -34,6 +34,18 @@ pub enum Kind {
     OptionName,
     /// A guest address that only the child follows.
     Addr,
+    /// The address of memory that only the child looks at: nothing of it crosses.
+    Local(Extent),
+    /// The longest time to wait in milliseconds, for ever if negative (32-bit signed).
+    Millis,
+    /// The address of a signal mask, which the child puts in place of the thread's own while the call waits. If it is
+    /// null there is none.
+    SigMask {
+        /// Index of the argument that holds the mask's size.
+        size: u8,
+    },
+    /// The address of address and size of such a mask (pselect(2)).
+    SigMaskPair,
     /// A NUL-terminated path of at most 4096 bytes with its NUL; the child answers ENAMETOOLONG for a longer one.
     Path,
     /// A NUL-terminated string that is not a path (attribute names, ...), at most 4096 bytes with its NUL. The child cuts
@@ -72,6 +84,56 @@ pub enum Kind {
     Unused,
 }
 
+impl Kind {
+    /// The bits of the register that count for a value: the kernel ignores the high half of a 32-bit one. `None` for
+    /// addresses, which say nothing by themselves.
+    pub const fn significant(self) -> Option<u64> {
+        match self {
+            Kind::I32
+            | Kind::U32
+            | Kind::Fd
+            | Kind::DirFd
+            | Kind::Pid
+            | Kind::Signal
+            | Kind::Mode
+            | Kind::Flags(_)
+            | Kind::Choice(_)
+            | Kind::Millis
+            | Kind::Level(_)
+            | Kind::OptionName => Some(u32::MAX as u64),
+            Kind::Command(commands) => Some(commands.mask as u64),
+            Kind::I64 | Kind::U64 => Some(u64::MAX),
+            Kind::Addr
+            | Kind::Local(_)
+            | Kind::SigMask { .. }
+            | Kind::SigMaskPair
+            | Kind::Path
+            | Kind::Text
+            | Kind::Address { .. }
+            | Kind::In(_)
+            | Kind::Out(_)
+            | Kind::InOut(_)
+            | Kind::IovecIn { .. }
+            | Kind::IovecOut { .. }
+            | Kind::MsgIn
+            | Kind::MsgOut
+            | Kind::Strings
+            | Kind::Unused => None,
+        }
+    }
+
+    /// How the argument limits the time of the call, if it does.
+    pub const fn timeout(self) -> Option<Timeout> {
+        match self {
+            Kind::Millis => Some(Timeout::FromNow),
+            Kind::In(Extent::Timeout(_, form))
+            | Kind::InOut(Extent::Timeout(_, form))
+            | Kind::Local(Extent::Timeout(_, form)) => Some(form),
+            _ => None,
+        }
+    }
+}
+
 /// How many bytes a pointer argument stands for. A counting argument is read as wide as its own kind says
 /// ([`crate::frame::count`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +142,8 @@ pub enum Extent {
     Fixed(u32),
     /// One structure.
     Struct(&'static Struct),
+    /// The longest time to wait, or its end. A null pointer is for ever.
+    Timeout(&'static Struct, Timeout),
     /// As many elements of `size` bytes as argument `count` says: all of them, or the call fails. For more than
     /// [`crate::channel::BULK_MAX`] bytes the child answers by itself, E2BIG if `size == 1`, else EINVAL.
     Elements {
@@ -131,6 +195,43 @@ pub enum Extent {
         /// Index of the argument that bounds the descriptors.
         count: u8,
     },
+}
+
+/// How a time in memory limits a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timeout {
+    /// It counts from the beginning of the call.
+    FromNow,
+    /// The same, and the kernel puts what is left of it in its place when the call ends.
+    CountedDown,
+    /// It counts from the beginning of the call, but is only looked at between messages (recvmmsg(2)).
+    BetweenMessages,
+    /// A point in time.
+    Until,
+    /// One of the two by a flag, on a clock of the caller's choice (clock_nanosleep(2)).
+    OnClock {
+        /// Index of the argument that names the clock.
+        clock: u8,
+        /// Index of the argument that has TIMER_ABSTIME for a point in time.
+        flags: u8,
+    },
+}
+
+impl Timeout {
+    /// Whether the time counts from the beginning of a call with these registers, by a clock that goes on like that of
+    /// the wall, and nobody else keeps what is left of it.
+    pub fn is_from_now(self, args: &[u64; 6]) -> bool {
+        const CLOCKS: [i32; 4] =
+            [libc::CLOCK_REALTIME, libc::CLOCK_MONOTONIC, libc::CLOCK_BOOTTIME, libc::CLOCK_TAI];
+        match self {
+            Timeout::FromNow => true,
+            Timeout::OnClock { clock, flags } => {
+                args[flags as usize] as i32 & libc::TIMER_ABSTIME == 0
+                    && CLOCKS.contains(&(args[clock as usize] as i32))
+            }
+            Timeout::CountedDown | Timeout::BetweenMessages | Timeout::Until => false,
+        }
+    }
 }
 
 /// The layout of a structure, for its size and for tracing.
@@ -238,6 +339,10 @@ pub struct Command {
     pub args: &'static [Arg],
     /// The route, if it is not the call's own.
     pub route: Option<Route>,
+    /// Whether it waits; [`Wait::Never`] leaves that to the call's row.
+    pub wait: Wait,
+    /// What a signal does to it; [`Restart::Never`] leaves that to the call's row.
+    pub restart: Restart,
 }
 
 /// Where a call is carried out once the supervisor has approved it.
@@ -256,6 +361,30 @@ pub enum Route {
         /// The reason.
         why: &'static str,
     },
+}
+
+/// Whether a call may wait for long. The worker makes itself interruptible for one that it performs, the child for one
+/// that it carries out itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// It is over soon.
+    Never,
+    /// For what others do.
+    Blocking,
+    /// For events on descriptors, those that signals are read from among them.
+    Polling,
+}
+
+/// What becomes of a call that a signal has interrupted, once the signal's handler has run (signal(7)). Where no handler
+/// runs the call is made again in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Restart {
+    /// It fails with EINTR whatever the handler's flags: the kernel's ERESTARTNOHAND, ERESTART_RESTARTBLOCK and EINTR.
+    Never,
+    /// It is made again if the handler was installed with SA_RESTART: the kernel's ERESTARTSYS.
+    Flagged,
+    /// The same unless it has a time limit: futex(2), whose limit would begin again.
+    FlaggedUnlessTimed,
 }
 
 /// What area a call belongs to; the policy's sections and `rxbox syscalls` group by it.
@@ -298,8 +427,12 @@ pub struct Syscall {
     pub route: Route,
     /// What area it belongs to.
     pub class: Class,
-    /// Whether it may block for long (the worker then makes itself interruptible).
-    pub blocking: bool,
+    /// Whether it may wait for long.
+    pub wait: Wait,
+    /// What a signal does to it while it waits.
+    pub restart: Restart,
+    /// Whether an argument, or one of some command, limits its time; read off their kinds.
+    pub timed: bool,
 }
 
 impl Commands {

@@ -16,6 +16,7 @@
 #[macro_use]
 mod row;
 mod check;
+mod columns;
 mod commands;
 mod descriptor;
 mod filesystem;
@@ -109,26 +110,24 @@ const UNUSED: Arg = Arg { name: "unused", kind: Kind::Unused };
 /// arguments behind an unknown command are unused: nothing of them crosses.
 pub fn kinds(call: &'static Syscall, args: &[u64; 6]) -> ([Arg; 6], Option<&'static Command>) {
     let mut kinds = [UNUSED; 6];
-    kinds[..call.args.len()].copy_from_slice(call.args);
-    let Some((behind, command)) = command(call, args) else {
-        return (kinds, None);
-    };
-    let behind = &mut kinds[behind..];
-    behind.fill(UNUSED);
-    if let Some(c) = command {
-        behind[..c.args.len()].copy_from_slice(c.args);
-    }
+    let (own, behind, command) = parts(call, args);
+    kinds[..own.len()].copy_from_slice(own);
+    kinds[own.len()..own.len() + behind.len()].copy_from_slice(behind);
     (kinds, command)
 }
 
-/// Looks up the command of a multiplexer: the index of the first argument behind it, and its row. `None` if the call is
-/// no multiplexer.
-fn command(call: &Syscall, args: &[u64; 6]) -> Option<(usize, Option<&'static Command>)> {
-    call.args.iter().enumerate().find_map(|(i, a)| match a.kind {
+/// The arguments in force for these registers: those of the call's own row, those of a command's row behind them, and
+/// that row if the call is a multiplexer that knows the command.
+fn parts(call: &Syscall, args: &[u64; 6]) -> (&'static [Arg], &'static [Arg], Option<&'static Command>) {
+    let command = call.args.iter().enumerate().find_map(|(i, a)| match a.kind {
         Kind::Command(c) => Some((i + 1, c.find(args[i]))),
         Kind::Level(c) => Some((i + 2, c.find_pair(args[i], args[i + 1]))),
         _ => None,
-    })
+    });
+    match command {
+        None => (call.args, &[], None),
+        Some((behind, command)) => (&call.args[..behind], command.map_or(&[], |c| c.args), command),
+    }
 }
 
 /// Every command table with the call that it belongs to, for listings.

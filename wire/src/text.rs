@@ -66,7 +66,7 @@ fn argument(
 ) -> Result {
     let register = args[i];
     match kinds[i].kind {
-        Kind::I32 | Kind::Fd | Kind::Pid => write!(out, "{}", register as i32),
+        Kind::I32 | Kind::Fd | Kind::Pid | Kind::Millis => write!(out, "{}", register as i32),
         Kind::DirFd if register as i32 == libc::AT_FDCWD => out.write_str("AT_FDCWD"),
         Kind::DirFd => write!(out, "{}", register as i32),
         Kind::U32 => write!(out, "{}", register as u32),
@@ -96,7 +96,7 @@ fn contents(out: &mut impl Write, kinds: &[Arg; 6], i: usize, args: &[u64; 6], d
         Kind::Address { .. } => value::address(out, data),
         Kind::MsgIn | Kind::MsgOut => value::message(out, data),
         Kind::In(e) | Kind::Out(e) | Kind::InOut(e) => match e {
-            Extent::Struct(s) => value::structure(out, s, data),
+            Extent::Struct(s) | Extent::Timeout(s, _) => value::structure(out, s, data),
             Extent::Array { of, .. } => value::array(out, of, data),
             Extent::Fixed(4 | 8) => value::number(out, data),
             _ => quote_cut(out, data, SHOWN),

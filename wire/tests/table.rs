@@ -7,7 +7,7 @@
 )]
 
 use rxbox_wire::frame::{self, Internal};
-use rxbox_wire::kind::{Command, Extent, Kind, Route};
+use rxbox_wire::kind::{Command, Extent, Kind, Route, Syscall, Wait};
 use rxbox_wire::{names, table};
 use std::collections::HashSet;
 
@@ -264,4 +264,112 @@ fn every_name_of_several_bits_comes_before_the_names_of_its_bits() {
             }
         }
     }
+}
+
+/// The calls of the table, without those of which a command decides by itself, that a test on their rows holds for.
+fn named(holds: impl Fn(&Syscall) -> bool) -> Vec<&'static str> {
+    let mut names: Vec<_> = table::SYSCALLS.iter().filter(|row| holds(row)).map(|row| row.name).collect();
+    names.sort_unstable();
+    names
+}
+
+#[test]
+fn calls_are_made_again_after_a_signal_as_signal_7_says_and_no_others() {
+    let restarted = [
+        "accept",
+        "accept4",
+        "connect",
+        "copy_file_range",
+        "creat",
+        "fallocate",
+        "flock",
+        "futex_waitv",
+        "getrandom",
+        "ioctl",
+        "open",
+        "openat",
+        "openat2",
+        "preadv2",
+        "pwritev2",
+        "read",
+        "readv",
+        "recvfrom",
+        "recvmmsg",
+        "recvmsg",
+        "sendfile",
+        "sendmmsg",
+        "sendmsg",
+        "sendto",
+        "splice",
+        "tee",
+        "wait4",
+        "waitid",
+        "write",
+        "writev",
+    ];
+    assert_eq!(named(|row| row.restarts(&[0; 6])), restarted);
+    for name in ["poll", "ppoll", "select", "pselect6", "epoll_wait", "nanosleep", "clock_nanosleep", "pause"]
+    {
+        assert!(!restarted.contains(&name), "{name}");
+    }
+}
+
+#[test]
+fn a_command_says_itself_whether_it_waits_and_is_made_again() {
+    let row = |call| table::by_name(call).unwrap();
+    let fcntl = |op: i32| row("fcntl").restarts(&[3, op as u64, 0, 0, 0, 0]);
+    assert_eq!(
+        [libc::F_SETLKW, libc::F_OFD_SETLKW, libc::F_SETLK, libc::F_GETFL].map(fcntl),
+        [true, true, false, false]
+    );
+    let futex = |op: i32, timeout: u64| {
+        let args = [0x1000, (op | libc::FUTEX_PRIVATE_FLAG) as u64, 0, timeout, 0, 0];
+        (row("futex").waits(&args), row("futex").restarts(&args))
+    };
+    assert_eq!(futex(libc::FUTEX_WAIT, 0), (Wait::Blocking, true));
+    assert_eq!(futex(libc::FUTEX_WAIT, 0x2000), (Wait::Blocking, false), "its time would begin again");
+    assert_eq!(futex(libc::FUTEX_WAIT_BITSET, 0x2000), (Wait::Blocking, false));
+    assert_eq!(futex(libc::FUTEX_LOCK_PI, 0x2000), (Wait::Blocking, true));
+    assert_eq!(futex(libc::FUTEX_WAKE, 0), (Wait::Never, false));
+}
+
+#[test]
+fn calls_that_wait_for_descriptors_end_when_a_signal_arrives_for_one() {
+    let waiting = ["epoll_pwait", "epoll_pwait2", "epoll_wait", "poll", "ppoll", "pselect6", "select"];
+    assert_eq!(named(|row| row.wait == Wait::Polling), waiting);
+    let masked = ["epoll_pwait", "epoll_pwait2", "ppoll", "pselect6", "rt_sigsuspend"];
+    assert_eq!(named(|row| row.signal_mask(&[0; 6]).is_some()), masked);
+    let ppoll = table::by_name("ppoll").unwrap();
+    assert_eq!(ppoll.signal_mask(&[0; 6]), Some((3, Kind::SigMask { size: 4 })));
+}
+
+#[test]
+fn a_time_that_counts_from_now_is_told_from_a_point_in_time() {
+    let limit = |call, args: [u64; 6]| {
+        let (at, _, form) = table::by_name(call).unwrap().time_limit(&args)?;
+        Some((at, form.is_from_now(&args)))
+    };
+    for (call, at) in [
+        ("poll", 2),
+        ("epoll_wait", 3),
+        ("epoll_pwait2", 3),
+        ("nanosleep", 0),
+        ("rt_sigtimedwait", 2),
+        ("semtimedop", 3),
+    ] {
+        assert_eq!(limit(call, [0; 6]), Some((at, true)), "{call}");
+    }
+    for (call, at) in [("ppoll", 2), ("select", 4), ("mq_timedsend", 4), ("futex_waitv", 3), ("recvmmsg", 4)]
+    {
+        assert_eq!(limit(call, [0; 6]), Some((at, false)), "{call}");
+    }
+    let sleep = |clock: i32, flags: i32| limit("clock_nanosleep", [clock as u64, flags as u64, 0, 0, 0, 0]);
+    assert_eq!(sleep(libc::CLOCK_MONOTONIC, 0), Some((2, true)));
+    assert_eq!(sleep(libc::CLOCK_MONOTONIC, libc::TIMER_ABSTIME), Some((2, false)));
+    assert_eq!(sleep(libc::CLOCK_PROCESS_CPUTIME_ID, 0), Some((2, false)));
+    let futex = |op: i32| limit("futex", [0, op as u64, 0, 0, 0, 0]);
+    assert_eq!(futex(libc::FUTEX_WAIT), Some((3, true)));
+    assert_eq!(futex(libc::FUTEX_WAIT_BITSET), Some((3, false)));
+    assert_eq!(futex(libc::FUTEX_WAKE), None);
+    assert_eq!(limit("read", [0; 6]), None);
 }

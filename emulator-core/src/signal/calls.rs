@@ -15,6 +15,7 @@ use crate::syscall::{Answer, copy_out};
 use crate::thread::Thread;
 use libc::{EINTR, EINVAL};
 use rxbox_wire::frame::Reply;
+use rxbox_wire::kind::{Kind, Syscall, Wait};
 use std::time::{Duration, Instant};
 
 /// Carries out an approved call of this module; `None` if it is not one.
@@ -44,14 +45,14 @@ pub fn system_call(thread: &mut Thread, nr: u32, args: &[u64; 6]) -> Option<Answ
 /// EINVAL and EFAULT for the mask, else those of the exchange.
 pub fn with_mask(
     thread: &mut Thread,
-    nr: u32,
+    call: &Syscall,
     args: &[u64; 6],
     exchange: impl FnOnce(&mut Thread) -> Result<Reply, Error>,
 ) -> Result<Reply, Error> {
-    if !WAITS_FOR_DESCRIPTORS.contains(&nr.into()) {
+    if call.wait != Wait::Polling {
         return exchange(thread);
     }
-    let Some(mask) = call_mask(nr, args)? else { return descriptor::watch(thread, exchange) };
+    let Some(mask) = call_mask(call, args)? else { return descriptor::watch(thread, exchange) };
     let own = thread.signals.mask;
     set_mask(thread, mask);
     let result = descriptor::watch(thread, exchange);
@@ -62,25 +63,12 @@ pub fn with_mask(
     result
 }
 
-/// The calls that wait for events on descriptors.
-const WAITS_FOR_DESCRIPTORS: [i64; 7] = [
-    libc::SYS_poll,
-    libc::SYS_select,
-    libc::SYS_pselect6,
-    libc::SYS_ppoll,
-    libc::SYS_epoll_wait,
-    libc::SYS_epoll_pwait,
-    libc::SYS_epoll_pwait2,
-];
-
-/// The mask that a waiting call gives, if it is one.
-fn call_mask(nr: u32, args: &[u64; 6]) -> Result<Option<SigSet>, Error> {
-    let (at, size) = match i64::from(nr) {
-        libc::SYS_ppoll => (args[3], args[4]),
-        libc::SYS_epoll_pwait | libc::SYS_epoll_pwait2 => (args[4], args[5]),
-        // The sixth argument points at both (pselect(2)).
-        libc::SYS_pselect6 if args[5] != 0 => {
-            (access::read_u64(args[5])?, access::read_u64(args[5].wrapping_add(8))?)
+/// The mask that a waiting call gives, if it does.
+fn call_mask(call: &Syscall, args: &[u64; 6]) -> Result<Option<SigSet>, Error> {
+    let (at, size) = match call.signal_mask(args) {
+        Some((at, Kind::SigMask { size })) => (args[at], args[usize::from(size)]),
+        Some((at, Kind::SigMaskPair)) if args[at] != 0 => {
+            (access::read_u64(args[at])?, access::read_u64(args[at].wrapping_add(8))?)
         }
         _ => return Ok(None),
     };

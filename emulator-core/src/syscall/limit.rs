@@ -4,16 +4,16 @@
 //! call, and the guest makes it once more. It must then wait for what is *left* of its time, or a program that is often
 //! disturbed would wait for ever. The kernel keeps the end of the wait for that (its `restart_block`); so does this module.
 //! Calls whose time the kernel itself counts down in guest memory (select(2), ppoll(2)), and those that wait until a point
-//! in time, need nothing of it.
+//! in time, need nothing of it ([`Timeout::is_from_now`](rxbox_wire::kind::Timeout::is_from_now)).
 
 use crate::guest::access;
-use libc::c_long;
+use rxbox_wire::kind::{Kind, Syscall};
 use std::time::{Duration, Instant};
 
 /// When a call that is under way has waited long enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
-    nr: u64,
+    nr: u32,
     pc: u64,
     end: Instant,
 }
@@ -35,86 +35,60 @@ impl Left {
     }
 }
 
-/// How a relative time limit is given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
-    /// Milliseconds in the register, none if negative.
-    Millis,
-    /// A `timespec` that is only read.
-    Timespec,
-}
-
-/// The argument of a call that limits its time, if it has one that counts from now.
-fn form(nr: u64, args: &[u64; 6]) -> Option<(usize, Form)> {
-    const SLEEPING_CLOCKS: [i32; 4] =
-        [libc::CLOCK_REALTIME, libc::CLOCK_MONOTONIC, libc::CLOCK_BOOTTIME, libc::CLOCK_TAI];
-    Some(match nr as c_long {
-        libc::SYS_poll => (2, Form::Millis),
-        libc::SYS_epoll_wait | libc::SYS_epoll_pwait => (3, Form::Millis),
-        libc::SYS_epoll_pwait2 | libc::SYS_semtimedop => (3, Form::Timespec),
-        libc::SYS_nanosleep => (0, Form::Timespec),
-        libc::SYS_rt_sigtimedwait => (2, Form::Timespec),
-        libc::SYS_clock_nanosleep
-            if args[1] as i32 & libc::TIMER_ABSTIME == 0 && SLEEPING_CLOCKS.contains(&(args[0] as i32)) =>
-        {
-            (2, Form::Timespec)
-        }
-        libc::SYS_futex if args[1] as i32 & libc::FUTEX_CMD_MASK == libc::FUTEX_WAIT => (3, Form::Timespec),
-        _ => return None,
-    })
-}
-
 /// How long the call waits at most; `None` for ever, or if the kernel is going to refuse the time.
-fn span(form: Form, arg: u64) -> Option<Duration> {
-    match form {
-        Form::Millis => u64::try_from(arg as i32).ok().map(Duration::from_millis),
-        Form::Timespec if arg == 0 => None,
-        Form::Timespec => {
-            let seconds = access::read_u64(arg).ok()?;
-            let nanoseconds = access::read_u64(arg.wrapping_add(8)).ok()?;
-            // What exceeds every clock needs no counting.
-            const LONGEST: u64 = 1 << 32;
-            (seconds < LONGEST && nanoseconds < 1_000_000_000)
-                .then(|| Duration::new(seconds, nanoseconds as u32))
-        }
+fn span(kind: Kind, arg: u64) -> Option<Duration> {
+    if kind == Kind::Millis {
+        return u64::try_from(arg as i32).ok().map(Duration::from_millis);
     }
+    if arg == 0 {
+        return None;
+    }
+    let seconds = access::read_u64(arg).ok()?;
+    let nanoseconds = access::read_u64(arg.wrapping_add(8)).ok()?;
+    // What exceeds every clock needs no counting.
+    const LONGEST: u64 = 1 << 32;
+    (seconds < LONGEST && nanoseconds < 1_000_000_000).then(|| Duration::new(seconds, nanoseconds as u32))
 }
 
 impl Limit {
     /// The limit of a call that begins at `pc`: the one that it was `kept` with, if it is the same call made again, and then
     /// `args` and the time are changed to what is left.
     pub fn begin(
-        nr: u64,
+        call: &Syscall,
         args: &mut [u64; 6],
         pc: u64,
         kept: Option<Limit>,
     ) -> (Option<Limit>, Option<Left>) {
-        let Some((at, form)) = form(nr, args) else { return (None, None) };
+        let Some((at, kind, _)) = call.time_limit(args).filter(|(.., form)| form.is_from_now(args)) else {
+            return (None, None);
+        };
+        let nr = call.nr;
         let Some(limit) = kept.filter(|l| (l.nr, l.pc) == (nr, pc)) else {
-            let end = span(form, args[at]).and_then(|span| Instant::now().checked_add(span));
+            let end = span(kind, args[at]).and_then(|span| Instant::now().checked_add(span));
             return (end.map(|end| Limit { nr, pc, end }), None);
         };
         let left = limit.end.saturating_duration_since(Instant::now());
-        match form {
-            Form::Millis => {
-                // Never less than what is left, or the wait would end too early.
-                args[at] = left.as_nanos().div_ceil(1_000_000).min(i32::MAX as u128) as u64;
-                (Some(limit), None)
-            }
-            Form::Timespec => {
-                (Some(limit), Some(Left { at, time: [left.as_secs(), left.subsec_nanos().into()] }))
-            }
+        if kind == Kind::Millis {
+            // Never less than what is left, or the wait would end too early.
+            args[at] = left.as_nanos().div_ceil(1_000_000).min(i32::MAX as u128) as u64;
+            return (Some(limit), None);
         }
+        (Some(limit), Some(Left { at, time: [left.as_secs(), left.subsec_nanos().into()] }))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rxbox_wire::table;
+
+    fn row(nr: libc::c_long) -> &'static Syscall {
+        table::row(nr as u32).unwrap()
+    }
 
     #[test]
     fn a_call_made_again_gets_what_is_left_and_another_call_its_own_time() {
-        let call = libc::SYS_poll as u64;
+        let call = row(libc::SYS_poll);
         let mut args = [0, 0, 60_000, 0, 0, 0];
         let (limit, left) = Limit::begin(call, &mut args, 0x1000, None);
         assert_eq!((args[2], left), (60_000, None));
@@ -136,7 +110,7 @@ mod tests {
             (libc::SYS_read, [0; 6]),
         ] {
             let mut same = args;
-            assert_eq!(Limit::begin(nr as u64, &mut same, 0, None), (None, None));
+            assert_eq!(Limit::begin(row(nr), &mut same, 0, None), (None, None));
             assert_eq!(same, args);
         }
     }

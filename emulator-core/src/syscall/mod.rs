@@ -22,7 +22,8 @@ use crate::thread::Thread;
 use limit::Limit;
 use marshal::Error;
 use resource::NewLimit;
-use rxbox_wire::frame::Reply;
+use rxbox_wire::frame::{INTERNAL, Reply};
+use rxbox_wire::kind::Syscall;
 use rxbox_wire::table;
 
 /// Carries out the call whose number and arguments are in the registers; the pc is behind the `syscall` instruction.
@@ -34,9 +35,15 @@ pub fn system_call(thread: &mut Thread) {
     state.gpr[1] = state.pc;
     state.gpr[11] = state.rflags;
     let pc = state.pc;
-    let (limit, left) = Limit::begin(nr, &mut args, pc, thread.limit.take());
+    let kept = thread.limit.take();
+    // The x32 bit and everything above are no numbers of this table.
+    let Some(call) = u32::try_from(nr).ok().filter(|&n| n < INTERNAL).and_then(table::row) else {
+        thread.state().gpr[0] = -i64::from(libc::ENOSYS) as u64;
+        return;
+    };
+    let (limit, left) = Limit::begin(call, &mut args, pc, kept);
     thread.left = left;
-    let answer = perform(thread, nr, args);
+    let answer = perform(thread, call, args);
     match answer {
         Answer::Value(value) => thread.state().gpr[0] = value as u64,
         Answer::Interrupted { restart } => {
@@ -69,12 +76,7 @@ impl From<Error> for Answer {
     }
 }
 
-fn perform(thread: &mut Thread, nr: u64, args: [u64; 6]) -> Answer {
-    // The x32 bit and everything above are no numbers of this table.
-    let Some(call) = u32::try_from(nr).ok().filter(|&n| n < rxbox_wire::frame::INTERNAL).and_then(table::row)
-    else {
-        return Answer::Value(-i64::from(libc::ENOSYS));
-    };
+fn perform(thread: &mut Thread, call: &'static Syscall, args: [u64; 6]) -> Answer {
     if transfer::is_transfer(call.nr, &args) {
         return transfer::transfer(thread, call, args);
     }
@@ -88,8 +90,7 @@ fn perform(thread: &mut Thread, nr: u64, args: [u64; 6]) -> Answer {
         return memory::map_file(thread, call, args);
     }
     let limit = NewLimit::of(call.nr, &args);
-    let exchanged =
-        signal::with_mask(thread, call.nr, &args, |thread| marshal::exchange(thread, call, &args));
+    let exchanged = signal::with_mask(thread, call, &args, |thread| marshal::exchange(thread, call, &args));
     match exchanged {
         Ok(reply) if reply.flags & Reply::GRANTED != 0 => granted(thread, call.nr, &args, reply.ret),
         Ok(reply) if makes_signal_descriptor(call.nr) && reply.ret >= 0 => {

@@ -29,27 +29,6 @@ pub(crate) fn argument(call: &Syscall, name: &str) -> Option<(usize, Kind)> {
     call.args.iter().enumerate().find(|(_, a)| a.name == name).map(|(at, a)| (at, a.kind))
 }
 
-/// The bits of the register that count for an argument of this kind: the kernel ignores the high half of a 32-bit one,
-/// so a rule must, too. `None` for pointers, whose value says nothing.
-pub(crate) fn significant(kind: Kind) -> Option<u64> {
-    match kind {
-        Kind::I32
-        | Kind::U32
-        | Kind::Fd
-        | Kind::DirFd
-        | Kind::Pid
-        | Kind::Signal
-        | Kind::Mode
-        | Kind::Flags(_)
-        | Kind::Choice(_)
-        | Kind::Level(_)
-        | Kind::OptionName => Some(u64::from(u32::MAX)),
-        Kind::Command(commands) => Some(u64::from(commands.mask)),
-        Kind::I64 | Kind::U64 => Some(u64::MAX),
-        _ => None,
-    }
-}
-
 /// The names that values of this kind have.
 pub(crate) fn values(kind: Kind) -> Vec<(u64, &'static str)> {
     match kind {

@@ -81,8 +81,8 @@ pub fn ioctl(
             }
             memory.as_mut_ptr() as u64
         }
-        Some(Kind::Addr | Kind::Path | Kind::Text) => return Err(Errno::ENOTTY),
-        Some(_) => number,
+        Some(kind) if kind.significant().is_some() => number,
+        Some(_) => return Err(Errno::ENOTTY),
     };
     // SAFETY: the request's row says that it takes a number, nothing, or a structure without addresses of at most
     // IOCTL_MAX bytes; for the latter the argument is private memory of that size.

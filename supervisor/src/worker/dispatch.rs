@@ -18,7 +18,6 @@ struct Entry {
     handler: Option<Handler>,
     /// For a multiplexer: what an unknown command answers.
     unknown: Option<Errno>,
-    restarts: bool,
 }
 
 static ENTRIES: LazyLock<Vec<Entry>> = LazyLock::new(|| {
@@ -29,7 +28,7 @@ static ENTRIES: LazyLock<Vec<Entry>> = LazyLock::new(|| {
             Kind::Command(c) | Kind::Level(c) => Some(Errno::from_raw(c.unknown)),
             _ => None,
         });
-        entries[row.nr as usize] = Entry { handler: None, unknown, restarts: RESTARTED.contains(&row.name) };
+        entries[row.nr as usize] = Entry { handler: None, unknown };
     }
     for (name, handler) in handlers::ALL.iter().copied().flatten() {
         if let Some(row) = table::by_name(name) {
@@ -38,42 +37,6 @@ static ENTRIES: LazyLock<Vec<Entry>> = LazyLock::new(|| {
     }
     entries
 });
-
-/// Calls that the kernel makes again after a signal whose handler was installed with SA_RESTART (signal(7)). All others
-/// that a signal interrupts fail with EINTR whatever the handler's flags.
-const RESTARTED: &[&str] = &[
-    "accept",
-    "accept4",
-    "connect",
-    "copy_file_range",
-    "creat",
-    "fallocate",
-    "fcntl",
-    "flock",
-    "getrandom",
-    "ioctl",
-    "open",
-    "openat",
-    "openat2",
-    "preadv2",
-    "pwritev2",
-    "read",
-    "readv",
-    "recvfrom",
-    "recvmsg",
-    "sendfile",
-    "sendmsg",
-    "sendto",
-    "splice",
-    "tee",
-    "write",
-    "writev",
-];
-
-/// Whether an interrupted call can be made again.
-pub fn restarts(nr: u32) -> bool {
-    entry(nr).restarts
-}
 
 fn entry(nr: u32) -> Entry {
     ENTRIES.get(nr as usize).copied().unwrap_or_default()
@@ -152,21 +115,12 @@ mod tests {
     }
 
     #[test]
-    fn handlers_and_restarted_calls_are_named_as_in_the_table_and_only_once() {
+    fn handlers_are_named_as_in_the_table_and_only_once() {
         let mut names: Vec<_> = handlers::ALL.iter().copied().flatten().map(|(name, _)| *name).collect();
-        for name in names.iter().chain(RESTARTED) {
+        for name in &names {
             assert!(table::by_name(name).is_some(), "{name}");
         }
         names.sort_unstable();
         assert!(names.windows(2).all(|w| w[0] != w[1]));
-    }
-
-    #[test]
-    fn waiting_calls_that_never_restart_are_not_in_the_list() {
-        for name in
-            ["poll", "ppoll", "select", "pselect6", "epoll_wait", "nanosleep", "clock_nanosleep", "pause"]
-        {
-            assert!(!RESTARTED.contains(&name), "{name}");
-        }
     }
 }

@@ -183,7 +183,7 @@ fn read_by_handlers(kind: &Kind) -> bool {
 /// The answer to a call, and whether it can be made again after a signal.
 fn answer(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> SyscallResult {
     let answer = dispatch::serve(sandbox, call);
-    if answer == Err(Errno::EINTR) && dispatch::restarts(call.request.nr) {
+    if answer == Err(Errno::EINTR) && call.checked.call.restarts(&call.request.args) {
         call.reply.flags |= Reply::RESTART;
     }
     answer

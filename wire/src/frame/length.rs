@@ -44,7 +44,7 @@ pub fn length(kinds: &[Arg; 6], at: usize, args: &[u64; 6]) -> Option<Length> {
         Kind::Address { len } => Length::Exactly(count(len)),
         Kind::In(e) | Kind::Out(e) | Kind::InOut(e) => match e {
             Extent::Fixed(n) => Length::Exactly(n.into()),
-            Extent::Struct(s) => Length::Exactly(s.size.into()),
+            Extent::Struct(s) | Extent::Timeout(s, _) => Length::Exactly(s.size.into()),
             Extent::Bulk { count: c } => exactly(count(c), 1),
             Extent::Elements { count: c, size } | Extent::Batch { count: c, size } => exactly(count(c), size),
             Extent::Array { count: c, of } => exactly(count(c), of.size),

@@ -1,20 +1,94 @@
 //! What the compiler checks of the table.
 
-use crate::kind::{Arg, Command, Extent, Kind, Route, Struct, Syscall};
+use crate::kind::{Arg, Command, Extent, Kind, Restart, Route, Struct, Syscall, Timeout, Wait};
 
-/// Ascending numbers, at most six arguments, sound references between them, and only performed calls block the worker.
+/// Ascending numbers, at most six arguments, sound references between them, and columns that go together.
 pub(super) const fn table(rows: &[Syscall]) {
     let mut i = 0;
     while i < rows.len() {
         assert!(i == 0 || rows[i - 1].nr < rows[i].nr, "rows must ascend by number");
-        assert!(
-            !rows[i].blocking || matches!(rows[i].route, Route::Perform),
-            "only a performed call blocks the worker"
-        );
-        let args = rows[i].args;
-        arguments(args, &[]);
+        let Syscall { args, route, wait, restart, .. } = rows[i];
+        let columns = Columns { route, wait, restart };
+        columns.check(args);
+        arguments(args, &[], columns);
         i += 1;
     }
+}
+
+/// The columns in force for a call or one of its commands.
+#[derive(Clone, Copy)]
+struct Columns {
+    route: Route,
+    wait: Wait,
+    restart: Restart,
+}
+
+impl Columns {
+    /// Those of a command of a call with these.
+    const fn of(self, command: &Command) -> Columns {
+        Columns {
+            route: match command.route {
+                Some(route) => route,
+                None => self.route,
+            },
+            wait: if matches!(command.wait, Wait::Never) { self.wait } else { command.wait },
+            restart: if matches!(command.restart, Restart::Never) { self.restart } else { command.restart },
+        }
+    }
+
+    /// A call waits where it is carried out, and what a signal cannot interrupt is not made again.
+    const fn check(self, args: &[Arg]) {
+        let waits = !matches!(self.wait, Wait::Never);
+        let offered = !matches!(self.route, Route::Refuse { .. });
+        assert!(!waits || !matches!(self.route, Route::Emulate), "only a call that is carried out waits");
+        assert!(waits || matches!(self.restart, Restart::Never), "only a call that waits is made again");
+        let (mut timed, mut i) = (false, 0);
+        while i < args.len() {
+            timed |= args[i].kind.timeout().is_some();
+            if offered {
+                self.time(args[i].kind);
+            }
+            i += 1;
+        }
+        assert!(
+            timed || !matches!(self.restart, Restart::FlaggedUnlessTimed),
+            "a restart that depends on the time limit needs one"
+        );
+    }
+
+    /// Times and masks of a wait are declared as such, belong to one, and are put into force by whoever carries it out.
+    const fn time(self, kind: Kind) {
+        let waits = !matches!(self.wait, Wait::Never);
+        let granted = matches!(self.route, Route::Grant);
+        assert!(waits || kind.timeout().is_none(), "only a call that waits has a time limit");
+        match kind {
+            Kind::In(Extent::Struct(s)) | Kind::InOut(Extent::Struct(s)) if waits => {
+                assert!(!is_time(s), "a time that a waiting call reads is a time limit")
+            }
+            Kind::InOut(Extent::Timeout(s, form)) => {
+                assert!(
+                    is_time(s) && matches!(form, Timeout::CountedDown),
+                    "what is written back is what is left"
+                )
+            }
+            Kind::In(Extent::Timeout(s, form)) | Kind::Local(Extent::Timeout(s, form)) => {
+                assert!(matches!(s.name.as_bytes(), b"timespec"), "the child reads a timespec");
+                assert!(!matches!(form, Timeout::CountedDown), "what is left is written back");
+            }
+            Kind::Out(Extent::Timeout(..)) => panic!("a time limit is read"),
+            Kind::SigMask { .. } | Kind::SigMaskPair => assert!(
+                matches!(self.wait, Wait::Polling) || waits && granted,
+                "a mask is put in place around a wait for descriptors, or by the call itself"
+            ),
+            _ => {}
+        }
+        assert!(granted || !matches!(kind, Kind::Local(_)), "only the child reads what does not cross");
+    }
+}
+
+/// Whether a structure is a time of the clocks.
+const fn is_time(s: &Struct) -> bool {
+    matches!(s.name.as_bytes(), b"timespec" | b"timeval")
 }
 
 /// Ascending values without a double.
@@ -27,22 +101,23 @@ pub(super) const fn commands(rows: &[Command]) {
 }
 
 /// Every argument of a row (behind the `lead` ones) refers to integers and length pointers of the same row only.
-const fn arguments(args: &[Arg], lead: &[Arg]) {
+const fn arguments(args: &[Arg], lead: &[Arg], columns: Columns) {
     assert!(lead.len() + args.len() <= 6, "a call has at most six arguments");
     let mut i = 0;
     while i < args.len() {
         match args[i].kind {
-            Kind::In(e) | Kind::Out(e) | Kind::InOut(e) => extent(args, lead, e),
-            Kind::IovecIn { count } | Kind::IovecOut { count } | Kind::Address { len: count } => {
-                counts(at(args, lead, count))
-            }
-            Kind::Command(c) => behind(c.rows, args, i + 1),
+            Kind::In(e) | Kind::Out(e) | Kind::InOut(e) | Kind::Local(e) => extent(args, lead, e),
+            Kind::IovecIn { count }
+            | Kind::IovecOut { count }
+            | Kind::Address { len: count }
+            | Kind::SigMask { size: count } => counts(at(args, lead, count)),
+            Kind::Command(c) => behind(c.rows, args, i + 1, columns),
             Kind::Level(c) => {
                 assert!(
                     matches!(args[i + 1].kind, Kind::OptionName),
                     "a level is followed by the option's name"
                 );
-                behind(c.rows, args, i + 2);
+                behind(c.rows, args, i + 2, columns);
             }
             _ => {}
         }
@@ -51,11 +126,13 @@ const fn arguments(args: &[Arg], lead: &[Arg]) {
 }
 
 /// The rows of a multiplexer replace the arguments from `from` on.
-const fn behind(rows: &[Command], args: &[Arg], from: usize) {
+const fn behind(rows: &[Command], args: &[Arg], from: usize, columns: Columns) {
     let (lead, _) = args.split_at(from);
     let mut i = 0;
     while i < rows.len() {
-        arguments(rows[i].args, lead);
+        let columns = columns.of(&rows[i]);
+        columns.check(rows[i].args);
+        arguments(rows[i].args, lead, columns);
         i += 1;
     }
 }
@@ -82,6 +159,13 @@ const fn extent(args: &[Arg], lead: &[Arg], e: Extent) {
         }
         Extent::Fixed(size) => assert!(size > 0 && size <= 4096, "a structure fits a page"),
         Extent::Struct(s) => fields(s),
+        Extent::Timeout(s, form) => {
+            fields(s);
+            if let Timeout::OnClock { clock, flags } = form {
+                assert!(matches!(at(args, lead, clock), Kind::Choice(_)), "a clock is named by a choice");
+                assert!(matches!(at(args, lead, flags), Kind::Flags(_)), "TIMER_ABSTIME is one of flags");
+            }
+        }
     }
 }
 

@@ -1,12 +1,13 @@
 //! Commands of fcntl(2), futex(2), prctl(2) and arch_prctl(2).
 //!
-//! A row names the command, its own route if it has one, and the arguments behind the command. A command that no row
-//! names is refused, never passed on as opaque bytes.
+//! A row names the command, its own route and columns if it has any, and the arguments behind the command. A command that
+//! no row names is refused, never passed on as opaque bytes.
 
 use super::structs::*;
 use crate::kind::Commands;
 use crate::kind::Extent::*;
 use crate::kind::Kind::*;
+use crate::kind::Timeout::*;
 use crate::names::*;
 
 const NUMBERED: &str = "such a signal would carry the supervisor's number of the descriptor";
@@ -27,10 +28,10 @@ pub(super) static FCNTL: Commands = Commands {
         F_SETFL => (arg: Flags(&OPEN));
         F_GETLK => (arg: InOut(Struct(&FLOCK_STRUCT)));
         F_SETLK => (arg: In(Struct(&FLOCK_STRUCT)));
-        F_SETLKW => (arg: In(Struct(&FLOCK_STRUCT)));
+        F_SETLKW restarts => (arg: In(Struct(&FLOCK_STRUCT)));
         F_OFD_GETLK => (arg: InOut(Struct(&FLOCK_STRUCT)));
         F_OFD_SETLK => (arg: In(Struct(&FLOCK_STRUCT)));
-        F_OFD_SETLKW => (arg: In(Struct(&FLOCK_STRUCT)));
+        F_OFD_SETLKW restarts => (arg: In(Struct(&FLOCK_STRUCT)));
         F_GETPIPE_SZ;
         F_SETPIPE_SZ => (arg: I32);
         F_GET_SEALS;
@@ -56,20 +57,22 @@ pub(super) static FUTEX: Commands = Commands {
     options: Some(&FUTEX_OPTIONS),
     unknown: libc::ENOSYS,
     rows: command_rows! { (uaddr, futex_op)
-        FUTEX_WAIT => (val: U32, timeout: Addr);
+        FUTEX_WAIT blocking restarts_unless_timed => (val: U32, timeout: Local(Timeout(&TIMESPEC, FromNow)));
         FUTEX_WAKE => (val: U32);
         FUTEX_FD, Refuse[ENOSYS "removed from Linux 2.6.26"];
         FUTEX_REQUEUE => (val: U32, val2: U32, uaddr2: Addr);
         FUTEX_CMP_REQUEUE => (val: U32, val2: U32, uaddr2: Addr, val3: U32);
         FUTEX_WAKE_OP => (val: U32, val2: U32, uaddr2: Addr, val3: U32);
-        FUTEX_LOCK_PI => (val: U32, timeout: Addr);
+        FUTEX_LOCK_PI blocking restarts => (val: U32, timeout: Local(Timeout(&TIMESPEC, Until)));
         FUTEX_UNLOCK_PI;
         FUTEX_TRYLOCK_PI;
-        FUTEX_WAIT_BITSET => (val: U32, timeout: Addr, uaddr2: Addr, val3: U32);
+        FUTEX_WAIT_BITSET blocking restarts_unless_timed
+            => (val: U32, timeout: Local(Timeout(&TIMESPEC, Until)), uaddr2: Addr, val3: U32);
         FUTEX_WAKE_BITSET => (val: U32, timeout: Addr, uaddr2: Addr, val3: U32);
-        FUTEX_WAIT_REQUEUE_PI => (val: U32, timeout: Addr, uaddr2: Addr);
+        FUTEX_WAIT_REQUEUE_PI blocking restarts
+            => (val: U32, timeout: Local(Timeout(&TIMESPEC, Until)), uaddr2: Addr);
         FUTEX_CMP_REQUEUE_PI => (val: U32, val2: U32, uaddr2: Addr, val3: U32);
-        FUTEX_LOCK_PI2 = 13 => (val: U32, timeout: Addr);
+        FUTEX_LOCK_PI2 = 13 blocking restarts => (val: U32, timeout: Local(Timeout(&TIMESPEC, Until)));
     },
 };
 

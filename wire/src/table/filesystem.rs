@@ -12,7 +12,7 @@ const NEW: &str = "newer than the check of paths; programs fall back to the call
 const OLD: &str = "obsolete";
 
 pub(super) const ROWS: &[Syscall] = calls! { Filesystem:
-    2 open Perform blocking (pathname: Path, flags: Flags(&OPEN), mode: Mode);
+    2 open Perform blocking restarts (pathname: Path, flags: Flags(&OPEN), mode: Mode);
     4 stat Perform (pathname: Path, statbuf: Out(Struct(&STAT)));
     5 fstat Perform (fd: Fd, statbuf: Out(Struct(&STAT)));
     6 lstat Perform (pathname: Path, statbuf: Out(Struct(&STAT)));
@@ -25,7 +25,7 @@ pub(super) const ROWS: &[Syscall] = calls! { Filesystem:
     82 rename Perform (oldpath: Path, newpath: Path);
     83 mkdir Perform (pathname: Path, mode: Mode);
     84 rmdir Perform (pathname: Path);
-    85 creat Perform blocking (pathname: Path, mode: Mode);
+    85 creat Perform blocking restarts (pathname: Path, mode: Mode);
     86 link Perform (oldpath: Path, newpath: Path);
     87 unlink Perform (pathname: Path);
     88 symlink Perform (target: Path, linkpath: Path);
@@ -70,7 +70,7 @@ pub(super) const ROWS: &[Syscall] = calls! { Filesystem:
     253 inotify_init Perform ();
     254 inotify_add_watch Perform (fd: Fd, pathname: Path, mask: Flags(&INOTIFY));
     255 inotify_rm_watch Perform (fd: Fd, wd: I32);
-    257 openat Perform blocking (dirfd: DirFd, pathname: Path, flags: Flags(&OPEN), mode: Mode);
+    257 openat Perform blocking restarts (dirfd: DirFd, pathname: Path, flags: Flags(&OPEN), mode: Mode);
     258 mkdirat Perform (dirfd: DirFd, pathname: Path, mode: Mode);
     259 mknodat Perform (dirfd: DirFd, pathname: Path, mode: Mode, dev: U32);
     260 fchownat Perform (dirfd: DirFd, pathname: Path, owner: U32, group: U32, flags: Flags(&AT));
@@ -103,7 +103,7 @@ pub(super) const ROWS: &[Syscall] = calls! { Filesystem:
     431 fsconfig Refuse[EPERM MOUNTS] (fd: Fd, cmd: U32, key: Addr, value: Addr, aux: I32);
     432 fsmount Refuse[EPERM MOUNTS] (fs_fd: Fd, flags: U32, attr_flags: U32);
     433 fspick Refuse[EPERM MOUNTS] (dirfd: DirFd, pathname: Path, flags: U32);
-    437 openat2 Perform blocking (dirfd: DirFd, pathname: Path, how: In(Elements { count: size, size: 1 }),
+    437 openat2 Perform blocking restarts (dirfd: DirFd, pathname: Path, how: In(Elements { count: size, size: 1 }),
         size: U64);
     439 faccessat2 Perform (dirfd: DirFd, pathname: Path, mode: Flags(&ACCESS), flags: Flags(&ACCESS_AT));
     442 mount_setattr Refuse[EPERM MOUNTS] (dirfd: DirFd, pathname: Path, flags: U32, attr: Addr, size: U64);

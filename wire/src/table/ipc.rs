@@ -6,6 +6,7 @@
 use super::structs::*;
 use crate::kind::Extent::*;
 use crate::kind::Kind::*;
+use crate::kind::Timeout::*;
 use crate::kind::{Commands, Syscall};
 use crate::names::*;
 
@@ -28,13 +29,13 @@ pub(super) const ROWS: &[Syscall] = calls! { Ipc:
         msgflg: Flags(&MSGOP));
     71 msgctl Emulate (msqid: I32, op: Command(&MSGCTL), buf: U64);
     220 semtimedop Perform blocking (semid: I32, sops: In(Array { count: nsops, of: &SEMBUF }), nsops: U32,
-        timeout: In(Struct(&TIMESPEC)));
+        timeout: In(Timeout(&TIMESPEC, FromNow)));
     240 mq_open Perform (name: Text, oflag: Flags(&OPEN), mode: Mode, attr: In(Struct(&MQ_ATTR)));
     241 mq_unlink Perform (name: Text);
     242 mq_timedsend Perform blocking (mqdes: Fd, msg_ptr: In(Elements { count: msg_len, size: 1 }), msg_len: U64,
-        msg_prio: U32, abs_timeout: In(Struct(&TIMESPEC)));
+        msg_prio: U32, abs_timeout: In(Timeout(&TIMESPEC, Until)));
     243 mq_timedreceive Perform blocking (mqdes: Fd, msg_ptr: Out(Bulk { count: msg_len }), msg_len: U64,
-        msg_prio: Out(Fixed(4)), abs_timeout: In(Struct(&TIMESPEC)));
+        msg_prio: Out(Fixed(4)), abs_timeout: In(Timeout(&TIMESPEC, Until)));
     244 mq_notify Perform (mqdes: Fd, sevp: In(Struct(&SIGEVENT)));
     245 mq_getsetattr Perform (mqdes: Fd, newattr: In(Struct(&MQ_ATTR)), oldattr: Out(Struct(&MQ_ATTR)));
     248 add_key Refuse[ENOSYS KEYS] (r#type: Text, description: Text, payload: Addr, plen: U64, keyring: I32);

@@ -6,20 +6,21 @@ use crate::frame::ADDRESS_MAX;
 use crate::kind::Extent::*;
 use crate::kind::Kind::*;
 use crate::kind::Syscall;
+use crate::kind::Timeout::*;
 use crate::names::*;
 
 // recvmmsg(2) and sendmmsg(2) are granted: the child carries them out as single messages, each of which is checked.
 pub(super) const ROWS: &[Syscall] = calls! { Network:
     41 socket Perform (domain: Choice(&DOMAINS), r#type: Flags(&SOCKET_TYPES), protocol: I32);
-    42 connect Perform blocking (sockfd: Fd, addr: Address { len: addrlen }, addrlen: U32);
-    43 accept Perform blocking (sockfd: Fd, addr: Out(Behind { pointer: addrlen, cap: ADDRESS_MAX }),
+    42 connect Perform blocking restarts (sockfd: Fd, addr: Address { len: addrlen }, addrlen: U32);
+    43 accept Perform blocking restarts (sockfd: Fd, addr: Out(Behind { pointer: addrlen, cap: ADDRESS_MAX }),
         addrlen: InOut(Fixed(4)));
-    44 sendto Perform blocking (sockfd: Fd, buf: In(Bulk { count: size }), size: U64, flags: Flags(&MSG),
+    44 sendto Perform blocking restarts (sockfd: Fd, buf: In(Bulk { count: size }), size: U64, flags: Flags(&MSG),
         dest_addr: Address { len: addrlen }, addrlen: U32);
-    45 recvfrom Perform blocking (sockfd: Fd, buf: Out(Bulk { count: size }), size: U64, flags: Flags(&MSG),
+    45 recvfrom Perform blocking restarts (sockfd: Fd, buf: Out(Bulk { count: size }), size: U64, flags: Flags(&MSG),
         src_addr: Out(Behind { pointer: addrlen, cap: ADDRESS_MAX }), addrlen: InOut(Fixed(4)));
-    46 sendmsg Perform blocking (sockfd: Fd, msg: MsgIn, flags: Flags(&MSG));
-    47 recvmsg Perform blocking (sockfd: Fd, msg: MsgOut, flags: Flags(&MSG));
+    46 sendmsg Perform blocking restarts (sockfd: Fd, msg: MsgIn, flags: Flags(&MSG));
+    47 recvmsg Perform blocking restarts (sockfd: Fd, msg: MsgOut, flags: Flags(&MSG));
     48 shutdown Perform (sockfd: Fd, how: Choice(&SHUTDOWN));
     49 bind Perform (sockfd: Fd, addr: Address { len: addrlen }, addrlen: U32);
     50 listen Perform (sockfd: Fd, backlog: I32);
@@ -31,8 +32,9 @@ pub(super) const ROWS: &[Syscall] = calls! { Network:
         sv: Out(Struct(&PAIR)));
     54 setsockopt Perform (sockfd: Fd, level: Level(&SETSOCKOPT), optname: OptionName, optval: Addr, optlen: I32);
     55 getsockopt Perform (sockfd: Fd, level: Level(&GETSOCKOPT), optname: OptionName, optval: Addr, optlen: Addr);
-    288 accept4 Perform blocking (sockfd: Fd, addr: Out(Behind { pointer: addrlen, cap: ADDRESS_MAX }),
+    288 accept4 Perform blocking restarts (sockfd: Fd, addr: Out(Behind { pointer: addrlen, cap: ADDRESS_MAX }),
         addrlen: InOut(Fixed(4)), flags: Flags(&ACCEPT));
-    299 recvmmsg Grant (sockfd: Fd, msgvec: Addr, vlen: U32, flags: Flags(&MSG), timeout: Addr);
-    307 sendmmsg Grant (sockfd: Fd, msgvec: Addr, vlen: U32, flags: Flags(&MSG));
+    299 recvmmsg Grant blocking restarts (sockfd: Fd, msgvec: Addr, vlen: U32, flags: Flags(&MSG),
+        timeout: Local(Timeout(&TIMESPEC, BetweenMessages)));
+    307 sendmmsg Grant blocking restarts (sockfd: Fd, msgvec: Addr, vlen: U32, flags: Flags(&MSG));
 };

@@ -5,7 +5,7 @@
 
 use crate::kind::Extent::*;
 use crate::kind::Kind::*;
-use crate::kind::{Arg, Command, Commands, Route};
+use crate::kind::{Arg, Command, Commands, Restart, Route, Wait};
 
 /// What may be done with an option.
 #[derive(Clone, Copy)]
@@ -146,9 +146,12 @@ const VALUE_IN: &[Arg] =
 const NOT_READABLE: Route = Route::Refuse { errno: libc::ENOPROTOOPT, why: "can only be set" };
 const NOT_WRITABLE: Route = Route::Refuse { errno: libc::ENOPROTOOPT, why: "can only be read" };
 
+const NONE: Command =
+    Command { value: 0, name: "", args: &[], route: None, wait: Wait::Never, restart: Restart::Never };
+
 /// The rows of one direction, ascending.
 const fn direction(set: bool) -> [Command; OPTIONS.len()] {
-    let mut rows = [Command { value: 0, name: "", args: &[], route: None }; OPTIONS.len()];
+    let mut rows = [NONE; OPTIONS.len()];
     let mut i = 0;
     while i < rows.len() {
         rows[i] = Command {
@@ -161,6 +164,7 @@ const fn direction(set: bool) -> [Command; OPTIONS.len()] {
                 Set if !set => Some(NOT_READABLE),
                 Both | Get | Set => None,
             },
+            ..NONE
         };
         i += 1;
     }

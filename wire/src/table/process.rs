@@ -5,6 +5,7 @@ use super::structs::*;
 use crate::kind::Extent::*;
 use crate::kind::Kind::*;
 use crate::kind::Syscall;
+use crate::kind::Timeout::*;
 use crate::names::*;
 
 const FUTEX2: &str = "the operations of futex offer the same";
@@ -20,7 +21,7 @@ pub(super) const PROCESS: &[Syscall] = calls! { Process:
     58 vfork Grant ();
     59 execve Grant (pathname: Path, argv: Strings, envp: Strings);
     60 exit Grant (status: I32);
-    61 wait4 Grant (pid: Pid, wstatus: Addr, options: Flags(&WAIT), rusage: Addr);
+    61 wait4 Grant blocking restarts (pid: Pid, wstatus: Addr, options: Flags(&WAIT), rusage: Addr);
     101 ptrace Refuse[EPERM TRACING] (op: U64, pid: Pid, addr: Addr, data: Addr);
     109 setpgid Grant (pid: Pid, pgid: Pid);
     110 getppid Emulate ();
@@ -48,7 +49,7 @@ pub(super) const PROCESS: &[Syscall] = calls! { Process:
     211 get_thread_area Refuse[ENOSYS "not offered to 64-bit programs"] (u_info: Addr);
     218 set_tid_address Grant (tidptr: Addr);
     231 exit_group Grant (status: I32);
-    247 waitid Grant (idtype: Choice(&WAIT_ID), id: Pid, infop: Addr, options: Flags(&WAIT), rusage: Addr);
+    247 waitid Grant blocking restarts (idtype: Choice(&WAIT_ID), id: Pid, infop: Addr, options: Flags(&WAIT), rusage: Addr);
     251 ioprio_set Perform (which: I32, who: Pid, ioprio: I32);
     252 ioprio_get Perform (which: I32, who: Pid);
     272 unshare Refuse[EPERM NAMESPACES] (flags: Flags(&CLONE));
@@ -69,8 +70,8 @@ pub(super) const PROCESS: &[Syscall] = calls! { Process:
     434 pidfd_open Perform (pid: Pid, flags: U32);
     435 clone3 Grant (cl_args: Addr, size: U64);
     438 pidfd_getfd Perform (pidfd: Fd, targetfd: I32, flags: U32);
-    449 futex_waitv Grant
-        (waiters: Addr, nr_futexes: U32, flags: U32, timeout: Addr, clockid: Choice(&CLOCKS));
+    449 futex_waitv Grant blocking restarts
+        (waiters: Addr, nr_futexes: U32, flags: U32, timeout: Local(Timeout(&TIMESPEC, Until)), clockid: Choice(&CLOCKS));
     454 futex_wake Refuse[ENOSYS FUTEX2] (uaddr: Addr, mask: U64, nr: I32, flags: U32);
     455 futex_wait Refuse[ENOSYS FUTEX2]
         (uaddr: Addr, val: U64, mask: U64, flags: U32, timeout: Addr, clockid: Choice(&CLOCKS));
@@ -82,15 +83,15 @@ pub(super) const SIGNAL: &[Syscall] = calls! { Signal:
     13 rt_sigaction Grant (signum: Signal, act: Addr, oldact: Addr, sigsetsize: U64);
     14 rt_sigprocmask Grant (how: Choice(&SIGMASK), set: Addr, oldset: Addr, sigsetsize: U64);
     15 rt_sigreturn Grant ();
-    34 pause Grant ();
+    34 pause Grant blocking ();
     36 getitimer Grant (which: Choice(&ITIMER), curr_value: Addr);
     37 alarm Grant (seconds: U32);
     38 setitimer Grant (which: Choice(&ITIMER), new_value: Addr, old_value: Addr);
     62 kill Perform (pid: Pid, sig: Signal);
     127 rt_sigpending Grant (set: Addr, sigsetsize: U64);
-    128 rt_sigtimedwait Grant (set: Addr, info: Addr, timeout: Addr, sigsetsize: U64);
+    128 rt_sigtimedwait Grant blocking (set: Addr, info: Addr, timeout: Local(Timeout(&TIMESPEC, FromNow)), sigsetsize: U64);
     129 rt_sigqueueinfo Perform (tgid: Pid, sig: Signal, info: In(Struct(&SIGINFO)));
-    130 rt_sigsuspend Grant (mask: Addr, sigsetsize: U64);
+    130 rt_sigsuspend Grant blocking (mask: SigMask { size: sigsetsize }, sigsetsize: U64);
     131 sigaltstack Grant (ss: Addr, old_ss: Addr);
     200 tkill Perform (tid: Pid, sig: Signal);
     219 restart_syscall Refuse[EINTR "interrupted calls are restarted by the runtime itself"] ();

@@ -30,27 +30,47 @@ macro_rules! route {
 /// Rows of calls of one class.
 macro_rules! calls {
     ($class:ident: $(
-        $nr:literal $name:ident $route:ident $([$errno:ident $why:expr])? $($blocking:ident)?
+        $nr:literal $name:ident $route:ident $([$errno:ident $why:expr])? $($word:ident)*
         ($($arg:ident: $kind:expr),* $(,)?);
     )*) => {
-        &[$(crate::kind::Syscall {
+        &[$(crate::table::columns::derived(columns!($($word)* => crate::kind::Syscall {
             nr: $nr,
             name: stringify!($name),
             args: args!($($arg: $kind),*),
             route: route!($route $([$errno $why])?),
             class: crate::kind::Class::$class,
-            blocking: blocking!($($blocking)?),
-        }),*]
+            wait: crate::kind::Wait::Never,
+            restart: crate::kind::Restart::Never,
+            timed: false,
+        }))),*]
     };
 }
 
-/// Whether the word `blocking` is there.
-macro_rules! blocking {
-    () => {
-        false
+/// A row with the columns that words stand for.
+macro_rules! columns {
+    (=> $row:expr) => {
+        $row
     };
-    (blocking) => {
-        true
+    ($($word:ident)+ => $row:expr) => {{
+        let mut row = $row;
+        $(column!(row $word);)+
+        row
+    }};
+}
+
+/// One word.
+macro_rules! column {
+    ($row:ident blocking) => {
+        $row.wait = crate::kind::Wait::Blocking
+    };
+    ($row:ident polling) => {
+        $row.wait = crate::kind::Wait::Polling
+    };
+    ($row:ident restarts) => {
+        $row.restart = crate::kind::Restart::Flagged
+    };
+    ($row:ident restarts_unless_timed) => {
+        $row.restart = crate::kind::Restart::FlaggedUnlessTimed
     };
 }
 
@@ -58,15 +78,17 @@ macro_rules! blocking {
 /// it is spelled out; the arguments of the call up to the command are listed in parentheses.
 macro_rules! command_rows {
     ($lead:tt $(
-        $name:ident $(= $value:expr)? $(, $route:ident $([$errno:ident $why:expr])?)?
+        $name:ident $(= $value:literal)? $($word:ident)* $(, $route:ident $([$errno:ident $why:expr])?)?
         $(=> ($($arg:ident: $kind:expr),* $(,)?))?;
     )*) => {{
-        const ROWS: &[crate::kind::Command] = &[$(crate::kind::Command {
+        const ROWS: &[crate::kind::Command] = &[$(columns!($($word)* => crate::kind::Command {
             value: crate::names::value!($name $(= $value)?),
             name: stringify!($name),
             args: args!($lead $($($arg: $kind),*)?),
             route: command_route!($($route $([$errno $why])?)?),
-        }),*];
+            wait: crate::kind::Wait::Never,
+            restart: crate::kind::Restart::Never,
+        })),*];
         const SORTED: [crate::kind::Command; ROWS.len()] = crate::table::row::sorted(ROWS);
         const _: () = crate::table::check::commands(&SORTED);
         &SORTED

@@ -44,7 +44,7 @@ pub(super) const SYSTEM: &[Syscall] = calls! { System:
     99 sysinfo Emulate (info: Out(Struct(&SYSINFO)));
     103 syslog Refuse[EPERM "the kernel's messages are the machine's"] (op: I32, bufp: Addr, size: I32);
     156 _sysctl Refuse[ENOSYS OBSOLETE] (args: Addr);
-    318 getrandom Perform blocking (buf: Out(Bulk { count: size }), size: U64, flags: Flags(&GETRANDOM));
+    318 getrandom Perform blocking restarts (buf: Out(Bulk { count: size }), size: U64, flags: Flags(&GETRANDOM));
 };
 
 /// Administration of the machine, and other policies than the supervisor's.

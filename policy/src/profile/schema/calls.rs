@@ -192,7 +192,8 @@ impl Reader<'_> {
             self.unknown_word(value, &format!("argument of {}", call.name), &name, &known);
             return None;
         };
-        let Some(significant) = vocabulary::significant(kind) else {
+        // A rule compares what the kernel looks at.
+        let Some(significant) = kind.significant() else {
             let help = "the value of a pointer says nothing; paths and addresses have their own sections";
             self.error(value, format!("`{name}` of {} is a pointer", call.name), Some(help.to_owned()));
             return None;

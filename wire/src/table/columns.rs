@@ -1,0 +1,77 @@
+//! What the columns of a row say of a call with given registers. What a command's row says goes before what its call's
+//! row does.
+
+use super::parts;
+use crate::kind::{Arg, Kind, Restart, Route, Syscall, Timeout, Wait};
+
+/// The row with the columns that its kinds stand for.
+pub(super) const fn derived(mut row: Syscall) -> Syscall {
+    row.timed = timed(row.args);
+    row
+}
+
+/// Whether one of the arguments, or one of some command, limits the time.
+const fn timed(args: &[Arg]) -> bool {
+    let mut i = 0;
+    while i < args.len() {
+        if args[i].kind.timeout().is_some() {
+            return true;
+        }
+        if let Kind::Command(c) | Kind::Level(c) = args[i].kind {
+            let mut command = 0;
+            while command < c.rows.len() {
+                if timed(c.rows[command].args) {
+                    return true;
+                }
+                command += 1;
+            }
+        }
+        i += 1;
+    }
+    false
+}
+
+impl Syscall {
+    /// The arguments in force for these registers, by index.
+    fn arguments(&self, args: &[u64; 6]) -> impl Iterator<Item = (usize, &'static Arg)> {
+        let (own, behind, _) = parts(self, args);
+        own.iter().chain(behind).enumerate()
+    }
+
+    /// Whether the worker may wait for long before it answers.
+    pub fn blocks_worker(&self) -> bool {
+        self.wait != Wait::Never && self.route == Route::Perform
+    }
+
+    /// Whether a call with these registers waits.
+    pub fn waits(&self, args: &[u64; 6]) -> Wait {
+        let (.., command) = parts(self, args);
+        command.map(|c| c.wait).filter(|&own| own != Wait::Never).unwrap_or(self.wait)
+    }
+
+    /// Whether a call with these registers that a signal has interrupted is made again after a handler that was installed
+    /// with SA_RESTART.
+    pub fn restarts(&self, args: &[u64; 6]) -> bool {
+        let (.., command) = parts(self, args);
+        let own = command.map(|c| c.restart).filter(|&own| own != Restart::Never);
+        match own.unwrap_or(self.restart) {
+            Restart::Never => false,
+            Restart::Flagged => true,
+            Restart::FlaggedUnlessTimed => self.time_limit(args).is_none_or(|(at, ..)| args[at] == 0),
+        }
+    }
+
+    /// The argument that limits the time of a call with these registers: its index, its kind and its form.
+    pub fn time_limit(&self, args: &[u64; 6]) -> Option<(usize, Kind, Timeout)> {
+        if !self.timed {
+            return None;
+        }
+        self.arguments(args).find_map(|(at, arg)| Some((at, arg.kind, arg.kind.timeout()?)))
+    }
+
+    /// The argument that gives a signal mask for the time of the wait: its index and its kind.
+    pub fn signal_mask(&self, args: &[u64; 6]) -> Option<(usize, Kind)> {
+        let mask = |kind| matches!(kind, Kind::SigMask { .. } | Kind::SigMaskPair);
+        self.arguments(args).find(|(_, arg)| mask(arg.kind)).map(|(at, arg)| (at, arg.kind))
+    }
+}
