@@ -39,10 +39,10 @@ fn children(pid: u32) -> Vec<u32> {
     text.split_ascii_whitespace().map(|n| n.parse().unwrap()).collect()
 }
 
-/// A guest that runs until its standard input ends, its rxbox, warden and emulator child.
+/// A guest that runs until its standard input ends, its rxbox, init process and emulator child.
 struct Running {
     rxbox: Child,
-    warden: u32,
+    init: u32,
     emulator: u32,
 }
 
@@ -54,9 +54,9 @@ fn running() -> Running {
     let mut word = [0; 6];
     rxbox.stdout.as_mut().unwrap().read_exact(&mut word).unwrap();
     assert_eq!(&word, b"ready\n");
-    let warden = children(rxbox.id())[0];
-    let emulator = children(warden)[0];
-    Running { rxbox, warden, emulator }
+    let init = children(rxbox.id())[0];
+    let emulator = children(init)[0];
+    Running { rxbox, init, emulator }
 }
 
 /// Whether a process is there and has not ended.
@@ -133,17 +133,17 @@ fn a_signal_to_rxbox_reaches_the_guest() {
 
 #[test]
 fn nobody_outlives_an_rxbox_that_is_killed() {
-    let Running { mut rxbox, warden, emulator } = running();
-    assert!(alive(warden) && alive(emulator));
+    let Running { mut rxbox, init, emulator } = running();
+    assert!(alive(init) && alive(emulator));
     rxbox.kill().unwrap();
     assert_eq!(rxbox.wait().unwrap().signal(), Some(libc::SIGKILL));
-    eventually(|| (!alive(emulator) && !alive(warden)).then_some(()));
+    eventually(|| (!alive(emulator) && !alive(init)).then_some(()));
 }
 
 #[test]
-fn without_its_warden_the_run_is_over() {
-    let Running { mut rxbox, warden, emulator } = running();
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(warden as i32), nix::sys::signal::Signal::SIGKILL)
+fn without_its_init_process_the_run_is_over() {
+    let Running { mut rxbox, init, emulator } = running();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(init as i32), nix::sys::signal::Signal::SIGKILL)
         .unwrap();
     assert_eq!(rxbox.wait().unwrap().code(), Some(125));
     eventually(|| (!alive(emulator)).then_some(()));

@@ -300,7 +300,7 @@ fn nothing_is_left_of_a_run_that_is_killed() {
     run.stdout(Stdio::piped()).current_dir(scratch.path());
     let mut run = run.spawn().unwrap();
     run.stdout.as_mut().unwrap().read_exact(&mut [0; 6]).unwrap();
-    assert!(alive_in(scratch.path()) >= 4, "rxbox, its warden, and three processes of the guest");
+    assert!(alive_in(scratch.path()) >= 4, "rxbox, its init process, and three processes of the guest");
     run.kill().unwrap();
     assert_eq!(run.wait().unwrap().signal(), Some(libc::SIGKILL));
     eventually(|| alive_in(scratch.path()) == 0);

@@ -199,7 +199,7 @@ const RULES: &[Rule] = table! {
     SYS_exit_group [] Allow, "end of the process";
     SYS_setpgid [] Allow, "groups of the guest's processes: itself and children, within a session that the sandbox has for itself";
     SYS_setsid [] Allow, "sessions of the guest's processes; without a terminal, and nothing outside depends on them";
-    SYS_prctl [0: int(PR_SET_CHILD_SUBREAPER)] Allow, "who of the guest's processes gets orphans; all stay below the warden";
+    SYS_prctl [0: int(PR_SET_CHILD_SUBREAPER)] Allow, "who of the guest's processes gets orphans; all stay below the init process";
     SYS_prctl [0: int(PR_GET_CHILD_SUBREAPER)] Allow, "as PR_SET_CHILD_SUBREAPER";
     SYS_wait4 [] Allow, "the guest's children are this process's; it has no others";
     SYS_waitid [] Allow, "as wait4";

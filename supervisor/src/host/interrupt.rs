@@ -1,7 +1,7 @@
 //! Host calls that can be interrupted, without a race.
 //!
 //! A worker that waits in the kernel on behalf of a guest thread must come back when that thread gets a signal. The
-//! guest thread sets a word in its slot and sends a message; the attendant then sends [`signal`] to the worker. The word
+//! guest thread sets a word in its slot and sends a message; the event loop then sends [`signal`] to the worker. The word
 //! may be set just after the worker has looked at it and just before it enters the kernel, where nobody would tell it
 //! again. So the look and the `syscall` instruction are one piece of assembly with known bounds: if the signal arrives
 //! while the worker is between them, the signal's handler moves it to the way out.

@@ -4,8 +4,6 @@ pub mod init;
 
 use crate::host::name::access;
 use crate::host::transfer::{Buffer, getrandom};
-use crate::launch::init::Warden;
-use crate::launch::init::exec::Start;
 use crate::report::escape::shown;
 use crate::report::outcome::Outcome;
 use crate::sandbox::Sandbox;
@@ -15,6 +13,8 @@ use crate::state::process::{
     ExeRecord, Fork, Identity, LIMITS, Line, Process, Rlimit, State, host_limits, standard_descriptors,
 };
 use crate::worker::internal;
+use init::Init;
+use init::exec::Start;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -171,7 +171,7 @@ impl Inherited {
     }
 }
 
-/// Starts the guest: warden, emulator child, worker.
+/// Starts the guest: init process, emulator child, worker.
 ///
 /// # Errors
 /// [`Outcome::Failed`] with what failed.
@@ -179,7 +179,7 @@ pub fn launch(
     sandbox: &Arc<Sandbox>,
     guest: Guest,
     inherited: &Inherited,
-) -> Result<(Warden, Arc<Process>), Outcome> {
+) -> Result<(Init, Arc<Process>), Outcome> {
     let failed = |what: &str| {
         let what = what.to_owned();
         move |e: Errno| Outcome::Failed(format!("{what}: {}", e.desc()))
@@ -197,13 +197,13 @@ pub fn launch(
         mask: &inherited.mask,
         continued: can_be_continued(),
     };
-    let (warden, pid) = Warden::start(&start).map_err(|e| Outcome::Failed(e.to_string()))?;
+    let (init, pid) = Init::start(&start).map_err(|e| Outcome::Failed(e.to_string()))?;
     drop(end);
     line.send_boot(&boot).map_err(failed("the emulator child"))?;
     let process = first_process(sandbox, guest, inherited, limits, line, pid)
         .map_err(failed("the working directory or the first process"))?;
     internal::begin(sandbox, &process).map_err(failed("the first worker"))?;
-    Ok((warden, process))
+    Ok((init, process))
 }
 
 fn first_process(

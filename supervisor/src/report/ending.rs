@@ -28,20 +28,20 @@ pub enum End {
 #[derive(Debug)]
 pub struct Ending {
     cause: OnceLock<End>,
-    bell: EventFd,
+    event: EventFd,
 }
 
 impl Ending {
     /// Nothing has been declared.
     pub fn new() -> Result<Arc<Ending>, Errno> {
         let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
-        Ok(Arc::new(Ending { cause: OnceLock::new(), bell: EventFd::from_flags(flags)? }))
+        Ok(Arc::new(Ending { cause: OnceLock::new(), event: EventFd::from_flags(flags)? }))
     }
     /// Declares the end. Only the first cause counts.
     pub fn end(&self, cause: End) {
         if self.cause.set(cause).is_ok() {
             // A counter that is full is readable too.
-            let _ = self.bell.write(1);
+            let _ = self.event.write(1);
         }
     }
     /// The cause, once declared.
@@ -49,8 +49,8 @@ impl Ending {
         self.cause.get()
     }
     /// Becomes readable with the declaration.
-    pub fn bell(&self) -> BorrowedFd<'_> {
-        self.bell.as_fd()
+    pub fn event(&self) -> BorrowedFd<'_> {
+        self.event.as_fd()
     }
 }
 
@@ -61,9 +61,9 @@ mod tests {
     #[test]
     fn only_the_first_cause_counts_and_it_rings() {
         let ending = Ending::new().unwrap();
-        assert_eq!(ending.bell.read(), Err(Errno::EAGAIN));
+        assert_eq!(ending.event.read(), Err(Errno::EAGAIN));
         ending.end(End::TimeLimit);
         ending.end(End::MemoryLimit);
-        assert_eq!((ending.cause(), ending.bell.read()), (Some(&End::TimeLimit), Ok(1)));
+        assert_eq!((ending.cause(), ending.event.read()), (Some(&End::TimeLimit), Ok(1)));
     }
 }

@@ -1,136 +1,92 @@
-//! The attendant: the one thread that waits for everything that is not a call.
+//! The event loop: the one thread that waits for everything that is not a call.
 //!
 //! * control sockets: a guest thread wants its call interrupted;
 //! * process descriptors: a guest process has ended;
-//! * the warden: how the first process has ended, which ends the run;
+//! * the init process: how the first process has ended, which ends the run;
 //! * signals to rxbox, which go on to the first process; the time limit; an end that some thread declares.
 
 use crate::host::signal::{Info, queue_process};
 use crate::host::spawn;
 use crate::host::stat::is_stopped;
-use crate::launch::init::{News, Warden};
+use crate::launch::init::{ChildEvent, Init};
 use crate::report::ending::End;
 use crate::report::escape::shown;
 use crate::report::outcome::Outcome;
 use crate::run::usage::Meter;
 use crate::sandbox::Sandbox;
+use crate::sandbox::poller::Source;
 use crate::state::groups::group_of;
 use crate::state::process::Process;
 use nix::errno::Errno;
 use nix::poll::PollTimeout;
-use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::signalfd::SignalFd;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// What is waited for.
-#[derive(Debug)]
-pub struct Attendant {
-    events: Epoll,
-}
-
-/// Who an event is about. Processes come with their id, which is positive and below 2³¹.
-const ENDING: u64 = 0;
-const SIGNALS: u64 = 1;
-const WARDEN: u64 = 2;
-const CONTROL: u64 = 1 << 32;
-const PROCESS: u64 = 2 << 32;
 
 /// Messages taken from one child before the others get their turn.
 const MESSAGES: usize = 64;
 /// Exit status of a child that could not load the program.
 const NOT_RUNNABLE: i32 = 126;
-/// How often limits on time and memory are looked at that nobody tells about.
+/// How often the limits on processor time and memory are checked, which no event reports.
 const TICK: Duration = Duration::from_millis(100);
 
-impl Attendant {
-    /// An attendant that waits for the declared end.
-    pub fn new(ending: BorrowedFd<'_>) -> Result<Attendant, Errno> {
-        let attendant = Attendant { events: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)? };
-        attendant.add(ending, ENDING)?;
-        Ok(attendant)
-    }
-
-    fn add(&self, fd: BorrowedFd<'_>, about: u64) -> Result<(), Errno> {
-        self.events.add(fd, EpollEvent::new(EpollFlags::EPOLLIN, about))
-    }
-
-    /// Waits for a process, too.
-    pub fn watch(&self, process: &Process) -> Result<(), Errno> {
-        self.add(process.line.control.as_fd(), CONTROL | process.pid as u64)?;
-        self.add(process.pidfd.as_fd(), PROCESS | process.pid as u64)
-    }
-
-    /// Waits for a process no more.
-    pub fn unwatch(&self, process: &Process) {
-        self.forget(process.pidfd.as_fd());
-        self.forget(process.line.control.as_fd());
-    }
-
-    fn forget(&self, fd: BorrowedFd<'_>) {
-        // It may have been forgotten before.
-        let _ = self.events.delete(fd);
-    }
-}
-
-/// A run under way.
+/// The event loop of a run.
 #[derive(Debug)]
-pub struct Run<'a> {
+pub struct EventLoop<'a> {
     /// The sandbox.
     pub sandbox: &'a Sandbox,
     /// The first process.
     pub main: &'a Arc<Process>,
-    /// The warden.
-    pub warden: &'a Warden,
+    /// The init process.
+    pub init: &'a Init,
     /// Signals to rxbox.
     pub signals: &'a SignalFd,
 }
 
-impl Run<'_> {
-    /// Attends until the run has ended.
+impl EventLoop<'_> {
+    /// Handles events until the run has ended.
     ///
     /// # Errors
     /// The host fails the supervisor itself.
-    pub fn attend(&self) -> Result<Outcome, Errno> {
-        let attendant = &self.sandbox.attendant;
-        attendant.add(self.signals.as_fd(), SIGNALS)?;
-        attendant.add(self.warden.as_fd(), WARDEN)?;
+    pub fn run(&self) -> Result<Outcome, Errno> {
+        let (poller, ending) = (&self.sandbox.poller, &self.sandbox.ending);
+        poller.add(self.signals.as_fd(), Source::Signals)?;
+        poller.add(self.init.as_fd(), Source::Init)?;
         let limits = self.sandbox.policy.limits();
         let deadline = limits.wall_time.map(|t| self.sandbox.started + t);
         let mut meter = Meter::new(limits);
-        let mut events = [EpollEvent::empty(); 64];
         loop {
             if deadline.is_some_and(|d| Instant::now() >= d) {
-                self.sandbox.ending.end(End::TimeLimit);
+                ending.end(End::TimeLimit);
             }
-            if let Some(end) = meter.check(self.sandbox) {
-                self.sandbox.ending.end(end);
+            if meter.needed()
+                && let Some(end) = meter.check(&self.sandbox.processes.pids())
+            {
+                ending.end(end);
             }
-            if let Some(end) = self.sandbox.ending.cause() {
+            if let Some(end) = ending.cause() {
                 return Ok(Outcome::Ended(end.clone()));
             }
-            let n = match attendant.events.wait(&mut events, patience(deadline, meter.needed())) {
-                Err(Errno::EINTR) => 0,
-                n => n?,
-            };
-            for about in events[..n].iter().map(EpollEvent::data) {
-                if let Some(outcome) = self.event(about)? {
+            for source in poller.wait(timeout(deadline, meter.needed()))? {
+                if let Some(outcome) = self.handle(source)? {
                     return Ok(outcome);
                 }
             }
         }
     }
 
-    fn event(&self, about: u64) -> Result<Option<Outcome>, Errno> {
-        match about {
-            ENDING => {}
-            SIGNALS => self.pass_signal_on()?,
-            WARDEN => return self.heard_of_main(),
-            _ => {
-                // One that has left meanwhile needs nothing more.
-                let Some(process) = self.sandbox.processes.get(about as u32 as i32) else { return Ok(None) };
-                if about & PROCESS != 0 { self.ended(&process) } else { self.message(&process) }
+    /// Handles one event; how the run has ended, if it has.
+    fn handle(&self, source: Source) -> Result<Option<Outcome>, Errno> {
+        let processes = &self.sandbox.processes;
+        match source {
+            Source::Ending => {}
+            Source::Signals => self.pass_signals_on()?,
+            Source::Init => return self.first_process_changed(),
+            // A process that is gone meanwhile needs nothing more.
+            Source::Control(pid) => processes.get(pid).iter().for_each(|process| self.message(process)),
+            Source::Process(pid) => {
+                self.sandbox.processes.get(pid).iter().for_each(|p| self.sandbox.dismiss(p))
             }
         }
         Ok(None)
@@ -142,28 +98,23 @@ impl Run<'_> {
             process.threads.interrupt_requested(&process.line.channel);
         }
         if !open {
-            self.sandbox.attendant.forget(process.line.control.as_fd());
+            self.sandbox.poller.remove(process.line.control.as_fd());
         }
     }
 
-    fn ended(&self, process: &Process) {
-        self.sandbox.attendant.unwatch(process);
-        self.sandbox.dismiss(process);
-    }
-
-    /// The status comes from the warden, whose child the first process is. If that is stopped rxbox stops as well, so that
+    /// The status comes from the init process, whose child the first process is. If that is stopped rxbox stops as well, so that
     /// whoever started it sees what it would see of the program.
-    fn heard_of_main(&self) -> Result<Option<Outcome>, Errno> {
-        let outcome = match self.warden.news()? {
+    fn first_process_changed(&self) -> Result<Option<Outcome>, Errno> {
+        let outcome = match self.init.event()? {
             None => return Ok(None),
-            Some(News::Stopped(signal)) => {
+            Some(ChildEvent::Stopped(signal)) => {
                 // It may have been continued meanwhile.
                 if is_stopped(self.main.pid) {
                     spawn::act_by_default(signal);
                 }
                 return Ok(None);
             }
-            Some(News::Ended(outcome)) => outcome,
+            Some(ChildEvent::Ended(outcome)) => outcome,
         };
         Ok(Some(match (self.sandbox.ending.cause(), outcome) {
             (Some(end), _) => Outcome::Ended(end.clone()),
@@ -183,7 +134,7 @@ impl Run<'_> {
 
     /// Signals to rxbox go on to the guest: to the first process what somebody sent, to the group in the foreground what the
     /// terminal raised. Who continues a job (a shell's `fg`) continues the whole group.
-    fn pass_signal_on(&self) -> Result<(), Errno> {
+    fn pass_signals_on(&self) -> Result<(), Errno> {
         const FROM_PROCESS: [i32; 3] = [libc::SI_USER, libc::SI_QUEUE, libc::SI_TKILL];
         while let Some(signal) = self.signals.read_signal()? {
             let number = signal.ssi_signo as i32;
@@ -205,7 +156,7 @@ impl Run<'_> {
 }
 
 /// How long to wait at most.
-fn patience(deadline: Option<Instant>, tick: bool) -> PollTimeout {
+fn timeout(deadline: Option<Instant>, tick: bool) -> PollTimeout {
     let left = deadline.map(|d| d.saturating_duration_since(Instant::now()) + Duration::from_millis(1));
     match (left, tick) {
         (None, false) => PollTimeout::NONE,
@@ -224,9 +175,9 @@ mod tests {
     #[test]
     fn a_deadline_that_has_passed_or_lies_years_ahead_is_a_valid_wait() {
         let now = Instant::now();
-        assert_eq!(patience(Some(now - Duration::from_secs(1)), false), PollTimeout::from(1u8));
-        assert_eq!(patience(Some(now + Duration::from_secs(1 << 40)), false), PollTimeout::MAX);
-        assert_eq!(patience(None, false), PollTimeout::NONE);
-        assert_eq!(patience(Some(now + Duration::from_secs(60)), true), PollTimeout::from(100u8));
+        assert_eq!(timeout(Some(now - Duration::from_secs(1)), false), PollTimeout::from(1u8));
+        assert_eq!(timeout(Some(now + Duration::from_secs(1 << 40)), false), PollTimeout::MAX);
+        assert_eq!(timeout(None, false), PollTimeout::NONE);
+        assert_eq!(timeout(Some(now + Duration::from_secs(60)), true), PollTimeout::from(100u8));
     }
 }

@@ -10,10 +10,10 @@ use crate::launch::{self, Guest, Inherited, Program};
 use crate::report::outcome::Outcome;
 use crate::report::tell;
 use crate::report::trace::Trace;
-use crate::run::event_loop::Run;
 use crate::sandbox::Sandbox;
 use crate::sandbox::layers;
-use crate::worker::dispatch;
+use crate::worker::{dispatch, serve};
+use event_loop::EventLoop;
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
@@ -105,12 +105,12 @@ fn attempt(options: Options) -> Result<Outcome, Outcome> {
         log_file: guest_log,
         argv: options.words,
     };
-    let sandbox =
-        Sandbox::new(policy, options.quiet, trace, budget).map_err(|e| failed("the supervisor", e.desc()))?;
-    attend(&Arc::new(sandbox), guest, &inherited)
+    let sandbox = Sandbox::new(policy, options.quiet, trace, budget, serve)
+        .map_err(|e| failed("the supervisor", e.desc()))?;
+    run_guest(&Arc::new(sandbox), guest, &inherited)
 }
 
-fn attend(sandbox: &Arc<Sandbox>, guest: Guest, inherited: &Inherited) -> Result<Outcome, Outcome> {
+fn run_guest(sandbox: &Arc<Sandbox>, guest: Guest, inherited: &Inherited) -> Result<Outcome, Outcome> {
     let host = |e: Errno| failed("the supervisor", e.desc());
     dispatch::prepare();
     interrupt::install().map_err(host)?;
@@ -118,9 +118,9 @@ fn attend(sandbox: &Arc<Sandbox>, guest: Guest, inherited: &Inherited) -> Result
     sigprocmask(SigmaskHow::SIG_BLOCK, Some(&passed_on), None).map_err(host)?;
     let signals =
         SignalFd::with_flags(&passed_on, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map_err(host)?;
-    let (warden, main) = launch::launch(sandbox, guest, inherited)?;
-    let outcome = Run { sandbox, main: &main, warden: &warden, signals: &signals }.attend();
-    warden.finish();
+    let (init, main) = launch::launch(sandbox, guest, inherited)?;
+    let outcome = EventLoop { sandbox, main: &main, init: &init, signals: &signals }.run();
+    init.finish();
     sandbox.audit.finish();
     outcome.map_err(host)
 }

@@ -1,11 +1,10 @@
-//! Limits that nobody tells about: processor time and memory of all guest processes together, looked at from time to
-//! time. What happens between two looks is missed; the guest can pass such a limit by what it gets done in that time.
+//! Limits that no event reports: processor time and memory of all guest processes together, checked from time to time.
+//! What happens between two checks is missed; the guest can pass such a limit by what it gets done in that time.
 //!
 //! Processor time is that of the emulator children: translation counts as the guest's. Memory is what their pages take:
 //! a page that several of them share counts in each.
 
 use crate::report::ending::End;
-use crate::sandbox::Sandbox;
 use nix::unistd::SysconfVar;
 use rxbox_policy::Limits;
 use std::collections::HashMap;
@@ -31,13 +30,10 @@ impl Meter {
         self.memory.is_some() || self.cpu_time.is_some()
     }
 
-    /// The limit that is passed, if one is.
-    pub fn check(&mut self, sandbox: &Sandbox) -> Option<End> {
-        if !self.needed() {
-            return None;
-        }
+    /// The limit that these processes pass, if they do.
+    pub fn check(&mut self, pids: &[i32]) -> Option<End> {
         let mut memory = 0;
-        for pid in sandbox.processes.pids() {
+        for &pid in pids {
             memory += resident(pid).unwrap_or(0);
             if let Some(time) = processor_time(pid) {
                 self.seen.insert(pid, time);

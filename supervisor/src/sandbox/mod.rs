@@ -1,15 +1,16 @@
 //! A sandbox: the policy, and all guest processes under it.
 
 pub mod layers;
+pub mod poller;
 pub mod processors;
 pub mod worker_pool;
 
 use crate::report::audit::Audit;
 use crate::report::ending::Ending;
 use crate::report::trace::Trace;
-use crate::run::event_loop::Attendant;
+use crate::sandbox::poller::{Poller, Source};
 use crate::sandbox::processors::Processors;
-use crate::sandbox::worker_pool::Workers;
+use crate::sandbox::worker_pool::WorkerPool;
 use crate::state::fd::Budget;
 use crate::state::ipc::Namespace;
 use crate::state::locks::Waits;
@@ -20,6 +21,7 @@ use crate::state::sockets::{Anchors, Peers};
 use crate::state::terminals::Terminals;
 use nix::errno::Errno;
 use rxbox_policy::Policy;
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -33,8 +35,8 @@ pub struct Sandbox {
     pub audit: Audit,
     /// Where the end is declared.
     pub ending: Arc<Ending>,
-    /// What waits for the processes.
-    pub attendant: Attendant,
+    /// What the event loop waits for.
+    pub poller: Poller,
     /// Directories in which guests have bound sockets.
     pub anchors: Anchors,
     /// Who is at the other end of sockets.
@@ -52,7 +54,7 @@ pub struct Sandbox {
     /// How many processors there are for guest threads and workers.
     pub processors: Processors,
     /// The threads that serve guest threads.
-    pub workers: Workers,
+    pub workers: WorkerPool<Job>,
     /// When the run began.
     pub started: Instant,
     /// Host descriptors for all guest processes.
@@ -65,19 +67,33 @@ pub struct Sandbox {
     threads: AtomicU64,
 }
 
+/// A slot to serve, reserved, with its thread counted in.
+#[derive(Debug)]
+pub struct Job {
+    /// The sandbox.
+    pub sandbox: Arc<Sandbox>,
+    /// The process whose thread uses the slot.
+    pub process: Arc<Process>,
+    /// Its number.
+    pub slot: usize,
+}
+
 impl Sandbox {
-    /// A sandbox without processes.
+    /// A sandbox without processes. Its workers serve slots with `serve`: what they do stands above the sandbox
+    /// ([`crate::worker::serve`]).
     pub fn new(
         policy: Arc<Policy>,
         quiet: bool,
         trace: Option<Trace>,
         budget: Arc<Budget>,
+        serve: fn(Job),
     ) -> Result<Sandbox, Errno> {
-        let ending = Ending::new()?;
+        let (ending, poller) = (Ending::new()?, Poller::new()?);
+        poller.add(ending.event(), Source::Ending)?;
         Ok(Sandbox {
             audit: Audit::new(policy.clone(), ending.clone(), quiet),
-            attendant: Attendant::new(ending.bell())?,
             output: Output::of_host(policy.limits().output, ending.clone()),
+            poller,
             ending,
             anchors: Anchors::default(),
             peers: Peers::default(),
@@ -87,7 +103,7 @@ impl Sandbox {
             policy,
             trace,
             processors: Processors::of_host(),
-            workers: Workers::default(),
+            workers: WorkerPool::new(serve),
             started: Instant::now(),
             budget,
             processes: Processes::default(),
@@ -106,7 +122,8 @@ impl Sandbox {
 
     /// Takes in a process that has started.
     pub fn admit(&self, process: Arc<Process>) -> Result<(), Errno> {
-        self.attendant.watch(&process)?;
+        self.poller.add(process.line.control.as_fd(), Source::Control(process.pid))?;
+        self.poller.add(process.pidfd.as_fd(), Source::Process(process.pid))?;
         self.processes.insert(process);
         Ok(())
     }
@@ -118,6 +135,8 @@ impl Sandbox {
     }
 
     fn dismiss_alone(&self, process: &Process) {
+        self.poller.remove(process.pidfd.as_fd());
+        self.poller.remove(process.line.control.as_fd());
         let orphans = self.processes.remove(process);
         orphans.iter().for_each(|orphan| self.processes.left_alone(orphan));
         if let Some(foreground) = self.terminals.leader_ended(process.pid) {
@@ -134,9 +153,16 @@ impl Sandbox {
         let _alone = self.dismissing.lock().unwrap_or_else(PoisonError::into_inner);
         let others = self.processes.all();
         for process in others.iter().filter(|p| p.pid != caller.pid && p.has_ended()) {
-            self.attendant.unwatch(process);
             self.dismiss_alone(process);
         }
+    }
+
+    /// Has a slot served that has been reserved and whose thread has been counted in.
+    ///
+    /// # Errors
+    /// EAGAIN: no thread can be made for it.
+    pub fn start_worker(self: &Arc<Self>, process: &Arc<Process>, slot: usize) -> Result<(), Errno> {
+        self.workers.start(Job { sandbox: self.clone(), process: process.clone(), slot })
     }
 
     /// Counts one more thread in: EAGAIN if the policy does not let it start.

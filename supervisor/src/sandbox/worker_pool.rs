@@ -1,68 +1,63 @@
-//! The threads that serve slots. One that has served its guest thread to the end waits for another, since threads and
-//! processes of guests come and go quickly, and a thread of the host costs more than most calls.
-//!
-//! A worker is interrupted by a signal that goes to its thread ([`crate::state::threads`]). None is sent once the slot is freed, and
-//! one that was sent before has arrived when the next slot is taken over, since that makes a host call first: so none
-//! interrupts the call of another guest.
+//! Threads that do jobs. One that is done waits for another job, since threads and processes of guests come and go
+//! quickly, and a thread of the host costs more than most calls.
 
-use crate::sandbox::Sandbox;
-use crate::state::process::Process;
-use crate::worker::serve;
 use nix::errno::Errno;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// Threads kept waiting at most.
 const MOST_IDLE: usize = 32;
-/// Stack of a worker. Handlers do not recurse.
+/// Stack of a thread. Handlers do not recurse.
 const STACK: usize = 512 * 1024;
 
-/// A slot to serve, reserved, with its thread counted in.
+/// Threads that all do the same kind of job. Those that wait end with the pool.
 #[derive(Debug)]
-struct Job {
-    sandbox: Arc<Sandbox>,
-    process: Arc<Process>,
-    slot: usize,
+pub struct WorkerPool<J> {
+    work: fn(J),
+    idle: Arc<Mutex<Idle<J>>>,
 }
 
-/// The workers of a sandbox that wait.
-#[derive(Debug, Default)]
-pub struct Workers {
-    idle: Arc<Mutex<Idle>>,
-}
+/// Where to send jobs to.
+type Idle<J> = Vec<Sender<J>>;
 
-/// Where to send work to.
-type Idle = Vec<Sender<Job>>;
-
-fn lock(idle: &Mutex<Idle>) -> MutexGuard<'_, Idle> {
+fn lock<J>(idle: &Mutex<Idle<J>>) -> MutexGuard<'_, Idle<J>> {
     idle.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Has a slot served that has been reserved and whose thread has been counted in.
-///
-/// # Errors
-/// EAGAIN: no thread can be made.
-pub fn start(sandbox: &Arc<Sandbox>, process: &Arc<Process>, slot: usize) -> Result<(), Errno> {
-    let idle = &sandbox.workers.idle;
-    let mut job = Job { sandbox: sandbox.clone(), process: process.clone(), slot };
-    while let Some(worker) = { lock(idle).pop() } {
-        match worker.send(job) {
-            Ok(()) => return Ok(()),
-            Err(back) => job = back.0,
-        }
+impl<J: Send + 'static> WorkerPool<J> {
+    /// A pool without threads; `work` does a job.
+    pub fn new(work: fn(J)) -> WorkerPool<J> {
+        WorkerPool { work, idle: Arc::default() }
     }
-    let weak = Arc::downgrade(idle);
-    let work = move || work(job, &weak);
-    let thread = std::thread::Builder::new().name("worker".to_owned()).stack_size(STACK).spawn(work);
-    thread.map(drop).map_err(|_| Errno::EAGAIN)
+
+    /// Has a job done by a thread that waits, or else by a new one.
+    ///
+    /// # Errors
+    /// EAGAIN: no thread can be made.
+    pub fn start(&self, mut job: J) -> Result<(), Errno> {
+        while let Some(worker) = { lock(&self.idle).pop() } {
+            match worker.send(job) {
+                Ok(()) => return Ok(()),
+                Err(back) => job = back.0,
+            }
+        }
+        let (work, idle) = (self.work, Arc::downgrade(&self.idle));
+        let thread = std::thread::Builder::new().name("worker".to_owned()).stack_size(STACK);
+        thread.spawn(move || do_jobs(work, job, &idle)).map(drop).map_err(|_| Errno::EAGAIN)
+    }
+
+    /// How many threads wait.
+    #[cfg(test)]
+    pub(crate) fn idle(&self) -> usize {
+        lock(&self.idle).len()
+    }
 }
 
-/// A worker's life: it ends when enough others wait, or the sandbox is gone.
-fn work(first: Job, idle: &Weak<Mutex<Idle>>) {
+/// A thread's life: it ends when enough others wait, or the pool is gone.
+fn do_jobs<J>(work: fn(J), first: J, idle: &Weak<Mutex<Idle<J>>>) {
     let mut job = first;
     loop {
-        serve(&job.sandbox, &job.process, job.slot);
-        drop(job);
+        work(job);
         let (sender, receiver) = channel();
         {
             let Some(idle) = idle.upgrade() else { return };
@@ -72,7 +67,7 @@ fn work(first: Job, idle: &Weak<Mutex<Idle>>) {
             }
             idle.push(sender);
         }
-        // The only sender is among the sandbox's workers.
+        // The only sender is in the pool.
         let Ok(next) = receiver.recv() else { return };
         job = next;
     }
@@ -81,49 +76,28 @@ fn work(first: Job, idle: &Weak<Mutex<Idle>>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::handlers::tests::Guest;
-    use rxbox_wire::bell::CLOSED;
 
-    /// Has slots served one after the other; tells which thread it was each time.
     #[test]
-    fn a_worker_that_is_done_serves_the_next_slot() {
-        crate::host::interrupt::install().unwrap();
-        let Guest { sandbox, process, ends } = Guest::under("version = 1\n");
-        let sandbox = Arc::new(sandbox);
+    fn a_thread_that_is_done_does_the_next_job() {
+        let pool = WorkerPool::new(|tell: Sender<_>| tell.send(nix::unistd::gettid()).unwrap());
         let mut threads = Vec::new();
         for _ in 0..3 {
-            sandbox.enter_thread().unwrap();
-            let slot = process.threads.reserve(None).unwrap();
-            start(&sandbox, &process, slot).unwrap();
-            let worker = loop {
-                match process.threads.worker(slot) {
-                    Some(worker) => break worker,
-                    None => std::thread::yield_now(),
-                }
-            };
-            threads.push(worker);
-            process
-                .line
-                .channel
-                .slot(slot)
-                .unwrap()
-                .guest_bell()
-                .pass(CLOSED, &crate::state::threads::HostFutex);
-            while lock(&sandbox.workers.idle).is_empty() {
+            let (sender, receiver) = channel();
+            pool.start(sender).unwrap();
+            threads.push(receiver.recv().unwrap());
+            while pool.idle() == 0 {
                 std::thread::yield_now();
             }
         }
         assert!(threads.iter().all(|&t| t == threads[0]), "{threads:?}");
-        assert_eq!((process.threads.count(), sandbox.thread_count()), (0, 0));
-        drop(ends);
     }
 
     #[test]
-    fn idle_workers_end_with_the_sandbox() {
-        let idle: Arc<Mutex<Idle>> = Arc::default();
+    fn idle_threads_end_with_the_pool() {
+        let pool = WorkerPool::new(|()| {});
         let (sender, receiver) = channel();
-        lock(&idle).push(sender);
-        drop(Workers { idle });
+        lock(&pool.idle).push(sender);
+        drop(pool);
         assert!(receiver.recv().is_err());
     }
 }

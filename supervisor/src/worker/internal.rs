@@ -17,7 +17,6 @@ use crate::report::ending::End;
 use crate::report::escape::shown;
 use crate::sandbox::Sandbox;
 use crate::sandbox::layers;
-use crate::sandbox::worker_pool;
 use crate::state::process::{ExeRecord, Process};
 use nix::errno::Errno;
 use rxbox_wire::frame::{Internal, Reply};
@@ -137,7 +136,7 @@ fn new_thread(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> SyscallResult {
     own_thread(call.process, tid)?;
     sandbox.enter_thread()?;
     let started = call.process.threads.reserve(Some(tid)).and_then(|slot| {
-        worker_pool::start(sandbox, call.process, slot).inspect_err(|_| call.process.threads.free(slot))?;
+        sandbox.start_worker(call.process, slot).inspect_err(|_| call.process.threads.free(slot))?;
         Ok(slot as i64)
     });
     started.inspect_err(|_| sandbox.leave_thread())
@@ -198,7 +197,7 @@ fn take_in(
         if first.is_some() {
             process.line.take_in(sandbox.processors.told());
         }
-        worker_pool::start(sandbox, process, slot).inspect_err(|_| sandbox.leave_thread())
+        sandbox.start_worker(process, slot).inspect_err(|_| sandbox.leave_thread())
     });
     begun.inspect_err(|_| {
         process.kill();

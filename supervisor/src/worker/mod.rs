@@ -6,6 +6,10 @@
 //! not itself any more: that process is killed, with the reason, and if it is the first one the sandbox ends.
 //!
 //! A call that needs no more than its registers costs no allocation and takes no lock that workers share.
+//!
+//! Threads are reused ([`crate::sandbox::worker_pool`]), and a worker is interrupted by a signal to its thread
+//! ([`crate::state::threads`]). None is sent once the slot is freed, and one that was sent before has arrived when the next slot
+//! is taken over, since that makes a host call first: so none interrupts the call of another guest.
 
 pub mod dispatch;
 pub mod internal;
@@ -15,7 +19,7 @@ use crate::host::SyscallResult;
 use crate::host::interrupt;
 use crate::report::ending::End;
 use crate::report::escape::shown;
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Job, Sandbox};
 use crate::shm::Slot;
 use crate::state::process::Process;
 use crate::state::threads::HostFutex;
@@ -28,7 +32,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// Serves a slot until its guest thread or the process has ended; then the slot is free and the thread counted out.
-pub fn serve(sandbox: &Arc<Sandbox>, process: &Arc<Process>, slot: usize) {
+pub fn serve(job: Job) {
+    let Job { sandbox, process, slot } = &job;
+    let slot = *slot;
     let tid = process.threads.set_worker(slot, nix::unistd::gettid().as_raw()).unwrap_or(0);
     if let Some(memory) = process.line.channel.slot(slot) {
         Worker { sandbox, process, number: slot, slot: memory, tid, input: Default::default() }.run();

@@ -52,7 +52,7 @@ impl Scene {
     fn start(&self) {
         self.sandbox.enter_thread().unwrap();
         assert_eq!(self.process.threads.reserve(None), Ok(0));
-        crate::sandbox::worker_pool::start(&self.sandbox, &self.process, 0).unwrap();
+        self.sandbox.start_worker(&self.process, 0).unwrap();
     }
 
     fn ask(&self, request: &Request) {
@@ -326,6 +326,31 @@ fn the_end_of_a_process_sends_its_workers_home_from_wherever_they_wait() {
         });
         assert!(scene.process.ended());
     }
+}
+
+/// Slots are served one after the other by the same thread.
+#[test]
+fn a_worker_that_is_done_serves_the_next_slot() {
+    let Scene { sandbox, process, _ends } = Scene::new();
+    let mut threads = Vec::new();
+    for _ in 0..3 {
+        sandbox.enter_thread().unwrap();
+        let slot = process.threads.reserve(None).unwrap();
+        sandbox.start_worker(&process, slot).unwrap();
+        let worker = loop {
+            match process.threads.worker(slot) {
+                Some(worker) => break worker,
+                None => std::thread::yield_now(),
+            }
+        };
+        threads.push(worker);
+        process.line.channel.slot(slot).unwrap().guest_bell().pass(CLOSED, &HostFutex);
+        while sandbox.workers.idle() == 0 {
+            std::thread::yield_now();
+        }
+    }
+    assert!(threads.iter().all(|&t| t == threads[0]), "{threads:?}");
+    assert_eq!((process.threads.count(), sandbox.thread_count()), (0, 0));
 }
 
 /// Only the first process takes the sandbox with it.

@@ -128,7 +128,8 @@ impl Guest {
     fn with(profile: &str, pidfd: OwnedFd) -> Guest {
         let policy = Policy::load("/test.toml", &OneProfile(profile), &Variables::default()).unwrap();
         let budget = Budget::new(10_000);
-        let sandbox = Sandbox::new(Arc::new(policy), true, None, budget.clone()).unwrap();
+        let sandbox =
+            Sandbox::new(Arc::new(policy), true, None, budget.clone(), crate::worker::serve).unwrap();
         let (process, end) = process(NOBODY, 1, pidfd, &budget);
         sandbox.admit(process.clone()).unwrap();
         Guest { sandbox, process, ends: Mutex::new(vec![end]) }

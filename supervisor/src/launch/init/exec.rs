@@ -94,7 +94,7 @@ fn become_child(start: &Start<'_>, parent: Pid) -> Result<std::convert::Infallib
 }
 
 /// The first process leads a group of its own. The kernel lets the stop signals of a terminal stop it if its parent is in
-/// the same session: so it stays in the warden's if rxbox's own group could be stopped and has a session of its own
+/// the same session: so it stays in the init process's if rxbox's own group could be stopped and has a session of its own
 /// otherwise.
 fn lead_group(continued: bool) -> Result<(), Errno> {
     let own = Pid::from_raw(0);

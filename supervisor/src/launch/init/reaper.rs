@@ -1,0 +1,141 @@
+//! What the init process does: it reaps, reports, and in the end kills everything below it.
+
+use super::exec::{self, Start};
+use super::message::Message;
+use crate::host::spawn::{self, Ended};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::socket::{MsgFlags, send};
+use nix::unistd::Pid;
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+/// The init process's whole life: it starts the first child, reports on it, and ends all when the socket closes.
+///
+/// # Errors
+/// The host fails; the process then ends, and with it the first child by its death signal.
+pub(super) fn run(start: &Start<'_>, socket: &OwnedFd) -> Result<(), Errno> {
+    nix::sys::prctl::set_child_subreaper(true)?;
+    nix::unistd::setsid()?;
+    // Whatever the terminal or anybody sends to the group is not for the init process.
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None)?;
+    let mut children = SigSet::empty();
+    children.add(Signal::SIGCHLD);
+    let signals = SignalFd::with_flags(&children, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+    let report =
+        |message: Message| send(socket.as_raw_fd(), &message.encode(), MsgFlags::MSG_NOSIGNAL).map(drop);
+    let first = match exec::start(start) {
+        Ok(pid) => pid,
+        Err((step, errno)) => return report(Message::Failed(step, errno as i32)),
+    };
+    report(Message::Started(first.as_raw()))?;
+    let mut ended = false;
+    loop {
+        let mut events =
+            [PollFd::new(socket.as_fd(), PollFlags::POLLIN), PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut events, PollTimeout::NONE) {
+            Err(Errno::EINTR) => {}
+            done => drop(done?),
+        }
+        // The supervisor never sends anything: readable means closed.
+        if events[0].any().unwrap_or(true) {
+            break;
+        }
+        while signals.read_signal()?.is_some() {}
+        if ended {
+            continue;
+        }
+        if let Some(message) = reap_others(first)? {
+            ended = true;
+            report(message)?;
+        } else if let Some(signal) = spawn::stopped(first.as_raw())? {
+            report(Message::Stopped(signal))?;
+        }
+    }
+    kill_all_below()
+}
+
+/// Reaps orphans that have ended; how the first child has ended, once it has. It stays what it is, and with it those
+/// that come behind: the run is over then.
+fn reap_others(first: Pid) -> Result<Option<Message>, Errno> {
+    while let Some((pid, ended)) = spawn::ended_child()? {
+        if pid == first.as_raw() {
+            return Ok(Some(match ended {
+                Ended::Exited(status) => Message::Exited(status),
+                Ended::Signaled(signal) => Message::Signaled(signal),
+            }));
+        }
+        spawn::reap(pid)?;
+    }
+    Ok(None)
+}
+
+/// Kills everything below this process until nothing is left. In each round all are stopped before they are killed, so
+/// that fewer and fewer are there that can fork.
+fn kill_all_below() -> Result<(), Errno> {
+    let own = std::process::id() as i32;
+    loop {
+        loop {
+            match spawn::ended_child() {
+                Ok(Some((pid, _))) => spawn::reap(pid)?,
+                Ok(None) => break,
+                Err(Errno::ECHILD) => return Ok(()),
+                Err(e) => return Err(e),
+            }
+        }
+        for signal in [Signal::SIGSTOP, Signal::SIGKILL] {
+            for pid in descendants(&processes(), own) {
+                // One that has ended meanwhile is as good as killed: its number is not given away before it is reaped,
+                // and only its parent, stopped or this process, can do that.
+                let _ = kill(Pid::from_raw(pid), signal);
+            }
+        }
+        spawn::wait_for_any()?;
+    }
+}
+
+/// All processes of the host with their parents.
+fn processes() -> BTreeMap<i32, i32> {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return BTreeMap::new() };
+    entries
+        .filter_map(|entry| {
+            let pid = entry.ok()?.file_name().to_str()?.parse().ok()?;
+            Some((pid, crate::host::stat::parent_of(pid)?))
+        })
+        .collect()
+}
+
+fn children_of(parents: &BTreeMap<i32, i32>, of: i32) -> Vec<i32> {
+    parents.iter().filter(|(_, parent)| **parent == of).map(|(pid, _)| *pid).collect()
+}
+
+fn descendants(parents: &BTreeMap<i32, i32>, of: i32) -> Vec<i32> {
+    let mut found = children_of(parents, of);
+    let mut i = 0;
+    while let Some(&pid) = found.get(i) {
+        i += 1;
+        // A snapshot taken while processes come and go can hold a circle.
+        for child in children_of(parents, pid) {
+            if !found.contains(&child) && child != of {
+                found.push(child);
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descendants_are_found_through_all_generations_and_circles_end() {
+        let parents = BTreeMap::from([(2, 1), (3, 2), (4, 3), (5, 9), (6, 7), (7, 6), (8, 2)]);
+        assert_eq!(descendants(&parents, 2), [3, 8, 4]);
+        assert_eq!(descendants(&parents, 6), [7]);
+        assert_eq!(descendants(&parents, 5), [0; 0]);
+        assert!(processes().contains_key(&(std::process::id() as i32)));
+    }
+}
