@@ -15,7 +15,7 @@ use crate::image::{self, Image};
 use crate::loader::stack::{Auxiliary, Strings};
 use crate::loader::vdso::Vdso;
 use crate::loader::{LoadError, resolve_scripts};
-use crate::log::{Items, Log};
+use crate::log::Log;
 use crate::process::{Memory, Process};
 use crate::runtime::blocks::Blocks;
 use crate::runtime::thread::NewCpu;
@@ -88,7 +88,7 @@ fn prepare() -> Result<(Thread, Boot), StartError> {
         vectors: cpu::vector_kind(),
         channel,
         actions: Lock::new(Rank::Actions, Actions::default()),
-        log: Log { items: Items::parse(&boot.log), open: boot.log_open },
+        log: Log { items: boot.log },
         threads: Lock::new(Rank::Threads, Vec::new()),
         control: Lock::new(Rank::Control, ()),
         exclusive: Lock::new(Rank::Exclusive, ()),
@@ -131,7 +131,8 @@ fn start(thread: &mut Thread, boot: &Boot) -> Result<(), StartError> {
     let machine = Machine { auxiliary: auxiliary.clone(), vdso: vdso.clone() };
     thread.process.machine.set(machine).map_err(|_| StartError::Own("started twice".into()))?;
     signal::start(thread, SigSet(boot.ignored), SigSet(boot.blocked));
-    confine::install(&confine::Options { log: boot.log_open }).map_err(|e| own("the seccomp filter", e))?;
+    confine::install(&confine::Options { log: !boot.log.is_empty() })
+        .map_err(|e| own("the seccomp filter", e))?;
     thread.tid = i32::try_from(request::hello(thread)).unwrap_or(-1);
     let program =
         |why| StartError::Program { path: String::from_utf8_lossy(&boot.program).into_owned(), why };

@@ -8,47 +8,14 @@ use rxbox_translate::Stages;
 use rxbox_translate::decode::{DecodeError, decode, text};
 use rxbox_translate::ir::op::Block;
 use rxbox_wire::boot::LOG_FD;
+use rxbox_wire::log::{LogItem, LogItems};
 use std::fmt::Write;
-
-/// What can be logged.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Items {
-    /// Guest instructions of each block.
-    pub in_asm: bool,
-    /// Intermediate code as built.
-    pub op: bool,
-    /// Intermediate code as emitted.
-    pub op_opt: bool,
-    /// Host instructions of each block.
-    pub out_asm: bool,
-    /// Each block that the cpu loop enters; blocks are not chained then.
-    pub exec: bool,
-    /// The guest's memory map when it changes.
-    pub page: bool,
-}
-
-impl Items {
-    /// From names separated by commas; names that are the supervisor's own (`syscall`) are passed over, since it checks them.
-    pub fn parse(list: &str) -> Items {
-        let has = |name| list.split(',').any(|item| item == name);
-        Items {
-            in_asm: has("in_asm"),
-            op: has("op"),
-            op_opt: has("op_opt"),
-            out_asm: has("out_asm"),
-            exec: has("exec"),
-            page: has("page"),
-        }
-    }
-}
 
 /// The log of a process.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Log {
-    /// What goes to the log.
-    pub items: Items,
-    /// Whether there is a log descriptor.
-    pub open: bool,
+    /// What goes to the log, as declared in [`rxbox_wire::log`]. There is a log descriptor if anything does.
+    pub items: LogItems,
 }
 
 impl Log {
@@ -58,19 +25,19 @@ impl Log {
     }
 
     fn write(&self, text: &str) {
-        if self.open {
+        if !self.items.is_empty() {
             write_all(LOG_FD, text.as_bytes());
         }
     }
 
     /// Whether exits may be chained: a log of every block needs every block to come from the cpu loop.
     pub fn allows_chaining(&self) -> bool {
-        !self.items.exec
+        !self.items.has(LogItem::Exec)
     }
 
     /// The cpu loop enters the block at `pc`.
     pub fn entering(&self, pc: u64) {
-        if self.items.exec {
+        if self.items.has(LogItem::Exec) {
             self.line(&format!("EXEC {pc:#018x}"));
         }
     }
@@ -96,7 +63,7 @@ impl Log {
 
     /// Logs the host code of a block that was just added: its address and bytes.
     pub fn emitted(&self, host_code: impl FnOnce() -> (u64, Vec<u8>)) {
-        if self.items.out_asm {
+        if self.items.has(LogItem::OutAsm) {
             let (at, hot) = host_code();
             self.write(&format!("OUT: [size={}]\n{}\n", hot.len(), disassemble(at, &hot)));
         }
@@ -104,7 +71,7 @@ impl Log {
 
     /// The guest's map changed: its text.
     pub fn pages(&self, maps_text: impl FnOnce() -> Vec<u8>) {
-        if self.items.page {
+        if self.items.has(LogItem::Page) {
             self.write(&format!("PAGES:\n{}\n", String::from_utf8_lossy(&maps_text())));
         }
     }
@@ -129,17 +96,17 @@ impl BlockLog<'_> {
 
 impl Stages for BlockLog<'_> {
     fn built(&mut self, block: &Block) {
-        if self.log.items.in_asm {
+        if self.log.items.has(LogItem::InAsm) {
             let code = &self.code[..self.code.len().min(block.len as usize)];
             self.log.write(&format!("IN: {:#x}\n{}\n", self.pc, disassemble(self.pc, code)));
         }
-        if self.log.items.op {
+        if self.log.items.has(LogItem::Op) {
             self.log.write(&format!("OP:\n{}\n", block.text(|i| self.instruction(block, i))));
         }
     }
 
     fn optimised(&mut self, block: &Block) {
-        if self.log.items.op_opt {
+        if self.log.items.has(LogItem::OpOpt) {
             self.log
                 .write(&format!("OP after optimization:\n{}\n", block.text(|i| self.instruction(block, i))));
         }

@@ -1,6 +1,7 @@
 //! The command line.
 
 use rxbox_policy::{Limit, Overrides};
+use rxbox_wire::log::{LogItem, LogItems};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
@@ -45,8 +46,8 @@ pub struct Profile {
 pub struct Run {
     /// Under what policy.
     pub profile: Profile,
-    /// What to log: names out of [`LOG_ITEMS`].
-    pub log: Vec<String>,
+    /// What to log.
+    pub log: LogItems,
     /// Where to log; standard error by default.
     pub log_file: Option<PathBuf>,
     /// Descriptor for the report of the outcome.
@@ -59,9 +60,6 @@ pub struct Run {
 
 /// The profile of a run that names none.
 pub const DEFAULT_PROFILE: &str = "untrusted";
-
-/// What can be logged.
-pub const LOG_ITEMS: [&str; 7] = ["in_asm", "op", "op_opt", "out_asm", "exec", "syscall", "page"];
 
 /// The command line makes no sense.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -145,6 +143,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, U
     }
     let Options { profile, overrides, log, log_file, status_fd, quiet, .. } = options;
     let profile = Profile { name: profile.unwrap_or_else(|| DEFAULT_PROFILE.to_owned()), overrides };
+    let log = log.into_iter().collect();
     Ok(Command::Run(Box::new(Run { profile, log, log_file, status_fd, quiet, words })))
 }
 
@@ -159,7 +158,7 @@ enum Told {
 struct Options {
     profile: Option<String>,
     overrides: Overrides,
-    log: Vec<String>,
+    log: Vec<LogItem>,
     log_file: Option<PathBuf>,
     program: Option<PathBuf>,
     status_fd: Option<i32>,
@@ -287,14 +286,13 @@ impl Options {
 }
 
 /// The items of a list of what to log.
-fn log_items(list: &str) -> Result<Vec<String>, UsageError> {
-    list.split(',')
-        .map(|item| {
-            let known = LOG_ITEMS.contains(&item);
-            let error = || UsageError(format!("cannot log {item:?}; there are {}", LOG_ITEMS.join(", ")));
-            known.then(|| item.to_owned()).ok_or_else(error)
-        })
-        .collect()
+fn log_items(list: &str) -> Result<Vec<LogItem>, UsageError> {
+    let item = |name: &str| {
+        let known = || LogItem::ALL.map(LogItem::name).join(", ");
+        let found = LogItem::ALL.into_iter().find(|item| item.name() == name);
+        found.ok_or_else(|| UsageError(format!("cannot log {name:?}; there are {}", known())))
+    };
+    list.split(',').map(item).collect()
 }
 
 /// Whether the program was started to be an emulator child.
@@ -344,7 +342,7 @@ mod tests {
         assert_eq!(o.set_env, [("K".to_owned(), "V=W".to_owned())]);
         assert_eq!(o.limits.len(), 2);
         assert_eq!(o.limits[1], ("wall_time".to_owned(), "5s".to_owned()));
-        assert_eq!(r.log, ["syscall", "op"]);
+        assert_eq!(r.log, LogItems::from_iter([LogItem::Syscall, LogItem::Op]));
         assert_eq!((r.log_file, r.status_fd), (Some("/f".into()), Some(3)));
         for option in HELP.split_ascii_whitespace().filter(|w| w.starts_with("--") && w.len() > 2) {
             let name = option.trim_end_matches(',');

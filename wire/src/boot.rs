@@ -4,6 +4,8 @@
 //! The boot block comes over the control socket: one message with its length (eight bytes), then messages of at most
 //! [`PIECE`] bytes each until it is whole.
 
+use crate::log::LogItems;
+
 /// The channel's memory.
 pub const CHANNEL_FD: i32 = 3;
 /// The control socket.
@@ -24,10 +26,8 @@ pub struct Boot {
     pub argv: Vec<Vec<u8>>,
     /// The guest's environment.
     pub envp: Vec<Vec<u8>>,
-    /// What to log, separated by commas.
-    pub log: String,
-    /// Whether there is a log on [`LOG_FD`].
-    pub log_open: bool,
+    /// What to log on [`LOG_FD`]; that is open if there is anything.
+    pub log: LogItems,
     /// Whether the guest gets a vDSO.
     pub vdso: bool,
     /// Real and effective user id, real and effective group id.
@@ -43,7 +43,7 @@ pub struct Boot {
 }
 
 /// The first bytes of a boot block: a name and the version of its form.
-const MAGIC: &[u8; 8] = b"rxboot\0\x01";
+const MAGIC: &[u8; 8] = b"rxboot\0\x02";
 
 /// The bytes do not form a boot block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -61,9 +61,8 @@ impl Boot {
             b.extend(word.to_le_bytes());
         }
         b.extend(self.random);
-        b.extend([u8::from(self.log_open), u8::from(self.vdso)]);
+        b.extend([self.log.to_byte(), u8::from(self.vdso)]);
         put(&mut b, &self.program);
-        put(&mut b, self.log.as_bytes());
         for list in [&self.argv, &self.envp] {
             b.extend((list.len() as u64).to_le_bytes());
             list.iter().for_each(|item| put(&mut b, item));
@@ -83,10 +82,9 @@ impl Boot {
             blocked: rest.u64()?,
             limits: [rest.u64()?, rest.u64()?, rest.u64()?],
             random: rest.take()?,
-            log_open: rest.flag()?,
+            log: rest.take().and_then(|[byte]| LogItems::from_byte(byte).ok_or(Malformed))?,
             vdso: rest.flag()?,
             program: rest.bytes()?,
-            log: String::from_utf8(rest.bytes()?).map_err(|_| Malformed)?,
             argv: rest.list()?,
             envp: rest.list()?,
         };
@@ -135,15 +133,15 @@ impl Rest<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log::LogItem;
 
     fn boot() -> Boot {
         Boot {
             program: b"/bin/true".to_vec(),
             argv: vec![b"true".to_vec(), b"".to_vec(), b"\xff".to_vec()],
             envp: vec![b"A=b".to_vec()],
-            log: "exec,op".to_owned(),
+            log: [LogItem::Exec, LogItem::Op].into_iter().collect(),
             ids: [1, 2, 3, 4],
-            log_open: true,
             vdso: false,
             ignored: 1 << 12,
             blocked: u64::MAX,

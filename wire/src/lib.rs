@@ -7,7 +7,7 @@
 //!   arguments' data are placed behind them.
 //! * [`bell`]: the hand-over of a slot between its two owners, without a lost wake-up; [`patience`]: how long each looks
 //!   for it before it sleeps.
-//! * [`boot`]: what a child is told before it starts.
+//! * [`boot`]: what a child is told before it starts; [`log`]: what it and the supervisor can be asked to log.
 //! * [`channel`]: where slots lie in the shared memory; [`control`]: what goes over the socket beside it; [`relay`]: how
 //!   the codes of relayed signals travel; [`space`]: where guest memory lies.
 //!
@@ -21,6 +21,7 @@ pub mod channel;
 pub mod control;
 pub mod frame;
 pub mod kind;
+pub mod log;
 pub mod names;
 pub mod patience;
 pub mod relay;

@@ -22,6 +22,7 @@ use nix::sys::signal::SigSet;
 use nix::sys::stat::{Mode, fstat};
 use rxbox_policy::{Access, Limits, Policy};
 use rxbox_wire::boot::Boot;
+use rxbox_wire::log::LogItems;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -88,9 +89,9 @@ pub struct Guest {
     pub argv: Vec<Vec<u8>>,
     /// `envp`, as the policy lets it through.
     pub envp: Vec<Vec<u8>>,
-    /// What the child is to log, separated by commas.
-    pub log: String,
-    /// Where it is logged.
+    /// What the child is to log.
+    pub log: LogItems,
+    /// Where it is logged, if anything is.
     pub log_file: Option<File>,
 }
 
@@ -252,8 +253,7 @@ fn boot(guest: &Guest, inherited: &Inherited, limits: &[Rlimit; LIMITS]) -> Resu
         program: guest.program.called.clone(),
         argv: guest.argv.clone(),
         envp: guest.envp.clone(),
-        log: guest.log.clone(),
-        log_open: guest.log_file.is_some(),
+        log: guest.log,
         vdso: true,
         ids: [identity.user.real, identity.user.effective, identity.group.real, identity.group.effective],
         ignored: inherited.ignored,

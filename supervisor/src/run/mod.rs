@@ -19,6 +19,7 @@ use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rxbox_policy::Policy;
+use rxbox_wire::log::LogItems;
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -101,7 +102,7 @@ fn attempt(options: Options) -> Result<Outcome, Outcome> {
     let guest = Guest {
         envp: launch::environment(&policy),
         program,
-        log: options.log.iter().filter(|i| *i != "syscall").cloned().collect::<Vec<_>>().join(","),
+        log: options.log.and(LogItems::OF_CHILD),
         log_file: guest_log,
         argv: options.words,
     };
@@ -154,8 +155,8 @@ fn logs(options: &Options) -> Result<(Option<File>, Option<Trace>), Outcome> {
         }
         .map_err(|e| failed("the log", e))
     };
-    let wants = |child: bool| options.log.iter().any(|item| (item != "syscall") == child);
-    let guest = if wants(true) { Some(open()?) } else { None };
-    let trace = if wants(false) { Some(Trace::new(open()?)) } else { None };
+    let wants = |side: LogItems| !options.log.and(side).is_empty();
+    let guest = if wants(LogItems::OF_CHILD) { Some(open()?) } else { None };
+    let trace = if wants(LogItems::OF_SUPERVISOR) { Some(Trace::new(open()?)) } else { None };
     Ok((guest, trace))
 }
