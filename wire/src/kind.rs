@@ -15,6 +15,16 @@ pub enum Kind {
     Fd,
     /// A guest descriptor number or `AT_FDCWD` that the path beside it is relative to.
     DirFd,
+    /// The descriptor of a file that is mapped (mmap(2)), unless there is none by the flags.
+    MapFd {
+        /// Index of the argument that has MAP_ANONYMOUS for no file.
+        flags: u8,
+    },
+    /// The number of a System V segment that is mapped (32-bit signed).
+    Segment,
+    /// Where in the file a transfer begins (signed 64-bit): it moves along with the pieces. -1 is the file's own position
+    /// to preadv2(2) and pwritev2(2).
+    Offset,
     /// A process or thread id (32-bit signed).
     Pid,
     /// A signal number (32-bit).
@@ -93,6 +103,8 @@ impl Kind {
             | Kind::U32
             | Kind::Fd
             | Kind::DirFd
+            | Kind::MapFd { .. }
+            | Kind::Segment
             | Kind::Pid
             | Kind::Signal
             | Kind::Mode
@@ -102,7 +114,7 @@ impl Kind {
             | Kind::Level(_)
             | Kind::OptionName => Some(u32::MAX as u64),
             Kind::Command(commands) => Some(commands.mask as u64),
-            Kind::I64 | Kind::U64 => Some(u64::MAX),
+            Kind::I64 | Kind::U64 | Kind::Offset => Some(u64::MAX),
             Kind::Addr
             | Kind::Local(_)
             | Kind::SigMask { .. }
@@ -167,9 +179,19 @@ pub enum Extent {
         /// Bytes of an element.
         size: u32,
     },
-    /// As many bytes as argument `count` says, of a transfer that may be cut: the child sends at most
-    /// [`crate::channel::BULK_MAX`] bytes at once, in a call whose count argument says so.
+    /// As many bytes as argument `count` says, of a call that may be cut: the child sends at most
+    /// [`crate::channel::BULK_MAX`] bytes, in a call whose count argument says so.
     Bulk {
+        /// Index of the counting argument.
+        count: u8,
+    },
+    /// The same, of a transfer between guest memory and a descriptor: the rest follows in further calls ([`Pieces`]).
+    Transfer {
+        /// Index of the counting argument.
+        count: u8,
+    },
+    /// The same of a socket, where the bytes may be one message.
+    Payload {
         /// Index of the counting argument.
         count: u8,
     },
@@ -195,6 +217,13 @@ pub enum Extent {
         /// Index of the argument that bounds the descriptors.
         count: u8,
     },
+}
+
+impl Extent {
+    /// Whether the bytes only pass through: nobody decides on them.
+    pub const fn is_opaque(self) -> bool {
+        matches!(self, Extent::Bulk { .. } | Extent::Transfer { .. } | Extent::Payload { .. })
+    }
 }
 
 /// How a time in memory limits a call.
@@ -387,6 +416,44 @@ pub enum Restart {
     FlaggedUnlessTimed,
 }
 
+/// How the bulk data of a call travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bulk {
+    /// In the data area, with the request or the reply.
+    AtOnce,
+    /// In the data area, one piece after the other.
+    Pieces(Pieces),
+    /// A message (sendmsg(2)): in the data area, and what exceeds it, on a stream, in the pieces of a sendto(2).
+    Message,
+    /// As a file that the child maps: its descriptor comes over the control socket.
+    Map {
+        /// Index of the argument that has MAP_ANONYMOUS if there is no file.
+        unless: Option<u8>,
+    },
+}
+
+/// A transfer in pieces. The descriptor is argument 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pieces {
+    /// Index of the argument that points at the bytes or, if [`Pieces::vectored`], at the vectors of them.
+    pub buffer: u8,
+    /// Index of the argument that counts bytes or vectors.
+    pub count: u8,
+    /// From guest memory to the descriptor.
+    pub write: bool,
+    /// The bytes lie in vectors.
+    pub vectored: bool,
+    /// Index of the file offset.
+    pub offset: Option<u8>,
+    /// Indices of a socket address and of its length. With one, the call is no mere transfer of bytes.
+    pub address: Option<(u8, u8)>,
+    /// A piece that was taken whole is followed by the next also where the reply does not say [`MORE`]: what a write(2)
+    /// does in one go cannot be told from what it does in pieces.
+    ///
+    /// [`MORE`]: crate::frame::Reply::MORE
+    pub persistent: bool,
+}
+
 /// What area a call belongs to; the policy's sections and `rxbox syscalls` group by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {
@@ -433,6 +500,8 @@ pub struct Syscall {
     pub restart: Restart,
     /// Whether an argument, or one of some command, limits its time; read off their kinds.
     pub timed: bool,
+    /// How its bulk data travel at most, read off the kinds of its arguments; see [`Syscall::bulk`].
+    pub travel: Bulk,
 }
 
 impl Commands {

@@ -66,11 +66,13 @@ fn argument(
 ) -> Result {
     let register = args[i];
     match kinds[i].kind {
-        Kind::I32 | Kind::Fd | Kind::Pid | Kind::Millis => write!(out, "{}", register as i32),
+        Kind::I32 | Kind::Fd | Kind::MapFd { .. } | Kind::Segment | Kind::Pid | Kind::Millis => {
+            write!(out, "{}", register as i32)
+        }
         Kind::DirFd if register as i32 == libc::AT_FDCWD => out.write_str("AT_FDCWD"),
         Kind::DirFd => write!(out, "{}", register as i32),
         Kind::U32 => write!(out, "{}", register as u32),
-        Kind::I64 => write!(out, "{}", register as i64),
+        Kind::I64 | Kind::Offset => write!(out, "{}", register as i64),
         Kind::U64 => write!(out, "{register}"),
         Kind::Mode => write!(out, "0{:o}", register as u32),
         Kind::Signal => signal(out, register as i32),

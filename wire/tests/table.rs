@@ -7,7 +7,7 @@
 )]
 
 use rxbox_wire::frame::{self, Internal};
-use rxbox_wire::kind::{Command, Extent, Kind, Route, Syscall, Wait};
+use rxbox_wire::kind::{Bulk, Command, Extent, Kind, Pieces, Route, Syscall, Wait};
 use rxbox_wire::{names, table};
 use std::collections::HashSet;
 
@@ -372,4 +372,38 @@ fn a_time_that_counts_from_now_is_told_from_a_point_in_time() {
     assert_eq!(futex(libc::FUTEX_WAIT_BITSET), Some((3, false)));
     assert_eq!(futex(libc::FUTEX_WAKE), None);
     assert_eq!(limit("read", [0; 6]), None);
+}
+
+#[test]
+fn bulk_data_travel_as_the_kinds_say() {
+    let pieces = |row: &Syscall| matches!(row.bulk(&[0; 6]), Bulk::Pieces(_));
+    let transfers = [
+        "pread64", "preadv", "preadv2", "pwrite64", "pwritev", "pwritev2", "read", "readv", "recvfrom",
+        "sendto", "write", "writev",
+    ];
+    assert_eq!(named(pieces), transfers);
+    assert_eq!(named(|row| row.travel == Bulk::Message), ["sendmsg"]);
+    assert_eq!(named(|row| matches!(row.travel, Bulk::Map { .. })), ["mmap", "shmat"]);
+    let shape = |name: &str| match table::by_name(name).unwrap().travel {
+        Bulk::Pieces(Pieces { buffer: 1, count: 2, write, vectored, offset, address, persistent }) => {
+            (write, vectored, offset, address, persistent)
+        }
+        other => panic!("{name}: {other:?}"),
+    };
+    assert_eq!(shape("read"), (false, false, None, None, false));
+    assert_eq!(shape("writev"), (true, true, None, None, true));
+    assert_eq!(shape("pwrite64"), (true, false, Some(3), None, true));
+    assert_eq!(shape("preadv2"), (false, true, Some(3), None, false));
+    assert_eq!(shape("recvfrom"), (false, false, None, Some((4, 5)), false));
+    assert_eq!(shape("sendto"), (true, false, None, Some((4, 5)), false));
+}
+
+#[test]
+fn a_transfer_with_an_address_and_a_mapping_without_a_file_travel_like_any_other_call() {
+    let bulk = |name: &str, args| table::by_name(name).unwrap().bulk(&args);
+    assert_eq!(bulk("sendto", [3, 1, 8, 0, 0x1000, 16]), Bulk::AtOnce);
+    assert_eq!(bulk("recvfrom", [3, 1, 8, 0, 0, 0x1000]), Bulk::AtOnce);
+    assert_eq!(bulk("mmap", [0, 4096, 3, libc::MAP_ANONYMOUS as u64, 0, 0]), Bulk::AtOnce);
+    assert_ne!(bulk("mmap", [0, 4096, 3, libc::MAP_PRIVATE as u64, 3, 0]), Bulk::AtOnce);
+    assert_eq!(bulk("getdents64", [3, 1, 8, 0, 0, 0]), Bulk::AtOnce);
 }

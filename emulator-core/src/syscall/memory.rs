@@ -7,7 +7,6 @@ use crate::guest::{FileSource, MapRequest, MappedFile, RemapRequest};
 use crate::host::{call, control};
 use crate::process::Memory;
 use crate::thread::Thread;
-use libc::MAP_ANONYMOUS;
 use nix::errno::Errno;
 use rxbox_wire::frame::Reply;
 use rxbox_wire::kind::Syscall;
@@ -19,11 +18,6 @@ pub(super) fn value<T: TryInto<i64>>(result: Result<T, Errno>) -> Answer {
         Ok(v) => v.try_into().unwrap_or(0),
         Err(e) => -i64::from(e as i32),
     })
-}
-
-/// Whether the call needs a descriptor of the supervisor's.
-pub fn maps_file(nr: u32, args: &[u64; 6]) -> bool {
-    i64::from(nr) == libc::SYS_mmap && args[3] & MAP_ANONYMOUS as u64 == 0
 }
 
 /// mmap(2) of a file: the supervisor checks the guest's descriptor and sends one with no more rights than the mapping

@@ -23,7 +23,7 @@ use limit::Limit;
 use marshal::Error;
 use resource::NewLimit;
 use rxbox_wire::frame::{INTERNAL, Reply};
-use rxbox_wire::kind::Syscall;
+use rxbox_wire::kind::{Bulk, Syscall};
 use rxbox_wire::table;
 
 /// Carries out the call whose number and arguments are in the registers; the pc is behind the `syscall` instruction.
@@ -77,17 +77,12 @@ impl From<Error> for Answer {
 }
 
 fn perform(thread: &mut Thread, call: &'static Syscall, args: [u64; 6]) -> Answer {
-    if transfer::is_transfer(call.nr, &args) {
-        return transfer::transfer(thread, call, args);
-    }
-    if i64::from(call.nr) == libc::SYS_sendmsg {
-        return transfer::send_message(thread, call, args);
-    }
-    if i64::from(call.nr) == libc::SYS_shmat {
-        return shm::attach(thread, call, args);
-    }
-    if memory::maps_file(call.nr, &args) {
-        return memory::map_file(thread, call, args);
+    match call.bulk(&args) {
+        Bulk::AtOnce => {}
+        Bulk::Pieces(shape) => return transfer::transfer(thread, call, args, shape),
+        Bulk::Message => return transfer::send_message(thread, call, args),
+        Bulk::Map { unless: Some(_) } => return memory::map_file(thread, call, args),
+        Bulk::Map { unless: None } => return shm::attach(thread, call, args),
     }
     let limit = NewLimit::of(call.nr, &args);
     let exchanged = signal::with_mask(thread, call, &args, |thread| marshal::exchange(thread, call, &args));

@@ -13,54 +13,26 @@ use crate::signal;
 use crate::thread::Thread;
 use rxbox_wire::channel::BULK_MAX;
 use rxbox_wire::frame::{ABSENT, Reply, Request};
-use rxbox_wire::kind::Syscall;
+use rxbox_wire::kind::{Bulk, Pieces, Syscall};
 use rxbox_wire::table;
 
 /// Linux cuts every transfer to this (read(2)).
 const LONGEST: u64 = 0x7fff_f000;
 
-/// How a transfer call is shaped. The buffer is argument 1; its size or the count of its vectors is argument 2.
-#[derive(Clone, Copy, Debug)]
-struct Shape {
-    write: bool,
-    /// The buffer is an array of vectors.
-    vectored: bool,
-    /// Argument 3 is a file offset.
-    positioned: bool,
-    /// A piece may follow even where the supervisor does not say so.
-    persistent: bool,
-}
-
-fn shape(nr: u32) -> Option<Shape> {
-    let (write, vectored, positioned) = match i64::from(nr) {
-        libc::SYS_read | libc::SYS_recvfrom => (false, false, false),
-        libc::SYS_write | libc::SYS_sendto => (true, false, false),
-        libc::SYS_pread64 => (false, false, true),
-        libc::SYS_pwrite64 => (true, false, true),
-        libc::SYS_readv => (false, true, false),
-        libc::SYS_writev => (true, true, false),
-        libc::SYS_preadv | libc::SYS_preadv2 => (false, true, true),
-        libc::SYS_pwritev | libc::SYS_pwritev2 => (true, true, true),
-        _ => return None,
-    };
-    Some(Shape { write, vectored, positioned, persistent: write && i64::from(nr) != libc::SYS_sendto })
-}
-
-/// Whether the call moves bytes between guest memory and a descriptor, and nothing else besides.
-pub fn is_transfer(nr: u32, args: &[u64; 6]) -> bool {
-    let socket = matches!(i64::from(nr), libc::SYS_sendto | libc::SYS_recvfrom);
-    shape(nr).is_some() && (!socket || args[4] == 0 && args[5] == 0)
-}
-
 /// Carries out a transfer call.
-pub fn transfer(thread: &mut Thread, call: &'static Syscall, args: [u64; 6]) -> Answer {
-    let Some(shape) = shape(call.nr) else { return Answer::Value(-i64::from(libc::ENOSYS)) };
+pub fn transfer(thread: &mut Thread, call: &'static Syscall, args: [u64; 6], shape: Pieces) -> Answer {
     begin(thread, call, args, shape).unwrap_or_else(Answer::from)
 }
 
-fn begin(thread: &mut Thread, call: &'static Syscall, args: [u64; 6], shape: Shape) -> Result<Answer, Error> {
+fn begin(
+    thread: &mut Thread,
+    call: &'static Syscall,
+    args: [u64; 6],
+    shape: Pieces,
+) -> Result<Answer, Error> {
+    let (buffer, count) = (args[usize::from(shape.buffer)], args[usize::from(shape.count)]);
     let rest: Vectors =
-        if shape.vectored { vectors(args[1], args[2])? } else { vec![(args[1], args[2].min(LONGEST))] };
+        if shape.vectored { vectors(buffer, count)? } else { vec![(buffer, count.min(LONGEST))] };
     if rest.iter().all(|v| v.1 == 0) {
         return Ok(answer(&marshal::exchange(thread, call, &args)?));
     }
@@ -80,8 +52,9 @@ pub fn send_message(thread: &mut Thread, call: &'static Syscall, args: [u64; 6])
     let (Some(&(addr, _)), Some(send)) = (rest.first(), table::row(libc::SYS_sendto as u32)) else {
         return sent;
     };
-    let Some(shape) = shape(send.nr) else { return sent };
-    pieces(thread, send, [args[0], addr, 0, args[2], 0, 0], shape, rest, message.ret as u64).unwrap_or(sent)
+    let send_args = [args[0], addr, 0, args[2], 0, 0];
+    let Bulk::Pieces(shape) = send.bulk(&send_args) else { return sent };
+    pieces(thread, send, send_args, shape, rest, message.ret as u64).unwrap_or(sent)
 }
 
 /// Moves `rest` in pieces, after the `done` bytes that are moved already.
@@ -89,7 +62,7 @@ fn pieces(
     thread: &mut Thread,
     call: &'static Syscall,
     args: [u64; 6],
-    shape: Shape,
+    shape: Pieces,
     mut rest: Vectors,
     mut done: u64,
 ) -> Result<Answer, Error> {
@@ -128,7 +101,7 @@ fn piece(
     thread: &mut Thread,
     call: &'static Syscall,
     args: &[u64; 6],
-    shape: Shape,
+    shape: Pieces,
     rest: &Vectors,
     n: usize,
     done: u64,
@@ -140,14 +113,16 @@ fn piece(
     }
     let mut args = *args;
     if !shape.vectored {
-        args[2] = n as u64;
+        args[usize::from(shape.count)] = n as u64;
     }
     // An offset of -1 in preadv2 and pwritev2 is the file's own position.
-    if shape.positioned && args[3] != u64::MAX {
-        args[3] = args[3].wrapping_add(done);
+    if let Some(at) = shape.offset.map(usize::from)
+        && args[at] != u64::MAX
+    {
+        args[at] = args[at].wrapping_add(done);
     }
     let mut len = [ABSENT; 6];
-    len[1] = n as u32;
+    len[usize::from(shape.buffer)] = n as u32;
     let reply = slot.call(&thread.cpu, &Request { nr: call.nr, args, len });
     if !shape.write && reply.ret > 0 {
         scatter(thread.process, slot, 0, (reply.ret as usize).min(n), rest)?;

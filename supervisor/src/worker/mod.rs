@@ -26,7 +26,7 @@ use crate::state::threads::HostFutex;
 use nix::errno::Errno;
 use rxbox_wire::bell::{Bell, CLOSED, IDLE, REPLY, REQUEST};
 use rxbox_wire::frame::{self, Checked, INTERNAL, Internal, MessageHeader, Reply, Request, Violation};
-use rxbox_wire::kind::{Extent, Kind};
+use rxbox_wire::kind::Kind;
 use rxbox_wire::patience::Patience;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -181,7 +181,7 @@ impl Worker<'_> {
 fn read_by_handlers(kind: &Kind) -> bool {
     match kind {
         Kind::Path | Kind::Text | Kind::Strings | Kind::Address { .. } | Kind::InOut(_) => true,
-        Kind::In(extent) => !matches!(extent, Extent::Bulk { .. }),
+        Kind::In(extent) => !extent.is_opaque(),
         _ => false,
     }
 }

@@ -45,7 +45,9 @@ pub fn length(kinds: &[Arg; 6], at: usize, args: &[u64; 6]) -> Option<Length> {
         Kind::In(e) | Kind::Out(e) | Kind::InOut(e) => match e {
             Extent::Fixed(n) => Length::Exactly(n.into()),
             Extent::Struct(s) | Extent::Timeout(s, _) => Length::Exactly(s.size.into()),
-            Extent::Bulk { count: c } => exactly(count(c), 1),
+            Extent::Bulk { count: c } | Extent::Transfer { count: c } | Extent::Payload { count: c } => {
+                exactly(count(c), 1)
+            }
             Extent::Elements { count: c, size } | Extent::Batch { count: c, size } => exactly(count(c), size),
             Extent::Array { count: c, of } => exactly(count(c), of.size),
             Extent::Within(n) => Length::AtMost(n.into()),
@@ -72,7 +74,7 @@ pub fn cut(kinds: &[Arg; 6], args: &[u64; 6]) -> [u64; 6] {
     for arg in kinds {
         let (c, size) = match arg.kind {
             Kind::In(e) | Kind::Out(e) | Kind::InOut(e) => match e {
-                Extent::Bulk { count } => (count, 1),
+                Extent::Bulk { count } | Extent::Transfer { count } | Extent::Payload { count } => (count, 1),
                 Extent::Batch { count, size } => (count, u64::from(size)),
                 _ => continue,
             },

@@ -1,6 +1,6 @@
 //! What the compiler checks of the table.
 
-use crate::kind::{Arg, Command, Extent, Kind, Restart, Route, Struct, Syscall, Timeout, Wait};
+use crate::kind::{Arg, Bulk, Command, Extent, Kind, Restart, Route, Struct, Syscall, Timeout, Wait};
 
 /// Ascending numbers, at most six arguments, sound references between them, and columns that go together.
 pub(super) const fn table(rows: &[Syscall]) {
@@ -11,7 +11,47 @@ pub(super) const fn table(rows: &[Syscall]) {
         let columns = Columns { route, wait, restart };
         columns.check(args);
         arguments(args, &[], columns);
+        travel(&rows[i]);
         i += 1;
+    }
+}
+
+/// Bulk data travel in one way, as the route lets them.
+const fn travel(row: &Syscall) {
+    let (mut ways, mut offsets, mut i) = (0, 0, 0);
+    while i < row.args.len() {
+        match row.args[i].kind {
+            Kind::In(Extent::Transfer { .. } | Extent::Payload { .. })
+            | Kind::Out(Extent::Transfer { .. } | Extent::Payload { .. })
+            | Kind::IovecIn { .. }
+            | Kind::IovecOut { .. }
+            | Kind::MsgIn
+            | Kind::MapFd { .. }
+            | Kind::Segment => ways += 1,
+            Kind::InOut(Extent::Transfer { .. } | Extent::Payload { .. }) => {
+                panic!("a transfer has one direction")
+            }
+            Kind::Offset => offsets += 1,
+            _ => {}
+        }
+        i += 1;
+    }
+    assert!(ways <= 1, "bulk data travel in one way");
+    match row.travel {
+        Bulk::AtOnce => assert!(offsets == 0, "an offset belongs to a transfer in pieces"),
+        Bulk::Pieces(_) | Bulk::Message => {
+            assert!(offsets <= 1 && matches!(row.route, Route::Perform), "a transfer is performed");
+            assert!(
+                matches!(row.args[0].kind, Kind::Fd),
+                "a transfer is on the descriptor of the first argument"
+            );
+        }
+        Bulk::Map { unless } => {
+            assert!(offsets == 0 && matches!(row.route, Route::Grant), "only the child maps");
+            if let Some(flags) = unless {
+                assert!(matches!(at(row.args, &[], flags), Kind::Flags(_)), "MAP_ANONYMOUS is one of flags");
+            }
+        }
     }
 }
 
@@ -148,9 +188,11 @@ const fn extent(args: &[Arg], lead: &[Arg], e: Extent) {
             fields(of);
         }
         Extent::Within(size) => assert!(size as usize <= crate::channel::BULK_MAX, "the data cross at once"),
-        Extent::Bulk { count } | Extent::Bits { count } | Extent::Message { count } => {
-            counts(at(args, lead, count))
-        }
+        Extent::Bulk { count }
+        | Extent::Transfer { count }
+        | Extent::Payload { count }
+        | Extent::Bits { count }
+        | Extent::Message { count } => counts(at(args, lead, count)),
         Extent::Behind { pointer, .. } => {
             assert!(
                 matches!(at(args, lead, pointer), Kind::InOut(Extent::Fixed(4))),

@@ -2,11 +2,12 @@
 //! row does.
 
 use super::parts;
-use crate::kind::{Arg, Kind, Restart, Route, Syscall, Timeout, Wait};
+use crate::kind::{Arg, Bulk, Extent, Kind, Pieces, Restart, Route, Syscall, Timeout, Wait};
 
 /// The row with the columns that its kinds stand for.
 pub(super) const fn derived(mut row: Syscall) -> Syscall {
     row.timed = timed(row.args);
+    row.travel = travel(row.args);
     row
 }
 
@@ -29,6 +30,37 @@ const fn timed(args: &[Arg]) -> bool {
         i += 1;
     }
     false
+}
+
+/// How bulk data of these kinds travel.
+const fn travel(args: &[Arg]) -> Bulk {
+    let (mut pieces, mut offset, mut address) = (None, None, None);
+    let mut i = 0;
+    while i < args.len() {
+        let at = i as u8;
+        match args[i].kind {
+            Kind::In(Extent::Transfer { count }) => pieces = Some((at, count, true, false, true)),
+            Kind::Out(Extent::Transfer { count }) => pieces = Some((at, count, false, false, false)),
+            Kind::In(Extent::Payload { count }) => pieces = Some((at, count, true, false, false)),
+            Kind::Out(Extent::Payload { count }) => pieces = Some((at, count, false, false, false)),
+            Kind::IovecIn { count } => pieces = Some((at, count, true, true, true)),
+            Kind::IovecOut { count } => pieces = Some((at, count, false, true, false)),
+            Kind::Offset => offset = Some(at),
+            Kind::Address { len } => address = Some((at, len)),
+            Kind::Out(Extent::Behind { pointer, .. }) => address = Some((at, pointer)),
+            Kind::MsgIn => return Bulk::Message,
+            Kind::MapFd { flags } => return Bulk::Map { unless: Some(flags) },
+            Kind::Segment => return Bulk::Map { unless: None },
+            _ => {}
+        }
+        i += 1;
+    }
+    match pieces {
+        None => Bulk::AtOnce,
+        Some((buffer, count, write, vectored, persistent)) => {
+            Bulk::Pieces(Pieces { buffer, count, write, vectored, offset, address, persistent })
+        }
+    }
 }
 
 impl Syscall {
@@ -67,6 +99,20 @@ impl Syscall {
             return None;
         }
         self.arguments(args).find_map(|(at, arg)| Some((at, arg.kind, arg.kind.timeout()?)))
+    }
+
+    /// How the bulk data of a call with these registers travel.
+    pub fn bulk(&self, args: &[u64; 6]) -> Bulk {
+        let given = |at: u8| args[usize::from(at)] != 0;
+        match self.travel {
+            Bulk::Pieces(Pieces { address: Some((at, len)), .. }) if given(at) || given(len) => Bulk::AtOnce,
+            Bulk::Map { unless: Some(flags) }
+                if args[usize::from(flags)] & libc::MAP_ANONYMOUS as u64 != 0 =>
+            {
+                Bulk::AtOnce
+            }
+            travel => travel,
+        }
     }
 
     /// The argument that gives a signal mask for the time of the wait: its index and its kind.

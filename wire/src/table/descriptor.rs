@@ -16,14 +16,14 @@ const OLD_EPOLL: &str = "never offered on x86-64";
 // A read of a signal descriptor is granted: the signals wait for the child.
 // Signal masks (ppoll(2), pselect(2), epoll_pwait(2)) are addresses: the child itself swaps the mask around the wait.
 pub(super) const ROWS: &[Syscall] = calls! { Descriptor:
-    0 read Perform blocking restarts (fd: Fd, buf: Out(Bulk { count }), count: U64);
-    1 write Perform blocking restarts (fd: Fd, buf: In(Bulk { count }), count: U64);
+    0 read Perform blocking restarts (fd: Fd, buf: Out(Transfer { count }), count: U64);
+    1 write Perform blocking restarts (fd: Fd, buf: In(Transfer { count }), count: U64);
     3 close Perform (fd: Fd);
     7 poll Perform polling (fds: InOut(Array { count: nfds, of: &POLLFD }), nfds: U32, timeout: Millis);
     8 lseek Perform (fd: Fd, offset: I64, whence: Choice(&SEEK));
     16 ioctl Perform blocking restarts (fd: Fd, request: Command(&IOCTL), arg: U64);
-    17 pread64 Perform blocking (fd: Fd, buf: Out(Bulk { count }), count: U64, offset: I64);
-    18 pwrite64 Perform blocking (fd: Fd, buf: In(Bulk { count }), count: U64, offset: I64);
+    17 pread64 Perform blocking (fd: Fd, buf: Out(Transfer { count }), count: U64, offset: Offset);
+    18 pwrite64 Perform blocking (fd: Fd, buf: In(Transfer { count }), count: U64, offset: Offset);
     19 readv Perform blocking restarts (fd: Fd, iov: IovecOut { count: iovcnt }, iovcnt: U64);
     20 writev Perform blocking restarts (fd: Fd, iov: IovecIn { count: iovcnt }, iovcnt: U64);
     22 pipe Perform (pipefd: Out(Struct(&PAIR)));
@@ -74,14 +74,14 @@ pub(super) const ROWS: &[Syscall] = calls! { Descriptor:
     291 epoll_create1 Perform (flags: Flags(&EPOLL_CREATE));
     292 dup3 Perform (oldfd: Fd, newfd: Fd, flags: Flags(&DUP));
     293 pipe2 Perform (pipefd: Out(Struct(&PAIR)), flags: Flags(&PIPE));
-    295 preadv Perform blocking (fd: Fd, iov: IovecOut { count: iovcnt }, iovcnt: U64, pos_l: U64, pos_h: U64);
-    296 pwritev Perform blocking (fd: Fd, iov: IovecIn { count: iovcnt }, iovcnt: U64, pos_l: U64, pos_h: U64);
+    295 preadv Perform blocking (fd: Fd, iov: IovecOut { count: iovcnt }, iovcnt: U64, pos_l: Offset, pos_h: U64);
+    296 pwritev Perform blocking (fd: Fd, iov: IovecIn { count: iovcnt }, iovcnt: U64, pos_l: Offset, pos_h: U64);
     319 memfd_create Perform (name: Text, flags: Flags(&MEMFD));
     326 copy_file_range Perform blocking restarts (fd_in: Fd, off_in: InOut(Fixed(8)), fd_out: Fd, off_out: InOut(Fixed(8)),
         size: U64, flags: U32);
-    327 preadv2 Perform blocking restarts (fd: Fd, iov: IovecOut { count: iovcnt }, iovcnt: U64, pos_l: U64, pos_h: U64,
+    327 preadv2 Perform blocking restarts (fd: Fd, iov: IovecOut { count: iovcnt }, iovcnt: U64, pos_l: Offset, pos_h: U64,
         flags: Flags(&RWF));
-    328 pwritev2 Perform blocking restarts (fd: Fd, iov: IovecIn { count: iovcnt }, iovcnt: U64, pos_l: U64, pos_h: U64,
+    328 pwritev2 Perform blocking restarts (fd: Fd, iov: IovecIn { count: iovcnt }, iovcnt: U64, pos_l: Offset, pos_h: U64,
         flags: Flags(&RWF));
     333 io_pgetevents Refuse[ENOSYS AIO] (ctx_id: Addr, min_nr: I64, nr: I64, events: Addr, timeout: Addr, usig: Addr);
     425 io_uring_setup Refuse[ENOSYS URING] (entries: U32, params: Addr);

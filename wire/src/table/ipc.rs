@@ -17,7 +17,7 @@ const SEMAPHORES: u32 = 2 * 32000;
 
 pub(super) const ROWS: &[Syscall] = calls! { Ipc:
     29 shmget Emulate (key: I32, size: U64, shmflg: Flags(&SHMGET));
-    30 shmat Grant (shmid: I32, shmaddr: Addr, shmflg: Flags(&SHMAT));
+    30 shmat Grant (shmid: Segment, shmaddr: Addr, shmflg: Flags(&SHMAT));
     31 shmctl Emulate (shmid: I32, op: Command(&SHMCTL), buf: U64);
     64 semget Emulate (key: I32, nsems: I32, semflg: Flags(&IPCGET));
     65 semop Perform blocking (semid: I32, sops: In(Array { count: nsops, of: &SEMBUF }), nsops: U32);

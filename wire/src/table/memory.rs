@@ -9,7 +9,7 @@ const PKEYS: &str = "protection keys are not virtualised";
 const OTHERS: &str = "reaches into another process's memory";
 
 pub(super) const ROWS: &[Syscall] = calls! { Memory:
-    9 mmap Grant (addr: Addr, length: U64, prot: Flags(&PROT), flags: Flags(&MAP), fd: Fd, offset: U64);
+    9 mmap Grant (addr: Addr, length: U64, prot: Flags(&PROT), flags: Flags(&MAP), fd: MapFd { flags }, offset: U64);
     10 mprotect Grant (addr: Addr, size: U64, prot: Flags(&PROT));
     11 munmap Grant (addr: Addr, length: U64);
     12 brk Grant (addr: Addr);

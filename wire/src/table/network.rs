@@ -15,9 +15,9 @@ pub(super) const ROWS: &[Syscall] = calls! { Network:
     42 connect Perform blocking restarts (sockfd: Fd, addr: Address { len: addrlen }, addrlen: U32);
     43 accept Perform blocking restarts (sockfd: Fd, addr: Out(Behind { pointer: addrlen, cap: ADDRESS_MAX }),
         addrlen: InOut(Fixed(4)));
-    44 sendto Perform blocking restarts (sockfd: Fd, buf: In(Bulk { count: size }), size: U64, flags: Flags(&MSG),
+    44 sendto Perform blocking restarts (sockfd: Fd, buf: In(Payload { count: size }), size: U64, flags: Flags(&MSG),
         dest_addr: Address { len: addrlen }, addrlen: U32);
-    45 recvfrom Perform blocking restarts (sockfd: Fd, buf: Out(Bulk { count: size }), size: U64, flags: Flags(&MSG),
+    45 recvfrom Perform blocking restarts (sockfd: Fd, buf: Out(Payload { count: size }), size: U64, flags: Flags(&MSG),
         src_addr: Out(Behind { pointer: addrlen, cap: ADDRESS_MAX }), addrlen: InOut(Fixed(4)));
     46 sendmsg Perform blocking restarts (sockfd: Fd, msg: MsgIn, flags: Flags(&MSG));
     47 recvmsg Perform blocking restarts (sockfd: Fd, msg: MsgOut, flags: Flags(&MSG));

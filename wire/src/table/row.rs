@@ -42,6 +42,7 @@ macro_rules! calls {
             wait: crate::kind::Wait::Never,
             restart: crate::kind::Restart::Never,
             timed: false,
+            travel: crate::kind::Bulk::AtOnce,
         }))),*]
     };
 }
