@@ -103,9 +103,11 @@ static void fifos(void) {
 }
 
 static void polling(void) {
-    int p[2];
+    // One to read from and one to write to: with a byte in it a pipe may be full.
+    int p[2], q[2];
     pipe(p);
-    struct pollfd f[4] = {{p[0], POLLIN}, {p[1], POLLOUT}, {-1, POLLIN}, {99, POLLIN}};
+    pipe(q);
+    struct pollfd f[4] = {{p[0], POLLIN}, {q[1], POLLOUT}, {-1, POLLIN}, {99, POLLIN}};
     SHOW(poll(f, 4, 0));
     printf("%x %x %x %x\n", f[0].revents, f[1].revents, f[2].revents, f[3].revents);
     SHOW(poll(f, 1, 5));
@@ -120,10 +122,10 @@ static void polling(void) {
     FD_ZERO(&r);
     FD_ZERO(&w);
     FD_SET(p[0], &r);
-    FD_SET(p[1], &w);
+    FD_SET(q[1], &w);
     struct timeval v = {0, 1000};
-    SHOW(select(p[1] + 1, &r, &w, 0, &v));
-    SHOW(FD_ISSET(p[0], &r) && FD_ISSET(p[1], &w));
+    SHOW(select(q[1] + 1, &r, &w, 0, &v));
+    SHOW(FD_ISSET(p[0], &r) && FD_ISSET(q[1], &w));
     FD_ZERO(&r);
     // Linux looks at no bit above the size of the process's table, which is 64 at least.
     close(60);
@@ -141,17 +143,17 @@ static void polling(void) {
     SHOW(epoll_ctl(e, EPOLL_CTL_ADD, file, &ev));
     SHOW(epoll_ctl(e, EPOLL_CTL_ADD, e, &ev));
     SHOW(epoll_ctl(e, EPOLL_CTL_ADD, 99, &ev));
-    SHOW(epoll_ctl(e, EPOLL_CTL_DEL, p[1], &ev));
+    SHOW(epoll_ctl(e, EPOLL_CTL_DEL, q[1], &ev));
     SHOW(epoll_wait(e, out, 4, 0));
     printf("%x %lx\n", out[0].events, out[0].data.u64);
     SHOW(epoll_wait(e, out, 4, 0));
     ev.events = EPOLLOUT | EPOLLONESHOT;
     ev.data.u64 = 5;
-    SHOW(epoll_ctl(e, EPOLL_CTL_ADD, p[1], &ev));
+    SHOW(epoll_ctl(e, EPOLL_CTL_ADD, q[1], &ev));
     SHOW(epoll_pwait(e, out, 4, 100, 0));
     printf("%x %lx\n", out[0].events, out[0].data.u64);
     SHOW(epoll_wait(e, out, 4, 1));
-    SHOW(epoll_ctl(e, EPOLL_CTL_MOD, p[1], &ev));
+    SHOW(epoll_ctl(e, EPOLL_CTL_MOD, q[1], &ev));
     SHOW(epoll_wait(e, out, 4, -1));
     SHOW(epoll_wait(e, out, 0, 0));
     SHOW(epoll_wait(e, (void *)8, 4, 0));
@@ -172,6 +174,8 @@ static void polling(void) {
     SHOW(poll(f, 1, 0));
     printf("%x\n", f[0].revents);
     close(p[0]);
+    close(q[0]);
+    close(q[1]);
     close(e);
     close(file);
 }
