@@ -18,6 +18,7 @@
 //! * [`host`]: calls to the host's kernel; with [`shm`] the only places with unsafe code.
 //! * [`report`]: what the user gets to see.
 
+pub mod caller;
 pub mod cli;
 pub mod commands;
 pub mod context;

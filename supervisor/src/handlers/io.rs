@@ -7,11 +7,11 @@
 
 use super::signal::raise;
 use super::{signalfd, terminal};
+use crate::caller::Caller;
 use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
 use crate::host::number::{OnFd, Wait, on_fd};
 use crate::host::transfer::{Buffer, Way, transfer, transfer_at};
-use crate::path::Caller;
 use crate::state::fd::{File, Kind};
 use nix::errno::Errno;
 use rxbox_wire::channel::BULK_MAX;

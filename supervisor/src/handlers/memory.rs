@@ -5,10 +5,10 @@
 //! cannot write, gets a descriptor that can only be read: even a child that the guest has taken over cannot map it for
 //! shared writing.
 
+use crate::caller::Caller;
 use crate::context::{Call, Entry, grant};
 use crate::host::SyscallResult;
 use crate::host::name::reopen;
-use crate::path::Caller;
 use crate::state::fd::{File, Kind};
 use crate::state::names::name_of;
 use nix::errno::Errno;

@@ -1,11 +1,11 @@
 //! What a walk asks of the kernel.
 
-use super::{Lookup, Object, Resolved, Target};
+use super::{Lookup, Resolved, Target};
 use crate::host::name::{fstatfs, reopen};
-use crate::state::names::{in_proc, name_of};
+use crate::state::names::{Object, in_proc, name_of};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
-use nix::sys::stat::{FileStat, fstat, major};
+use nix::sys::stat::{FileStat, major};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
@@ -13,12 +13,6 @@ use std::sync::OnceLock;
 /// A second descriptor of a directory or other object, again `O_PATH`.
 pub(super) fn again(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     reopen(fd, libc::O_PATH)
-}
-
-/// An object that has just been opened, with its status.
-pub(super) fn object(fd: OwnedFd) -> Result<Object, Errno> {
-    let stat = fstat(fd.as_fd())?;
-    Ok(Object { fd, stat })
 }
 
 /// Opens `name` below `base` as `O_PATH`, through no link; the last component may be one if `how` does not follow it.
@@ -51,7 +45,7 @@ pub(super) fn whole(base: BorrowedFd<'_>, path: &CStr, how: Lookup) -> Result<Op
         Err(Errno::ENOENT) if !how.missing => return Err(Errno::ENOENT),
         Err(_) => return Ok(None),
     };
-    let object = object(fd)?;
+    let object = Object::of(fd)?;
     if on_procfs(&object)? {
         return Ok(None);
     }

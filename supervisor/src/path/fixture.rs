@@ -1,9 +1,10 @@
 //! A guest for tests: a process under a policy, in a scratch directory, without an emulator child.
 
-use super::{Caller, Dir};
+use crate::caller::Caller;
 use crate::host::number::{NewFd, new_fd};
 use crate::sandbox::Sandbox;
 use crate::state::fd::{Budget, FdTable};
+use crate::state::names::Dir;
 use crate::state::process::{ExeRecord, Fork, Identity, Line, Process, Rlimit, State};
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;

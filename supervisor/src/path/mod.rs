@@ -6,8 +6,8 @@
 //! The answer, on which every handler that takes a name relies:
 //! * [`resolve`] looks a name up once, to a descriptor (`O_PATH`) that holds the object; magic links are never followed
 //!   by the kernel, and whatever lies in a procfs is served by [`crate::view`] instead of the host;
-//! * the decision is taken on the name that the kernel gives for *that descriptor* ([`crate::state::names::name_of`]), and is judged by
-//!   [`Caller::check`];
+//! * the decision is taken on the name that the kernel gives for *that descriptor*
+//!   ([`crate::state::names::name_of`]), and is judged by [`crate::caller::Caller::check`];
 //! * the action is done on that descriptor, or, for calls that make or take away a name, on the last component below
 //!   the descriptor of its parent ([`Parent`]), which those calls never follow.
 //!
@@ -15,21 +15,15 @@
 //! which `..` leads out, and in the choice of the errno.
 
 mod ask;
-mod decide;
 mod place;
 mod walk;
 
-pub use decide::Caller;
+pub use crate::view::Target;
 pub use walk::{parent, resolve};
 
-use crate::state::fd::File;
 use crate::state::names::{Dir, join};
-use crate::view::Node;
 use nix::fcntl::ResolveFlag;
-use nix::sys::stat::FileStat;
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
 
 /// How a name is to be looked up.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +44,8 @@ impl Lookup {
         Lookup { follow: true, empty: false, missing: false, restrict: ResolveFlag::empty() };
     /// Takes a link at the end as the object, as lstat(2) does.
     pub const LINK: Lookup = Lookup { follow: false, ..Lookup::FOLLOW };
+    /// The restrictions that keep a look-up below its start.
+    const FENCED: ResolveFlag = ResolveFlag::RESOLVE_BENEATH.union(ResolveFlag::RESOLVE_IN_ROOT);
 
     /// As the `AT_*` flags of the `*at` calls say.
     pub fn at(flags: i32) -> Lookup {
@@ -59,46 +55,6 @@ impl Lookup {
             ..Lookup::FOLLOW
         }
     }
-}
-
-/// An object of the host's file systems.
-#[derive(Debug)]
-pub struct Object {
-    /// Holds the object (`O_PATH`).
-    pub fd: OwnedFd,
-    /// Its status when it was found.
-    pub stat: FileStat,
-}
-
-impl Object {
-    /// The type bits of its mode (`S_IFDIR`, ...).
-    pub fn kind(&self) -> u32 {
-        self.stat.st_mode & libc::S_IFMT
-    }
-    /// Whether it is a directory.
-    pub fn is_dir(&self) -> bool {
-        self.kind() == libc::S_IFDIR
-    }
-    /// Whether it is a symbolic link.
-    pub fn is_link(&self) -> bool {
-        self.kind() == libc::S_IFLNK
-    }
-}
-
-impl AsFd for Object {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
-    }
-}
-
-/// What a name leads to.
-pub enum Target {
-    /// An object of the host.
-    Host(Object),
-    /// An entry of the guest's `/proc`.
-    View(Node),
-    /// A file that the guest has open: by an empty path, `/proc/self/fd/N`, `/dev/stdin`.
-    Open(Arc<File>),
 }
 
 /// A name that leads somewhere.

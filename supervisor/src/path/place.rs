@@ -1,7 +1,7 @@
 //! Where a walk stands.
 
-use super::walk::FENCED;
-use super::{Caller, Lookup};
+use super::Lookup;
+use crate::caller::Caller;
 use crate::state::fd::{File, Kind};
 use crate::state::names::{Dir, in_proc, root};
 use crate::view::{self, Node};
@@ -51,7 +51,7 @@ impl Place {
 
     /// Where the walk along `path` starts.
     pub(super) fn of(caller: &Caller<'_>, dirfd: i32, path: &CStr, how: Lookup) -> Result<Place, Errno> {
-        if path.to_bytes().first() == Some(&b'/') && !how.restrict.intersects(FENCED) {
+        if path.to_bytes().first() == Some(&b'/') && !how.restrict.intersects(Lookup::FENCED) {
             return Place::root();
         }
         if dirfd == libc::AT_FDCWD {

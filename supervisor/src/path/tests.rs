@@ -3,6 +3,7 @@ use super::*;
 use crate::state::names::name_of;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, openat2};
+use std::os::fd::AsFd;
 use std::os::unix::fs::symlink;
 
 const FREE: &str = "write = [\"/\"]";

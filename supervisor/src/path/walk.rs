@@ -7,12 +7,13 @@
 //!
 //! The walk holds each directory by descriptor, as the kernel does: a rename on the way changes nothing behind it.
 
-use super::ask::{again, hold, leads_out_again, may_follow, object, on_procfs, whole};
+use super::ask::{again, hold, leads_out_again, may_follow, on_procfs, whole};
 use super::place::{Base, Place, Step};
-use super::{Caller, Found, Lookup, Object, Parent, Resolved, Target};
+use super::{Found, Lookup, Parent, Resolved, Target};
+use crate::caller::Caller;
 use crate::host::name::readlink;
 use crate::state::fd::File;
-use crate::state::names::{Dir, in_proc, join, name_of, same};
+use crate::state::names::{Dir, Object, in_proc, join, name_of, same};
 use crate::view::{self, Link, Node};
 use nix::errno::Errno;
 use nix::fcntl::ResolveFlag;
@@ -28,8 +29,6 @@ const MAX_LINKS: u32 = 40;
 const PROC_ROOT: u64 = 1;
 /// How often a name is looked at again that was replaced between finding the object and asking for its name.
 const RETRIES: usize = 16;
-/// The restrictions that keep a look-up below its start.
-pub(super) const FENCED: ResolveFlag = ResolveFlag::RESOLVE_BENEATH.union(ResolveFlag::RESOLVE_IN_ROOT);
 
 /// Looks `path` up from the directory that the guest calls `dirfd`. What the policy hides is not found, so that no check
 /// that comes before the policy's decision can tell it from what is missing.
@@ -100,7 +99,7 @@ fn base_itself(caller: &Caller<'_>, dirfd: i32) -> Result<Resolved, Errno> {
             return Ok(Resolved { path: node.judged_path(caller), target: Target::View(node) });
         }
         let fd = again(cwd.as_fd())?;
-        return Ok(Resolved { path: name_of(fd.as_fd())?, target: Target::Host(object(fd)?) });
+        return Ok(Resolved { path: name_of(fd.as_fd())?, target: Target::Host(Object::of(fd)?) });
     }
     Ok(open_file(caller.process.fds.get(dirfd)?))
 }
@@ -118,7 +117,7 @@ struct Walk<'a> {
     /// What is left of the way.
     rest: Vec<u8>,
     links: u32,
-    /// For [`FENCED`]: the directory that must not be left.
+    /// For [`Lookup::FENCED`]: the directory that must not be left.
     fence: Option<(Base, FileStat)>,
 }
 
@@ -128,7 +127,7 @@ impl<'a> Walk<'a> {
             return Err(Errno::EAGAIN);
         }
         let fence = match &place {
-            _ if !how.restrict.intersects(FENCED) => None,
+            _ if !how.restrict.intersects(Lookup::FENCED) => None,
             Place::Host(base) => Some((base.clone(), fstat(base)?)),
             Place::View(_) => return Err(Errno::EXDEV),
         };
@@ -213,7 +212,7 @@ impl<'a> Walk<'a> {
             return Ok(());
         }
         let name = CString::new(way).map_err(|_| Errno::EINVAL)?;
-        let Ok(object) = hold(base.as_fd(), &name, true, self.restrict()).and_then(object) else {
+        let Ok(object) = hold(base.as_fd(), &name, true, self.restrict()).and_then(Object::of) else {
             return Ok(());
         };
         if !on_procfs(&object)? {
@@ -225,7 +224,7 @@ impl<'a> Walk<'a> {
 
     /// The restrictions that the kernel watches in each step.
     fn restrict(&self) -> ResolveFlag {
-        self.how.restrict - FENCED
+        self.how.restrict - Lookup::FENCED
     }
 
     /// Takes the next component off the rest.
@@ -249,7 +248,7 @@ impl<'a> Walk<'a> {
                 Ok(Resolved { path: node.judged_path(self.caller), target: Target::View(node) })
             }
             Place::Host(base) => {
-                let object = object(again(base.as_fd())?)?;
+                let object = Object::of(again(base.as_fd())?)?;
                 Ok(Resolved { path: name_of(object.as_fd())?, target: Target::Host(object) })
             }
         }
@@ -267,7 +266,7 @@ impl<'a> Walk<'a> {
             }
         }
         for _ in 0..RETRIES {
-            let object = match hold(base.as_fd(), &step.name, false, self.restrict()).and_then(object) {
+            let object = match hold(base.as_fd(), &step.name, false, self.restrict()).and_then(Object::of) {
                 Ok(object) => object,
                 Err(error) => return self.failed(base, step, error).map(Some),
             };
@@ -294,7 +293,7 @@ impl<'a> Walk<'a> {
 
     /// Ends at a place that is already held.
     fn stand(&self, base: Base) -> Result<Found, Errno> {
-        let object = object(again(base.as_fd())?)?;
+        let object = Object::of(again(base.as_fd())?)?;
         Ok(Found::There(Resolved { path: name_of(object.as_fd())?, target: Target::Host(object) }))
     }
 

@@ -1,4 +1,4 @@
-//! Names of objects that are already held, and directories with theirs.
+//! Objects of the host's file systems that are held by a descriptor, and their names.
 
 use crate::host::name::{descriptor_directory, readlink, reopen_name};
 use nix::errno::Errno;
@@ -6,6 +6,41 @@ use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, open};
 use nix::sys::stat::{FileStat, Mode, fstat, fstatat};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
+
+/// An object of the host's file systems.
+#[derive(Debug)]
+pub struct Object {
+    /// Holds the object (`O_PATH`).
+    pub fd: OwnedFd,
+    /// Its status when it was found.
+    pub stat: FileStat,
+}
+
+impl Object {
+    /// An object that has just been opened, with its status.
+    pub fn of(fd: OwnedFd) -> Result<Object, Errno> {
+        let stat = fstat(fd.as_fd())?;
+        Ok(Object { fd, stat })
+    }
+    /// The type bits of its mode (`S_IFDIR`, ...).
+    pub fn kind(&self) -> u32 {
+        self.stat.st_mode & libc::S_IFMT
+    }
+    /// Whether it is a directory.
+    pub fn is_dir(&self) -> bool {
+        self.kind() == libc::S_IFDIR
+    }
+    /// Whether it is a symbolic link.
+    pub fn is_link(&self) -> bool {
+        self.kind() == libc::S_IFLNK
+    }
+}
+
+impl AsFd for Object {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
 
 /// A directory with the name it had when it was resolved.
 #[derive(Debug)]

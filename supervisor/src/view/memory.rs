@@ -5,6 +5,7 @@
 //! mappings can be cut otherwise (a page that holds translated code is read-only there; neighbours that differ only in
 //! execution are one), so each line gets of the host's figures as much as it has of the host's mapping.
 
+use super::procfs::errno;
 use nix::errno::Errno;
 use rxbox_wire::space::is_guests;
 use std::fmt::Write;
@@ -66,7 +67,7 @@ pub struct Memory(Vec<Mapping>);
 impl Memory {
     /// Of the child `pid`.
     pub(super) fn of(pid: i32) -> Result<Memory, Errno> {
-        let text = std::fs::read(format!("/proc/{pid}/smaps")).map_err(super::errno)?;
+        let text = std::fs::read(format!("/proc/{pid}/smaps")).map_err(errno)?;
         Ok(Memory(guests(&String::from_utf8_lossy(&text))))
     }
 

@@ -1,14 +1,16 @@
 //! A process's directory in the view, and those of its threads.
 
 use super::memory::Memory;
-use super::{number, status};
+use super::procfs::{errno, number};
+use super::status;
+use crate::caller::Caller;
 use crate::host::name::reopen;
-use crate::path::{Caller, Object, Target};
-use crate::state::fd::Kind;
-use crate::state::names::label_of;
+use crate::state::fd::{File, Kind};
+use crate::state::names::{Object, label_of, root};
 use crate::state::process::Process;
 use nix::errno::Errno;
 use std::os::fd::AsFd;
+use std::sync::Arc;
 
 /// Something in a process's directory.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +52,16 @@ pub enum What {
     Text(Source),
     /// There, as every process has it, but closed: it would show or change the emulator, not the guest.
     Denied,
+}
+
+/// Where a link leads.
+pub enum Jump {
+    /// To an object of the host.
+    Host(Object),
+    /// To an entry of the view, by its name.
+    View(Box<[u8]>),
+    /// To an open file.
+    Open(Arc<File>),
 }
 
 /// Where a text comes from.
@@ -196,19 +208,17 @@ impl Entry {
     }
 
     /// The object to which a link leads.
-    pub fn jump(&self, caller: &Caller<'_>, process: &Process) -> Result<Option<Target>, Errno> {
-        let held = |fd: std::os::fd::BorrowedFd<'_>| -> Result<Target, Errno> {
-            let fd = reopen(fd, libc::O_PATH)?;
-            let stat = nix::sys::stat::fstat(&fd)?;
-            Ok(Target::Host(Object { fd, stat }))
+    pub fn jump(&self, process: &Process) -> Result<Option<Jump>, Errno> {
+        let held = |fd: std::os::fd::BorrowedFd<'_>| -> Result<Jump, Errno> {
+            Object::of(reopen(fd, libc::O_PATH)?).map(Jump::Host)
         };
         Ok(Some(match self.at {
-            At::Descriptor(n) => Target::Open(process.fds.get(n).map_err(|_| Errno::ENOENT)?),
-            At::Leaf(Leaf { name: "root", .. }) => held(crate::state::names::root()?)?,
+            At::Descriptor(n) => Jump::Open(process.fds.get(n).map_err(|_| Errno::ENOENT)?),
+            At::Leaf(Leaf { name: "root", .. }) => held(root()?)?,
             At::Leaf(Leaf { name: "exe", .. }) => held(process.exe().fd.as_fd())?,
             At::Leaf(Leaf { name: "cwd", .. }) => {
                 let cwd = process.cwd();
-                if cwd.in_view() { Target::View(super::at(caller, &cwd.path)?) } else { held(cwd.as_fd())? }
+                if cwd.in_view() { Jump::View(cwd.path.clone()) } else { held(cwd.as_fd())? }
             }
             _ => return Ok(None),
         }))
@@ -282,7 +292,7 @@ impl Entry {
 
     /// The host's file of the same name about the emulator child, whose process and thread ids are the guest's.
     fn host_text(&self, process: &Process) -> Result<Vec<u8>, Errno> {
-        std::fs::read(format!("/proc/{}{}", process.pid, self.path())).map_err(super::errno)
+        std::fs::read(format!("/proc/{}{}", process.pid, self.path())).map_err(errno)
     }
 }
 

@@ -2,6 +2,7 @@
 //! replaced that is about the emulator instead of the guest (its name, its addresses, its confinement).
 
 use super::memory::Memory;
+use super::procfs::errno;
 use crate::state::fd::Kind;
 use crate::state::process::Process;
 use nix::errno::Errno;
@@ -190,8 +191,8 @@ fn escaped(name: &[u8]) -> Vec<u8> {
 /// ...) names descriptors of the supervisor's and is left out.
 pub(super) fn descriptor(process: &Process, n: i32) -> Result<Vec<u8>, Errno> {
     let file = process.fds.get(n).map_err(|_| Errno::ENOENT)?;
-    let host = std::fs::read(format!("/proc/self/fdinfo/{}", file.host.as_fd().as_raw_fd()))
-        .map_err(super::errno)?;
+    let host =
+        std::fs::read(format!("/proc/self/fdinfo/{}", file.host.as_fd().as_raw_fd())).map_err(errno)?;
     let cloexec = process.fds.cloexec(n).unwrap_or(false);
     let mut text = Vec::new();
     for line in host.split(|&b| b == b'\n') {

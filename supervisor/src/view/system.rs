@@ -3,7 +3,7 @@
 //! Only what is listed here exists. The list holds what programs ask to fit themselves to the machine, nothing that is
 //! about processes, their connections or the kernel's secrets, and nothing can be written to.
 
-use super::proc_directory;
+use super::procfs::{errno, proc_directory};
 use crate::host::dirent::entries;
 use crate::host::name::{getdents64, reopen};
 use nix::errno::Errno;
@@ -206,7 +206,7 @@ impl System {
 
     /// The text, where it is not that of the host's file.
     pub(super) fn text(&self) -> Option<Result<Vec<u8>, Errno>> {
-        let read = || std::fs::read_to_string("/proc/cpuinfo").map_err(super::errno);
+        let read = || std::fs::read_to_string("/proc/cpuinfo").map_err(errno);
         (self.path == "cpuinfo").then(|| read().map(|host| processors(&host).into()))
     }
 

@@ -2,6 +2,7 @@ use super::*;
 use crate::path::fixture::{Guest, Scratch};
 use crate::path::{Found, Lookup, resolve};
 use crate::state::fd::File;
+use nix::errno::Errno;
 use std::ffi::CString;
 
 fn look(guest: &Guest, path: &str, how: Lookup) -> Result<Target, Errno> {

@@ -4,6 +4,7 @@
 //! the host; what it says of the guest (names, arguments, texts) is only ever shown to that guest or, escaped, to the
 //! user.
 
+use crate::caller::Caller;
 use crate::context::Call;
 use crate::handlers::fs::open_exec;
 use crate::handlers::pidfd::for_child;
@@ -12,7 +13,6 @@ use crate::host::name::reopen;
 use crate::host::number::{NewFd, ScalarCall, new_fd, scalar_call};
 use crate::host::signal::{Info, queue_process, queue_thread};
 use crate::host::stat::parent_of;
-use crate::path::Caller;
 use crate::report::ending::End;
 use crate::report::escape::shown;
 use crate::sandbox::Sandbox;

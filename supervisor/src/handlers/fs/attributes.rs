@@ -2,11 +2,12 @@
 //!
 //! All of these are writing, by descriptor too: a descriptor open to read gives no right to change its file.
 
-use super::{done, known, named};
+use super::named::{done, known, named};
+use crate::caller::Caller;
 use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
 use crate::host::name::{descriptor_directory, reopen_name, set_times};
-use crate::path::{Caller, Lookup, Resolved, Target};
+use crate::path::{Lookup, Resolved, Target};
 use libc::{AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW};
 use nix::errno::Errno;
 use nix::fcntl::AtFlags;
@@ -16,7 +17,7 @@ use rxbox_policy::Access;
 use std::os::fd::BorrowedFd;
 
 /// The handlers of this module.
-pub(super) const HANDLERS: &[Entry] = &[
+pub(crate) const HANDLERS: &[Entry] = &[
     ("chmod", |call| chmod(call, AT_FDCWD, 0, call.u32(1), 0)),
     ("fchmodat", |call| chmod(call, call.i32(0), 1, call.u32(2), 0)),
     ("fchmodat2", |call| chmod(call, call.i32(0), 1, call.u32(2), call.i32(3))),

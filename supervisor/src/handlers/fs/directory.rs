@@ -1,11 +1,12 @@
 //! Directories: getdents64(2), getcwd(2), chdir(2).
 
-use super::named;
+use super::named::named;
+use crate::caller::Caller;
 use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
 use crate::host::dirent::{append, entries, make_old};
 use crate::host::name::{getdents64 as host_getdents64, reopen};
-use crate::path::{Caller, Lookup, Resolved, Target};
+use crate::path::{Lookup, Resolved, Target};
 use crate::state::fd::{Extra, File, Kind};
 use crate::state::names::{Dir, join, label_of, name_of};
 use crate::view::Node;
@@ -15,7 +16,7 @@ use rxbox_policy::Access;
 use std::os::fd::AsFd;
 
 /// The handlers of this module.
-pub(super) const HANDLERS: &[Entry] = &[
+pub(crate) const HANDLERS: &[Entry] = &[
     ("getdents64", getdents64),
     ("getdents", getdents),
     ("getcwd", getcwd),

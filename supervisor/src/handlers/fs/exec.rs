@@ -1,9 +1,11 @@
 //! Opening programs.
 
-use super::find;
+use super::named::find;
+use crate::caller::Caller;
 use crate::host::name::{access, reopen};
-use crate::path::{Caller, Lookup, Object, Target};
+use crate::path::{Lookup, Target};
 use crate::state::fd::Kind;
+use crate::state::names::Object;
 use crate::state::names::{label_of, name_of};
 use nix::errno::Errno;
 use rxbox_policy::Access;
@@ -19,7 +21,7 @@ pub fn open_exec(
     path: &CStr,
     flags: i32,
 ) -> Result<(OwnedFd, Vec<u8>), Errno> {
-    super::known(flags, libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW)?;
+    super::named::known(flags, libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW)?;
     let found = find(caller, dirfd, path, Lookup::at(flags))?;
     let (object, path) = match found.target {
         Target::Host(object) => (object, found.path),

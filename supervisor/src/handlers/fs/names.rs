@@ -3,12 +3,13 @@
 //! The name is the last component in a directory that is held; these calls never follow it. So the policy decides about
 //! the directory's name joined with it, and whatever is swapped under that name meanwhile is just what has the name.
 
-use super::{VIEW_IS_FIXED, find, known};
+use super::named::{VIEW_IS_FIXED, find, known};
+use crate::caller::Caller;
 use crate::context::{Call, Entry};
 use crate::handlers::fs::open::creation_mode;
 use crate::host::SyscallResult;
 use crate::host::name::{descriptor_directory, reopen_name};
-use crate::path::{Caller, Lookup, Parent, Target, parent};
+use crate::path::{Lookup, Parent, Target, parent};
 use crate::state::fd::{File, Kind};
 use crate::state::names::name_of;
 use libc::{AT_EMPTY_PATH, AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_FOLLOW};
@@ -21,7 +22,7 @@ use std::ffi::CStr;
 use std::os::fd::AsFd;
 
 /// The handlers of this module.
-pub(super) const HANDLERS: &[Entry] = &[
+pub(crate) const HANDLERS: &[Entry] = &[
     ("mkdir", |call| make_directory(&Caller::of(call), AT_FDCWD, call.string(0)?, call.u32(1))),
     ("mkdirat", |call| make_directory(&Caller::of(call), call.i32(0), call.string(1)?, call.u32(2))),
     ("mknod", |call| make_node(&Caller::of(call), AT_FDCWD, call.string(0)?, call.u32(1))),

@@ -1,11 +1,13 @@
 //! open(2), openat(2), openat2(2), creat(2).
 
 use super::directory::listing;
+use crate::caller::Caller;
 use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
 use crate::host::name::{open_waiting, reopen};
-use crate::path::{Caller, Found, Lookup, Object, Parent, Resolved, Target, parent, resolve};
+use crate::path::{Found, Lookup, Parent, Resolved, Target, parent, resolve};
 use crate::state::fd::{File, Kind};
+use crate::state::names::Object;
 use crate::state::names::name_of;
 use crate::view::{Content, Node};
 use libc::{
@@ -20,7 +22,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 /// The handlers of this module.
-pub(super) const HANDLERS: &[Entry] =
+pub(crate) const HANDLERS: &[Entry] =
     &[("open", open), ("openat", openat), ("openat2", openat2), ("creat", creat)];
 
 /// How often an open starts anew because a name came or went in the middle.
@@ -238,7 +240,7 @@ fn open_nameless(caller: &Caller<'_>, dirfd: i32, path: &CStr, how: Opening) -> 
         return Err(Errno::EINVAL);
     }
     let lookup = Lookup { follow: how.flags & O_NOFOLLOW == 0, restrict: how.restrict, ..Lookup::FOLLOW };
-    let found = super::find(caller, dirfd, path, lookup)?;
+    let found = super::named::find(caller, dirfd, path, lookup)?;
     let Target::Host(object) = &found.target else { return Err(Errno::EOPNOTSUPP) };
     if !object.is_dir() {
         return Err(if object.is_link() { Errno::ELOOP } else { Errno::ENOTDIR });

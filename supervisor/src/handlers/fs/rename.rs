@@ -6,11 +6,12 @@
 //! name gives less than the new, neither is a file. The errno is then EXDEV, as between two file systems, for that is
 //! how it is: programs know it, and copy file by file instead, each judged by its own names.
 
-use super::VIEW_IS_FIXED;
+use super::named::VIEW_IS_FIXED;
 use super::names::is_there;
+use crate::caller::Caller;
 use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
-use crate::path::{Caller, Parent, parent};
+use crate::path::{Parent, parent};
 use libc::AT_FDCWD;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, RenameFlags, renameat2};
@@ -19,7 +20,7 @@ use rxbox_policy::{Access, Verdict};
 use std::ffi::CStr;
 
 /// The handlers of this module.
-pub(super) const HANDLERS: &[Entry] = &[
+pub(crate) const HANDLERS: &[Entry] = &[
     ("rename", |call| serve(call, AT_FDCWD, 0, AT_FDCWD, 1, 0)),
     ("renameat", |call| serve(call, call.i32(0), 1, call.i32(2), 3, 0)),
     ("renameat2", |call| serve(call, call.i32(0), 1, call.i32(2), 3, call.u32(4))),

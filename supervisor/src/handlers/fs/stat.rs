@@ -1,10 +1,11 @@
 //! Asking about files: the stat family, access(2), name::readlink(2), statfs(2).
 
-use super::{known, named};
+use super::named::{known, named};
+use crate::caller::Caller;
 use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
 use crate::host::name::{self, Plain, statx as host_statx};
-use crate::path::{Caller, Lookup, Resolved, Target};
+use crate::path::{Lookup, Resolved, Target};
 use crate::state::fd::{File, Kind};
 use libc::{AT_EACCESS, AT_EMPTY_PATH, AT_FDCWD, AT_NO_AUTOMOUNT, AT_SYMLINK_NOFOLLOW};
 use nix::errno::Errno;
@@ -12,7 +13,7 @@ use rxbox_policy::Access;
 use std::os::fd::AsFd;
 
 /// The handlers of this module.
-pub(super) const HANDLERS: &[Entry] = &[
+pub(crate) const HANDLERS: &[Entry] = &[
     ("stat", stat),
     ("lstat", lstat),
     ("fstat", fstat),
@@ -87,7 +88,7 @@ fn statx(call: &mut Call<'_>) -> SyscallResult {
     let empty = !call.present(1) && flags & AT_EMPTY_PATH != 0;
     let path = if empty { c"" } else { call.string(1)? };
     let caller = Caller::of(call);
-    let found = super::find(&caller, call.i32(0), path, Lookup::at(flags))?;
+    let found = super::named::find(&caller, call.i32(0), path, Lookup::at(flags))?;
     let fd = match &found.target {
         Target::Host(object) => {
             caller.check(Access::Metadata, &found.path)?;

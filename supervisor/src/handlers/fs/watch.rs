@@ -4,11 +4,12 @@
 //! read the file or list the directory. A directory in which the policy hides names is not watched at all, for events
 //! would tell of them.
 
-use super::find;
+use super::named::find;
+use crate::caller::Caller;
 use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
 use crate::host::name::add_watch;
-use crate::path::{Caller, Lookup, Target};
+use crate::path::{Lookup, Target};
 use crate::state::fd::Kind;
 use crate::state::names::label_of;
 use nix::errno::Errno;
@@ -16,7 +17,7 @@ use rxbox_policy::Access;
 use std::os::fd::AsFd;
 
 /// The handlers of this module.
-pub(super) const HANDLERS: &[Entry] = &[("inotify_add_watch", inotify_add_watch)];
+pub(crate) const HANDLERS: &[Entry] = &[("inotify_add_watch", inotify_add_watch)];
 
 /// inotify_add_watch(2). The mask's flags about the name are seen to here, the rest is the kernel's.
 fn inotify_add_watch(call: &mut Call<'_>) -> SyscallResult {

@@ -3,11 +3,12 @@
 //! The guest has those of the `user.` space. `security.`, `system.` and `trusted.` hold capabilities, access lists and
 //! labels, by which the kernel decides: they read as absent and cannot be changed, as on a file system without them.
 
-use super::{VIEW_IS_FIXED, done, named};
+use super::named::{VIEW_IS_FIXED, done, named};
+use crate::caller::Caller;
 use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
 use crate::host::name::{get_attribute, list_attributes, remove_attribute, set_attribute};
-use crate::path::{Caller, Lookup, Resolved, Target};
+use crate::path::{Lookup, Resolved, Target};
 use crate::state::fd::Kind;
 use libc::AT_FDCWD;
 use nix::errno::Errno;
@@ -15,7 +16,7 @@ use rxbox_policy::Access;
 use std::ffi::CStr;
 
 /// The handlers of this module.
-pub(super) const HANDLERS: &[Entry] = &[
+pub(crate) const HANDLERS: &[Entry] = &[
     ("getxattr", |call| get(call, Some(Lookup::FOLLOW))),
     ("lgetxattr", |call| get(call, Some(Lookup::LINK))),
     ("fgetxattr", |call| get(call, None)),

@@ -8,12 +8,12 @@
 //! its directory (bind) in place of the name, so it cannot be led elsewhere. The kernel remembers what it was told at
 //! bind as the socket's name, and tells it to peers: [`crate::state::sockets::Anchors`] turn it back.
 
-use super::check_path;
+use crate::caller::Caller;
 use crate::context::Call;
 use crate::host::command::get_option;
 use crate::host::name::reopen_name;
 use crate::host::net::{Address, Whose, address_of};
-use crate::path::{Caller, Found, Lookup, Target, parent, resolve};
+use crate::path::{Found, Lookup, Target, parent, resolve};
 use crate::state::fd::File;
 use nix::errno::Errno;
 use rxbox_policy::{Access, DeniedWhat, Endpoint, Transport};
@@ -173,7 +173,7 @@ fn unix_destination(call: &Call<'_>, path: &[u8]) -> Result<Destination, Errno> 
     };
     // Neither an entry of /proc nor a descriptor by its number is a socket's name.
     let Target::Host(object) = found.target else { return Err(Errno::ECONNREFUSED) };
-    check_path(call, Access::Connect, &found.path)?;
+    Caller::of(call).check(Access::Connect, &found.path)?;
     let name = reopen_name(object.as_fd());
     let address = unix_address(name.absolute().to_bytes())?;
     Ok(Destination { address, _file: Some(object.fd) })
@@ -210,7 +210,7 @@ fn unix_own(call: &Call<'_>, socket: &File, path: &[u8]) -> Result<Address, Errn
     if place.leaf.as_bytes().ends_with(b"/") {
         return Err(Errno::ENOENT);
     }
-    check_path(call, Access::Bind, &place.path())?;
+    Caller::of(call).check(Access::Bind, &place.path())?;
     // The kernel gives the file the mode of the socket less the caller's umask, and that caller is the supervisor.
     let mode = nix::sys::stat::Mode::from_bits_truncate(0o777 & !call.process.umask());
     nix::sys::stat::fchmod(&socket.host, mode)?;

@@ -21,7 +21,7 @@ use rxbox_wire::frame::{ABSENT, MessageHeader, Reply};
 use std::os::fd::AsFd;
 
 /// The handlers of this module.
-pub const HANDLERS: &[Entry] =
+pub(crate) const HANDLERS: &[Entry] =
     &[("sendto", sendto), ("sendmsg", sendmsg), ("recvfrom", recvfrom), ("recvmsg", recvmsg)];
 
 /// Flags that are the supervisor's to set: the signal it raises itself, and its descriptors never outlive an exec.

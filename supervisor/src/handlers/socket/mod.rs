@@ -9,14 +9,11 @@
 
 mod address;
 mod ancillary;
-mod message;
-mod option;
+pub(super) mod message;
+pub(super) mod option;
 
 #[cfg(test)]
 mod tests;
-
-pub use message::HANDLERS as MESSAGE_HANDLERS;
-pub use option::HANDLERS as OPTION_HANDLERS;
 
 use super::event::CLOEXEC;
 use super::fdctl::{insert_pair, put_pair};
@@ -27,7 +24,7 @@ use crate::host::number::{NewFd, OnFd, Wait, new_fd, on_fd};
 use crate::state::fd::{File, Kind};
 use address::Nature;
 use nix::errno::Errno;
-use rxbox_policy::{Access, DeniedWhat};
+use rxbox_policy::DeniedWhat;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
@@ -186,9 +183,4 @@ fn address_room(call: &Call<'_>, i: usize) -> Result<(), Errno> {
 /// The `socklen_t` that argument `i` points at.
 fn length_word(call: &Call<'_>, i: usize) -> Result<u32, Errno> {
     Ok(u32::from_le_bytes(call.need(i)?.try_into().map_err(|_| Errno::EFAULT)?))
-}
-
-/// Asks the policy about the file name of a unix socket.
-fn check_path(call: &Call<'_>, access: Access, path: &[u8]) -> Result<(), Errno> {
-    crate::path::Caller::of(call).check(access, path)
 }

@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use std::os::fd::AsFd;
 
 /// The handlers of this module.
-pub const HANDLERS: &[Entry] = &[("getsockopt", getsockopt), ("setsockopt", setsockopt)];
+pub(crate) const HANDLERS: &[Entry] = &[("getsockopt", getsockopt), ("setsockopt", setsockopt)];
 
 /// Who is at the other end, as a `ucred` that starts with the process id.
 const PEER: (u32, u32) = (libc::SOL_SOCKET as u32, libc::SO_PEERCRED as u32);

@@ -3,12 +3,17 @@
 mod calls;
 mod policy;
 
+use super::named::find;
 use super::open::{Opening, open_file};
-use super::*;
+use super::{attributes, names, rename, stat};
+use crate::caller::Caller;
+use crate::path::Lookup;
 use crate::path::fixture::{Guest, Scratch};
+use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, RenameFlags, ResolveFlag};
 use nix::sys::stat::{Mode, SFlag};
 use std::ffi::CString;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 

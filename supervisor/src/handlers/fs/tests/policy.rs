@@ -1,10 +1,13 @@
 //! What the policy adds to the kernel's answers.
 
+use super::super::named::find;
 use super::super::open::{Opening, open_file};
-use super::super::*;
+use super::super::{attributes, directory, names, open_exec, rename, stat};
 use super::{c, contents, tree};
+use crate::path::Lookup;
 use crate::path::fixture::{Guest, Scratch};
 use crate::state::fd::File;
+use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, RenameFlags, ResolveFlag};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 

@@ -1,9 +1,10 @@
-//! The policy's word on a name.
+//! Who looks a name up and asks the policy about it: a guest thread in the middle of a call.
 
 use crate::context::Call;
 use crate::report::audit::Who;
 use crate::sandbox::Sandbox;
 use crate::state::fd::File;
+use crate::state::names::name_of;
 use crate::state::process::Process;
 use nix::errno::Errno;
 use rxbox_policy::{Access, DeniedWhat, Verdict};
@@ -54,7 +55,7 @@ impl<'a> Caller<'a> {
     /// [`Caller::check`] on the name that an open file has now. A file that has none any more (deleted, a pipe, memory)
     /// is out of everybody's reach but through descriptors: those who can write to it have it for themselves.
     pub fn check_open(&self, access: Access, file: &File) -> Result<(), Errno> {
-        match crate::state::names::name_of(file.host.as_fd()) {
+        match name_of(file.host.as_fd()) {
             Ok(path) => self.check(access, &path),
             Err(_) if file.writable() => Ok(()),
             Err(_) => Err(Errno::EACCES),

@@ -1,0 +1,82 @@
+//! The common beginning of these calls: a name is looked up, and judged by what it led to.
+
+use crate::caller::Caller;
+use crate::context::Call;
+use crate::host::SyscallResult;
+use crate::path::{Found, Lookup, Resolved, Target, resolve};
+use crate::state::fd::Kind;
+use nix::errno::Errno;
+use rxbox_policy::Access;
+use std::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd};
+
+/// The errno for everything that would change the view of `/proc`.
+pub(super) const VIEW_IS_FIXED: Errno = Errno::EPERM;
+
+/// Looks up a name that must exist.
+pub(super) fn find(caller: &Caller<'_>, dirfd: i32, path: &CStr, how: Lookup) -> Result<Resolved, Errno> {
+    match resolve(caller, dirfd, path, how)? {
+        Found::There(found) => Ok(found),
+        Found::Missing(_) => Err(Errno::ENOENT),
+    }
+}
+
+impl Resolved {
+    /// The policy's word on it. What is reached through an open descriptor is judged as [`Caller::check_open`] says.
+    pub(super) fn check(&self, caller: &Caller<'_>, access: Access) -> Result<(), Errno> {
+        match &self.target {
+            Target::Open(file) => caller.check_open(access, file),
+            _ => caller.check(access, &self.path),
+        }
+    }
+
+    /// Whether the guest may know of it: what it has open it knows already.
+    pub(super) fn check_known(&self, caller: &Caller<'_>) -> Result<(), Errno> {
+        match &self.target {
+            Target::Open(_) => Ok(()),
+            _ => caller.check(Access::Metadata, &self.path),
+        }
+    }
+
+    /// The descriptor to change the object through, or the errno for an entry of the view.
+    pub(super) fn changeable(&self) -> Result<BorrowedFd<'_>, Errno> {
+        match &self.target {
+            Target::Host(object) => Ok(object.as_fd()),
+            Target::Open(file) if file.kind != Kind::View => Ok(file.host.as_fd()),
+            Target::Open(_) | Target::View(_) => Err(VIEW_IS_FIXED),
+        }
+    }
+
+    /// Whether it is a symbolic link.
+    pub(super) fn is_link(&self) -> bool {
+        match &self.target {
+            Target::Host(object) => object.is_link(),
+            Target::View(node) => {
+                !node.is_dir() && node.status().is_ok_and(|s| s.st_mode & libc::S_IFMT == libc::S_IFLNK)
+            }
+            Target::Open(_) => false,
+        }
+    }
+}
+
+/// Flags of an `*at` call beyond those it knows are an error.
+pub(super) fn known(flags: i32, known: i32) -> Result<(), Errno> {
+    if flags & !known == 0 { Ok(()) } else { Err(Errno::EINVAL) }
+}
+
+/// The common beginning of a handler: the caller, and the name that arguments `dirfd` and `path` give, looked up.
+pub(super) fn named<'c>(
+    call: &'c Call<'_>,
+    dirfd: i32,
+    path: usize,
+    how: Lookup,
+) -> Result<(Caller<'c>, Resolved), Errno> {
+    let caller = Caller::of(call);
+    let found = find(&caller, dirfd, call.string(path)?, how)?;
+    Ok((caller, found))
+}
+
+/// The answer of a call that returns nothing.
+pub(super) fn done(result: Result<(), Errno>) -> SyscallResult {
+    result.map(|()| 0)
+}
