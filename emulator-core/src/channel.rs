@@ -4,8 +4,9 @@
 //! it until the reply. The supervisor is trusted, but the memory is still never turned into a Rust reference, because a
 //! hostile guest thread may write to any of it at any time.
 
+use crate::guest::access::{self, Fault};
 use crate::host::call;
-use crate::runtime::thread::Cpu;
+use crate::runtime::cpu::Cpu;
 use nix::errno::Errno;
 use rxbox_wire::bell::{self, Bell, Futex};
 use rxbox_wire::boot::CONTROL_FD;
@@ -34,9 +35,9 @@ unsafe impl Send for Channel {}
 // SAFETY: as above.
 unsafe impl Sync for Channel {}
 
-/// The kernel's futex; `breakable` sleeps end at once while work is pending.
+/// The kernel's futex; `interruptible` sleeps end at once while work is pending.
 struct HostFutex {
-    breakable: bool,
+    interruptible: bool,
 }
 
 impl Futex for HostFutex {
@@ -44,7 +45,7 @@ impl Futex for HostFutex {
         let args = [word.as_ptr() as u64, libc::FUTEX_WAIT as u64, value.into(), 0, 0, 0];
         // SAFETY: the word outlives the call.
         unsafe {
-            match self.breakable {
+            match self.interruptible {
                 true => call::interruptible(libc::SYS_futex, args),
                 false => call::raw(libc::SYS_futex, args),
             }
@@ -130,8 +131,8 @@ pub struct Begun {
     woke: bool,
     /// The call may take long.
     blocks: bool,
-    /// It is a guest's call, which a signal breaks off.
-    breakable: bool,
+    /// It is a guest's call, which a signal interrupts.
+    interruptible: bool,
 }
 
 impl Slot {
@@ -140,8 +141,33 @@ impl Slot {
         self.number
     }
 
+    /// Bytes of the data area from `offset` to its end.
+    pub fn room(&self, offset: usize) -> usize {
+        layout::DATA_SIZE.saturating_sub(offset)
+    }
+
+    /// Copies guest memory at `addr` into the data area; what does not fit is cut.
+    ///
+    /// # Errors
+    /// [`Fault`] with the number of bytes that were copied.
+    pub fn copy_from_guest(&self, offset: usize, addr: u64, len: usize) -> Result<(), Fault> {
+        let (to, room) = self.data(offset);
+        // SAFETY: `to` has room for that many bytes, and the worker does not own the slot now.
+        unsafe { access::copy_in_raw(to, addr, len.min(room)) }
+    }
+
+    /// Copies out of the data area to guest memory at `addr`; what lies beyond its end is cut.
+    ///
+    /// # Errors
+    /// [`Fault`] with the number of bytes that were copied.
+    pub fn copy_to_guest(&self, offset: usize, addr: u64, len: usize) -> Result<(), Fault> {
+        let (from, room) = self.data(offset);
+        // SAFETY: `from` has that many bytes.
+        unsafe { access::copy_out_raw(addr, from, len.min(room)) }
+    }
+
     /// A pointer into the data area, with the bytes from there to its end.
-    pub fn data(&self, offset: usize) -> (*mut u8, usize) {
+    fn data(&self, offset: usize) -> (*mut u8, usize) {
         let offset = offset.min(layout::DATA_SIZE);
         // SAFETY: within the slot's data area or one past its end.
         (unsafe { self.base.add(layout::HEADER_SIZE + offset) }, layout::DATA_SIZE - offset)
@@ -177,7 +203,7 @@ impl Slot {
     }
 
     /// Sends a request whose data lie in the data area and waits for the reply. A signal that arrives meanwhile makes the
-    /// supervisor break a call of the guest's off; the reply then says how far it came. The runtime's own requests do not
+    /// supervisor interrupt a call of the guest's; the reply then says how far it came. The runtime's own requests do not
     /// wait for others, and what they are for, such as the program of an execve(2), must not fail by a signal.
     pub fn call(&self, cpu: &Cpu, request: &Request) -> Reply {
         let begun = self.begin(request);
@@ -191,37 +217,37 @@ impl Slot {
         unsafe {
             std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.base.add(layout::REQUEST), bytes.len());
         }
-        // A wish to break off the call before came too late for that one, and must not meet this one.
+        // A wish to interrupt the call before came too late for that one, and must not meet this one.
         // Seldom there is one, and a word that is not written stays on both cores.
         if self.word(layout::INTERRUPT).load(Ordering::Relaxed) != 0 {
             self.word(layout::INTERRUPT).store(0, Ordering::Relaxed);
         }
-        let woke = self.bell().pass(bell::REQUEST, &HostFutex { breakable: false });
+        let woke = self.bell().pass(bell::REQUEST, &HostFutex { interruptible: false });
         let blocks = table::row(request.nr).is_some_and(Syscall::blocks_worker);
-        Begun { woke, blocks, breakable: request.nr < INTERNAL }
+        Begun { woke, blocks, interruptible: request.nr < INTERNAL }
     }
 
     /// In the first slot of a process that has just been forked: waits until the supervisor knows of the process. The slot
     /// was made such as if the process had asked for it. If its parent ended before it could tell, the slot is closed.
     pub fn await_birth(&self, cpu: &Cpu) {
-        self.finish(cpu, Begun { woke: true, blocks: false, breakable: false });
+        self.finish(cpu, Begun { woke: true, blocks: false, interruptible: false });
     }
 
     /// Waits for the reply. If the supervisor has closed the slot there is none, and the process ends.
     pub fn finish(&self, cpu: &Cpu, begun: Begun) -> Reply {
         let bell = self.bell();
-        let Begun { woke, blocks, breakable } = begun;
+        let Begun { woke, blocks, interruptible } = begun;
         let patience_for = &self.patience[usize::from(blocks)];
         let mut patience = patience_for.get();
         let mut wait = patience.begin(woke, self.cores.get());
-        let mut asked = !breakable;
+        let mut asked = !interruptible;
         while !bell.spin(bell::REQUEST, &mut wait) {
             wait.sleeps();
             if cpu.pending() && !asked {
                 asked = true;
                 self.interrupt();
             }
-            if bell.sleep(bell::REQUEST, &HostFutex { breakable: !asked }) != bell::REQUEST {
+            if bell.sleep(bell::REQUEST, &HostFutex { interruptible: !asked }) != bell::REQUEST {
                 break;
             }
         }
@@ -250,7 +276,7 @@ impl Slot {
         reply
     }
 
-    /// Asks the supervisor to break off the call under way in this slot.
+    /// Asks the supervisor to interrupt the call under way in this slot.
     fn interrupt(&self) {
         self.word(layout::INTERRUPT).store(1, Ordering::SeqCst);
         let message = (self.number as u32).to_le_bytes();
@@ -262,6 +288,6 @@ impl Slot {
 
     /// Says that this thread makes no more calls.
     pub fn close(&self) {
-        self.bell().pass(bell::CLOSED, &HostFutex { breakable: false });
+        self.bell().pass(bell::CLOSED, &HostFutex { interruptible: false });
     }
 }

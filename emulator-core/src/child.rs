@@ -1,35 +1,28 @@
 //! The life of an emulator child: from the first instruction of its `main` to the guest's first.
 //!
-//! The supervisor has executed this program anew, with an empty environment, no capabilities, and these descriptors: the
+//! The supervisor has executed this program once more, with an empty environment, no capabilities, and these descriptors: the
 //! channel, the control socket, perhaps the log. The order matters: everything that needs a host call beyond the filter
 //! comes first, then the filter, then the files of the guest, which are hostile.
 
 use crate::base::sigset::SigSet;
-use crate::base::sync::{Lock, Rank};
 use crate::channel::Channel;
-use crate::exec::Machine;
 use crate::guest::{AddressSpace, Limits};
 use crate::host::thread::{BlockedSignals, gettid};
 use crate::host::{call, control, cpu};
-use crate::image::{self, Image};
+use crate::lifecycle::{exit, load};
 use crate::loader::stack::{Auxiliary, Strings};
 use crate::loader::vdso::Vdso;
-use crate::loader::{LoadError, resolve_scripts};
+use crate::loader::{Executable, LoadError, Program, resolve_scripts};
 use crate::log::Log;
-use crate::process::{Memory, Process};
+use crate::process::Process;
+use crate::process::exec_state::Machine;
 use crate::runtime::blocks::Blocks;
-use crate::runtime::thread::NewCpu;
-use crate::signal::SignalDescriptors;
-use crate::signal::{self, Actions, ThreadSignals};
-use crate::succession::Succession;
-use crate::syscall::request;
-use crate::thread::{Passing, Thread};
-use crate::{confine, threads};
-use rxbox_translate::cpuid::CpuidTable;
-use rxbox_translate::frontend::Config;
+use crate::runtime::cpu::NewCpu;
+use crate::signal::lifecycle;
+use crate::thread::{Thread, request};
+use crate::{confine, cpu_loop};
 use rxbox_wire::boot::{Boot, CHANNEL_FD};
 use std::fmt::Display;
-use std::sync::OnceLock;
 
 /// Exit status of a child whose program was found but cannot run.
 pub const NOT_RUNNABLE: i32 = 126;
@@ -65,10 +58,10 @@ pub fn child_main() -> ! {
     if let Err(e) = start(&mut thread, &boot) {
         request::report(&thread, &e.to_string());
         let status = if matches!(e, StartError::Program { .. }) { NOT_RUNNABLE } else { OWN_FAILURE };
-        threads::exit_group(&thread, status);
+        exit::exit_group(&thread, status);
     }
     drop(boot);
-    threads::live(thread);
+    cpu_loop::live(thread);
     // A leader ends with its process.
     call::exit_process(OWN_FAILURE)
 }
@@ -80,39 +73,14 @@ fn prepare() -> Result<(Thread, Boot), StartError> {
     let boot = Boot::decode(&boot).map_err(|e| own("the boot block", e))?;
     let [stack, data, address_space] = boot.limits;
     let space = AddressSpace::new(Limits { address_space, data, stack }, seeds(&boot)[0]);
-    let process: &'static Process = Box::leak(Box::new(Process {
-        memory: Lock::new(Rank::Memory, Memory::new(space)),
-        blocks: Lock::new(Rank::Blocks, Blocks::new().map_err(|e| own("the code cache", e))?),
-        config: Config::default(),
-        cpuid: CpuidTable::new(cpu::leaves(), cpu::xcr0()),
-        vectors: cpu::vector_kind(),
-        channel,
-        actions: Lock::new(Rank::Actions, Actions::default()),
-        log: Log { items: boot.log },
-        threads: Lock::new(Rank::Threads, Vec::new()),
-        control: Lock::new(Rank::Control, ()),
-        exclusive: Lock::new(Rank::Exclusive, ()),
-        watched: SignalDescriptors::default(),
-        succession: Succession::default(),
-        machine: OnceLock::new(),
-    }));
+    let blocks = Blocks::new().map_err(|e| own("the code cache", e))?;
+    let log = Log { items: boot.log };
+    let process: &'static Process = Box::leak(Box::new(Process::new(space, blocks, channel, log)));
     // The C library takes a signal for itself when the first thread is made: now, before the guest's actions are mirrored.
     thread_library_ready().map_err(|e| own("a thread", e))?;
     let cpu = NewCpu::new().adopt(process.vectors);
-    process.threads.lock().push(cpu.beacon());
-    let thread = Thread {
-        process,
-        cpu,
-        slot: channel.slot(0),
-        tid: gettid(),
-        signals: ThreadSignals::new(),
-        clear_child_tid: 0,
-        robust_list: (0, 0),
-        limit: None,
-        left: None,
-        faults: Passing::default(),
-        exit: None,
-    };
+    process.threads.lock().push(cpu.handle());
+    let thread = Thread::new(process, cpu, channel.slot(0), gettid(), cpu_loop::live);
     Ok((thread, boot))
 }
 
@@ -130,7 +98,7 @@ fn start(thread: &mut Thread, boot: &Boot) -> Result<(), StartError> {
     let auxiliary = auxiliary(thread, boot, vdso.as_ref());
     let machine = Machine { auxiliary: auxiliary.clone(), vdso: vdso.clone() };
     thread.process.machine.set(machine).map_err(|_| StartError::Own("started twice".into()))?;
-    signal::start(thread, SigSet(boot.ignored), SigSet(boot.blocked));
+    lifecycle::start(thread, SigSet(boot.ignored), SigSet(boot.blocked));
     confine::install(&confine::Options { log: !boot.log.is_empty() })
         .map_err(|e| own("the seccomp filter", e))?;
     thread.tid = i32::try_from(request::hello(thread)).unwrap_or(-1);
@@ -141,10 +109,12 @@ fn start(thread: &mut Thread, boot: &Boot) -> Result<(), StartError> {
         .map_err(|errno| program(LoadError::Interpreter { path: boot.program.clone(), errno }))?;
     let resolved = resolve_scripts(file, &boot.program, boot.argv.clone(), open).map_err(program)?;
     let strings = Strings { argv: &resolved.argv, envp: &boot.envp, path: &boot.program };
-    let image = Image { file: resolved.file, strings, auxiliary, vdso: vdso.as_ref(), seeds: seeds(boot) };
-    let start = image::load(thread.process, image, open).map_err(program)?;
+    let executable = Executable::check(resolved.file, open).map_err(program)?;
+    let [space_seed, seed] = seeds(boot);
+    let image = Program { executable, strings, auxiliary, seed };
+    let start = load::load(thread.process, &image, vdso.as_ref(), space_seed).map_err(program)?;
     request::exec_done(thread, &resolved.path, strings);
-    image::enter(thread, &start);
+    load::enter(thread, &start);
     Ok(())
 }
 

@@ -4,57 +4,70 @@
 //! | --- | --- |
 //! | to another block | find or translate it, chain the exit to it |
 //! | indirect look-up failed | find or translate, enter it in the tables |
-//! | system call | [`crate::syscall`] |
-//! | an instruction for the runtime | [`crate::emulate`] |
+//! | system call | [`system_call`] |
+//! | an instruction for the runtime | [`emulate`] |
 //! | stopped by a signal | recover the guest state at that host instruction; a fault goes to the guest, or was a store into translated code |
 //! | pending work | deliver signals, wait for exclusive work to end |
 
-use crate::emulate::{self, Outcome};
-use crate::process::{FetchError, StoreFault, Want};
+mod emulate;
+mod system_call;
+
+use crate::host::fatal::fatal;
+use crate::host::thread::is_leader;
+use crate::lifecycle::{de_thread, exit};
+use crate::process::stores::StoreFault;
+use crate::process::translate::{BlockRequest, FetchError};
 use crate::runtime::enter::EXIT_ABORTED;
 use crate::runtime::state::ARITH_FLAGS;
-use crate::signal;
-use crate::syscall;
+use crate::signal::deliver::{deliver, raise};
+use crate::signal::fault::{Fault, page_fault, trap};
 use crate::thread::Thread;
 use rxbox_translate::emit::{EXIT_LOOKUP, EXIT_STOPPED, Exit, Mark, PcAt};
 use rxbox_translate::ir::op::Reason;
 
-/// The page-fault error code's bit for a write (Intel SDM 3A 4.7).
-const WRITE_FAULT: u64 = 2;
-/// The processor's number of a page fault.
-const PAGE_FAULT: u64 = 14;
+/// The life of a guest thread from its first instruction on. Comes back when it has ended; the first thread of a process
+/// does not, but takes on the programs that other threads execute.
+pub fn live(mut thread: Thread) {
+    loop {
+        let status = run(&mut thread);
+        if !is_leader() {
+            return exit::exit_thread(thread, status);
+        }
+        de_thread::run_leader(&mut thread, status);
+    }
+}
 
 /// Runs the guest thread until it ends; returns its exit status.
-pub fn run(thread: &mut Thread) -> i32 {
-    let mut want = Want::default();
+fn run(thread: &mut Thread) -> i32 {
+    let mut request = BlockRequest::default();
     loop {
         if let Some(status) = thread.exit {
             return status;
         }
         if thread.cpu.pending() {
             pending_work(thread);
-            want = Want::default();
+            request = BlockRequest::default();
             continue;
         }
         let pc = thread.state().pc;
-        let entry = match thread.process.resolve(pc, want) {
+        let entry = match thread.process.resolve(pc, request) {
             Ok(entry) => entry,
             Err(e) => {
                 fetch_fault(thread, e);
-                want = Want::default();
+                request = BlockRequest::default();
                 continue;
             }
         };
         thread.process.log.entering(pc);
-        let exit = thread.cpu.enter(entry);
-        let left = look_up(thread, exit);
+        let exit_id = thread.cpu.enter(entry);
+        let exit = look_up(thread, exit_id);
         thread.cpu.outside();
-        want = act(thread, left);
+        request = act(thread, exit);
     }
 }
 
 /// How translated code was left, with all that only the blocks know of it.
-enum Left {
+enum BlockExit {
     /// It was not entered.
     Aborted,
     /// An indirect branch that found no block.
@@ -66,81 +79,79 @@ enum Left {
 }
 
 /// Looks an exit up. The thread still counts as inside, so the blocks that it came from are there.
-fn look_up(thread: &mut Thread, exit_id: u32) -> Left {
+fn look_up(thread: &mut Thread, exit_id: u32) -> BlockExit {
     match exit_id {
-        EXIT_ABORTED => Left::Aborted,
-        EXIT_LOOKUP => Left::Lookup,
+        EXIT_ABORTED => BlockExit::Aborted,
+        EXIT_LOOKUP => BlockExit::Lookup,
         EXIT_STOPPED => {
             let pc = thread.state().raw.pc;
             match thread.process.blocks.lock().recover(pc) {
-                Some(mark) => Left::Stopped(mark),
-                None => crate::host::fatal::fatal(&format!("stopped at {pc:#x}, where no block lies")),
+                Some(mark) => BlockExit::Stopped(mark),
+                None => fatal(&format!("stopped at {pc:#x}, where no block lies")),
             }
         }
         _ => match thread.process.blocks.lock().left(exit_id) {
-            Some(exit) => Left::Exit(exit_id, exit),
-            None => crate::host::fatal::fatal(&format!("exit {exit_id} belongs to no block")),
+            Some(exit) => BlockExit::Exit(exit_id, exit),
+            None => fatal(&format!("exit {exit_id} belongs to no block")),
         },
     }
 }
 
 /// Acts on an exit; returns how the next block is wanted.
-fn act(thread: &mut Thread, left: Left) -> Want {
-    match left {
-        Left::Aborted => {}
-        Left::Lookup => {
+fn act(thread: &mut Thread, exit: BlockExit) -> BlockRequest {
+    match exit {
+        BlockExit::Aborted => {}
+        BlockExit::Lookup => {
             let state = thread.state();
             state.pc = state.target;
-            return Want { indirect: true, ..Want::default() };
+            return BlockRequest { indirect: true, ..BlockRequest::default() };
         }
-        Left::Stopped(mark) => return stopped(thread, &mark),
-        Left::Exit(id, Exit::Goto { pc, .. }) => {
+        BlockExit::Stopped(mark) => return stopped(thread, &mark),
+        BlockExit::Exit(id, Exit::Goto { pc, .. }) => {
             thread.state().pc = pc;
-            return Want { chain: Some(id), ..Want::default() };
+            return BlockRequest { chain: Some(id), ..BlockRequest::default() };
         }
-        Left::Exit(_, Exit::Leave { reason, pc }) => {
+        BlockExit::Exit(_, Exit::Leave { reason, pc }) => {
             thread.state().pc = pc;
             match reason {
-                Reason::Syscall => syscall::system_call(thread),
+                Reason::Syscall => system_call::system_call(thread),
                 Reason::Step => {}
                 Reason::ClearFpuPointer => emulate::clear_fpu_pointer(thread),
                 Reason::Emulate => {
-                    if let Outcome::Fault(fault) = emulate::instruction(thread) {
-                        fault.raise(thread);
+                    if let Err(fault) = emulate::instruction(thread) {
+                        raise(thread, fault);
                     }
                 }
             }
         }
     }
-    Want::default()
+    BlockRequest::default()
 }
 
 /// A signal stopped translated code: puts the guest state together and, for a fault, acts on it.
-fn stopped(thread: &mut Thread, mark: &Mark) -> Want {
+fn stopped(thread: &mut Thread, mark: &Mark) -> BlockRequest {
     recover(thread, mark);
     let raw = thread.state().raw;
     if raw.signal == 0 {
-        return Want::default();
+        return BlockRequest::default();
     }
-    let written = raw.trapno == PAGE_FAULT && raw.error_code & WRITE_FAULT != 0;
+    let written = raw.trapno == trap::PAGE_FAULT && raw.error_code & page_fault::WRITE != 0;
     if raw.signal == libc::SIGSEGV && written {
         match thread.process.store_fault(raw.addr) {
-            StoreFault::Guarded => return Want { step: true, ..Want::default() },
-            StoreFault::Passed if thread.faults.again(raw.addr) => return Want::default(),
+            StoreFault::Unprotected => return BlockRequest { step: true, ..BlockRequest::default() },
+            StoreFault::Passed if thread.faults.again(raw.addr) => return BlockRequest::default(),
             _ => {}
         }
     }
-    if raw.signal == libc::SIGSEGV
-        && raw.trapno == PAGE_FAULT
-        && syscall::memory::grow_stack(thread, raw.addr)
-    {
-        return Want::default();
+    if raw.signal == libc::SIGSEGV && raw.trapno == trap::PAGE_FAULT && thread.process.grow_stack(raw.addr) {
+        return BlockRequest::default();
     }
     // Faults that name the instruction name the guest's.
     let at_instruction = matches!(raw.signal, libc::SIGILL | libc::SIGFPE | libc::SIGTRAP);
     let addr = if at_instruction { thread.state().pc } else { raw.addr };
-    signal::fault(thread, raw.signal, raw.code, addr, raw.trapno, raw.error_code);
-    Want::default()
+    let (signal, code, trap, error_code) = (raw.signal, raw.code, raw.trapno, raw.error_code);
+    raise(thread, Fault { signal, code, addr, trap, error_code });
+    BlockRequest::default()
 }
 
 /// The guest state at a mark, from the host registers of the stop.
@@ -172,21 +183,19 @@ fn saved_flags(rax: u64) -> u64 {
 fn pending_work(thread: &mut Thread) {
     thread.cpu.clear_pending();
     drop(thread.process.exclusive.lock());
-    if thread.process.succession.claimed() {
+    if thread.process.exec.claimed() {
         thread.exit = Some(0);
         return;
     }
-    signal::deliver(thread, None);
+    deliver(thread, None);
 }
 
 fn fetch_fault(thread: &mut Thread, e: FetchError) {
-    /// The error code's bits for a user-mode instruction fetch.
-    const FETCH: u64 = 0x14;
-    let (code, addr, present) = match e {
-        FetchError::Unmapped(addr) => (signal::SEGV_MAPERR, addr, 0),
-        FetchError::NotExecutable(addr) => (signal::SEGV_ACCERR, addr, 1),
+    let fault = match e {
+        FetchError::Unmapped(addr) => Fault::unmapped(addr, page_fault::FETCH),
+        FetchError::NotExecutable(addr) => Fault::not_allowed(addr, page_fault::FETCH),
     };
-    signal::fault(thread, libc::SIGSEGV, code, addr, PAGE_FAULT, FETCH | present);
+    raise(thread, fault);
 }
 
 #[cfg(test)]

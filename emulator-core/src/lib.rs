@@ -5,31 +5,22 @@
 //!
 //! The way of one guest block: [`cpu_loop`] → [`process::Process::resolve`] → [`rxbox_translate`] → [`runtime::blocks`] →
 //! [`runtime::enter`]. The way of one guest system call: [`cpu_loop`] → [`syscall`] → [`channel`] and back, and for granted
-//! calls on to [`syscall::memory`], [`signal`] or [`threads`].
-//!
-//! `unsafe` is confined to [`runtime`], [`host`], [`guest::access`], [`channel`] and the signal module's host calls.
+//! calls on to [`syscall::memory`], [`signal`] or [`lifecycle`].
 
 pub mod base;
 pub mod channel;
 pub mod child;
-pub mod clone3;
 pub mod confine;
 pub mod cpu_loop;
-pub mod emulate;
-pub mod exec;
-pub mod fork;
 pub mod guest;
 pub mod host;
-pub mod image;
+pub mod lifecycle;
 pub mod loader;
 pub mod log;
 pub mod process;
-pub mod robust;
 pub mod runtime;
 pub mod signal;
-pub mod succession;
 pub mod syscall;
 pub mod thread;
-pub mod threads;
 
 pub use child::child_main;

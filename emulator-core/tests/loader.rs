@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use rxbox_emulator_core::guest::layout::{HIGH, LOW, PAGE, Span, page_down, page_up, window_of};
 use rxbox_emulator_core::guest::{AddressSpace, Area, HostMap, HostRequest, Limits, Prot, access};
 use rxbox_emulator_core::host::map::HostMemory;
-use rxbox_emulator_core::loader::elf::{Image, Kind};
+use rxbox_emulator_core::loader::elf::{ElfImage, Kind};
 use rxbox_emulator_core::loader::stack::{Auxiliary, Strings};
 use rxbox_emulator_core::loader::vdso::Vdso;
 use rxbox_emulator_core::loader::{Executable, ImageFile, LoadError, Program, Start, load, resolve_scripts};
@@ -88,7 +88,7 @@ impl Loaded {
     /// What the image of `path` must be in memory when it was moved by `bias`.
     fn check_image(&self, path: &str, bias: u64) {
         let file = std::fs::read(path).unwrap();
-        let image = Image::parse(&file.as_slice()).unwrap();
+        let image = ElfImage::parse(&file.as_slice()).unwrap();
         for segment in &image.segments {
             let memory = segment.memory;
             let mut found = vec![0xaa; memory.len() as usize];
@@ -132,8 +132,8 @@ fn executable_host_mappings() -> usize {
 #[test]
 fn a_dynamic_position_independent_program_is_loaded_low_with_its_linker() {
     let loaded = Loaded::new("/bin/true");
-    let linker = Image::parse(&std::fs::read(LINKER).unwrap().as_slice()).unwrap();
-    let program = Image::parse(&std::fs::read("/bin/true").unwrap().as_slice()).unwrap();
+    let linker = ElfImage::parse(&std::fs::read(LINKER).unwrap().as_slice()).unwrap();
+    let program = ElfImage::parse(&std::fs::read("/bin/true").unwrap().as_slice()).unwrap();
     assert_eq!(program.kind, Kind::DynamicPie);
     let base = loaded.auxiliary(libc::AT_BASE);
     assert_eq!(loaded.start.entry, base + linker.entry);
@@ -150,7 +150,7 @@ fn a_dynamic_position_independent_program_is_loaded_low_with_its_linker() {
 #[test]
 fn a_static_program_is_loaded_at_its_own_addresses() {
     let loaded = Loaded::new("/usr/bin/busybox");
-    let program = Image::parse(&std::fs::read("/usr/bin/busybox").unwrap().as_slice()).unwrap();
+    let program = ElfImage::parse(&std::fs::read("/usr/bin/busybox").unwrap().as_slice()).unwrap();
     assert_eq!(program.kind, Kind::Static);
     assert_eq!((loaded.start.entry, loaded.start.image), (program.entry, program.span));
     assert_eq!(loaded.auxiliary(libc::AT_BASE), 0);
@@ -230,7 +230,7 @@ fn scripts_lead_to_their_interpreters_and_no_deeper_than_the_kernel_goes() {
     };
     let one = chain(1).unwrap();
     assert_eq!(one.argv, [&b"/s1"[..], b"./script", b"arg"]);
-    assert!(Image::parse(&one.file).is_ok());
+    assert!(ElfImage::parse(&one.file).is_ok());
     assert_eq!(chain(2).unwrap().argv, [&b"/s1"[..], b"-o", b"/s2", b"./script", b"arg"]);
     assert!(chain(5).is_ok());
     assert_eq!(chain(6).unwrap_err(), LoadError::ScriptDepth);
@@ -320,7 +320,7 @@ fn damaged_programs_neither_panic_nor_map_anything_outside_the_guests_windows() 
     let mut outcomes = [0, 0];
     for path in ["/bin/true", "/usr/bin/busybox", LINKER] {
         let sound = std::fs::read(path).unwrap();
-        let count = Image::parse(&sound.as_slice()).unwrap().program_header_count;
+        let count = ElfImage::parse(&sound.as_slice()).unwrap().program_header_count;
         let headers = 64 + 56 * u64::from(count);
         for _ in 0..400 {
             let mut bytes = sound.clone();
@@ -351,7 +351,7 @@ fn damaged_headers_never_panic_the_parser() {
         for _ in 0..20_000 {
             bytes[..2048].copy_from_slice(&sound[..2048]);
             random.damage(&mut bytes, 1024);
-            if let Ok(image) = Image::parse(&bytes.as_slice()) {
+            if let Ok(image) = ElfImage::parse(&bytes.as_slice()) {
                 assert!(image.segments.iter().all(|segment| image.span.encloses(segment.memory)));
             }
         }

@@ -3,23 +3,23 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
 use libc::{EAGAIN, EFAULT, EINTR, EINVAL, SIGALRM, SIGSEGV, SIGTERM, SIGUSR1, SIGUSR2};
+use nix::errno::Errno;
+use rxbox_emulator_core::base::result::SyscallResult;
 use rxbox_emulator_core::base::sigset::SigSet;
-use rxbox_emulator_core::base::sync::{Lock, Rank};
 use rxbox_emulator_core::channel::Channel;
 use rxbox_emulator_core::guest::layout::{PAGE, Span};
 use rxbox_emulator_core::guest::{AddressSpace, HostMap, HostRequest, Limits, Prot, Source, access};
-use rxbox_emulator_core::host::cpu;
 use rxbox_emulator_core::host::map::HostMemory;
 use rxbox_emulator_core::host::thread::{BlockedSignals, gettid};
 use rxbox_emulator_core::log::Log;
-use rxbox_emulator_core::process::{Memory, Process};
+use rxbox_emulator_core::process::Process;
 use rxbox_emulator_core::runtime::blocks::Blocks;
-use rxbox_emulator_core::runtime::thread::NewCpu;
-use rxbox_emulator_core::signal::{self, Actions, Restart, SignalDescriptors, ThreadSignals};
-use rxbox_emulator_core::syscall::Answer;
+use rxbox_emulator_core::runtime::cpu::NewCpu;
+use rxbox_emulator_core::signal::deliver::Restart;
+use rxbox_emulator_core::signal::fault::{Fault, page_fault};
+use rxbox_emulator_core::signal::info::{SEGV_ACCERR, SI_KERNEL};
+use rxbox_emulator_core::signal::{calls, deliver, lifecycle};
 use rxbox_emulator_core::thread::Thread;
-use rxbox_translate::cpuid::CpuidTable;
-use rxbox_translate::frontend::Config;
 use rxbox_wire::frame::Reply;
 use rxbox_wire::kind::Syscall;
 use rxbox_wire::table;
@@ -68,22 +68,9 @@ fn process() -> &'static Process {
             replace: false,
         };
         HostMemory.map(&request).unwrap();
-        Box::leak(Box::new(Process {
-            memory: Lock::new(Rank::Memory, Memory::new(AddressSpace::new(Limits::DEFAULT, 1))),
-            blocks: Lock::new(Rank::Blocks, Blocks::new().unwrap()),
-            config: Config::default(),
-            cpuid: CpuidTable::new(cpu::leaves(), cpu::xcr0()),
-            vectors: cpu::vector_kind(),
-            channel: Channel::map(fd.into_raw_fd()).unwrap(),
-            actions: Lock::new(Rank::Actions, Actions::default()),
-            log: Log::default(),
-            threads: Lock::new(Rank::Threads, Vec::new()),
-            control: Lock::new(Rank::Control, ()),
-            exclusive: Lock::new(Rank::Exclusive, ()),
-            watched: SignalDescriptors::default(),
-            succession: Default::default(),
-            machine: OnceLock::new(),
-        }))
+        let space = AddressSpace::new(Limits::DEFAULT, 1);
+        let channel = Channel::map(fd.into_raw_fd()).unwrap();
+        Box::leak(Box::new(Process::new(space, Blocks::new().unwrap(), channel, Log::default())))
     })
 }
 
@@ -110,20 +97,9 @@ fn guest(test: impl FnOnce(&mut Guest) + Send + 'static) {
     let body = move || {
         std::mem::forget(BlockedSignals::all());
         let process = process();
-        let mut thread = Thread {
-            process,
-            cpu: NewCpu::new().adopt(process.vectors),
-            slot: process.channel.slot(0),
-            tid: gettid(),
-            signals: ThreadSignals::new(),
-            clear_child_tid: 0,
-            robust_list: (0, 0),
-            limit: None,
-            left: None,
-            faults: Default::default(),
-            exit: None,
-        };
-        signal::start(&mut thread, SigSet::EMPTY, SigSet::EMPTY);
+        let cpu = NewCpu::new().adopt(process.vectors);
+        let mut thread = Thread::new(process, cpu, process.channel.slot(0), gettid(), drop);
+        lifecycle::start(&mut thread, SigSet::EMPTY, SigSet::EMPTY);
         thread.state().gpr[4] = STACK_TOP - 0x1000;
         thread.state().pc = PC;
         let mut guest = Guest(thread);
@@ -135,10 +111,10 @@ fn guest(test: impl FnOnce(&mut Guest) + Send + 'static) {
 }
 
 impl Guest {
-    fn call(&mut self, nr: i64, args: &[u64]) -> Answer {
+    fn call(&mut self, nr: i64, args: &[u64]) -> SyscallResult {
         let mut all = [0; 6];
         all[..args.len()].copy_from_slice(args);
-        signal::system_call(self, nr as u32, &all).expect("one of the calls of this module")
+        calls::system_call(self, nr as u32, &all).expect("one of the calls of this module")
     }
 
     fn put(&self, offset: u64, words: &[u64]) -> u64 {
@@ -150,10 +126,13 @@ impl Guest {
 
     fn handle(&mut self, signal: i32, flags: u64, mask: SigSet) {
         let action = self.put(0, &[HANDLER, flags | SA_RESTORER, RESTORER, mask.0]);
-        assert_eq!(self.call(libc::SYS_rt_sigaction, &[signal as u64, action, 0, 8]), Answer::Value(0));
+        assert_eq!(
+            self.call(libc::SYS_rt_sigaction, &[signal as u64, action, 0, 8]),
+            SyscallResult::Value(0)
+        );
     }
 
-    fn block(&mut self, how: i32, set: SigSet) -> Answer {
+    fn block(&mut self, how: i32, set: SigSet) -> SyscallResult {
         let set = self.put(0, &[set.0]);
         self.call(libc::SYS_rt_sigprocmask, &[how as u64, set, 0, 8])
     }
@@ -174,7 +153,7 @@ impl Guest {
     fn turn(&mut self) {
         while self.cpu.pending() {
             self.cpu.clear_pending();
-            signal::deliver(self, None);
+            deliver::deliver(self, None);
         }
     }
 
@@ -188,11 +167,11 @@ impl Guest {
     fn finish(&mut self) {
         assert_eq!(self.frame(0), RESTORER);
         self.state().gpr[4] += 8;
-        assert_eq!(self.call(libc::SYS_rt_sigreturn, &[]), Answer::Done);
+        assert_eq!(self.call(libc::SYS_rt_sigreturn, &[]), SyscallResult::Done);
     }
 
     fn pending_set(&mut self) -> SigSet {
-        assert_eq!(self.call(libc::SYS_rt_sigpending, &[DATA, 8]), Answer::Value(0));
+        assert_eq!(self.call(libc::SYS_rt_sigpending, &[DATA, 8]), SyscallResult::Value(0));
         SigSet(access::read_u64(DATA).unwrap())
     }
 }
@@ -257,14 +236,14 @@ fn an_interrupted_call_restarts_or_fails_as_the_manual_says() {
             g.handle(SIGUSR1, flags, SigSet::EMPTY);
             g.state().pc = PC;
             g.send(SIGUSR1, 0);
-            signal::deliver(g, Some(Restart { nr: 42, restartable }));
+            deliver::deliver(g, Some(Restart { nr: 42, restartable }));
             let expected = if again { (42, PC - 2) } else { (-i64::from(EINTR) as u64, PC) };
             assert_eq!((g.frame(SAVED_RAX), g.frame(SAVED_PC)), expected);
             g.finish();
         }
         for restartable in [true, false] {
             g.state().pc = PC;
-            signal::deliver(g, Some(Restart { nr: 42, restartable }));
+            deliver::deliver(g, Some(Restart { nr: 42, restartable }));
             assert_eq!((g.state().gpr[0], g.state().pc), (42, PC - 2), "no handler ran");
         }
     });
@@ -277,11 +256,11 @@ fn only_the_first_of_several_handlers_decides_about_the_restart() {
         g.handle(SIGUSR2, 0, SigSet::EMPTY);
         // Both are there at once.
         let both = SigSet::of(&[SIGUSR1, SIGUSR2]);
-        assert_eq!(g.block(libc::SIG_BLOCK, both), Answer::Value(0));
+        assert_eq!(g.block(libc::SIG_BLOCK, both), SyscallResult::Value(0));
         g.send(SIGUSR2, 0);
         g.send(SIGUSR1, 0);
-        assert_eq!(g.block(libc::SIG_UNBLOCK, both), Answer::Value(0));
-        signal::deliver(g, Some(Restart { nr: 7, restartable: true }));
+        assert_eq!(g.block(libc::SIG_UNBLOCK, both), SyscallResult::Value(0));
+        deliver::deliver(g, Some(Restart { nr: 7, restartable: true }));
         // The frame of the second lies upon that of the first and goes back to its handler.
         assert_eq!((g.state().gpr[7], g.frame(SAVED_PC)), (SIGUSR2 as u64, HANDLER));
         g.finish();
@@ -320,7 +299,7 @@ fn no_defer_and_reset_hand_do_what_they_say() {
         g.send(SIGUSR1, 0);
         g.turn();
         let old = DATA + 0x100;
-        assert_eq!(g.call(libc::SYS_rt_sigaction, &[SIGUSR1 as u64, 0, old, 8]), Answer::Value(0));
+        assert_eq!(g.call(libc::SYS_rt_sigaction, &[SIGUSR1 as u64, 0, old, 8]), SyscallResult::Value(0));
         assert_eq!(access::read_u64(old).unwrap(), 0, "the default action");
     });
 }
@@ -329,11 +308,11 @@ fn no_defer_and_reset_hand_do_what_they_say() {
 fn a_blocked_signal_waits_in_the_kernel_and_comes_when_it_is_unblocked() {
     guest(|g| {
         g.handle(SIGUSR1, 0, SigSet::EMPTY);
-        assert_eq!(g.block(libc::SIG_BLOCK, SigSet::of(&[SIGUSR1])), Answer::Value(0));
+        assert_eq!(g.block(libc::SIG_BLOCK, SigSet::of(&[SIGUSR1])), SyscallResult::Value(0));
         g.send(SIGUSR1, 0);
         g.turn();
         assert_eq!((g.state().pc, g.pending_set()), (PC, SigSet::of(&[SIGUSR1])));
-        assert_eq!(g.block(libc::SIG_UNBLOCK, SigSet::ALL), Answer::Value(0));
+        assert_eq!(g.block(libc::SIG_UNBLOCK, SigSet::ALL), SyscallResult::Value(0));
         g.turn();
         assert_eq!(g.state().pc, HANDLER);
     });
@@ -344,7 +323,7 @@ fn a_signal_that_came_before_it_was_blocked_is_delivered_first() {
     guest(|g| {
         g.handle(SIGUSR1, 0, SigSet::EMPTY);
         g.send(SIGUSR1, 0);
-        assert_eq!(g.block(libc::SIG_BLOCK, SigSet::of(&[SIGUSR1])), Answer::Done);
+        assert_eq!(g.block(libc::SIG_BLOCK, SigSet::of(&[SIGUSR1])), SyscallResult::Done);
         assert_eq!(g.signals.mask(), SigSet::EMPTY);
         g.turn();
         let nr = libc::SYS_rt_sigprocmask as u64;
@@ -355,15 +334,15 @@ fn a_signal_that_came_before_it_was_blocked_is_delivered_first() {
 #[test]
 fn masks_take_what_the_kernel_takes() {
     guest(|g| {
-        assert_eq!(g.block(libc::SIG_SETMASK, SigSet::ALL), Answer::Value(0));
+        assert_eq!(g.block(libc::SIG_SETMASK, SigSet::ALL), SyscallResult::Value(0));
         assert_eq!(g.signals.mask(), SigSet::ALL.minus(SigSet::UNBLOCKABLE));
-        assert_eq!(g.block(3, SigSet::EMPTY), Answer::Value(-i64::from(EINVAL)));
+        assert_eq!(g.block(3, SigSet::EMPTY), SyscallResult::Value(-i64::from(EINVAL)));
         let call = |g: &mut Guest, args: &[u64]| g.call(libc::SYS_rt_sigprocmask, args);
-        assert_eq!(call(g, &[0, DATA, 0, 16]), Answer::Value(-i64::from(EINVAL)));
-        assert_eq!(call(g, &[0, 8, 0, 8]), Answer::Value(-i64::from(EFAULT)));
-        assert_eq!(call(g, &[9, 0, DATA, 8]), Answer::Value(0), "how does not matter without a set");
+        assert_eq!(call(g, &[0, DATA, 0, 16]), SyscallResult::Value(-i64::from(EINVAL)));
+        assert_eq!(call(g, &[0, 8, 0, 8]), SyscallResult::Value(-i64::from(EFAULT)));
+        assert_eq!(call(g, &[9, 0, DATA, 8]), SyscallResult::Value(0), "how does not matter without a set");
         assert_eq!(access::read_u64(DATA).unwrap(), SigSet::ALL.minus(SigSet::UNBLOCKABLE).0);
-        assert_eq!(call(g, &[0, 0, 8, 8]), Answer::Value(-i64::from(EFAULT)));
+        assert_eq!(call(g, &[0, 0, 8, 8]), SyscallResult::Value(-i64::from(EFAULT)));
     });
 }
 
@@ -374,8 +353,8 @@ fn sigsuspend_waits_under_its_mask_and_the_frame_brings_back_the_old_one() {
         g.block(libc::SIG_SETMASK, SigSet::of(&[SIGUSR1, SIGTERM]));
         g.send(SIGUSR1, 0);
         let set = g.put(0, &[SigSet::of(&[SIGALRM]).0]);
-        assert_eq!(g.call(libc::SYS_rt_sigsuspend, &[set, 8]), Answer::Interrupted { restart: false });
-        signal::deliver(g, Some(Restart { nr: libc::SYS_rt_sigsuspend as u64, restartable: false }));
+        assert_eq!(g.call(libc::SYS_rt_sigsuspend, &[set, 8]), SyscallResult::Interrupted { restart: false });
+        deliver::deliver(g, Some(Restart { nr: libc::SYS_rt_sigsuspend as u64, restartable: false }));
         assert_eq!(g.frame(SAVED_MASK), SigSet::of(&[SIGUSR1, SIGTERM]).0);
         assert_eq!(g.frame(SAVED_RAX), -i64::from(EINTR) as u64);
         assert_eq!(g.signals.mask(), SigSet::of(&[SIGALRM, SIGUSR1]));
@@ -396,22 +375,22 @@ fn a_waiting_calls_mask_lasts_until_the_call_ends_or_the_handler_is_called() {
         let set = g.put(0, &[0]);
         let args = [0, 0, 0, set, 8, 0];
         let reply = |ret| Reply { ret, flags: 0, out: [0; 6] };
-        let ready = signal::with_mask(g, row("ppoll"), &args, |thread| {
+        let ready = calls::with_mask(g, row("ppoll"), &args, |thread| {
             assert_eq!(thread.signals.mask(), SigSet::EMPTY);
             Ok(reply(1))
         });
         assert_eq!((ready.unwrap().ret, g.signals.mask()), (1, SigSet::of(&[SIGUSR1])));
         g.send(SIGUSR1, 0);
-        let broken = signal::with_mask(g, row("ppoll"), &args, |thread| {
+        let broken = calls::with_mask(g, row("ppoll"), &args, |thread| {
             assert!(thread.cpu.pending(), "the signal came through with the mask");
             Ok(reply(-i64::from(EINTR)))
         });
         assert_eq!((broken.unwrap().ret, g.signals.mask()), (-i64::from(EINTR), SigSet::EMPTY));
-        signal::deliver(g, Some(Restart { nr: libc::SYS_ppoll as u64, restartable: false }));
+        deliver::deliver(g, Some(Restart { nr: libc::SYS_ppoll as u64, restartable: false }));
         assert_eq!((g.state().pc, g.frame(SAVED_MASK)), (HANDLER, SigSet::of(&[SIGUSR1]).0));
         let pair = g.put(16, &[set, 4]);
-        let bad = signal::with_mask(g, row("pselect6"), &[0, 0, 0, 0, 0, pair], |_| panic!("not sent"));
-        assert_eq!(bad.unwrap_err().0, EINVAL);
+        let bad = calls::with_mask(g, row("pselect6"), &[0, 0, 0, 0, 0, pair], |_| panic!("not sent"));
+        assert_eq!(bad.unwrap_err(), Errno::EINVAL);
     });
 }
 
@@ -426,17 +405,17 @@ fn sigtimedwait_takes_signals_with_their_values_and_times_out() {
         let at = g.put(0, &[set.0, 0, 0]);
         for (signal, value) in [(SIGUSR1, 333), (40, 111), (40, 222)] {
             let answer = g.call(libc::SYS_rt_sigtimedwait, &[at, DATA + 0x100, at + 8, 8]);
-            assert_eq!(answer, Answer::Value(signal.into()));
+            assert_eq!(answer, SyscallResult::Value(signal.into()));
             assert_eq!(access::read_u64(DATA + 0x118).unwrap(), value);
         }
         let wait = |g: &mut Guest| g.call(libc::SYS_rt_sigtimedwait, &[at, 0, at + 8, 8]);
-        assert_eq!(wait(g), Answer::Value(-i64::from(EAGAIN)));
+        assert_eq!(wait(g), SyscallResult::Value(-i64::from(EAGAIN)));
         g.put(8, &[0, 1_000_000]);
-        assert_eq!(wait(g), Answer::Value(-i64::from(EAGAIN)));
+        assert_eq!(wait(g), SyscallResult::Value(-i64::from(EAGAIN)));
         g.put(8, &[0, 1_000_000_000]);
-        assert_eq!(wait(g), Answer::Value(-i64::from(EINVAL)));
+        assert_eq!(wait(g), SyscallResult::Value(-i64::from(EINVAL)));
         g.put(8, &[u64::MAX, 0]);
-        assert_eq!(wait(g), Answer::Value(-i64::from(EINVAL)));
+        assert_eq!(wait(g), SyscallResult::Value(-i64::from(EINVAL)));
     });
 }
 
@@ -446,12 +425,12 @@ fn sigtimedwait_is_ended_by_another_handler_but_not_by_work_for_the_runtime() {
         g.handle(SIGUSR2, SA_RESTART, SigSet::EMPTY);
         g.block(libc::SIG_SETMASK, SigSet::of(&[SIGUSR1]));
         let at = g.put(0, &[SigSet::of(&[SIGUSR1]).0, 0, 1_000_000]);
-        g.cpu.beacon().nudge();
+        g.cpu.kick();
         let timed = g.call(libc::SYS_rt_sigtimedwait, &[at, 0, at + 8, 8]);
-        assert_eq!(timed, Answer::Value(-i64::from(EAGAIN)));
+        assert_eq!(timed, SyscallResult::Value(-i64::from(EAGAIN)));
         g.send(SIGUSR2, 0);
         let ended = g.call(libc::SYS_rt_sigtimedwait, &[at, 0, 0, 8]);
-        assert_eq!(ended, Answer::Interrupted { restart: false });
+        assert_eq!(ended, SyscallResult::Interrupted { restart: false });
         assert!(g.cpu.pending());
         g.turn();
         assert_eq!(g.state().pc, HANDLER);
@@ -462,17 +441,17 @@ fn sigtimedwait_is_ended_by_another_handler_but_not_by_work_for_the_runtime() {
 fn the_alternate_stack_is_used_and_reported() {
     guest(|g| {
         let stack = g.put(0, &[ALTERNATE, 0, ALTERNATE_SIZE]);
-        assert_eq!(g.call(libc::SYS_sigaltstack, &[stack, 0]), Answer::Value(0));
+        assert_eq!(g.call(libc::SYS_sigaltstack, &[stack, 0]), SyscallResult::Value(0));
         g.handle(SIGUSR1, SA_ONSTACK, SigSet::EMPTY);
         g.send(SIGUSR1, 0);
         g.turn();
         let sp = g.state().gpr[4];
         assert!((ALTERNATE..ALTERNATE + ALTERNATE_SIZE).contains(&sp));
         let old = DATA + 0x100;
-        assert_eq!(g.call(libc::SYS_sigaltstack, &[0, old]), Answer::Value(0));
+        assert_eq!(g.call(libc::SYS_sigaltstack, &[0, old]), SyscallResult::Value(0));
         assert_eq!(access::read_u64(old + 8).unwrap(), 1, "SS_ONSTACK");
         let busy = g.call(libc::SYS_sigaltstack, &[stack, 0]);
-        assert_eq!(busy, Answer::Value(-i64::from(libc::EPERM)));
+        assert_eq!(busy, SyscallResult::Value(-i64::from(libc::EPERM)));
         g.finish();
         assert_eq!(g.state().gpr[4], STACK_TOP - 0x1000);
     });
@@ -483,9 +462,9 @@ fn a_fault_is_delivered_with_its_cause_and_later_frames_still_show_it() {
     guest(|g| {
         g.handle(SIGSEGV, SA_SIGINFO, SigSet::EMPTY);
         g.handle(SIGUSR1, 0, SigSet::EMPTY);
-        signal::fault(g, SIGSEGV, signal::SEGV_ACCERR, 0xbad0, 14, 7);
+        deliver::raise(g, Fault::not_allowed(0xbad0, page_fault::WRITE));
         assert_eq!(g.frame(INFO) as i32, SIGSEGV);
-        assert_eq!((g.frame(INFO + 8) as i32, g.frame(INFO + 16)), (signal::SEGV_ACCERR, 0xbad0));
+        assert_eq!((g.frame(INFO + 8) as i32, g.frame(INFO + 16)), (SEGV_ACCERR, 0xbad0));
         let trap = |g: &mut Guest| [19, 20, 22].map(|i| g.frame(UCONTEXT + 40 + 8 * i));
         assert_eq!(trap(g), [7, 14, 0xbad0]);
         g.finish();
@@ -506,7 +485,7 @@ fn a_frame_that_cannot_be_written_becomes_a_fault_on_the_alternate_stack() {
         g.send(SIGUSR1, 0);
         g.turn();
         assert_eq!(g.state().gpr[7], SIGSEGV as u64);
-        assert_eq!(g.frame(INFO + 8) as i32, signal::SI_KERNEL);
+        assert_eq!(g.frame(INFO + 8) as i32, SI_KERNEL);
         assert_eq!(g.frame(SAVED_PC), PC);
     });
 }
@@ -547,7 +526,7 @@ fn hostile_frames_return_or_fault_but_never_leave_invalid_state() {
             access::write_u64(frame + SAVED_MASK, next() & !SigSet::of(&[SIGSEGV]).0).unwrap();
             g.state().gpr[4] = frame + 8;
             g.state().pc = PC;
-            assert_eq!(g.call(libc::SYS_rt_sigreturn, &[]), Answer::Done);
+            assert_eq!(g.call(libc::SYS_rt_sigreturn, &[]), SyscallResult::Done);
             g.block(libc::SIG_SETMASK, SigSet::EMPTY);
             faults += u32::from(g.state().pc == HANDLER);
             let state = g.state();
@@ -569,19 +548,19 @@ fn a_timer_of_the_guest_signals_the_thread_it_names() {
         let event = g.put(0x200, &[0x77, 41 | 4 << 32, gettid() as u64, 0, 0, 0, 0, 0]);
         let id = DATA + 0x300;
         let created = g.call(libc::SYS_timer_create, &[libc::CLOCK_MONOTONIC as u64, event, id]);
-        assert_eq!(created, Answer::Value(0));
+        assert_eq!(created, SyscallResult::Value(0));
         let timer = u64::from(access::read_u32(id).unwrap());
         let soon = g.put(0x400, &[0, 0, 0, 1000]);
-        assert_eq!(g.call(libc::SYS_timer_settime, &[timer, 0, soon, 0]), Answer::Value(0));
+        assert_eq!(g.call(libc::SYS_timer_settime, &[timer, 0, soon, 0]), SyscallResult::Value(0));
         let set = g.put(0, &[SigSet::of(&[41]).0]);
-        assert_eq!(g.call(libc::SYS_rt_sigtimedwait, &[set, DATA + 0x100, 0, 8]), Answer::Value(41));
+        assert_eq!(g.call(libc::SYS_rt_sigtimedwait, &[set, DATA + 0x100, 0, 8]), SyscallResult::Value(41));
         assert_eq!(access::read_u32(DATA + 0x108).unwrap() as i32, libc::SI_TIMER);
         assert_eq!(access::read_u64(DATA + 0x118).unwrap(), 0x77);
-        assert_eq!(g.call(libc::SYS_timer_delete, &[timer]), Answer::Value(0));
+        assert_eq!(g.call(libc::SYS_timer_delete, &[timer]), SyscallResult::Value(0));
         let gone = g.call(libc::SYS_timer_gettime, &[timer, soon]);
-        assert_eq!(gone, Answer::Value(-i64::from(EINVAL)));
+        assert_eq!(gone, SyscallResult::Value(-i64::from(EINVAL)));
         let untold = g.call(libc::SYS_timer_create, &[libc::CLOCK_MONOTONIC as u64, event, 8]);
-        assert_eq!(untold, Answer::Value(-i64::from(EFAULT)));
+        assert_eq!(untold, SyscallResult::Value(-i64::from(EFAULT)));
     });
 }
 
@@ -594,14 +573,14 @@ fn exec_takes_handlers_and_timers_and_leaves_what_was_ignored() {
         let id = DATA + 0x300;
         let event = g.put(0x200, &[0, 1 << 32, 0, 0, 0, 0, 0, 0]);
         g.call(libc::SYS_timer_create, &[libc::CLOCK_MONOTONIC as u64, event, id]);
-        signal::exec(g);
+        lifecycle::exec(g);
         let handler = |g: &mut Guest, signal: i32| {
             g.call(libc::SYS_rt_sigaction, &[signal as u64, 0, DATA, 8]);
             access::read_u64(DATA).unwrap()
         };
         assert_eq!((handler(g, SIGUSR1), handler(g, SIGUSR2)), (0, 1));
         let timer = u64::from(access::read_u32(id).unwrap());
-        assert_eq!(g.call(libc::SYS_timer_delete, &[timer]), Answer::Value(-i64::from(EINVAL)));
+        assert_eq!(g.call(libc::SYS_timer_delete, &[timer]), SyscallResult::Value(-i64::from(EINVAL)));
         g.send(SIGUSR2, 0);
         assert!(!g.cpu.pending(), "the host ignores it too");
     });

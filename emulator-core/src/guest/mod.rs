@@ -13,6 +13,7 @@ mod mmap;
 mod protect;
 mod query;
 pub(crate) mod random;
+pub mod read;
 mod remap;
 mod request;
 mod space;

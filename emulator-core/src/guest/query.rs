@@ -38,8 +38,8 @@ impl AddressSpace {
     }
 
     /// The other places that show the shared memory that lies in `span`.
-    pub fn twins(&self, span: Span) -> Vec<Span> {
-        let mut twins = Vec::new();
+    pub fn aliases(&self, span: Span) -> Vec<Span> {
+        let mut aliases = Vec::new();
         for area in self.areas.overlapping(span).filter(|area| area.shared) {
             let (Some(part), Some(own)) = (area.span.intersect(span), &area.backing) else { continue };
             let offset = own.offset + (part.start - area.span.start);
@@ -51,10 +51,10 @@ impl AddressSpace {
                 // Where the part would lie if all of the file were mapped as this area is.
                 let start = other.span.start.wrapping_sub(backing.offset).wrapping_add(offset);
                 let shown = Span::at(start, part.len()).and_then(|place| place.intersect(other.span));
-                twins.extend(shown.filter(|&twin| twin != part));
+                aliases.extend(shown.filter(|&alias| alias != part));
             }
         }
-        twins
+        aliases
     }
 
     /// Bytes mapped: the size that `RLIMIT_AS` limits.

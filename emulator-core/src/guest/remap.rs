@@ -2,7 +2,7 @@
 //!
 //! As in the kernel, everything that concerns the old mapping must lie in one area. The host needs more: one kernel
 //! mapping. Where pages of an area were write protected because code was translated from them, the host has several,
-//! so the area's own protection is restored first, and its translations, unguarded now, are reported as stale.
+//! so the area's own protection is restored first, and its translations, not write-protected now, are reported as stale.
 
 use nix::errno::Errno;
 

@@ -1,10 +1,11 @@
-//! Raw host calls, and the one kind of call that a signal can break off without a race.
+//! Raw host calls, and the one kind of call that a signal can interrupt without a race.
 //!
 //! A thread that is about to block in the kernel may be signalled between its last look at `pending` and the `syscall`
 //! instruction; the handler would run, the call would then block, and the signal would be lost until something else
 //! woke the thread. [`interruptible`] closes that window: the check of `pending` and the `syscall` lie between two labels, and
 //! the handler moves a pc that it finds there to a place that returns EINTR.
 
+use nix::errno::Errno;
 use rxbox_translate::state::PENDING;
 use std::arch::{asm, global_asm};
 
@@ -73,6 +74,20 @@ pub unsafe fn raw(nr: i64, args: [u64; 6]) -> i64 {
             in("r10") args[3], in("r8") args[4], in("r9") args[5], lateout("rcx") _, lateout("r11") _, options(nostack));
     }
     ret
+}
+
+/// The value that a host call has returned, or its errno. A number that is no errno of Linux counts as EINVAL.
+///
+/// # Errors
+/// The errno.
+pub fn result(value: i64) -> Result<i64, Errno> {
+    if (-4095..0).contains(&value) {
+        return Err(match Errno::from_raw(-value as i32) {
+            Errno::UnknownErrno => Errno::EINVAL,
+            e => e,
+        });
+    }
+    Ok(value)
 }
 
 /// Enters the kernel and comes back: signals that were sent to this thread before have then arrived.

@@ -6,9 +6,10 @@
 
 use std::os::fd::AsRawFd;
 
+use super::call;
 use nix::errno::Errno;
 
-use crate::guest::layout::{Span, window_of};
+use crate::guest::layout::{PAGE, Span, page_up, window_of};
 use crate::guest::{HostMap, HostRequest, Prot, Source, access};
 
 /// The address space of this process, guest windows only.
@@ -101,10 +102,57 @@ impl HostMap for HostMemory {
     }
 }
 
+/// Calls that change nothing of the map: the host's own, on guest pages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PageCall {
+    /// msync(2) with its flags.
+    Msync(u64),
+    /// mlock(2).
+    Mlock,
+    /// mlock2(2) with its flags.
+    Mlock2(u64),
+    /// munlock(2).
+    Munlock,
+}
+
+/// As many whole pages from `addr` on as `len` bytes take; `None` if that is something and not all the guest's.
+fn pages(addr: u64, len: u64) -> Option<Span> {
+    let span = page_up(len).and_then(|len| Span::at(addr, len))?;
+    (span.is_empty() || window_of(span).is_some()).then_some(span)
+}
+
+/// Makes such a call.
+///
+/// # Errors
+/// EINVAL for pages that are not the guest's, else as the call.
+pub fn page_call(call: PageCall, addr: u64, len: u64) -> Result<i64, Errno> {
+    let (nr, third) = match call {
+        PageCall::Msync(flags) => (libc::SYS_msync, flags),
+        PageCall::Mlock => (libc::SYS_mlock, 0),
+        PageCall::Mlock2(flags) => (libc::SYS_mlock2, flags),
+        PageCall::Munlock => (libc::SYS_munlock, 0),
+    };
+    pages(addr, len).ok_or(Errno::EINVAL)?;
+    // SAFETY: the pages are the guest's, whose contents and protection these calls leave alone.
+    call::result(unsafe { call::raw(nr, [addr, len, third, 0, 0, 0]) })
+}
+
+/// mincore(2): a byte for each page.
+///
+/// # Errors
+/// ENOMEM for pages that are not the guest's, else as mincore(2).
+pub fn resident(addr: u64, len: u64) -> Result<Vec<u8>, Errno> {
+    let span = pages(addr, len).ok_or(Errno::ENOMEM)?;
+    let mut pages = vec![0u8; (span.len() / PAGE) as usize];
+    let args = [addr, len, pages.as_mut_ptr() as u64, 0, 0, 0];
+    // SAFETY: the kernel writes a byte for each page into the vector, which has that many.
+    call::result(unsafe { call::raw(libc::SYS_mincore, args) })?;
+    Ok(pages)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::guest::layout::PAGE;
 
     fn anonymous(span: Span, prot: Prot) -> HostRequest<'static> {
         HostRequest {

@@ -4,6 +4,7 @@ pub mod call;
 pub mod control;
 pub mod cpu;
 pub mod fatal;
+pub mod futex;
 pub mod map;
 pub mod process;
 pub mod thread;

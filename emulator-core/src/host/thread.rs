@@ -1,5 +1,8 @@
 //! Host threads and the signal mask.
 
+use super::call;
+use crate::base::sigset::SigSet;
+use nix::errno::Errno;
 use std::io;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
@@ -12,16 +15,9 @@ fn set_mask(mask: u64) -> u64 {
     let mut old = 0u64;
     let args = [libc::SIG_SETMASK as u64, (&raw const mask) as u64, (&raw mut old) as u64, 8, 0, 0];
     // SAFETY: both words live on this frame; 8 is the kernel's size of a mask.
-    unsafe { super::call::raw(libc::SYS_rt_sigprocmask, args) };
+    unsafe { call::raw(libc::SYS_rt_sigprocmask, args) };
     old
 }
-
-/// The signals that an instruction raises: blocked ones would end the process where the handler would have fixed a fault up.
-const FAULTS: u64 = 1 << (libc::SIGSEGV - 1)
-    | 1 << (libc::SIGBUS - 1)
-    | 1 << (libc::SIGILL - 1)
-    | 1 << (libc::SIGFPE - 1)
-    | 1 << (libc::SIGTRAP - 1);
 
 impl BlockedSignals {
     /// Blocks all signals: for a thread without a processor state, where the handler cannot run.
@@ -29,9 +25,10 @@ impl BlockedSignals {
         BlockedSignals(set_mask(u64::MAX))
     }
 
-    /// Blocks all but faults: for a thread that may touch guest memory.
+    /// Blocks all but faults: for a thread that may touch guest memory. A blocked fault would end the process where the handler
+    /// would have fixed it up.
     pub fn but_faults() -> BlockedSignals {
-        BlockedSignals(set_mask(!FAULTS))
+        BlockedSignals(set_mask(SigSet::ALL.minus(SigSet::FAULTS).0))
     }
 }
 
@@ -44,13 +41,22 @@ impl Drop for BlockedSignals {
 /// The calling thread's id.
 pub fn gettid() -> i32 {
     // SAFETY: no arguments.
-    unsafe { super::call::raw(libc::SYS_gettid, [0; 6]) as i32 }
+    unsafe { call::raw(libc::SYS_gettid, [0; 6]) as i32 }
 }
 
 /// Whether the calling thread is the first of its process.
 pub fn is_leader() -> bool {
     // SAFETY: no arguments.
-    unsafe { super::call::raw(libc::SYS_getpid, [0; 6]) == super::call::raw(libc::SYS_gettid, [0; 6]) }
+    unsafe { call::raw(libc::SYS_getpid, [0; 6]) == call::raw(libc::SYS_gettid, [0; 6]) }
+}
+
+/// membarrier(2) for the threads of this process.
+///
+/// # Errors
+/// As membarrier(2).
+pub fn membarrier(command: u64, flags: u64, cpu: u64) -> Result<i64, Errno> {
+    // SAFETY: takes only numbers.
+    call::result(unsafe { call::raw(libc::SYS_membarrier, [command, flags, cpu, 0, 0, 0]) })
 }
 
 /// What a new thread is to do.

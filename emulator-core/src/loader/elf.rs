@@ -72,7 +72,7 @@ impl Segment {
 
 /// A program as its ELF file describes it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Image {
+pub struct ElfImage {
     /// How it is linked.
     pub kind: Kind,
     /// What to map, ascending.
@@ -100,12 +100,12 @@ fn bad<T>(field: &'static str, value: u64, why: &'static str) -> Result<T, LoadE
     Err(LoadError::BadField { field, value, why })
 }
 
-impl Image {
+impl ElfImage {
     /// Reads and checks headers.
     ///
     /// # Errors
     /// Says which field of the file is wrong, and why.
-    pub fn parse(file: &impl ReadAt) -> Result<Image, LoadError> {
+    pub fn parse(file: &impl ReadAt) -> Result<ElfImage, LoadError> {
         let header = read_header(file)?;
         let table = read_program_headers(file, &header)?;
         let segments = load_segments(&table, file.size())?;
@@ -130,7 +130,7 @@ impl Image {
             segments.iter().find(holds_table).map(|s| s.memory.start + (header.e_phoff - s.offset));
         let loads = table.iter().filter(|entry| entry.p_type == PT_LOAD);
         let stack = table.iter().find(|entry| entry.p_type == PT_GNU_STACK);
-        Ok(Image {
+        Ok(ElfImage {
             kind,
             span,
             align: loads.map(|entry| entry.p_align).fold(PAGE, u64::max),

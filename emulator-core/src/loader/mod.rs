@@ -17,7 +17,7 @@ pub use file::{ImageFile, ReadAt};
 
 use nix::errno::Errno;
 
-use self::elf::{Image, PROGRAM_HEADER_SIZE};
+use self::elf::{ElfImage, PROGRAM_HEADER_SIZE};
 use self::place::Part;
 use self::script::Script;
 use self::stack::{Auxiliary, ProgramInfo, Strings};
@@ -28,8 +28,8 @@ use crate::guest::{AddressSpace, HostMap, Span};
 #[derive(Debug)]
 pub struct Executable {
     file: ImageFile,
-    image: Image,
-    linker: Option<(ImageFile, Image)>,
+    image: ElfImage,
+    linker: Option<(ImageFile, ElfImage)>,
 }
 
 impl Executable {
@@ -42,7 +42,7 @@ impl Executable {
         file: ImageFile,
         open: impl FnOnce(&[u8]) -> Result<ImageFile, Errno>,
     ) -> Result<Executable, LoadError> {
-        let image = Image::parse(&file)?;
+        let image = ElfImage::parse(&file)?;
         let linker = match &image.interpreter {
             Some(path) => Some(open_linker(path, open)?),
             None => None,
@@ -133,10 +133,10 @@ pub fn load<H: HostMap>(
 fn open_linker(
     path: &[u8],
     open: impl FnOnce(&[u8]) -> Result<ImageFile, Errno>,
-) -> Result<(ImageFile, Image), LoadError> {
+) -> Result<(ImageFile, ElfImage), LoadError> {
     let file = open(path).map_err(|errno| LoadError::Interpreter { path: path.to_vec(), errno })?;
     let unusable = |why| LoadError::BadInterpreter { path: path.to_vec(), why: Box::new(why) };
-    match Image::parse(&file) {
+    match ElfImage::parse(&file) {
         Ok(image) => Ok((file, image)),
         Err(why) => Err(unusable(why)),
     }

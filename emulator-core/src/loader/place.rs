@@ -4,7 +4,7 @@
 //! displacements: a fixed program where it must be, a movable one at a random page of [`PROGRAM_BASE`] with room for
 //! its heap above, a dynamic linker where libraries go.
 
-use super::elf::{Image, Segment};
+use super::elf::{ElfImage, Segment};
 use super::error::LoadError;
 use super::file::ImageFile;
 use crate::guest::layout::{HIGH, LOW, PAGE, Span, page_down, page_up, window_of};
@@ -49,7 +49,7 @@ pub(super) enum Part {
 pub(super) fn choose(
     space: &AddressSpace,
     file: &ImageFile,
-    image: &Image,
+    image: &ElfImage,
     part: Part,
 ) -> Result<Placed, LoadError> {
     let len = image.span.len();
@@ -83,7 +83,7 @@ pub(super) fn map(
     space: &mut AddressSpace,
     host: &mut impl HostMap,
     file: &ImageFile,
-    image: &Image,
+    image: &ElfImage,
     placed: &Placed,
 ) -> Result<(), LoadError> {
     image.segments.iter().try_for_each(|segment| map_segment(space, host, file, segment, placed))?;

@@ -3,7 +3,7 @@
 
 pub mod blocks;
 pub mod cache;
+pub mod cpu;
 pub mod enter;
 pub mod state;
 pub mod stop;
-pub mod thread;

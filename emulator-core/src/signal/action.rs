@@ -4,9 +4,9 @@
 //! runtime's own handler. So the host's kernel does by itself what it does for a native process: it queues, discards,
 //! stops, continues and kills, and the supervisor reads a true wait status.
 
-use super::host;
+use super::host::{self, SA_RESTORER};
 use crate::base::sigset::{LAST, SigSet, is_signal};
-use libc::EINVAL;
+use nix::errno::Errno;
 
 /// No `SIGCHLD` when a child stops.
 pub(super) const SA_NOCLDSTOP: u64 = 1;
@@ -14,8 +14,6 @@ pub(super) const SA_NOCLDSTOP: u64 = 1;
 pub(super) const SA_NOCLDWAIT: u64 = 2;
 /// The handler takes three arguments.
 pub(super) const SA_SIGINFO: u64 = 4;
-/// The action has a restorer, without which x86-64 delivers nothing.
-pub(super) const SA_RESTORER: u64 = 0x0400_0000;
 /// The handler runs on the alternate stack.
 pub(super) const SA_ONSTACK: u64 = 0x0800_0000;
 /// Interrupted calls go on.
@@ -154,9 +152,9 @@ impl Actions {
     ///
     /// # Errors
     /// EINVAL for what is no signal or cannot be caught.
-    pub fn set(&mut self, signal: i32, action: Action) -> Result<(), i32> {
+    pub fn set(&mut self, signal: i32, action: Action) -> Result<(), Errno> {
         if !is_signal(signal) || SigSet::UNBLOCKABLE.contains(signal) {
-            return Err(EINVAL);
+            return Err(Errno::EINVAL);
         }
         self.table[signal as usize - 1] = action;
         self.restore(signal);
@@ -199,7 +197,7 @@ impl Actions {
     pub(super) fn exec(&mut self) {
         self.clear();
         for timer in self.timers.drain(..) {
-            host::timer_delete(timer);
+            let _ = host::timer_delete(timer);
         }
     }
 
@@ -270,7 +268,7 @@ mod tests {
     fn what_cannot_be_caught_is_refused() {
         let mut actions = Actions::default();
         for signal in [0, -1, 65, i32::MAX, i32::MIN, libc::SIGKILL, libc::SIGSTOP] {
-            assert_eq!(actions.set(signal, handler(0)), Err(EINVAL));
+            assert_eq!(actions.set(signal, handler(0)), Err(Errno::EINVAL));
             assert_eq!(actions.get(signal), Action::default());
         }
     }

@@ -1,44 +1,41 @@
 //! The granted system calls on masks, actions and waiting signals.
 
 use super::action::{Action, Disposition};
-use super::deliver::{Restart, open, set_mask, sigreturn};
-use super::descriptor;
-use super::host::{self, SET_SIZE, Timespec};
-use super::info::SigInfo;
+use super::deliver::{Restart, set_mask, sigreturn, wait};
+use super::host::{self, SET_SIZE};
 use super::stack::AlternateStack;
-use super::timers;
-use crate::base::sigset::SigSet;
+use super::{descriptor, timers};
+use crate::base::result::SyscallResult;
+use crate::base::sigset::{SigSet, is_signal};
 use crate::guest::access;
-use crate::syscall::limit::Left;
-use crate::syscall::marshal::Error;
-use crate::syscall::{Answer, copy_out};
 use crate::thread::Thread;
-use libc::{EINTR, EINVAL};
+use crate::thread::restart_block::Remaining;
+use nix::errno::Errno;
 use rxbox_wire::frame::Reply;
 use rxbox_wire::kind::{Kind, Syscall, Wait};
 use std::time::{Duration, Instant};
 
 /// Carries out an approved call of this module; `None` if it is not one.
-pub fn system_call(thread: &mut Thread, nr: u32, args: &[u64; 6]) -> Option<Answer> {
-    let answer = match i64::from(nr) {
+pub fn system_call(thread: &mut Thread, nr: u32, args: &[u64; 6]) -> Option<SyscallResult> {
+    let result = match i64::from(nr) {
         libc::SYS_rt_sigreturn => {
             sigreturn(thread);
-            Ok(Answer::Done)
+            Ok(SyscallResult::Done)
         }
         libc::SYS_rt_sigprocmask => procmask(thread, args),
         libc::SYS_rt_sigsuspend => suspend(thread, args),
         libc::SYS_pause => Ok(pause()),
-        libc::SYS_rt_sigaction => action(thread, args).map(Answer::Value),
-        libc::SYS_rt_sigpending => pending(thread, args).map(Answer::Value),
+        libc::SYS_rt_sigaction => action(thread, args).map(SyscallResult::Value),
+        libc::SYS_rt_sigpending => pending(thread, args).map(SyscallResult::Value),
         libc::SYS_rt_sigtimedwait => timed_wait(thread, args),
-        libc::SYS_sigaltstack => alternate_stack(thread, args).map(Answer::Value),
-        _ => timers::system_call(thread, nr, args)?.map(Answer::Value),
+        libc::SYS_sigaltstack => alternate_stack(thread, args).map(SyscallResult::Value),
+        _ => timers::system_call(thread, nr, args)?.map(SyscallResult::Value),
     };
-    Some(answer.unwrap_or_else(Answer::from))
+    Some(result.into())
 }
 
 /// Makes an exchange with the supervisor. If it waits for descriptors, the arrival of signals that are read from descriptors
-/// ends the wait; and the mask is in place that ppoll(2) and its kin give: if a signal broke the call off, the mask stays
+/// ends the wait; and the mask is in place that ppoll(2) and its kin give: if a signal interrupted the call, the mask stays
 /// until its handler was called, otherwise the guest has its own mask again.
 ///
 /// # Errors
@@ -47,8 +44,8 @@ pub fn with_mask(
     thread: &mut Thread,
     call: &Syscall,
     args: &[u64; 6],
-    exchange: impl FnOnce(&mut Thread) -> Result<Reply, Error>,
-) -> Result<Reply, Error> {
+    exchange: impl FnOnce(&mut Thread) -> Result<Reply, Errno>,
+) -> Result<Reply, Errno> {
     if call.wait != Wait::Polling {
         return exchange(thread);
     }
@@ -57,14 +54,14 @@ pub fn with_mask(
     set_mask(thread, mask);
     let result = descriptor::watch(thread, exchange);
     match result {
-        Ok(reply) if reply.ret == -i64::from(EINTR) => thread.signals.saved = Some(own),
+        Ok(reply) if reply.ret == -i64::from(libc::EINTR) => thread.signals.saved = Some(own),
         _ => set_mask(thread, own),
     }
     result
 }
 
 /// The mask that a waiting call gives, if it does.
-fn call_mask(call: &Syscall, args: &[u64; 6]) -> Result<Option<SigSet>, Error> {
+fn call_mask(call: &Syscall, args: &[u64; 6]) -> Result<Option<SigSet>, Errno> {
     let (at, size) = match call.signal_mask(args) {
         Some((at, Kind::SigMask { size })) => (args[at], args[usize::from(size)]),
         Some((at, Kind::SigMaskPair)) if args[at] != 0 => {
@@ -79,49 +76,49 @@ fn call_mask(call: &Syscall, args: &[u64; 6]) -> Result<Option<SigSet>, Error> {
 }
 
 /// A set from guest memory, whose size must be the kernel's.
-fn read_set(at: u64, size: u64) -> Result<SigSet, Error> {
+fn read_set(at: u64, size: u64) -> Result<SigSet, Errno> {
     if size != SET_SIZE {
-        return Err(Error(EINVAL));
+        return Err(Errno::EINVAL);
     }
     Ok(SigSet(access::read_u64(at)?))
 }
 
 /// rt_sigaction(2).
-fn action(thread: &mut Thread, args: &[u64; 6]) -> Result<i64, Error> {
+fn action(thread: &mut Thread, args: &[u64; 6]) -> Result<i64, Errno> {
     let [signal, new, old, size, ..] = *args;
     let signal = signal as i32;
     if size != SET_SIZE {
-        return Err(Error(EINVAL));
+        return Err(Errno::EINVAL);
     }
     let mut bytes = [0; Action::SIZE];
     if new != 0 {
         access::copy_in(&mut bytes, new)?;
     }
-    if !crate::base::sigset::is_signal(signal) {
-        return Err(Error(EINVAL));
+    if !is_signal(signal) {
+        return Err(Errno::EINVAL);
     }
     let process = thread.process;
     let mut actions = process.actions.lock();
     let before = actions.get(signal);
     if new != 0 {
         let action = Action::decode(&bytes);
-        actions.set(signal, action).map_err(Error)?;
+        actions.set(signal, action)?;
         if action.disposition(signal) == Disposition::Ignore {
             thread.signals.discard(SigSet::EMPTY.with(signal));
         }
     }
     drop(actions);
     if old != 0 {
-        copy_out(process, old, &before.encode())?;
+        process.copy_out(old, &before.encode())?;
     }
     Ok(0)
 }
 
 /// rt_sigprocmask(2).
-fn procmask(thread: &mut Thread, args: &[u64; 6]) -> Result<Answer, Error> {
+fn procmask(thread: &mut Thread, args: &[u64; 6]) -> Result<SyscallResult, Errno> {
     let [how, new, old, size, ..] = *args;
     if size != SET_SIZE {
-        return Err(Error(EINVAL));
+        return Err(Errno::EINVAL);
     }
     let before = thread.signals.mask;
     if new != 0 {
@@ -130,16 +127,16 @@ fn procmask(thread: &mut Thread, args: &[u64; 6]) -> Result<Answer, Error> {
             libc::SIG_BLOCK => before.union(set),
             libc::SIG_UNBLOCK => before.minus(set),
             libc::SIG_SETMASK => set,
-            _ => return Err(Error(EINVAL)),
+            _ => return Err(Errno::EINVAL),
         };
         if !change_mask(thread, mask) {
             return Ok(again(thread, libc::SYS_rt_sigprocmask));
         }
     }
     if old != 0 {
-        copy_out(thread.process, old, &before.0.to_le_bytes())?;
+        thread.process.copy_out(old, &before.0.to_le_bytes())?;
     }
-    Ok(Answer::Value(0))
+    Ok(SyscallResult::Value(0))
 }
 
 /// Changes the mask, unless a signal that the new one blocks was there before: it must be delivered first. Then the mask
@@ -157,13 +154,13 @@ fn change_mask(thread: &mut Thread, mask: SigSet) -> bool {
 }
 
 /// Makes the guest repeat the call once the signals that are waiting were delivered.
-fn again(thread: &mut Thread, nr: i64) -> Answer {
+fn again(thread: &mut Thread, nr: i64) -> SyscallResult {
     Restart { nr: nr as u64, restartable: true }.rewind(thread.state());
-    Answer::Done
+    SyscallResult::Done
 }
 
 /// rt_sigsuspend(2).
-fn suspend(thread: &mut Thread, args: &[u64; 6]) -> Result<Answer, Error> {
+fn suspend(thread: &mut Thread, args: &[u64; 6]) -> Result<SyscallResult, Errno> {
     let mask = read_set(args[0], args[1])?;
     let before = thread.signals.mask;
     if !change_mask(thread, mask) {
@@ -174,29 +171,29 @@ fn suspend(thread: &mut Thread, args: &[u64; 6]) -> Result<Answer, Error> {
 }
 
 /// pause(2): waits for a signal of no set, which only a handler ends.
-fn pause() -> Answer {
+fn pause() -> SyscallResult {
     // EINTR is the only way out.
     let _ = host::wait(SigSet::EMPTY, None);
-    Answer::Interrupted { restart: false }
+    SyscallResult::Interrupted { restart: false }
 }
 
 /// rt_sigpending(2).
-fn pending(thread: &mut Thread, args: &[u64; 6]) -> Result<i64, Error> {
+fn pending(thread: &mut Thread, args: &[u64; 6]) -> Result<i64, Errno> {
     let [at, size, ..] = *args;
-    let bytes = usize::try_from(size).ok().filter(|_| size <= SET_SIZE).ok_or(Error(EINVAL))?;
+    let bytes = usize::try_from(size).ok().filter(|_| size <= SET_SIZE).ok_or(Errno::EINVAL)?;
     thread.signals.collect(thread.cpu.ring());
     let set = host::pending().union(thread.signals.waiting()).intersection(thread.signals.mask);
-    copy_out(thread.process, at, &set.0.to_le_bytes()[..bytes])?;
+    thread.process.copy_out(at, &set.0.to_le_bytes()[..bytes])?;
     Ok(0)
 }
 
 /// rt_sigtimedwait(2).
-fn timed_wait(thread: &mut Thread, args: &[u64; 6]) -> Result<Answer, Error> {
+fn timed_wait(thread: &mut Thread, args: &[u64; 6]) -> Result<SyscallResult, Errno> {
     let [set, info, timeout, size, ..] = *args;
     let set = read_set(set, size)?.minus(SigSet::UNBLOCKABLE);
-    let deadline = match (timeout, thread.left) {
+    let deadline = match (timeout, thread.remaining) {
         (0, _) => None,
-        (_, Some(Left { time: [seconds, nanoseconds], .. })) => {
+        (_, Some(Remaining { time: [seconds, nanoseconds], .. })) => {
             Some(Instant::now() + Duration::new(seconds, nanoseconds as u32))
         }
         (at, None) => Some(deadline(at)?),
@@ -204,68 +201,38 @@ fn timed_wait(thread: &mut Thread, args: &[u64; 6]) -> Result<Answer, Error> {
     let found = match wait(thread, set, deadline) {
         Ok(found) => found,
         // Only a handler ends the wait.
-        Err(EINTR) => return Ok(Answer::Interrupted { restart: false }),
-        Err(e) => return Err(Error(e)),
+        Err(Errno::EINTR) => return Ok(SyscallResult::Interrupted { restart: false }),
+        Err(e) => return Err(e),
     };
     if info != 0 {
-        copy_out(thread.process, info, found.bytes())?;
+        thread.process.copy_out(info, found.bytes())?;
     }
-    Ok(Answer::Value(found.signal().into()))
+    Ok(SyscallResult::Value(found.signal().into()))
 }
 
 /// When a timeout in guest memory ends; one that is beyond all clocks is as good as the longest.
-fn deadline(at: u64) -> Result<Instant, Error> {
+fn deadline(at: u64) -> Result<Instant, Errno> {
     let (seconds, nanoseconds) = (access::read_u64(at)?, access::read_u64(at.wrapping_add(8))?);
     if nanoseconds >= 1_000_000_000 || seconds > i64::MAX as u64 {
-        return Err(Error(EINVAL));
+        return Err(Errno::EINVAL);
     }
     const LONGEST: u64 = 1 << 32;
     let span = Duration::new(seconds.min(LONGEST), nanoseconds as u32);
     Ok(Instant::now() + span)
 }
 
-/// Waits for a signal of the set, first among those that were taken already. Work that other threads ask for is looked after
-/// without ending the wait.
-pub(super) fn wait(thread: &mut Thread, set: SigSet, deadline: Option<Instant>) -> Result<SigInfo, i32> {
-    loop {
-        thread.signals.collect(thread.cpu.ring());
-        if let Some(info) = thread.signals.next_of(set) {
-            return Ok(info);
-        }
-        let left = deadline.map(|end| end.saturating_duration_since(Instant::now()));
-        let left =
-            left.map(|d| Timespec { seconds: d.as_secs() as i64, nanoseconds: d.subsec_nanos().into() });
-        match host::wait(set, left) {
-            Err(EINTR) if thread.cpu.pending() => {}
-            result => return result,
-        }
-        thread.cpu.clear_pending();
-        open(thread);
-        drop(thread.process.exclusive.lock());
-        if thread.process.succession.claimed() {
-            thread.cpu.beacon().nudge();
-            return Err(EINTR);
-        }
-        thread.signals.collect(thread.cpu.ring());
-        if thread.signals.waiting().minus(set).minus(thread.signals.mask) != SigSet::EMPTY {
-            thread.cpu.beacon().nudge();
-            return Err(EINTR);
-        }
-    }
-}
-
 /// sigaltstack(2).
-fn alternate_stack(thread: &mut Thread, args: &[u64; 6]) -> Result<i64, Error> {
+fn alternate_stack(thread: &mut Thread, args: &[u64; 6]) -> Result<i64, Errno> {
     let [new, old, ..] = *args;
     let sp = thread.state().gpr[4];
     let before = thread.signals.stack.report(sp);
     if new != 0 {
         let mut bytes = [0; AlternateStack::SIZE];
         access::copy_in(&mut bytes, new)?;
-        thread.signals.stack.replace(AlternateStack::decode(&bytes), sp).map_err(Error)?;
+        thread.signals.stack.replace(AlternateStack::decode(&bytes), sp)?;
     }
     if old != 0 {
-        copy_out(thread.process, old, &before.encode())?;
+        thread.process.copy_out(old, &before.encode())?;
     }
     Ok(0)
 }

@@ -4,19 +4,21 @@
 //! sigreturn(2) takes such a frame back. In between the runtime remembers nothing, so a guest may leave a handler by
 //! longjmp, or return to a frame that it made itself.
 
-use super::action::{Action, Disposition, SA_NODEFER, SA_RESTART, SA_RESTORER};
+use super::action::{Action, Disposition, SA_NODEFER, SA_RESTART};
+use super::fault::{Fault, trap};
 use super::frame::{self, Frame, LastTrap, Registers, Returned};
-use super::host::{self, Legacy};
+use super::host::{self, Legacy, SA_RESTORER, Timespec};
 use super::info::{SI_KERNEL, SigInfo};
 use super::xstate::{self, Bad, Layout};
 use crate::base::sigset::SigSet;
 use crate::guest::access;
 use crate::process::Process;
 use crate::runtime::state::{CpuState, USER_FLAGS};
-use crate::syscall::{copy_out, memory, request};
-use crate::thread::Thread;
-use libc::{EINTR, SIGSEGV};
+use crate::thread::{Thread, request};
+use libc::SIGSEGV;
+use nix::errno::Errno;
 use nix::sys::signal::Signal;
+use std::time::Instant;
 
 /// Trap flag, resume flag, direction flag: clear when a handler starts.
 const HANDLER_CLEARS: u64 = 1 << 8 | 1 << 16 | 1 << 10;
@@ -25,8 +27,6 @@ const HANDLER_CLEARS: u64 = 1 << 8 | 1 << 16 | 1 << 10;
 const RETURN_FLAGS: u64 = USER_FLAGS & !(1 << 8 | 1 << 18 | 1 << 21);
 /// Bytes of the `syscall` instruction.
 const SYSCALL_SIZE: u64 = 2;
-/// The processor's number of a page fault.
-const PAGE_FAULT: u64 = 14;
 
 /// A system call that a signal interrupted; the pc is behind its instruction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,7 +44,7 @@ impl Restart {
         if again {
             self.rewind(state);
         } else {
-            state.gpr[0] = -i64::from(EINTR) as u64;
+            state.gpr[0] = -i64::from(libc::EINTR) as u64;
         }
     }
 
@@ -91,14 +91,14 @@ fn next(thread: &mut Thread) -> Option<SigInfo> {
     loop {
         thread.signals.collect(thread.cpu.ring());
         let next = thread.signals.next();
-        if next.is_some() || !open(thread) {
+        if next.is_some() || !reopen(thread) {
             return next;
         }
     }
 }
 
-/// Sets the host thread's mask anew if a signal has closed it. What waits in the kernel and is not blocked has then come.
-pub(super) fn open(thread: &Thread) -> bool {
+/// Sets the host thread's mask again if a signal has closed it. What waits in the kernel and is not blocked has then come.
+pub(super) fn reopen(thread: &Thread) -> bool {
     let closed = thread.cpu.ring().was_closed();
     if closed {
         host::set_mask(thread.signals.mask.on_host());
@@ -107,11 +107,11 @@ pub(super) fn open(thread: &Thread) -> bool {
 }
 
 /// A fault of the guest instruction at the pc: the signal is delivered at once, or, if it is blocked or not handled, ends
-/// the process (the kernel's `force_sig`). `addr` is its si_addr; trap number and error code are the processor's.
-pub fn fault(thread: &mut Thread, signal: i32, code: i32, addr: u64, trapno: u64, error_code: u64) {
-    let cr2 = if trapno == PAGE_FAULT { addr } else { thread.signals.trap.cr2 };
-    thread.signals.trap = LastTrap { number: trapno, error_code, cr2 };
-    force(thread, &SigInfo::fault(signal, code, addr), addr);
+/// the process (the kernel's `force_sig`).
+pub fn raise(thread: &mut Thread, fault: Fault) {
+    let cr2 = if fault.trap == trap::PAGE_FAULT { fault.addr } else { thread.signals.trap.cr2 };
+    thread.signals.trap = LastTrap { number: fault.trap, error_code: fault.error_code, cr2 };
+    force(thread, &fault.info(), fault.addr);
 }
 
 fn force(thread: &mut Thread, info: &SigInfo, addr: u64) {
@@ -160,8 +160,9 @@ fn push(thread: &mut Thread, info: &SigInfo, action: &Action) -> Result<(), Bad>
         info,
     }
     .encode();
-    write(thread, place.xstate, &xstate)?;
-    write(thread, place.frame, &frame)?;
+    // A stack that grows down makes room for it.
+    thread.process.copy_out(place.xstate, &xstate)?;
+    thread.process.copy_out(place.frame, &frame)?;
     thread.signals.stack.entered();
     let state = thread.state();
     state.gpr[7] = info.signal() as u64;
@@ -174,15 +175,6 @@ fn push(thread: &mut Thread, info: &SigInfo, action: &Action) -> Result<(), Bad>
     xstate::clear_vectors(state);
     xstate::initial_x87().load_x87();
     Ok(())
-}
-
-/// Writes part of a frame; a stack that grows down makes room for it.
-fn write(thread: &Thread, addr: u64, bytes: &[u8]) -> Result<(), Bad> {
-    let process = thread.process;
-    match copy_out(process, addr, bytes) {
-        Err(_) if memory::grow_stack(thread, addr) => copy_out(process, addr, bytes).map_err(|_| Bad),
-        result => result.map_err(|_| Bad),
-    }
 }
 
 fn layout(process: &Process) -> Layout {
@@ -226,11 +218,41 @@ fn take_back(thread: &mut Thread) -> Result<(), Bad> {
 pub(super) fn set_mask(thread: &mut Thread, mask: SigSet) {
     let mask = mask.minus(SigSet::UNBLOCKABLE);
     let before = std::mem::replace(&mut thread.signals.mask, mask);
-    if !open(thread) && before.on_host() != mask.on_host() {
+    if !reopen(thread) && before.on_host() != mask.on_host() {
         host::set_mask(mask.on_host());
     }
     if thread.signals.waiting().minus(mask) != SigSet::EMPTY {
-        thread.cpu.beacon().nudge();
+        thread.cpu.kick();
+    }
+}
+
+/// Waits for a signal of the set, first among those that were taken already. Work that other threads ask for is looked after
+/// without ending the wait.
+pub(super) fn wait(thread: &mut Thread, set: SigSet, deadline: Option<Instant>) -> Result<SigInfo, Errno> {
+    loop {
+        thread.signals.collect(thread.cpu.ring());
+        if let Some(info) = thread.signals.next_of(set) {
+            return Ok(info);
+        }
+        let left = deadline.map(|end| end.saturating_duration_since(Instant::now()));
+        let left =
+            left.map(|d| Timespec { seconds: d.as_secs() as i64, nanoseconds: d.subsec_nanos().into() });
+        match host::wait(set, left) {
+            Err(Errno::EINTR) if thread.cpu.pending() => {}
+            result => return result,
+        }
+        thread.cpu.clear_pending();
+        reopen(thread);
+        drop(thread.process.exclusive.lock());
+        if thread.process.exec.claimed() {
+            thread.cpu.kick();
+            return Err(Errno::EINTR);
+        }
+        thread.signals.collect(thread.cpu.ring());
+        if thread.signals.waiting().minus(set).minus(thread.signals.mask) != SigSet::EMPTY {
+            thread.cpu.kick();
+            return Err(Errno::EINTR);
+        }
     }
 }
 

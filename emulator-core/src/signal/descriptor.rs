@@ -7,40 +7,31 @@
 //!   the descriptor's form.
 //! * Whether a descriptor is *readable* the supervisor looks up when a thread starts to wait for descriptors. What it cannot
 //!   know is that a signal arrives later, for that signal is blocked and moves nothing. So while a thread waits for
-//!   descriptors its host mask is open for the signals that the process has descriptors for ([`watch`]): the arrival breaks
-//!   the wait off, the signal goes back to where it was, and the guest's call is made again, which finds it.
+//!   descriptors its host mask is open for the signals that the process has descriptors for ([`watch`]): the arrival interrupts
+//!   the wait, the signal goes back to where it was, and the guest's call is made again, which finds it.
 //!
 //! Invariants:
-//! * A signal whose number waits already is not opened: it can break off no second call in vain.
-//! * A signal that was taken only to be noticed is sent to the process (or thread) anew before the guest goes on; siginfo and
+//! * A signal whose number waits already is not opened: it cannot interrupt a second call without need.
+//! * A signal that was taken only to be noticed is sent to the process (or thread) again before the guest goes on; siginfo and
 //!   order stay. Nobody else but the guest process itself could have seen that it was gone.
 
+use super::deliver::wait;
 use super::host;
 use super::info::SigInfo;
+use crate::base::result::SyscallResult;
 use crate::base::sigset::SigSet;
-use crate::syscall::marshal::{Error, Vectors};
-use crate::syscall::{Answer, copy_out, request};
-use crate::thread::Thread;
-use libc::{EAGAIN, EFAULT, EINTR};
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::guest::access;
+use crate::guest::read::Vectors;
+use crate::thread::{Thread, request};
+use nix::errno::Errno;
 use std::time::Instant;
-
-/// The signals that a process has, or once had, descriptors for.
-#[derive(Debug, Default)]
-pub struct SignalDescriptors(AtomicU64);
-
-impl SignalDescriptors {
-    fn set(&self) -> SigSet {
-        SigSet(self.0.load(Ordering::Relaxed))
-    }
-}
 
 /// Takes note of a descriptor that was made for the set at a guest address, or changed to it.
 pub fn made(thread: &Thread, at: u64) {
     // What was readable for the call itself is so now, unless the guest has taken it away itself.
-    let Ok(set) = crate::guest::access::read_u64(at) else { return };
+    let Ok(set) = access::read_u64(at) else { return };
     let set = SigSet(set).minus(SigSet::UNBLOCKABLE);
-    thread.process.watched.0.fetch_or(set.0, Ordering::Relaxed);
+    thread.process.watched.add(set);
     thread.process.actions.lock().watch(set);
 }
 
@@ -61,7 +52,7 @@ pub(super) fn watch<T>(thread: &mut Thread, exchange: impl FnOnce(&mut Thread) -
     result
 }
 
-/// Sends signals of the set anew that were taken and are blocked, in their order.
+/// Sends signals of the set again that were taken and are blocked, in their order.
 fn put_back(thread: &mut Thread, watched: SigSet) {
     while let Some(info) = thread.signals.next_of(watched.intersection(thread.signals.mask)) {
         request::send_again(thread, &info);
@@ -69,30 +60,27 @@ fn put_back(thread: &mut Thread, watched: SigSet) {
 }
 
 /// A granted read of a descriptor for `set`, into the vectors. With SIGKILL, which is in no such set, it does not wait.
-pub fn read(thread: &mut Thread, set: u64, to: &Vectors) -> Answer {
+pub fn read(thread: &mut Thread, set: u64, to: &Vectors) -> SyscallResult {
     let nonblocking = SigSet(set).contains(libc::SIGKILL);
     let set = SigSet(set).minus(SigSet::UNBLOCKABLE);
     let room = to.iter().map(|v| v.1).sum::<u64>() / SigInfo::SIZE as u64;
     let mut bytes = Vec::new();
     while (bytes.len() as u64) < room * SigInfo::SIZE as u64 {
         let at_once = (nonblocking || !bytes.is_empty()).then(Instant::now);
-        match super::calls::wait(thread, set, at_once) {
+        match wait(thread, set, at_once) {
             Ok(info) => bytes.extend(shown(&info)),
             Err(_) if !bytes.is_empty() => break,
-            Err(EINTR) => return Answer::Interrupted { restart: true },
-            Err(e) => return Answer::Value(-i64::from(e)),
+            Err(Errno::EINTR) => return SyscallResult::Interrupted { restart: true },
+            Err(e) => return e.into(),
         }
     }
-    match scatter(thread, &bytes, to) {
-        Ok(()) => Answer::Value(bytes.len() as i64),
-        Err(_) => Answer::Value(-i64::from(EFAULT)),
-    }
+    scatter(thread, &bytes, to).map(|()| bytes.len() as i64).into()
 }
 
-fn scatter(thread: &Thread, mut bytes: &[u8], to: &Vectors) -> Result<(), Error> {
+fn scatter(thread: &Thread, mut bytes: &[u8], to: &Vectors) -> Result<(), Errno> {
     for &(addr, len) in to {
         let (now, rest) = bytes.split_at(bytes.len().min(len as usize));
-        copy_out(thread.process, addr, now)?;
+        thread.process.copy_out(addr, now)?;
         bytes = rest;
     }
     Ok(())
@@ -127,7 +115,7 @@ fn shown(info: &SigInfo) -> [u8; SigInfo::SIZE] {
 }
 
 /// What an empty descriptor that does not wait answers is what an elapsed wait does.
-const _: () = assert!(EAGAIN == libc::EWOULDBLOCK);
+const _: () = assert!(libc::EAGAIN == libc::EWOULDBLOCK);
 
 #[cfg(test)]
 mod tests {

@@ -4,12 +4,16 @@
 
 use super::info::SigInfo;
 use crate::base::sigset::SigSet;
-use crate::host::call::{interruptible, raw};
+use crate::guest::layout;
+use crate::host::call::{interruptible, raw, result};
 use crate::runtime::stop;
+use nix::errno::Errno;
 use std::arch::{asm, global_asm};
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+/// The action has a restorer, without which x86-64 delivers nothing.
+pub(super) const SA_RESTORER: u64 = 0x0400_0000;
 /// Bytes of the kernel's `sigset_t`.
 pub(super) const SET_SIZE: u64 = 8;
 
@@ -46,7 +50,7 @@ impl Action {
     pub(super) fn runtime(flags: u64) -> Action {
         Action {
             handler: stop::handler_address() as u64,
-            flags: flags | super::action::SA_SIGINFO | super::action::SA_ONSTACK | super::action::SA_RESTORER,
+            flags: flags | (libc::SA_SIGINFO | libc::SA_ONSTACK) as u64 | SA_RESTORER,
             restorer: rxbox_signal_return as *const () as u64,
             mask: u64::MAX,
         }
@@ -89,14 +93,14 @@ pub(super) struct Timespec {
 /// until a handler ran or work is pending.
 ///
 /// # Errors
-/// Positive errno: EAGAIN after the timeout, EINTR, EINVAL for a bad timeout.
-pub(super) fn wait(set: SigSet, timeout: Option<Timespec>) -> Result<SigInfo, i32> {
+/// EAGAIN after the timeout, EINTR, EINVAL for a bad timeout.
+pub(super) fn wait(set: SigSet, timeout: Option<Timespec>) -> Result<SigInfo, Errno> {
     let mut info = [0u8; SigInfo::SIZE];
     let timeout = timeout.as_ref().map_or(0, |t| std::ptr::from_ref(t) as u64);
     let args = [&raw const set.0 as u64, info.as_mut_ptr() as u64, timeout, SET_SIZE, 0, 0];
     // SAFETY: the kernel reads the set and the timeout and writes one siginfo; all of them live here.
     let status = unsafe { interruptible(libc::SYS_rt_sigtimedwait, args) };
-    if status < 0 { Err(-status as i32) } else { Ok(SigInfo::received(info)) }
+    result(status).map(|_| SigInfo::received(info))
 }
 
 /// Takes a signal that waits in the kernel for this thread or its process, if there is one.
@@ -141,18 +145,18 @@ fn raise_by_timer(signal: i32, thread: u64) {
     event[8..12].copy_from_slice(&signal.to_le_bytes());
     event[12..16].copy_from_slice(&libc::SIGEV_THREAD_ID.to_le_bytes());
     event[16..20].copy_from_slice(&(thread as u32).to_le_bytes());
-    let timer = timer_create(libc::CLOCK_MONOTONIC as u64, Some(&event));
-    if timer < 0 {
-        return;
-    }
+    let Ok(timer) = timer_create(libc::CLOCK_MONOTONIC as u64, Some(&event)) else { return };
     let mut soon: Interval = [0; 32];
     soon[24..32].copy_from_slice(&1u64.to_le_bytes());
-    interval_call(IntervalCall::Settime(0), timer as u64, Some(&soon), None);
+    let set = interval_call(IntervalCall::Settime(0), timer as u64, Some(&soon), None);
+    if set.is_err() {
+        return;
+    }
     let (none, limit) = (SigSet::EMPTY, Timespec { seconds: 1, nanoseconds: 0 });
     let args = [&raw const none.0 as u64, 0, &raw const limit as u64, SET_SIZE, 0, 0];
     // SAFETY: the kernel reads a set and a time, which live here. The wait ends when the signal has had its effect.
     unsafe { raw(libc::SYS_rt_sigtimedwait, args) };
-    timer_delete(timer as i32);
+    let _ = timer_delete(timer);
 }
 
 /// Ends the process by a signal whose default action is to terminate.
@@ -188,7 +192,7 @@ pub(super) fn interval_call(
     timer: u64,
     new: Option<&Interval>,
     old: Option<&mut Interval>,
-) -> i64 {
+) -> Result<i64, Errno> {
     let new = new.map_or(0, |bytes| bytes.as_ptr() as u64);
     let old = old.map_or(0, |bytes| bytes.as_mut_ptr() as u64);
     let (nr, args) = match call {
@@ -198,7 +202,7 @@ pub(super) fn interval_call(
         IntervalCall::Settime(flags) => (libc::SYS_timer_settime, [timer, flags, new, old, 0, 0]),
     };
     // SAFETY: the pointers are null or borrowed structures of the size that the kernel reads or writes.
-    unsafe { raw(nr, args) }
+    result(unsafe { raw(nr, args) })
 }
 
 /// alarm(2): seconds that were left of the one before.
@@ -207,26 +211,34 @@ pub(super) fn alarm(seconds: u32) -> i64 {
     unsafe { raw(libc::SYS_alarm, [seconds.into(), 0, 0, 0, 0, 0]) }
 }
 
-/// timer_create(2): the new timer's number or a negative errno.
-pub(super) fn timer_create(clock: u64, event: Option<&Event>) -> i64 {
+/// timer_create(2): the new timer's number.
+///
+/// # Errors
+/// As timer_create(2).
+pub(super) fn timer_create(clock: u64, event: Option<&Event>) -> Result<i32, Errno> {
     let mut timer = 0i32;
     let event = event.map_or(0, |bytes| bytes.as_ptr() as u64);
     let args = [clock, event, &raw mut timer as u64, 0, 0, 0];
     // SAFETY: the kernel reads the event, if there is one, and writes the number; both live here.
-    let status = unsafe { raw(libc::SYS_timer_create, args) };
-    if status < 0 { status } else { timer.into() }
+    result(unsafe { raw(libc::SYS_timer_create, args) }).map(|_| timer)
 }
 
 /// timer_getoverrun(2).
-pub(super) fn timer_getoverrun(timer: u64) -> i64 {
+///
+/// # Errors
+/// As timer_getoverrun(2).
+pub(super) fn timer_getoverrun(timer: u64) -> Result<i64, Errno> {
     // SAFETY: no pointers.
-    unsafe { raw(libc::SYS_timer_getoverrun, [timer, 0, 0, 0, 0, 0]) }
+    result(unsafe { raw(libc::SYS_timer_getoverrun, [timer, 0, 0, 0, 0, 0]) })
 }
 
 /// timer_delete(2).
-pub(super) fn timer_delete(timer: i32) -> i64 {
+///
+/// # Errors
+/// As timer_delete(2).
+pub(super) fn timer_delete(timer: i32) -> Result<i64, Errno> {
     // SAFETY: no pointers.
-    unsafe { raw(libc::SYS_timer_delete, [timer as u64, 0, 0, 0, 0, 0]) }
+    result(unsafe { raw(libc::SYS_timer_delete, [timer as u64, 0, 0, 0, 0, 0]) })
 }
 
 /// The alternate signal stack of a host thread: the runtime's handler never runs on a guest stack. Gone with the value,
@@ -239,7 +251,7 @@ pub(super) struct AltStack {
 
 /// Room for the handler.
 const HANDLER_ROOM: usize = 64 * 1024;
-const PAGE: usize = 4096;
+const PAGE: usize = layout::PAGE as usize;
 /// Alternate stacks of threads that have ended, for the next ones; 0 where there is none. All have the same size. No lock:
 /// a process that is forked off meanwhile has them, too.
 static SPARE: [AtomicUsize; 32] = [const { AtomicUsize::new(0) }; 32];

@@ -1,7 +1,7 @@
 //! The guest's alternate signal stack (sigaltstack(2)) and where on a stack a signal frame goes.
 
 use super::action::SA_ONSTACK;
-use libc::{EINVAL, ENOMEM, EPERM};
+use nix::errno::Errno;
 
 /// The signal stack is in use.
 const SS_ONSTACK: u32 = 1;
@@ -72,18 +72,18 @@ impl AlternateStack {
     ///
     /// # Errors
     /// EPERM while it is in use, EINVAL for unknown flags, ENOMEM if it is too small (sigaltstack(2)).
-    pub(super) fn replace(&mut self, new: AlternateStack, sp: u64) -> Result<(), i32> {
+    pub(super) fn replace(&mut self, new: AlternateStack, sp: u64) -> Result<(), Errno> {
         if self.in_use(sp) {
-            return Err(EPERM);
+            return Err(Errno::EPERM);
         }
         let mode = new.flags & !SS_AUTODISARM;
         if ![0, SS_ONSTACK, SS_DISABLE].contains(&mode) {
-            return Err(EINVAL);
+            return Err(Errno::EINVAL);
         }
         if mode == SS_DISABLE {
             *self = AlternateStack { base: 0, size: 0, ..new };
         } else if new.size < MINSIGSTKSZ {
-            return Err(ENOMEM);
+            return Err(Errno::ENOMEM);
         } else {
             *self = new;
         }
@@ -172,11 +172,11 @@ mod tests {
         let off = 0x7fff_0000;
         let mut stack = AlternateStack::default();
         assert_eq!(stack.report(off).flags, SS_DISABLE);
-        assert_eq!(stack.replace(AlternateStack { size: MINSIGSTKSZ - 1, ..STACK }, off), Err(ENOMEM));
-        assert_eq!(stack.replace(AlternateStack { flags: 4, ..STACK }, off), Err(EINVAL));
+        assert_eq!(stack.replace(AlternateStack { size: MINSIGSTKSZ - 1, ..STACK }, off), Err(Errno::ENOMEM));
+        assert_eq!(stack.replace(AlternateStack { flags: 4, ..STACK }, off), Err(Errno::EINVAL));
         assert_eq!(stack.replace(STACK, off), Ok(()));
         assert_eq!(stack.report(STACK.base + 64), AlternateStack { flags: SS_ONSTACK, ..STACK });
-        assert_eq!(stack.replace(STACK, STACK.base + 64), Err(EPERM));
+        assert_eq!(stack.replace(STACK, STACK.base + 64), Err(Errno::EPERM));
         assert_eq!(stack.replace(AlternateStack { flags: SS_DISABLE, ..STACK }, off), Ok(()));
         assert_eq!(stack, AlternateStack { flags: SS_DISABLE, ..AlternateStack::default() });
     }

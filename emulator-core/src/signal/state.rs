@@ -12,6 +12,7 @@ use super::stack::AlternateStack;
 use crate::base::sigset::{FIRST_REAL_TIME, SigSet};
 use crate::runtime::stop::SignalRing;
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Mask, alternate stack and waiting signals of a guest thread.
 #[derive(Debug, Default)]
@@ -93,6 +94,29 @@ impl ThreadSignals {
     /// Forgets waiting signals of the set.
     pub(super) fn discard(&mut self, set: SigSet) {
         self.taken.retain(|info| !set.contains(info.signal()));
+    }
+}
+
+/// What a program keeps of the signals of the thread that executed it: the mask, and what waits.
+#[derive(Debug)]
+pub struct InheritedSignals {
+    pub(super) mask: SigSet,
+    pub(super) waiting: Vec<SigInfo>,
+}
+
+/// The signals that a process has, or once had, descriptors for (signalfd(2)).
+#[derive(Debug, Default)]
+pub struct DescriptorSignals(AtomicU64);
+
+impl DescriptorSignals {
+    /// All of them.
+    pub(super) fn set(&self) -> SigSet {
+        SigSet(self.0.load(Ordering::Relaxed))
+    }
+
+    /// Adds those of another descriptor.
+    pub(super) fn add(&self, set: SigSet) {
+        self.0.fetch_or(set.0, Ordering::Relaxed);
     }
 }
 

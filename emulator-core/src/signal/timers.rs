@@ -6,33 +6,27 @@
 
 use super::host::{self, IntervalCall};
 use crate::guest::access;
-use crate::syscall::copy_out;
-use crate::syscall::marshal::Error;
 use crate::thread::Thread;
-use libc::EINVAL;
+use nix::errno::Errno;
 
 /// Carries out an approved call of this module; `None` if it is not one.
-pub(super) fn system_call(thread: &mut Thread, nr: u32, args: &[u64; 6]) -> Option<Result<i64, Error>> {
+pub(super) fn system_call(thread: &mut Thread, nr: u32, args: &[u64; 6]) -> Option<Result<i64, Errno>> {
     let [first, second, third, fourth, ..] = *args;
     Some(match i64::from(nr) {
-        libc::SYS_alarm => result(host::alarm(first as u32)),
+        libc::SYS_alarm => Ok(host::alarm(first as u32)),
         libc::SYS_getitimer => interval(thread, IntervalCall::Getitimer, first, 0, second),
         libc::SYS_setitimer => interval(thread, IntervalCall::Setitimer, first, second, third),
         libc::SYS_timer_gettime => interval(thread, IntervalCall::Gettime, first, 0, second),
         libc::SYS_timer_settime => interval(thread, IntervalCall::Settime(second), first, third, fourth),
-        libc::SYS_timer_getoverrun => result(host::timer_getoverrun(first)),
+        libc::SYS_timer_getoverrun => host::timer_getoverrun(first),
         libc::SYS_timer_create => create(thread, first, second, third),
         libc::SYS_timer_delete => delete(thread, first as i32),
         _ => return None,
     })
 }
 
-fn result(status: i64) -> Result<i64, Error> {
-    if status < 0 { Err(Error(-status as i32)) } else { Ok(status) }
-}
-
 /// The structure at a guest address; `None` for a null pointer.
-fn read<const N: usize>(addr: u64) -> Result<Option<[u8; N]>, Error> {
+fn read<const N: usize>(addr: u64) -> Result<Option<[u8; N]>, Errno> {
     if addr == 0 {
         return Ok(None);
     }
@@ -42,19 +36,19 @@ fn read<const N: usize>(addr: u64) -> Result<Option<[u8; N]>, Error> {
 }
 
 /// A call with a new value, an old one, or both; the addresses may be null.
-fn interval(thread: &Thread, call: IntervalCall, timer: u64, new: u64, old: u64) -> Result<i64, Error> {
+fn interval(thread: &Thread, call: IntervalCall, timer: u64, new: u64, old: u64) -> Result<i64, Errno> {
     let given = read(new)?;
     let mut before = (old != 0).then_some([0; 32]);
-    let value = result(host::interval_call(call, timer, given.as_ref(), before.as_mut()))?;
+    let value = host::interval_call(call, timer, given.as_ref(), before.as_mut())?;
     if let Some(before) = before {
-        copy_out(thread.process, old, &before)?;
+        thread.process.copy_out(old, &before)?;
     }
     Ok(value)
 }
 
 /// The fixed number of a clock on which the guest may have a timer: processor clocks of its own process or thread have one
 /// besides those that are made of a process's id (clock_getcpuclockid(3)), and others it cannot have.
-fn own_clock(thread: &Thread, clock: i32) -> Result<i32, Error> {
+fn own_clock(thread: &Thread, clock: i32) -> Result<i32, Errno> {
     /// Low bits of a made number: the clock of POSIX, of a process or of a thread.
     const OF_PROCESS: i32 = 2;
     const OF_THREAD: i32 = 6;
@@ -64,30 +58,30 @@ fn own_clock(thread: &Thread, clock: i32) -> Result<i32, Error> {
             if clock <= libc::CLOCK_TAI {
                 Ok(clock)
             } else {
-                Err(Error(EINVAL))
+                Err(Errno::EINVAL)
             }
         }
         OF_PROCESS if whose == 0 || whose == std::process::id() as i32 => Ok(libc::CLOCK_PROCESS_CPUTIME_ID),
         OF_THREAD if whose == 0 || whose == thread.tid => Ok(libc::CLOCK_THREAD_CPUTIME_ID),
-        _ => Err(Error(EINVAL)),
+        _ => Err(Errno::EINVAL),
     }
 }
 
 /// timer_create(2). A timer whose number cannot be told is taken away again, as the kernel does.
-fn create(thread: &Thread, clock: u64, event: u64, at: u64) -> Result<i64, Error> {
+fn create(thread: &Thread, clock: u64, event: u64, at: u64) -> Result<i64, Errno> {
     let clock = own_clock(thread, clock as i32)?;
     let event = read(event)?;
-    let timer = result(host::timer_create(clock as u64, event.as_ref()))? as i32;
-    if let Err(e) = copy_out(thread.process, at, &timer.to_le_bytes()) {
-        host::timer_delete(timer);
+    let timer = host::timer_create(clock as u64, event.as_ref())?;
+    if let Err(e) = thread.process.copy_out(at, &timer.to_le_bytes()) {
+        let _ = host::timer_delete(timer);
         return Err(e);
     }
     thread.process.actions.lock().timers.push(timer);
     Ok(0)
 }
 
-fn delete(thread: &Thread, timer: i32) -> Result<i64, Error> {
-    let value = result(host::timer_delete(timer))?;
+fn delete(thread: &Thread, timer: i32) -> Result<i64, Errno> {
+    let value = host::timer_delete(timer)?;
     thread.process.actions.lock().timers.retain(|&t| t != timer);
     Ok(value)
 }

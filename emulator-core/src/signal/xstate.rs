@@ -6,8 +6,10 @@
 //! XRSTOR would refuse is refused, so that nothing reaches the processor that it would fault on later.
 
 use super::host::Legacy;
+use crate::guest::access::Fault;
 use crate::host::cpu::VectorKind;
 use crate::runtime::state::{CpuState, INITIAL_MXCSR};
+use nix::errno::Errno;
 
 /// x87 and SSE, which every frame has.
 const LEGACY: u64 = 3;
@@ -48,8 +50,14 @@ pub(super) struct Layout {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Bad;
 
-impl From<crate::guest::access::Fault> for Bad {
-    fn from(_: crate::guest::access::Fault) -> Bad {
+impl From<Fault> for Bad {
+    fn from(_: Fault) -> Bad {
+        Bad
+    }
+}
+
+impl From<Errno> for Bad {
+    fn from(_: Errno) -> Bad {
         Bad
     }
 }

@@ -3,37 +3,19 @@
 //! Nothing here knows single calls, except which of them move a position along when a transfer is cut in pieces. Guest
 //! memory is read and written only through [`crate::guest::access`], so a bad pointer is EFAULT.
 
-use super::limit::Left;
-use super::message;
-use super::request::{self, View};
+use super::msghdr;
+use super::vectors::{gather, gather_some, scatter};
 use crate::channel::Slot;
-use crate::guest::access::{self, Fault};
+use crate::guest::access;
+use crate::guest::read::{Vectors, strings, vectors};
 use crate::process::Process;
 use crate::thread::Thread;
-use libc::{E2BIG, EFAULT, EINVAL, EMSGSIZE};
+use crate::thread::request::{self, View};
+use crate::thread::restart_block::Remaining;
 use nix::errno::Errno;
 use rxbox_wire::channel::{BULK_MAX, DATA_SIZE};
 use rxbox_wire::frame::{self, ABSENT, ALIGN, Length, Reply, Request, STRING_MAX};
 use rxbox_wire::kind::{Arg, Extent, Kind, Syscall};
-
-impl From<Errno> for Error {
-    fn from(e: Errno) -> Error {
-        Error(e as i32)
-    }
-}
-
-impl From<Fault> for Error {
-    fn from(_: Fault) -> Error {
-        Error(EFAULT)
-    }
-}
-
-/// A positive errno that the call answers without having been sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Error(pub i32);
-
-/// A guest vector of iovec(3type).
-pub type Vectors = Vec<(u64, u64)>;
 
 /// What an argument's data are on the guest's side.
 #[derive(Clone, Debug)]
@@ -45,7 +27,7 @@ enum Side {
     /// Vectors that the reply may fill.
     Scatter(Vectors),
     /// A message that the reply may fill.
-    Message(message::Receive),
+    Message(msghdr::Receive),
 }
 
 /// One request in the making: lengths so far, and where the next data go.
@@ -58,10 +40,10 @@ struct Packer<'a> {
 
 impl Packer<'_> {
     /// Places `len` bytes for argument `i`; returns where they begin.
-    fn place(&mut self, i: usize, len: u64) -> Result<usize, Error> {
+    fn place(&mut self, i: usize, len: u64) -> Result<usize, Errno> {
         let start = self.at;
         if len > DATA_SIZE as u64 || start + len as usize > DATA_SIZE {
-            return Err(Error(EINVAL));
+            return Err(Errno::EINVAL);
         }
         self.len[i] = len as u32;
         self.at = (start + len as usize).next_multiple_of(ALIGN);
@@ -73,29 +55,26 @@ impl Packer<'_> {
     }
 
     /// Copies guest memory into the data area.
-    fn copy_in(&mut self, i: usize, addr: u64, len: u64) -> Result<(), Error> {
+    fn copy_in(&mut self, i: usize, addr: u64, len: u64) -> Result<(), Errno> {
         let start = self.place(i, len)?;
-        let (to, _) = self.slot.data(start);
-        // SAFETY: `place` checked that the bytes lie in the slot's data area, which this thread owns now.
-        unsafe { access::copy_in_raw(to, addr, len as usize)? };
-        Ok(())
+        Ok(self.slot.copy_from_guest(start, addr, len as usize)?)
     }
 
     /// Copies as much of guest memory as there is, at most `most` bytes.
-    fn copy_some(&mut self, i: usize, addr: u64, most: u64) -> Result<(), Error> {
+    fn copy_some(&mut self, i: usize, addr: u64, most: u64) -> Result<(), Errno> {
         let vectors = vec![(addr, most)];
         let n = gather_some(self.slot, self.at, most as usize, &vectors)?;
         self.place(i, n as u64).map(drop)
     }
 
-    fn path(&mut self, i: usize, addr: u64) -> Result<(), Error> {
+    fn path(&mut self, i: usize, addr: u64) -> Result<(), Errno> {
         let path = access::copy_str(addr, STRING_MAX as usize)?;
         self.view = self.view.or(View::named(&path));
         self.terminated(i, &path)
     }
 
     /// A name; one that exceeds every limit on names is cut, and refused by whoever knows the limit.
-    fn text(&mut self, i: usize, addr: u64) -> Result<(), Error> {
+    fn text(&mut self, i: usize, addr: u64) -> Result<(), Errno> {
         match access::copy_str(addr, STRING_MAX as usize) {
             Ok(text) => self.terminated(i, &text),
             Err(Errno::ENAMETOOLONG) => {
@@ -103,19 +82,26 @@ impl Packer<'_> {
                 access::copy_in(&mut text, addr)?;
                 self.terminated(i, &text)
             }
-            Err(e) => Err(e.into()),
+            Err(e) => Err(e),
         }
     }
 
-    fn terminated(&mut self, i: usize, text: &[u8]) -> Result<(), Error> {
+    fn terminated(&mut self, i: usize, text: &[u8]) -> Result<(), Errno> {
         let start = self.place(i, text.len() as u64 + 1)?;
         self.slot.write(start, text);
         self.slot.write(start + text.len(), &[0]);
         Ok(())
     }
 
+    /// Copies what the vectors show, at most as much as one transfer moves.
+    fn gather(&mut self, i: usize, vectors: &Vectors) -> Result<(), Errno> {
+        let total = vectors.iter().map(|v| v.1).sum::<u64>().min(BULK_MAX as u64) as usize;
+        let start = self.place(i, total as u64)?;
+        gather(self.slot, start, total, vectors)
+    }
+
     /// As many whole strings as the supervisor is shown.
-    fn strings(&mut self, i: usize, addr: u64) -> Result<(), Error> {
+    fn strings(&mut self, i: usize, addr: u64) -> Result<(), Errno> {
         let mut all = Vec::new();
         for text in strings(addr)? {
             if all.len() + text.len() + 1 > frame::STRINGS_MAX as usize {
@@ -130,41 +116,16 @@ impl Packer<'_> {
     }
 }
 
-/// A NULL-terminated array of strings in guest memory, bounded as execve(2) bounds it: 128 KiB a string, 6 MiB in all.
-pub fn strings(addr: u64) -> Result<Vec<Vec<u8>>, Error> {
-    const STRING: usize = 128 * 1024;
-    const ALL: usize = 6 << 20;
-    let mut out = Vec::new();
-    let mut total = 0;
-    if addr == 0 {
-        return Ok(out);
-    }
-    for n in 0.. {
-        let at = access::read_u64(addr.wrapping_add(8 * n))?;
-        if at == 0 {
-            break;
-        }
-        let text = access::copy_str(at, STRING)
-            .map_err(|e| if e == Errno::ENAMETOOLONG { Error(E2BIG) } else { e.into() })?;
-        total += text.len() + 9;
-        if total > ALL {
-            return Err(Error(E2BIG));
-        }
-        out.push(text);
-    }
-    Ok(out)
-}
-
 /// Sends one call and copies back what it gives.
-pub fn exchange(thread: &Thread, call: &'static Syscall, args: &[u64; 6]) -> Result<Reply, Error> {
+pub fn exchange(thread: &Thread, call: &'static Syscall, args: &[u64; 6]) -> Result<Reply, Errno> {
     let (slot, process) = (&thread.slot, thread.process);
     let (kinds, _) = rxbox_wire::table::kinds(call, args);
     let args = frame::cut(&kinds, args);
-    let mut packed = pack_all(slot, &kinds, &args, thread.left)?;
+    let mut packed = pack_all(slot, &kinds, &args, thread.remaining)?;
     if let Some(view) = packed.view {
         // The request for the view uses the data area too.
         request::view(thread, view);
-        packed = pack_all(slot, &kinds, &args, thread.left)?;
+        packed = pack_all(slot, &kinds, &args, thread.remaining)?;
     }
     let Packed { len, sides, .. } = packed;
     let reply = slot.call(&thread.cpu, &Request { nr: call.nr, args, len });
@@ -186,14 +147,19 @@ struct Packed {
     view: Option<View>,
 }
 
-/// Packs what the registers point at, but for the time that is `left`, which comes from the runtime.
-fn pack_all(slot: &Slot, kinds: &[Arg; 6], args: &[u64; 6], left: Option<Left>) -> Result<Packed, Error> {
+/// Packs what the registers point at, but for the time that remains, which comes from the runtime.
+fn pack_all(
+    slot: &Slot,
+    kinds: &[Arg; 6],
+    args: &[u64; 6],
+    remaining: Option<Remaining>,
+) -> Result<Packed, Errno> {
     let mut packer = Packer { slot, len: [ABSENT; 6], at: 0, view: None };
     let mut sides: [Side; 6] = [const { Side::None }; 6];
     for (i, side) in sides.iter_mut().enumerate() {
-        match left.filter(|left| left.at == i && matches!(kinds[i].kind, Kind::In(_))) {
-            Some(left) => {
-                let bytes = left.bytes();
+        match remaining.filter(|remaining| remaining.at == i && matches!(kinds[i].kind, Kind::In(_))) {
+            Some(remaining) => {
+                let bytes = remaining.bytes();
                 let start = packer.place(i, bytes.len() as u64)?;
                 slot.write(start, &bytes);
             }
@@ -203,7 +169,7 @@ fn pack_all(slot: &Slot, kinds: &[Arg; 6], args: &[u64; 6], left: Option<Left>) 
     Ok(Packed { len: packer.len, sides, view: packer.view })
 }
 
-fn pack(p: &mut Packer<'_>, i: usize, kinds: &[Arg; 6], args: &[u64; 6]) -> Result<Side, Error> {
+fn pack(p: &mut Packer<'_>, i: usize, kinds: &[Arg; 6], args: &[u64; 6]) -> Result<Side, Errno> {
     let addr = args[i];
     if addr == 0 {
         return Ok(Side::None);
@@ -222,7 +188,7 @@ fn pack(p: &mut Packer<'_>, i: usize, kinds: &[Arg; 6], args: &[u64; 6]) -> Resu
             p.place(i, bytes(kinds, i, args)?)?;
             return Ok(Side::Out(addr));
         }
-        Kind::IovecIn { count } => gather(p, i, &vectors(addr, frame::count(kinds, count, args))?)?,
+        Kind::IovecIn { count } => p.gather(i, &vectors(addr, frame::count(kinds, count, args))?)?,
         Kind::IovecOut { count } => {
             let vectors = vectors(addr, frame::count(kinds, count, args))?;
             let total = vectors.iter().map(|v| v.1).sum::<u64>().min(BULK_MAX as u64);
@@ -230,12 +196,12 @@ fn pack(p: &mut Packer<'_>, i: usize, kinds: &[Arg; 6], args: &[u64; 6]) -> Resu
             return Ok(Side::Scatter(vectors));
         }
         Kind::MsgIn => {
-            let m = message::Send::read(addr, p.room())?;
+            let m = msghdr::Send::read(addr, p.room())?;
             let start = p.place(i, m.size() as u64)?;
             m.write(p.slot, start)?;
         }
         Kind::MsgOut => {
-            let m = message::Receive::read(addr, p.room())?;
+            let m = msghdr::Receive::read(addr, p.room())?;
             let start = p.place(i, m.size() as u64)?;
             m.write(p.slot, start);
             return Ok(Side::Message(m));
@@ -246,91 +212,26 @@ fn pack(p: &mut Packer<'_>, i: usize, kinds: &[Arg; 6], args: &[u64; 6]) -> Resu
 }
 
 /// The exact number of bytes that the data of argument `i` take.
-fn bytes(kinds: &[Arg; 6], i: usize, args: &[u64; 6]) -> Result<u64, Error> {
+fn bytes(kinds: &[Arg; 6], i: usize, args: &[u64; 6]) -> Result<u64, Errno> {
     if let Kind::In(e) | Kind::Out(e) | Kind::InOut(e) = kinds[i].kind
         && let Extent::Behind { pointer, cap } = e
     {
         let at = args[pointer as usize];
         let value = if at == 0 { 0 } else { access::read_u32(at)? };
         // A length is an int to the kernel, and a negative one is refused.
-        return if value > i32::MAX as u32 { Err(Error(EINVAL)) } else { Ok(u64::from(value.min(cap))) };
+        return if value > i32::MAX as u32 { Err(Errno::EINVAL) } else { Ok(u64::from(value.min(cap))) };
     }
     match frame::length(kinds, i, args) {
         Some(Length::Exactly(n) | Length::AtMost(n)) => Ok(n),
-        Some(Length::TooMany { errno }) => Err(Error(errno)),
+        Some(Length::TooMany { errno }) => Err(Errno::from_raw(errno)),
         None => Ok(0),
     }
 }
 
-/// Reads an array of iovec(3type): at most 1024, together at most what a transfer may be (readv(2)).
-pub fn vectors(addr: u64, count: u64) -> Result<Vectors, Error> {
-    if count > libc::UIO_MAXIOV as u64 {
-        return Err(Error(EINVAL));
-    }
-    let mut raw = vec![0; count as usize * 16];
-    access::copy_in(&mut raw, addr)?;
-    let word = |b: &[u8]| u64::from_le_bytes(std::array::from_fn(|i| b[i]));
-    let all: Vectors = raw.chunks_exact(16).map(|c| (word(c), word(&c[8..]))).collect();
-    let total = all.iter().try_fold(0u64, |sum, v| sum.checked_add(v.1).filter(|&s| s <= i64::MAX as u64));
-    total.map(|_| all).ok_or(Error(EINVAL))
-}
-
-fn gather(p: &mut Packer<'_>, i: usize, vectors: &Vectors) -> Result<(), Error> {
-    let total = vectors.iter().map(|v| v.1).sum::<u64>().min(BULK_MAX as u64) as usize;
-    let start = p.place(i, total as u64)?;
-    gather_at(p.slot, start, total, vectors)
-}
-
-/// Copies `total` bytes out of the vectors to the data area.
-pub fn gather_at(slot: &Slot, start: usize, total: usize, vectors: &Vectors) -> Result<(), Error> {
-    match gather_some(slot, start, total, vectors)? {
-        all if all == total => Ok(()),
-        _ => Err(Error(EFAULT)),
-    }
-}
-
-/// Copies `total` bytes out of the vectors to the data area, or as many as there are before the first that cannot be read.
-pub fn gather_some(slot: &Slot, start: usize, total: usize, vectors: &Vectors) -> Result<usize, Error> {
-    let mut done = 0;
-    for &(addr, len) in vectors {
-        let n = (len as usize).min(total - done);
-        let (to, room) = slot.data(start + done);
-        if n > room {
-            return Err(Error(EMSGSIZE));
-        }
-        // SAFETY: `n` bytes of the slot's data area, which this thread owns now.
-        match unsafe { access::copy_in_raw(to, addr, n) } {
-            Ok(()) => done += n,
-            Err(fault) => return Ok(done + fault.done),
-        }
-    }
-    Ok(done)
-}
-
-/// Copies `total` bytes of the data area into the vectors.
-pub fn scatter(
-    process: &Process,
-    slot: &Slot,
-    start: usize,
-    total: usize,
-    vectors: &Vectors,
-) -> Result<(), Error> {
-    let mut done = 0;
-    for &(addr, len) in vectors {
-        let n = (len as usize).min(total - done);
-        if n == 0 {
-            continue;
-        }
-        super::write_guest(process, slot, start + done, addr, n)?;
-        done += n;
-    }
-    Ok(())
-}
-
-fn unpack(process: &Process, slot: &Slot, side: &Side, start: usize, n: usize) -> Result<(), Error> {
+fn unpack(process: &Process, slot: &Slot, side: &Side, start: usize, n: usize) -> Result<(), Errno> {
     match side {
         Side::None => Ok(()),
-        Side::Out(addr) => super::write_guest(process, slot, start, *addr, n),
+        Side::Out(addr) => process.copy_from_slot(slot, start, *addr, n),
         Side::Scatter(vectors) => scatter(process, slot, start, n, vectors),
         Side::Message(m) => m.fill(process, slot, start),
     }

@@ -1,12 +1,11 @@
 //! Segments of System V shared memory (shmop(2)): the supervisor keeps them, the child maps their memory.
 
-use super::Answer;
-use super::memory::{ask_for_file, map, value};
+use super::memory::{ask_for_file, map};
+use crate::base::result::SyscallResult;
 use crate::guest::layout::PAGE;
 use crate::guest::{AddressSpace, FileSource, MapRequest, Place, Prot};
 use crate::host::control;
-use crate::syscall::request;
-use crate::thread::Thread;
+use crate::thread::{Thread, request};
 use nix::errno::Errno;
 use rxbox_wire::kind::Syscall;
 use std::os::fd::AsFd;
@@ -31,21 +30,18 @@ fn place(addr: u64, flags: i32) -> Result<Place, Errno> {
 }
 
 /// shmat(2).
-pub fn attach(thread: &mut Thread, call: &'static Syscall, args: [u64; 6]) -> Answer {
+pub fn attach(thread: &mut Thread, call: &'static Syscall, args: [u64; 6]) -> SyscallResult {
+    try_attach(thread, call, args).into()
+}
+
+fn try_attach(thread: &Thread, call: &'static Syscall, args: [u64; 6]) -> Result<SyscallResult, Errno> {
     let flags = args[2] as i32;
-    let place = match place(args[1], flags) {
-        Ok(place) => place,
-        Err(e) => return value::<i64>(Err(e)),
+    let place = place(args[1], flags)?;
+    let (fd, file) = match ask_for_file(thread, call, &args)? {
+        Ok(received) => received,
+        Err(result) => return Ok(result),
     };
-    let received = ask_for_file(thread, call, &args);
-    let sized = received.and_then(|(fd, file)| match control::size(&fd) {
-        Ok(size) => Ok((fd, file, size)),
-        Err(e) => Err(value::<i64>(Err(e))),
-    });
-    let (fd, file, size) = match sized {
-        Ok(sized) => sized,
-        Err(answer) => return answer,
-    };
+    let size = control::size(&fd)?;
     let inode = file.ino;
     let has = |flag: i32| flags & flag != 0;
     let request = MapRequest {
@@ -58,34 +54,30 @@ pub fn attach(thread: &mut Thread, call: &'static Syscall, args: [u64; 6]) -> An
         )
     };
     let mapped = map(&mut thread.process.memory.lock(), thread, &request);
-    match mapped {
-        Answer::Value(error) if error < 0 => {
-            request::detached(thread, inode);
-            // An address that is taken is no address for a segment.
-            let taken = error == -i64::from(libc::EEXIST);
-            Answer::Value(if taken { -i64::from(libc::EINVAL) } else { error })
-        }
-        mapped => mapped,
+    if mapped.is_err() {
+        request::detached(thread, inode);
     }
+    // An address that is taken is no address for a segment.
+    mapped.map(SyscallResult::Value).map_err(|e| if e == Errno::EEXIST { Errno::EINVAL } else { e })
 }
 
 /// shmdt(2): takes away what is left of the segment that was attached at this address.
-pub fn detach(thread: &mut Thread, addr: u64) -> Answer {
+pub fn detach(thread: &mut Thread, addr: u64) -> SyscallResult {
+    try_detach(thread, addr).into()
+}
+
+fn try_detach(thread: &Thread, addr: u64) -> Result<i64, Errno> {
     let process = thread.process;
     let mut guard = process.memory.lock();
     let memory = &mut *guard;
-    let Some((inode, spans)) = attached(&memory.space, addr) else {
-        return value::<i64>(Err(Errno::EINVAL));
-    };
+    let (inode, spans) = attached(&memory.space, addr).ok_or(Errno::EINVAL)?;
     for (start, len) in spans {
         let change = memory.space.unmap(&mut memory.host, start, len);
-        if let Err(e) = process.apply(memory, change) {
-            return value::<i64>(Err(e));
-        }
+        process.apply(memory, change)?;
     }
     drop(guard);
     request::detached(thread, inode);
-    Answer::Value(0)
+    Ok(0)
 }
 
 /// The inode number of the segment attached at `addr`, and the addresses and lengths of its areas.

@@ -7,10 +7,13 @@
 //! Memory that cannot be read or written cuts a transfer short, as in the kernel, and ends it with EFAULT only if it is
 //! the first byte. For a read this is looked up before, so that nothing is read that has no place.
 
-use super::marshal::{self, Error, Vectors, gather_some, scatter, vectors};
-use super::{Answer, answer, message};
-use crate::signal;
+use super::vectors::{gather_some, scatter};
+use super::{marshal, msghdr};
+use crate::base::result::SyscallResult;
+use crate::guest::read::{Vectors, advance, vectors};
+use crate::signal::descriptor;
 use crate::thread::Thread;
+use nix::errno::Errno;
 use rxbox_wire::channel::BULK_MAX;
 use rxbox_wire::frame::{ABSENT, Reply, Request};
 use rxbox_wire::kind::{Bulk, Pieces, Syscall};
@@ -20,8 +23,8 @@ use rxbox_wire::table;
 const LONGEST: u64 = 0x7fff_f000;
 
 /// Carries out a transfer call.
-pub fn transfer(thread: &mut Thread, call: &'static Syscall, args: [u64; 6], shape: Pieces) -> Answer {
-    begin(thread, call, args, shape).unwrap_or_else(Answer::from)
+pub fn transfer(thread: &mut Thread, call: &'static Syscall, args: [u64; 6], shape: Pieces) -> SyscallResult {
+    begin(thread, call, args, shape).into()
 }
 
 fn begin(
@@ -29,25 +32,25 @@ fn begin(
     call: &'static Syscall,
     args: [u64; 6],
     shape: Pieces,
-) -> Result<Answer, Error> {
+) -> Result<SyscallResult, Errno> {
     let (buffer, count) = (args[usize::from(shape.buffer)], args[usize::from(shape.count)]);
     let rest: Vectors =
         if shape.vectored { vectors(buffer, count)? } else { vec![(buffer, count.min(LONGEST))] };
     if rest.iter().all(|v| v.1 == 0) {
-        return Ok(answer(&marshal::exchange(thread, call, &args)?));
+        return Ok(SyscallResult::from(&marshal::exchange(thread, call, &args)?));
     }
     pieces(thread, call, args, shape, rest, 0)
 }
 
 /// sendmsg(2). On a stream, what exceeds the data area follows in pieces that have neither address nor control data.
-pub fn send_message(thread: &mut Thread, call: &'static Syscall, args: [u64; 6]) -> Answer {
+pub fn send_message(thread: &mut Thread, call: &'static Syscall, args: [u64; 6]) -> SyscallResult {
     let message = match marshal::exchange(thread, call, &args) {
         Ok(reply) if reply.ret > 0 && reply.flags & Reply::MORE != 0 => reply,
-        Ok(reply) => return answer(&reply),
+        Ok(reply) => return SyscallResult::from(&reply),
         Err(e) => return e.into(),
     };
-    let sent = Answer::Value(message.ret);
-    let Ok(mut rest) = message::vectors_at(args[1]) else { return sent };
+    let sent = SyscallResult::Value(message.ret);
+    let Ok(mut rest) = msghdr::vectors_at(args[1]) else { return sent };
     advance(&mut rest, message.ret as u64);
     let (Some(&(addr, _)), Some(send)) = (rest.first(), table::row(libc::SYS_sendto as u32)) else {
         return sent;
@@ -65,9 +68,9 @@ fn pieces(
     shape: Pieces,
     mut rest: Vectors,
     mut done: u64,
-) -> Result<Answer, Error> {
+) -> Result<SyscallResult, Errno> {
     let mut left = rest.iter().map(|v| v.1).sum::<u64>().min(LONGEST - done);
-    let ended = |done: u64| Ok(Answer::Value(done as i64));
+    let ended = |done: u64| Ok(SyscallResult::Value(done as i64));
     loop {
         let n = left.min(BULK_MAX as u64) as usize;
         let (reply, n) = match piece(thread, call, &args, shape, &rest, n, done) {
@@ -76,10 +79,10 @@ fn pieces(
             Err(e) => return Err(e),
         };
         if reply.flags & Reply::GRANTED != 0 {
-            return Ok(signal::read_descriptor(thread, reply.ret as u64, &rest));
+            return Ok(descriptor::read(thread, reply.ret as u64, &rest));
         }
         if reply.ret < 0 {
-            return if done > 0 { ended(done) } else { Ok(answer(&reply)) };
+            return if done > 0 { ended(done) } else { Ok(SyscallResult::from(&reply)) };
         }
         if reply.ret > n as i64 {
             // The whole length of a message that was cut (MSG_TRUNC).
@@ -105,11 +108,11 @@ fn piece(
     rest: &Vectors,
     n: usize,
     done: u64,
-) -> Result<(Reply, usize), Error> {
+) -> Result<(Reply, usize), Errno> {
     let slot = &thread.slot;
     let n = if shape.write { gather_some(slot, 0, n, rest)? } else { room(thread, n, rest) };
     if n == 0 {
-        return Err(Error(libc::EFAULT));
+        return Err(Errno::EFAULT);
     }
     let mut args = *args;
     if !shape.vectored {
@@ -142,28 +145,4 @@ fn room(thread: &Thread, n: usize, rest: &Vectors) -> usize {
         }
     }
     room as usize
-}
-
-/// Takes `n` bytes off the front of the vectors.
-fn advance(rest: &mut Vectors, mut n: u64) {
-    for v in rest.iter_mut() {
-        let step = v.1.min(n);
-        *v = (v.0.wrapping_add(step), v.1 - step);
-        n -= step;
-    }
-    rest.retain(|v| v.1 > 0);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn advancing_vectors_drops_whole_ones_and_cuts_one() {
-        let mut v = vec![(0x1000, 10), (0x2000, 0), (0x3000, 20)];
-        advance(&mut v, 15);
-        assert_eq!(v, [(0x3005, 15)]);
-        advance(&mut v, 15);
-        assert!(v.is_empty());
-    }
 }

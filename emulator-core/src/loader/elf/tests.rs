@@ -45,18 +45,18 @@ fn file(entries: &[Entry]) -> Vec<u8> {
     bytes
 }
 
-fn parse(entries: &[Entry]) -> Result<Image, LoadError> {
-    Image::parse(&file(entries).as_slice())
+fn parse(entries: &[Entry]) -> Result<ElfImage, LoadError> {
+    ElfImage::parse(&file(entries).as_slice())
 }
 
-fn patched(at: usize, bytes: &[u8]) -> Result<Image, LoadError> {
+fn patched(at: usize, bytes: &[u8]) -> Result<ElfImage, LoadError> {
     let mut file = file(&[text(), data()]);
     file[at..at + bytes.len()].copy_from_slice(bytes);
-    Image::parse(&file.as_slice())
+    ElfImage::parse(&file.as_slice())
 }
 
 /// The name of the field that is found wrong.
-fn wrong(result: Result<Image, LoadError>) -> &'static str {
+fn wrong(result: Result<ElfImage, LoadError>) -> &'static str {
     match result {
         Err(LoadError::BadField { field, .. }) => field,
         other => panic!("a bad field expected: {other:?}"),
@@ -87,10 +87,10 @@ fn the_stack_is_executable_only_on_demand() {
 fn kinds_follow_type_and_interpreter() {
     let mut bytes = file(&[text(), Entry(PT_INTERP, PF_R, 0x1000, 0x40_1000, 8, 8, 1)]);
     bytes[0x1000..0x1008].copy_from_slice(b"/ld.so\0\0");
-    let image = Image::parse(&bytes.as_slice()).unwrap();
+    let image = ElfImage::parse(&bytes.as_slice()).unwrap();
     assert_eq!((image.kind, image.interpreter), (Kind::Dynamic, Some(b"/ld.so".to_vec())));
     bytes[E_TYPE] = ET_DYN as u8;
-    assert_eq!(Image::parse(&bytes.as_slice()).unwrap().kind, Kind::DynamicPie);
+    assert_eq!(ElfImage::parse(&bytes.as_slice()).unwrap().kind, Kind::DynamicPie);
     assert_eq!(patched(E_TYPE, &[ET_DYN as u8]).unwrap().kind, Kind::StaticPie);
 }
 
@@ -107,7 +107,7 @@ fn foreign_machines_are_named() {
 #[test]
 fn what_is_not_elf_is_told_from_what_is_cut_off() {
     for bytes in [&b""[..], b"\x7fEL", b"#!/bin/sh\n", b"MZ"] {
-        assert_eq!(Image::parse(&bytes), Err(LoadError::NotElf));
+        assert_eq!(ElfImage::parse(&bytes), Err(LoadError::NotElf));
     }
     let bytes = file(&[text(), data()]);
     for (len, what) in [
@@ -117,7 +117,7 @@ fn what_is_not_elf_is_told_from_what_is_cut_off() {
         (175, "the program header table"),
         (0x1800, "a loadable segment"),
     ] {
-        match Image::parse(&&bytes[..len]) {
+        match ElfImage::parse(&&bytes[..len]) {
             Err(LoadError::Truncated { what: said, need, have }) => {
                 assert_eq!((said, have), (what, len as u64));
                 assert!(need > have);
@@ -170,7 +170,7 @@ fn an_interpreter_must_be_a_path() {
     let interp = |path: &[u8], len: u64| {
         let mut bytes = file(&[text(), Entry(PT_INTERP, PF_R, 0x1000, 0, len, len, 1)]);
         bytes[0x1000..0x1000 + path.len()].copy_from_slice(path);
-        Image::parse(&bytes.as_slice())
+        ElfImage::parse(&bytes.as_slice())
     };
     assert_eq!(interp(b"/a\0", 3).unwrap().interpreter.unwrap(), b"/a");
     for (path, len) in [(&b"/a"[..], 2), (b"\0\0", 2), (b"", 0), (b"\0", 1), (b"/a\0", 5000), (b"", 4096)] {

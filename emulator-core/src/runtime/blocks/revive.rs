@@ -11,7 +11,7 @@
 //!
 //! **Invariant:** every chained jump of a live block leads to a live block. So a block is revived together with all
 //! that its jumps can lead to, and of these whatever is found stale is unlinked, which unchains the jumps to it. What
-//! is live is guarded and invalidated as if it had just been translated.
+//! is live is write-protected and invalidated as if it had just been translated.
 
 use super::{BlockId, Blocks, HostEntry};
 

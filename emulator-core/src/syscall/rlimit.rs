@@ -9,20 +9,20 @@ use crate::guest::access::read_u64;
 
 /// A limit that a call asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NewLimit {
+pub struct Rlimit {
     resource: u64,
     soft: u64,
 }
 
-impl NewLimit {
+impl Rlimit {
     /// That of a call, looked at before it is made: prlimit(2) may put the old limit in the place of the new one.
-    pub fn of(nr: u32, args: &[u64; 6]) -> Option<NewLimit> {
+    pub fn of(nr: u32, args: &[u64; 6]) -> Option<Rlimit> {
         let (resource, at) = match i64::from(nr) {
             libc::SYS_setrlimit => (args[0], args[1]),
             libc::SYS_prlimit64 if [0, std::process::id()].contains(&(args[0] as u32)) => (args[1], args[2]),
             _ => return None,
         };
-        Some(NewLimit { resource: resource & 0xffff_ffff, soft: read_u64(at).ok()? })
+        Some(Rlimit { resource: resource & 0xffff_ffff, soft: read_u64(at).ok()? })
     }
 
     /// Puts it on the space, if it is one on it.

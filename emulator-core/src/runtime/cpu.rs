@@ -16,7 +16,7 @@ pub struct NewCpu {
     area: NonNull<ThreadArea>,
 }
 
-// SAFETY: what the area owns is plain memory, which only the owner of this value and, by atomics, its beacons access.
+// SAFETY: what the area owns is plain memory, which only the owner of this value and, by atomics, its handles access.
 unsafe impl Send for NewCpu {}
 
 impl NewCpu {
@@ -33,10 +33,10 @@ impl NewCpu {
         unsafe { &mut self.area.as_mut().cpu }
     }
 
-    /// A handle by which other threads can see and nudge its thread. To be registered once it is certain that there will be
+    /// A handle by which other threads can see and kick its thread. To be registered once it is certain that there will be
     /// one: the memory goes with this value if nobody adopts it.
-    pub fn beacon(&self) -> Beacon {
-        Beacon(self.area)
+    pub fn handle(&self) -> ThreadHandle {
+        ThreadHandle(self.area)
     }
 
     /// Makes this host thread its thread. The memory is not freed before the thread ends ([`Cpu::release`]), since a signal
@@ -94,14 +94,19 @@ impl Cpu {
         unsafe { (*self.area.as_ptr()).cpu.in_cache.store(0, Ordering::Release) };
     }
 
-    /// A handle by which other threads can see and nudge this one.
-    pub fn beacon(&self) -> Beacon {
-        Beacon(self.area)
+    /// A handle by which other threads can see and kick this one.
+    pub fn handle(&self) -> ThreadHandle {
+        ThreadHandle(self.area)
+    }
+
+    /// Makes this thread look after pending work before it enters translated code again.
+    pub fn kick(&self) {
+        self.handle().kick();
     }
 
     /// Gives the memory back. Every signal is blocked, and stays so until the host thread ends.
     pub fn release(self) {
-        // SAFETY: made by `adopt` as a box; no handler runs on this thread any more, and its beacon was taken back.
+        // SAFETY: made by `adopt` as a box; no handler runs on this thread any more, and its handle was taken back.
         drop(unsafe { Box::from_raw(self.area.as_ptr()) });
     }
 
@@ -115,14 +120,14 @@ impl Cpu {
 
 /// What other threads may touch of a thread: the two words by which it is asked to come out of translated code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Beacon(NonNull<ThreadArea>);
+pub struct ThreadHandle(NonNull<ThreadArea>);
 
 // SAFETY: only the atomics behind the pointer are accessed, and the area is never freed while the thread is registered.
-unsafe impl Send for Beacon {}
+unsafe impl Send for ThreadHandle {}
 
-impl Beacon {
+impl ThreadHandle {
     /// Asks the thread to look after pending work before it enters translated code again.
-    pub fn nudge(&self) {
+    pub fn kick(&self) {
         // SAFETY: see the Send implementation.
         unsafe { (*self.0.as_ptr()).cpu.pending.store(1, Ordering::SeqCst) };
     }

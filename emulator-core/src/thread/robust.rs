@@ -6,21 +6,12 @@
 //! is gone.
 
 use crate::guest::access::{self, Fault};
-use crate::host::call;
+use crate::host::futex;
 
-/// The kernel takes only its own structure's size.
-pub const SIZE: u64 = 24;
 /// Entries that are looked at, since a list can be a ring (ROBUST_LIST_LIMIT).
 const MOST: usize = 2048;
 /// Bit 0 of a pointer to an entry: the futex inherits priority.
 const INHERITS: u64 = 1;
-
-/// Tells the kernel the list, for a process that dies at once.
-pub fn register(head: u64) {
-    // SAFETY: the kernel only remembers the address. What it does there when the thread dies it does to guest memory, or
-    // to nothing.
-    unsafe { call::raw(libc::SYS_set_robust_list, [head, SIZE, 0, 0, 0, 0]) };
-}
 
 /// Marks all that thread `tid` holds in the list at `head`, as far as the list can be read.
 pub fn release(head: u64, tid: i32) {
@@ -28,7 +19,7 @@ pub fn release(head: u64, tid: i32) {
         // As in the kernel, a list that cannot be read ends where it cannot.
         let _ = walk(head, tid as u32 & libc::FUTEX_TID_MASK);
     }
-    register(0);
+    futex::set_robust_list(0);
 }
 
 fn walk(head: u64, tid: u32) -> Result<(), Fault> {
@@ -62,8 +53,7 @@ fn mark(word: u64, tid: u32, inherits: bool) -> Result<(), Fault> {
         if found == value {
             // Waiters of a futex that inherits priority are the kernel's to wake.
             if value & libc::FUTEX_WAITERS != 0 && !inherits {
-                // SAFETY: a wake touches no memory; the word is the guest's.
-                unsafe { call::raw(libc::SYS_futex, [word, libc::FUTEX_WAKE as u64, 1, 0, 0, 0]) };
+                futex::wake(word);
             }
             break;
         }

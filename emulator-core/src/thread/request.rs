@@ -1,11 +1,12 @@
 //! The runtime's own requests to the supervisor ([`Internal`]).
 
-use crate::guest::MappedFile;
+use super::Thread;
+use crate::guest::{MappedFile, access};
 use crate::host::control;
+use crate::host::thread::gettid;
 use crate::loader::ImageFile;
 use crate::loader::stack::Strings;
-use crate::signal::SigInfo;
-use crate::thread::Thread;
+use crate::signal::info::SigInfo;
 use nix::errno::Errno;
 use rxbox_wire::channel::BULK_MAX;
 use rxbox_wire::frame::{ABSENT, ALIGN, Internal, Reply, Request, STRINGS_MAX};
@@ -30,11 +31,11 @@ fn plain(thread: &Thread, what: Internal, args: [u64; 2]) -> i64 {
 
 /// Says that the first thread of the first process is ready; gives the id that the guest knows it by.
 pub fn hello(thread: &Thread) -> i64 {
-    plain(thread, Internal::Hello, [crate::host::thread::gettid() as u64, 0])
+    plain(thread, Internal::Hello, [gettid() as u64, 0])
 }
 
 /// Makes the other threads of the process look up from what they wait for.
-pub fn rouse(thread: &Thread) {
+pub fn kick_siblings(thread: &Thread) {
     plain(thread, Internal::Rouse, [0, 0]);
 }
 
@@ -110,7 +111,7 @@ fn joined(strings: &[Vec<u8>]) -> Vec<u8> {
     out
 }
 
-/// Has a signal sent anew that was taken: to this thread if a call like tgkill(2) had sent it, else to the process.
+/// Has a signal that was taken sent once more: to this thread if a call like tgkill(2) had sent it, else to the process.
 pub fn send_again(thread: &Thread, info: &SigInfo) {
     let whom = if info.code() == libc::SI_TKILL { thread.tid as u64 } else { 0 };
     let args = [whom, info.signal() as u64, 0, 0, 0, 0];
@@ -135,7 +136,7 @@ pub enum View {
 }
 
 impl View {
-    /// The view that a path may be about, by its last component. Telling the supervisor in vain does no harm.
+    /// The view that a path may be about, by its last component. To tell the supervisor without need does no harm.
     pub fn named(path: &[u8]) -> Option<View> {
         match path.rsplit(|&b| b == b'/').next()? {
             b"maps" | b"smaps" => Some(View::Maps),
@@ -150,7 +151,7 @@ fn auxiliary_vector(thread: &Thread) -> Vec<u8> {
     let span = thread.process.memory.lock().auxiliary;
     let mut bytes = vec![0; span.len() as usize];
     // The guest may have unmapped its stack; then there is nothing to tell.
-    let read = crate::guest::access::copy_in(&mut bytes, span.start);
+    let read = access::copy_in(&mut bytes, span.start);
     if read.is_ok() { bytes } else { Vec::new() }
 }
 

@@ -4,62 +4,25 @@
 
 use crate::guest::access;
 use crate::runtime::state::USER_FLAGS;
-use crate::signal;
-use crate::syscall::copy_out;
+use crate::signal::fault::Fault;
 use crate::thread::Thread;
 use rxbox_translate::decode::{Class, DecodeError, FpuEnv, Insn, MemOperand, SegmentOp, Trap, decode, text};
 
 /// Selector of data in 64-bit user mode on Linux.
 const USER_SS: u16 = 0x2b;
 
-/// What came of an instruction.
-pub enum Outcome {
-    /// It is done; the pc is that of the next.
-    Done,
-    /// It raises a signal.
-    Fault(Fault),
-}
-
-/// A signal that an instruction raises. The pc is already where the signal frame shows it.
-#[derive(Clone, Copy, Debug)]
-pub struct Fault {
-    signal: i32,
-    code: i32,
-    addr: u64,
-    trapno: u64,
-    error_code: u64,
-}
-
-impl Fault {
-    /// Invalid opcode.
-    fn invalid(pc: u64) -> Fault {
-        Fault { signal: libc::SIGILL, code: signal::ILL_ILLOPN, addr: pc, trapno: 6, error_code: 0 }
-    }
-
-    /// General protection, as the kernel reports it for all causes: without an address.
-    fn protection(error_code: u64) -> Fault {
-        Fault { signal: libc::SIGSEGV, code: signal::SI_KERNEL, addr: 0, trapno: 13, error_code }
-    }
-
-    fn page(addr: u64) -> Fault {
-        Fault { signal: libc::SIGSEGV, code: signal::SEGV_MAPERR, addr, trapno: 14, error_code: 4 }
-    }
-
-    /// Gives the signal to the guest.
-    pub fn raise(self, thread: &mut Thread) {
-        signal::fault(thread, self.signal, self.code, self.addr, self.trapno, self.error_code);
-    }
-}
-
 /// Carries out the instruction at the pc.
-pub fn instruction(thread: &mut Thread) -> Outcome {
-    match decode_at(thread) {
-        Ok((insn, bytes)) => match carry_out(thread, &insn, &bytes) {
-            Ok(()) => Outcome::Done,
-            Err(fault) => Outcome::Fault(fault),
-        },
-        Err(fault) => Outcome::Fault(fault),
-    }
+///
+/// # Errors
+/// The signal that it raises.
+pub(super) fn instruction(thread: &mut Thread) -> Result<(), Fault> {
+    let (insn, bytes) = decode_at(thread)?;
+    carry_out(thread, &insn, &bytes)
+}
+
+/// A page fault of such an instruction.
+fn page(addr: u64) -> Fault {
+    Fault::unmapped(addr, 0)
 }
 
 fn decode_at(thread: &mut Thread) -> Result<(Insn, [u8; 15]), Fault> {
@@ -123,16 +86,16 @@ fn trapped(thread: &mut Thread, trap: Trap, pc: u64, next: u64) -> Fault {
     match trap {
         Trap::Breakpoint | Trap::Interrupt(3) => {
             thread.state().pc = next;
-            Fault { signal: libc::SIGTRAP, code: signal::SI_KERNEL, addr: 0, trapno: 3, error_code: 0 }
+            Fault::breakpoint()
         }
         Trap::DebugTrap => {
             thread.state().pc = next;
-            Fault { signal: libc::SIGTRAP, code: signal::TRAP_BRKPT, addr: next, trapno: 1, error_code: 0 }
+            Fault::debug_trap(next)
         }
         // `into` in other modes; the kernel lets user mode raise it here too.
         Trap::Interrupt(4) => {
             thread.state().pc = next;
-            Fault { trapno: 4, ..Fault::protection(0) }
+            Fault::overflow()
         }
         Trap::Interrupt(n) => Fault::protection(u64::from(n) << 3 | 2),
         Trap::InvalidOpcode => Fault::invalid(pc),
@@ -146,7 +109,7 @@ fn popf(thread: &mut Thread, insn: &Insn) -> Result<(), Fault> {
     let rsp = thread.state().gpr[4];
     let size = if insn.form.opsize { 2 } else { 8 };
     let mut b = [0; 8];
-    access::copy_in(&mut b[..size], rsp).map_err(|_| Fault::page(rsp))?;
+    access::copy_in(&mut b[..size], rsp).map_err(|_| page(rsp))?;
     let value = u64::from_le_bytes(b);
     let width = if insn.form.opsize { 0xffff } else { u64::MAX };
     let mask = USER_FLAGS & width & !(1 << 8);
@@ -193,7 +156,7 @@ fn segment(thread: &mut Thread, insn: &Insn, op: SegmentOp) -> Result<(), Fault>
         SegmentOp::Store(_) => match insn.mem {
             Some(mem) => {
                 let at = address(thread, &mem, next);
-                copy_out(thread.process, at, &[0; 2]).map_err(|_| Fault::page(at))
+                thread.process.copy_out(at, &[0; 2]).map_err(|_| page(at))
             }
             None => {
                 let register = &mut thread.state().gpr[register(insn)];
@@ -206,7 +169,7 @@ fn segment(thread: &mut Thread, insn: &Insn, op: SegmentOp) -> Result<(), Fault>
                 Some(mem) => {
                     let at = address(thread, &mem, next);
                     let mut b = [0; 2];
-                    access::copy_in(&mut b, at).map_err(|_| Fault::page(at))?;
+                    access::copy_in(&mut b, at).map_err(|_| page(at))?;
                     u16::from_le_bytes(b)
                 }
                 None => thread.state().gpr[register(insn)] as u16,
@@ -215,14 +178,14 @@ fn segment(thread: &mut Thread, insn: &Insn, op: SegmentOp) -> Result<(), Fault>
         }
         SegmentOp::Push(_) => {
             let rsp = thread.state().gpr[4].wrapping_sub(size);
-            copy_out(thread.process, rsp, &[0; 8][..size as usize]).map_err(|_| Fault::page(rsp))?;
+            thread.process.copy_out(rsp, &[0; 8][..size as usize]).map_err(|_| page(rsp))?;
             thread.state().gpr[4] = rsp;
             Ok(())
         }
         SegmentOp::Pop(n) => {
             let rsp = thread.state().gpr[4];
             let mut b = [0; 2];
-            access::copy_in(&mut b, rsp).map_err(|_| Fault::page(rsp))?;
+            access::copy_in(&mut b, rsp).map_err(|_| page(rsp))?;
             load(thread, n, u16::from_le_bytes(b))?;
             thread.state().gpr[4] = rsp.wrapping_add(size);
             Ok(())
@@ -251,7 +214,7 @@ fn load(thread: &mut Thread, register: u8, selector: u16) -> Result<(), Fault> {
 
 /// Clears the x87 instruction pointer that the instruction at the pc has just stored: it is an address in the code cache.
 /// The data pointer is the guest's own.
-pub fn clear_fpu_pointer(thread: &mut Thread) {
+pub(super) fn clear_fpu_pointer(thread: &mut Thread) {
     let Ok((insn, _)) = decode_at(thread) else { return };
     let pc = thread.state().pc;
     let next = pc.wrapping_add(insn.len.into());
@@ -265,7 +228,7 @@ pub fn clear_fpu_pointer(thread: &mut Thread) {
         let stored = kind != FpuEnv::Xsave || thread.state().gpr[0] & 1 != 0;
         // The instruction itself has written there; if another thread unmapped it since, there is nothing to clear.
         if stored {
-            let _ = copy_out(thread.process, at + offset, &[0; 8][..size]);
+            let _ = thread.process.copy_out(at + offset, &[0; 8][..size]);
         }
     }
     thread.state().pc = next;

@@ -3,13 +3,14 @@
 //! They are read once and checked as the kernel does. Then the supervisor is asked for the clone(2) that they amount to, and
 //! what that cannot say (CLONE_CLEAR_SIGHAND, a place of its own for the process descriptor) is carried out here.
 
-use crate::fork::{self, Wanted};
+use super::clone_args::CloneArgs;
+use super::fork::fork;
+use super::thread::new_thread;
+use crate::base::result::SyscallResult;
 use crate::guest::access;
-use crate::syscall::marshal::{self, Error};
-use crate::syscall::{Answer, answer};
+use crate::syscall::marshal;
 use crate::thread::Thread;
-use crate::threads;
-use libc::{E2BIG, EINVAL, EOPNOTSUPP, EPERM};
+use nix::errno::Errno;
 use rxbox_wire::frame::Reply;
 use rxbox_wire::table;
 
@@ -44,40 +45,37 @@ struct Args {
 }
 
 /// Carries out an approved call.
-pub fn clone3(thread: &mut Thread, args: &[u64; 6]) -> Answer {
-    try_clone(thread, args).unwrap_or_else(Answer::from)
+pub fn clone3(thread: &mut Thread, args: &[u64; 6]) -> SyscallResult {
+    try_clone(thread, args).into()
 }
 
-fn try_clone(thread: &mut Thread, args: &[u64; 6]) -> Result<Answer, Error> {
+fn try_clone(thread: &mut Thread, args: &[u64; 6]) -> Result<SyscallResult, Errno> {
     let asked = read(args[0], args[1])?;
-    asked.check().map_err(Error)?;
+    asked.check()?;
     let low = asked.flags & u64::from(u32::MAX);
     let stack = asked.stack + asked.stack_size;
     let plain = [low | asked.exit_signal, stack, asked.parent_tid, asked.child_tid, asked.tls, 0];
-    let row = table::row(libc::SYS_clone as u32).ok_or(Error(EINVAL))?;
+    let row = table::row(libc::SYS_clone as u32).ok_or(Errno::EINVAL)?;
     let reply = marshal::exchange(thread, row, &plain)?;
     if reply.flags & Reply::GRANTED == 0 {
-        return Ok(answer(&reply));
+        return Ok(SyscallResult::from(&reply));
     }
-    if low & libc::CLONE_THREAD as u64 != 0 {
-        return Ok(threads::new_thread(thread, &plain));
-    }
-    let wanted = Wanted::of_clone3(&plain, asked.pidfd, asked.flags & CLEAR_SIGHAND != 0);
-    Ok(fork::fork(thread, &wanted))
+    let args = CloneArgs::of_clone3(&plain, asked.pidfd, asked.flags & CLEAR_SIGHAND != 0);
+    Ok(if args.has(libc::CLONE_THREAD) { new_thread(thread, &args) } else { fork(thread, &args) })
 }
 
 /// The structure of `size` bytes: what is unknown must be zero, what is missing is.
-fn read(addr: u64, size: u64) -> Result<Args, Error> {
+fn read(addr: u64, size: u64) -> Result<Args, Errno> {
     if size > MOST {
-        return Err(Error(E2BIG));
+        return Err(Errno::E2BIG);
     }
     if size < FIRST {
-        return Err(Error(EINVAL));
+        return Err(Errno::EINVAL);
     }
     let mut bytes = vec![0; (size as usize).max(KNOWN)];
     access::copy_in(&mut bytes[..size as usize], addr)?;
     if bytes[KNOWN..].iter().any(|&b| b != 0) {
-        return Err(Error(E2BIG));
+        return Err(Errno::E2BIG);
     }
     let word = |i: usize| u64::from_le_bytes(std::array::from_fn(|k| bytes[8 * i + k]));
     Ok(Args {
@@ -96,32 +94,32 @@ fn read(addr: u64, size: u64) -> Result<Args, Error> {
 
 impl Args {
     /// What the kernel refuses in its own order, and what is not had without privileges.
-    fn check(&self) -> Result<(), i32> {
+    fn check(&self) -> Result<(), Errno> {
         const CSIGNAL: u64 = 0xff;
         const LAST_SIGNAL: u64 = 64;
         let has = |flag: i32| self.flags & flag as u64 != 0;
         let sized = (self.set_tid == 0) == (self.set_tid_size == 0);
         if self.set_tid_size > MOST_TIDS || !sized || self.exit_signal > LAST_SIGNAL {
-            return Err(EINVAL);
+            return Err(Errno::EINVAL);
         }
         let known = u64::from(u32::MAX) | CLEAR_SIGHAND | INTO_CGROUP;
         let signal_bits = self.flags & CSIGNAL & !NEWTIME;
         if self.flags & !known != 0 || signal_bits != 0 || has(libc::CLONE_DETACHED) {
-            return Err(EINVAL);
+            return Err(Errno::EINVAL);
         }
         if (has(libc::CLONE_THREAD) || has(libc::CLONE_PARENT)) && self.exit_signal != 0 {
-            return Err(EINVAL);
+            return Err(Errno::EINVAL);
         }
         if has(libc::CLONE_SIGHAND) && self.flags & CLEAR_SIGHAND != 0 {
-            return Err(EINVAL);
+            return Err(Errno::EINVAL);
         }
         if (self.stack == 0) != (self.stack_size == 0) || self.stack.checked_add(self.stack_size).is_none() {
-            return Err(EINVAL);
+            return Err(Errno::EINVAL);
         }
         if self.flags & NEWTIME != 0 || self.set_tid_size != 0 {
-            return Err(EPERM);
+            return Err(Errno::EPERM);
         }
-        if self.flags & INTO_CGROUP != 0 { Err(EOPNOTSUPP) } else { Ok(()) }
+        if self.flags & INTO_CGROUP != 0 { Err(Errno::EOPNOTSUPP) } else { Ok(()) }
     }
 }
 
@@ -137,19 +135,19 @@ mod tests {
         for (args, answer) in [
             (of(0), Ok(())),
             (of(CLEAR_SIGHAND), Ok(())),
-            (of(17), Err(EINVAL)),
-            (of(1 << 40), Err(EINVAL)),
-            (of(libc::CLONE_DETACHED as u64), Err(EINVAL)),
-            (of(CLEAR_SIGHAND | libc::CLONE_SIGHAND as u64), Err(EINVAL)),
-            (signal(libc::CLONE_THREAD as u64, 17), Err(EINVAL)),
-            (signal(0, 65), Err(EINVAL)),
-            (stack(4096, 0), Err(EINVAL)),
-            (stack(u64::MAX, 2), Err(EINVAL)),
+            (of(17), Err(Errno::EINVAL)),
+            (of(1 << 40), Err(Errno::EINVAL)),
+            (of(libc::CLONE_DETACHED as u64), Err(Errno::EINVAL)),
+            (of(CLEAR_SIGHAND | libc::CLONE_SIGHAND as u64), Err(Errno::EINVAL)),
+            (signal(libc::CLONE_THREAD as u64, 17), Err(Errno::EINVAL)),
+            (signal(0, 65), Err(Errno::EINVAL)),
+            (stack(4096, 0), Err(Errno::EINVAL)),
+            (stack(u64::MAX, 2), Err(Errno::EINVAL)),
             (stack(0x7000, 4096), Ok(())),
-            (of(NEWTIME), Err(EPERM)),
-            (of(INTO_CGROUP), Err(EOPNOTSUPP)),
-            (Args { set_tid: 8, set_tid_size: 1, ..of(0) }, Err(EPERM)),
-            (Args { set_tid_size: 1, ..of(0) }, Err(EINVAL)),
+            (of(NEWTIME), Err(Errno::EPERM)),
+            (of(INTO_CGROUP), Err(Errno::EOPNOTSUPP)),
+            (Args { set_tid: 8, set_tid_size: 1, ..of(0) }, Err(Errno::EPERM)),
+            (Args { set_tid_size: 1, ..of(0) }, Err(Errno::EINVAL)),
         ] {
             assert_eq!(args.check(), answer, "{args:?}");
         }

@@ -1,11 +1,11 @@
 //! `msghdr` of sendmsg(2) and recvmsg(2) in guest memory, and its form on the channel ([`MessageHeader`]).
 
-use super::copy_out;
-use super::marshal::{Error, Vectors, gather_at, scatter, vectors};
+use super::vectors::{gather, scatter};
 use crate::channel::Slot;
 use crate::guest::access;
+use crate::guest::read::{Vectors, vectors};
 use crate::process::Process;
-use libc::{EINVAL, EMSGSIZE, ENOBUFS};
+use nix::errno::Errno;
 use rxbox_wire::frame::{ABSENT, MessageHeader};
 use std::ops::Range;
 
@@ -26,20 +26,20 @@ struct Guest {
 }
 
 impl Guest {
-    fn read(addr: u64) -> Result<Guest, Error> {
+    fn read(addr: u64) -> Result<Guest, Errno> {
         let mut b = [0; HEADER];
         access::copy_in(&mut b, addr)?;
         let word = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| b[at + i]));
         let name_len = word(8) & 0xffff_ffff;
         if name_len > i32::MAX as u64 {
-            return Err(Error(EINVAL));
+            return Err(Errno::EINVAL);
         }
         Ok(Guest {
             addr,
             name: (word(0), name_len),
             control: (word(32), word(40)),
             vectors: vectors(word(16), word(24))
-                .map_err(|e| if e.0 == EINVAL { Error(EMSGSIZE) } else { e })?,
+                .map_err(|e| if e == Errno::EINVAL { Errno::EMSGSIZE } else { e })?,
         })
     }
 
@@ -63,7 +63,7 @@ impl Guest {
 }
 
 /// The vectors of the `msghdr` at a guest address.
-pub fn vectors_at(addr: u64) -> Result<Vectors, Error> {
+pub fn vectors_at(addr: u64) -> Result<Vectors, Errno> {
     Guest::read(addr).map(|guest| guest.vectors)
 }
 
@@ -76,10 +76,10 @@ pub struct Send {
 
 impl Send {
     /// Reads the header at a guest address, for a place with `room` bytes.
-    pub fn read(addr: u64, room: usize) -> Result<Send, Error> {
+    pub fn read(addr: u64, room: usize) -> Result<Send, Errno> {
         let guest = Guest::read(addr)?;
         if guest.control.0 != 0 && guest.control.1 > CONTROL_MAX {
-            return Err(Error(ENOBUFS));
+            return Err(Errno::ENOBUFS);
         }
         let header = guest.header(guest.name.1.min(NAME_MAX), guest.control.1, room);
         Ok(Send { guest, header })
@@ -91,13 +91,13 @@ impl Send {
     }
 
     /// Writes header and parts at `start`.
-    pub fn write(&self, slot: &Slot, start: usize) -> Result<(), Error> {
+    pub fn write(&self, slot: &Slot, start: usize) -> Result<(), Errno> {
         let [name, control, bytes] = self.header.parts();
         let one = |addr: u64, len: usize| vec![(addr, len as u64)];
         slot.write(start, &self.header.encode());
-        gather_at(slot, start + name.start, name.len(), &one(self.guest.name.0, name.len()))?;
-        gather_at(slot, start + control.start, control.len(), &one(self.guest.control.0, control.len()))?;
-        gather_at(slot, start + bytes.start, bytes.len(), &self.guest.vectors)
+        gather(slot, start + name.start, name.len(), &one(self.guest.name.0, name.len()))?;
+        gather(slot, start + control.start, control.len(), &one(self.guest.control.0, control.len()))?;
+        gather(slot, start + bytes.start, bytes.len(), &self.guest.vectors)
     }
 }
 
@@ -110,7 +110,7 @@ pub struct Receive {
 
 impl Receive {
     /// Reads the header at a guest address, for a place with `room` bytes.
-    pub fn read(addr: u64, room: usize) -> Result<Receive, Error> {
+    pub fn read(addr: u64, room: usize) -> Result<Receive, Errno> {
         let guest = Guest::read(addr)?;
         let header = guest.header(guest.name.1.min(NAME_MAX), guest.control.1.min(CONTROL_MAX), room);
         Ok(Receive { guest, header })
@@ -128,7 +128,7 @@ impl Receive {
 
     /// Copies a filled message back: the parts lie where the capacities put them, the header in front says how much of each
     /// was filled (of the name: its whole length, which may exceed what was given).
-    pub fn fill(&self, process: &Process, slot: &Slot, start: usize) -> Result<(), Error> {
+    pub fn fill(&self, process: &Process, slot: &Slot, start: usize) -> Result<(), Errno> {
         let Some(filled) = MessageHeader::decode_head(&slot.read(start, MessageHeader::SIZE)) else {
             return Ok(());
         };
@@ -141,9 +141,9 @@ impl Receive {
         scatter(process, slot, start + control.start, control_len, &one(self.guest.control.0, control_len))?;
         scatter(process, slot, start + bytes.start, cut(filled.bytes, &bytes), &self.guest.vectors)?;
         let name_len = if filled.name == ABSENT { 0 } else { filled.name };
-        copy_out(process, self.guest.addr + 8, &name_len.to_le_bytes())?;
-        copy_out(process, self.guest.addr + 40, &(control_len as u64).to_le_bytes())?;
-        copy_out(process, self.guest.addr + 48, &filled.flags.to_le_bytes())?;
+        process.copy_out(self.guest.addr + 8, &name_len.to_le_bytes())?;
+        process.copy_out(self.guest.addr + 40, &(control_len as u64).to_le_bytes())?;
+        process.copy_out(self.guest.addr + 48, &filled.flags.to_le_bytes())?;
         Ok(())
     }
 }

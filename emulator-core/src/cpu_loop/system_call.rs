@@ -1,0 +1,108 @@
+//! A guest system call: to the supervisor and back.
+//!
+//! Every call is sent. What the supervisor performed or answered comes back with its result; what it *granted* the child
+//! carries out itself, under its own filter: [`crate::syscall`], [`crate::signal`], [`crate::lifecycle`].
+
+use crate::base::result::SyscallResult;
+use crate::lifecycle::{clone, exec, exit};
+use crate::signal::deliver::{self, Restart};
+use crate::signal::{calls, descriptor};
+use crate::syscall::rlimit::Rlimit;
+use crate::syscall::{futex, marshal, memory, mmsg, process, shm, transfer, wait};
+use crate::thread::Thread;
+use crate::thread::restart_block::Deadline;
+use nix::errno::Errno;
+use rxbox_wire::frame::{INTERNAL, Reply};
+use rxbox_wire::kind::{Bulk, Syscall};
+use rxbox_wire::table;
+
+/// Carries out the call whose number and arguments are in the registers; the pc is behind the `syscall` instruction.
+pub(super) fn system_call(thread: &mut Thread) {
+    let state = thread.state();
+    let nr = state.gpr[0];
+    let mut args = [state.gpr[7], state.gpr[6], state.gpr[2], state.gpr[10], state.gpr[8], state.gpr[9]];
+    // The instruction itself: return address and flags in rcx and r11 (AMD64 manual, volume 3, SYSCALL).
+    state.gpr[1] = state.pc;
+    state.gpr[11] = state.rflags;
+    let pc = state.pc;
+    let kept = thread.deadline.take();
+    // The x32 bit and everything above are no numbers of this table.
+    let Some(call) = u32::try_from(nr).ok().filter(|&n| n < INTERNAL).and_then(table::row) else {
+        thread.state().gpr[0] = -i64::from(libc::ENOSYS) as u64;
+        return;
+    };
+    let (deadline, remaining) = Deadline::begin(call, &mut args, pc, kept);
+    thread.remaining = remaining;
+    let result = perform(thread, call, args);
+    match result {
+        SyscallResult::Value(value) => thread.state().gpr[0] = value as u64,
+        SyscallResult::Interrupted { restart } => {
+            if deliver::deliver(thread, Some(Restart { nr, restartable: restart })) {
+                thread.deadline = deadline;
+            }
+        }
+        // The call itself set the registers (sigreturn, exec) or the thread ends.
+        SyscallResult::Done => {}
+    }
+}
+
+fn perform(thread: &mut Thread, call: &'static Syscall, args: [u64; 6]) -> SyscallResult {
+    match call.bulk(&args) {
+        Bulk::AtOnce => {}
+        Bulk::Pieces(shape) => return transfer::transfer(thread, call, args, shape),
+        Bulk::Message => return transfer::send_message(thread, call, args),
+        Bulk::Map { unless: Some(_) } => return memory::map_file(thread, call, args),
+        Bulk::Map { unless: None } => return shm::attach(thread, call, args),
+    }
+    let limit = Rlimit::of(call.nr, &args);
+    let exchanged = calls::with_mask(thread, call, &args, |thread| marshal::exchange(thread, call, &args));
+    match exchanged {
+        Ok(reply) if reply.flags & Reply::GRANTED != 0 => granted(thread, call.nr, &args, reply.ret),
+        Ok(reply) if makes_signal_descriptor(call.nr) && reply.ret >= 0 => {
+            descriptor::made(thread, args[1]);
+            SyscallResult::from(&reply)
+        }
+        Ok(reply) => {
+            if let Some(limit) = limit.filter(|_| reply.ret == 0) {
+                limit.put_on(&mut thread.process.memory.lock().space);
+            }
+            SyscallResult::from(&reply)
+        }
+        Err(e) => e.into(),
+    }
+}
+
+fn makes_signal_descriptor(nr: u32) -> bool {
+    matches!(i64::from(nr), libc::SYS_signalfd | libc::SYS_signalfd4)
+}
+
+/// Carries out an approved call; `approved` is what the supervisor says besides.
+fn granted(thread: &mut Thread, nr: u32, args: &[u64; 6], approved: i64) -> SyscallResult {
+    match i64::from(nr) {
+        libc::SYS_shmdt => return shm::detach(thread, args[0]),
+        libc::SYS_futex => return futex::futex(thread, args),
+        libc::SYS_futex_waitv => return futex::futex_waitv(args),
+        libc::SYS_wait4 | libc::SYS_waitid => return wait::wait(thread, nr, args, approved),
+        libc::SYS_exit => return exit::exit(thread, args[0] as i32),
+        libc::SYS_exit_group => exit::exit_group(thread, args[0] as i32),
+        libc::SYS_clone | libc::SYS_clone3 | libc::SYS_fork | libc::SYS_vfork => {
+            return clone::clone(thread, nr, args);
+        }
+        libc::SYS_execve | libc::SYS_execveat => return exec::exec(thread, nr, args),
+        _ => {}
+    }
+    if let Some(result) = process::system_call(thread, nr, args) {
+        return result.into();
+    }
+    if let Some(result) = memory::system_call(thread, nr, args) {
+        return result.into();
+    }
+    if let Some(result) = calls::system_call(thread, nr, args) {
+        return result;
+    }
+    if let Some(result) = mmsg::system_call(thread, nr, args) {
+        return result;
+    }
+    thread.process.log.line(&format!("system call {nr} was granted but is not one of the child's"));
+    Errno::ENOSYS.into()
+}

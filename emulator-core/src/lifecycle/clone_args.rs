@@ -1,0 +1,91 @@
+//! The arguments of clone(2), which fork(2), vfork(2) and clone3(2) amount to as well.
+
+/// What a call of the clone(2) family asks for: a thread or a process.
+#[derive(Clone, Copy, Debug)]
+pub struct CloneArgs {
+    /// `CLONE_*`, and in the low byte the signal at the end.
+    pub flags: u64,
+    /// Stack pointer to begin with; 0 for the caller's.
+    pub stack: u64,
+    /// Where the parent finds the new thread id (CLONE_PARENT_SETTID).
+    pub parent_tid: u64,
+    /// Where the child finds its thread id (CLONE_CHILD_SETTID), and what is cleared at its end (CLONE_CHILD_CLEARTID).
+    pub child_tid: u64,
+    /// FS base (CLONE_SETTLS).
+    pub tls: u64,
+    /// Where the descriptor of the new process goes (CLONE_PIDFD).
+    pub pidfd: u64,
+    /// It starts with default actions where its parent has handlers.
+    pub clear_handlers: bool,
+}
+
+impl CloneArgs {
+    const fn plain(flags: i32) -> CloneArgs {
+        let flags = flags as u64;
+        CloneArgs { flags, stack: 0, parent_tid: 0, child_tid: 0, tls: 0, pidfd: 0, clear_handlers: false }
+    }
+    /// fork(2).
+    pub const FORK: CloneArgs = CloneArgs::plain(libc::SIGCHLD);
+    /// vfork(2).
+    pub const VFORK: CloneArgs = CloneArgs::plain(libc::SIGCHLD | libc::CLONE_VM | libc::CLONE_VFORK);
+
+    /// By the arguments of clone(2).
+    pub fn of_clone(args: &[u64; 6]) -> CloneArgs {
+        let [flags, stack, parent_tid, child_tid, tls, _] = *args;
+        // The kernel takes the low half; the descriptor goes where the thread id would (clone(2)).
+        let flags = flags & u64::from(u32::MAX);
+        CloneArgs { flags, stack, parent_tid, child_tid, tls, pidfd: parent_tid, clear_handlers: false }
+    }
+
+    /// By the arguments of the clone(2) that a clone3(2) amounts to, and what that cannot say.
+    pub fn of_clone3(args: &[u64; 6], pidfd: u64, clear_handlers: bool) -> CloneArgs {
+        CloneArgs { pidfd, clear_handlers, ..CloneArgs::of_clone(args) }
+    }
+
+    /// Whether a flag is set.
+    pub fn has(&self, flag: i32) -> bool {
+        self.flags & flag as u64 != 0
+    }
+
+    /// Whether a process like this can be had: one that signals its end by SIGCHLD, shares nothing but what is copied anyway,
+    /// and shares memory only until it executes a program.
+    pub fn offered(&self) -> bool {
+        /// Flags that a process may have.
+        const KNOWN: i32 = libc::CLONE_VM
+            | libc::CLONE_VFORK
+            | libc::CLONE_SETTLS
+            | libc::CLONE_PARENT_SETTID
+            | libc::CLONE_CHILD_SETTID
+            | libc::CLONE_CHILD_CLEARTID
+            | libc::CLONE_DETACHED
+            | libc::CLONE_UNTRACED
+            | libc::CLONE_IO
+            | libc::CLONE_PIDFD;
+        let signal = (self.flags & 0xff) as i32;
+        let rest = self.flags & !0xff & !(KNOWN as u64);
+        let one_place = self.has(libc::CLONE_PIDFD)
+            && (self.has(libc::CLONE_DETACHED)
+                || self.has(libc::CLONE_PARENT_SETTID) && self.pidfd == self.parent_tid);
+        rest == 0
+            && !one_place
+            && signal == libc::SIGCHLD
+            && (!self.has(libc::CLONE_VM) || self.has(libc::CLONE_VFORK))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_processes_that_can_be_had_are_offered() {
+        let of = |flags: i32| CloneArgs::plain(flags).offered();
+        assert!(of(libc::SIGCHLD));
+        assert!(of(libc::SIGCHLD | libc::CLONE_CHILD_SETTID | libc::CLONE_CHILD_CLEARTID));
+        assert!(of(libc::SIGCHLD | libc::CLONE_VM | libc::CLONE_VFORK));
+        assert!(!of(0));
+        assert!(!of(libc::SIGCHLD | libc::CLONE_VM));
+        assert!(!of(libc::SIGCHLD | libc::CLONE_FILES));
+        assert!(!of(libc::SIGCHLD | libc::CLONE_NEWUSER));
+    }
+}

@@ -1,0 +1,149 @@
+//! From a guest pc to translated code: found, revived, or translated now; and the flush of all translations.
+
+use super::Process;
+use super::memory::Memory;
+use crate::guest::{AddressSpace, access};
+use crate::host::fatal::fatal;
+use crate::runtime::blocks::{AddError, Blocks, HostEntry};
+use crate::runtime::cpu::ThreadHandle;
+use rxbox_translate::TranslateError;
+use rxbox_translate::frontend::Config;
+
+/// The most guest bytes that one block is made of.
+const BLOCK_SPAN: usize = 1024;
+
+/// Why guest code at a pc cannot be run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FetchError {
+    /// Nothing is mapped at this address.
+    Unmapped(u64),
+    /// Not executable at this address.
+    NotExecutable(u64),
+}
+
+/// How a block is asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BlockRequest {
+    /// It is reached by an indirect branch.
+    pub indirect: bool,
+    /// One instruction, run once: the page is not write-protected.
+    pub step: bool,
+    /// The exit that led here, to be chained.
+    pub chain: Option<u32>,
+}
+
+impl Process {
+    /// The host entry of the block at `pc`, translated if need be.
+    pub fn resolve(&self, pc: u64, request: BlockRequest) -> Result<HostEntry, FetchError> {
+        if !request.step {
+            let mut blocks = self.blocks.lock();
+            if let Some(entry) = blocks.find(pc) {
+                if let Some(exit) = request.chain.filter(|_| self.log.allows_chaining()) {
+                    blocks.chain(exit, pc);
+                }
+                // Without room for an entry stub the branch keeps coming here; a full cache is flushed by the next block.
+                if request.indirect && blocks.publish(pc).is_err() {
+                    drop(blocks);
+                    self.flush();
+                    return self.translate(pc, request);
+                }
+                return Ok(entry);
+            }
+        }
+        self.translate(pc, request)
+    }
+
+    fn translate(&self, pc: u64, request: BlockRequest) -> Result<HostEntry, FetchError> {
+        loop {
+            let mut memory = self.memory.lock();
+            let mut blocks = self.blocks.lock();
+            if !request.step && self.revive(&mut memory, &mut blocks, pc) {
+                drop((blocks, memory));
+                return self.resolve(pc, request);
+            }
+            let mut code = [0; BLOCK_SPAN];
+            let len = fetch(&memory.space, pc, &mut code)?;
+            let code = &code[..len];
+            let config = Config { step: request.step, ..self.config };
+            let mut stages = self.log.stages(pc, code);
+            match blocks.add(pc, code, &config, request.indirect, &mut stages) {
+                Ok((entry, id)) => {
+                    self.log.emitted(|| blocks.host_code(id));
+                    if !request.step {
+                        memory.write_protect(pc, blocks.guest_len(id));
+                        if self.log.allows_chaining() {
+                            blocks.chain_all(id);
+                            request.chain.into_iter().for_each(|exit| blocks.chain(exit, pc));
+                        }
+                    }
+                    return Ok(entry);
+                }
+                Err(AddError::Full) => {
+                    drop((blocks, memory));
+                    self.flush();
+                }
+                Err(AddError::Translate(TranslateError::Fetch)) => {
+                    let end = pc + code.len() as u64;
+                    return Err(missing(&memory.space, end));
+                }
+                Err(AddError::Translate(e)) => fatal(&format!("block at {pc:#x}: {e}")),
+            }
+        }
+    }
+
+    /// Makes a translation of an earlier program's current again, if the same code lies at `pc` now.
+    fn revive(&self, memory: &mut Memory, blocks: &mut Blocks, pc: u64) -> bool {
+        let revived = blocks.revive(pc, |source| {
+            let (len, mut now) = (source.bytes.len(), [0; BLOCK_SPAN]);
+            let executable =
+                memory.space.exec_span(source.pc).is_some_and(|s| s.end - source.pc >= len as u64);
+            let now = &mut now[..len];
+            let valid = executable && access::copy_in(now, source.pc).is_ok() && now == source.bytes;
+            if valid {
+                memory.write_protect(source.pc, len as u32);
+            }
+            valid
+        });
+        revived.is_some()
+    }
+
+    /// Throws all translations away, with every thread outside translated code. Blocks are unlinked one by one only if a
+    /// thread has to be got out.
+    pub fn flush(&self) {
+        let _alone = self.exclusive.lock();
+        let threads = self.threads.lock();
+        threads.iter().for_each(ThreadHandle::kick);
+        if threads.iter().any(ThreadHandle::in_cache) {
+            self.blocks.lock().unlink_all();
+        }
+        while threads.iter().any(ThreadHandle::in_cache) {
+            std::thread::yield_now();
+        }
+        self.blocks.lock().flush();
+        self.memory.lock().unprotect_all();
+    }
+
+    /// Whether a pc may be executed, for faults of single-byte fetches.
+    pub fn check_fetch(&self, pc: u64) -> Result<(), FetchError> {
+        fetch(&self.memory.lock().space, pc, &mut [0; BLOCK_SPAN]).map(|_| ())
+    }
+}
+
+/// The executable bytes from `pc` on, as many as a block may span, in the front of the buffer; how many they are.
+fn fetch(space: &AddressSpace, pc: u64, code: &mut [u8; BLOCK_SPAN]) -> Result<usize, FetchError> {
+    let span = space.exec_span(pc).ok_or_else(|| missing(space, pc))?;
+    let len = BLOCK_SPAN.min((span.end - pc) as usize);
+    match access::copy_in(&mut code[..len], pc) {
+        Ok(()) => Ok(len),
+        // A file that was cut short under the mapping: what lies beyond its end cannot be read.
+        Err(fault) if fault.done > 0 => Ok(fault.done),
+        Err(_) => Err(FetchError::NotExecutable(pc)),
+    }
+}
+
+fn missing(space: &AddressSpace, addr: u64) -> FetchError {
+    match space.query(addr) {
+        Some(_) => FetchError::NotExecutable(addr),
+        None => FetchError::Unmapped(addr),
+    }
+}
