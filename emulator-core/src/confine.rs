@@ -37,7 +37,7 @@
 
 mod rules;
 
-pub use rules::{Answer, Only, Rule, Test, rules};
+pub use rules::{Only, Rule, RuleAction, Test, rules};
 
 use seccompiler::{
     BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
@@ -79,9 +79,9 @@ pub fn install(options: &Options) -> Result<(), ConfineError> {
 /// last, since it does not list seccomp(2).
 fn compile(options: &Options) -> Result<Vec<BpfProgram>, BackendError> {
     let in_force = || rules().iter().filter(|rule| rule.only.holds(options.log));
-    let errno = |rule: &Rule| match rule.answer {
-        Answer::Allow => None,
-        Answer::Errno(code) => Some(code),
+    let errno = |rule: &Rule| match rule.action {
+        RuleAction::Allow => None,
+        RuleAction::Errno(code) => Some(code),
     };
     let codes: BTreeSet<u16> = in_force().filter_map(errno).collect();
     let mut programs = Vec::new();

@@ -24,7 +24,7 @@ pub enum Test {
 
 /// What becomes of a call that a rule matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum RuleAction {
     /// The kernel carries it out.
     Allow,
     /// It fails with this errno.
@@ -62,22 +62,22 @@ pub struct Rule {
     pub name: &'static str,
     /// Argument index and condition; all of them must hold.
     pub when: &'static [(u8, Test)],
-    /// What is answered.
-    pub answer: Answer,
+    /// What the filter does.
+    pub action: RuleAction,
     /// When the rule is in force.
     pub only: Only,
     /// What the child makes the call for, and, where that is not plain, why it does no harm.
     pub why: &'static str,
 }
 
-/// Rows of the form `SYS_name [argument: test, ...] answer, "why";`, with `if WithLog` and the like before the reason.
+/// Rows of the form `SYS_name [argument: test, ...] action, "why";`, with `if WithLog` and the like before the reason.
 macro_rules! table {
-    ($($call:ident [$($arg:literal: $test:expr),*] $answer:expr, $(if $only:ident,)? $why:literal;)*) => {
+    ($($call:ident [$($arg:literal: $test:expr),*] $action:expr, $(if $only:ident,)? $why:literal;)*) => {
         &[$(Rule {
             call: $call,
             name: name(stringify!($call)),
             when: &[$(($arg, $test)),*],
-            answer: $answer,
+            action: $action,
             only: table!(@only $($only)?),
             why: $why,
         }),*]
@@ -91,8 +91,8 @@ const fn name(constant: &'static str) -> &'static str {
     constant.split_at("SYS_".len()).1
 }
 
-const fn fails(errno: c_int) -> Answer {
-    Answer::Errno(errno as u16)
+const fn fails(errno: c_int) -> RuleAction {
+    RuleAction::Errno(errno as u16)
 }
 
 const fn int(value: c_int) -> Test {
@@ -135,7 +135,7 @@ const GUARD_INSTALL: c_int = 102;
 /// `MADV_GUARD_REMOVE` of Linux 6.13.
 const GUARD_REMOVE: c_int = 103;
 
-use Answer::Allow;
+use RuleAction::Allow;
 
 /// All rules.
 pub fn rules() -> &'static [Rule] {

@@ -1,6 +1,7 @@
 //! The list as text, the compiled programs against the list, and the filter in force on real processes.
 
 mod evaluator;
+#[expect(unsafe_code, reason = "makes forbidden host calls")]
 mod victims;
 
 use super::*;
@@ -53,8 +54,8 @@ fn matching(log: bool, nr: u32, args: [u64; 6]) -> Vec<&'static Rule> {
 fn expected(log: bool, nr: u32, args: [u64; 6]) -> u32 {
     match matching(log, nr, args)[..] {
         [] => KILL_PROCESS,
-        [Rule { answer: Answer::Allow, .. }] => ALLOW,
-        [Rule { answer: Answer::Errno(code), .. }] => errno((*code).into()),
+        [Rule { action: RuleAction::Allow, .. }] => ALLOW,
+        [Rule { action: RuleAction::Errno(code), .. }] => errno((*code).into()),
         ref several => panic!("call {nr} with {args:x?} matches {several:?}"),
     }
 }
@@ -230,7 +231,7 @@ const EMULATED: [&str; 15] = [
 fn whatever_the_table_grants_the_filter_lets_through_or_the_runtime_emulates() {
     for row in SYSCALLS.iter().filter(|row| row.route == Route::Grant) {
         let allowed =
-            rules().iter().any(|rule| rule.call == i64::from(row.nr) && rule.answer == Answer::Allow);
+            rules().iter().any(|rule| rule.call == i64::from(row.nr) && rule.action == RuleAction::Allow);
         let emulated = EMULATED.contains(&row.name);
         assert!(allowed != emulated, "{}: allowed {allowed}, emulated {emulated}", row.name);
     }
@@ -259,9 +260,9 @@ fn line(rule: &Rule) -> String {
         }
     });
     let when = conditions.collect::<Vec<_>>().join(", ");
-    let answer = match rule.answer {
-        Answer::Allow => "allow".into(),
-        Answer::Errno(code) => format!("{:?}", nix::errno::Errno::from_raw(code.into())),
+    let answer = match rule.action {
+        RuleAction::Allow => "allow".into(),
+        RuleAction::Errno(code) => format!("{:?}", nix::errno::Errno::from_raw(code.into())),
     };
     let only = match rule.only {
         Only::Always => "",

@@ -130,7 +130,7 @@ impl Areas {
         });
     }
 
-    /// Runs `change`, which may alter areas within `span` only, and files the gaps around it anew.
+    /// Runs `change`, which may alter areas within `span` only, and files the gaps around it again.
     fn edit(&mut self, span: Span, change: impl FnOnce(&mut Areas)) {
         let Some(window) = window_of(span) else {
             // Special areas lie outside the windows, where gaps are not managed.

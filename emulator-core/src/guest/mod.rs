@@ -1,5 +1,6 @@
 //! Guest memory: where it may lie, what is mapped, and how the runtime reads and writes it without harm.
 
+#[expect(unsafe_code, reason = "copies from and to any address that a guest can give")]
 pub mod access;
 mod advise;
 mod area;

@@ -60,7 +60,7 @@ pub struct Program<'a> {
     pub strings: Strings<'a>,
     /// Identity and machine.
     pub auxiliary: Auxiliary,
-    /// Decides the random part of placement. Not the seed of the space, lest one address tell another.
+    /// Decides the random part of placement. Not the seed of the space, so that one address does not tell another.
     pub seed: u64,
 }
 

@@ -1,9 +1,13 @@
 //! The runtime around translated code: code cache, blocks, CPU state, prologue and epilogue, and the signal handler that can
-//! stop translated code at any instruction. This module and [`crate::host`] are where the unsafe of the child lives.
+//! stop translated code at any instruction.
 
 pub mod blocks;
+#[expect(unsafe_code, reason = "writes machine code")]
 pub mod cache;
+#[expect(unsafe_code, reason = "owns memory that translated code and the signal handler use")]
 pub mod cpu;
+#[expect(unsafe_code, reason = "jumps into machine code")]
 pub mod enter;
 pub mod state;
+#[expect(unsafe_code, reason = "a signal handler")]
 pub mod stop;

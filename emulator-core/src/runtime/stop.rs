@@ -85,7 +85,7 @@ impl SignalRing {
         Some(info)
     }
 
-    /// Whether the handler has closed the thread's mask since this was last asked: then it has to be set anew.
+    /// Whether the handler has closed the thread's mask since this was last asked: then it has to be set again.
     pub fn was_closed(&self) -> bool {
         self.closed.swap(false, Ordering::Relaxed)
     }
@@ -172,7 +172,7 @@ fn is_fault(info: &libc::siginfo_t) -> bool {
     raised && info.si_code > 0
 }
 
-/// Queues a signal for the guest, if it is not one that only rouses the thread, and sees to it that no other comes before it
+/// Queues a signal for the guest, if it is not one that only kicks the thread, and sees to it that no other comes before it
 /// was looked at. `mask` is what the interrupted code goes on with.
 fn queue(ring: &SignalRing, info: &libc::siginfo_t, mask: &mut libc::sigset_t) {
     if (info.si_signo, info.si_code) != (relay::ROUSER, relay::ROUSE) {

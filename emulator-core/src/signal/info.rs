@@ -65,6 +65,7 @@ impl SigInfo {
 }
 
 #[cfg(test)]
+#[expect(unsafe_code, reason = "compares with the C library's siginfo")]
 mod tests {
     use super::*;
 

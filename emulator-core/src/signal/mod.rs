@@ -33,6 +33,7 @@ pub mod deliver;
 pub mod descriptor;
 pub mod fault;
 pub mod frame;
+#[expect(unsafe_code, reason = "host calls on signals, and the x87 unit")]
 pub mod host;
 pub mod info;
 pub mod lifecycle;
@@ -42,4 +43,5 @@ pub mod timers;
 pub mod xstate;
 
 #[cfg(test)]
+#[expect(unsafe_code, reason = "takes frames from the host's kernel")]
 mod tests;
