@@ -88,17 +88,14 @@ fn trapped(thread: &mut Thread, trap: Trap, pc: u64, next: u64) -> Fault {
             thread.state().pc = next;
             Fault::breakpoint()
         }
-        Trap::DebugTrap => {
-            thread.state().pc = next;
-            Fault::debug_trap(next)
-        }
         // `into` in other modes; the kernel lets user mode raise it here too.
         Trap::Interrupt(4) => {
             thread.state().pc = next;
             Fault::overflow()
         }
         Trap::Interrupt(n) => Fault::protection(u64::from(n) << 3 | 2),
-        Trap::InvalidOpcode => Fault::invalid(pc),
+        // int1 is never left to the runtime: the host raises it in translated code.
+        Trap::DebugTrap | Trap::InvalidOpcode => Fault::invalid(pc),
         Trap::GeneralProtection => Fault::protection(0),
     }
 }

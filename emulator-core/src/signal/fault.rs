@@ -1,11 +1,9 @@
 //! A signal that an instruction raises.
 
-use super::info::{ILL_ILLOPN, SEGV_ACCERR, SEGV_MAPERR, SI_KERNEL, SigInfo, TRAP_BRKPT};
+use super::info::{ILL_ILLOPN, SEGV_ACCERR, SEGV_MAPERR, SI_KERNEL, SigInfo};
 
 /// The processor's numbers of exceptions (Intel SDM 3A, 6.3.1).
 pub mod trap {
-    /// Debug exception (#DB).
-    pub const DEBUG: u64 = 1;
     /// Breakpoint (#BP).
     pub const BREAKPOINT: u64 = 3;
     /// Overflow (#OF).
@@ -73,11 +71,6 @@ impl Fault {
     /// A breakpoint instruction, which the pc is behind.
     pub fn breakpoint() -> Fault {
         Fault { signal: libc::SIGTRAP, code: SI_KERNEL, addr: 0, trap: trap::BREAKPOINT, error_code: 0 }
-    }
-
-    /// A debug trap after an instruction; `next` is the pc behind it.
-    pub fn debug_trap(next: u64) -> Fault {
-        Fault { signal: libc::SIGTRAP, code: TRAP_BRKPT, addr: next, trap: trap::DEBUG, error_code: 0 }
     }
 
     /// An overflow trap, as the kernel reports it.

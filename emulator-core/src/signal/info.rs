@@ -10,8 +10,6 @@ pub const SEGV_MAPERR: i32 = 1;
 pub const SEGV_ACCERR: i32 = 2;
 /// Code of an invalid instruction.
 pub const ILL_ILLOPN: i32 = 2;
-/// Code of a debug trap.
-pub const TRAP_BRKPT: i32 = 1;
 
 /// What is known about one signal (sigaction(2)): number, errno, code, and by kind of signal further members.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

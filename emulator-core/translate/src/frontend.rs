@@ -5,7 +5,7 @@
 //! the runtime, or at a limit. An instruction that cannot be decoded ends the block before it; a block that begins with one
 //! leaves to the runtime, which decodes again and knows what to raise.
 
-use crate::decode::{Class, DecodeError, Decoder, Insn, MemOperand, SegmentOp};
+use crate::decode::{Class, DecodeError, Decoder, Insn, MemOperand, SegmentOp, Trap};
 use crate::ir::op::{Block, Cond, Mem, Op, Reason};
 use crate::ir::var::Var;
 use crate::state;
@@ -149,6 +149,13 @@ impl Builder<'_> {
                     // first has set (fnstenv masks exceptions, fnsave clears the registers).
                     self.start(next);
                     self.push(Op::Leave { reason: Reason::ClearFpuPointer, pc });
+                }
+            }
+            Class::Trap(Trap::DebugTrap) => {
+                if self.native(pc, at, insn) {
+                    // The host reports this address, or that of the instruction itself. Were there more of the block,
+                    // dead code at its front would make it a later one.
+                    self.push(Op::Goto { pc: next });
                 }
             }
             Class::Jcc { cc, disp } => {

@@ -177,6 +177,11 @@ pub(crate) fn traps(machine: &mut Machine, random: &mut Random) {
             sequences::ending_in(machine, random, length, trap);
         }
     }
+    // mov ecx, 1; int1; nop; mov ecx, 2; mov ecx, 3: what processors report is its address or the next one, but no later one.
+    let dead_behind = [0xb9, 1, 0, 0, 0, 0xf1, 0x0f, 0x1f, 0, 0xb9, 2, 0, 0, 0, 0xb9, 3, 0, 0, 0];
+    machine.add(plain(random, &dead_behind));
+    // The same behind a branch, where a block begins with it.
+    machine.add(plain(random, &[&[0xeb, 0][..], &dead_behind[5..]].concat()));
 }
 
 /// `pushf` and `popf` of both sizes, without TF and NT.

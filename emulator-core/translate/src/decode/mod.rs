@@ -236,7 +236,7 @@ pub enum SegmentOp {
 pub enum Trap {
     /// `int3`: SIGTRAP, SI_KERNEL, rip after the instruction.
     Breakpoint,
-    /// `int1` (icebp): SIGTRAP, TRAP_BRKPT... rip after the instruction.
+    /// `int1` (icebp): SIGTRAP, raised by the host, since processors differ in the rip that they report.
     DebugTrap,
     /// `int n`; 0x80 is the i386 system-call gate, all others are general protection.
     Interrupt(u8),

@@ -4,7 +4,7 @@
 
 use super::form::Encoding;
 use super::table::row::{Row, UNKNOWN_TO_YAXPEAX};
-use super::{Class, DecodeError, Space};
+use super::{Class, DecodeError, Space, Trap};
 use yaxpeax_arch::LengthedInstruction;
 use yaxpeax_x86::long_mode::{InstDecoder, Instruction};
 
@@ -20,10 +20,8 @@ const ORDINARY: u8 = 1;
 /// Instructions of which the host never sees the bytes need no second opinion.
 pub(super) fn agree(e: &Encoding, row: &Row, bytes: &[u8], len: u8) -> Result<(), DecodeError> {
     let unusual = e.prefixes > ORDINARY || e.form.addr32;
-    let asked = unusual
-        && e.form.space == Space::Legacy
-        && !matches!(row.class, Class::Trap(_))
-        && !row.has(UNKNOWN_TO_YAXPEAX);
+    let seen = matches!(row.class, Class::Trap(Trap::DebugTrap)) || !matches!(row.class, Class::Trap(_));
+    let asked = unusual && e.form.space == Space::Legacy && seen && !row.has(UNKNOWN_TO_YAXPEAX);
     let same_length = |i: Instruction| i.len().to_const() == u64::from(len);
     if !asked || yaxpeax(bytes).is_some_and(same_length) { Ok(()) } else { Err(e.unsupported()) }
 }
