@@ -19,6 +19,7 @@
 
 mod notation;
 pub(in crate::decode) mod row;
+mod text;
 mod words;
 
 use super::Space;

@@ -39,6 +39,7 @@
 //! `b4`, `b8` is the broadcast element. The others name the constants of [`super::row`] or a class.
 
 use super::row::{self, Immediate, Operand, Place, Row, Size, Tuple, accepts};
+use super::text::{broken, decimal, hex, split, word};
 use super::words::{attribute_bits, class, implicit_bits};
 use crate::decode::Class;
 
@@ -120,36 +121,8 @@ pub(in crate::decode) const fn index(rows: &[Row]) -> [Span; 256] {
     spans
 }
 
-/// Stops the compiler at a row that does not follow the notation.
-#[expect(clippy::panic, reason = "only ever evaluated by the compiler")]
-pub(super) const fn broken(what: &'static str) -> ! {
-    panic!("{}", what)
-}
-
 const fn is_row(line: &[u8]) -> bool {
     !line.is_empty() && line[0] != b'#'
-}
-
-/// What is before and after the first separator; all and nothing if there is none.
-pub(super) const fn split(text: &'static [u8], separator: u8) -> (&'static [u8], &'static [u8]) {
-    let mut i = 0;
-    while i < text.len() {
-        if text[i] == separator {
-            let (head, tail) = text.split_at(i);
-            return (head, tail.split_at(1).1);
-        }
-        i += 1;
-    }
-    (text, &[])
-}
-
-/// The next word and what follows it without leading blanks.
-const fn word(line: &'static [u8]) -> (&'static [u8], &'static [u8]) {
-    let (word, mut rest) = split(line, b' ');
-    while !rest.is_empty() && rest[0] == b' ' {
-        rest = rest.split_at(1).1;
-    }
-    (word, rest)
 }
 
 const fn parse_row(line: &'static [u8]) -> Row {
@@ -244,19 +217,6 @@ const fn length_bits(digits: &[u8]) -> u32 {
         i += 1;
     }
     bits
-}
-
-const fn decimal(digit: u8) -> u32 {
-    assert!(digit.is_ascii_digit(), "not a digit");
-    (digit - b'0') as u32
-}
-
-const fn hex(digit: u8) -> u8 {
-    match digit {
-        b'0'..=b'9' => digit - b'0',
-        b'a'..=b'f' => digit - b'a' + 10,
-        _ => broken("not a hexadecimal digit"),
-    }
 }
 
 const fn parse_operands(row: &mut Row, list: &'static [u8]) {

@@ -1,7 +1,7 @@
 //! The words of the [`super::notation`]: classes, attributes, variables.
 
-use super::notation::{broken, split};
 use super::row::{self, implicit};
+use super::text::{broken, split};
 use crate::decode::{Class, FpuEnv, SegmentOp, Trap};
 use crate::ir::var::Var;
 
