@@ -8,10 +8,10 @@
 //! * every length was compared with the table, so a range of the data area lies within it.
 
 use crate::host::SyscallResult;
+use crate::host::shm::Area;
 use crate::host::transfer::Buffer;
 use crate::report::audit::Who;
 use crate::sandbox::Sandbox;
-use crate::shm::Area;
 use crate::state::fd::File;
 use crate::state::process::Process;
 use nix::errno::Errno;

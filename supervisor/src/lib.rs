@@ -1,22 +1,32 @@
 //! The supervisor: it starts a guest in an emulator child and carries out, under a policy, what the guest asks for.
 //!
 //! ```text
-//! cli ─▶ run ─▶ launch ─▶ (warden ─▶ emulator child)
-//!                 │
-//!                 ▼
-//!   attendant (main thread): signals, time limit, control sockets, ends of processes
+//! cli ─▶ run ─▶ launch ─▶ (init process ─▶ emulator child)
+//!         │
+//!         ▼
+//!   event loop (main thread): signals, time limit, control sockets, ends of processes
 //!   worker (one for each guest thread): channel slot ─▶ check ─▶ policy ─▶ dispatch ─▶ handler ─▶ reply
 //! ```
 //!
-//! What is trusted: this process and its warden. Every byte that comes over a channel or a control socket is hostile; it
-//! is copied once ([`shm`]), compared with the table (`rxbox_wire::frame`), and only then looked at ([`worker`]).
+//! What is trusted: this process and its init process. Every byte that comes over a channel or a control socket is
+//! hostile; it is copied once ([`host::shm`]), compared with the table (`rxbox_wire::frame`), and only then looked at
+//! ([`worker`]).
 //!
-//! * [`context`]: what a handler sees. [`handlers`]: what is done for each call. [`worker::dispatch`]: which handler serves
-//!   which.
-//! * [`state`]: what the kernel would keep of guest processes. [`sandbox`]: all of it together.
+//! From the top floor down; nothing uses what stands above it (`tests/tests/modules/floors.rs` holds that):
+//!
+//! * [`cli`], [`commands`], [`files`]: the command line, what runs nothing, and where profiles are found.
+//! * [`run`]: a whole run, and the event loop that waits for its end. [`launch`]: everything until the guest's first
+//!   instruction, with the init process.
+//! * [`worker`]: serves one guest thread. [`worker::dispatch`] says which handler serves a call, [`worker::internal`]
+//!   serves the child's runtime.
+//! * [`handlers`]: what is done for each call.
 //! * [`path`], [`view`]: names of files, and the guest's own `/proc`.
-//! * [`host`]: calls to the host's kernel; with [`shm`] the only places with unsafe code.
+//! * [`context`]: what a handler sees. [`sandbox`]: what all threads share.
+//! * [`state`]: what the kernel would keep of guest processes.
 //! * [`report`]: what the user gets to see.
+//! * [`host`]: calls to the host's kernel; the compiler refuses unsafe code anywhere else.
+
+#![deny(unsafe_code)]
 
 pub mod caller;
 pub mod cli;
@@ -24,13 +34,13 @@ pub mod commands;
 pub mod context;
 pub mod files;
 pub mod handlers;
+#[expect(unsafe_code, reason = "calls to the host's kernel, and memory shared with a child")]
 pub mod host;
 pub mod launch;
 pub mod path;
 pub mod report;
 pub mod run;
 pub mod sandbox;
-pub mod shm;
 pub mod state;
 pub mod view;
 pub mod worker;

@@ -1,5 +1,7 @@
 //! The `rxbox` program: the supervisor, or with another name of its own the emulator child.
 
+#![forbid(unsafe_code)]
+
 use rxbox::cli::{self, Command};
 use rxbox::sandbox::layers;
 use rxbox::{commands, run};

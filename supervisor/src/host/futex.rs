@@ -2,6 +2,7 @@
 
 use super::SyscallResult;
 use super::wait::Time;
+use rxbox_wire::bell::Futex;
 use std::ptr::null;
 use std::sync::atomic::AtomicU32;
 
@@ -26,6 +27,19 @@ pub fn wake(word: &AtomicU32) {
     let args = [word.as_ptr() as u64, libc::FUTEX_WAKE as u64, i32::MAX as u64, 0, 0, 0];
     // SAFETY: the word outlives the call. Nothing can fail for a valid address.
     let _ = unsafe { super::raw::call(libc::SYS_futex, args) };
+}
+
+/// The kernel's futex on words that are shared between processes.
+#[derive(Clone, Copy, Debug)]
+pub struct HostFutex;
+
+impl Futex for HostFutex {
+    fn wait(&self, word: &AtomicU32, value: u32) {
+        wait(word, value);
+    }
+    fn wake(&self, word: &AtomicU32) {
+        wake(word);
+    }
 }
 
 #[cfg(test)]

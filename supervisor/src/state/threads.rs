@@ -3,13 +3,14 @@
 //! A slot is free, or reserved for the first thread of a process that is about to start, or used by a thread whose id is
 //! known. The worker's own thread id is kept so that it can be interrupted.
 
-use crate::host::{futex, interrupt};
-use crate::shm::Channel;
+use crate::host::futex::HostFutex;
+use crate::host::interrupt;
+use crate::host::shm::Channel;
 use nix::errno::Errno;
 use rxbox_wire::bell::{Bell, CLOSED, Futex};
 use rxbox_wire::channel::MAX_SLOTS;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A slot in use.
@@ -25,19 +26,6 @@ struct Seat {
 #[derive(Debug, Default)]
 pub struct Threads {
     seats: Mutex<BTreeMap<usize, Seat>>,
-}
-
-/// The kernel's futex on words that are shared between processes.
-#[derive(Clone, Copy, Debug)]
-pub struct HostFutex;
-
-impl Futex for HostFutex {
-    fn wait(&self, word: &AtomicU32, value: u32) {
-        futex::wait(word, value);
-    }
-    fn wake(&self, word: &AtomicU32) {
-        futex::wake(word);
-    }
 }
 
 impl Threads {

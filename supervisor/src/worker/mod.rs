@@ -13,16 +13,17 @@
 
 pub mod dispatch;
 pub mod internal;
+mod traced;
 
 use crate::context::Call;
 use crate::host::SyscallResult;
+use crate::host::futex::HostFutex;
 use crate::host::interrupt;
+use crate::host::shm::Slot;
 use crate::report::ending::End;
 use crate::report::escape::shown;
 use crate::sandbox::{Job, Sandbox};
-use crate::shm::Slot;
 use crate::state::process::Process;
-use crate::state::threads::HostFutex;
 use nix::errno::Errno;
 use rxbox_wire::bell::{Bell, CLOSED, IDLE, REPLY, REQUEST};
 use rxbox_wire::frame::{self, Checked, INTERNAL, Internal, MessageHeader, Reply, Request, Violation};
@@ -132,7 +133,7 @@ impl Worker<'_> {
             self.tid = *tid as i32;
         }
         if let Some(trace) = self.sandbox.trace.as_ref().filter(|_| request.nr < INTERNAL) {
-            trace.call(&call, &answer);
+            traced::write(trace, &call, &answer);
         }
         let Call { input, mut reply, .. } = call;
         self.input = input;

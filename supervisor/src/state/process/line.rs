@@ -1,8 +1,8 @@
 //! How a guest process and the supervisor talk: the channel for calls, and a control socket for what memory cannot
 //! carry, descriptors to the child and requests to interrupt a call from it.
 
-use crate::shm::Channel;
-use crate::state::threads::HostFutex;
+use crate::host::futex::HostFutex;
+use crate::host::shm::Channel;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
