@@ -67,5 +67,31 @@ const CHILD: Rules = Rules {
     largest_circle: Some(40),
 };
 
-const SUPERVISOR: Rules =
-    Rules { name: "rxbox", folder: "supervisor", floors: &[], circles: &[], largest_circle: Some(89) };
+const SUPERVISOR: Rules = Rules {
+    name: "rxbox",
+    folder: "supervisor",
+    floors: &[
+        // The host's kernel, and what the user gets to see.
+        &["host", "report"],
+        // What the kernel would keep of guest processes.
+        &["state"],
+        // What all threads share; a call, and who makes it.
+        &["sandbox"],
+        &["context"],
+        &["caller"],
+        // Names of files, and the guest's own /proc.
+        &["view", "path"],
+        &["handlers"],
+        // Serving a guest thread; launching; waiting for the end.
+        &["worker"],
+        &["launch"],
+        // The command line, and whole runs.
+        &["files"],
+        &["cli"],
+        &["commands"],
+        &["run"],
+        &["lib", "main"],
+    ],
+    circles: &[],
+    largest_circle: None,
+};

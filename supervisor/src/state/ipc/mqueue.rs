@@ -5,7 +5,7 @@
 //! notify it, since all guests are one process to it: a registration is kept here too, and looked at after each message that
 //! was sent to an empty queue.
 
-use super::lock;
+use super::changes::lock;
 use crate::host::mqueue::{self, ATTRIBUTES};
 use crate::host::name::reopen;
 use crate::state::fd::Budget;

@@ -1,8 +1,8 @@
 //! System V message queues (msgget(2), msgop(2), msgctl(2)).
 
+use super::changes::{Changes, lock, now};
 use super::perm::{Perm, Right};
 use super::table::{Get, Owned, Table};
-use super::{Changes, lock, now};
 use crate::state::process::Identity;
 use nix::errno::Errno;
 use rxbox_wire::frame::MESSAGE_MAX;

@@ -1,8 +1,8 @@
 //! System V semaphores (semget(2), semop(2), semctl(2)).
 
+use super::changes::{Changes, lock, now};
 use super::perm::{Perm, Right};
 use super::table::{Get, Owned, Table};
-use super::{Changes, lock, now};
 use crate::state::process::Identity;
 use nix::errno::Errno;
 use std::collections::HashMap;

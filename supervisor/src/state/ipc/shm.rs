@@ -4,9 +4,9 @@
 //! attaches it so. Who has it attached how often the supervisor keeps count of, for the sake of what IPC_STAT shows and of the
 //! removal at the last detach; a child that lies there harms nobody but its own sandbox's count.
 
+use super::changes::{lock, now};
 use super::perm::{Perm, Right};
 use super::table::{Get, Owned, Table};
-use super::{lock, now};
 use crate::host::name::reopen;
 use crate::state::fd::Budget;
 use crate::state::process::Identity;
