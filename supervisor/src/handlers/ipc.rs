@@ -33,7 +33,7 @@ const IPC_INFO: i32 = 3;
 
 /// The sandbox's objects, without what processes that have ended leave behind: attached segments, semaphores to undo.
 fn objects<'a>(call: &'a Call<'_>) -> &'a Namespace {
-    call.sandbox.dismiss_ended(call.process);
+    call.sandbox.remove_ended(call.process);
     &call.sandbox.ipc
 }
 

@@ -36,7 +36,7 @@ pub(super) fn record(call: &mut Call<'_>, file: &File) -> SyscallResult {
     let mut done = locks.apply(file, if command == Flock::Get { command } else { Flock::Set }, &mut lock);
     if done == Err(Errno::EAGAIN) || command == Flock::Get && i16_at(&lock, 0) != libc::F_UNLCK {
         // It may be a process's that has ended.
-        call.sandbox.dismiss_ended(call.process);
+        call.sandbox.remove_ended(call.process);
         lock = asked;
         done = if command == Flock::Wait {
             wait(call, file, &mut lock)

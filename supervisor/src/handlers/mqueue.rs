@@ -142,7 +142,7 @@ fn mq_notify(call: &mut Call<'_>) -> SyscallResult {
     };
     let value = u64::from_le_bytes(std::array::from_fn(|i| bytes[i]));
     let file = queue(call, |_| true)?;
-    call.sandbox.dismiss_ended(call.process);
+    call.sandbox.remove_ended(call.process);
     let event = Event { pid: call.process.pid, signal, value };
     call.sandbox.ipc.queues.register(file.host.as_fd(), event).map(|()| 0)
 }

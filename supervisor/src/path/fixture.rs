@@ -90,7 +90,7 @@ impl Guest {
         let start = Fork::first(Line::new().unwrap().0, fds, state);
         let process =
             Arc::new(Process::new(pid, 1, new_fd(NewFd::Pidfd, [pid as u64, 0, 0]).unwrap(), start));
-        sandbox.admit(process.clone()).unwrap();
+        sandbox.add_process(process.clone()).unwrap();
         Guest { sandbox, process }
     }
 

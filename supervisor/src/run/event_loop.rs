@@ -81,12 +81,12 @@ impl EventLoop<'_> {
         let processes = &self.sandbox.processes;
         match source {
             Source::Ending => {}
-            Source::Signals => self.pass_signals_on()?,
+            Source::Signals => self.forward_signals()?,
             Source::Init => return self.first_process_changed(),
             // A process that is gone meanwhile needs nothing more.
             Source::Control(pid) => processes.get(pid).iter().for_each(|process| self.message(process)),
             Source::Process(pid) => {
-                self.sandbox.processes.get(pid).iter().for_each(|p| self.sandbox.dismiss(p))
+                self.sandbox.processes.get(pid).iter().for_each(|p| self.sandbox.remove_process(p))
             }
         }
         Ok(None)
@@ -132,9 +132,9 @@ impl EventLoop<'_> {
         }))
     }
 
-    /// Signals to rxbox go on to the guest: to the first process what somebody sent, to the group in the foreground what the
-    /// terminal raised. Who continues a job (a shell's `fg`) continues the whole group.
-    fn pass_signals_on(&self) -> Result<(), Errno> {
+    /// Forwards signals to rxbox to the guest: those that a process sent to the first process, those that the terminal
+    /// raised to the group in the foreground. Who continues a job (a shell's `fg`) continues the whole group.
+    fn forward_signals(&self) -> Result<(), Errno> {
         const FROM_PROCESS: [i32; 3] = [libc::SI_USER, libc::SI_QUEUE, libc::SI_TKILL];
         while let Some(signal) = self.signals.read_signal()? {
             let number = signal.ssi_signo as i32;

@@ -6,7 +6,9 @@ pub mod usage;
 use crate::cli::Run as Options;
 use crate::commands::{load, variables};
 use crate::host::{interrupt, spawn};
-use crate::launch::{self, Guest, Inherited, Program};
+use crate::launch::inherited::{Inherited, set_own_limits};
+use crate::launch::program::{self, Program};
+use crate::launch::{self, Guest};
 use crate::report::outcome::Outcome;
 use crate::report::tell;
 use crate::report::trace::Trace;
@@ -29,8 +31,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Signals that go on to the guest when somebody sends them to rxbox.
-const PASSED_ON: [Signal; 15] = [
+/// Signals to rxbox that are forwarded to the guest.
+const FORWARDED: [Signal; 15] = [
     Signal::SIGTERM,
     Signal::SIGINT,
     Signal::SIGHUP,
@@ -57,7 +59,7 @@ pub fn run(options: Options) -> i32 {
             return Outcome::Failed(String::new()).code();
         }
     };
-    let outcome = attempt(options).unwrap_or_else(|outcome| outcome);
+    let outcome = try_run(options).unwrap_or_else(|outcome| outcome);
     if let Some(text) = outcome.message() {
         tell(&format!("rxbox: {text}"));
     }
@@ -66,20 +68,20 @@ pub fn run(options: Options) -> i32 {
         let _ = writeln!(report, "{}", outcome.json());
     }
     if let Outcome::Signaled(signal) = outcome {
-        end_by(signal);
+        die_by(signal);
     }
     outcome.code()
 }
 
-/// Ends rxbox as the guest has ended, for whoever waits for it; without a core file, which would be rxbox's own. Comes
-/// back if the signal is one that has other meanings here.
-fn end_by(signal: i32) {
+/// Ends rxbox by the signal that ended the guest, for the process that waits for it; without a core file, which would be
+/// rxbox's own. Returns if the signal has another meaning here.
+fn die_by(signal: i32) {
     if signal != libc::SIGSYS && setrlimit(Resource::RLIMIT_CORE, 0, 0).is_ok() {
         spawn::act_by_default(signal);
     }
 }
 
-/// The descriptor that the user gave, opened anew so that it is rxbox's own.
+/// The descriptor that the user gave, opened again so that it is rxbox's own.
 fn open_report(number: i32) -> std::io::Result<File> {
     OpenOptions::new().append(true).open(format!("/proc/self/fd/{number}"))
 }
@@ -88,16 +90,16 @@ fn failed(what: &str, e: impl std::fmt::Display) -> Outcome {
     Outcome::Failed(format!("{what}: {e}"))
 }
 
-/// Everything; an error is an outcome as well, of a run that never came to its guest.
-fn attempt(options: Options) -> Result<Outcome, Outcome> {
-    let inherited = Inherited::take().map_err(|e| failed("the supervisor's own state", e.desc()))?;
+/// Everything; an error is also an outcome, of a run that never started its guest.
+fn try_run(options: Options) -> Result<Outcome, Outcome> {
+    let inherited = Inherited::record().map_err(|e| failed("the supervisor's own state", e.desc()))?;
     let (policy, program) = policy_and_program(&options)?;
-    launch::permitted(&policy, &program)?;
+    program::permitted(&policy, &program)?;
     let missing = layers::missing(&policy);
     if !missing.is_empty() {
         return Err(Outcome::Failed(missing.join("\n")));
     }
-    let budget = launch::arrange_limits(policy.limits()).map_err(|e| failed("resource limits", e.desc()))?;
+    let budget = set_own_limits(policy.limits()).map_err(|e| failed("resource limits", e.desc()))?;
     let (guest_log, trace) = logs(&options)?;
     let guest = Guest {
         envp: launch::environment(&policy),
@@ -115,10 +117,10 @@ fn run_guest(sandbox: &Arc<Sandbox>, guest: Guest, inherited: &Inherited) -> Res
     let host = |e: Errno| failed("the supervisor", e.desc());
     dispatch::prepare();
     interrupt::install().map_err(host)?;
-    let passed_on: SigSet = PASSED_ON.into_iter().collect();
-    sigprocmask(SigmaskHow::SIG_BLOCK, Some(&passed_on), None).map_err(host)?;
+    let forwarded: SigSet = FORWARDED.into_iter().collect();
+    sigprocmask(SigmaskHow::SIG_BLOCK, Some(&forwarded), None).map_err(host)?;
     let signals =
-        SignalFd::with_flags(&passed_on, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map_err(host)?;
+        SignalFd::with_flags(&forwarded, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map_err(host)?;
     let (init, main) = launch::launch(sandbox, guest, inherited)?;
     let outcome = EventLoop { sandbox, main: &main, init: &init, signals: &signals }.run();
     init.finish();
@@ -132,11 +134,11 @@ fn policy_and_program(options: &Options) -> Result<(Arc<Policy>, Program), Outco
     const FALLBACK: &[u8] = b"/usr/local/bin:/usr/bin:/bin";
     let name = options.words.first().map_or(&[][..], Vec::as_slice);
     let search = std::env::var_os("PATH");
-    let first = launch::find(name, search.as_deref().map_or(FALLBACK, OsStr::as_bytes))?;
+    let first = program::find(name, search.as_deref().map_or(FALLBACK, OsStr::as_bytes))?;
     let policy = load_for(options, &first)?;
     let envp = launch::environment(&policy);
     let search = envp.iter().find_map(|v| v.strip_prefix(b"PATH=")).unwrap_or(FALLBACK);
-    let second = launch::find(name, search)?;
+    let second = program::find(name, search)?;
     let policy = if second.path == first.path { policy } else { load_for(options, &second)? };
     Ok((Arc::new(policy), second))
 }

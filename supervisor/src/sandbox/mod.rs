@@ -61,8 +61,8 @@ pub struct Sandbox {
     pub budget: Arc<Budget>,
     /// The guest processes.
     pub processes: Processes,
-    /// Held while leave is taken of a process.
-    dismissing: Mutex<()>,
+    /// Held while a process is removed. Taken before every other lock of a sandbox; no caller holds one.
+    removal: Mutex<()>,
     /// Guest threads alive or about to start.
     threads: AtomicU64,
 }
@@ -107,7 +107,7 @@ impl Sandbox {
             started: Instant::now(),
             budget,
             processes: Processes::default(),
-            dismissing: Mutex::default(),
+            removal: Mutex::default(),
             threads: AtomicU64::new(0),
         })
     }
@@ -120,21 +120,24 @@ impl Sandbox {
         }
     }
 
-    /// Takes in a process that has started.
-    pub fn admit(&self, process: Arc<Process>) -> Result<(), Errno> {
+    /// Adds a process that has started.
+    ///
+    /// # Errors
+    /// The event loop cannot wait for it.
+    pub fn add_process(&self, process: Arc<Process>) -> Result<(), Errno> {
         self.poller.add(process.line.control.as_fd(), Source::Control(process.pid))?;
         self.poller.add(process.pidfd.as_fd(), Source::Process(process.pid))?;
         self.processes.insert(process);
         Ok(())
     }
 
-    /// Takes leave of a process that has ended; its children are orphans, and get the signal that they want for that.
-    pub fn dismiss(&self, process: &Process) {
-        let _alone = self.dismissing.lock().unwrap_or_else(PoisonError::into_inner);
-        self.dismiss_alone(process);
+    /// Removes a process that has ended; its children are orphans, and get the signal that they asked for.
+    pub fn remove_process(&self, process: &Process) {
+        let _alone = self.removal.lock().unwrap_or_else(PoisonError::into_inner);
+        self.remove_locked(process);
     }
 
-    fn dismiss_alone(&self, process: &Process) {
+    fn remove_locked(&self, process: &Process) {
         self.poller.remove(process.pidfd.as_fd());
         self.poller.remove(process.line.control.as_fd());
         let orphans = self.processes.remove(process);
@@ -146,14 +149,14 @@ impl Sandbox {
         self.ipc.ended(process.pid);
     }
 
-    /// Takes leave of the processes that have ended without anybody having noticed yet: what they leave behind (locks,
-    /// semaphores to undo) must be gone before the `caller`, who may know of their end, looks.
-    pub fn dismiss_ended(&self, caller: &Process) {
-        // A dismissal that is under way comes to its end first.
-        let _alone = self.dismissing.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Removes the processes whose end the event loop has not seen yet: what they leave behind (locks, semaphores to undo)
+    /// must be gone before the `caller`, who may know of their end, looks.
+    pub fn remove_ended(&self, caller: &Process) {
+        // A removal that is under way comes to its end first.
+        let _alone = self.removal.lock().unwrap_or_else(PoisonError::into_inner);
         let others = self.processes.all();
         for process in others.iter().filter(|p| p.pid != caller.pid && p.has_ended()) {
-            self.dismiss_alone(process);
+            self.remove_locked(process);
         }
     }
 

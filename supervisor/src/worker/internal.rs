@@ -162,7 +162,7 @@ fn process_started(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> SyscallResult
         born => born?,
     };
     let process = Arc::new(process);
-    let admitted = sandbox.admit(process.clone());
+    let admitted = sandbox.add_process(process.clone());
     drop(births);
     sandbox.ipc.forked(call.process.pid, pid);
     take_in(sandbox, &process, admitted, Some(pid))?;
@@ -180,7 +180,7 @@ fn process_started(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> SyscallResult
 
 /// Takes the first process in and starts the worker of its first thread. If that fails the process is ended.
 pub fn begin(sandbox: &Arc<Sandbox>, process: &Arc<Process>) -> Result<(), Errno> {
-    take_in(sandbox, process, sandbox.admit(process.clone()), None)
+    take_in(sandbox, process, sandbox.add_process(process.clone()), None)
 }
 
 /// Starts the worker of a process's first thread, whose id is known of a forked process: it waits to be told that it may
@@ -201,7 +201,7 @@ fn take_in(
     });
     begun.inspect_err(|_| {
         process.kill();
-        sandbox.dismiss(process);
+        sandbox.remove_process(process);
     })
 }
 

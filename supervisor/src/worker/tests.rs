@@ -239,7 +239,7 @@ fn a_child_without_its_filter_is_not_served() {
     scene.ask(&request(Internal::Hello as u32, [7, 0, 0, 0, 0, 0]));
     eventually(|| scene.sandbox.ending.cause().is_some());
     assert!(matches!(scene.sandbox.ending.cause(), Some(End::Broken(_))));
-    scene.sandbox.dismiss(&scene.process);
+    scene.sandbox.remove_process(&scene.process);
     scene.wait_until_gone();
 }
 
@@ -322,7 +322,7 @@ fn the_end_of_a_process_sends_its_workers_home_from_wherever_they_wait() {
             if waits_in_call {
                 scene.ask(&read);
             }
-            scene.sandbox.dismiss(&scene.process);
+            scene.sandbox.remove_process(&scene.process);
         });
         assert!(scene.process.ended());
     }

@@ -131,7 +131,7 @@ impl Guest {
         let sandbox =
             Sandbox::new(Arc::new(policy), true, None, budget.clone(), crate::worker::serve).unwrap();
         let (process, end) = process(NOBODY, 1, pidfd, &budget);
-        sandbox.admit(process.clone()).unwrap();
+        sandbox.add_process(process.clone()).unwrap();
         Guest { sandbox, process, ends: Mutex::new(vec![end]) }
     }
 
@@ -144,7 +144,7 @@ impl Guest {
     pub(crate) fn add(&self, pid: i32, pidfd: OwnedFd) -> Arc<Process> {
         let (process, end) = process(pid, self.process.pid, pidfd, &self.sandbox.budget);
         self.ends.lock().unwrap().push(end);
-        self.sandbox.admit(process.clone()).unwrap();
+        self.sandbox.add_process(process.clone()).unwrap();
         process
     }
 
