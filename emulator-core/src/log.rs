@@ -6,7 +6,7 @@
 use crate::host::fatal::write_all;
 use rxbox_translate::Stages;
 use rxbox_translate::decode::{DecodeError, decode, text};
-use rxbox_translate::ir::op::Block;
+use rxbox_translate::ir::block::Block;
 use rxbox_wire::boot::LOG_FD;
 use rxbox_wire::log::{LogItem, LogItems};
 use std::fmt::Write;

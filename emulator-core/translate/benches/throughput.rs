@@ -10,7 +10,8 @@ use goblin::elf::Elf;
 use goblin::elf::program_header::{PF_X, PT_LOAD};
 use rxbox_translate::emit::{FIRST_EXIT, Placement};
 use rxbox_translate::frontend::Config;
-use rxbox_translate::ir::op::{Block, Op};
+use rxbox_translate::ir::block::Block;
+use rxbox_translate::ir::op::Op;
 use rxbox_translate::{Stages, Translator, state};
 use std::time::{Duration, Instant};
 

@@ -6,7 +6,8 @@
 //! leaves to the runtime, which decodes again and knows what to raise.
 
 use crate::decode::{Class, DecodeError, Decoder, Insn, MemOperand, SegmentOp, Trap};
-use crate::ir::op::{Block, Cond, Mem, Op, Reason};
+use crate::ir::block::Block;
+use crate::ir::op::{Cond, Mem, Op, Reason};
 use crate::ir::var::Var;
 use crate::state;
 
@@ -62,7 +63,7 @@ pub fn build(
             Some(Err(DecodeError::Truncated)) if at == 0 => return Err(FetchFault),
             Some(Err(_)) if at == 0 => {
                 b.start(here);
-                b.end(Op::Leave { reason: Reason::Emulate, pc: here });
+                b.end(Op::ExitTb { reason: Reason::Emulate, pc: here });
                 // The bytes that failed to decode belong to the block: changing them must drop it.
                 b.block.len = code.len().min(15) as u32;
                 return Ok(());
@@ -117,10 +118,10 @@ impl Builder<'_> {
                 self.push(Op::PushConst { value: next });
                 self.push(Op::Goto { pc });
             }
-            Some(&Op::CallThrough { target, next }) => {
+            Some(&Op::CallIndirect { target, next }) => {
                 self.block.pop();
                 self.push(Op::PushConst { value: next });
-                self.push(Op::Jump { target });
+                self.push(Op::GotoPtr { target });
             }
             _ => self.end(Op::Goto { pc: here }),
         }
@@ -129,8 +130,8 @@ impl Builder<'_> {
     /// Ends a block of a single instruction, the next one being at `next`.
     fn stop_stepping(&mut self, next: u64) {
         match self.block.ops.last() {
-            Some(Op::Call { .. } | Op::CallThrough { .. }) => self.stop(next),
-            _ => self.end(Op::Leave { reason: Reason::Step, pc: next }),
+            Some(Op::Call { .. } | Op::CallIndirect { .. }) => self.stop(next),
+            _ => self.end(Op::ExitTb { reason: Reason::Step, pc: next }),
         }
     }
 
@@ -148,7 +149,7 @@ impl Builder<'_> {
                     // A signal that stops the thread here finds the instruction done: a second run would store what the
                     // first has set (fnstenv masks exceptions, fnsave clears the registers).
                     self.start(next);
-                    self.push(Op::Leave { reason: Reason::ClearFpuPointer, pc });
+                    self.push(Op::ExitTb { reason: Reason::ClearFpuPointer, pc });
                 }
             }
             Class::Trap(Trap::DebugTrap) => {
@@ -178,11 +179,11 @@ impl Builder<'_> {
                 } else {
                     // One operation must change rsp, or a signal between two would find it half changed.
                     self.push(Op::Load { dst: target, mem: STACK_TOP });
-                    self.push(Op::Release { bytes: 8 + u32::from(release) });
+                    self.push(Op::AddSp { bytes: 8 + u32::from(release) });
                 }
-                self.push(Op::Jump { target });
+                self.push(Op::GotoPtr { target });
             }
-            Class::Syscall => self.push(Op::Leave { reason: Reason::Syscall, pc: next }),
+            Class::Syscall => self.push(Op::ExitTb { reason: Reason::Syscall, pc: next }),
             Class::ReadGsBase { reg, wide } => {
                 let dst = Var::gpr(reg & 15);
                 self.push(Op::Mov { dst, src: Var::GS_BASE });
@@ -198,7 +199,7 @@ impl Builder<'_> {
             | Class::Xgetbv
             | Class::Popf
             | Class::Segment(_)
-            | Class::Trap(_) => self.push(Op::Leave { reason: Reason::Emulate, pc }),
+            | Class::Trap(_) => self.push(Op::ExitTb { reason: Reason::Emulate, pc }),
         }
         true
     }
@@ -221,7 +222,7 @@ impl Builder<'_> {
         let Some(mem) = insn.mem else {
             if gs && addresses_data(&insn) {
                 // There is no modrm byte to rewrite.
-                self.push(Op::Leave { reason: Reason::Emulate, pc });
+                self.push(Op::ExitTb { reason: Reason::Emulate, pc });
                 return false;
             }
             self.push_native(at, insn, Mem::AsIs);
@@ -247,7 +248,7 @@ impl Builder<'_> {
                 Mem::At(t)
             }
             (_, true) if mem.vsib => {
-                self.push(Op::Leave { reason: Reason::Emulate, pc });
+                self.push(Op::ExitTb { reason: Reason::Emulate, pc });
                 return false;
             }
             (_, true) => Mem::At(self.gs_address(&mem, next)),
@@ -298,7 +299,7 @@ impl Builder<'_> {
                 let addr = self.block.vars.temp();
                 self.push(Op::Const { dst: addr, value: absolute(&mem, next) });
                 if mem.segment == 0x64 {
-                    self.push(Op::Leave { reason: Reason::Emulate, pc });
+                    self.push(Op::ExitTb { reason: Reason::Emulate, pc });
                     return true;
                 }
                 self.push(Op::LoadAt { dst: target, addr });
@@ -306,7 +307,7 @@ impl Builder<'_> {
             Some(mem) => self.push(Op::Load { dst: target, mem }),
         }
         let call = insn.class == Class::CallIndirect;
-        self.push(if call { Op::CallThrough { target, next } } else { Op::Jump { target } });
+        self.push(if call { Op::CallIndirect { target, next } } else { Op::GotoPtr { target } });
         !call
     }
 }

@@ -9,7 +9,8 @@
 //! prefix (which would change the meaning of ah, ch, dh, bh). The target of an indirect branch is always in rcx, which the
 //! entry of the target block restores from its home.
 
-use crate::ir::op::{Block, Op, VarPool};
+use crate::ir::block::{Block, VarPool};
+use crate::ir::op::Op;
 use crate::ir::var::{Var, VarSet};
 use crate::opt::liveness::Liveness;
 
@@ -32,7 +33,7 @@ pub struct Assignment {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoRegister;
 
-/// In the order of preference: caller-saved and seldom addressed first, rcx last since `Jump` wants it.
+/// In the order of preference: caller-saved and seldom addressed first, rcx last since `GotoPtr` wants it.
 const CANDIDATES: [u8; 7] = [7, 6, 2, 0, 3, 5, 1];
 
 /// Assigns a register to each temporary, in the order of their first writes; `done` is filled anew.

@@ -3,7 +3,8 @@
 use crate::decode::Decoder;
 use crate::emit::{Code, EmitError, Placement, emit};
 use crate::frontend::{Config, FetchFault, build};
-use crate::ir::op::{Block, Op, Reason};
+use crate::ir::block::Block;
+use crate::ir::op::{Op, Reason};
 use crate::ir::verify::{Broken, verify};
 use crate::opt::{dce::dead_code, liveness::Liveness};
 use crate::regalloc::{Assignment, allocate};
@@ -73,7 +74,7 @@ impl Translator {
             self.block.restart(pc);
             self.block.len = code.len().min(LONGEST) as u32;
             self.block.push(Op::Start { pc });
-            self.block.push(Op::Leave { reason: Reason::Emulate, pc });
+            self.block.push(Op::ExitTb { reason: Reason::Emulate, pc });
             emit(&self.block, code, &[], at, &mut self.code)?;
         }
         Ok((self.block.len, &self.code))

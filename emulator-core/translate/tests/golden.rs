@@ -8,7 +8,7 @@
 use rxbox_translate::decode::{decode, text};
 use rxbox_translate::emit::{Code, Placement};
 use rxbox_translate::frontend::Config;
-use rxbox_translate::ir::{op::Block, verify::verify};
+use rxbox_translate::ir::{block::Block, verify::verify};
 use rxbox_translate::{Stages, Translator, state};
 use std::fmt::Write;
 use std::path::Path;

@@ -23,7 +23,8 @@ pub use entry::late_entry;
 pub use mark::{Mark, PcAt};
 
 use crate::decode::MemOperand;
-use crate::ir::op::{Block, Mem, Op, Reason};
+use crate::ir::block::Block;
+use crate::ir::op::{Mem, Op, Reason};
 use crate::ir::var::Var;
 use crate::regalloc::Assignment;
 use crate::state;
@@ -220,7 +221,7 @@ impl Emitter<'_> {
             return;
         }
         let next = match self.block.ops.get(i + 1) {
-            Some(&Op::Start { pc } | &Op::Goto { pc } | &Op::Leave { pc, .. }) => Some(pc),
+            Some(&Op::Start { pc } | &Op::Goto { pc } | &Op::ExitTb { pc, .. }) => Some(pc),
             _ => None,
         };
         if let Some(pc) = next {
@@ -277,7 +278,7 @@ impl Emitter<'_> {
                 self.to(pc)?;
                 self.entry(next, true)?;
             }
-            Op::CallThrough { target, next } => {
+            Op::CallIndirect { target, next } => {
                 self.in_rcx(target)?;
                 self.push_const(next)?;
                 self.jump();
@@ -287,17 +288,17 @@ impl Emitter<'_> {
                 let (d, asm) = (self.reg(dst)?, &mut *self.asm);
                 dynasm!(asm; .arch x64; pop Rq(d));
             }
-            Op::Release { bytes } => {
+            Op::AddSp { bytes } => {
                 let asm = &mut *self.asm;
                 dynasm!(asm; .arch x64; lea rsp, [DWORD rsp + bytes as i32]);
             }
             Op::ExitIf { cond, pc } => self.exit_if(cond, pc)?,
             Op::Goto { pc } => self.to(pc)?,
-            Op::Jump { target } => {
+            Op::GotoPtr { target } => {
                 self.in_rcx(target)?;
                 self.jump();
             }
-            Op::Leave { reason, pc } => {
+            Op::ExitTb { reason, pc } => {
                 // Behind a `Start`, the pc is what the reason speaks of, which the instruction may lie before.
                 if !matches!(i.checked_sub(1).and_then(|i| self.block.ops.get(i)), Some(Op::Start { .. })) {
                     self.pc = PcAt::Known(pc);

@@ -88,6 +88,11 @@ impl Var {
     pub const fn as_gpr(self) -> Option<u8> {
         if self.0 < 16 { Some(self.0) } else { None }
     }
+    /// Whether it holds 64 bits that integer operations can work on: a general register, the gs base (in the CPU state), a
+    /// local or a temporary.
+    pub const fn is_word(self) -> bool {
+        self.0 < 16 || self.0 >= Self::FIRST_LOCAL || self.0 == Self::GS_BASE.0
+    }
     /// Whether this is guest state.
     pub const fn is_global(self) -> bool {
         self.0 < Self::FIRST_LOCAL

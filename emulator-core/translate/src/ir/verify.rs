@@ -2,7 +2,8 @@
 //!
 //! It holds the front end and the passes to the rules that the register allocator and the state recovery build on.
 
-use super::op::{Block, Mem, Op, VarPool};
+use super::block::{Block, VarPool};
+use super::op::{Mem, Op};
 use super::var::{Var, VarSet};
 
 /// The first rule that a block breaks.
@@ -28,6 +29,14 @@ pub enum Broken {
     /// A temporary that is written in an earlier guest instruction, or before a conditional exit.
     #[error("operation {at}: the temporary {var} outlives its guest instruction")]
     Escapes {
+        /// Index of the operation.
+        at: usize,
+        /// The variable.
+        var: Var,
+    },
+    /// An operand that the operation's row in the table does not allow.
+    #[error("operation {at} cannot work on {var}")]
+    Misfit {
         /// Index of the operation.
         at: usize,
         /// The variable.
@@ -59,6 +68,9 @@ pub fn verify(block: &Block) -> Result<(), Broken> {
                 return Err(Broken::Native(at));
             }
         }
+        if let Some(var) = op.misfit() {
+            return Err(Broken::Misfit { at, var });
+        }
         if matches!(op, Op::Start { .. }) {
             defined = defined.minus(VarPool::TEMPS);
         }
@@ -70,7 +82,7 @@ pub fn verify(block: &Block) -> Result<(), Broken> {
                 Broken::Undefined { at, var }
             });
         }
-        if matches!(op, Op::Call { .. } | Op::CallThrough { .. }) {
+        if matches!(op, Op::Call { .. } | Op::CallIndirect { .. }) {
             // The callee's locals have the same homes.
             defined = VarSet::EMPTY;
         }
@@ -94,22 +106,26 @@ mod tests {
         let start = Op::Start { pc: 0 };
         let end = Op::Goto { pc: 4 };
         let def = Op::Const { dst: t, value: 1 };
-        assert_eq!(verify(&block(&[start, def, Op::Jump { target: t }])), Ok(()));
+        assert_eq!(verify(&block(&[start, def, Op::GotoPtr { target: t }])), Ok(()));
         assert_eq!(verify(&block(&[])), Err(Broken::NoEnd));
         assert_eq!(verify(&block(&[start, def])), Err(Broken::NoEnd));
         assert_eq!(verify(&block(&[end])), Err(Broken::NoStart));
         assert_eq!(verify(&block(&[start, end, end])), Err(Broken::BehindEnd(2)));
         assert_eq!(
-            verify(&block(&[start, Op::Jump { target: t }])),
+            verify(&block(&[start, Op::GotoPtr { target: t }])),
             Err(Broken::Undefined { at: 1, var: t })
         );
         assert_eq!(
-            verify(&block(&[start, def, start, Op::Jump { target: t }])),
+            verify(&block(&[start, def, start, Op::GotoPtr { target: t }])),
             Err(Broken::Escapes { at: 3, var: t })
         );
         assert_eq!(
             verify(&block(&[start, Op::Native { insn: 0, mem: Mem::AsIs }, end])),
             Err(Broken::Native(1))
+        );
+        assert_eq!(
+            verify(&block(&[start, Op::Mov { dst: t, src: Var::ZF }, end])),
+            Err(Broken::Misfit { at: 1, var: Var::ZF })
         );
     }
 
@@ -118,7 +134,7 @@ mod tests {
         let l = VarPool::default().local().unwrap();
         let start = Op::Start { pc: 0 };
         assert_eq!(
-            verify(&block(&[start, Op::Const { dst: l, value: 1 }, start, Op::Jump { target: l }])),
+            verify(&block(&[start, Op::Const { dst: l, value: 1 }, start, Op::GotoPtr { target: l }])),
             Ok(())
         );
     }

@@ -2,7 +2,7 @@
 //! `cmp` whose flags are overwritten, a register that is set twice, and the no-operations between functions.
 
 use super::liveness::Liveness;
-use crate::ir::op::Block;
+use crate::ir::block::Block;
 
 /// Removes dead operations; returns how many. `live` is the block's liveness before that.
 pub fn dead_code(block: &mut Block, live: &Liveness) -> usize {

@@ -4,7 +4,7 @@
 //! operation that may leave the block in the middle (a fault, a conditional exit) counts as a use of every global. A
 //! register is dead only where it is overwritten before anything can look at it.
 
-use crate::ir::op::Block;
+use crate::ir::block::Block;
 use crate::ir::var::VarSet;
 
 /// For each operation the variables that are live behind it, and the set that is live at the block's entry.
