@@ -1,8 +1,8 @@
 //! The child's side of the channel.
 //!
-//! One slot belongs to one guest thread. Between calls nobody but this thread touches it; during a call the worker owns
-//! it until the reply. The supervisor is trusted, but the memory is still never turned into a Rust reference, because a
-//! hostile guest thread may write to any of it at any time.
+//! One slot belongs to one guest thread. Between calls nobody but this thread touches it; during a call the
+//! worker owns it until the reply. The supervisor is trusted, but the memory is still never turned into a
+//! Rust reference, because a hostile guest thread may write to any of it at any time.
 
 use crate::guest::access::{self, Fault};
 use crate::host::call;
@@ -83,12 +83,14 @@ impl Channel {
     pub fn take_line(&self, memory: &OwnedFd, control: &OwnedFd) -> Result<(), Errno> {
         self.replace(memory)?;
         let args = [control.as_raw_fd() as u64, CONTROL_FD as u64, 0, 0, 0, 0];
-        // SAFETY: nothing in this process refers to the old socket but by its number, which the new one takes.
+        // SAFETY: nothing in this process refers to the old socket but by its number, which the new one
+        // takes.
         let done = unsafe { call::raw(libc::SYS_dup2, args) };
         if done < 0 { Err(Errno::from_raw(-done as i32)) } else { Ok(()) }
     }
 
-    /// Maps another channel in this one's place: every slot is that one's then. The process has no other thread.
+    /// Maps another channel in this one's place: every slot is that one's then. The process has no other
+    /// thread.
     fn replace(&self, memory: &OwnedFd) -> Result<(), Errno> {
         let (prot, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_FIXED);
         let (base, fd) = (self.base.cast(), memory.as_raw_fd());
@@ -202,9 +204,10 @@ impl Slot {
         }
     }
 
-    /// Sends a request whose data lie in the data area and waits for the reply. A signal that arrives meanwhile makes the
-    /// supervisor interrupt a call of the guest's; the reply then says how far it came. The runtime's own requests do not
-    /// wait for others, and what they are for, such as the program of an execve(2), must not fail by a signal.
+    /// Sends a request whose data lie in the data area and waits for the reply. A signal that arrives
+    /// meanwhile makes the supervisor interrupt a call of the guest's; the reply then says how far it came.
+    /// The runtime's own requests do not wait for others, and what they are for, such as the program of an
+    /// execve(2), must not fail because of a signal.
     pub fn call(&self, cpu: &Cpu, request: &Request) -> Reply {
         let begun = self.begin(request);
         self.finish(cpu, begun)
@@ -218,7 +221,7 @@ impl Slot {
             std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.base.add(layout::REQUEST), bytes.len());
         }
         // A wish to interrupt the call before came too late for that one, and must not meet this one.
-        // Seldom there is one, and a word that is not written stays on both cores.
+        // It is rare, and a word that is not written stays on both cores.
         if self.word(layout::INTERRUPT).load(Ordering::Relaxed) != 0 {
             self.word(layout::INTERRUPT).store(0, Ordering::Relaxed);
         }
@@ -227,8 +230,9 @@ impl Slot {
         Begun { woke, blocks, interruptible: request.nr < INTERNAL }
     }
 
-    /// In the first slot of a process that has just been forked: waits until the supervisor knows of the process. The slot
-    /// was made such as if the process had asked for it. If its parent ended before it could tell, the slot is closed.
+    /// In the first slot of a process that has just been forked: waits until the supervisor knows of the
+    /// process. The slot was made such as if the process had asked for it. If its parent ended before it
+    /// could tell, the slot is closed.
     pub fn await_birth(&self, cpu: &Cpu) {
         self.finish(cpu, Begun { woke: true, blocks: false, interruptible: false });
     }
@@ -270,7 +274,8 @@ impl Slot {
             self.cores.set(if crowded { Cores::Short } else { Cores::Free });
         }
         if reply.flags & Reply::SIGNALLED != 0 {
-            // The call raised a signal in its own caller: it is taken on the way out of the kernel, before the guest goes on.
+            // The call raised a signal in its own caller: it is taken on the way out of the kernel, before
+            // the guest goes on.
             call::enter_kernel();
         }
         reply

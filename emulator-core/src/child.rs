@@ -1,8 +1,8 @@
 //! The life of an emulator child: from the first instruction of its `main` to the guest's first.
 //!
-//! The supervisor has executed this program once more, with an empty environment, no capabilities, and these descriptors: the
-//! channel, the control socket, perhaps the log. The order matters: everything that needs a host call beyond the filter
-//! comes first, then the filter, then the files of the guest, which are hostile.
+//! The supervisor has executed this program once more, with an empty environment, no capabilities, and these
+//! descriptors: the channel, the control socket, perhaps the log. The order matters: everything that needs a
+//! host call beyond the filter comes first, then the filter, then the files of the guest, which are hostile.
 
 use crate::base::sigset::SigSet;
 use crate::channel::Channel;
@@ -29,7 +29,7 @@ pub const NOT_RUNNABLE: i32 = 126;
 /// Exit status of a child that failed itself.
 pub const OWN_FAILURE: i32 = 125;
 
-/// Why a child cannot come to its first guest instruction.
+/// Why a child cannot reach its first guest instruction.
 #[derive(Debug, thiserror::Error)]
 enum StartError {
     /// The child's or the host's fault.
@@ -53,7 +53,7 @@ fn own(what: &str, e: impl Display) -> StartError {
 pub fn child_main() -> ! {
     // Until the thread has its processor state, no signal can be taken.
     std::mem::forget(BlockedSignals::all());
-    // Without a channel there is nobody to tell why; the supervisor sees the status.
+    // Without a channel there is no way to tell why; the supervisor sees the status.
     let Ok((mut thread, boot)) = prepare() else { call::exit_process(OWN_FAILURE) };
     if let Err(e) = start(&mut thread, &boot) {
         request::report(&thread, &e.to_string());
@@ -76,7 +76,8 @@ fn prepare() -> Result<(Thread, Boot), StartError> {
     let blocks = Blocks::new().map_err(|e| own("the code cache", e))?;
     let log = Log { items: boot.log };
     let process: &'static Process = Box::leak(Box::new(Process::new(space, blocks, channel, log)));
-    // The C library takes a signal for itself when the first thread is made: now, before the guest's actions are mirrored.
+    // The C library takes a signal for itself when the first thread is made: now, before the guest's actions
+    // are mirrored.
     thread_library_ready().map_err(|e| own("a thread", e))?;
     let cpu = NewCpu::new().adopt(process.vectors);
     process.threads.lock().push(cpu.handle());

@@ -1,39 +1,42 @@
 //! The child's seccomp filter: the boundary between guest code and the host's kernel.
 //!
-//! From the first guest instruction on this process counts as hostile: guest code shares its address space and the code
-//! cache is writable, so assume that it can make any host call with any arguments. What it can reach is then exactly what
-//! [`rules()`] let through. Everything else ends the whole process with SIGSYS, which the supervisor reports; a few calls
-//! that the C library makes on its own and can do without fail with an errno instead. The list with its reasons as text
-//! is `tests/confine.txt`.
+//! From the first guest instruction on this process counts as hostile: guest code shares its address space
+//! and the code cache is writable, so assume that it can make any host call with any arguments. What it can
+//! reach is then exactly what [`rules()`] let through. Everything else ends the whole process with SIGSYS,
+//! which the supervisor reports; a few calls that the C library makes on its own and can do without fail with
+//! an errno instead. The list with its reasons as text is `tests/confine.txt`.
 //!
 //! Invariants, and why the rules keep them:
 //!
-//! * **No other process is reached.** Nothing that takes the id of another process is allowed: no kill(2) of any kind, no
-//!   ptrace, no look at another's affinity or clocks. A process id cannot be tested against our own, because the filter
-//!   is inherited over fork(2), where the id differs, and because ids are used again once their process is gone. So
-//!   tgkill(2) fails with EPERM even for the caller itself, and signals between guests go through the supervisor. A
-//!   process that must die by a signal raises it with a timer: the kernel lets a timer signal only the process that made
-//!   it (timer_create(2)). abort(3) copes as well: after two attempts to raise SIGABRT it executes a privileged
-//!   instruction, and the fault ends the process.
-//! * **No file is named.** No allowed call takes a path. newfstatat(2) and statx(2) on a descriptor do: the filter cannot
-//!   see whether the string behind the pointer is empty. So sizes come from fstat(2) by number. The C library's allocator
-//!   opens a file below `/proc` when it shrinks a thread's heap; openat(2) therefore fails with EPERM.
-//! * **No descriptor is made here, none leaves, and numbers stay what they are.** Descriptors come only from the supervisor
-//!   over the control socket; sendto(2) carries none. The rules name the control socket and the log by number, so close(2)
-//!   spares both, and nothing can put another file in their place.
-//! * **No memory becomes executable.** Only the runtime's image and the code cache, which is mapped before, are. This is
-//!   depth, not the boundary.
-//! * **Nobody gets out.** Filters are inherited by threads and processes and can only be added to, and adding is not
-//!   allowed. The flags of a new thread or process are compared as a whole, so none brings namespaces, shared tables or
-//!   descriptors. clone3(2), whose flags lie in memory, fails with ENOSYS, upon which the C library takes clone(2).
-//! * **Numbers have one meaning.** Calls of the 32-bit architecture (`int 0x80`, sysenter) end the process whatever their
-//!   number, and so do those with the x32 bit, because no rule has it.
+//! * **No other process is reached.** Nothing that takes the id of another process is allowed: no kill(2) of
+//!   any kind, no ptrace, no look at another's affinity or clocks. A process id cannot be tested against our
+//!   own, because the filter is inherited over fork(2), where the id differs, and because ids are used again
+//!   once their process is gone. So tgkill(2) fails with EPERM even for the caller itself, and signals
+//!   between guests go through the supervisor. A process that must die by a signal raises it with a timer:
+//!   the kernel lets a timer signal only the process that made it (timer_create(2)). abort(3) works as well:
+//!   after two attempts to raise SIGABRT it executes a privileged instruction, and the fault ends the
+//!   process.
+//! * **No file is named.** No allowed call takes a path. newfstatat(2) and statx(2) on a descriptor do: the
+//!   filter cannot see whether the string behind the pointer is empty. So sizes come from fstat(2) by number.
+//!   The C library's allocator opens a file below `/proc` when it shrinks a thread's heap; openat(2)
+//!   therefore fails with EPERM.
+//! * **No descriptor is made here, none leaves, and numbers stay what they are.** Descriptors come only from
+//!   the supervisor over the control socket; sendto(2) carries none. The rules name the control socket and
+//!   the log by number, so close(2) spares both, and nothing can put another file in their place.
+//! * **No memory becomes executable.** Only the runtime's image and the code cache, which is mapped before,
+//!   are. This is depth, not the boundary.
+//! * **Nobody gets out.** Filters are inherited by threads and processes and can only be added to, and adding
+//!   is not allowed. The flags of a new thread or process are compared as a whole, so none brings namespaces,
+//!   shared tables or descriptors. clone3(2), whose flags lie in memory, fails with ENOSYS, and the C library
+//!   then takes clone(2).
+//! * **Numbers have one meaning.** Calls of the 32-bit architecture (`int 0x80`, sysenter) end the process
+//!   whatever their number, and so do those with the x32 bit, because no rule has it.
 //!
-//! Two calls never come before a filter in recent kernels: uretprobe and uprobe, by which trampolines that the kernel itself
-//! puts into a probed process report to it. From anywhere else they raise SIGILL or fail.
+//! Two calls never come before a filter in recent kernels: uretprobe and uprobe, by which trampolines that
+//! the kernel itself puts into a probed process report to it. From anywhere else they raise SIGILL or fail.
 //!
-//! A filter gives one answer to all that it lists, so there is one for each errno and one that allows. The kernel takes the
-//! strictest answer of all filters, and an errno is stricter than leave.
+//! A filter gives one answer to all that it lists, so there is one for each errno and one that allows. The
+//! kernel takes the strictest answer of all filters, and an errno is stricter than leave.
 
 mod rules;
 
@@ -58,13 +61,15 @@ pub enum ConfineError {
     /// The rules do not make a filter.
     #[error("cannot compile the seccomp filter: {0}")]
     Compile(#[from] BackendError),
-    /// The kernel has no seccomp filters, or an outer sandbox forbids them, or a thread has filters of its own.
+    /// The kernel has no seccomp filters, or an outer sandbox forbids them, or a thread has filters of its
+    /// own.
     #[error("cannot install the seccomp filter: {0}")]
     Install(#[from] seccompiler::Error),
 }
 
-/// Puts the filter in force for good: on all threads of this process and whatever they start. Gives up the privileges that
-/// execve(2) could bring (`PR_SET_NO_NEW_PRIVS`) first, without which the kernel takes no filter.
+/// Puts the filter in force for good: on all threads of this process and whatever they start. Gives up the
+/// privileges that execve(2) could bring (`PR_SET_NO_NEW_PRIVS`) first, without which the kernel takes no
+/// filter.
 ///
 /// # Errors
 /// See [`ConfineError`]. Part of the filter may be in force then: the process can do nothing but end.
@@ -75,8 +80,8 @@ pub fn install(options: &Options) -> Result<(), ConfineError> {
     Ok(())
 }
 
-/// The programs in the order in which they are installed. The one that ends the process for what it does not list comes
-/// last, since it does not list seccomp(2).
+/// The programs in the order in which they are installed. The one that ends the process for what it does not
+/// list comes last, since it does not list seccomp(2).
 fn compile(options: &Options) -> Result<Vec<BpfProgram>, BackendError> {
     let in_force = || rules().iter().filter(|rule| rule.only.holds(options.log));
     let errno = |rule: &Rule| match rule.action {

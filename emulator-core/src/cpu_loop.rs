@@ -6,7 +6,7 @@
 //! | indirect look-up failed | find or translate, enter it in the tables |
 //! | system call | [`system_call`] |
 //! | an instruction for the runtime | [`emulate`] |
-//! | stopped by a signal | recover the guest state at that host instruction; a fault goes to the guest, or was a store into translated code |
+//! | stopped by a signal | recover the guest state there; a fault is the guest's, or a store into translated code |
 //! | pending work | deliver signals, wait for exclusive work to end |
 
 mod emulate;
@@ -25,8 +25,8 @@ use crate::thread::Thread;
 use rxbox_translate::emit::{EXIT_LOOKUP, EXIT_STOPPED, Exit, Mark, PcAt};
 use rxbox_translate::ir::op::Reason;
 
-/// The life of a guest thread from its first instruction on. Comes back when it has ended; the first thread of a process
-/// does not, but takes on the programs that other threads execute.
+/// The life of a guest thread from its first instruction on. Comes back when it has ended; the first thread
+/// of a process does not, but takes on the programs that other threads execute.
 pub fn live(mut thread: Thread) {
     loop {
         let status = run(&mut thread);

@@ -1,11 +1,12 @@
 //! The emulator child: everything that runs in the process that executes the guest.
 //!
-//! From the first guest instruction on this process is untrusted: guest code shares its address space. Nothing here is a
-//! security boundary but the seccomp filter of [`confine`], which is in force before that instruction.
+//! From the first guest instruction on this process is untrusted: guest code shares its address space.
+//! Nothing here is a security boundary but the seccomp filter of [`confine`], which is in force before that
+//! instruction.
 //!
-//! The way of one guest block: [`cpu_loop`] → [`process::Process::resolve`] → [`rxbox_translate`] → [`runtime::blocks`] →
-//! [`runtime::enter`]. The way of one guest system call: [`cpu_loop`] → [`syscall`] → [`channel`] and back, and for granted
-//! calls on to [`syscall::memory`], [`signal`] or [`lifecycle`].
+//! The way of one guest block: [`cpu_loop`] → [`process::Process::resolve`] → [`rxbox_translate`] →
+//! [`runtime::blocks`] → [`runtime::enter`]. The way of one guest system call: [`cpu_loop`] → [`syscall`] →
+//! [`channel`] and back, and for granted calls on to [`syscall::memory`], [`signal`] or [`lifecycle`].
 //!
 //! # Floors
 //! A file uses what stands below it, and nothing above. From the top:
@@ -17,14 +18,14 @@
 //! | [`lifecycle`] | how threads and processes begin, become another program, and end |
 //! | [`syscall`], [`signal`] | the routes of system calls; what signals do |
 //! | [`process`], [`thread`], [`signal`] | the state of a process and of its threads |
-//! | [`channel`], [`confine`], [`loader`], [`log`] | the way to the supervisor, the filter, programs from files |
+//! | [`channel`], [`confine`], [`loader`], [`log`] | the way to the supervisor, the filter, program files |
 //! | [`runtime`] | CPU state, code cache, the way into translated code and out of it |
 //! | [`host`] | calls to the host's kernel |
 //! | [`guest`], [`base`] | guest memory and mappings; signal sets, locks, what a call comes to |
 //!
 //! # Unsafe code
-//! The compiler refuses it but in the modules that say `expect(unsafe_code)`: [`host`], [`guest::access`], [`channel`],
-//! [`signal::host`], and in [`runtime`] all but the blocks and the layout of the CPU state.
+//! The compiler refuses it but in the modules that say `expect(unsafe_code)`: [`host`], [`guest::access`],
+//! [`channel`], [`signal::host`], and in [`runtime`] all but the blocks and the layout of the CPU state.
 
 #![deny(unsafe_code)]
 

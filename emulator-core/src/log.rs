@@ -1,7 +1,7 @@
 //! `--log`: the stages of translation and the events of the cpu loop as text, as QEMU's `-d` prints them.
 //!
-//! The log is a descriptor that was open before confinement; one line or one block of lines is one `write`, so threads and
-//! processes do not mix.
+//! The log is a descriptor that was open before confinement; one line or one block of lines is one `write`,
+//! so threads and processes do not mix.
 
 use crate::host::fatal::write_all;
 use rxbox_translate::Stages;

@@ -1,5 +1,5 @@
-//! Guest signals against the host's kernel: real signals, real masks, frames in mapped guest memory. There is no
-//! supervisor and no guest code; each test plays the cpu loop on a thread of its own.
+//! Guest signals against the host's kernel: real signals, real masks, frames in mapped guest memory. There is
+//! no supervisor and no guest code; each test plays the cpu loop on a thread of its own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
 use libc::{EAGAIN, EFAULT, EINTR, EINVAL, SIGALRM, SIGSEGV, SIGTERM, SIGUSR1, SIGUSR2};

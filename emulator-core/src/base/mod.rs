@@ -1,4 +1,5 @@
-//! Nouns that all of the child may use; they know nothing of it. An errno is [`nix::errno::Errno`] everywhere.
+//! Nouns that all of the child may use; they know nothing of it. An errno is [`nix::errno::Errno`]
+//! everywhere.
 
 pub mod result;
 pub mod sigset;

@@ -68,7 +68,7 @@ impl SigSet {
         SigSet(self.0 & other.0)
     }
 
-    /// The host thread's mask for a guest mask: without the signals that the runtime itself lives on.
+    /// The host thread's mask for a guest mask: without the signals that the runtime itself needs.
     pub const fn on_host(self) -> SigSet {
         self.minus(SigSet::FAULTS).minus(SigSet::UNBLOCKABLE)
     }

@@ -1,20 +1,20 @@
 //! The locks of a guest process, and the order in which a thread takes them.
 //!
-//! A thread takes a lock only while all that it holds have lower ranks, so no two threads can wait for each other. From the
-//! first to the last:
+//! A thread takes a lock only while all that it holds have lower ranks, so no two threads can wait for each
+//! other. From the first to the last:
 //!
 //! | rank | lock | why it stands there |
 //! | --- | --- | --- |
-//! | [`Rank::Control`] | `Process::control` | is held across a call to the supervisor, which reads and writes guest memory |
-//! | [`Rank::Exclusive`] | `Process::exclusive` | who does exclusive work looks at all threads, then at translations and memory |
-//! | [`Rank::Threads`] | `Process::threads` | is held while translations are flushed, so that no thread comes or goes |
+//! | [`Rank::Control`] | `Process::control` | is held across calls to the supervisor, which use guest memory |
+//! | [`Rank::Exclusive`] | `Process::exclusive` | exclusive work is about all threads, then about translations |
+//! | [`Rank::Threads`] | `Process::threads` | no thread comes or goes while translations are flushed |
 //! | [`Rank::Memory`] | `Process::memory` | a change of the map makes translations stale |
 //! | [`Rank::Blocks`] | `Process::blocks` | |
 //! | [`Rank::Actions`] | `Process::actions` | |
 //! | [`Rank::PendingExec`] | `ExecState::pending` | |
 //!
-//! fork(2) takes all of them, in this order. A signal handler takes none. A build with debug assertions panics when a thread
-//! breaks the order; a release build has plain mutexes.
+//! fork(2) takes all of them, in this order. A signal handler takes none. A build with debug assertions
+//! panics when a thread breaks the order; a release build has plain mutexes.
 
 use std::fmt::Debug;
 use std::ops::{Deref, DerefMut};
@@ -84,7 +84,8 @@ impl<T> Lock<T> {
 }
 
 impl<T> Guard<'_, T> {
-    /// Releases the lock, waits for the condition, and takes the lock again. The thread holds no lock of a higher rank.
+    /// Releases the lock, waits for the condition, and takes the lock again. The thread holds no lock of a
+    /// higher rank.
     pub fn wait(self, condition: &Condvar) -> Self {
         Guard {
             value: condition.wait(self.value).unwrap_or_else(PoisonError::into_inner),

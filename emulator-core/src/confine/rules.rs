@@ -1,13 +1,13 @@
 //! The rules: each host call that the child may make, under which conditions, and what for.
 //!
-//! A call that nobody here makes has no rule, however harmless it is: what the supervisor performs (sleeping, most clocks)
-//! or the runtime emulates (set_tid_address, pause) does not reach the host from here.
+//! A call that nobody here makes has no rule, however harmless it is: what the supervisor performs (sleeping,
+//! most clocks) or the runtime emulates (set_tid_address, pause) does not reach the host from here.
 
 use libc::*;
 use rxbox_wire::boot::{CONTROL_FD, LOG_FD};
 
-/// A condition on one argument. It compares what the kernel looks at: 32 bits where the call takes an `int`, all 64 where
-/// it takes a `long` or a pointer.
+/// A condition on one argument. It compares what the kernel looks at: 32 bits where the call takes an `int`,
+/// all 64 where it takes a `long` or a pointer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Test {
     /// The low 32 bits are this.
@@ -70,7 +70,8 @@ pub struct Rule {
     pub why: &'static str,
 }
 
-/// Rows of the form `SYS_name [argument: test, ...] action, "why";`, with `if WithLog` and the like before the reason.
+/// Rows of the form `SYS_name [argument: test, ...] action, "why";`, with `if WithLog` and the like before
+/// the reason.
 macro_rules! table {
     ($($call:ident [$($arg:literal: $test:expr),*] $action:expr, $(if $only:ident,)? $why:literal;)*) => {
         &[$(Rule {
@@ -230,7 +231,7 @@ const RULES: &[Rule] = table! {
 
     // Descriptors.
     SYS_recvmsg [0: int(CONTROL_FD)] Allow, "descriptors from the supervisor";
-    SYS_sendto [0: int(CONTROL_FD), 4: Test::Long(0), 5: Test::Int(0)] Allow, "asks the supervisor to break off a call; carries no descriptor";
+    SYS_sendto [0: int(CONTROL_FD), 4: Test::Long(0), 5: Test::Int(0)] Allow, "asks the supervisor to interrupt a call; carries no descriptor";
     SYS_pread64 [] Allow, "headers of a program; every descriptor here is one that the guest may read";
     SYS_fstat [] Allow, "size of a program";
     SYS_fcntl [1: int(F_GETFD)] Allow, "with debug assertions the standard library makes sure that what it closes is open";

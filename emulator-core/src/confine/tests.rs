@@ -18,7 +18,8 @@ fn errno(code: i32) -> u32 {
     0x0005_0000 | code as u32
 }
 
-/// What a kernel with these programs installed does: the strictest answer, which as a signed number is the lowest.
+/// What a kernel with these programs installed does: the strictest answer, which as a signed number is the
+/// lowest.
 fn judge_with(programs: &[BpfProgram], data: &Data) -> u32 {
     programs.iter().map(|program| run(program, data)).min_by_key(|&answer| answer as i32).unwrap()
 }
@@ -60,7 +61,8 @@ fn expected(log: bool, nr: u32, args: [u64; 6]) -> u32 {
     }
 }
 
-/// Arguments that each rule of a call takes, and those around them: every bit turned, one more, one less, the extremes.
+/// Arguments that each rule of a call takes, and those around them: every bit turned, one more, one less, the
+/// extremes.
 fn samples(nr: u32) -> Vec<[u64; 6]> {
     let mut out = vec![[0; 6], [u64::MAX; 6]];
     for rule in rules().iter().filter(|rule| rule.call == i64::from(nr)) {
@@ -207,8 +209,8 @@ fn only_the_supervisors_descriptors_are_written_to_and_their_numbers_stay() {
     }
 }
 
-/// Granted calls that the runtime carries out without the host's call of the same name; a segment of shared memory is a file
-/// that it maps.
+/// Granted calls that the runtime carries out without the host's call of the same name; a segment of shared
+/// memory is a file that it maps.
 const EMULATED: [&str; 15] = [
     "arch_prctl",
     "clone3",

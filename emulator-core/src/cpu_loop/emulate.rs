@@ -100,8 +100,8 @@ fn trapped(thread: &mut Thread, trap: Trap, pc: u64, next: u64) -> Fault {
     }
 }
 
-/// `popf`: the flags that user mode may set, without TF (rxbox has no single-step mode). AC is in force while guest code
-/// runs, as natively; epilogue and signal entry clear it for the runtime.
+/// `popf`: the flags that user mode may set, without TF (rxbox has no single-step mode). AC is in force while
+/// guest code runs, as natively; epilogue and signal entry clear it for the runtime.
 fn popf(thread: &mut Thread, insn: &Insn) -> Result<(), Fault> {
     let rsp = thread.state().gpr[4];
     let size = if insn.form.opsize { 2 } else { 8 };
@@ -143,8 +143,9 @@ fn address(thread: &mut Thread, mem: &MemOperand, next: u64) -> u64 {
     }
 }
 
-/// gs and ss, the segment registers that the host cannot take over: its own gs base leads to the CPU state. gs can be loaded with
-/// a null or the flat selector, which clears the base; the selector itself is not kept and reads as null.
+/// gs and ss, the segment registers that the host cannot take over: its own gs base leads to the CPU state.
+/// gs can be loaded with a null or the flat selector, which clears the base; the selector itself is not kept
+/// and reads as null.
 fn segment(thread: &mut Thread, insn: &Insn, op: SegmentOp) -> Result<(), Fault> {
     let next = thread.state().pc.wrapping_add(insn.len.into());
     let short = insn.form.opsize && insn.form.rex & 8 == 0;
@@ -209,8 +210,8 @@ fn load(thread: &mut Thread, register: u8, selector: u16) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Clears the x87 instruction pointer that the instruction at the pc has just stored: it is an address in the code cache.
-/// The data pointer is the guest's own.
+/// Clears the x87 instruction pointer that the instruction at the pc has just stored: it is an address in the
+/// code cache. The data pointer is the guest's own.
 pub(super) fn clear_fpu_pointer(thread: &mut Thread) {
     let Ok((insn, _)) = decode_at(thread) else { return };
     let pc = thread.state().pc;
@@ -223,7 +224,8 @@ pub(super) fn clear_fpu_pointer(thread: &mut Thread) {
             FpuEnv::Fxsave | FpuEnv::Xsave => (8, 8),
         };
         let stored = kind != FpuEnv::Xsave || thread.state().gpr[0] & 1 != 0;
-        // The instruction itself has written there; if another thread unmapped it since, there is nothing to clear.
+        // The instruction itself has written there; if another thread unmapped it since, there is nothing to
+        // clear.
         if stored {
             let _ = thread.process.copy_out(at + offset, &[0; 8][..size]);
         }

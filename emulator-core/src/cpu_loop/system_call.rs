@@ -1,7 +1,8 @@
 //! A guest system call: to the supervisor and back.
 //!
-//! Every call is sent. What the supervisor performed or answered comes back with its result; what it *granted* the child
-//! carries out itself, under its own filter: [`crate::syscall`], [`crate::signal`], [`crate::lifecycle`].
+//! Every call is sent. What the supervisor performed or answered comes back with its result; what it
+//! *granted* the child carries out itself, under its own filter: [`crate::syscall`], [`crate::signal`],
+//! [`crate::lifecycle`].
 
 use crate::base::result::SyscallResult;
 use crate::lifecycle::{clone, exec, exit};
@@ -16,7 +17,8 @@ use rxbox_wire::frame::{INTERNAL, Reply};
 use rxbox_wire::kind::{Bulk, Syscall};
 use rxbox_wire::table;
 
-/// Carries out the call whose number and arguments are in the registers; the pc is behind the `syscall` instruction.
+/// Carries out the call whose number and arguments are in the registers; the pc is behind the `syscall`
+/// instruction.
 pub(super) fn system_call(thread: &mut Thread) {
     let state = thread.state();
     let nr = state.gpr[0];
@@ -76,7 +78,7 @@ fn makes_signal_descriptor(nr: u32) -> bool {
     matches!(i64::from(nr), libc::SYS_signalfd | libc::SYS_signalfd4)
 }
 
-/// Carries out an approved call; `approved` is what the supervisor says besides.
+/// Carries out an approved call; `approved` is what the supervisor says with it.
 fn granted(thread: &mut Thread, nr: u32, args: &[u64; 6], approved: i64) -> SyscallResult {
     match i64::from(nr) {
         libc::SYS_shmdt => return shm::detach(thread, args[0]),

@@ -1,15 +1,17 @@
 //! Access to guest memory that survives every address a guest can give.
 //!
-//! A guest pointer is an allegation. It can point at nothing, at a page that another guest thread unmaps this moment,
-//! or at the runtime itself. Two measures make it harmless:
+//! A guest pointer is an allegation. It can point at nothing, at a page that another guest thread unmaps this
+//! moment, or at the runtime itself. Two measures make it harmless:
 //!
-//! - An address outside the guest's windows (and, for loads, outside the pages [lent](lend) by the host's kernel)
-//!   is a fault before it is touched, so the runtime neither leaks nor overwrites its own memory by accident.
-//! - Guest memory is touched by a handful of machine instructions only, each known by its address. When one of them
-//!   faults, the process's handler for SIGSEGV and SIGBUS asks [`fixup`] and resumes at the landing it names; the
-//!   routine then reports how far it came. Checking a map beforehand instead would race with other guest threads.
+//! - An address outside the guest's windows (and, for loads, outside the pages [lent](lend) by the host's
+//!   kernel) is a fault before it is touched, so the runtime neither leaks nor overwrites its own memory by
+//!   accident.
+//! - Guest memory is touched by a handful of machine instructions only, each known by its address. When one
+//!   of them faults, the process's handler for SIGSEGV and SIGBUS asks [`fixup`] and resumes at the landing
+//!   it names; the routine then reports how far it came. Checking a map beforehand instead would race with
+//!   other guest threads.
 //!
-//! Guest memory changes under our eyes, so no Rust reference to it ever exists here.
+//! Guest memory can change at any time, so no Rust reference to it ever exists here.
 
 use std::arch::global_asm;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,7 +20,8 @@ use nix::errno::Errno;
 
 use super::layout::{PAGE, Span, WINDOWS};
 
-// System V calling convention. Labels `_at` are the instructions that can fault, `_landing` where to go on then.
+// System V calling convention. Labels `_at` are the instructions that can fault, `_landing` where to go on
+// then.
 global_asm!(
     // A label that other codegen units of this program see, and nobody else.
     ".macro label name",
@@ -103,8 +106,8 @@ unsafe extern "C" {
     safe static rxbox_access_exchange_at: u8;
 }
 
-/// For the handler of SIGSEGV and SIGBUS: if the fault at host instruction `pc` is one of an access to guest memory,
-/// the address at which the thread must go on. Async-signal-safe.
+/// For the handler of SIGSEGV and SIGBUS: if the fault at host instruction `pc` is one of an access to guest
+/// memory, the address at which the thread must go on. Async-signal-safe.
 pub fn fixup(pc: usize) -> Option<usize> {
     let address = |label: &u8| std::ptr::from_ref(label).addr();
     let landing = match pc {
@@ -138,8 +141,8 @@ impl From<Fault> for Errno {
 /// Pages outside the windows that guest code may read: start and end.
 static LENT: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
 
-/// Lets guest pointers read `span`, which lies outside the windows: the host kernel's vDSO and its data. Called once,
-/// before the guest runs; the pages must stay mapped and hold nothing of the runtime's.
+/// Lets guest pointers read `span`, which lies outside the windows: the host kernel's vDSO and its data.
+/// Called once, before the guest runs; the pages must stay mapped and hold nothing of the runtime's.
 pub fn lend(span: Span) {
     LENT[0].store(span.start, Ordering::Relaxed);
     LENT[1].store(span.end, Ordering::Release);
@@ -166,8 +169,8 @@ fn outcome(addr: u64, len: usize, done: usize) -> Result<(), Fault> {
 /// `dst` is valid for writes of `len` bytes, which nobody borrows meanwhile, and is not guest memory.
 pub unsafe fn copy_in_raw(dst: *mut u8, addr: u64, len: usize) -> Result<(), Fault> {
     let allowed = permitted(addr, len, true);
-    // SAFETY: stores go to `dst`, which the caller vouches for; loads come from guest windows or lent pages, where a
-    // fault ends the copy by way of `fixup`, and where no Rust object lives.
+    // SAFETY: stores go to `dst`, which the caller vouches for; loads come from guest windows or lent pages,
+    // where a fault ends the copy by way of `fixup`, and where no Rust object lives.
     let left = unsafe { rxbox_access_copy(dst, std::ptr::with_exposed_provenance(addr as usize), allowed) };
     outcome(addr, len, allowed - left)
 }
@@ -181,8 +184,8 @@ pub unsafe fn copy_in_raw(dst: *mut u8, addr: u64, len: usize) -> Result<(), Fau
 /// `src` is valid for reads of `len` bytes.
 pub unsafe fn copy_out_raw(addr: u64, src: *const u8, len: usize) -> Result<(), Fault> {
     let allowed = permitted(addr, len, false);
-    // SAFETY: loads come from `src`, which the caller vouches for; stores go to guest windows, where a fault ends the
-    // copy by way of `fixup`, and where no Rust object lives.
+    // SAFETY: loads come from `src`, which the caller vouches for; stores go to guest windows, where a fault
+    // ends the copy by way of `fixup`, and where no Rust object lives.
     let left =
         unsafe { rxbox_access_copy(std::ptr::with_exposed_provenance_mut(addr as usize), src, allowed) };
     outcome(addr, len, allowed - left)
@@ -250,7 +253,8 @@ pub fn write_u64(addr: u64, value: u64) -> Result<(), Fault> {
     if faulted == 0 { Ok(()) } else { Err(Fault { addr, done: 0 }) }
 }
 
-/// Replaces the aligned 4 bytes `old` by `new`, as one atomic access; gives the value that was there, `old` or another.
+/// Replaces the aligned 4 bytes `old` by `new`, as one atomic access; gives the value that was there, `old`
+/// or another.
 ///
 /// # Errors
 /// [`Fault`] if they cannot be written or are not aligned.
@@ -265,14 +269,15 @@ pub fn compare_exchange_u32(addr: u64, old: u32, new: u32) -> Result<u32, Fault>
 /// Copies a string that ends with NUL, without the NUL. Memory beyond the NUL need not exist.
 ///
 /// # Errors
-/// `EFAULT` if memory ends before the string does; `ENAMETOOLONG` if no NUL is among the first `max` bytes, as the
-/// kernel says of paths.
+/// `EFAULT` if memory ends before the string does; `ENAMETOOLONG` if no NUL is among the first `max` bytes,
+/// as the kernel says of paths.
 pub fn copy_str(addr: u64, max: usize) -> Result<Vec<u8>, Errno> {
     const CHUNK: usize = 256;
     let mut text = Vec::new();
     while text.len() < max {
         let at = addr.wrapping_add(text.len() as u64);
-        // A chunk ends with its page: behind that of the last strings of a stack there is nothing, and a fault is dear.
+        // A chunk ends with its page: behind that of the last strings of a stack there is nothing, and a
+        // fault is expensive.
         let page = (PAGE - at % PAGE) as usize;
         let mut chunk = [0; CHUNK];
         let chunk = &mut chunk[..CHUNK.min(max - text.len()).min(page)];

@@ -26,14 +26,15 @@ impl Prot {
     /// `r-x`
     pub const READ_EXEC: Prot = Prot { read: true, write: false, exec: true };
 
-    /// From the `PROT_` bits of mmap(2); bits other than read, write and exec are ignored, as the kernel does.
+    /// From the `PROT_` bits of mmap(2); bits other than read, write and exec are ignored, as the kernel
+    /// does.
     pub fn from_bits(bits: u64) -> Prot {
         let has = |bit: i32| bits & bit as u64 != 0;
         Prot { read: has(libc::PROT_READ), write: has(libc::PROT_WRITE), exec: has(libc::PROT_EXEC) }
     }
 
-    /// The `PROT_` bits for the host. Execution never; a page that the guest may execute is readable instead, which
-    /// on x86 without protection keys it is anyway, and which the translator needs.
+    /// The `PROT_` bits for the host. Execution never; a page that the guest may execute is readable instead,
+    /// which on x86 without protection keys it is anyway, and which the translator needs.
     pub fn host_bits(self) -> i32 {
         let bit = |on: bool, bit: i32| if on { bit } else { libc::PROT_NONE };
         bit(self.read || self.exec, libc::PROT_READ) | bit(self.write, libc::PROT_WRITE)
@@ -68,8 +69,8 @@ pub enum Role {
     Plain,
     /// The initial stack.
     Stack,
-    /// A page range of the host's kernel, lent to the guest outside the windows (vDSO, vvar) under this name. It
-    /// behaves like a mapping sealed by mseal(2): it cannot be unmapped, moved, or re-protected.
+    /// A page range of the host's kernel, lent to the guest outside the windows (vDSO, vvar) under this name.
+    /// It behaves like a mapping sealed by mseal(2): it cannot be unmapped, moved, or re-protected.
     Special(&'static str),
 }
 
@@ -148,8 +149,8 @@ impl Area {
         self.span.end == next.span.start && attributes(self) == attributes(next) && same_file
     }
 
-    /// Writes the area's line of `/proc/self/maps` (proc_pid_maps(5)) without the newline. `label` names an area
-    /// without a file.
+    /// Writes the area's line of `/proc/self/maps` (proc_pid_maps(5)) without the newline. `label` names an
+    /// area without a file.
     pub fn write_maps_line(&self, out: &mut Vec<u8>, label: &[u8]) {
         /// Column at which the kernel starts names on 64-bit machines.
         const NAME_COLUMN: usize = 73;

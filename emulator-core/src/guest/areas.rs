@@ -3,8 +3,8 @@
 //! Invariants, upheld by every method:
 //! - areas do not overlap, and no two neighbours could be one area;
 //! - an area that is not special lies in one window;
-//! - the gaps filed in the index are exactly the free ranges of the windows, shortened at their upper end by the guard
-//!   below an area that grows down;
+//! - the gaps filed in the index are exactly the free ranges of the windows, shortened at their upper end by
+//!   the guard below an area that grows down;
 //! - `total` and `data` are the sums over the areas in the windows.
 
 use std::collections::BTreeMap;

@@ -18,8 +18,8 @@ impl AddressSpace {
         self.heap
     }
 
-    /// brk(2) as the kernel has it: moves the end of the heap to `end` if that can be done, and gives the end that
-    /// then holds. It has no errors; the C library compares.
+    /// brk(2) as the kernel has it: moves the end of the heap to `end` if that can be done, and gives the end
+    /// that then holds. It has no errors; the C library compares.
     pub fn brk(&mut self, host: &mut impl HostMap, end: u64) -> Change<u64> {
         let moved = Change::of(|touched| self.move_heap_end(host, end, touched));
         if moved.result.is_ok() {

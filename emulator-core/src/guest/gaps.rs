@@ -1,9 +1,9 @@
 //! An index of free address ranges by size, for placing mappings top-down.
 //!
-//! Programs have thousands of mappings, and a walk over them at every mmap is quadratic in the life of the program.
-//! Here gaps are filed by the power of two of their length: in every class above that of the wanted length each gap
-//! is long enough, so the highest gap of the class decides at once; only the class of the length itself can need a
-//! walk.
+//! Programs have thousands of mappings, and a walk over them at every mmap is quadratic in the life of the
+//! program. Here gaps are filed by the power of two of their length: in every class above that of the wanted
+//! length each gap is long enough, so the highest gap of the class decides at once; only the class of the
+//! length itself can need a walk.
 
 use std::collections::BTreeMap;
 

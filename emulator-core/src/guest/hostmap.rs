@@ -36,8 +36,8 @@ pub struct HostRequest<'fd> {
     pub populate: bool,
     /// `MAP_LOCKED`.
     pub locked: bool,
-    /// Whether guest mappings in the span may be replaced. If not, the span is believed free, and the host fails with
-    /// `EEXIST` if it is not.
+    /// Whether guest mappings in the span may be replaced. If not, the span is believed free, and the host
+    /// fails with `EEXIST` if it is not.
     pub replace: bool,
 }
 
@@ -49,8 +49,8 @@ pub trait HostMap {
     fn unmap(&mut self, span: Span) -> Result<(), Errno>;
     /// mprotect(2); execution is never granted.
     fn protect(&mut self, span: Span, prot: Prot) -> Result<(), Errno>;
-    /// mremap(2) of `old` to `new`: in place if both start alike, else a move that replaces what is at `new`. An
-    /// empty `old` copies a shared mapping; `keep_old` is `MREMAP_DONTUNMAP`.
+    /// mremap(2) of `old` to `new`: in place if both start alike, else a move that replaces what is at `new`.
+    /// An empty `old` copies a shared mapping; `keep_old` is `MREMAP_DONTUNMAP`.
     fn remap(&mut self, old: Span, new: Span, keep_old: bool) -> Result<(), Errno>;
     /// madvise(2).
     fn advise(&mut self, span: Span, advice: i32) -> Result<(), Errno>;

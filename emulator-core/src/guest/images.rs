@@ -1,12 +1,12 @@
 //! Where program images were placed.
 //!
-//! A file that was mapped as an image goes to the same address again, in the next program of the process as well as in
-//! one forked from it, if the place is free: then the translations of its code are still good
-//! ([`crate::runtime::blocks`]). Files that come for the first time go below all places that are taken this way, so that
-//! the order in which a program loads its libraries does not matter.
+//! A file that was mapped as an image goes to the same address again, in the next program of the process as
+//! well as in one forked from it, if the place is free: then the translations of its code are still good
+//! ([`crate::runtime::blocks`]). Files that come for the first time go below all places that are taken this
+//! way, so that the order in which a program loads its libraries does not matter.
 //!
-//! The first place of a file is as random as any; that it stays the same within a run is the price. A run is one program
-//! with all that it starts, as a server is with the processes that it forks.
+//! The first place of a file is as random as any; that it stays the same within a run is the price. A run is
+//! one program with all that it starts, as a server is with the processes that it forks.
 
 use super::area::MappedFile;
 use super::layout::Span;
@@ -17,7 +17,8 @@ const LIBRARIES: u64 = 0x2000_0000;
 /// How many files are remembered.
 const MOST: usize = 4096;
 
-/// The places of the files, by device and inode. Whether a file still has the same contents, nobody asks here.
+/// The places of the files, by device and inode. Whether a file still has the same contents, nobody asks
+/// here.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Images {
     starts: HashMap<(u64, u64), u64>,

@@ -1,9 +1,10 @@
 //! Where guest memory may lie.
 //!
-//! Guest addresses are host addresses, so guest and runtime share one address space and must never meet. The host
-//! places a position-independent program, its heap, libraries and stacks from `0x5555_5555_4000` on; the guest owns
-//! windows below, and one in the wide gap above the heap. Between the first two lies the code cache, within ±2 GiB of
-//! everything in the low window, so that translated code reaches low guest addresses by displacements.
+//! Guest addresses are host addresses, so guest and runtime share one address space and must never meet. The
+//! host places a position-independent program, its heap, libraries and stacks from `0x5555_5555_4000` on; the
+//! guest owns windows below, and one in the wide gap above the heap. Between the first two lies the code
+//! cache, within ±2 GiB of everything in the low window, so that translated code reaches low guest addresses
+//! by displacements.
 //!
 //! | range | owner |
 //! | --- | --- |
@@ -14,9 +15,9 @@
 //! | [`ASKED`] | guest: only where it names the address |
 //! | between and above | runtime, the vDSO |
 //!
-//! This holds as long as the kernel maps top-down, which it does unless `RLIMIT_STACK` is unlimited; and since every
-//! host mapping at an address believed free is made with `MAP_FIXED_NOREPLACE`, a wrong belief is an error and not
-//! a corrupted runtime.
+//! This holds as long as the kernel maps top-down, which it does unless `RLIMIT_STACK` is unlimited; and
+//! since every host mapping at an address believed free is made with `MAP_FIXED_NOREPLACE`, a wrong belief is
+//! an error and not a corrupted runtime.
 
 use rxbox_wire::space;
 use std::fmt;

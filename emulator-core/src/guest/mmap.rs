@@ -1,5 +1,5 @@
-//! mmap(2): choosing a place, replacing what is there; and the two mappings that the guest does not ask for itself,
-//! the initial stack and the growth of stacks.
+//! mmap(2): choosing a place, replacing what is there; and the two mappings that the guest does not ask for
+//! itself, the initial stack and the growth of stacks.
 
 use std::sync::Arc;
 
@@ -22,8 +22,8 @@ impl AddressSpace {
         Change::of(|touched| self.try_map(host, request, touched))
     }
 
-    /// Extends the growing area above `addr`, where a fault happened, down to it. Gives whether the access can be
-    /// tried again; if not, the fault is the guest's.
+    /// Extends the growing area above `addr`, where a fault happened, down to it. Gives whether the access
+    /// can be tried again; if not, the fault is the guest's.
     pub fn grow_down(&mut self, host: &mut impl HostMap, addr: u64) -> bool {
         let Some(stack) = self.areas.next_from(addr).filter(|area| area.grows_down) else { return false };
         let added = Span { start: page_down(addr), end: stack.span.start };
@@ -53,8 +53,8 @@ impl AddressSpace {
         mapped
     }
 
-    /// Maps the initial stack at exactly `span`, in full and without reservation: the host's memory is only taken
-    /// where it is used, and no fault is needed to grow it.
+    /// Maps the initial stack at exactly `span`, in full and without reservation: the host's memory is only
+    /// taken where it is used, and no fault is needed to grow it.
     ///
     /// # Errors
     /// `ENOMEM` if the span is not free or beyond a limit; what the host says.

@@ -8,8 +8,8 @@ use super::layout::{Span, is_page_aligned, page_up};
 use super::space::{AddressSpace, Change, MAX_AREAS, Touched};
 
 impl AddressSpace {
-    /// mprotect(2) with the raw protection bits. Works its way up and stops at a hole with `ENOMEM`, having changed
-    /// what lies below, as the kernel does.
+    /// mprotect(2) with the raw protection bits. Works its way up and stops at a hole with `ENOMEM`, having
+    /// changed what lies below, as the kernel does.
     pub fn protect(&mut self, host: &mut impl HostMap, addr: u64, len: u64, bits: u64) -> Change<()> {
         Change::of(|touched| self.try_protect(host, addr, len, bits, touched))
     }
@@ -73,7 +73,8 @@ impl AddressSpace {
             if part.prot != prot && part.span != area.span && self.areas.len() + 2 > MAX_AREAS {
                 return Err(Errno::ENOMEM);
             }
-            // Also when nothing changes: the host's page may be write protected because code was translated from it.
+            // Also when nothing changes: the host's page may be write protected because code was translated
+            // from it.
             host.protect(part.span, prot)?;
             self.touch(part.span, touched);
             self.areas.replace(changed);

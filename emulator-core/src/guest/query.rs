@@ -25,9 +25,10 @@ impl AddressSpace {
         self.areas.covers(span)
     }
 
-    /// The executable range around `pc`, which the translator may read; `None` if an instruction fetch there faults.
-    /// It starts with the area of `pc`, and ends with the first area that is not executable or, so that the answer
-    /// costs little in a space with many adjacent areas, with the first that ends a page or more beyond `pc`.
+    /// The executable range around `pc`, which the translator may read; `None` if an instruction fetch there
+    /// faults. It starts with the area of `pc`, and ends with the first area that is not executable or, so
+    /// that the answer costs little in a space with many adjacent areas, with the first that ends a page or
+    /// more beyond `pc`.
     pub fn exec_span(&self, pc: u64) -> Option<Span> {
         let mut span = self.areas.find(pc).filter(|area| area.prot.exec)?.span;
         while span.end - pc < PAGE {

@@ -1,8 +1,9 @@
 //! mremap(2): resize a mapping in place, or move it.
 //!
-//! As in the kernel, everything that concerns the old mapping must lie in one area. The host needs more: one kernel
-//! mapping. Where pages of an area were write protected because code was translated from them, the host has several,
-//! so the area's own protection is restored first, and its translations, not write-protected now, are reported as stale.
+//! As in the kernel, everything that concerns the old mapping must lie in one area. The host needs more: one
+//! kernel mapping. Where pages of an area were write protected because code was translated from them, the
+//! host has several, so the area's own protection is restored first, and its translations, not
+//! write-protected now, are reported as stale.
 
 use nix::errno::Errno;
 
@@ -190,8 +191,8 @@ impl AddressSpace {
         Ok(new.start)
     }
 
-    /// Makes the host's protection of `part` uniform, where write protection of translated code may have split it.
-    /// The translations are stale then, whatever becomes of the call.
+    /// Makes the host's protection of `part` uniform, where write protection of translated code may have
+    /// split it. The translations are stale then, whatever becomes of the call.
     fn unify(
         &self,
         host: &mut impl HostMap,

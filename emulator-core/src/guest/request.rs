@@ -50,7 +50,8 @@ pub struct MapRequest<'fd> {
     pub populate: bool,
     /// `MAP_LOCKED`.
     pub locked: bool,
-    /// `MAP_DENYWRITE`, which means nothing any more, but dynamic linkers say it of the libraries that they map.
+    /// `MAP_DENYWRITE`, which means nothing any more, but dynamic linkers say it of the libraries that they
+    /// map.
     pub deny_write: bool,
     /// The file; `None` for anonymous memory.
     pub source: Option<FileSource<'fd>>,
@@ -73,13 +74,13 @@ impl<'fd> MapRequest<'fd> {
         }
     }
 
-    /// Decodes the arguments of mmap(2). `source` is the file that the descriptor argument names; it is dropped if
-    /// `flags` has `MAP_ANONYMOUS`.
+    /// Decodes the arguments of mmap(2). `source` is the file that the descriptor argument names; it is
+    /// dropped if `flags` has `MAP_ANONYMOUS`.
     ///
     /// # Errors
     /// `EINVAL`: no sharing type, or one that does not go with the rest. `EOPNOTSUPP`: a flag that
-    /// `MAP_SHARED_VALIDATE` must know and does not. `EBADF`: a file is needed. `ENOMEM`: `MAP_HUGETLB`, since the
-    /// guest has no pool of huge pages.
+    /// `MAP_SHARED_VALIDATE` must know and does not. `EBADF`: a file is needed. `ENOMEM`: `MAP_HUGETLB`,
+    /// since the guest has no pool of huge pages.
     pub fn decode(
         addr: u64,
         len: u64,

@@ -1,9 +1,10 @@
 //! The guest's address space: which pages it has, and its limits, and what leaves it (munmap(2)). The other
 //! calls that change it have modules of their own.
 //!
-//! The map answers like the kernel of a process that had the two guest windows as its whole user space and found
-//! everything between and above them occupied. Every mutation goes to the host first and into the map only if the
-//! host agreed ([`HostMap`]), so the map is what the host has, but for execution, which only the map knows.
+//! The map answers like the kernel of a process that had the two guest windows as its whole user space and
+//! found everything between and above them occupied. Every mutation goes to the host first and into the map
+//! only if the host agreed ([`HostMap`]), so the map is what the host has, but for execution, which only the
+//! map knows.
 //!
 //! Translations are copies of guest code, so each mutation reports the executable ranges that it [`Touched`]:
 //! whatever was translated from there is stale. Pages that were not executable before have no translations.
@@ -17,8 +18,8 @@ use super::images::Images;
 use super::layout::{HIGH, LOW, PAGE, Span, TASK_SIZE, WINDOWS, is_page_aligned, page_up};
 use super::random::spread;
 
-/// Areas that a guest may have. Below the kernel's own limit (`vm.max_map_count`, 65530 by default), so that the
-/// runtime and the write protection of translated pages have some left.
+/// Areas that a guest may have. Below the kernel's own limit (`vm.max_map_count`, 65530 by default), so that
+/// the runtime and the write protection of translated pages have some left.
 pub const MAX_AREAS: usize = 48 * 1024;
 /// Lowest and highest place of the top of the area for images; a random page between is chosen.
 const IMAGE_TOP: Span = Span { start: 0x6eff_0000, end: 0x6fff_0000 };
@@ -59,7 +60,8 @@ impl Touched {
     }
 }
 
-/// What a mutation came to. A failed one can have touched code too: mprotect(2) works its way up to the first hole.
+/// What a mutation came to. A failed one can have touched code too: mprotect(2) works its way up to the first
+/// hole.
 #[derive(Debug)]
 #[must_use = "stale translations must be dropped"]
 pub struct Change<T> {
@@ -92,7 +94,8 @@ pub struct AddressSpace {
 }
 
 impl AddressSpace {
-    /// An empty space. `seed` decides the random part of placement: equal seeds and requests, equal addresses.
+    /// An empty space. `seed` decides the random part of placement: equal seeds and requests, equal
+    /// addresses.
     pub fn new(limits: Limits, seed: u64) -> AddressSpace {
         let top = |range: Span, bits: u64| range.end - bits % (range.len() / PAGE) * PAGE;
         let [image_bits, mmap_bits] = spread(seed);
@@ -107,8 +110,8 @@ impl AddressSpace {
         }
     }
 
-    /// An empty space for the next program of the process, with the same limits: what was placed as an image in this
-    /// one goes to its place again.
+    /// An empty space for the next program of the process, with the same limits: what was placed as an image
+    /// in this one goes to its place again.
     pub fn next_program(&self, seed: u64) -> AddressSpace {
         let images = self.images.clone();
         AddressSpace { images, image_top: self.image_top, ..AddressSpace::new(self.limits, seed) }
@@ -127,7 +130,8 @@ impl AddressSpace {
     /// munmap(2).
     pub fn unmap(&mut self, host: &mut impl HostMap, addr: u64, len: u64) -> Change<()> {
         Change::of(|touched| {
-            // What munmap calls an invalid range includes the end of user space; what is not mapped is no error.
+            // What munmap calls an invalid range includes the end of user space; what is not mapped is no
+            // error.
             let end =
                 Some(len).filter(|&len| len != 0).and_then(page_up).and_then(|len| addr.checked_add(len));
             match end {
@@ -139,7 +143,8 @@ impl AddressSpace {
         })
     }
 
-    /// Takes every mapping away but what is lent, for execve(2): areas that adjoin, like those of one image, together.
+    /// Takes every mapping away but what is lent, for execve(2): areas that adjoin, like those of one image,
+    /// together.
     pub fn unmap_all(&mut self, host: &mut impl HostMap) {
         let mut runs: Vec<Span> = Vec::new();
         for area in self.areas().filter(|area| !area.is_special()) {
@@ -149,16 +154,19 @@ impl AddressSpace {
             }
         }
         for run in runs {
-            // What the map knows lies in the guest's windows, where the host cannot refuse to unmap whole areas.
+            // What the map knows lies in the guest's windows, where the host cannot refuse to unmap whole
+            // areas.
             let _ = self.unmap(host, run.start, run.len()).result;
         }
     }
 
-    /// Lends the guest pages of the host's kernel at their own address outside the windows: the vDSO, which must
-    /// find its data pages at fixed distances, can only work where it is. They behave as if sealed by mseal(2).
+    /// Lends the guest pages of the host's kernel at their own address outside the windows: the vDSO, which
+    /// must find its data pages at fixed distances, can only work where it is. They behave as if sealed by
+    /// mseal(2).
     ///
     /// # Errors
-    /// `EINVAL`: not a page-aligned range outside the windows and the code cache, or something is lent there already.
+    /// `EINVAL`: not a page-aligned range outside the windows and the code cache, or something is lent there
+    /// already.
     pub fn add_fixed_special(&mut self, span: Span, prot: Prot, name: &'static str) -> Result<(), Errno> {
         let aligned = is_page_aligned(span.start) && is_page_aligned(span.end) && span.start < span.end;
         let outside = span.start >= HIGH.end && span.end <= TASK_SIZE;
@@ -179,8 +187,8 @@ impl AddressSpace {
         Span::at(self.areas.highest_free(len, within)?, len)
     }
 
-    /// The place for an image of `len` bytes from this file: where the file was before, if that is free, else in one of the
-    /// [ranges](AddressSpace::image_ranges) for images.
+    /// The place for an image of `len` bytes from this file: where the file was before, if that is free, else
+    /// in one of the [ranges](AddressSpace::image_ranges) for images.
     pub fn image_place(&self, file: &MappedFile, len: u64) -> Option<Span> {
         let before = self.image_before(file).and_then(|start| Span::at(start, len));
         before

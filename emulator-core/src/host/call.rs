@@ -1,9 +1,10 @@
 //! Raw host calls, and the one kind of call that a signal can interrupt without a race.
 //!
-//! A thread that is about to block in the kernel may be signalled between its last look at `pending` and the `syscall`
-//! instruction; the handler would run, the call would then block, and the signal would be lost until something else
-//! woke the thread. [`interruptible`] closes that window: the check of `pending` and the `syscall` lie between two labels, and
-//! the handler moves a pc that it finds there to a place that returns EINTR.
+//! A thread that is about to block in the kernel may be signalled between its last look at `pending` and the
+//! `syscall` instruction; the handler would run, the call would then block, and the signal would be lost
+//! until something else woke the thread. [`interruptible`] closes that window: the check of `pending` and the
+//! `syscall` lie between two labels, and the handler moves a pc that it finds there to a place that returns
+//! EINTR.
 
 use nix::errno::Errno;
 use rxbox_translate::state::PENDING;
@@ -45,11 +46,12 @@ global_asm!(
     eintr = const -(libc::EINTR as i64),
 );
 
-/// Makes a host call that blocks; returns its value or a negative errno, which is EINTR at once if work is pending.
+/// Makes a host call that blocks; returns its value or a negative errno, which is EINTR at once if work is
+/// pending.
 ///
 /// # Safety
-/// As for the call itself: pointers among the arguments must be valid for what the kernel does with them. The calling
-/// thread has a CPU state.
+/// As for the call itself: pointers among the arguments must be valid for what the kernel does with them. The
+/// calling thread has a CPU state.
 pub unsafe fn interruptible(nr: i64, args: [u64; 6]) -> i64 {
     // SAFETY: the caller's contract.
     unsafe { rxbox_guest_call(nr as u64, args.as_ptr()) }
@@ -76,7 +78,8 @@ pub unsafe fn raw(nr: i64, args: [u64; 6]) -> i64 {
     ret
 }
 
-/// The value that a host call has returned, or its errno. A number that is no errno of Linux counts as EINVAL.
+/// The value that a host call has returned, or its errno. A number that is no errno of Linux counts as
+/// EINVAL.
 ///
 /// # Errors
 /// The errno.

@@ -1,7 +1,8 @@
 //! The control socket: descriptors from the supervisor.
 //!
-//! A message is a descriptor (SCM_RIGHTS) with [`rxbox_wire::control::About`] in its bytes. Messages come in the order in which
-//! the supervisor answered; whoever asks for one holds [`crate::process::Process::control`] from the request on.
+//! A message is a descriptor (SCM_RIGHTS) with [`rxbox_wire::control::About`] in its bytes. Messages come in
+//! the order in which the supervisor answered; a thread that asks for one holds
+//! [`crate::process::Process::control`] from the request on.
 
 use nix::errno::Errno;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};

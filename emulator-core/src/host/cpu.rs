@@ -24,7 +24,8 @@ fn cpuid(leaf: u32, sub: u32) -> [u32; 4] {
     [r.eax, r.ebx, r.ecx, r.edx]
 }
 
-/// All leaves of the host's basic and extended ranges that a guest sees: in a virtual machine each costs some microseconds.
+/// All leaves of the host's basic and extended ranges that a guest sees: in a virtual machine each costs some
+/// microseconds.
 pub fn leaves() -> Vec<Leaf> {
     let mut out = Vec::new();
     for base in [0, 0x8000_0000u32] {
@@ -77,7 +78,8 @@ pub fn vector_kind() -> VectorKind {
     }
 }
 
-/// What the translator and the runtime need of the processor and the kernel beyond x86-64, if something is missing.
+/// What the translator and the runtime need of the processor and the kernel beyond x86-64, if something is
+/// missing.
 pub fn missing_features() -> Option<&'static str> {
     /// HWCAP2_FSGSBASE (asm/hwcap2.h).
     const FSGSBASE: u64 = 2;
@@ -90,7 +92,8 @@ pub fn missing_features() -> Option<&'static str> {
     None
 }
 
-/// Puts the x87 unit, which the runtime does not use and so holds the guest's state at all times, into its initial state.
+/// Puts the x87 unit, which the runtime does not use and so holds the guest's state at all times, into its
+/// initial state.
 pub fn reset_fpu() {
     // SAFETY: Rust code keeps nothing in x87 registers.
     unsafe { std::arch::asm!("fninit", options(nomem, nostack)) };
@@ -109,8 +112,8 @@ pub fn random(into: &mut [u8]) {
     unsafe { super::call::raw(libc::SYS_getrandom, args) };
 }
 
-/// On how many processors this process may run (sched_getaffinity(2)); at least one. The standard library's answer also
-/// reads the files of control groups.
+/// On how many processors this process may run (sched_getaffinity(2)); at least one. The standard library's
+/// answer also reads the files of control groups.
 pub fn allowed() -> u32 {
     let mut set = [0u64; 128];
     let args = [0, size_of_val(&set) as u64, set.as_mut_ptr() as u64, 0, 0, 0];

@@ -1,5 +1,5 @@
-//! Futexes on guest words. They are the host's, since guest and host addresses are the same; the words are in the guest's
-//! windows, where no Rust object lives.
+//! Futexes on guest words. They are the host's, since guest and host addresses are the same; the words are in
+//! the guest's windows, where no Rust object lives.
 
 use super::call;
 use crate::guest::Span;
@@ -47,8 +47,8 @@ pub fn operate(args: &[u64; 6], timeout: Option<&[u64; 2]>) -> Result<i64, Errno
     if let Some(timeout) = timeout {
         args[3] = timeout.as_ptr() as u64;
     }
-    // SAFETY: the words are guest memory, where no Rust object lives; the timeout, the guest's or the runtime's, is only
-    // read. The kernel checks all of them for faults.
+    // SAFETY: the words are guest memory, where no Rust object lives; the timeout, the guest's or the
+    // runtime's, is only read. The kernel checks all of them for faults.
     let value = unsafe {
         match op {
             FUTEX_WAIT | FUTEX_WAIT_BITSET | FUTEX_LOCK_PI | FUTEX_LOCK_PI2 | FUTEX_WAIT_REQUEUE_PI => {
@@ -73,13 +73,14 @@ pub fn wait_for_any(
 ) -> Result<i64, Errno> {
     waiters.iter().try_for_each(|waiter| check_word(waiter[1]))?;
     let args = [waiters.as_ptr() as u64, waiters.len() as u64, flags, timeout, clock, 0];
-    // SAFETY: the array is borrowed; words and time are the guest's, and the kernel only reads them, with checks for faults.
+    // SAFETY: the array is borrowed; words and time are the guest's, and the kernel only reads them, with
+    // checks for faults.
     call::result(unsafe { call::interruptible(libc::SYS_futex_waitv, args) })
 }
 
 /// Tells the kernel the thread's list of robust futexes, for a process that dies at once; 0 for none.
 pub fn set_robust_list(head: u64) {
-    // SAFETY: the kernel only remembers the address. What it does there when the thread dies it does to guest memory, or
-    // to nothing.
+    // SAFETY: the kernel only remembers the address. What it does there when the thread dies it does to guest
+    // memory, or to nothing.
     unsafe { call::raw(libc::SYS_set_robust_list, [head, ROBUST_LIST_SIZE, 0, 0, 0, 0]) };
 }

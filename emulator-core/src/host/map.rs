@@ -1,8 +1,8 @@
 //! The host's memory calls on guest memory.
 //!
-//! Changing mappings is unsafe in Rust's sense because memory may vanish under references. Here it cannot: every call
-//! is confined to the guest's windows, which this module checks again for itself, and no Rust object lives there.
-//! Execution is never granted.
+//! Changing mappings is unsafe in Rust's sense because memory may vanish under references. Here it cannot:
+//! every call is confined to the guest's windows, which this module checks again for itself, and no Rust
+//! object lives there. Execution is never granted.
 
 use std::os::fd::AsRawFd;
 
@@ -52,7 +52,8 @@ impl HostMap for HostMemory {
             | flag(noreserve, libc::MAP_NORESERVE)
             | flag(populate, libc::MAP_POPULATE)
             | flag(locked, libc::MAP_LOCKED);
-        // SAFETY: the span lies in a guest window, where no Rust object lives that a new mapping could destroy.
+        // SAFETY: the span lies in a guest window, where no Rust object lives that a new mapping could
+        // destroy.
         let got = unsafe { libc::mmap(wanted, span.len() as usize, prot.host_bits(), flags, fd, offset) };
         match check_mapped(got, wanted) {
             // The map believed the span free and the kernel knows better: there is no room for the guest.
@@ -115,7 +116,8 @@ pub enum PageCall {
     Munlock,
 }
 
-/// As many whole pages from `addr` on as `len` bytes take; `None` if that is something and not all the guest's.
+/// As many whole pages from `addr` on as `len` bytes take; `None` if that is something and not all the
+/// guest's.
 fn pages(addr: u64, len: u64) -> Option<Span> {
     let span = page_up(len).and_then(|len| Span::at(addr, len))?;
     (span.is_empty() || window_of(span).is_some()).then_some(span)

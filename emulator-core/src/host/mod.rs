@@ -5,6 +5,8 @@ pub mod control;
 pub mod cpu;
 pub mod fatal;
 pub mod futex;
+pub mod mailbox;
 pub mod map;
 pub mod process;
 pub mod thread;
+pub mod wait;

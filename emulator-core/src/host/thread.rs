@@ -10,7 +10,8 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 #[derive(Debug)]
 pub struct BlockedSignals(u64);
 
-/// Sets the thread's mask as the kernel has it (64 bits; glibc's own functions keep two signals for themselves).
+/// Sets the thread's mask as the kernel has it (64 bits; glibc's own functions keep two signals for
+/// themselves).
 fn set_mask(mask: u64) -> u64 {
     let mut old = 0u64;
     let args = [libc::SIG_SETMASK as u64, (&raw const mask) as u64, (&raw mut old) as u64, 8, 0, 0];
@@ -25,8 +26,8 @@ impl BlockedSignals {
         BlockedSignals(set_mask(u64::MAX))
     }
 
-    /// Blocks all but faults: for a thread that may touch guest memory. A blocked fault would end the process where the handler
-    /// would have fixed it up.
+    /// Blocks all but faults: for a thread that may touch guest memory. A blocked fault would end the process
+    /// where the handler would have fixed it up.
     pub fn but_faults() -> BlockedSignals {
         BlockedSignals(set_mask(SigSet::ALL.minus(SigSet::FAULTS).0))
     }
@@ -62,9 +63,10 @@ pub fn membarrier(command: u64, flags: u64, cpu: u64) -> Result<i64, Errno> {
 /// What a new thread is to do.
 type Body = Box<dyn FnOnce() + Send>;
 
-/// Makes a detached host thread; gives its id, and by what it is started: with what is sent there it begins, and without it
-/// ends at once. It inherits the mask of the caller. Without the standard library's help, which maps and unmaps a signal
-/// stack of its own for each thread: guest threads come and go quickly, and bring one with them.
+/// Makes a detached host thread; gives its id, and by what it is started: with what is sent there it begins,
+/// and without it ends at once. It inherits the mask of the caller. Without the standard library's help,
+/// which maps and unmaps a signal stack of its own for each thread: guest threads come and go quickly, and
+/// bring one with them.
 ///
 /// # Errors
 /// As pthread_create(3).
@@ -84,9 +86,9 @@ pub fn spawn<T: Send + 'static>(body: impl FnOnce(T) + Send + 'static) -> io::Re
         }
     }));
     let body = Box::into_raw(body);
-    // SAFETY: attributes of zeros are storage for pthread_attr_init; `run` has the signature of a start routine and takes
-    // the body over; if there is no thread, it is taken back here. The thread is there while its clock is asked for, since it
-    // waits for what it is started by.
+    // SAFETY: attributes of zeros are storage for pthread_attr_init; `run` has the signature of a start
+    // routine and takes the body over; if there is no thread, it is taken back here. The thread is there
+    // while its clock is asked for, since it waits for what it is started by.
     unsafe {
         let mut attributes: libc::pthread_attr_t = std::mem::zeroed();
         libc::pthread_attr_init(&mut attributes);
@@ -99,8 +101,8 @@ pub fn spawn<T: Send + 'static>(body: impl FnOnce(T) + Send + 'static) -> io::Re
             drop(Box::from_raw(body));
             return Err(io::Error::from_raw_os_error(error));
         }
-        // The number of a thread's clock is made of its id: the complement above three bits that say what it measures
-        // (`CPUCLOCK_PID` in the kernel's include/linux/posix-timers.h).
+        // The number of a thread's clock is made of its id: the complement above three bits that say what it
+        // measures (`CPUCLOCK_PID` in the kernel's include/linux/posix-timers.h).
         let mut clock = 0;
         match libc::pthread_getcpuclockid(thread, &mut clock) {
             0 => Ok((!(clock >> 3), start)),

@@ -1,7 +1,9 @@
-//! clone3(2): a clone(2) whose arguments lie in memory, where neither the supervisor's policy nor the filter see them.
+//! clone3(2): a clone(2) whose arguments lie in memory, where neither the supervisor's policy nor the filter
+//! see them.
 //!
-//! They are read once and checked as the kernel does. Then the supervisor is asked for the clone(2) that they amount to, and
-//! what that cannot say (CLONE_CLEAR_SIGHAND, a place of its own for the process descriptor) is carried out here.
+//! They are read once and checked as the kernel does. Then the supervisor is asked for the clone(2) that they
+//! amount to, and what that cannot say (CLONE_CLEAR_SIGHAND, a place of its own for the process descriptor)
+//! is carried out here.
 
 use super::clone_args::CloneArgs;
 use super::fork::fork;

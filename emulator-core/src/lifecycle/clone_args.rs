@@ -9,7 +9,8 @@ pub struct CloneArgs {
     pub stack: u64,
     /// Where the parent finds the new thread id (CLONE_PARENT_SETTID).
     pub parent_tid: u64,
-    /// Where the child finds its thread id (CLONE_CHILD_SETTID), and what is cleared at its end (CLONE_CHILD_CLEARTID).
+    /// Where the child finds its thread id (CLONE_CHILD_SETTID), and what is cleared at its end
+    /// (CLONE_CHILD_CLEARTID).
     pub child_tid: u64,
     /// FS base (CLONE_SETTLS).
     pub tls: u64,
@@ -47,8 +48,8 @@ impl CloneArgs {
         self.flags & flag as u64 != 0
     }
 
-    /// Whether a process like this can be had: one that signals its end by SIGCHLD, shares nothing but what is copied anyway,
-    /// and shares memory only until it executes a program.
+    /// Whether a process like this is possible here: one that signals its end by SIGCHLD, shares nothing but
+    /// what is copied anyway, and shares memory only until it executes a program.
     pub fn offered(&self) -> bool {
         /// Flags that a process may have.
         const KNOWN: i32 = libc::CLONE_VM
@@ -78,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_processes_that_can_be_had_are_offered() {
+    fn only_processes_that_are_possible_are_offered() {
         let of = |flags: i32| CloneArgs::plain(flags).offered();
         assert!(of(libc::SIGCHLD));
         assert!(of(libc::SIGCHLD | libc::CLONE_CHILD_SETTID | libc::CLONE_CHILD_CLEARTID));

@@ -1,18 +1,18 @@
-//! execve(2) from a process with several threads: all but one end, and the one has the process's id from then on (the
-//! kernel's `de_thread`).
+//! execve(2) from a process with several threads: all but one end, and the one has the process's id from then
+//! on (the kernel's `de_thread`).
 //!
-//! Thread ids are those of host threads, so the new program runs on the host's first thread, the *leader*, whichever thread
-//! has asked for it. That thread hands over what an execve(2) keeps ([`PendingExec`]) and ends like the others. The leader is
-//! always there: when its guest thread has ended it stays and waits for the last thread to end, and with it the process, or
-//! for a program.
+//! Thread ids are those of host threads, so the new program runs on the host's first thread, the *leader*,
+//! whichever thread has asked for it. That thread hands over what an execve(2) keeps ([`PendingExec`]) and
+//! ends like the others. The leader is always there: when its guest thread has ended it stays and waits for
+//! the last thread to end, and with it the process, or for a program.
 //!
 //! Invariants:
 //! * At most one thread replaces the program: a thread that finds the right to it claimed ends.
-//! * No thread sleeps through the claim. It is made before every other thread's `pending` is set, so one that sees
-//!   `pending` clear is going to look again before it sleeps; and those that sleep already are sent a signal by the
-//!   supervisor ([`request::kick_siblings`]).
-//! * The leader goes on only once no other thread is registered, and threads take themselves off as their last act on
-//!   guest memory.
+//! * No thread sleeps through the claim. It is made before every other thread's `pending` is set, so one that
+//!   sees `pending` clear is going to look again before it sleeps; and those that sleep already are sent a
+//!   signal by the supervisor ([`request::kick_siblings`]).
+//! * The leader goes on only once no other thread is registered, and threads take themselves off as their
+//!   last act on guest memory.
 
 use super::exit;
 use super::load;
@@ -57,8 +57,8 @@ fn kick_others(thread: &Thread) {
     request::kick_siblings(thread);
 }
 
-/// The leader's guest thread has ended with this status. Comes back with another program in place; without one the process
-/// ends with its last thread, and has that one's status (as since Linux 5.19).
+/// The leader's guest thread has ended with this status. Comes back with another program in place; without
+/// one the process ends with its last thread, and has that one's status (as since Linux 5.19).
 pub fn run_leader(thread: &mut Thread, status: i32) {
     let process = thread.process;
     let quiet = BlockedSignals::but_faults();

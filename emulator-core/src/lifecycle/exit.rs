@@ -17,7 +17,8 @@ pub fn exit_group(thread: &Thread, status: i32) -> ! {
     call::exit_process(status)
 }
 
-/// A thread that is not the leader has ended. The processor state is given back last, with every signal blocked for good.
+/// A thread that is not the leader has ended. The processor state is given back last, with every signal
+/// blocked for good.
 pub fn exit_thread(thread: Thread, status: i32) {
     std::mem::forget(BlockedSignals::but_faults());
     release(&thread);
@@ -27,8 +28,8 @@ pub fn exit_thread(thread: Thread, status: i32) {
     thread.cpu.release();
 }
 
-/// What the kernel does when a thread ends: robust futexes that it holds are marked, the word at clear_child_tid becomes 0
-/// and its waiters wake (set_tid_address(2)).
+/// What the kernel does when a thread ends: robust futexes that it holds are marked, the word at
+/// clear_child_tid becomes 0 and its waiters wake (set_tid_address(2)).
 pub fn release(thread: &Thread) {
     robust::release(thread.robust_list.0, thread.tid);
     let at = thread.clear_child_tid;

@@ -1,12 +1,14 @@
 //! fork(2), vfork(2) and clone(2) without CLONE_THREAD: a guest process is a fork of its emulator child.
 //!
-//! The new process keeps its parent's translations, since the code cache is private memory, and gets a channel and a
-//! control socket of its own in the places of its parent's. No lock is held by anybody else at the moment of the fork.
+//! The new process keeps its parent's translations, since the code cache is private memory, and gets a
+//! channel and a control socket of its own in the places of its parent's. No lock is held by anybody else at
+//! the moment of the fork.
 
 use super::clone_args::CloneArgs;
 use crate::base::result::SyscallResult;
 use crate::host::fatal::fatal;
-use crate::host::process::{Fork, Mailbox, fork as host_fork, has_ended};
+use crate::host::mailbox::Mailbox;
+use crate::host::process::{Fork, fork as host_fork, has_ended};
 use crate::host::thread::{BlockedSignals, gettid};
 use crate::process::Process;
 use crate::process::vfork::SharedWithParent;
@@ -109,7 +111,8 @@ fn begin_child(thread: &mut Thread, args: &CloneArgs, line: [OwnedFd; 2], mailbo
     }
 }
 
-/// Waits until the child has executed a program or ended, and takes over what it has changed in memory until then.
+/// Waits until the child has executed a program or ended, and takes over what it has changed in memory until
+/// then.
 fn wait_for_child(process: &Process, mailbox: &Mailbox, pid: i32) {
     while !mailbox.wait() {
         if has_ended(pid) || process.exec.claimed() {
@@ -117,7 +120,8 @@ fn wait_for_child(process: &Process, mailbox: &Mailbox, pid: i32) {
         }
     }
     for (addr, bytes) in mailbox.take() {
-        // A page that the child has unmapped for itself only is still there for the parent, and the other way round.
+        // A page that the child has unmapped for itself only is still there for the parent, and the other way
+        // round.
         let _ = process.copy_out(addr, &bytes);
     }
 }

@@ -13,12 +13,12 @@ use crate::signal::lifecycle;
 use crate::thread::{Thread, request, robust};
 use nix::errno::Errno;
 
-/// Status of a process whose new program could not be brought in place after the old one was gone; the kernel kills such a
-/// process by SIGKILL (execve(2)).
+/// Status of a process whose new program could not be brought in place after the old one was gone; the kernel
+/// kills such a process by SIGKILL (execve(2)).
 const LOST: i32 = 128 + libc::SIGKILL;
 
-/// Replaces whatever the process has in memory by the program, with the host's vDSO if the guest gets it. `seed` is the
-/// randomness of the space.
+/// Replaces whatever the process has in memory by the program, with the host's vDSO if the guest gets it.
+/// `seed` is the randomness of the space.
 ///
 /// # Errors
 /// See [`LoadError`]. An error leaves the process without a program.

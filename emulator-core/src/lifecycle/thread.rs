@@ -1,8 +1,10 @@
-//! New guest threads: a guest thread is a host thread of the emulator child with a slot and a processor state of its own.
+//! New guest threads: a guest thread is a host thread of the emulator child with a slot and a processor state
+//! of its own.
 //!
-//! A new thread is made a processor state with its maker's registers, starts with every signal blocked, and waits for its
-//! slot. Then it adopts its processor state, and only then opens its mask. It is one of the process's threads as soon as it
-//! has a slot, so that nothing is done from then on that is to be done without others.
+//! A new thread is made a processor state with its maker's registers, starts with every signal blocked, and
+//! waits for its slot. Then it adopts its processor state, and only then opens its mask. It is one of the
+//! process's threads as soon as it has a slot, so that nothing is done from then on that is to be done
+//! without others.
 
 use super::clone_args::CloneArgs;
 use crate::base::result::SyscallResult;

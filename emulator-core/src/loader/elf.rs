@@ -1,13 +1,15 @@
 //! From the bytes of an ELF file to what has to be mapped.
 //!
-//! The bytes are hostile. Everything that later stages compute with is checked here once, so that an [`Image`] can be
-//! placed without further doubt:
-//! - segments ascend and do not overlap, and lie in user space with their ends, so no sum of their fields wraps;
+//! The bytes are hostile. Everything that later stages compute with is checked here once, so that an
+//! [`ElfImage`] can be placed without further doubt:
+//! - segments ascend and do not overlap, and lie in user space with their ends, so no sum of their fields
+//!   wraps;
 //! - each segment's file part is within the file and no longer than its memory;
 //! - address and file offset agree modulo the page, so that the file can be mapped;
 //! - the alignment is a power of two.
 //!
-//! What the kernel leaves to the program is left here too: an entry point in nowhere is a fault of the guest's.
+//! What the kernel leaves to the program is left here too: an entry point in nowhere is a fault of the
+//! guest's.
 
 use goblin::container::{Container, Ctx, Endian};
 use goblin::elf::header::{

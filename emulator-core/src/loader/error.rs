@@ -2,8 +2,8 @@
 
 use nix::errno::Errno;
 
-/// Why a file cannot be loaded as a program. The text is for the user, behind the file's name; [`LoadError::errno`]
-/// is for a guest that called execve(2).
+/// Why a file cannot be loaded as a program. The text is for the user, behind the file's name;
+/// [`LoadError::errno`] is for a guest that called execve(2).
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum LoadError {
     /// Neither an ELF file nor a script.

@@ -1,8 +1,8 @@
 //! From files to a program ready to run: images mapped, stack built, registers known.
 //!
 //! The work is split so that what is decided from hostile bytes is pure: [`elf`] checks a file into an image,
-//! [`script`] reads `#!` lines, [`stack`] builds the initial stack; only `place` touches the address space. Nothing
-//! is mapped before all files have been checked.
+//! [`script`] reads `#!` lines, [`stack`] builds the initial stack; only `place` touches the address space.
+//! Nothing is mapped before all files have been checked.
 
 pub mod elf;
 mod error;
@@ -33,8 +33,8 @@ pub struct Executable {
 }
 
 impl Executable {
-    /// Checks an ELF file; scripts are [resolved](resolve_scripts) before. `open` opens the dynamic linker by the path that
-    /// the program names.
+    /// Checks an ELF file; scripts are [resolved](resolve_scripts) before. `open` opens the dynamic linker by
+    /// the path that the program names.
     ///
     /// # Errors
     /// See [`LoadError`].
@@ -60,7 +60,8 @@ pub struct Program<'a> {
     pub strings: Strings<'a>,
     /// Identity and machine.
     pub auxiliary: Auxiliary,
-    /// Decides the random part of placement. Not the seed of the space, so that one address does not tell another.
+    /// Decides the random part of placement. Not the seed of the space, so that one address does not tell
+    /// another.
     pub seed: u64,
 }
 
@@ -153,8 +154,8 @@ pub struct Resolved {
     pub argv: Vec<Vec<u8>>,
 }
 
-/// Follows `#!` lines from `file`, which was called by `path` with `argv`, to a file that is no script. `open` opens
-/// interpreters.
+/// Follows `#!` lines from `file`, which was called by `path` with `argv`, to a file that is no script.
+/// `open` opens interpreters.
 ///
 /// # Errors
 /// [`LoadError::BadScript`], [`LoadError::ScriptDepth`], [`LoadError::Interpreter`].

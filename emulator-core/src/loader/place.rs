@@ -1,8 +1,8 @@
 //! Puts an image into the address space.
 //!
 //! Program images and dynamic linkers go low, near the code cache, so that translated code reaches them by
-//! displacements: a fixed program where it must be, a movable one at a random page of [`PROGRAM_BASE`] with room for
-//! its heap above, a dynamic linker where libraries go.
+//! displacements: a fixed program where it must be, a movable one at a random page of [`PROGRAM_BASE`] with
+//! room for its heap above, a dynamic linker where libraries go.
 
 use super::elf::{ElfImage, Segment};
 use super::error::LoadError;
@@ -16,8 +16,8 @@ const PROGRAM_BASE: Span = Span { start: 0x1000_0000, end: 0x2000_0000 };
 const HEAP_JITTER: u64 = 32 << 20;
 /// Largest random distance of the stack from the top of the window.
 const STACK_JITTER: u64 = 16 << 20;
-/// Bounds on the size of the initial stack, whatever the limit; the upper one is what the high window keeps free at
-/// its top.
+/// Bounds on the size of the initial stack, whatever the limit; the upper one is what the high window keeps
+/// free at its top.
 const STACK_SIZE: (u64, u64) = (256 << 10, 192 << 20);
 
 /// A placed image.
@@ -115,7 +115,8 @@ fn map_segment(
     }
     let has_zeroes = segment.memory.len() > segment.file_len;
     if has_zeroes && segment.file_len != 0 && segment.prot.write {
-        // The rest of the last file page. A read-only segment keeps what the file has there, as with the kernel.
+        // The rest of the last file page. A read-only segment keeps what the file has there, as with the
+        // kernel.
         let zeroes = [0; PAGE as usize];
         let rest = &zeroes[..(zero_from - file_end) as usize];
         host.store(file_end, rest).map_err(|errno| host_error("clearing the end of a segment", errno))?;

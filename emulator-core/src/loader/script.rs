@@ -20,8 +20,8 @@ fn is_blank(byte: &u8) -> bool {
     matches!(byte, b' ' | b'\t')
 }
 
-/// Reads the `#!` line from the first [`HEAD_LEN`] bytes of a file, or fewer if the file has fewer; `None` if it is
-/// no script.
+/// Reads the `#!` line from the first [`HEAD_LEN`] bytes of a file, or fewer if the file has fewer; `None` if
+/// it is no script.
 ///
 /// # Errors
 /// [`LoadError::BadScript`] if no interpreter is named, or if its name may be cut off by the limit.
@@ -51,8 +51,8 @@ pub fn parse(head: &[u8]) -> Result<Option<Script>, LoadError> {
 }
 
 impl Script {
-    /// The arguments with which the interpreter runs the script at `path` instead of `argv`: its own name, the
-    /// argument of the line, the script's path in place of `argv[0]`, the rest.
+    /// The arguments with which the interpreter runs the script at `path` instead of `argv`: its own name,
+    /// the argument of the line, the script's path in place of `argv[0]`, the rest.
     pub fn arguments(&self, path: &[u8], argv: &[Vec<u8>]) -> Vec<Vec<u8>> {
         let own = std::iter::once(self.interpreter.clone()).chain(self.argument.clone());
         own.chain([path.to_vec()]).chain(argv.iter().skip(1).cloned()).collect()

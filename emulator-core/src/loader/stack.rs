@@ -1,9 +1,9 @@
 //! The initial stack: what a program finds above its stack pointer.
 //!
-//! From high to low, as Linux lays it out (and `/proc/self/cmdline` readers, setproctitle and sanitizers rely on it):
-//! a null word, the path of the program, the environment's strings, the arguments' strings, a random gap, the
-//! platform's name, 16 random bytes, alignment, and at the stack pointer, 16-byte aligned: argc, argv, NULL, envp,
-//! NULL, auxiliary vector.
+//! From high to low, as Linux lays it out (and `/proc/self/cmdline` readers, setproctitle and sanitizers rely
+//! on it): a null word, the path of the program, the environment's strings, the arguments' strings, a random
+//! gap, the platform's name, 16 random bytes, alignment, and at the stack pointer, 16-byte aligned: argc,
+//! argv, NULL, envp, NULL, auxiliary vector.
 
 use super::error::LoadError;
 use crate::guest::layout::{PAGE, Span};
@@ -83,12 +83,12 @@ pub struct Stack {
     pub auxiliary: Span,
 }
 
-/// Builds the stack below `top` (page aligned), which has `room` bytes of memory; `limit` is `RLIMIT_STACK`. The low
-/// bits of `jitter` choose the random gap.
+/// Builds the stack below `top` (page aligned), which has `room` bytes of memory; `limit` is `RLIMIT_STACK`.
+/// The low bits of `jitter` choose the random gap.
 ///
 /// # Errors
-/// [`LoadError::ArgumentsTooLong`] beyond the limits of execve(2): 128 KiB for a string, a quarter of the stack for
-/// all.
+/// [`LoadError::ArgumentsTooLong`] beyond the limits of execve(2): 128 KiB for a string, a quarter of the
+/// stack for all.
 pub fn build(
     top: u64,
     room: u64,

@@ -1,9 +1,10 @@
-//! The vDSO: the kernel's own code for clock_gettime(2) and a few others, run by the program without a system call.
+//! The vDSO: the kernel's own code for clock_gettime(2) and a few others, run by the program without a system
+//! call.
 //!
-//! It is translated like any guest code, but it cannot be copied or moved: it reads time data from pages of the
-//! kernel's at fixed distances below itself. So the guest gets the host's own pages, at the address where the kernel
-//! put them in this process, as [special areas](crate::guest::Role::Special): the guest can read and run them, and
-//! cannot change them. They contain nothing of the runtime's.
+//! It is translated like any guest code, but it cannot be copied or moved: it reads time data from pages of
+//! the kernel's at fixed distances below itself. So the guest gets the host's own pages, at the address where
+//! the kernel put them in this process, as [special areas](crate::guest::Role::Special): the guest can read
+//! and run them, and cannot change them. They contain nothing of the runtime's.
 
 use nix::errno::Errno;
 
@@ -22,8 +23,8 @@ pub struct Vdso {
 const NAMES: [&str; 3] = ["[vdso]", "[vvar]", "[vvar_vclock]"];
 
 impl Vdso {
-    /// Finds it in the text of `/proc/self/maps`; `header` is this process's `AT_SYSINFO_EHDR`. `None` if there is no
-    /// vDSO there, or if its pages are not together, so that it would not be known what it needs.
+    /// Finds it in the text of `/proc/self/maps`; `header` is this process's `AT_SYSINFO_EHDR`. `None` if
+    /// there is no vDSO there, or if its pages are not together, so that it would not be known what it needs.
     pub fn find(maps: &[u8], header: u64) -> Option<Vdso> {
         let text = String::from_utf8_lossy(maps);
         let mut areas: Vec<_> = text.lines().filter_map(parse_line).collect();

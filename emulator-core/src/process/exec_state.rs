@@ -1,5 +1,5 @@
-//! The next program of a process, from the moment at which it can be loaded until its threads have made way for it
-//! ([`crate::lifecycle::de_thread`]).
+//! The next program of a process, from the moment at which it can be loaded until the other threads have
+//! ended for it ([`crate::lifecycle::de_thread`]).
 
 use crate::base::sync::{Lock, Rank};
 use crate::loader::Resolved;
@@ -77,8 +77,8 @@ impl ExecState {
         true
     }
 
-    /// Ends the claim: the new program may have threads of its own. A child of fork(2), which no claim of its parent's
-    /// concerns, ends it too.
+    /// Ends the claim: the new program may have threads of its own. A child of fork(2), which no claim of its
+    /// parent's concerns, ends it too.
     pub fn settle(&self) -> Option<PendingExec> {
         let exec = self.pending.lock().take();
         self.claimed.store(false, Ordering::SeqCst);

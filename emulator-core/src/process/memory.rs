@@ -1,6 +1,7 @@
-//! Guest memory: the guest's map, its host side, and the pages that are read-only on the host though the guest may write
-//! them. There are two reasons for such a page: code in it was translated, or the process is the child of a vfork(2) and
-//! has not yet written to it ([`SharedWithParent`]). The first store finds out which ([`Memory::unprotect`]).
+//! Guest memory: the guest's map, its host side, and the pages that are read-only on the host though the
+//! guest may write them. There are two reasons for such a page: code in it was translated, or the process is
+//! the child of a vfork(2) and has not yet written to it ([`SharedWithParent`]). The first store finds out
+//! which ([`Memory::unprotect`]).
 
 use super::vfork::SharedWithParent;
 use crate::guest::layout::PAGE;
@@ -15,7 +16,8 @@ pub struct Memory {
     pub space: AddressSpace,
     /// The host's calls.
     pub host: HostMemory,
-    /// Pages that the guest may write but that are read-only on the host, because code in them was translated.
+    /// Pages that the guest may write but that are read-only on the host, because code in them was
+    /// translated.
     protected: HashSet<u64>,
     /// Where the program's auxiliary vector lies.
     pub auxiliary: Span,
@@ -35,7 +37,8 @@ impl Memory {
         }
     }
 
-    /// Makes pages with translated code read-only, at every address that shows them, so that a store into them is noticed.
+    /// Makes pages with translated code read-only, at every address that shows them, so that a store into
+    /// them is noticed.
     pub(super) fn write_protect(&mut self, pc: u64, len: u32) {
         for page in (pc / PAGE..(pc + u64::from(len)).div_ceil(PAGE)).map(|p| p * PAGE) {
             self.write_protect_page(page);
@@ -61,8 +64,8 @@ impl Memory {
         self.protected.clear();
     }
 
-    /// Gives pages in `span` the guest's own protection. Where write-protected pages were moved (mremap) or lost their contents
-    /// (madvise), the host's protection has stayed or gone along.
+    /// Gives pages in `span` the guest's own protection. Where write-protected pages were moved (mremap) or
+    /// lost their contents (madvise), the host's protection has stayed or gone along.
     fn restore_protection(&mut self, span: Span) {
         let Memory { space, host, .. } = self;
         for area in space.areas_in(span).filter(|a| a.prot.write && !a.is_special()) {
@@ -82,13 +85,15 @@ impl Memory {
             return false;
         }
         if let Some(prot) = self.space.query(page).map(|a| a.prot) {
-            // Cannot fail for want of areas: it joins what write protection split. If it does, the guest's store faults again.
+            // Cannot fail for lack of areas: it joins what write protection split. If it does, the guest's
+            // store faults again.
             let _ = self.host.protect(Span { start: page, end: page + PAGE }, prot);
         }
         true
     }
 
-    /// Forgets write protection that a change of the map took with it, and gives what it left of it the guest's own.
+    /// Forgets write protection that a change of the map took with it, and gives what it left of it the
+    /// guest's own.
     pub(super) fn touched(&mut self, touched: &Touched) {
         let before = self.protected.len();
         for span in touched.spans() {

@@ -1,5 +1,5 @@
-//! Stores into guest memory: those of the guest that fault, and the runtime's own; and what a change of memory means for
-//! translations of the code in it.
+//! Stores into guest memory: those of the guest that fault, and the runtime's own; and what a change of
+//! memory means for translations of the code in it.
 
 use super::Process;
 use super::memory::Memory;
@@ -14,14 +14,16 @@ use nix::errno::Errno;
 pub enum StoreFault {
     /// The page was write-protected. It is not now.
     Unprotected,
-    /// The guest may write there: another thread has taken the protection away, or made the page writable, since the fault.
+    /// The guest may write there: another thread has taken the protection away, or made the page writable,
+    /// since the fault.
     Passed,
     /// The guest's own fault.
     Real,
 }
 
 impl Process {
-    /// Drops translations of code that a change of the address space made stale, and gives the change's answer.
+    /// Drops translations of code that a change of the address space made stale, and gives the change's
+    /// answer.
     pub fn apply<T>(&self, memory: &mut Memory, change: Change<T>) -> Result<T, Errno> {
         for span in change.touched.spans() {
             self.blocks.lock().invalidate(span.start..span.end);
@@ -30,16 +32,17 @@ impl Process {
         change.result
     }
 
-    /// Drops translations of the shared memory in `span` at other addresses: because it changes, or because it can be
-    /// written here from now on; when the code is translated next, this place is write-protected too.
+    /// Drops translations of the shared memory in `span` at other addresses: because it changes, or because
+    /// it can be written here from now on; when the code is translated next, this place is write-protected
+    /// too.
     pub fn forget_aliases(&self, memory: &Memory, span: Span) {
         for alias in memory.space.aliases(span) {
             self.blocks.lock().invalidate(alias.start..alias.end);
         }
     }
 
-    /// A store to `addr` faulted: says why, and if the page is read-only only because of translated code, drops that and
-    /// makes the page writable.
+    /// A store to `addr` faulted: says why, and if the page is read-only only because of translated code,
+    /// drops that and makes the page writable.
     pub fn store_fault(&self, addr: u64) -> StoreFault {
         let page = addr / PAGE * PAGE;
         let mut memory = self.memory.lock();
@@ -55,8 +58,8 @@ impl Process {
         }
     }
 
-    /// A store of the runtime's to guest memory faulted: makes the page writable if it is one that a store of the guest's would
-    /// have made writable, a write-protected page or a stack that grows.
+    /// A store of the runtime's to guest memory faulted: makes the page writable if it is one that a store of
+    /// the guest's would have made writable, a write-protected page or a stack that grows.
     pub fn make_writable(&self, addr: u64) -> bool {
         if self.store_fault(addr) == StoreFault::Unprotected {
             return true;
@@ -71,7 +74,8 @@ impl Process {
         memory.space.grow_down(&mut memory.host, addr)
     }
 
-    /// Writes guest memory. A page that is read-only only because code in it was translated is made writable first.
+    /// Writes guest memory. A page that is read-only only because code in it was translated is made writable
+    /// first.
     ///
     /// # Errors
     /// EFAULT where the guest itself could not write.
@@ -87,7 +91,8 @@ impl Process {
         self.store(addr, |done| slot.copy_to_guest(start + done, addr + done as u64, len - done))
     }
 
-    /// Stores with `rest`, which is told how many bytes are done, until it comes to the end or to what cannot be written.
+    /// Stores with `rest`, which is told how many bytes are done, until it comes to the end or to what cannot
+    /// be written.
     fn store(&self, addr: u64, rest: impl Fn(usize) -> Result<(), Fault>) -> Result<(), Errno> {
         let mut done = 0;
         while let Err(fault) = rest(done) {
@@ -99,7 +104,8 @@ impl Process {
         Ok(())
     }
 
-    /// If this process still shares memory with a parent that waits: gives the changes over and lets the parent go on.
+    /// If this process still shares memory with a parent that waits: gives the changes over and lets the
+    /// parent go on.
     pub fn release_parent(&self) {
         let shared = self.memory.lock().shared.take();
         if let Some(shared) = shared {
@@ -107,7 +113,8 @@ impl Process {
         }
     }
 
-    /// How many of the `len` bytes at `addr` a store can reach, from the first on, as the map is now. A stack grows for it.
+    /// How many of the `len` bytes at `addr` a store can reach, from the first on, as the map is now. A stack
+    /// grows for it.
     pub fn writable(&self, addr: u64, len: u64) -> u64 {
         let mut guard = self.memory.lock();
         let Memory { space, host, .. } = &mut *guard;

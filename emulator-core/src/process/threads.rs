@@ -5,7 +5,8 @@ use crate::runtime::cpu::ThreadHandle;
 use std::sync::atomic::Ordering;
 
 impl Process {
-    /// Puts a new thread on the list. It may not even have begun: if the program is being replaced it never will.
+    /// Puts a new thread on the list. It may not even have begun: if the program is being replaced it never
+    /// will.
     pub fn join(&self, handle: ThreadHandle) {
         let mut threads = self.threads.lock();
         threads.push(handle);

@@ -41,7 +41,8 @@ impl Process {
                 if let Some(exit) = request.chain.filter(|_| self.log.allows_chaining()) {
                     blocks.chain(exit, pc);
                 }
-                // Without room for an entry stub the branch keeps coming here; a full cache is flushed by the next block.
+                // Without room for an entry stub the branch keeps coming here; a full cache is flushed by the
+                // next block.
                 if request.indirect && blocks.publish(pc).is_err() {
                     drop(blocks);
                     self.flush();
@@ -107,8 +108,8 @@ impl Process {
         revived.is_some()
     }
 
-    /// Throws all translations away, with every thread outside translated code. Blocks are unlinked one by one only if a
-    /// thread has to be got out.
+    /// Throws all translations away, with every thread outside translated code. Blocks are unlinked one by
+    /// one only if a thread has to be got out.
     pub fn flush(&self) {
         let _alone = self.exclusive.lock();
         let threads = self.threads.lock();
@@ -129,7 +130,8 @@ impl Process {
     }
 }
 
-/// The executable bytes from `pc` on, as many as a block may span, in the front of the buffer; how many they are.
+/// The executable bytes from `pc` on, as many as a block may span, in the front of the buffer; how many they
+/// are.
 fn fetch(space: &AddressSpace, pc: u64, code: &mut [u8; BLOCK_SPAN]) -> Result<usize, FetchError> {
     let span = space.exec_span(pc).ok_or_else(|| missing(space, pc))?;
     let len = BLOCK_SPAN.min((span.end - pc) as usize);

@@ -1,13 +1,14 @@
 //! Memory that parent and child share until exec.
 //!
-//! vfork(2) and posix_spawn(3) let parent and child share memory while the parent waits; glibc's posix_spawn reports a failed
-//! exec by writing to it. Host memory is not shared here: the child has a copy, in which every page is write-protected, so
-//! that the first store to each is noticed ([`SharedWithParent`]). When the child executes a program or ends, the bytes that
-//! it has changed go to its waiting parent through a mailbox of shared memory, and the parent stores them.
+//! vfork(2) and posix_spawn(3) let parent and child share memory while the parent waits; glibc's posix_spawn
+//! reports a failed exec by writing to it. Host memory is not shared here: the child has a copy, in which
+//! every page is write-protected, so that the first store to each is noticed ([`SharedWithParent`]). When the
+//! child executes a program or ends, the bytes that it has changed go to its waiting parent through a mailbox
+//! of shared memory, and the parent stores them.
 
 use crate::guest::layout::PAGE;
 use crate::guest::{AddressSpace, HostMap, Prot, access};
-use crate::host::process::Mailbox;
+use crate::host::mailbox::Mailbox;
 use std::collections::BTreeMap;
 
 /// The pages that the child of a vfork(2) has written to, as they were before.
@@ -34,7 +35,7 @@ impl SharedWithParent {
         }
         let mut bytes = vec![0; PAGE as usize];
         if access::copy_in(&mut bytes, page).is_err() {
-            // Unreadable: protected against reading too, so what it holds is nobody's message.
+            // Unreadable: protected against reading too, so it holds no message.
             bytes.clear();
         }
         self.before.insert(page, bytes);
@@ -55,7 +56,8 @@ impl SharedWithParent {
     }
 }
 
-/// The runs of bytes that differ, by address. Equal bytes are left out, since other threads of the parent may have written there.
+/// The runs of bytes that differ, by address. Equal bytes are left out, since other threads of the parent may
+/// have written there.
 fn differences(page: u64, before: &[u8], now: &[u8]) -> Vec<(u64, Vec<u8>)> {
     let mut runs: Vec<(u64, Vec<u8>)> = Vec::new();
     for (i, (_, &new)) in before.iter().zip(now).enumerate().filter(|(_, (old, new))| old != new) {

@@ -1,8 +1,8 @@
 //! The translation blocks: found by guest pc, by host pc and by guest page; chained and unchained.
 //!
-//! A block is immutable once added. Invalidation *unlinks* it: no table, no index and no chained jump leads to it any
-//! more, while its code stays in place for a thread that is just running it; that thread leaves by the block's next
-//! exit, all of which are unchained. Memory comes back when the whole cache is flushed.
+//! A block is immutable once added. Invalidation *unlinks* it: no table, no index and no chained jump leads
+//! to it any more, while its code stays in place for a thread that is just running it; that thread leaves by
+//! the block's next exit, all of which are unchained. Memory comes back when the whole cache is flushed.
 
 mod revive;
 
@@ -130,8 +130,8 @@ impl Blocks {
         Some(self.entries[at as usize]).filter(|&(id, _)| self.is_live(id))
     }
 
-    /// Translates the block at `pc` from the executable guest bytes `code_bytes` and adds it; returns its host entry.
-    /// A block of a single step is not entered in any index, so it runs once.
+    /// Translates the block at `pc` from the executable guest bytes `code_bytes` and adds it; returns its
+    /// host entry. A block of a single step is not entered in any index, so it runs once.
     pub fn add(
         &mut self,
         pc: u64,
@@ -218,7 +218,8 @@ impl Blocks {
         &self.exits[(start - FIRST_EXIT) as usize..(end - FIRST_EXIT) as usize]
     }
 
-    /// Lets indirect branches find the block at `pc`: enters its entry for them in the tables, made now if it has none.
+    /// Lets indirect branches find the block at `pc`: enters its entry for them in the tables, made now if it
+    /// has none.
     pub fn publish(&mut self, pc: u64) -> Result<(), Full> {
         let Some(&at) = self.by_pc.get(&pc) else { return Ok(()) };
         let entry = self.entries[at as usize].1;
@@ -422,8 +423,8 @@ fn pages(pc: u64, len: u32) -> Range<u64> {
     pc / PAGE..(pc + u64::from(len).max(1)).div_ceil(PAGE)
 }
 
-/// Hashes a guest address by one multiplication: the keys are addresses that the guest chose, and all that a guest gains by
-/// making its own blocks collide is to be slow.
+/// Hashes a guest address by one multiplication: the keys are addresses that the guest chose, and all that a
+/// guest gains by making its own blocks collide is to be slow.
 #[derive(Default)]
 struct PcHasher(u64);
 

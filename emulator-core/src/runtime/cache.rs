@@ -1,12 +1,12 @@
-//! The code cache's memory: one region at a fixed address, with the tables of indirect targets, the stubs, hot code and
-//! cold code.
+//! The code cache's memory: one region at a fixed address, with the tables of indirect targets, the stubs,
+//! hot code and cold code.
 //!
-//! The region is reserved whole at start, so nothing else can be mapped there; pages cost memory only once written. It
-//! is private: after a fork parent and child have the same translations and share no page that either can write.
-//! It is the only memory of the process that is executable besides the runtime's own image, and the seccomp filter keeps
-//! it so. Code is only ever added (blocks are unlinked, not overwritten) until the whole cache is flushed with every
-//! thread outside, so that a thread inside never sees an instruction change under it except a chained displacement,
-//! which is replaced by one aligned store.
+//! The region is reserved whole at start, so nothing else can be mapped there; pages cost memory only once
+//! written. It is private: after a fork parent and child have the same translations and share no page that
+//! either can write. It is the only memory of the process that is executable besides the runtime's own image,
+//! and the seccomp filter keeps it so. Code is only ever added (blocks are unlinked, not overwritten) until
+//! the whole cache is flushed with every thread outside, so that a thread inside never sees an instruction
+//! change under it except a chained displacement, which is replaced by one aligned store.
 
 use rxbox_translate::emit::stubs;
 use rxbox_translate::emit::{EmitError, Mark};
@@ -37,7 +37,8 @@ pub enum CacheError {
 }
 
 impl CodeCache {
-    /// Maps the region and fills tables and stubs. To be called once per process, before any guest mapping is made.
+    /// Maps the region and fills tables and stubs. To be called once per process, before any guest mapping is
+    /// made.
     pub fn map() -> Result<CodeCache, CacheError> {
         map_region().map_err(CacheError::Map)?;
         let (bytes, stub_marks) = stubs::stubs()?;
@@ -47,7 +48,8 @@ impl CodeCache {
         Ok(cache)
     }
 
-    /// Where the next block's hot and cold code will lie; `None` if the room left is less than a block may take.
+    /// Where the next block's hot and cold code will lie; `None` if the room left is less than a block may
+    /// take.
     pub fn room(&self) -> Option<(u64, u64)> {
         const LARGEST: u64 = 64 * 1024;
         (self.hot + LARGEST < COLD && self.cold + LARGEST < state::REGION_END)
@@ -102,8 +104,9 @@ impl CodeCache {
     pub fn patch(&self, patch: u64, target: u64) {
         let disp = target.wrapping_sub(patch + 4) as i32;
         assert!(Self::contains(patch), "patch outside the code cache");
-        // SAFETY: `patch` is in the mapped region. The emitter keeps displacements within one cache line, so the store is
-        // a single access even where it is not aligned to four, as is the processor's fetch (Intel SDM 3A 9.1.1).
+        // SAFETY: `patch` is in the mapped region. The emitter keeps displacements within one cache line, so
+        // the store is a single access even where it is not aligned to four, as is the processor's fetch
+        // (Intel SDM 3A 9.1.1).
         unsafe {
             if patch.is_multiple_of(4) {
                 (*(patch as *const AtomicI32)).store(disp, Ordering::Release);
@@ -138,25 +141,26 @@ impl CodeCache {
     fn write(&self, at: u64, bytes: &[u8]) {
         let end = at + bytes.len() as u64;
         assert!(at >= state::STUBS && end <= state::REGION_END, "write outside the code cache");
-        // SAFETY: the range lies in the mapped, writable region; nothing runs there yet (it is beyond what is in use).
+        // SAFETY: the range lies in the mapped, writable region; nothing runs there yet (it is beyond what is
+        // in use).
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), at as *mut u8, bytes.len()) }
     }
 }
 
 fn table(base: u64, index: u64) -> &'static AtomicU64 {
     assert!(index < state::JUMP_TABLE_ENTRIES, "index beyond the table");
-    // SAFETY: the tables lie in the region, which is mapped for the life of the process, and are only accessed as
-    // single words, here and by translated code.
+    // SAFETY: the tables lie in the region, which is mapped for the life of the process, and are only
+    // accessed as single words, here and by translated code.
     unsafe { &*((base + index * 8) as *const AtomicU64) }
 }
 
-/// Gives the tables new pages, whose entries are zero, all at once; whether it did. In a forked process each of the old pages
-/// would be copied, by a fault of its own, only to be overwritten.
+/// Gives the tables new pages, whose entries are zero, all at once; whether it did. In a forked process each
+/// of the old pages would be copied, by a fault of its own, only to be overwritten.
 fn renew_tables() -> bool {
     let advise = |advice| {
         let (start, len) = (state::REGION, state::STUBS - state::REGION);
-        // SAFETY: the tables' part of the region, which `map_region` has mapped: private memory. All entries are made valid
-        // before anybody jumps through one.
+        // SAFETY: the tables' part of the region, which `map_region` has mapped: private memory. All entries
+        // are made valid before anybody jumps through one.
         unsafe { libc::madvise(start as *mut _, len as usize, advice) == 0 }
     };
     let renewed = advise(libc::MADV_DONTNEED);

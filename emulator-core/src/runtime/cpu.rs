@@ -1,5 +1,6 @@
-//! A guest thread's processor: the owner of its [`ThreadArea`], and the safe way into translated code. It is made by one
-//! host thread ([`NewCpu`]), with the guest state that it is to begin with, and adopted by another, if need be.
+//! A guest thread's processor: the owner of its [`ThreadArea`], and the safe way into translated code. It is
+//! made by one host thread ([`NewCpu`]), with the guest state that it is to begin with, and adopted by
+//! another, if need be.
 
 use super::blocks::HostEntry;
 use super::enter;
@@ -16,7 +17,8 @@ pub struct NewCpu {
     area: NonNull<ThreadArea>,
 }
 
-// SAFETY: what the area owns is plain memory, which only the owner of this value and, by atomics, its handles access.
+// SAFETY: what the area owns is plain memory, which only the owner of this value and, by atomics, its handles
+// access.
 unsafe impl Send for NewCpu {}
 
 impl NewCpu {
@@ -33,14 +35,14 @@ impl NewCpu {
         unsafe { &mut self.area.as_mut().cpu }
     }
 
-    /// A handle by which other threads can see and kick its thread. To be registered once it is certain that there will be
-    /// one: the memory goes with this value if nobody adopts it.
+    /// A handle by which other threads can see and kick its thread. To be registered once it is certain that
+    /// there will be one: the memory goes with this value if nobody adopts it.
     pub fn handle(&self) -> ThreadHandle {
         ThreadHandle(self.area)
     }
 
-    /// Makes this host thread its thread. The memory is not freed before the thread ends ([`Cpu::release`]), since a signal
-    /// may come at any time.
+    /// Makes this host thread its thread. The memory is not freed before the thread ends ([`Cpu::release`]),
+    /// since a signal may come at any time.
     pub fn adopt(self, kind: VectorKind) -> Cpu {
         let area = ManuallyDrop::new(self).area;
         // SAFETY: the area is not freed any more and is this thread's alone.
@@ -56,7 +58,8 @@ impl Drop for NewCpu {
     }
 }
 
-/// The processor of the calling host thread. Not `Send`: translated code addresses it through this thread's GS base.
+/// The processor of the calling host thread. Not `Send`: translated code addresses it through this thread's
+/// GS base.
 #[derive(Debug)]
 pub struct Cpu {
     area: NonNull<ThreadArea>,
@@ -65,8 +68,9 @@ pub struct Cpu {
 impl Cpu {
     /// The guest state, complete while the runtime runs.
     pub fn state(&mut self) -> &mut CpuState {
-        // SAFETY: the area lives as long as the thread. `self` is borrowed, so the thread is not in `enter`; a signal handler
-        // on this thread touches only atomics, the ring and `raw`, the latter only inside `enter`.
+        // SAFETY: the area lives as long as the thread. `self` is borrowed, so the thread is not in `enter`;
+        // a signal handler on this thread touches only atomics, the ring and `raw`, the latter only inside
+        // `enter`.
         unsafe { &mut self.area.as_mut().cpu }
     }
 
@@ -106,23 +110,26 @@ impl Cpu {
 
     /// Gives the memory back. Every signal is blocked, and stays so until the host thread ends.
     pub fn release(self) {
-        // SAFETY: made by `adopt` as a box; no handler runs on this thread any more, and its handle was taken back.
+        // SAFETY: made by `adopt` as a box; no handler runs on this thread any more, and its handle was taken
+        // back.
         drop(unsafe { Box::from_raw(self.area.as_ptr()) });
     }
 
     /// Runs translated code; returns the exit number or [`enter::EXIT_ABORTED`].
     pub fn enter(&mut self, at: HostEntry) -> u32 {
-        // SAFETY: this thread adopted the area; a `HostEntry` is a block's entry in the cache, and the cache is only flushed
-        // while every thread is outside and has `pending` set, which the prologue sees.
+        // SAFETY: this thread adopted the area; a `HostEntry` is a block's entry in the cache, and the cache
+        // is only flushed while every thread is outside and has `pending` set, which the prologue sees.
         unsafe { enter::enter(at.address()) }
     }
 }
 
-/// What other threads may touch of a thread: the two words by which it is asked to come out of translated code.
+/// What other threads may touch of a thread: the two words by which it is asked to come out of translated
+/// code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ThreadHandle(NonNull<ThreadArea>);
 
-// SAFETY: only the atomics behind the pointer are accessed, and the area is never freed while the thread is registered.
+// SAFETY: only the atomics behind the pointer are accessed, and the area is never freed while the thread is
+// registered.
 unsafe impl Send for ThreadHandle {}
 
 impl ThreadHandle {

@@ -1,17 +1,18 @@
 //! Prologue and epilogue: the way from the cpu loop into translated code and back.
 //!
-//! The prologue puts the whole guest state into the processor and jumps to a block; the epilogue, which blocks reach
-//! through the CPU state, takes it out again and returns the number of the exit. Between the two, every register but
-//! the GS base is the guest's, the FS base and the stack included.
+//! The prologue puts the whole guest state into the processor and jumps to a block; the epilogue, which
+//! blocks reach through the CPU state, takes it out again and returns the number of the exit. Between the
+//! two, every register but the GS base is the guest's, the FS base and the stack included.
 //!
 //! Invariants:
-//! * `in_cache` is set before `pending` is looked at, with a locked instruction between: who sets `pending` and then sees
-//!   `in_cache` clear knows that the thread will see `pending` before it runs translated code.
-//! * `in_cache` stays set until the cpu loop has looked up what the exit means: who flushes the cache waits for that.
-//! * A signal handler that finds the pc between `rxbox_enter_check` and `rxbox_enter_end` sends it to `rxbox_enter_abort`:
-//!   the guest state in memory is complete over that whole range.
-//! * Vector state: only what XINUSE says is in use is saved, and parts that were not are put back to their initial state, so
-//!   that a guest with clean upper halves is not slowed down by dirty ones.
+//! * `in_cache` is set before `pending` is looked at, with a locked instruction between: who sets `pending`
+//!   and then sees `in_cache` clear knows that the thread will see `pending` before it runs translated code.
+//! * `in_cache` stays set until the cpu loop has looked up what the exit means: who flushes the cache waits
+//!   for that.
+//! * A signal handler that finds the pc between `rxbox_enter_check` and `rxbox_enter_end` sends it to
+//!   `rxbox_enter_abort`: the guest state in memory is complete over that whole range.
+//! * Vector state: only what XINUSE says is in use is saved, and parts that were not are put back to their
+//!   initial state, so that a guest with clean upper halves is not slowed down by dirty ones.
 
 use super::state::CpuState;
 use crate::host::cpu::VectorKind;
@@ -234,12 +235,12 @@ global_asm!(
     stopped = const rxbox_translate::emit::EXIT_STOPPED,
 );
 
-/// Runs translated code at `host_pc` until it leaves; returns the exit number, or [`EXIT_ABORTED`] if pending work kept the
-/// thread from entering.
+/// Runs translated code at `host_pc` until it leaves; returns the exit number, or [`EXIT_ABORTED`] if pending
+/// work kept the thread from entering.
 ///
 /// # Safety
-/// The GS base is a [`CpuState`] that [`adopt`] made this thread's, its guest state is what the guest is to have, and
-/// `host_pc` is the entry of a live block of the code cache.
+/// The GS base is a [`CpuState`] that [`adopt`] made this thread's, its guest state is what the guest is to
+/// have, and `host_pc` is the entry of a live block of the code cache.
 pub unsafe fn enter(host_pc: u64) -> u32 {
     // SAFETY: the caller's contract; the routine keeps the callee-saved registers and the runtime's stack.
     unsafe { rxbox_enter(host_pc) }
@@ -266,7 +267,8 @@ pub fn stopped_address() -> u64 {
 /// `state` outlives the thread's last [`enter`], and no other thread uses it.
 pub unsafe fn adopt(state: *mut CpuState, kind: VectorKind) {
     let fs: u64;
-    // SAFETY: FSGSBASE was checked at start-up. The host's own code (the System V ABI on Linux) does not use GS.
+    // SAFETY: FSGSBASE was checked at start-up. The host's own code (the System V ABI on Linux) does not use
+    // GS.
     unsafe {
         std::arch::asm!("rdfsbase {0}", out(reg) fs, options(nomem, nostack, preserves_flags));
         std::arch::asm!("wrgsbase {0}", in(reg) state, options(nostack, preserves_flags));

@@ -1,5 +1,5 @@
-//! The runtime around translated code: code cache, blocks, CPU state, prologue and epilogue, and the signal handler that can
-//! stop translated code at any instruction.
+//! The runtime around translated code: code cache, blocks, CPU state, prologue and epilogue, and the signal
+//! handler that can stop translated code at any instruction.
 
 pub mod blocks;
 #[expect(unsafe_code, reason = "writes machine code")]

@@ -5,7 +5,8 @@ use rxbox_translate::state as at;
 use std::mem::offset_of;
 use std::sync::atomic::AtomicU32;
 
-/// What the processor holds for the guest while the runtime runs, and what translated code needs of the runtime.
+/// What the processor holds for the guest while the runtime runs, and what translated code needs of the
+/// runtime.
 #[repr(C, align(64))]
 pub struct CpuState {
     /// General registers in the order of their numbers.
@@ -103,8 +104,8 @@ const _: () = {
 pub const INITIAL_RFLAGS: u64 = 0x202;
 /// MXCSR of a process that starts: all exceptions masked.
 pub const INITIAL_MXCSR: u32 = 0x1f80;
-/// The flags that a guest may set with popf or sigreturn: CF PF AF ZF SF TF DF OF AC ID, of which TF and AC are masked
-/// where translated code would trip over them.
+/// The flags that a guest may set with popf or sigreturn: CF PF AF ZF SF TF DF OF AC ID, of which TF and AC
+/// are masked where translated code cannot run with them.
 pub const USER_FLAGS: u64 = 0x24_0dd5;
 /// The six arithmetic flags.
 pub const ARITH_FLAGS: u64 = 0x8d5;

@@ -1,19 +1,23 @@
 //! Stopping translated code: the host's signal handler.
 //!
-//! Every signal that the child can take comes here, on an alternate stack (the host's rsp is the guest's while
-//! translated code runs). What the handler does depends only on where it found the thread:
+//! Every signal that the child can take comes here, on an alternate stack (the host's rsp is the guest's
+//! while translated code runs). What the handler does depends only on where it found the thread:
 //!
 //! | host pc in | what happens |
 //! | --- | --- |
-//! | the code cache | registers are copied to [`RawStop`](super::state::RawStop) and the thread is sent to the epilogue: it stops *at this instruction*, and state recovery finds the guest state for it. Blocks never poll and nothing is unlinked |
+//! | the code cache | the thread is sent to the epilogue: it stops *at this instruction* |
 //! | the prologue | sent back to the cpu loop: nothing of the guest has run |
 //! | the guest-memory copy routine | a fault makes it return short |
 //! | an interruptible host call that has not entered the kernel | made to return EINTR |
-//! | anywhere else in the runtime | an asynchronous signal is queued and `pending` set; a fault is a bug of the runtime and kills the process |
+//! | anywhere else in the runtime | a signal is queued and `pending` set; a fault is a bug and kills the process |
 //!
-//! The handler takes no lock and allocates nothing: signals wait in a ring that the same thread empties. What it queues
-//! closes the thread's mask: the next signal comes when this one is delivered. Otherwise a source of signals that is faster
-//! than the runtime (a timer) would not let the thread come to the delivery, and the ring would run over.
+//! In the code cache the registers are copied to [`RawStop`](super::state::RawStop), for which state recovery
+//! finds the guest state. Blocks never poll and nothing is unlinked.
+//!
+//! The handler takes no lock and allocates nothing: signals wait in a ring that the same thread empties. What
+//! it queues closes the thread's mask: the next signal comes when this one is delivered. Otherwise a source
+//! of signals that is faster than the runtime (a timer) would not let the thread come to the delivery, and
+//! the ring would run over.
 
 use super::cache::CodeCache;
 use super::enter;
@@ -27,8 +31,8 @@ use std::cell::UnsafeCell;
 use std::mem::offset_of;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, compiler_fence};
 
-/// Signals that wait to be looked at by the cpu loop, oldest first. Written by the handler and read by the cpu loop of the
-/// same thread, so ordering is only a matter for the compiler.
+/// Signals that wait to be looked at by the cpu loop, oldest first. Written by the handler and read by the
+/// cpu loop of the same thread, so ordering is only a matter for the compiler.
 #[repr(C)]
 pub struct SignalRing {
     head: AtomicUsize,
@@ -53,12 +57,12 @@ impl Default for SignalRing {
 }
 
 impl SignalRing {
-    /// Appends from the handler. A full ring loses the signal, as a full kernel queue does for real-time signals; standard
-    /// signals cannot fill it, because one that is already in the ring is not queued again.
+    /// Appends from the handler. A full ring loses the signal, as a full kernel queue does for real-time
+    /// signals; standard signals cannot fill it, because one that is already in the ring is not queued again.
     fn push(&self, info: &libc::siginfo_t) {
         let (head, tail) = (self.head.load(Ordering::Relaxed), self.tail.load(Ordering::Relaxed));
-        // SAFETY: only this thread touches the ring, and the handler cannot be interrupted by itself (all signals are
-        // blocked in it).
+        // SAFETY: only this thread touches the ring, and the handler cannot be interrupted by itself (all
+        // signals are blocked in it).
         let slots = unsafe { &mut *self.slots.get() };
         let standard = info.si_signo < 32;
         if standard && (head..tail).any(|i| slots[i % RING].si_signo == info.si_signo) {
@@ -71,21 +75,23 @@ impl SignalRing {
         }
     }
 
-    /// Takes the oldest signal. To be called with all signals blocked, or by a loop that looks again after `pending` was
-    /// cleared.
+    /// Takes the oldest signal. To be called with all signals blocked, or by a loop that looks again after
+    /// `pending` was cleared.
     pub fn pop(&self) -> Option<libc::siginfo_t> {
         let (head, tail) = (self.head.load(Ordering::Relaxed), self.tail.load(Ordering::Relaxed));
         if head == tail {
             return None;
         }
         compiler_fence(Ordering::Acquire);
-        // SAFETY: the slot was filled before `tail` moved past it, and `push` does not reuse it before `head` moves.
+        // SAFETY: the slot was filled before `tail` moved past it, and `push` does not reuse it before `head`
+        // moves.
         let info = unsafe { (*self.slots.get())[head % RING] };
         self.head.store(head + 1, Ordering::Relaxed);
         Some(info)
     }
 
-    /// Whether the handler has closed the thread's mask since this was last asked: then it has to be set again.
+    /// Whether the handler has closed the thread's mask since this was last asked: then it has to be set
+    /// again.
     pub fn was_closed(&self) -> bool {
         self.closed.swap(false, Ordering::Relaxed)
     }
@@ -172,8 +178,8 @@ fn is_fault(info: &libc::siginfo_t) -> bool {
     raised && info.si_code > 0
 }
 
-/// Queues a signal for the guest, if it is not one that only kicks the thread, and sees to it that no other comes before it
-/// was looked at. `mask` is what the interrupted code goes on with.
+/// Queues a signal for the guest, if it is not one that only kicks the thread, and sees to it that no other
+/// comes before it was looked at. `mask` is what the interrupted code goes on with.
 fn queue(ring: &SignalRing, info: &libc::siginfo_t, mask: &mut libc::sigset_t) {
     if (info.si_signo, info.si_code) != (relay::ROUSER, relay::ROUSE) {
         ring.push(info);
@@ -183,13 +189,15 @@ fn queue(ring: &SignalRing, info: &libc::siginfo_t, mask: &mut libc::sigset_t) {
     ring.closed.store(true, Ordering::Relaxed);
 }
 
-/// A fault of the runtime's own code. Tells the log if there is one, and restores the signal's default action, so that the
-/// faulting instruction, executed again, ends the process by that signal. (The filter lets nobody send one.)
+/// A fault of the runtime's own code. Tells the log if there is one, and restores the signal's default
+/// action, so that the faulting instruction, executed again, ends the process by that signal. (The filter
+/// lets nobody send one.)
 fn let_fault_kill(signal: i32, pc: u64) {
     fatal::emergency(signal, pc);
     let default = [libc::SIG_DFL as u64, 0, 0, 0];
     let args = [signal as u64, default.as_ptr() as u64, 0, 8, 0, 0];
-    // SAFETY: the kernel's `struct sigaction` is handler, flags, restorer and a mask of 8 bytes; it is only read.
+    // SAFETY: the kernel's `struct sigaction` is handler, flags, restorer and a mask of 8 bytes; it is only
+    // read.
     unsafe { call::raw(libc::SYS_rt_sigaction, args) };
 }
 
@@ -205,8 +213,8 @@ unsafe extern "C" fn on_signal(_: i32, info: *const libc::siginfo_t, context: *m
         gregs[libc::REG_RIP as usize] = landing as i64;
         return;
     }
-    // SAFETY: this thread's own area, which nothing else refers to while the handler runs but as raw memory: the cpu loop
-    // is suspended inside `enter` or between two of its own accesses to atomics.
+    // SAFETY: this thread's own area, which nothing else refers to while the handler runs but as raw memory:
+    // the cpu loop is suspended inside `enter` or between two of its own accesses to atomics.
     let (cpu, ring) = unsafe { (&raw mut (*area).cpu, &(*area).ring) };
     if CodeCache::contains(pc) {
         // SAFETY: as above; `raw` is only read after the epilogue.

@@ -1,8 +1,8 @@
 //! Signal actions (sigaction(2)): what the guest wants, and how the host is told.
 //!
-//! The host's action follows the guest's: ignored stays ignored, default stays default, and a handler becomes the
-//! runtime's own handler. So the host's kernel does by itself what it does for a native process: it queues, discards,
-//! stops, continues and kills, and the supervisor reads a true wait status.
+//! The host's action follows the guest's: ignored stays ignored, default stays default, and a handler becomes
+//! the runtime's own handler. So the host's kernel does by itself what it does for a native process: it
+//! queues, discards, stops, continues and kills, and the supervisor reads a true wait status.
 
 use super::host::{self, SA_RESTORER};
 use crate::base::sigset::{LAST, SigSet, is_signal};
@@ -99,7 +99,8 @@ impl Action {
         }
     }
 
-    /// The action that the host has for it; `watched` are the signals that must reach the runtime in any case.
+    /// The action that the host has for it; `watched` are the signals that must reach the runtime in any
+    /// case.
     fn on_host(&self, signal: i32, watched: SigSet) -> host::Action {
         let children = self.flags & (SA_NOCLDSTOP | SA_NOCLDWAIT);
         match self.handler {
@@ -117,7 +118,8 @@ impl Action {
 #[derive(Debug)]
 pub struct Actions {
     table: [Action; LAST as usize],
-    /// Signals that reach the runtime even where the host could do what is to be done: the guest reads them from descriptors.
+    /// Signals that reach the runtime even where the host could do what is to be done: the guest reads them
+    /// from descriptors.
     watched: SigSet,
     /// POSIX timers by the kernel's number, which is the guest's.
     pub(super) timers: Vec<i32>,
@@ -183,8 +185,8 @@ impl Actions {
         action
     }
 
-    /// The actions of a process that starts. Whatever the run-time libraries have set on the host, it has these from now on,
-    /// and the runtime's handler for faults.
+    /// The actions of a process that starts. Whatever the run-time libraries have set on the host, it has
+    /// these from now on, and the runtime's handler for faults.
     pub(super) fn start(&mut self, ignored: SigSet) {
         for signal in (1..=LAST).filter(|&s| !SigSet::UNBLOCKABLE.contains(s)) {
             let handler = if ignored.contains(signal) { SIG_IGN } else { SIG_DFL };

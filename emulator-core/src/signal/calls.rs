@@ -34,9 +34,10 @@ pub fn system_call(thread: &mut Thread, nr: u32, args: &[u64; 6]) -> Option<Sysc
     Some(result.into())
 }
 
-/// Makes an exchange with the supervisor. If it waits for descriptors, the arrival of signals that are read from descriptors
-/// ends the wait; and the mask is in place that ppoll(2) and its kin give: if a signal interrupted the call, the mask stays
-/// until its handler was called, otherwise the guest has its own mask again.
+/// Makes an exchange with the supervisor. If it waits for descriptors, the arrival of signals that are read
+/// from descriptors ends the wait; and the mask is in place that ppoll(2) and similar calls give: if a signal
+/// interrupted the call, the mask stays until its handler was called, otherwise the guest has its own mask
+/// again.
 ///
 /// # Errors
 /// EINVAL and EFAULT for the mask, else those of the exchange.
@@ -139,8 +140,9 @@ fn procmask(thread: &mut Thread, args: &[u64; 6]) -> Result<SyscallResult, Errno
     Ok(SyscallResult::Value(0))
 }
 
-/// Changes the mask, unless a signal that the new one blocks was there before: it must be delivered first. Then the mask
-/// stays and the answer is false. The host's mask is set before the look, so nothing comes in between.
+/// Changes the mask, unless a signal that the new one blocks was there before: it must be delivered first.
+/// Then the mask stays and the answer is false. The host's mask is set before the look, so nothing comes in
+/// between.
 fn change_mask(thread: &mut Thread, mask: SigSet) -> bool {
     let before = thread.signals.mask;
     set_mask(thread, mask);

@@ -1,8 +1,8 @@
 //! Delivery: calling guest handlers, returning from them, and dying by signals that nobody handles.
 //!
-//! A handler is called by building the frame that Linux builds ([`super::frame`]) and pointing the registers at the handler;
-//! sigreturn(2) takes such a frame back. In between the runtime remembers nothing, so a guest may leave a handler by
-//! longjmp, or return to a frame that it made itself.
+//! A handler is called by building the frame that Linux builds ([`super::frame`]) and pointing the registers
+//! at the handler; sigreturn(2) takes such a frame back. In between the runtime remembers nothing, so a guest
+//! may leave a handler by longjmp, or return to a frame that it made itself.
 
 use super::action::{Action, Disposition, SA_NODEFER, SA_RESTART};
 use super::fault::{Fault, trap};
@@ -22,8 +22,8 @@ use std::time::Instant;
 
 /// Trap flag, resume flag, direction flag: clear when a handler starts.
 const HANDLER_CLEARS: u64 = 1 << 8 | 1 << 16 | 1 << 10;
-/// The flags that come back from a frame: the kernel's FIX_EFLAGS without those that translated code never runs with (TF and
-/// AC; RF has no meaning there). ID is not among them.
+/// The flags that come back from a frame: the kernel's FIX_EFLAGS without those that translated code never
+/// runs with (TF and AC; RF has no meaning there). ID is not among them.
 const RETURN_FLAGS: u64 = USER_FLAGS & !(1 << 8 | 1 << 18 | 1 << 21);
 /// Bytes of the `syscall` instruction.
 const SYSCALL_SIZE: u64 = 2;
@@ -33,12 +33,14 @@ const SYSCALL_SIZE: u64 = 2;
 pub struct Restart {
     /// Its number.
     pub nr: u64,
-    /// Whether it goes on after a handler with SA_RESTART (signal(7)). Without a handler it goes on in any case.
+    /// Whether it goes on after a handler with SA_RESTART (signal(7)). Without a handler it goes on in any
+    /// case.
     pub restartable: bool,
 }
 
 impl Restart {
-    /// Makes the registers those of the call's end, or of its beginning. `action` is the handler that is about to run.
+    /// Makes the registers those of the call's end, or of its beginning. `action` is the handler that is
+    /// about to run.
     fn apply(self, state: &mut CpuState, action: Option<&Action>) {
         let again = action.is_none_or(|a| self.restartable && a.flags & SA_RESTART != 0);
         if again {
@@ -55,8 +57,9 @@ impl Restart {
     }
 }
 
-/// Delivers what arrived and is not blocked. To be called by the cpu loop while work is pending, after the flag was cleared,
-/// and with the call that was interrupted, if there was one. Whether that is to be made again without a handler having run.
+/// Delivers what arrived and is not blocked. To be called by the cpu loop while work is pending, after the
+/// flag was cleared, and with the call that was interrupted, if there was one. Whether that is to be made
+/// again without a handler having run.
 pub fn deliver(thread: &mut Thread, restart: Option<Restart>) -> bool {
     let mut restart = restart;
     while let Some(info) = next(thread) {
@@ -86,7 +89,8 @@ pub fn deliver(thread: &mut Thread, restart: Option<Restart>) -> bool {
     restart.is_some()
 }
 
-/// The next signal to be delivered. When there is none in the ring any more, what waits in the kernel may come.
+/// The next signal to be delivered. When there is none in the ring any more, what waits in the kernel may
+/// come.
 fn next(thread: &mut Thread) -> Option<SigInfo> {
     loop {
         thread.signals.collect(thread.cpu.ring());
@@ -97,7 +101,8 @@ fn next(thread: &mut Thread) -> Option<SigInfo> {
     }
 }
 
-/// Sets the host thread's mask again if a signal has closed it. What waits in the kernel and is not blocked has then come.
+/// Sets the host thread's mask again if a signal has closed it. What waits in the kernel and is not blocked
+/// has then come.
 pub(super) fn reopen(thread: &Thread) -> bool {
     let closed = thread.cpu.ring().was_closed();
     if closed {
@@ -106,8 +111,8 @@ pub(super) fn reopen(thread: &Thread) -> bool {
     closed
 }
 
-/// A fault of the guest instruction at the pc: the signal is delivered at once, or, if it is blocked or not handled, ends
-/// the process (the kernel's `force_sig`).
+/// A fault of the guest instruction at the pc: the signal is delivered at once, or, if it is blocked or not
+/// handled, ends the process (the kernel's `force_sig`).
 pub fn raise(thread: &mut Thread, fault: Fault) {
     let cr2 = if fault.trap == trap::PAGE_FAULT { fault.addr } else { thread.signals.trap.cr2 };
     thread.signals.trap = LastTrap { number: fault.trap, error_code: fault.error_code, cr2 };
@@ -124,7 +129,8 @@ fn force(thread: &mut Thread, info: &SigInfo, addr: u64) {
     handle(thread, info, &action);
 }
 
-/// Calls a guest handler. If its frame cannot be written the guest gets SIGSEGV instead, and dies if that was the signal.
+/// Calls a guest handler. If its frame cannot be written the guest gets SIGSEGV instead, and dies if that was
+/// the signal.
 fn handle(thread: &mut Thread, info: &SigInfo, action: &Action) {
     let signal = info.signal();
     if push(thread, info, action).is_ok() {
@@ -181,7 +187,8 @@ fn layout(process: &Process) -> Layout {
     Layout::new(process.cpuid.xcr0(), |n| process.cpuid.query(0xd, n))
 }
 
-/// rt_sigreturn(2): goes on where the frame at the stack pointer says. A frame that cannot be taken raises SIGSEGV.
+/// rt_sigreturn(2): goes on where the frame at the stack pointer says. A frame that cannot be taken raises
+/// SIGSEGV.
 pub(super) fn sigreturn(thread: &mut Thread) {
     if take_back(thread).is_err() {
         force(thread, &SigInfo::fault(SIGSEGV, SI_KERNEL, 0), 0);
@@ -208,13 +215,13 @@ fn take_back(thread: &mut Thread) -> Result<(), Bad> {
         xstate::decode(state, &layout, returned.xstate, mask, |at, to| Ok(access::copy_in(to, at)?))?
     };
     x87.load_x87();
-    // As in the kernel: a stack that cannot be had again is no reason to die.
+    // As in the kernel: a stack that cannot be set again is not an error.
     let _ = thread.signals.stack.replace(returned.stack, gpr[4]);
     if returned.segments_valid { Ok(()) } else { Err(Bad) }
 }
 
-/// Sets the guest's mask and with it the host thread's. Signals that were taken and become unblocked are delivered before
-/// the next guest instruction.
+/// Sets the guest's mask and with it the host thread's. Signals that were taken and become unblocked are
+/// delivered before the next guest instruction.
 pub(super) fn set_mask(thread: &mut Thread, mask: SigSet) {
     let mask = mask.minus(SigSet::UNBLOCKABLE);
     let before = std::mem::replace(&mut thread.signals.mask, mask);
@@ -226,8 +233,8 @@ pub(super) fn set_mask(thread: &mut Thread, mask: SigSet) {
     }
 }
 
-/// Waits for a signal of the set, first among those that were taken already. Work that other threads ask for is looked after
-/// without ending the wait.
+/// Waits for a signal of the set, first among those that were taken already. Work that other threads ask for
+/// is looked after without ending the wait.
 pub(super) fn wait(thread: &mut Thread, set: SigSet, deadline: Option<Instant>) -> Result<SigInfo, Errno> {
     loop {
         thread.signals.collect(thread.cpu.ring());

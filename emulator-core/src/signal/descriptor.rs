@@ -1,19 +1,21 @@
 //! Signals that are read from descriptors (signalfd(2)).
 //!
-//! The descriptor is the supervisor's, like all others, but what is read from it are the signals that wait in the kernel for
-//! this process and its threads, and only they themselves can see those. So the work is split:
+//! The descriptor is the supervisor's, like all others, but what is read from it are the signals that wait in
+//! the kernel for this process and its threads, and only they themselves can see those. So the work is split:
 //!
-//! * A *read* is granted: the thread takes a waiting signal of the descriptor's set, as sigtimedwait(2) does, and shows it in
-//!   the descriptor's form.
-//! * Whether a descriptor is *readable* the supervisor looks up when a thread starts to wait for descriptors. What it cannot
-//!   know is that a signal arrives later, for that signal is blocked and moves nothing. So while a thread waits for
-//!   descriptors its host mask is open for the signals that the process has descriptors for ([`watch`]): the arrival interrupts
-//!   the wait, the signal goes back to where it was, and the guest's call is made again, which finds it.
+//! * A *read* is granted: the thread takes a waiting signal of the descriptor's set, as sigtimedwait(2) does,
+//!   and shows it in the descriptor's form.
+//! * Whether a descriptor is *readable* the supervisor looks up when a thread starts to wait for descriptors.
+//!   What it cannot know is that a signal arrives later, for that signal is blocked and moves nothing. So
+//!   while a thread waits for descriptors its host mask is open for the signals that the process has
+//!   descriptors for ([`watch`]): the arrival interrupts the wait, the signal goes back to where it was, and
+//!   the guest's call is made again, which finds it.
 //!
 //! Invariants:
 //! * A signal whose number waits already is not opened: it cannot interrupt a second call without need.
-//! * A signal that was taken only to be noticed is sent to the process (or thread) again before the guest goes on; siginfo and
-//!   order stay. Nobody else but the guest process itself could have seen that it was gone.
+//! * A signal that was taken only to be noticed is sent to the process (or thread) again before the guest
+//!   goes on; siginfo and order stay. Nobody else but the guest process itself could have seen that it was
+//!   gone.
 
 use super::deliver::wait;
 use super::host;
@@ -35,7 +37,8 @@ pub fn made(thread: &Thread, at: u64) {
     thread.process.actions.lock().watch(set);
 }
 
-/// Lets signals through that are blocked and for descriptors, while the thread waits for descriptors in `exchange`.
+/// Lets signals through that are blocked and for descriptors, while the thread waits for descriptors in
+/// `exchange`.
 pub(super) fn watch<T>(thread: &mut Thread, exchange: impl FnOnce(&mut Thread) -> T) -> T {
     let watched = thread.process.watched.set();
     if watched == SigSet::EMPTY {
@@ -59,7 +62,8 @@ fn put_back(thread: &mut Thread, watched: SigSet) {
     }
 }
 
-/// A granted read of a descriptor for `set`, into the vectors. With SIGKILL, which is in no such set, it does not wait.
+/// A granted read of a descriptor for `set`, into the vectors. With SIGKILL, which is in no such set, it does
+/// not wait.
 pub fn read(thread: &mut Thread, set: u64, to: &Vectors) -> SyscallResult {
     let nonblocking = SigSet(set).contains(libc::SIGKILL);
     let set = SigSet(set).minus(SigSet::UNBLOCKABLE);
@@ -88,7 +92,8 @@ fn scatter(thread: &Thread, mut bytes: &[u8], to: &Vectors) -> Result<(), Errno>
 
 /// As the descriptor shows it (`struct signalfd_siginfo`; the kernel's `signalfd_copyinfo`).
 fn shown(info: &SigInfo) -> [u8; SigInfo::SIZE] {
-    /// What a signal's information consists of besides number, errno and code: pairs of places, there and here, and bytes.
+    /// What a signal's information consists of besides number, errno and code: pairs of places, there and
+    /// here, and bytes.
     type Members = &'static [(usize, usize, usize)];
     const SENDER: [(usize, usize, usize); 2] = [(16, 12, 4), (20, 16, 4)];
     const KILL: Members = &SENDER;

@@ -8,8 +8,8 @@
 //! | 304 | signal mask, 8 bytes |
 //! | 312 | `siginfo`, 128 bytes |
 //!
-//! A handler finds and edits all of it, and sigreturn(2) takes it back from wherever the guest's stack pointer says: every
-//! byte of a frame that comes back is hostile.
+//! A handler finds and edits all of it, and sigreturn(2) takes it back from wherever the guest's stack
+//! pointer says: every byte of a frame that comes back is hostile.
 
 use super::info::SigInfo;
 use super::stack::AlternateStack;
@@ -117,8 +117,8 @@ pub(super) struct Returned {
     pub(super) mask: SigSet,
     /// Guest address of the extended state, or zero for the initial state.
     pub(super) xstate: u64,
-    /// Whether the segments are those of 64-bit user mode. With others the return itself would fault, or enter a
-    /// mode that there is not.
+    /// Whether the segments are those of 64-bit user mode. With others the return itself would fault, or
+    /// enter a mode that there is not.
     pub(super) segments_valid: bool,
 }
 

@@ -1,6 +1,8 @@
-//! The host's side of signals: raw calls, the alternate stack, and the x87 state, which lives in the processor.
+//! The host's side of signals: raw calls, the alternate stack, and the x87 state, which lives in the
+//! processor.
 //!
-//! The calls are made without the C library, which keeps signals 32 and 33 for itself; here all 64 are the guest's.
+//! The calls are made without the C library, which keeps signals 32 and 33 for itself; here all 64 are the
+//! guest's.
 
 use super::info::SigInfo;
 use crate::base::sigset::SigSet;
@@ -60,15 +62,16 @@ impl Action {
 /// rt_sigaction(2). Fails only for signals that have no action, for which there is nothing to set.
 pub(super) fn set_action(signal: i32, action: &Action) {
     let args = [signal as u64, std::ptr::from_ref(action) as u64, 0, SET_SIZE, 0, 0];
-    // SAFETY: the kernel reads one action, borrowed here. The handler is the runtime's, made for every thread of the
-    // process once it has a CPU state; a thread without one has all signals blocked.
+    // SAFETY: the kernel reads one action, borrowed here. The handler is the runtime's, made for every thread
+    // of the process once it has a CPU state; a thread without one has all signals blocked.
     unsafe { raw(libc::SYS_rt_sigaction, args) };
 }
 
 /// Sets the calling thread's mask.
 pub(super) fn set_mask(mask: SigSet) {
     let args = [libc::SIG_SETMASK as u64, &raw const mask.0 as u64, 0, SET_SIZE, 0, 0];
-    // SAFETY: the kernel reads one set, which lives here. Signals that become unblocked go to the runtime's handler.
+    // SAFETY: the kernel reads one set, which lives here. Signals that become unblocked go to the runtime's
+    // handler.
     unsafe { raw(libc::SYS_rt_sigprocmask, args) };
 }
 
@@ -89,8 +92,8 @@ pub(super) struct Timespec {
     pub(super) nanoseconds: i64,
 }
 
-/// Waits until a signal of the set is there and takes it; without a set's signal, until the timeout (`None`: never) or
-/// until a handler ran or work is pending.
+/// Waits until a signal of the set is there and takes it; without a set's signal, until the timeout (`None`:
+/// never) or until a handler ran or work is pending.
 ///
 /// # Errors
 /// EAGAIN after the timeout, EINTR, EINVAL for a bad timeout.
@@ -120,8 +123,8 @@ pub(super) fn received(info: &libc::siginfo_t) -> SigInfo {
     SigInfo::received(unsafe { std::ptr::from_ref(info).cast::<[u8; SigInfo::SIZE]>().read() })
 }
 
-/// Raises a signal in the calling thread, with its default action, and lets it through. Comes back only if that is to stop,
-/// once the process goes on, or to do nothing.
+/// Raises a signal in the calling thread, with its default action, and lets it through. Comes back only if
+/// that is to stop, once the process goes on, or to do nothing.
 pub(super) fn act_by_default(signal: i32) {
     set_action(signal, &Action::fixed(0, 0));
     let set = SigSet::EMPTY.with(signal);
@@ -138,8 +141,8 @@ pub(super) fn act_by_default(signal: i32) {
     }
 }
 
-/// The filter lets only the process that installed it send signals. In one that was forked off later, a timer does it:
-/// the kernel lets a timer signal no other process.
+/// The filter lets only the process that installed it send signals. In one that was forked off later, a timer
+/// does it: the kernel lets a timer signal no other process.
 fn raise_by_timer(signal: i32, thread: u64) {
     let mut event: Event = [0; 64];
     event[8..12].copy_from_slice(&signal.to_le_bytes());
@@ -154,7 +157,8 @@ fn raise_by_timer(signal: i32, thread: u64) {
     }
     let (none, limit) = (SigSet::EMPTY, Timespec { seconds: 1, nanoseconds: 0 });
     let args = [&raw const none.0 as u64, 0, &raw const limit as u64, SET_SIZE, 0, 0];
-    // SAFETY: the kernel reads a set and a time, which live here. The wait ends when the signal has had its effect.
+    // SAFETY: the kernel reads a set and a time, which live here. The wait ends when the signal has had its
+    // effect.
     unsafe { raw(libc::SYS_rt_sigtimedwait, args) };
     let _ = timer_delete(timer);
 }
@@ -241,8 +245,8 @@ pub(super) fn timer_delete(timer: i32) -> Result<i64, Errno> {
     result(unsafe { raw(libc::SYS_timer_delete, [timer as u64, 0, 0, 0, 0, 0]) })
 }
 
-/// The alternate signal stack of a host thread: the runtime's handler never runs on a guest stack. Gone with the value,
-/// on the thread that made it.
+/// The alternate signal stack of a host thread: the runtime's handler never runs on a guest stack. Gone with
+/// the value, on the thread that made it.
 #[derive(Debug)]
 pub(super) struct AltStack {
     base: *mut libc::c_void,
@@ -252,8 +256,8 @@ pub(super) struct AltStack {
 /// Room for the handler.
 const HANDLER_ROOM: usize = 64 * 1024;
 const PAGE: usize = layout::PAGE as usize;
-/// Alternate stacks of threads that have ended, for the next ones; 0 where there is none. All have the same size. No lock:
-/// a process that is forked off meanwhile has them, too.
+/// Alternate stacks of threads that have ended, for the next ones; 0 where there is none. All have the same
+/// size. No lock: a process that is forked off meanwhile has them, too.
 static SPARE: [AtomicUsize; 32] = [const { AtomicUsize::new(0) }; 32];
 
 impl AltStack {
@@ -303,8 +307,8 @@ impl AltStack {
 impl Drop for AltStack {
     fn drop(&mut self) {
         let none = libc::stack_t { ss_sp: std::ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: 0 };
-        // SAFETY: the value does not leave its thread, so the stack is this thread's; it is not in use, since no handler
-        // is running.
+        // SAFETY: the value does not leave its thread, so the stack is this thread's; it is not in use, since
+        // no handler is running.
         if unsafe { libc::sigaltstack(&none, std::ptr::null_mut()) } != 0 {
             return;
         }
@@ -335,9 +339,9 @@ impl Legacy {
     /// Makes the x87 state the processor's. The vector registers of the image are taken for nothing.
     pub(super) fn load_x87(&self) {
         let mut image = *self;
-        // SAFETY: 512 bytes, aligned to 16. The control word of the vector unit stays what it is, and so has no reserved
-        // bit set; nothing of the x87 part can fault here. All vector registers are declared as lost. No code of the
-        // runtime uses the x87 unit.
+        // SAFETY: 512 bytes, aligned to 16. The control word of the vector unit stays what it is, and so has
+        // no reserved bit set; nothing of the x87 part can fault here. All vector registers are declared as
+        // lost. No code of the runtime uses the x87 unit.
         unsafe {
             asm!("stmxcsr [{0} + 24]", "fxrstor64 [{0}]", in(reg) image.0.as_mut_ptr(),
                 clobber_abi("sysv64"), options(nostack));

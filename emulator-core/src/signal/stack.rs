@@ -49,8 +49,8 @@ impl AlternateStack {
         sp > self.base && sp - self.base <= self.size
     }
 
-    /// Whether a thread with this stack pointer is on the stack. With SS_AUTODISARM it never is: the stack is off while a
-    /// handler runs on it.
+    /// Whether a thread with this stack pointer is on the stack. With SS_AUTODISARM it never is: the stack is
+    /// off while a handler runs on it.
     fn in_use(&self, sp: u64) -> bool {
         self.flags & SS_AUTODISARM == 0 && self.holds(sp)
     }
@@ -97,8 +97,8 @@ impl AlternateStack {
         }
     }
 
-    /// Where the frame of a handler with these flags goes for a thread with this stack pointer: `None` if the signal stack
-    /// would overflow. `xstate` and `frame` are the sizes of the parts.
+    /// Where the frame of a handler with these flags goes for a thread with this stack pointer: `None` if the
+    /// signal stack would overflow. `xstate` and `frame` are the sizes of the parts.
     pub(super) fn place(&self, sp: u64, flags: u64, xstate: u64, frame: u64) -> Option<Place> {
         let nested = self.in_use(sp);
         let below = sp.wrapping_sub(RED_ZONE);

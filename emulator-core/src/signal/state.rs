@@ -1,9 +1,9 @@
 //! The signal state of one guest thread.
 //!
-//! Signals reach the guest in two steps: the host's handler puts them in the thread's ring, and from there they are *taken*
-//! and wait until the guest's mask lets them through. Most wait for no time at all; one stays here if it arrived just before
-//! the guest blocked it, or along with another whose handler blocks it. The host's mask follows the guest's, so that
-//! everything else that is blocked waits in the kernel.
+//! Signals reach the guest in two steps: the host's handler puts them in the thread's ring, and from there
+//! they are *taken* and wait until the guest's mask lets them through. Most wait for no time at all; one
+//! stays here if it arrived just before the guest blocked it, or along with another whose handler blocks it.
+//! The host's mask follows the guest's, so that everything else that is blocked waits in the kernel.
 
 use super::frame::LastTrap;
 use super::host::{self, AltStack};
@@ -19,7 +19,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct ThreadSignals {
     /// What the guest blocks.
     pub(super) mask: SigSet,
-    /// The mask to have again once a handler was called: while a call like sigsuspend(2) has put another in its place.
+    /// The mask to have again once a handler was called: while a call like sigsuspend(2) has put another in
+    /// its place.
     pub(super) saved: Option<SigSet>,
     /// The guest's alternate stack.
     pub(super) stack: AlternateStack,
@@ -36,7 +37,8 @@ impl ThreadSignals {
         ThreadSignals::default()
     }
 
-    /// Of a new thread or process: the mask is inherited, and by a process the alternate stack too (sigaltstack(2)).
+    /// Of a new thread or process: the mask is inherited, and by a process the alternate stack too
+    /// (sigaltstack(2)).
     pub fn inherit(&self, shares_memory: bool) -> ThreadSignals {
         let stack = if shares_memory { AlternateStack::default() } else { self.stack };
         ThreadSignals { mask: self.mask, stack, ..ThreadSignals::default() }
@@ -67,8 +69,8 @@ impl ThreadSignals {
         self.taken.iter().fold(SigSet::EMPTY, |set, info| set.with(info.signal()))
     }
 
-    /// Removes the next signal of the set to be delivered: those that faults raise first, then by number, then by age, as
-    /// the kernel does.
+    /// Removes the next signal of the set to be delivered: those that faults raise first, then by number,
+    /// then by age, as the kernel does.
     pub(super) fn next_of(&mut self, set: SigSet) -> Option<SigInfo> {
         let order = |info: &SigInfo| (!SigSet::SYNCHRONOUS.contains(info.signal()), info.signal());
         let wanted = self.taken.iter().enumerate().filter(|(_, info)| set.contains(info.signal()));

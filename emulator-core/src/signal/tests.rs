@@ -143,8 +143,8 @@ fn kernels_frame() -> Captured {
     }
 }
 
-/// The kernel's area without components that lie behind all of a guest's: where the processor has such, the area is longer
-/// than any that a guest gets.
+/// The kernel's area without components that lie behind all of a guest's: where the processor has such, the
+/// area is longer than any that a guest gets.
 fn as_for_a_guest(mut area: Vec<u8>, layout: &Layout) -> Vec<u8> {
     let size = layout.frame_size();
     if area.len() > size {
@@ -194,7 +194,8 @@ fn frame_and_extended_state_are_laid_out_as_the_kernel_does() {
     let x87 = xstate::decode(&mut cpu, &layout, AT, mask, reader(&shown, AT)).unwrap();
     let mut mine = xstate::encode(&cpu, &x87, &layout);
     let mut theirs = kernel.xstate.clone();
-    // The address of the last x87 instruction is hidden, the processor's MXCSR mask and the unused bytes are not restored.
+    // The address of the last x87 instruction is hidden, the processor's MXCSR mask and the unused bytes are
+    // not restored.
     for area in [&mut mine, &mut theirs] {
         area[8..16].fill(0);
         area[28..32].fill(0);

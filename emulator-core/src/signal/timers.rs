@@ -1,8 +1,8 @@
 //! Timers that raise signals: alarm(2), setitimer(2), timer_create(2).
 //!
-//! They are the host's: a guest process is a host process and a guest thread a host thread, so the signals arrive where
-//! the guest expects them, with the siginfo and the overrun counts that the kernel keeps. Timer numbers are the kernel's,
-//! since nothing but the guest makes timers here.
+//! They are the host's: a guest process is a host process and a guest thread a host thread, so the signals
+//! arrive where the guest expects them, with the siginfo and the overrun counts that the kernel keeps. Timer
+//! numbers are the kernel's, since nothing but the guest makes timers here.
 
 use super::host::{self, IntervalCall};
 use crate::guest::access;
@@ -46,8 +46,9 @@ fn interval(thread: &Thread, call: IntervalCall, timer: u64, new: u64, old: u64)
     Ok(value)
 }
 
-/// The fixed number of a clock on which the guest may have a timer: processor clocks of its own process or thread have one
-/// besides those that are made of a process's id (clock_getcpuclockid(3)), and others it cannot have.
+/// The fixed number of a clock on which the guest may have a timer: processor clocks of its own process or
+/// thread have one beside those that are made of a process's id (clock_getcpuclockid(3)), and no others are
+/// possible.
 fn own_clock(thread: &Thread, clock: i32) -> Result<i32, Errno> {
     /// Low bits of a made number: the clock of POSIX, of a process or of a thread.
     const OF_PROCESS: i32 = 2;

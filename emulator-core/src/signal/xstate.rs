@@ -1,9 +1,10 @@
 //! Extended state in a signal frame: XSAVE's standard form with the kernel's marks (Intel SDM 1, 13.4;
 //! `arch/x86/include/uapi/asm/sigcontext.h`).
 //!
-//! The x87 part comes from the processor, which has kept the guest's all along; vector registers, opmasks and MXCSR come
-//! from the CPU state. What comes back was in guest memory and is checked as the processor and the kernel check it: what
-//! XRSTOR would refuse is refused, so that nothing reaches the processor that it would fault on later.
+//! The x87 part comes from the processor, which has kept the guest's all along; vector registers, opmasks and
+//! MXCSR come from the CPU state. What comes back was in guest memory and is checked as the processor and the
+//! kernel check it: what XRSTOR would refuse is refused, so that nothing reaches the processor that it would
+//! fault on later.
 
 use super::host::Legacy;
 use crate::guest::access::Fault;
@@ -171,8 +172,9 @@ pub(super) fn initial_x87() -> Legacy {
     image
 }
 
-/// Reads the state at guest address `at` into the CPU state; returns the x87 part. `read` reads guest memory; `mxcsr_mask` says
-/// which bits of MXCSR the processor has. The CPU state is unchanged unless all of it can be taken.
+/// Reads the state at guest address `at` into the CPU state; returns the x87 part. `read` reads guest memory;
+/// `mxcsr_mask` says which bits of MXCSR the processor has. The CPU state is unchanged unless all of it can
+/// be taken.
 ///
 /// # Errors
 /// [`Bad`] where the kernel's sigreturn would fail.

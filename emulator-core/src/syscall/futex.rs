@@ -1,4 +1,5 @@
-//! Granted futex calls (futex(2), futex_waitv(2)). Futexes are the host's, on the guest's own words ([`crate::host::futex`]).
+//! Granted futex calls (futex(2), futex_waitv(2)). Futexes are the host's, on the guest's own words
+//! ([`crate::host::futex`]).
 
 use crate::base::result::SyscallResult;
 use crate::guest::access;

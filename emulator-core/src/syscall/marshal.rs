@@ -1,7 +1,7 @@
 //! Carrying a system call's arguments across the channel, as the table says.
 //!
-//! Nothing here knows single calls, except which of them move a position along when a transfer is cut in pieces. Guest
-//! memory is read and written only through [`crate::guest::access`], so a bad pointer is EFAULT.
+//! Nothing here knows single calls. Guest memory is read and written only through [`crate::guest::access`],
+//! so a bad pointer is EFAULT.
 
 use super::msghdr;
 use super::vectors::{gather, gather_some, scatter};
@@ -73,7 +73,7 @@ impl Packer<'_> {
         self.terminated(i, &path)
     }
 
-    /// A name; one that exceeds every limit on names is cut, and refused by whoever knows the limit.
+    /// A name; one that exceeds every limit on names is cut, and refused where the limit is known.
     fn text(&mut self, i: usize, addr: u64) -> Result<(), Errno> {
         match access::copy_str(addr, STRING_MAX as usize) {
             Ok(text) => self.terminated(i, &text),

@@ -14,8 +14,8 @@ use rxbox_wire::kind::Syscall;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
-/// mmap(2) of a file: the supervisor checks the guest's descriptor and sends one with no more rights than the mapping
-/// needs; the child maps it and closes it.
+/// mmap(2) of a file: the supervisor checks the guest's descriptor and sends one with no more rights than the
+/// mapping needs; the child maps it and closes it.
 pub fn map_file(thread: &mut Thread, call: &'static Syscall, args: [u64; 6]) -> SyscallResult {
     try_map_file(thread, call, args).into()
 }
@@ -106,8 +106,8 @@ pub fn system_call(thread: &mut Thread, nr: u32, args: &[u64; 6]) -> Option<Resu
     })
 }
 
-/// Calls that change nothing of the map; `None` for others. Locking all memory is only for the future mappings' sake a
-/// promise about speed, and the runtime's own memory is none of the guest's business: it succeeds.
+/// Calls that change nothing of the map; `None` for others. To lock all memory succeeds: it is a promise
+/// about speed, and would lock the runtime's own memory too.
 fn whole_pages(thread: &Thread, nr: u32, args: &[u64; 6]) -> Option<Result<i64, Errno>> {
     const WHAT: u64 = (libc::MCL_CURRENT | libc::MCL_FUTURE) as u64;
     const ALL: u64 = WHAT | libc::MCL_ONFAULT as u64;

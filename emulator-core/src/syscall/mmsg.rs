@@ -43,8 +43,8 @@ fn receive(thread: &mut Thread, args: &[u64; 6]) -> SyscallResult {
     each(thread, libc::SYS_recvmsg, args, args[3], deadline)
 }
 
-/// One call for each message, until one fails, the time is over (which is only looked at between messages, as the kernel
-/// does), or with MSG_WAITFORONE nothing more is there.
+/// One call for each message, until one fails, the time is over (which is only looked at between messages, as
+/// the kernel does), or with MSG_WAITFORONE nothing more is there.
 fn each(
     thread: &mut Thread,
     nr: i64,

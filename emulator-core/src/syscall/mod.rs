@@ -1,14 +1,15 @@
-//! The routes of guest system calls: to the supervisor and back, and granted calls that the child carries out itself.
+//! The routes of guest system calls: to the supervisor and back, and granted calls that the child carries out
+//! itself.
 //!
 //! | part | what it does |
 //! | --- | --- |
 //! | [`marshal`] | carries arguments and results across the channel, as the table says |
-//! | [`transfer`], [`msghdr`], [`mmsg`], [`vectors`] | bulk data: in pieces, as messages, several messages, vectors |
+//! | [`transfer`], [`msghdr`], [`mmsg`], [`vectors`] | bulk data: in pieces, messages, vectors |
 //! | [`memory`], [`shm`], [`rlimit`] | the address space |
 //! | [`futex`], [`wait`], [`process`] | threads and processes |
 //!
-//! Which route a call takes is decided in [`crate::cpu_loop::system_call`]; calls on signals are in [`crate::signal::calls`],
-//! those that make and end threads and processes in [`crate::lifecycle`].
+//! Which route a call takes is decided in [`crate::cpu_loop`]; calls on signals are in
+//! [`crate::signal::calls`], those that make and end threads and processes in [`crate::lifecycle`].
 
 pub mod futex;
 pub mod marshal;

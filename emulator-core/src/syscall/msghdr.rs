@@ -47,7 +47,8 @@ impl Guest {
         self.vectors.iter().map(|v| v.1).sum()
     }
 
-    /// The header that a message of these parts has in `room` bytes: the transferred bytes are cut to what is left.
+    /// The header that a message of these parts has in `room` bytes: the transferred bytes are cut to what is
+    /// left.
     fn header(&self, name: u64, control: u64, room: usize) -> MessageHeader {
         let part = |addr: u64, len: u64| if addr == 0 { ABSENT } else { len as u32 };
         let mut h = MessageHeader {
@@ -126,8 +127,8 @@ impl Receive {
         slot.write(start, &self.header.encode());
     }
 
-    /// Copies a filled message back: the parts lie where the capacities put them, the header in front says how much of each
-    /// was filled (of the name: its whole length, which may exceed what was given).
+    /// Copies a filled message back: the parts lie where the capacities put them, the header in front says
+    /// how much of each was filled (of the name: its whole length, which may exceed what was given).
     pub fn fill(&self, process: &Process, slot: &Slot, start: usize) -> Result<(), Errno> {
         let Some(filled) = MessageHeader::decode_head(&slot.read(start, MessageHeader::SIZE)) else {
             return Ok(());

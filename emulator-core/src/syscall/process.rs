@@ -60,7 +60,8 @@ fn arch_prctl(thread: &mut Thread, code: u64, addr: u64) -> Result<i64, Errno> {
     Ok(0)
 }
 
-/// membarrier(2): the guest's threads are the process's. Without what is about restartable sequences, which no guest has.
+/// membarrier(2): the guest's threads are the process's. Without what is about restartable sequences, which
+/// no guest has.
 fn membarrier(args: &[u64; 6]) -> Result<i64, Errno> {
     /// `MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ` and its registration.
     const SEQUENCES: i64 = 1 << 7 | 1 << 8;

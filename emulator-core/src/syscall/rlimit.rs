@@ -1,8 +1,9 @@
 //! Limits on the address space that a process sets on itself (setrlimit(2)).
 //!
-//! The supervisor keeps all limits and says what may be set; but only the child knows the guest's address space, and so
-//! holds those on it: for what is asked of it from then on, and for the stack, which is mapped whole, from the next program
-//! on. What another process sets (prlimit(2)) holds for what the supervisor limits, not here.
+//! The supervisor keeps all limits and says what may be set; but only the child knows the guest's address
+//! space, and so holds those on it: for what is asked of it from then on, and for the stack, which is mapped
+//! whole, from the next program on. What another process sets (prlimit(2)) holds for what the supervisor
+//! limits, not here.
 
 use crate::guest::AddressSpace;
 use crate::guest::access::read_u64;
@@ -15,7 +16,8 @@ pub struct Rlimit {
 }
 
 impl Rlimit {
-    /// That of a call, looked at before it is made: prlimit(2) may put the old limit in the place of the new one.
+    /// That of a call, looked at before it is made: prlimit(2) may put the old limit in the place of the new
+    /// one.
     pub fn of(nr: u32, args: &[u64; 6]) -> Option<Rlimit> {
         let (resource, at) = match i64::from(nr) {
             libc::SYS_setrlimit => (args[0], args[1]),

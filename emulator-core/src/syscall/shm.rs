@@ -13,7 +13,8 @@ use std::os::fd::AsFd;
 /// What the name of a segment's memory begins with in `/proc/self/maps`.
 const NAME: &[u8] = b"/SYSV";
 
-/// Where shmat(2) puts a segment. EINVAL for an address that is not a page's, or for none where one is needed.
+/// Where shmat(2) puts a segment. EINVAL for an address that is not a page's, or for none where one is
+/// needed.
 fn place(addr: u64, flags: i32) -> Result<Place, Errno> {
     let replaces = flags & libc::SHM_REMAP != 0;
     let at = match addr % PAGE {

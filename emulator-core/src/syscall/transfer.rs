@@ -1,11 +1,13 @@
 //! Reads and writes of any size through a data area of a fixed size.
 //!
-//! A transfer that exceeds the data area goes in pieces. What the guest sees is what one call gives: a piece follows only
-//! where the last one was taken whole, on what the supervisor says is no matter of messages (a regular file, a stream)
-//! or in a write(2), and whatever ends the transfer after the first piece ends it with what was done.
+//! A transfer that exceeds the data area goes in pieces. What the guest sees is what one call gives: a piece
+//! follows only where the last one was taken whole, on what the supervisor says has no messages (a regular
+//! file, a stream) or in a write(2), and whatever ends the transfer after the first piece ends it with what
+//! was done.
 //!
-//! Memory that cannot be read or written cuts a transfer short, as in the kernel, and ends it with EFAULT only if it is
-//! the first byte. For a read this is looked up before, so that nothing is read that has no place.
+//! Memory that cannot be read or written cuts a transfer short, as in the kernel, and ends it with EFAULT
+//! only if it is the first byte. For a read this is looked up before, so that nothing is read that has no
+//! place.
 
 use super::vectors::{gather_some, scatter};
 use super::{marshal, msghdr};
@@ -42,7 +44,8 @@ fn begin(
     pieces(thread, call, args, shape, rest, 0)
 }
 
-/// sendmsg(2). On a stream, what exceeds the data area follows in pieces that have neither address nor control data.
+/// sendmsg(2). On a stream, what exceeds the data area follows in pieces that have neither address nor
+/// control data.
 pub fn send_message(thread: &mut Thread, call: &'static Syscall, args: [u64; 6]) -> SyscallResult {
     let message = match marshal::exchange(thread, call, &args) {
         Ok(reply) if reply.ret > 0 && reply.flags & Reply::MORE != 0 => reply,

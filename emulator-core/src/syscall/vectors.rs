@@ -13,7 +13,8 @@ pub fn gather(slot: &Slot, start: usize, total: usize, vectors: &Vectors) -> Res
     }
 }
 
-/// Copies `total` bytes out of the vectors to the data area, or as many as there are before the first that cannot be read.
+/// Copies `total` bytes out of the vectors to the data area, or as many as there are before the first that
+/// cannot be read.
 pub fn gather_some(slot: &Slot, start: usize, total: usize, vectors: &Vectors) -> Result<usize, Errno> {
     let mut done = 0;
     for &(addr, len) in vectors {

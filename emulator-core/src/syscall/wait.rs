@@ -1,12 +1,12 @@
 //! Granted waits for children (wait4(2), waitid(2)): the guest's children are host children of this process.
 
 use crate::base::result::SyscallResult;
-use crate::host::process::{self, WaitCall, WaitWants};
+use crate::host::wait::{self, WaitCall, WaitWants};
 use crate::thread::Thread;
 use nix::errno::Errno;
 
-/// wait4(2), waitid(2). `approved` is the supervisor's answer: for a process descriptor the process's id, with bit 32 set if
-/// the wait is not to block.
+/// wait4(2), waitid(2). `approved` is the supervisor's answer: for a process descriptor the process's id,
+/// with bit 32 set if the wait is not to block.
 pub fn wait(thread: &Thread, nr: u32, args: &[u64; 6], approved: i64) -> SyscallResult {
     match try_wait(thread, nr, args, approved) {
         Err(Errno::EINTR) => SyscallResult::Interrupted { restart: true },
@@ -30,7 +30,7 @@ fn try_wait(thread: &Thread, nr: u32, args: &[u64; 6], approved: i64) -> Result<
         _ => WaitCall::Waitid(args[0], args[1]),
     };
     let wants = WaitWants { status: status != 0, usage: usage != 0 };
-    let (value, told) = process::wait(call, options, wants)?;
+    let (value, told) = wait::wait(call, options, wants)?;
     // Nobody has changed state if there is no signal number, the first word of a siginfo.
     if hurried && value == 0 && told.status[..4] == [0; 4] {
         return Err(Errno::EAGAIN);

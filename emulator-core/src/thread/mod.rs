@@ -1,7 +1,7 @@
 //! One guest thread: its processor, its slot of the channel, its signal state.
 //!
-//! Beside it what belongs to a single thread: its requests to the supervisor ([`request`]), the time that a call under way
-//! still has ([`restart_block`]), the robust futexes that it holds ([`robust`]).
+//! Beside it what belongs to a single thread: its requests to the supervisor ([`request`]), the time that a
+//! call under way still has ([`restart_block`]), the robust futexes that it holds ([`robust`]).
 
 pub mod request;
 pub mod restart_block;
@@ -14,8 +14,8 @@ use crate::runtime::state::CpuState;
 use crate::signal::state::ThreadSignals;
 use restart_block::{Deadline, Remaining};
 
-/// Runs a guest thread from its first instruction to its end: the cpu loop. A thread carries it along, so that the calls that
-/// make threads do not have to know what stands above them.
+/// Runs a guest thread from its first instruction to its end: the cpu loop. A thread carries it along, so
+/// that the calls that make threads do not have to know what stands above them.
 pub type Life = fn(Thread);
 
 /// A guest thread, owned by the host thread that runs it.
@@ -72,7 +72,8 @@ impl Thread {
     }
 }
 
-/// Counts faults at one address that should not happen again, so that a thread that cannot go on does not try for ever.
+/// Counts faults at one address that should not happen again, so that a thread that cannot go on does not try
+/// for ever.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TransientFaults {
     addr: u64,
@@ -82,7 +83,8 @@ pub struct TransientFaults {
 impl TransientFaults {
     /// Whether to try once more after a fault at `addr`.
     pub fn again(&mut self, addr: u64) -> bool {
-        /// Threads that write to one page of code while others run it can meet each other some times in a row.
+        /// Threads that write to one page of code while others run it can meet each other some times in a
+        /// row.
         const MOST: u32 = 1000;
         self.times = if self.addr == addr { self.times + 1 } else { 0 };
         self.addr = addr;

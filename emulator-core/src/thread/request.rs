@@ -58,8 +58,8 @@ pub fn new_process(thread: &Thread, pidfd: bool) -> Result<[OwnedFd; 2], Errno> 
     <[OwnedFd; 2]>::try_from(fds).map_err(|_| Errno::EPROTO)
 }
 
-/// Says that the new process is there, or that there is none (a negative errno); gives the answer for the guest, and the
-/// number of the descriptor if one is wanted.
+/// Says that the new process is there, or that there is none (a negative errno); gives the answer for the
+/// guest, and the number of the descriptor if one is wanted.
 pub fn process_started(thread: &Thread, pid: i32, pidfd: bool) -> (i64, i32) {
     let room: &[u8] = if pidfd { &[0; 4] } else { &[] };
     let reply = send(thread, Internal::ProcessStarted, [pid as u64, 0, 0, 0, 0, 0], &[&[], room]);
@@ -91,7 +91,8 @@ pub fn open_exec(thread: &Thread, path: &[u8]) -> Result<ImageFile, Errno> {
     Ok(ImageFile { fd, file: Arc::new(file), size })
 }
 
-/// Says that the program of the file at `path` is loaded: descriptors that close on exec are closed, the name is taken.
+/// Says that the program of the file at `path` is loaded: descriptors that close on exec are closed, the name
+/// is taken.
 pub fn exec_done(thread: &Thread, path: &[u8], strings: Strings<'_>) {
     let text = |path: &[u8]| [path, &[0]].concat();
     let [path, called] = [path, strings.path].map(text);
@@ -111,7 +112,8 @@ fn joined(strings: &[Vec<u8>]) -> Vec<u8> {
     out
 }
 
-/// Has a signal that was taken sent once more: to this thread if a call like tgkill(2) had sent it, else to the process.
+/// Has a signal that was taken sent once more: to this thread if a call like tgkill(2) had sent it, else to
+/// the process.
 pub fn send_again(thread: &Thread, info: &SigInfo) {
     let whom = if info.code() == libc::SI_TKILL { thread.tid as u64 } else { 0 };
     let args = [whom, info.signal() as u64, 0, 0, 0, 0];
@@ -136,7 +138,8 @@ pub enum View {
 }
 
 impl View {
-    /// The view that a path may be about, by its last component. To tell the supervisor without need does no harm.
+    /// The view that a path may be about, by its last component. To tell the supervisor without need does no
+    /// harm.
     pub fn named(path: &[u8]) -> Option<View> {
         match path.rsplit(|&b| b == b'/').next()? {
             b"maps" | b"smaps" => Some(View::Maps),

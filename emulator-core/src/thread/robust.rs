@@ -1,9 +1,10 @@
-//! The list of robust futexes that a thread holds (get_robust_list(2), and "robust futexes" in the kernel's documentation).
+//! The list of robust futexes that a thread holds (get_robust_list(2), and "robust futexes" in the kernel's
+//! documentation).
 //!
-//! When a thread ends, each word that it still owns gets the mark of a dead owner, and a waiter wakes. The kernel does
-//! this for host threads, and is told the guest's list for the case that the process dies at once. A thread that ends by
-//! itself does it here: the kernel would come too late, after the word at clear_child_tid has told others that the thread
-//! is gone.
+//! When a thread ends, each word that it still owns gets the mark of a dead owner, and a waiter wakes. The
+//! kernel does this for host threads, and is told the guest's list for the case that the process dies at
+//! once. A thread that ends by itself does it here: the kernel would come too late, after the word at
+//! clear_child_tid has told others that the thread is gone.
 
 use crate::guest::access::{self, Fault};
 use crate::host::futex;

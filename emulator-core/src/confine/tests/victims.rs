@@ -1,4 +1,5 @@
-//! Real processes under the filter in force: what is not listed ends them, and what the runtime does goes through.
+//! Real processes under the filter in force: what is not listed ends them, and what the runtime does goes
+//! through.
 
 use super::*;
 use crate::guest::layout::{PAGE, Span};
@@ -48,8 +49,8 @@ fn act_by_default(signal: Signal) {
 
 /// Runs `body` in a forked process; gives how that ended. `body` confines the process when it likes.
 fn victim(body: impl FnOnce() -> i32) -> WaitStatus {
-    // SAFETY: the C library makes its allocator usable after fork(3); the victim takes no other lock that a thread of
-    // the parent may hold, and leaves without running anything of the parent's.
+    // SAFETY: the C library makes its allocator usable after fork(3); the victim takes no other lock that a
+    // thread of the parent may hold, and leaves without running anything of the parent's.
     match unsafe { fork() }.unwrap() {
         ForkResult::Parent { child } => waitpid(child, None).unwrap(),
         ForkResult::Child => {
@@ -69,8 +70,9 @@ fn exited(status: WaitStatus, expected: i32) -> bool {
     matches!(status, WaitStatus::Exited(_, code) if code == expected)
 }
 
-/// uretprobe and uprobe. Since Linux 6.11 and 6.18 the kernel asks no filter about them: they are for trampolines that the
-/// kernel itself puts into a probed process, and from anywhere else raise SIGILL or fail.
+/// uretprobe and uprobe. Since Linux 6.11 and 6.18 the kernel asks no filter about them: they are for
+/// trampolines that the kernel itself puts into a probed process, and from anywhere else raise SIGILL or
+/// fail.
 const KERNELS_OWN: [i64; 2] = [335, 336];
 
 #[test]
@@ -134,7 +136,8 @@ fn a_32_bit_call_ends_a_process() {
     let status = victim(|| {
         act_by_default(Signal::SIGSEGV);
         confine(false);
-        // SAFETY: the 32-bit getpid, which the filter stops; a kernel without 32-bit calls raises SIGSEGV instead.
+        // SAFETY: the 32-bit getpid, which the filter stops; a kernel without 32-bit calls raises SIGSEGV
+        // instead.
         unsafe {
             std::arch::asm!("int 0x80", inlateout("eax") 20 => _, out("r8") _, out("r9") _, out("r10") _, out("r11") _)
         };

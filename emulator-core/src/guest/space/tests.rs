@@ -1,4 +1,5 @@
-//! The map against the manual pages, case by case: [`growth`] has what grows and moves, [`model`] random operations.
+//! The map against the manual pages, case by case: [`growth`] has what grows and moves, [`model`] random
+//! operations.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,17 +1,18 @@
 //! Translations that outlive the program that they were made for.
 //!
-//! Most of what a program executes first is the dynamic linker and the C library, which the program before it in the
-//! same process, or in the process that it was forked from, has executed too. Where the same file lies at the same
-//! address again, the translation is the same again: it depends on nothing but the bytes and their address.
+//! Most of what a program executes first is the dynamic linker and the C library, which the program before it
+//! in the same process, or in the process that it was forked from, has executed too. Where the same file lies
+//! at the same address again, the translation is the same again: it depends on nothing but the bytes and
+//! their address.
 //!
-//! With each program a new *generation* begins. Blocks of earlier ones are *suspended*: they keep their place in the
-//! indexes, and their chained jumps, but they are not found, and no table leads to them. When a pc is asked for that
-//! a suspended block stands for, the block's guest bytes are compared with what lies there now. If they are equal, and
-//! executable, it is *live* again.
+//! With each program a new *generation* begins. Blocks of earlier ones are *suspended*: they keep their place
+//! in the indexes, and their chained jumps, but they are not found, and no table leads to them. When a pc is
+//! asked for that a suspended block stands for, the block's guest bytes are compared with what lies there
+//! now. If they are equal, and executable, it is *live* again.
 //!
-//! **Invariant:** every chained jump of a live block leads to a live block. So a block is revived together with all
-//! that its jumps can lead to, and of these whatever is found stale is unlinked, which unchains the jumps to it. What
-//! is live is write-protected and invalidated as if it had just been translated.
+//! **Invariant:** every chained jump of a live block leads to a live block. So a block is revived together
+//! with all that its jumps can lead to, and of these whatever is found stale is unlinked, which unchains the
+//! jumps to it. What is live is write-protected and invalidated as if it had just been translated.
 
 use super::{BlockId, Blocks, HostEntry};
 
@@ -25,8 +26,8 @@ pub struct Source<'a> {
 }
 
 impl Blocks {
-    /// Begins a new generation: no block is found until it is revived. The process has one thread, which is outside
-    /// translated code.
+    /// Begins a new generation: no block is found until it is revived. The process has one thread, which is
+    /// outside translated code.
     pub fn suspend_all(&mut self) {
         self.generation += 1;
         self.cache.clear_tables();
@@ -36,8 +37,8 @@ impl Blocks {
         self.generations[id as usize] == self.generation
     }
 
-    /// Revives the suspended block at `pc`, if there is one and it is valid. `is_valid` says whether guest memory holds
-    /// these bytes there and they may be executed; it is asked for each block that becomes live.
+    /// Revives the suspended block at `pc`, if there is one and it is valid. `is_valid` says whether guest
+    /// memory holds these bytes there and they may be executed; it is asked for each block that becomes live.
     pub fn revive(&mut self, pc: u64, mut is_valid: impl FnMut(Source<'_>) -> bool) -> Option<HostEntry> {
         let mut waiting = vec![self.entries[*self.by_pc.get(&pc)? as usize].0];
         while let Some(id) = waiting.pop() {

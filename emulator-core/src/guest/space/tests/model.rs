@@ -1,4 +1,5 @@
-//! Random operations on the map and on an array of pages, which must stay equal, and equal to the host's pages.
+//! Random operations on the map and on an array of pages, which must stay equal, and equal to the host's
+//! pages.
 
 use super::*;
 
