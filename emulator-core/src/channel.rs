@@ -11,9 +11,10 @@ use nix::errno::Errno;
 use rxbox_wire::bell::{self, Bell, Futex};
 use rxbox_wire::boot::CONTROL_FD;
 use rxbox_wire::channel as layout;
-use rxbox_wire::frame::{INTERNAL, Reply, Request};
+use rxbox_wire::frame::{Reply, Request};
 use rxbox_wire::kind::Syscall;
 use rxbox_wire::patience::{Cores, Patience};
+use rxbox_wire::sizes::{self, INTERNAL};
 use rxbox_wire::table;
 use std::cell::Cell;
 use std::io;
@@ -64,7 +65,7 @@ impl Channel {
         let prot = libc::PROT_READ | libc::PROT_WRITE;
         // SAFETY: a new mapping wherever the kernel likes.
         let base =
-            unsafe { libc::mmap(std::ptr::null_mut(), layout::CHANNEL_SIZE, prot, libc::MAP_SHARED, fd, 0) };
+            unsafe { libc::mmap(std::ptr::null_mut(), sizes::CHANNEL_SIZE, prot, libc::MAP_SHARED, fd, 0) };
         if base == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
@@ -95,15 +96,15 @@ impl Channel {
         let (prot, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_FIXED);
         let (base, fd) = (self.base.cast(), memory.as_raw_fd());
         // SAFETY: replaces exactly the old channel's mapping, of which nobody holds a reference now.
-        let mapped = unsafe { libc::mmap(base, layout::CHANNEL_SIZE, prot, flags, fd, 0) };
+        let mapped = unsafe { libc::mmap(base, sizes::CHANNEL_SIZE, prot, flags, fd, 0) };
         if mapped == libc::MAP_FAILED { Err(Errno::last()) } else { Ok(()) }
     }
 
     /// The slot with this number.
     pub fn slot(&self, number: usize) -> Slot {
-        assert!(number < layout::MAX_SLOTS, "slot number out of range");
+        assert!(number < sizes::MAX_SLOTS, "slot number out of range");
         // SAFETY: within the mapping.
-        let base = unsafe { self.base.add(number * layout::SLOT_SIZE) };
+        let base = unsafe { self.base.add(number * sizes::SLOT_SIZE) };
         Slot { base, number, cores: Cell::new(self.cores), patience: Default::default() }
     }
 
@@ -145,7 +146,7 @@ impl Slot {
 
     /// Bytes of the data area from `offset` to its end.
     pub fn room(&self, offset: usize) -> usize {
-        layout::DATA_SIZE.saturating_sub(offset)
+        sizes::DATA_SIZE.saturating_sub(offset)
     }
 
     /// Copies guest memory at `addr` into the data area; what does not fit is cut.
@@ -170,9 +171,9 @@ impl Slot {
 
     /// A pointer into the data area, with the bytes from there to its end.
     fn data(&self, offset: usize) -> (*mut u8, usize) {
-        let offset = offset.min(layout::DATA_SIZE);
+        let offset = offset.min(sizes::DATA_SIZE);
         // SAFETY: within the slot's data area or one past its end.
-        (unsafe { self.base.add(layout::HEADER_SIZE + offset) }, layout::DATA_SIZE - offset)
+        (unsafe { self.base.add(sizes::HEADER_SIZE + offset) }, sizes::DATA_SIZE - offset)
     }
 
     /// Copies into the data area; what does not fit is cut.

@@ -55,7 +55,7 @@ fn process() -> &'static Process {
     static PROCESS: OnceLock<&'static Process> = OnceLock::new();
     PROCESS.get_or_init(|| {
         let fd = nix::sys::memfd::memfd_create("channel", nix::sys::memfd::MFdFlags::empty()).unwrap();
-        nix::unistd::ftruncate(&fd, rxbox_wire::channel::CHANNEL_SIZE as i64).unwrap();
+        nix::unistd::ftruncate(&fd, rxbox_wire::sizes::CHANNEL_SIZE as i64).unwrap();
         let span = Span { start: DATA, end: STACK_TOP };
         let request = HostRequest {
             span,

@@ -1,25 +1,12 @@
 //! Where things lie in a channel.
 //!
-//! A channel is one shared memory file per guest process: an array of [`MAX_SLOTS`] slots, one for each guest thread.
+//! A channel is one shared memory file per guest process: an array of [`MAX_SLOTS`](crate::sizes::MAX_SLOTS) slots, one for each guest thread.
 //! A slot is a header page ([`bell`](crate::bell) words, request, reply) and a data area. The file is sparse: a slot that was never
 //! used costs no memory.
 //!
 //! What takes the time of a short call is the passing of cache lines from one core to the other. So the turn word and most
 //! of the request lie in one line, the reply in their place, since only one of the two is needed at any time; and what seldom
 //! changes lies in lines that both cores can keep.
-
-/// Guest threads per guest process.
-pub const MAX_SLOTS: usize = 1024;
-/// Bytes of a slot's header page.
-pub const HEADER_SIZE: usize = 4096;
-/// Most bytes that one transfer (read, write, ...) moves at once.
-pub const BULK_MAX: usize = 256 * 1024;
-/// Bytes of a slot's data area: a transfer and beside it the other arguments of the same call.
-pub const DATA_SIZE: usize = BULK_MAX + 16 * 1024;
-/// Distance between slots.
-pub const SLOT_SIZE: usize = HEADER_SIZE + DATA_SIZE;
-/// Bytes of a whole channel.
-pub const CHANNEL_SIZE: usize = MAX_SLOTS * SLOT_SIZE;
 
 /// Offset in the header of the word that says whose turn it is (also the futex word).
 pub const TURN: usize = 0;
@@ -39,4 +26,3 @@ pub const INTERRUPT: usize = 192;
 
 const _: () = assert!(REQUEST + crate::frame::Request::SIZE <= CROWDED);
 const _: () = assert!(REPLY + crate::frame::Reply::SIZE <= CROWDED);
-const _: () = assert!(SLOT_SIZE.is_multiple_of(4096));

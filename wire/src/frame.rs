@@ -11,27 +11,10 @@ mod message;
 pub use length::{Length, check_data, count, cut, length};
 pub use message::MessageHeader;
 
-use crate::channel::DATA_SIZE;
 use crate::kind::{Arg, Command, Syscall};
+use crate::sizes::{ABSENT, ALIGN, DATA_SIZE, INTERNAL};
 use crate::table;
 use std::ops::Range;
-
-/// A length that says: the pointer was null, or the argument is not memory.
-pub const ABSENT: u32 = u32::MAX;
-/// Each argument's data start at a multiple of this.
-pub const ALIGN: usize = 16;
-/// Longest path or text with its NUL, as the kernel's PATH_MAX.
-pub const STRING_MAX: u32 = 4096;
-/// Most bytes of one string array that cross; what does not fit is left out (see [`crate::kind::Kind::Strings`]).
-pub const STRINGS_MAX: u32 = 64 * 1024;
-/// Longest socket address, as the kernel's `struct sockaddr_storage`.
-pub const ADDRESS_MAX: u32 = 128;
-
-/// Longest text of a message in a System V queue: the kernel's default of kernel.msgmax.
-pub const MESSAGE_MAX: u64 = 8192;
-
-/// Numbers from here on are requests of the child's own runtime, not guest calls.
-pub const INTERNAL: u32 = 0x8000_0000;
 
 /// What the child's runtime asks for itself. The arguments cross as for guest calls; see each row in [`table::INTERNAL`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -62,7 +62,7 @@ pub enum Kind {
     /// a longer one: all such names have far lower limits, which the handlers hold.
     Text,
     /// A socket address that the call reads, of as many bytes as argument `len` says: at most
-    /// [`crate::frame::ADDRESS_MAX`], beyond which the child answers EINVAL, as the kernel does.
+    /// [`crate::sizes::ADDRESS_MAX`], beyond which the child answers EINVAL, as the kernel does.
     Address {
         /// Index of the argument that holds the length.
         len: u8,
@@ -88,7 +88,7 @@ pub enum Kind {
     /// A `msghdr` to receive into: crosses likewise with capacities; the reply fills them.
     MsgOut,
     /// A NULL-terminated array of strings (argv, envp): crosses as the strings with their NULs, one after the other. The
-    /// supervisor only shows and records them, so as many whole strings cross as fit [`crate::frame::STRINGS_MAX`].
+    /// supervisor only shows and records them, so as many whole strings cross as fit [`crate::sizes::STRINGS_MAX`].
     Strings,
     /// The register is not used by the call.
     Unused,
@@ -157,7 +157,7 @@ pub enum Extent {
     /// The longest time to wait, or its end. A null pointer is for ever.
     Timeout(&'static Struct, Timeout),
     /// As many elements of `size` bytes as argument `count` says: all of them, or the call fails. For more than
-    /// [`crate::channel::BULK_MAX`] bytes the child answers by itself, E2BIG if `size == 1`, else EINVAL.
+    /// [`crate::sizes::BULK_MAX`] bytes the child answers by itself, E2BIG if `size == 1`, else EINVAL.
     Elements {
         /// Index of the counting argument.
         count: u8,
@@ -172,7 +172,7 @@ pub enum Extent {
         of: &'static Struct,
     },
     /// As many elements of `size` bytes as argument `count` says, of a call that may do fewer: where they exceed
-    /// [`crate::channel::BULK_MAX`] bytes the child puts the largest count that fits in the register.
+    /// [`crate::sizes::BULK_MAX`] bytes the child puts the largest count that fits in the register.
     Batch {
         /// Index of the counting argument.
         count: u8,
@@ -180,7 +180,7 @@ pub enum Extent {
         size: u32,
     },
     /// As many bytes as argument `count` says, of a call that may be cut: the child sends at most
-    /// [`crate::channel::BULK_MAX`] bytes, in a call whose count argument says so.
+    /// [`crate::sizes::BULK_MAX`] bytes, in a call whose count argument says so.
     Bulk {
         /// Index of the counting argument.
         count: u8,
@@ -206,7 +206,7 @@ pub enum Extent {
     /// of what it writes as many as the reply says.
     Within(u32),
     /// A message of a queue (msgop(2)): its type, 8 bytes, and as many bytes of text as argument `count` says, but never
-    /// more than [`crate::frame::MESSAGE_MAX`], beyond which there is none.
+    /// more than [`crate::sizes::MESSAGE_MAX`], beyond which there is none.
     Message {
         /// Index of the argument that counts the text's bytes.
         count: u8,

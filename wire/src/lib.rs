@@ -10,6 +10,7 @@
 //! * [`boot`]: what a child is told before it starts; [`log`]: what it and the supervisor can be asked to log.
 //! * [`channel`]: where slots lie in the shared memory; [`control`]: what goes over the socket beside it; [`relay`]: how
 //!   the codes of relayed signals travel; [`space`]: where guest memory lies.
+//! * [`sizes`]: the sizes and limits that all of these share.
 //!
 //! The crate does no I/O and touches no shared memory itself: each side copies the bytes in and out and hands them
 //! over as plain slices. Whatever comes from the child is hostile; [`frame::Request::check`] is the one gate.
@@ -25,6 +26,7 @@ pub mod log;
 pub mod names;
 pub mod patience;
 pub mod relay;
+pub mod sizes;
 pub mod space;
 pub mod table;
 pub mod text;

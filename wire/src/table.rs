@@ -31,8 +31,8 @@ mod structs;
 mod system;
 mod time;
 
-use crate::frame;
 use crate::kind::{Arg, Command, Kind, Syscall};
+use crate::sizes;
 
 /// The rows, class by class, each part ascending by number.
 const PARTS: &[&[Syscall]] = &[
@@ -87,8 +87,8 @@ static INDEX: [u16; NUMBERS] = {
 
 /// The row of a call number.
 pub fn row(nr: u32) -> Option<&'static Syscall> {
-    if nr >= frame::INTERNAL {
-        return INTERNAL.get((nr - frame::INTERNAL) as usize);
+    if nr >= sizes::INTERNAL {
+        return INTERNAL.get((nr - sizes::INTERNAL) as usize);
     }
     SYSCALLS.get(usize::from(*INDEX.get(nr as usize)?))
 }

@@ -6,11 +6,11 @@
     reason = "helpers of tests fail like the tests themselves"
 )]
 
-use rxbox_wire::channel::{BULK_MAX, DATA_SIZE};
 use rxbox_wire::frame::{
-    ABSENT, ALIGN, Checked, Length, MessageHeader, Reply, Request, Violation, check_data, count, cut, length,
+    Checked, Length, MessageHeader, Reply, Request, Violation, check_data, count, cut, length,
 };
 use rxbox_wire::kind::{Arg, Kind};
+use rxbox_wire::sizes::{ABSENT, ALIGN, BULK_MAX, DATA_SIZE};
 use rxbox_wire::table;
 
 /// A generator of pseudo-random numbers (xorshift64*), so that every run tests the same.

@@ -6,9 +6,9 @@
     reason = "helpers of tests fail like the tests themselves"
 )]
 
-use rxbox_wire::frame::{self, Internal};
+use rxbox_wire::frame::Internal;
 use rxbox_wire::kind::{Bulk, Command, Extent, Kind, Pieces, Route, Syscall, Wait};
-use rxbox_wire::{names, table};
+use rxbox_wire::{names, sizes, table};
 use std::collections::HashSet;
 
 /// Numbers and names of the installed header; newer calls are in the table without a header to compare.
@@ -50,8 +50,8 @@ fn a_row_is_found_by_its_number_and_by_its_name_and_no_other_number_has_one() {
         512,
         547,
         0x4000_0000,
-        frame::INTERNAL - 1,
-        frame::INTERNAL + table::INTERNAL.len() as u32,
+        sizes::INTERNAL - 1,
+        sizes::INTERNAL + table::INTERNAL.len() as u32,
         u32::MAX,
     ] {
         assert_eq!(table::row(nr), None, "{nr:#x}");

@@ -13,8 +13,9 @@ use crate::syscall::{futex, marshal, memory, mmsg, process, shm, transfer, wait}
 use crate::thread::Thread;
 use crate::thread::restart_block::Deadline;
 use nix::errno::Errno;
-use rxbox_wire::frame::{INTERNAL, Reply};
+use rxbox_wire::frame::Reply;
 use rxbox_wire::kind::{Bulk, Syscall};
+use rxbox_wire::sizes::INTERNAL;
 use rxbox_wire::table;
 
 /// Carries out the call whose number and arguments are in the registers; the pc is behind the `syscall`

@@ -19,11 +19,11 @@
 //! since every host mapping at an address believed free is made with `MAP_FIXED_NOREPLACE`, a wrong belief is
 //! an error and not a corrupted runtime.
 
+pub use rxbox_wire::sizes::PAGE;
+
 use rxbox_wire::space;
 use std::fmt;
 
-/// Bytes of a page.
-pub const PAGE: u64 = 4096;
 /// The guest's low window: images and heap.
 pub const LOW: Span = Span { start: space::LOW.0, end: space::LOW.1 };
 /// The code cache; never the guest's.

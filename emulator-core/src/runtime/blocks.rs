@@ -10,11 +10,10 @@ use super::cache::{CacheError, CodeCache};
 use rxbox_translate::emit::{Code, Entry, Exit, FIRST_EXIT, Mark, PcAt, Placement, late_entry};
 use rxbox_translate::frontend::Config;
 use rxbox_translate::{Stages, TranslateError, Translator};
+use rxbox_wire::sizes::PAGE;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Range;
-
-const PAGE: u64 = 4096;
 
 /// Index of a block; never used again until a flush.
 pub type BlockId = u32;

@@ -13,9 +13,9 @@ use crate::thread::Thread;
 use crate::thread::request::{self, View};
 use crate::thread::restart_block::Remaining;
 use nix::errno::Errno;
-use rxbox_wire::channel::{BULK_MAX, DATA_SIZE};
-use rxbox_wire::frame::{self, ABSENT, ALIGN, Length, Reply, Request, STRING_MAX};
+use rxbox_wire::frame::{self, Length, Reply, Request};
 use rxbox_wire::kind::{Arg, Extent, Kind, Syscall};
+use rxbox_wire::sizes::{ABSENT, ALIGN, BULK_MAX, DATA_SIZE, STRING_MAX, STRINGS_MAX};
 
 /// What an argument's data are on the guest's side.
 #[derive(Clone, Debug)]
@@ -104,7 +104,7 @@ impl Packer<'_> {
     fn strings(&mut self, i: usize, addr: u64) -> Result<(), Errno> {
         let mut all = Vec::new();
         for text in strings(addr)? {
-            if all.len() + text.len() + 1 > frame::STRINGS_MAX as usize {
+            if all.len() + text.len() + 1 > STRINGS_MAX as usize {
                 break;
             }
             all.extend(text);

@@ -6,7 +6,8 @@ use crate::guest::access;
 use crate::guest::read::{Vectors, vectors};
 use crate::process::Process;
 use nix::errno::Errno;
-use rxbox_wire::frame::{ABSENT, MessageHeader};
+use rxbox_wire::frame::MessageHeader;
+use rxbox_wire::sizes::ABSENT;
 use std::ops::Range;
 
 /// Bytes of a `msghdr`.

@@ -16,9 +16,9 @@ use crate::guest::read::{Vectors, advance, vectors};
 use crate::signal::descriptor;
 use crate::thread::Thread;
 use nix::errno::Errno;
-use rxbox_wire::channel::BULK_MAX;
-use rxbox_wire::frame::{ABSENT, Reply, Request};
+use rxbox_wire::frame::{Reply, Request};
 use rxbox_wire::kind::{Bulk, Pieces, Syscall};
+use rxbox_wire::sizes::{ABSENT, BULK_MAX};
 use rxbox_wire::table;
 
 /// Linux cuts every transfer to this (read(2)).

@@ -8,8 +8,8 @@ use crate::loader::ImageFile;
 use crate::loader::stack::Strings;
 use crate::signal::info::SigInfo;
 use nix::errno::Errno;
-use rxbox_wire::channel::BULK_MAX;
-use rxbox_wire::frame::{ABSENT, ALIGN, Internal, Reply, Request, STRINGS_MAX};
+use rxbox_wire::frame::{Internal, Reply, Request};
+use rxbox_wire::sizes::{ABSENT, ALIGN, BULK_MAX, STRINGS_MAX};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 

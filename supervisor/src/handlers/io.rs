@@ -14,8 +14,8 @@ use crate::host::number::{OnFd, Wait, on_fd};
 use crate::host::transfer::{Buffer, Way, transfer, transfer_at};
 use crate::state::fd::{File, Kind};
 use nix::errno::Errno;
-use rxbox_wire::channel::BULK_MAX;
 use rxbox_wire::frame::Reply;
+use rxbox_wire::sizes::BULK_MAX;
 use std::os::fd::AsFd;
 
 /// The handlers of this module.

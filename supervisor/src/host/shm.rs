@@ -13,11 +13,9 @@ use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use rxbox_wire::bell::{Bell, IDLE};
-use rxbox_wire::channel::{
-    CHANNEL_SIZE, CROWDED, DATA_SIZE, GUEST_SLEEPS, HEADER_SIZE, INTERRUPT, MAX_SLOTS, REPLY, REQUEST,
-    SLOT_SIZE, TURN, WORKER_SLEEPS,
-};
+use rxbox_wire::channel::{CROWDED, GUEST_SLEEPS, INTERRUPT, REPLY, REQUEST, TURN, WORKER_SLEEPS};
 use rxbox_wire::frame::{Reply, Request};
+use rxbox_wire::sizes::{CHANNEL_SIZE, DATA_SIZE, HEADER_SIZE, MAX_SLOTS, SLOT_SIZE};
 use std::arch::asm;
 use std::ffi::c_void;
 use std::marker::PhantomData;

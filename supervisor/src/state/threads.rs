@@ -8,7 +8,7 @@ use crate::host::interrupt;
 use crate::host::shm::Channel;
 use nix::errno::Errno;
 use rxbox_wire::bell::{Bell, CLOSED, Futex};
-use rxbox_wire::channel::MAX_SLOTS;
+use rxbox_wire::sizes::MAX_SLOTS;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -7,11 +7,9 @@
 
 use super::procfs::errno;
 use nix::errno::Errno;
+use rxbox_wire::sizes::PAGE;
 use rxbox_wire::space::is_guests;
 use std::fmt::Write;
-
-/// Bytes of a page.
-const PAGE: u64 = 4096;
 
 /// A mapping of the host's.
 #[derive(Debug)]

@@ -7,8 +7,8 @@ use crate::sandbox::Sandbox;
 use crate::worker::internal;
 use nix::errno::Errno;
 use rxbox_policy::DeniedWhat;
-use rxbox_wire::frame::INTERNAL;
 use rxbox_wire::kind::{Kind, Route};
+use rxbox_wire::sizes::INTERNAL;
 use rxbox_wire::table;
 use std::sync::{Arc, LazyLock};
 

@@ -26,9 +26,10 @@ use crate::sandbox::{Job, Sandbox};
 use crate::state::process::Process;
 use nix::errno::Errno;
 use rxbox_wire::bell::{Bell, CLOSED, IDLE, REPLY, REQUEST};
-use rxbox_wire::frame::{self, Checked, INTERNAL, Internal, MessageHeader, Reply, Request, Violation};
+use rxbox_wire::frame::{self, Checked, Internal, MessageHeader, Reply, Request, Violation};
 use rxbox_wire::kind::Kind;
 use rxbox_wire::patience::Patience;
+use rxbox_wire::sizes::INTERNAL;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 

@@ -3,8 +3,9 @@
 use super::*;
 use crate::handlers::tests::Guest;
 use crate::state::fd::File;
-use rxbox_wire::frame::{ABSENT, Length};
+use rxbox_wire::frame::Length;
 use rxbox_wire::patience::Cores;
+use rxbox_wire::sizes::ABSENT;
 use rxbox_wire::table;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};

@@ -1,9 +1,9 @@
 //! What the table says about the lengths of arguments' data, for both sides: the child marshals by these rules, the
 //! supervisor holds the frame against them.
 
-use super::{ADDRESS_MAX, MESSAGE_MAX, MessageHeader, STRING_MAX, STRINGS_MAX, Violation};
-use crate::channel::{BULK_MAX, DATA_SIZE};
+use super::{MessageHeader, Violation};
 use crate::kind::{Arg, Extent, Kind};
+use crate::sizes::{ADDRESS_MAX, BULK_MAX, DATA_SIZE, MESSAGE_MAX, STRING_MAX, STRINGS_MAX};
 
 /// Most descriptors of a select(2) set.
 const SELECT_MAX: u64 = 65536;

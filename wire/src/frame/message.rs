@@ -1,6 +1,7 @@
 //! How a message (sendmsg(2), recvmsg(2)) crosses.
 
-use super::{ABSENT, ALIGN, u32_at};
+use super::u32_at;
+use crate::sizes::{ABSENT, ALIGN};
 use std::ops::Range;
 
 /// The head of a message's data (sendmsg(2), recvmsg(2)); behind it lie name, control data and bytes, each rounded up

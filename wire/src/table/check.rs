@@ -187,7 +187,7 @@ const fn extent(args: &[Arg], lead: &[Arg], e: Extent) {
             counts(at(args, lead, count));
             fields(of);
         }
-        Extent::Within(size) => assert!(size as usize <= crate::channel::BULK_MAX, "the data cross at once"),
+        Extent::Within(size) => assert!(size as usize <= crate::sizes::BULK_MAX, "the data cross at once"),
         Extent::Bulk { count }
         | Extent::Transfer { count }
         | Extent::Payload { count }

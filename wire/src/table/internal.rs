@@ -1,10 +1,10 @@
 //! The requests of the child's own runtime, in the order of [`crate::frame::Internal`].
 
 use super::structs::SIGINFO;
-use crate::frame::INTERNAL;
 use crate::kind::Extent::*;
 use crate::kind::Kind::*;
 use crate::kind::Syscall;
+use crate::sizes::INTERNAL;
 
 /// Numbers the rows from [`INTERNAL`] on.
 const fn numbered<const N: usize>(mut rows: [Syscall; N]) -> [Syscall; N] {

@@ -2,12 +2,12 @@
 
 use super::options::{GETSOCKOPT, SETSOCKOPT};
 use super::structs::*;
-use crate::frame::ADDRESS_MAX;
 use crate::kind::Extent::*;
 use crate::kind::Kind::*;
 use crate::kind::Syscall;
 use crate::kind::Timeout::*;
 use crate::names::*;
+use crate::sizes::ADDRESS_MAX;
 
 // recvmmsg(2) and sendmmsg(2) are granted: the child carries them out as single messages, each of which is checked.
 pub(super) const ROWS: &[Syscall] = calls! { Network:

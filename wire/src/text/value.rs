@@ -1,9 +1,10 @@
 //! Contents of memory as text: strings, structures, addresses, messages.
 
 use super::SHOWN;
-use crate::frame::{ABSENT, MessageHeader};
+use crate::frame::MessageHeader;
 use crate::kind::{Scalar, Struct};
 use crate::names;
+use crate::sizes::ABSENT;
 use std::fmt::{Result, Write};
 use std::net::{Ipv4Addr, Ipv6Addr};
 

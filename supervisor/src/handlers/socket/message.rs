@@ -16,8 +16,8 @@ use crate::state::fd::File;
 use nix::errno::Errno;
 use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::SockType;
-use rxbox_wire::channel::BULK_MAX;
-use rxbox_wire::frame::{ABSENT, MessageHeader, Reply};
+use rxbox_wire::frame::{MessageHeader, Reply};
+use rxbox_wire::sizes::{ABSENT, BULK_MAX};
 use std::os::fd::AsFd;
 
 /// The handlers of this module.

@@ -5,7 +5,7 @@ use super::perm::{Perm, Right};
 use super::table::{Get, Owned, Table};
 use crate::state::process::Identity;
 use nix::errno::Errno;
-use rxbox_wire::frame::MESSAGE_MAX;
+use rxbox_wire::sizes::MESSAGE_MAX;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 

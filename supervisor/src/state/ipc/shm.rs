@@ -14,6 +14,7 @@ use nix::errno::Errno;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::stat::fstat;
 use rxbox_wire::control::About;
+use rxbox_wire::sizes::PAGE;
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex};
@@ -21,7 +22,6 @@ use std::sync::{Arc, Mutex};
 /// Limits, as the kernel has them by default (kernel.shmmni, shmmax, shmall).
 const SEGMENTS: usize = 4096;
 const LARGEST: u64 = u64::MAX - (1 << 24);
-const PAGE: u64 = 4096;
 /// What no file can be larger than.
 const FILE_MAX: u64 = i64::MAX as u64 & !(PAGE - 1);
 /// Bits of the mode beside the permissions (shmctl(2)).

@@ -1,0 +1,35 @@
+//! Sizes and limits that the layers of the protocol share. They use nothing, so that everything may use them.
+
+/// Bytes of a page of memory.
+pub const PAGE: u64 = 4096;
+
+/// Guest threads per guest process.
+pub const MAX_SLOTS: usize = 1024;
+/// Bytes of a slot's header page.
+pub const HEADER_SIZE: usize = PAGE as usize;
+/// Most bytes that one transfer (read, write, ...) moves at once.
+pub const BULK_MAX: usize = 256 * 1024;
+/// Bytes of a slot's data area: a transfer and beside it the other arguments of the same call.
+pub const DATA_SIZE: usize = BULK_MAX + 16 * 1024;
+/// Distance between slots.
+pub const SLOT_SIZE: usize = HEADER_SIZE + DATA_SIZE;
+/// Bytes of a whole channel.
+pub const CHANNEL_SIZE: usize = MAX_SLOTS * SLOT_SIZE;
+
+/// A length that says: the pointer was null, or the argument is not memory.
+pub const ABSENT: u32 = u32::MAX;
+/// Each argument's data start at a multiple of this.
+pub const ALIGN: usize = 16;
+/// Longest path or text with its NUL, as the kernel's PATH_MAX.
+pub const STRING_MAX: u32 = 4096;
+/// Most bytes of one string array that cross; what does not fit is left out (see [`crate::kind::Kind::Strings`]).
+pub const STRINGS_MAX: u32 = 64 * 1024;
+/// Longest socket address, as the kernel's `struct sockaddr_storage`.
+pub const ADDRESS_MAX: u32 = 128;
+/// Longest text of a message in a System V queue: the kernel's default of kernel.msgmax.
+pub const MESSAGE_MAX: u64 = 8192;
+
+/// Call numbers from here on are requests of the child's own runtime, not guest calls.
+pub const INTERNAL: u32 = 0x8000_0000;
+
+const _: () = assert!(SLOT_SIZE.is_multiple_of(PAGE as usize));
