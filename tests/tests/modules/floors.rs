@@ -12,7 +12,7 @@ const WIRE: Rules = Rules {
     folder: "wire",
     floors: &[
         // Vocabulary: what a row can say, names of numbers.
-        &["kind", "log", "names", "patience", "boot", "control", "relay", "space"],
+        &["sizes", "kind", "log", "names", "patience", "boot", "control", "relay", "space"],
         // The table, and the frames that its rows describe.
         &["bell", "table", "frame", "channel"],
         // Calls as text.
