@@ -121,8 +121,9 @@ impl<'a> Slot<'a> {
         self.word(INTERRUPT)
     }
 
-    /// The request to interrupt is for a call that is over. Seldom there is one, and a word that is not written stays on both cores.
-    pub fn take_interrupt_back(&self) {
+    /// Clears the request to interrupt, which was for a call that is over. It is rarely set, and a word that is not written
+    /// stays in the caches of both cores.
+    pub fn clear_interrupt(&self) {
         if self.interrupt().load(Ordering::Relaxed) != 0 {
             self.interrupt().store(0, Ordering::Relaxed);
         }

@@ -74,7 +74,7 @@ pub fn launch(
     line.send_boot(&boot).map_err(failed("the emulator child"))?;
     let process = first_process(sandbox, guest, inherited, limits, line, pid)
         .map_err(failed("the working directory or the first process"))?;
-    internal::begin(sandbox, &process).map_err(failed("the first worker"))?;
+    internal::start_first_process(sandbox, &process).map_err(failed("the first worker"))?;
     Ok((init, process))
 }
 
@@ -100,7 +100,7 @@ fn first_process(
     Ok(Arc::new(Process::new(pid, nix::unistd::getppid().as_raw(), pidfd, start)))
 }
 
-/// Whether somebody could continue rxbox's process group if it were stopped: a process of the same session outside of the
+/// Whether a process could continue rxbox's process group if that were stopped: one of the same session outside of the
 /// group, from which one in the group descends. Otherwise the group is orphaned, and the kernel lets no terminal stop it.
 fn can_be_continued() -> bool {
     let mut pid = std::process::id() as i32;

@@ -8,23 +8,23 @@ use std::sync::{Arc, OnceLock};
 /// Why the supervisor ends a sandbox that would have run on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
-    /// A rule says so: which, and for what.
+    /// A rule of the policy: which, and for what.
     Policy(String),
     /// The child sent what no honest child sends.
     Violation(String),
-    /// The time is up.
+    /// The time limit is reached.
     TimeLimit,
-    /// The processor time is used up.
+    /// The limit of processor time is reached.
     CpuLimit,
-    /// The memory is used up.
+    /// The memory limit is reached.
     MemoryLimit,
-    /// More was written to the standard streams than the policy lets.
+    /// More was written to the standard streams than the policy allows.
     OutputLimit,
     /// The supervisor cannot go on.
     Broken(String),
 }
 
-/// Where an end is declared, by any thread, and waited for by the event loop.
+/// Where any thread declares an end, and the event loop waits for it.
 #[derive(Debug)]
 pub struct Ending {
     cause: OnceLock<End>,

@@ -24,7 +24,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Messages taken from one child before the others get their turn.
+/// Messages taken from one child before the others are served.
 const MESSAGES: usize = 64;
 /// Exit status of a child that could not load the program.
 const NOT_RUNNABLE: i32 = 126;
@@ -85,9 +85,7 @@ impl EventLoop<'_> {
             Source::Init => return self.first_process_changed(),
             // A process that is gone meanwhile needs nothing more.
             Source::Control(pid) => processes.get(pid).iter().for_each(|process| self.message(process)),
-            Source::Process(pid) => {
-                self.sandbox.processes.get(pid).iter().for_each(|p| self.sandbox.remove_process(p))
-            }
+            Source::Process(pid) => processes.get(pid).iter().for_each(|p| self.sandbox.remove_process(p)),
         }
         Ok(None)
     }
@@ -120,13 +118,13 @@ impl EventLoop<'_> {
             (Some(end), _) => Outcome::Ended(end.clone()),
             (None, outcome) if self.main.executed() => outcome,
             (None, Outcome::Exited(NOT_RUNNABLE)) => {
-                let unsaid = || format!("{} cannot be run", shown(&self.main.exe().path));
-                Outcome::NotRunnable(self.main.refusal().map_or_else(unsaid, str::to_owned))
+                let unknown = || format!("{} cannot be run", shown(&self.main.exe().path));
+                Outcome::NotRunnable(self.main.refusal().map_or_else(unknown, str::to_owned))
             }
             (None, outcome) => {
-                let unsaid =
+                let unknown =
                     || format!("{outcome:?}; there may be too little memory, or this is another rxbox");
-                let why = self.main.refusal().map_or_else(unsaid, str::to_owned);
+                let why = self.main.refusal().map_or_else(unknown, str::to_owned);
                 Outcome::Failed(format!("the emulator child ended before the program ran: {why}"))
             }
         }))

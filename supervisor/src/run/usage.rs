@@ -10,7 +10,7 @@ use rxbox_policy::Limits;
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// Measures what the guest uses up.
+/// Measures what the guest uses.
 #[derive(Debug)]
 pub struct Meter {
     memory: Option<u64>,
@@ -25,7 +25,7 @@ impl Meter {
         Meter { memory: limits.memory, cpu_time: limits.cpu_time, seen: HashMap::new() }
     }
 
-    /// Whether there is anything to look at.
+    /// Whether there is anything to check.
     pub fn needed(&self) -> bool {
         self.memory.is_some() || self.cpu_time.is_some()
     }

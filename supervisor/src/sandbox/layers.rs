@@ -2,7 +2,7 @@
 //! are in force.
 //!
 //! The seccomp filter, `no_new_privs` and the dropped capabilities are never optional: no request of a child without
-//! them is served ([`confirm`]). What a profile requires beyond what there is refuses the run ([`missing`]).
+//! them is served ([`confirm`]). A run whose profile requires more than there is, is refused ([`missing`]).
 
 use crate::host::stat::Status;
 use rxbox_policy::{Layer, Policy};

@@ -1,9 +1,9 @@
-//! Whether processors are to spare: a worker and its guest thread may only spin where nobody else could run meanwhile.
+//! Whether processors are to spare: a worker and its guest thread may only spin where no other thread could run meanwhile.
 //!
-//! No count of what runs says that: two sides that spin count as much as two that compute. So it is tried out. Who spins
-//! gives way ([`Bell::spin`](rxbox_wire::bell::Bell::spin)); if that brings somebody to the core who keeps it, processors are short. That costs a
-//! turn of the scheduler's, some milliseconds, so for a while nobody spins then, and each time that this turns out not to
-//! have been long enough for twice as long.
+//! No count of what runs says that: two sides that spin count as much as two that compute. So it is tried out. A thread
+//! that spins yields ([`Bell::spin`](rxbox_wire::bell::Bell::spin)); if another then keeps the core, processors are short.
+//! That costs a time slice of the scheduler, some milliseconds, so for a while no thread spins then; each time that this
+//! turns out to have been too short, the next such while is twice as long.
 
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
@@ -48,13 +48,13 @@ impl Processors {
         if self.count <= 1 { Cores::One } else { self.at(|| self.now()) }
     }
 
-    /// The same as the flag of a reply, by which guest threads are told.
-    pub fn told(&self) -> u32 {
+    /// The same as the flag of a reply, for guest threads.
+    pub fn reply_flag(&self) -> u32 {
         if self.cores() == Cores::Free { 0 } else { Reply::CROWDED }
     }
 
-    /// Some were found to be short.
-    pub fn are_short(&self) {
+    /// They were found to be short.
+    pub fn found_short(&self) {
         self.short_at(self.now());
     }
 
@@ -102,7 +102,7 @@ mod tests {
         assert_eq!((two.cores(), Processors::new(1).cores()), (Cores::Free, Cores::One));
         two.short_at(100 * MS);
         assert_eq!([105, 110, 111].map(|ms| two.at(|| ms * MS)), [Cores::Short, Cores::Free, Cores::Free]);
-        two.are_short();
+        two.found_short();
         assert_eq!(two.cores(), Cores::Short);
     }
 

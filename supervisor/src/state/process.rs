@@ -150,7 +150,7 @@ impl Process {
     /// Begins a fork asked for in `slot`: takes the state as it is now and sends channel and control socket for the new
     /// process to the child.
     pub fn begin_fork(&self, slot: usize) -> Result<(), Errno> {
-        let (line, end) = Line::of_unborn()?;
+        let (line, end) = Line::for_fork()?;
         self.line.send(&About::default(), &[line.channel.memory(), end.as_fd()])?;
         let state = State {
             cwd: self.cwd(),
@@ -163,7 +163,7 @@ impl Process {
         let fds = self.fds.clone_for_fork()?;
         let fork = Fork { line, fds, attributes, state, first: false, missed: Vec::new() };
         if let Some(before) = self.forks().insert(slot, fork) {
-            before.line.abandon();
+            before.line.close();
         }
         Ok(())
     }
@@ -175,7 +175,7 @@ impl Process {
         child: Result<(i32, OwnedFd), Errno>,
     ) -> Result<(Process, Vec<Info>), Errno> {
         let mut fork = self.forks().remove(&slot).ok_or(Errno::EINVAL)?;
-        let (pid, pidfd) = child.inspect_err(|_| fork.line.abandon())?;
+        let (pid, pidfd) = child.inspect_err(|_| fork.line.close())?;
         let missed = std::mem::take(&mut fork.missed);
         let process = Process::new(pid, self.pid, pidfd, fork);
         process.set_name(&self.name());
@@ -369,9 +369,9 @@ impl Process {
             self.locks.release(&file);
         }
         for fork in std::mem::take(&mut *self.forks()).into_values() {
-            fork.line.abandon();
+            fork.line.close();
         }
-        self.threads.release(&self.line.channel);
+        self.threads.close_all(&self.line.channel);
     }
 }
 

@@ -13,9 +13,9 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// A slot in use.
+/// Who uses a slot.
 #[derive(Clone, Copy, Debug, Default)]
-struct Seat {
+struct User {
     /// Guest (and host) id of the thread once it is there.
     guest: Option<i32>,
     /// Host id of the worker once it runs.
@@ -25,74 +25,74 @@ struct Seat {
 /// The slots in use of one process.
 #[derive(Debug, Default)]
 pub struct Threads {
-    seats: Mutex<BTreeMap<usize, Seat>>,
+    slots: Mutex<BTreeMap<usize, User>>,
 }
 
 impl Threads {
-    fn seats(&self) -> MutexGuard<'_, BTreeMap<usize, Seat>> {
-        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    fn slots(&self) -> MutexGuard<'_, BTreeMap<usize, User>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reserves the lowest free slot, for a guest thread of this id if that is known. EAGAIN if there is none, EINVAL if
     /// the thread has one.
     pub fn reserve(&self, guest: Option<i32>) -> Result<usize, Errno> {
-        let mut seats = self.seats();
-        if guest.is_some() && seats.values().any(|s| s.guest == guest) {
+        let mut slots = self.slots();
+        if guest.is_some() && slots.values().any(|s| s.guest == guest) {
             return Err(Errno::EINVAL);
         }
-        let free = (0..MAX_SLOTS).find(|n| !seats.contains_key(n)).ok_or(Errno::EAGAIN)?;
-        seats.insert(free, Seat { guest, worker: None });
+        let free = (0..MAX_SLOTS).find(|n| !slots.contains_key(n)).ok_or(Errno::EAGAIN)?;
+        slots.insert(free, User { guest, worker: None });
         Ok(free)
     }
 
-    /// Takes note of the worker that serves a slot; gives the guest thread that uses it, if that is known.
+    /// Records the worker that serves a slot; returns the guest thread that uses it, if that is known.
     pub fn set_worker(&self, slot: usize, worker: i32) -> Option<i32> {
-        let mut seats = self.seats();
-        let seat = seats.get_mut(&slot)?;
-        seat.worker = Some(worker);
-        seat.guest
+        let mut slots = self.slots();
+        let user = slots.get_mut(&slot)?;
+        user.worker = Some(worker);
+        user.guest
     }
 
     /// The worker that serves a slot.
     #[cfg(test)]
     pub(crate) fn worker(&self, slot: usize) -> Option<i32> {
-        self.seats().get(&slot)?.worker
+        self.slots().get(&slot)?.worker
     }
 
-    /// Takes note of the guest thread that uses a slot. EINVAL if another slot has one of this id or this slot has one.
+    /// Records the guest thread that uses a slot. EINVAL if another slot has one of this id or this slot has one.
     pub fn set_guest(&self, slot: usize, guest: i32) -> Result<(), Errno> {
-        let mut seats = self.seats();
-        if seats.values().any(|s| s.guest == Some(guest)) {
+        let mut slots = self.slots();
+        if slots.values().any(|s| s.guest == Some(guest)) {
             return Err(Errno::EINVAL);
         }
-        let seat = seats.get_mut(&slot).filter(|s| s.guest.is_none()).ok_or(Errno::EINVAL)?;
-        seat.guest = Some(guest);
+        let user = slots.get_mut(&slot).filter(|s| s.guest.is_none()).ok_or(Errno::EINVAL)?;
+        user.guest = Some(guest);
         Ok(())
     }
 
     /// Frees a slot.
     pub fn free(&self, slot: usize) {
-        self.seats().remove(&slot);
+        self.slots().remove(&slot);
     }
 
     /// Ids of the threads that are there.
     pub fn ids(&self) -> Vec<i32> {
-        self.seats().values().filter_map(|s| s.guest).collect()
+        self.slots().values().filter_map(|s| s.guest).collect()
     }
 
     /// How many slots are in use.
     pub fn count(&self) -> usize {
-        self.seats().len()
+        self.slots().len()
     }
 
     /// Interrupts the calls of all threads that ask for it.
     ///
-    /// The message that brings the request says which slot, but all are looked at: then a message that found no room is
-    /// made up for by any other that is still to be read.
+    /// The message that brings the request says which slot, but all are checked: so a message that found no room in the
+    /// socket is made up for by any other that is still to be read.
     pub fn interrupt_requested(&self, channel: &Channel) {
-        for (&n, seat) in self.seats().iter() {
+        for (&n, user) in self.slots().iter() {
             let asks = channel.slot(n).is_some_and(|s| s.interrupt().load(Ordering::SeqCst) != 0);
-            if let (true, Some(worker)) = (asks, seat.worker) {
+            if let (true, Some(worker)) = (asks, user.worker) {
                 interrupt::kick(worker);
             }
         }
@@ -100,8 +100,8 @@ impl Threads {
 
     /// Interrupts the calls of all threads.
     pub fn interrupt_all(&self, channel: &Channel) {
-        for (&n, seat) in self.seats().iter() {
-            if let (Some(slot), Some(worker)) = (channel.slot(n), seat.worker) {
+        for (&n, user) in self.slots().iter() {
+            if let (Some(slot), Some(worker)) = (channel.slot(n), user.worker) {
                 slot.interrupt().store(1, Ordering::SeqCst);
                 interrupt::kick(worker);
             }
@@ -109,21 +109,21 @@ impl Threads {
     }
 
     /// The thread of this slot is the only one left: the others have ended, though their workers may not know yet.
-    pub fn alone(&self, slot: usize) {
-        for (_, seat) in self.seats().iter_mut().filter(|(n, _)| **n != slot) {
-            seat.guest = None;
+    pub fn keep_only(&self, slot: usize) {
+        for (_, user) in self.slots().iter_mut().filter(|(n, _)| **n != slot) {
+            user.guest = None;
         }
     }
 
-    /// Sends all workers home: the process has ended.
-    pub fn release(&self, channel: &Channel) {
-        for (&n, seat) in self.seats().iter() {
+    /// Ends all workers: the process has ended.
+    pub fn close_all(&self, channel: &Channel) {
+        for (&n, user) in self.slots().iter() {
             let Some(slot) = channel.slot(n) else { continue };
             slot.interrupt().store(1, Ordering::SeqCst);
             let bell: Bell<'_> = slot.bell();
             bell.turn.store(CLOSED, Ordering::SeqCst);
             HostFutex.wake(bell.turn);
-            if let Some(worker) = seat.worker {
+            if let Some(worker) = user.worker {
                 interrupt::kick(worker);
             }
         }

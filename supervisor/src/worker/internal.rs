@@ -51,13 +51,13 @@ pub fn serve(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> SyscallResult {
             call.sandbox.ipc.segments.detach(call.u64(0), call.process.pid);
             Ok(0)
         }
-        ROUSE => rouse(call),
+        ROUSE => kick_siblings(call),
         _ => Err(Errno::ENOSYS),
     }
 }
 
 /// The first thread of the first process is there. Before its first request is served, its confinement is confirmed: a child that
-/// runs without its filter is never listened to. Others are forked from one that has been confirmed, and a process cannot
+/// runs without its filter is never served. Others are forked from one that has been confirmed, and a process cannot
 /// get rid of what confines it, nor have children without (seccomp(2), PR_SET_NO_NEW_PRIVS(2const), capabilities(7)).
 fn hello(call: &mut Call<'_>) -> SyscallResult {
     let (pid, tid) = (call.process.pid, call.i32(0));
@@ -100,7 +100,7 @@ fn exec_done(call: &mut Call<'_>) -> SyscallResult {
     call.process.set_exe(ExeRecord { fd, path, arguments, environment });
     let called = call.string(3)?.to_bytes();
     call.process.set_name(called.rsplit(|&b| b == b'/').next().unwrap_or_default());
-    call.process.threads.alone(call.slot);
+    call.process.threads.keep_only(call.slot);
     for file in call.process.fds.close_on_exec() {
         call.process.locks.release(&file);
     }
@@ -114,7 +114,7 @@ fn strings(call: &Call<'_>, i: usize) -> Vec<Vec<u8>> {
     bytes.split_inclusive(|&b| b == 0).map(|s| s.strip_suffix(&[0]).unwrap_or(s).to_vec()).collect()
 }
 
-/// A line for the user about the guest. Before there is one, it says why there will be none.
+/// A line for the user about the guest. Before the first program runs, it says why none will.
 fn report(call: &mut Call<'_>) -> SyscallResult {
     let mut text = Vec::new();
     call.area.read(call.checked.place[0].start, call.room(0), &mut text);
@@ -162,10 +162,10 @@ fn process_started(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> SyscallResult
         born => born?,
     };
     let process = Arc::new(process);
-    let admitted = sandbox.add_process(process.clone());
+    let added = sandbox.add_process(process.clone());
     drop(births);
     sandbox.ipc.forked(call.process.pid, pid);
-    take_in(sandbox, &process, admitted, Some(pid))?;
+    start_first_thread(sandbox, &process, added, Some(pid))?;
     for info in missed {
         // It may have ended already.
         let _ = queue_process(process.pidfd.as_fd(), &info);
@@ -178,28 +178,28 @@ fn process_started(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> SyscallResult
     Ok(pid.into())
 }
 
-/// Takes the first process in and starts the worker of its first thread. If that fails the process is ended.
-pub fn begin(sandbox: &Arc<Sandbox>, process: &Arc<Process>) -> Result<(), Errno> {
-    take_in(sandbox, process, sandbox.add_process(process.clone()), None)
+/// Adds the first process and starts the worker of its first thread. If that fails the process is ended.
+pub fn start_first_process(sandbox: &Arc<Sandbox>, process: &Arc<Process>) -> Result<(), Errno> {
+    start_first_thread(sandbox, process, sandbox.add_process(process.clone()), None)
 }
 
-/// Starts the worker of a process's first thread, whose id is known of a forked process: it waits to be told that it may
-/// begin. Should there be no worker for it, it is ended, and can have done nothing but compute.
-fn take_in(
+/// Starts the worker of a process's first thread, whose id is known of a forked process: it waits until it is
+/// told to start. If there can be no worker for it, it is ended, and can have done nothing but compute.
+fn start_first_thread(
     sandbox: &Arc<Sandbox>,
     process: &Arc<Process>,
-    admitted: Result<(), Errno>,
+    added: Result<(), Errno>,
     first: Option<i32>,
 ) -> Result<(), Errno> {
-    let begun = admitted.and_then(|()| {
+    let started = added.and_then(|()| {
         sandbox.enter_thread()?;
         let slot = process.threads.reserve(first).inspect_err(|_| sandbox.leave_thread())?;
         if first.is_some() {
-            process.line.take_in(sandbox.processors.told());
+            process.line.start(sandbox.processors.reply_flag());
         }
         sandbox.start_worker(process, slot).inspect_err(|_| sandbox.leave_thread())
     });
-    begun.inspect_err(|_| {
+    started.inspect_err(|_| {
         process.kill();
         sandbox.remove_process(process);
     })
@@ -215,8 +215,8 @@ fn child_of(parent: &Process, pid: i32) -> Result<OwnedFd, Errno> {
     if stated == parent.pid { Ok(fd) } else { Err(Errno::ESRCH) }
 }
 
-/// Makes the caller's sibling threads look up from whatever they wait for: a thread cannot send signals itself.
-fn rouse(call: &mut Call<'_>) -> SyscallResult {
+/// Interrupts whatever the caller's sibling threads wait for: a thread cannot send signals itself.
+fn kick_siblings(call: &mut Call<'_>) -> SyscallResult {
     let process = call.process;
     for tid in process.threads.ids().into_iter().filter(|tid| *tid != call.tid) {
         // One that is ending needs no call.
@@ -233,8 +233,8 @@ fn view(call: &mut Call<'_>) -> SyscallResult {
     Ok(0)
 }
 
-/// The child has taken a signal that is not to be delivered yet, and wants to have it again. It can only reach itself, and
-/// whatever the signal says of its sender nobody else sees.
+/// The child has taken a signal that is not to be delivered yet, and wants it sent again. It can only reach
+/// itself, and what the signal says of its sender no other process sees.
 fn send_again(call: &mut Call<'_>) -> SyscallResult {
     let info = call.need(2)?.try_into().map_err(|_| Errno::EFAULT)?;
     let info = Info::given(info, call.i32(1)).relayed();
@@ -297,7 +297,7 @@ mod tests {
         nix::sys::socket::send(control, b"1234", MsgFlags::empty()).unwrap();
         assert_eq!(child.line.drain(2), (true, true));
         nix::unistd::close(control).unwrap();
-        child.line.take_in(0);
+        child.line.start(0);
         assert_eq!(turn(&memory), REPLY);
     }
 

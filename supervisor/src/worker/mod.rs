@@ -1,9 +1,9 @@
 //! A worker serves one guest thread: it waits for the thread's requests in its slot and answers them.
 //!
 //! This is where hostile bytes come in. Each request is copied out of the shared memory once, compared with the table
-//! ([`Request::check`]), and the data that somebody will decide on are copied too; from then on nothing is read from the
-//! slot again, but by the kernel as a buffer. A request that does not fit the table can only come from a child that is
-//! not itself any more: that process is killed, with the reason, and if it is the first one the sandbox ends.
+//! ([`Request::check`]), and the data that decisions depend on are copied too; from then on nothing is read from the
+//! slot again, except by the kernel as a buffer. A request that does not fit the table can only come from a child that
+//! the guest has taken over: that process is killed, with the reason, and if it is the first one the sandbox ends.
 //!
 //! A call that needs no more than its registers costs no allocation and takes no lock that workers share.
 //!
@@ -66,29 +66,29 @@ impl Worker<'_> {
             match self.wait(&bell, &mut patience, woke) {
                 REQUEST => {}
                 CLOSED => return,
-                turn => return self.violated(&format!("turn word {turn}")),
+                turn => return self.end_for_violation(&format!("turn word {turn}")),
             }
             match self.serve() {
                 Ok(reply) => {
                     self.slot.reply(&reply.encode());
-                    self.slot.take_interrupt_back();
+                    self.slot.clear_interrupt();
                     woke = bell.pass(REPLY, &HostFutex);
                 }
-                Err(violation) => return self.violated(&violation.to_string()),
+                Err(violation) => return self.end_for_violation(&violation.to_string()),
             }
         }
     }
 
-    /// Waits until it is the worker's turn, or the turn word is none that an honest child leaves there.
+    /// Waits until it is the worker's turn, or the turn word is one that no honest child leaves there.
     fn wait(&self, bell: &Bell<'_>, patience: &mut Patience, woke: bool) -> u32 {
         let processors = &self.sandbox.processors;
         let mut wait = patience.begin(woke, processors.cores());
         let mut turn = bell.turn.load(Ordering::Acquire);
         while matches!(turn, IDLE | REPLY) {
             let turned = bell.spin(turn, &mut wait);
-            // Had the guest thread had the core, it would not sleep for the reply already.
+            // Were the guest thread the one that got the core, it would not be asleep, waiting for the reply.
             if wait.has_lost_core() && bell.peer_sleeps.load(Ordering::Relaxed) != 0 {
-                processors.are_short();
+                processors.found_short();
             }
             if !turned {
                 wait.sleeps();
@@ -100,7 +100,7 @@ impl Worker<'_> {
         turn
     }
 
-    fn violated(&self, what: &str) {
+    fn end_for_violation(&self, what: &str) {
         let who = format!("pid {} {}", self.process.pid, shown(&self.process.name()));
         if self.process.is_first() {
             self.sandbox.ending.end(End::Violation(format!("{what} ({who})")));
@@ -142,9 +142,9 @@ impl Worker<'_> {
         let processors = &self.sandbox.processors;
         if self.slot.crowded().load(Ordering::Relaxed) != 0 {
             self.slot.crowded().store(0, Ordering::Relaxed);
-            processors.are_short();
+            processors.found_short();
         }
-        reply.flags |= processors.told();
+        reply.flags |= processors.reply_flag();
         Ok(reply)
     }
 

@@ -1,4 +1,4 @@
-//! A worker against children that are not themselves any more.
+//! A worker against children that the guest has taken over.
 
 use super::*;
 use crate::handlers::tests::Guest;
@@ -281,7 +281,7 @@ fn what_is_checked_of_a_message_is_what_is_used_while_the_child_rewrites_it() {
 }
 
 #[test]
-fn a_waiting_call_is_broken_off_when_its_thread_asks_and_can_be_made_again() {
+fn a_waiting_call_is_interrupted_when_its_thread_asks_and_can_be_made_again() {
     let scene = Scene::new();
     let (r, _w) = nix::unistd::pipe().unwrap();
     let fd = scene.process.fds.insert(File::made(r).unwrap(), false, 0).unwrap();
@@ -306,7 +306,7 @@ fn a_waiting_call_is_broken_off_when_its_thread_asks_and_can_be_made_again() {
 }
 
 #[test]
-fn the_end_of_a_process_sends_its_workers_home_from_wherever_they_wait() {
+fn the_end_of_a_process_ends_its_workers_wherever_they_wait() {
     let scene = Scene::new();
     let (r, _w) = nix::unistd::pipe().unwrap();
     let fd = scene.process.fds.insert(File::made(r).unwrap(), false, 0).unwrap();
@@ -356,7 +356,7 @@ fn a_worker_that_is_done_serves_the_next_slot() {
 
 /// Only the first process takes the sandbox with it.
 #[test]
-fn a_process_that_is_not_itself_any_more_ends_alone() {
+fn a_process_that_is_taken_over_ends_alone() {
     use std::os::unix::process::ExitStatusExt;
     let scene = Scene::new();
     let mut child = std::process::Command::new("/bin/sleep").arg("1000").spawn().unwrap();

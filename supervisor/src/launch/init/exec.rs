@@ -27,7 +27,7 @@ pub struct Start<'a> {
     pub log: Option<BorrowedFd<'a>>,
     /// The signals that rxbox was started to block.
     pub mask: &'a SigSet,
-    /// Whether somebody could continue rxbox's process group if it were stopped.
+    /// Whether a process could continue rxbox's process group if that were stopped.
     pub continued: bool,
 }
 
@@ -57,7 +57,7 @@ pub fn start(start: &Start<'_>) -> Result<Pid, Failed> {
     let child = spawn::fork(|| {
         let Err((step, errno)) = become_child(start, parent);
         let number = (errno as i32).to_le_bytes();
-        // With nobody to tell there is only the status left.
+        // If the pipe fails there is only the status left.
         let _ = nix::unistd::write(&write, &[step, number[0], number[1], number[2], number[3]]);
         125
     })
@@ -77,7 +77,7 @@ pub fn start(start: &Start<'_>) -> Result<Pid, Failed> {
 
 fn become_child(start: &Start<'_>, parent: Pid) -> Result<std::convert::Infallible, Failed> {
     lead_group(start.continued).map_err(|e| (8, e))?;
-    let program = arrange(start).map_err(|e| (1, e))?;
+    let program = place_descriptors(start).map_err(|e| (1, e))?;
     setrlimit(Resource::RLIMIT_CORE, 0, 0).map_err(|e| (2, e))?;
     limit_stack().map_err(|e| (2, e))?;
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(|e| (3, e))?;
@@ -101,16 +101,16 @@ fn lead_group(continued: bool) -> Result<(), Errno> {
     if continued { nix::unistd::setpgid(own, own) } else { nix::unistd::setsid().map(drop) }
 }
 
-/// By its limit of the stack the kernel decides where all mappings of a program go: with a huge one, or none, in the midst of
-/// the guest's memory. This is the emulator's; the guest's own limit is told it in the boot block.
+/// The limit of the stack decides where the kernel puts all mappings of a program: with a huge one, or none, amid the
+/// guest's memory. This is the emulator's limit; the guest's own is in the boot block.
 fn limit_stack() -> Result<(), Errno> {
     const USUAL: u64 = 8 << 20;
     let (_, hard) = getrlimit(Resource::RLIMIT_STACK)?;
     setrlimit(Resource::RLIMIT_STACK, hard.min(USUAL), hard)
 }
 
-/// Puts the descriptors at their numbers; the rest closes with exec. The program comes back at a number of its own.
-fn arrange(start: &Start<'_>) -> Result<OwnedFd, Errno> {
+/// Puts the descriptors at their numbers; the rest closes with exec. Returns the program at a number of its own.
+fn place_descriptors(start: &Start<'_>) -> Result<OwnedFd, Errno> {
     /// Above every number that is given out.
     const ABOVE: i32 = 10;
     let aside = |fd: BorrowedFd<'_>| spawn::aside(fd, ABOVE);

@@ -19,7 +19,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 pub(super) fn run(start: &Start<'_>, socket: &OwnedFd) -> Result<(), Errno> {
     nix::sys::prctl::set_child_subreaper(true)?;
     nix::unistd::setsid()?;
-    // Whatever the terminal or anybody sends to the group is not for the init process.
+    // Whatever the terminal or a process sends to the group is not for the init process.
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None)?;
     let mut children = SigSet::empty();
     children.add(Signal::SIGCHLD);
@@ -57,8 +57,8 @@ pub(super) fn run(start: &Start<'_>, socket: &OwnedFd) -> Result<(), Errno> {
     kill_all_below()
 }
 
-/// Reaps orphans that have ended; how the first child has ended, once it has. It stays what it is, and with it those
-/// that come behind: the run is over then.
+/// Reaps orphans that have ended; how the first child has ended, once it has. That is not reaped, nor is any after it: the
+/// run is over then.
 fn reap_others(first: Pid) -> Result<Option<Message>, Errno> {
     while let Some((pid, ended)) = spawn::ended_child()? {
         if pid == first.as_raw() {
@@ -73,7 +73,7 @@ fn reap_others(first: Pid) -> Result<Option<Message>, Errno> {
 }
 
 /// Kills everything below this process until nothing is left. In each round all are stopped before they are killed, so
-/// that fewer and fewer are there that can fork.
+/// that ever fewer are left that can fork.
 fn kill_all_below() -> Result<(), Errno> {
     let own = std::process::id() as i32;
     loop {
@@ -87,7 +87,7 @@ fn kill_all_below() -> Result<(), Errno> {
         }
         for signal in [Signal::SIGSTOP, Signal::SIGKILL] {
             for pid in descendants(&processes(), own) {
-                // One that has ended meanwhile is as good as killed: its number is not given away before it is reaped,
+                // One that has ended meanwhile is as good as killed: its number is not given to another before it is reaped,
                 // and only its parent, stopped or this process, can do that.
                 let _ = kill(Pid::from_raw(pid), signal);
             }
@@ -116,7 +116,7 @@ fn descendants(parents: &BTreeMap<i32, i32>, of: i32) -> Vec<i32> {
     let mut i = 0;
     while let Some(&pid) = found.get(i) {
         i += 1;
-        // A snapshot taken while processes come and go can hold a circle.
+        // A snapshot taken while processes come and go can hold a cycle.
         for child in children_of(parents, pid) {
             if !found.contains(&child) && child != of {
                 found.push(child);

@@ -70,8 +70,8 @@ impl Line {
     }
 
     /// A line to a process that is to be forked. Its first thread finds the slot as if it had made a request: so it waits
-    /// until it is answered by [`Line::take_in`] or [`Line::abandon`], and cannot miss either.
-    pub fn of_unborn() -> Result<(Line, OwnedFd), Errno> {
+    /// until it is answered by [`Line::start`] or [`Line::close`], and cannot miss either.
+    pub fn for_fork() -> Result<(Line, OwnedFd), Errno> {
         let (line, end) = Line::new()?;
         if let Some(slot) = line.channel.slot(0) {
             slot.bell().turn.store(REQUEST, Ordering::Release);
@@ -79,8 +79,8 @@ impl Line {
         Ok((line, end))
     }
 
-    /// The forked process is known, and begins.
-    pub fn take_in(&self, flags: u32) {
+    /// Lets the forked process start: it is known.
+    pub fn start(&self, flags: u32) {
         if let Some(slot) = self.channel.slot(0) {
             slot.reply(&Reply { ret: 0, flags, out: [0; 6] }.encode());
             slot.bell().pass(REPLY, &HostFutex);
@@ -88,7 +88,7 @@ impl Line {
     }
 
     /// The process for which the line was made will never be served: should it be there, it ends ([`CLOSED`]).
-    pub fn abandon(&self) {
+    pub fn close(&self) {
         if let Some(slot) = self.channel.slot(0) {
             slot.bell().turn.store(CLOSED, Ordering::SeqCst);
             HostFutex.wake(slot.bell().turn);
