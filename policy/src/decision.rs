@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::profile::errno;
+use crate::errno;
 
 /// What is about to be done to a path. The path is always the one that the kernel would act on: absolute, with every
 /// symbolic link resolved that the call follows.

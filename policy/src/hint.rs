@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use crate::decision::{Access, Decision};
 use crate::pattern::variables::{toml_name, toml_path, toml_string};
 use crate::policy::Policy;
-use crate::profile::vocabulary;
 use crate::rules::network::{AF_INET, AF_INET6, Endpoint, Transport};
+use crate::vocabulary;
 
 /// What was asked for and denied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -20,6 +20,7 @@
 
 mod compile;
 mod decision;
+mod errno;
 mod hint;
 mod load;
 mod pattern;
@@ -27,6 +28,7 @@ mod policy;
 mod profile;
 mod report;
 mod rules;
+mod vocabulary;
 
 pub use decision::{Access, Decision, Rule, Verdict};
 pub use hint::DeniedWhat;
@@ -35,8 +37,9 @@ pub use load::files::Files;
 pub use load::overrides::Overrides;
 pub use pattern::variables::Variables;
 pub use policy::Policy;
-pub use profile::hardening::{Denials, Layer};
 pub use profile::limits::{Limit, Limits};
+pub use profile::schema::schema_json;
+pub use profile::words::{Denials, Layer};
 pub use report::diagnostic::{Diagnostic, Diagnostics};
 pub use report::suggest::did_you_mean;
 pub use rules::network::{Endpoint, Transport};

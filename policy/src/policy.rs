@@ -4,13 +4,13 @@ use std::ffi::{OsStr, OsString};
 
 use crate::compile::{Compiled, Compiler};
 use crate::decision::{Access, Decision, Rule, Verdict};
+use crate::errno;
 use crate::load::Loader;
 use crate::load::files::Files;
 use crate::load::overrides::Overrides;
 use crate::pattern::variables::Variables;
-use crate::profile::errno;
-use crate::profile::hardening::{Denials, Layer};
 use crate::profile::limits::{Limit, Limits};
+use crate::profile::words::{Denials, Layer};
 use crate::report::diagnostic::Diagnostics;
 use crate::report::ledger::{Ledger, RuleId};
 use crate::rules::calls::Action;
@@ -51,9 +51,9 @@ impl Policy {
     ) -> Result<Self, Diagnostics> {
         let mut loader = Loader::new(files);
         loader.root(name_or_path);
-        let Loader { mut context, mut draft, .. } = loader;
-        overrides.apply(&mut context, &mut draft, variables);
-        let compiled = Compiler::new(&mut context, files, variables).compile(draft);
+        let Loader { mut context, mut layers, .. } = loader;
+        layers.push(overrides.layer(&mut context, variables));
+        let compiled = Compiler::new(&mut context, files, variables).compile(&layers);
         Ok(Self { ledger: context.finish()?, compiled })
     }
 

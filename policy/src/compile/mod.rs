@@ -7,23 +7,27 @@
 //! An allowing rule follows no link that the guest itself could have made: one in a place that the profile lets it write
 //! may have been planted by an earlier run, to be granted what it points to in this one.
 
+mod calls;
+
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
 use crate::decision::Access;
 use crate::load::files::{Files, path_of, resolve};
+use crate::pattern::glob::Wildcard;
 use crate::pattern::path::{Element, Pattern, PatternError};
-use crate::pattern::variables::Variables;
-use crate::profile::draft::{Draft, EnvList, NetList};
-use crate::profile::errno;
-use crate::profile::hardening::{Denials, Layer};
+use crate::pattern::variables::{ExpandError, Variables};
+use crate::profile::keys::{Filesystem, Profile, in_order, last};
 use crate::profile::limits::{Limit, Limits};
+use crate::profile::value::List;
+use crate::profile::words::{AddressText, Denials, DeniedError, Layer, PathText, VariablePattern};
 use crate::report::ledger::{Context, Item, RuleId};
-use crate::rules::calls::{Action, Calls};
+use crate::rules::calls::Calls;
 use crate::rules::environment::{self, Environment};
 use crate::rules::network::{self, Network};
 use crate::rules::tree::{AccessSet, Effect, Outcome, Tree};
+use crate::vocabulary;
 
 /// The compiled parts of a policy.
 pub(crate) struct Compiled {
@@ -59,31 +63,35 @@ impl<'a> Compiler<'a> {
         Self { context, files, variables, rules: Vec::new() }
     }
 
-    pub(crate) fn compile(mut self, draft: Draft) -> Compiled {
-        for (list, item) in &draft.paths {
-            self.path(item.value.as_str(), item.rule, list.effect(), true);
+    pub(crate) fn compile(mut self, layers: &[Profile]) -> Compiled {
+        for layer in layers {
+            for (effect, item) in in_order(path_lists(&layer.filesystem)) {
+                self.path(&item.value.0, item.rule, effect, true);
+            }
         }
-        let network = self.network(&draft);
-        let environment = self.environment(&draft);
-        let calls = self.calls(&draft);
+        let network = self.network(layers);
+        let environment = self.environment(layers);
+        let calls = calls::calls(self.context, layers);
         let mut limits = Limits::default();
         let mut limit_rules: Vec<(Limit, RuleId)> = Vec::new();
-        for (limit, item) in &draft.limits {
-            limits.set(*limit, item.value);
-            limit_rules.retain(|(l, _)| l != limit);
-            limit_rules.push((*limit, item.rule));
+        for (limit, item) in layers.iter().flat_map(|layer| layer.limits.given()) {
+            limits.set(limit, item.value);
+            limit_rules.retain(|(l, _)| *l != limit);
+            limit_rules.push((limit, item.rule));
         }
+        let denied_error = last(layers, |layer| &layer.filesystem.denied_error);
+        let denials = last(layers, |layer| &layer.audit.denials);
         Compiled {
-            description: draft.description,
+            description: last(layers, |layer| &layer.description).map(|item| item.value.clone()),
             paths: tree(&self.rules, self.files),
-            denied_error: draft.denied_error.unwrap_or(errno::EACCES),
+            denied_error: denied_error.map_or(DeniedError::default(), |item| item.value).errno(),
             network,
             environment,
             limits,
             limit_rules,
             calls,
-            layers: draft.layers,
-            denials: draft.denials.unwrap_or_default(),
+            layers: layers.iter().flat_map(|layer| layer.hardening.require.iter().cloned()).collect(),
+            denials: denials.map_or(Denials::default(), |item| item.value),
         }
     }
 
@@ -91,9 +99,7 @@ impl<'a> Compiler<'a> {
     fn path(&mut self, text: &str, rule: RuleId, effect: Effect, must_exist: bool) {
         let pattern = match Pattern::parse(text, self.variables) {
             Ok(pattern) => pattern,
-            Err(PatternError::Variable(crate::pattern::variables::ExpandError::Unset(_)))
-                if Pattern::split_mark(text).1 =>
-            {
+            Err(PatternError::Variable(ExpandError::Unset(_))) if Pattern::split_mark(text).1 => {
                 return;
             }
             Err(error) => return self.context.error_at(rule, error.to_string(), error.help()),
@@ -107,77 +113,97 @@ impl<'a> Compiler<'a> {
         self.rules.push(PathRule { pattern, effect, rule });
     }
 
-    fn network(&mut self, draft: &Draft) -> Network {
-        let mut network = Network { families: draft.families.clone(), ..Network::default() };
-        for (list, item) in &draft.network {
-            let pattern = match network::Pattern::parse(&item.value) {
-                Ok(pattern) => pattern,
-                Err(error) => {
-                    self.context.error_at(item.rule, error.to_string(), error.help());
-                    continue;
-                }
-            };
-            let (inet, names, effect) = match list {
-                NetList::Allow => {
-                    (&mut network.allow, &mut network.allow_names, Effect::Allow(AccessSet::CONNECT))
-                }
-                NetList::Deny => {
-                    (&mut network.deny, &mut network.deny_names, Effect::Deny(AccessSet::SOCKET))
-                }
-                NetList::Bind => (&mut network.bind, &mut network.bind_names, Effect::Allow(AccessSet::BIND)),
-            };
-            match pattern {
-                network::Pattern::Inet(value) => inet.push(Item { value, rule: item.rule }),
-                network::Pattern::UnixAbstract(value) => names.push(Item { value, rule: item.rule }),
-                network::Pattern::UnixPath(text) => {
-                    self.path(text, item.rule, effect, *list != NetList::Bind);
+    fn network(&mut self, layers: &[Profile]) -> Network {
+        let mut network = Network::default();
+        for keys in layers.iter().map(|layer| &layer.network) {
+            let lists =
+                [(NetList::Allow, &keys.allow), (NetList::Deny, &keys.deny), (NetList::Bind, &keys.bind)];
+            for (list, item) in in_order(lists) {
+                self.address(&mut network, list, item);
+            }
+            for item in &keys.families[..] {
+                match vocabulary::family(&item.value.0) {
+                    Some(value) => network.families.push(Item { value, rule: item.rule }),
+                    None => {
+                        let known = vocabulary::families();
+                        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+                        calls::unknown(self.context, item.rule, "address family", &item.value.0, &known);
+                    }
                 }
             }
         }
         network
     }
 
-    fn environment(&mut self, draft: &Draft) -> Environment {
-        let mut environment = Environment::default();
-        for (list, item) in &draft.environment {
-            match environment::pattern(&item.value) {
-                Ok(value) => {
-                    let items = match list {
-                        EnvList::Pass => &mut environment.pass,
-                        EnvList::Deny => &mut environment.deny,
-                    };
-                    items.push(Item { value, rule: item.rule });
-                }
-                Err(error) => self.context.error_at(item.rule, error.to_string(), None),
+    fn address(&mut self, network: &mut Network, list: NetList, item: &Item<AddressText>) {
+        let pattern = match network::Pattern::parse(&item.value.0) {
+            Ok(pattern) => pattern,
+            Err(error) => return self.context.error_at(item.rule, error.to_string(), error.help()),
+        };
+        let (inet, names, effect) = match list {
+            NetList::Allow => {
+                (&mut network.allow, &mut network.allow_names, Effect::Allow(AccessSet::CONNECT))
             }
+            NetList::Deny => (&mut network.deny, &mut network.deny_names, Effect::Deny(AccessSet::SOCKET)),
+            NetList::Bind => (&mut network.bind, &mut network.bind_names, Effect::Allow(AccessSet::BIND)),
+        };
+        match pattern {
+            network::Pattern::Inet(value) => inet.push(Item { value, rule: item.rule }),
+            network::Pattern::UnixAbstract(value) => names.push(Item { value, rule: item.rule }),
+            network::Pattern::UnixPath(text) => self.path(text, item.rule, effect, list != NetList::Bind),
         }
-        for (name, item) in &draft.set {
-            match self.variables.expand(&item.value) {
-                Ok(value) if !value.contains(&0) => {
-                    let value = OsString::from_vec(value);
-                    environment.set.insert(name.into(), Item { value, rule: item.rule });
+    }
+
+    fn environment(&mut self, layers: &[Profile]) -> Environment {
+        let mut environment = Environment::default();
+        for keys in layers.iter().map(|layer| &layer.environment) {
+            environment.pass.extend(keys.pass.iter().filter_map(|item| self.variable_pattern(item)));
+            environment.deny.extend(keys.deny.iter().filter_map(|item| self.variable_pattern(item)));
+            for (name, item) in &keys.set[..] {
+                match self.variables.expand(&item.value) {
+                    Ok(value) if !value.contains(&0) => {
+                        let value = Item { value: OsString::from_vec(value), rule: item.rule };
+                        environment.set.insert(name.value.as_str().into(), value);
+                    }
+                    Ok(_) => self.context.error_at(item.rule, "a value with a NUL byte", None),
+                    Err(error) => self.context.error_at(item.rule, error.to_string(), error.help()),
                 }
-                Ok(_) => self.context.error_at(item.rule, "a value with a NUL byte", None),
-                Err(error) => self.context.error_at(item.rule, error.to_string(), error.help()),
             }
         }
         environment
     }
 
-    fn calls(&mut self, draft: &Draft) -> Calls {
-        let allow = Item { value: Action::Allow, rule: RuleId::NONE };
-        let default = draft.default_call.clone().unwrap_or(allow);
-        let idle = draft.calls.iter().find(|c| c.value.action == Action::Allow);
-        if let (Some(idle), Action::Allow) = (idle, default.value) {
-            let help = "every call that no rule denies is allowed anyway; set `default = \"errno\"` to deny the others";
-            self.context.error_at(
-                idle.rule,
-                "allowing a call has no effect with `default = \"allow\"`",
-                Some(help.to_owned()),
-            );
+    fn variable_pattern(&mut self, item: &Item<VariablePattern>) -> Option<Item<Wildcard>> {
+        match environment::pattern(&item.value.0) {
+            Ok(value) => Some(Item { value, rule: item.rule }),
+            Err(error) => {
+                self.context.error_at(item.rule, error.to_string(), None);
+                None
+            }
         }
-        Calls::new(draft.calls.clone(), default)
     }
+}
+
+/// The lists of `[filesystem]`, each with what its entries do.
+fn path_lists(keys: &Filesystem) -> [(Effect, &List<PathText>); 8] {
+    [
+        (Effect::Allow(AccessSet::READ), &keys.read),
+        (Effect::Allow(AccessSet::MODIFY), &keys.modify),
+        (Effect::Allow(AccessSet::WRITE), &keys.write),
+        (Effect::Allow(AccessSet::EXECUTE), &keys.execute),
+        (Effect::Hide, &keys.hidden),
+        (Effect::Deny(AccessSet::ALL), &keys.deny),
+        (Effect::Deny(AccessSet::CHANGE), &keys.deny_write),
+        (Effect::Deny(AccessSet::RUN), &keys.deny_execute),
+    ]
+}
+
+/// A list of `[network]` with addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum NetList {
+    Allow,
+    Deny,
+    Bind,
 }
 
 /// Enters the rules as they are written and as they resolve, as the head of this file says.

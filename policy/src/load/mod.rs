@@ -4,7 +4,7 @@
 //! looked for in the working directory, which may belong to whoever wrote the guest. A path has a slash in it
 //! (`./local.toml`) and, in `extends`, is relative to the directory of the file that names it.
 //!
-//! What a profile extends is read before it, each profile once: a diamond adds its top only one time, and a profile's own
+//! What a profile extends lies below it in the stack of layers, each profile once: a diamond adds its top only one time, and a profile's own
 //! scalars always win over those that it extends.
 
 pub(crate) mod builtin;
@@ -20,8 +20,8 @@ use crate::load::builtin::{builtin, builtin_names};
 use crate::load::files::{Files, path_of, resolve};
 use crate::pattern::path::components;
 use crate::pattern::variables::os;
-use crate::profile::draft::Draft;
-use crate::profile::schema::{self, Reader};
+use crate::profile::keys::Profile;
+use crate::profile::reader;
 use crate::report::ledger::{Context, Item, Span};
 use crate::report::suggest;
 
@@ -37,24 +37,19 @@ struct Found {
     text: String,
 }
 
-/// Loads profiles into a draft.
+/// Loads profiles.
 pub(crate) struct Loader<'a> {
     files: &'a dyn Files,
     pub(crate) context: Context,
-    pub(crate) draft: Draft,
+    /// What was read, each profile after those that it extends.
+    pub(crate) layers: Vec<Profile>,
     done: Vec<PathBuf>,
     open: Vec<PathBuf>,
 }
 
 impl<'a> Loader<'a> {
     pub(crate) fn new(files: &'a dyn Files) -> Self {
-        Self {
-            files,
-            context: Context::default(),
-            draft: Draft::default(),
-            done: Vec::new(),
-            open: Vec::new(),
-        }
+        Self { files, context: Context::default(), layers: Vec::new(), done: Vec::new(), open: Vec::new() }
     }
 
     /// Loads the profile that the command line names.
@@ -99,13 +94,13 @@ impl<'a> Loader<'a> {
                 return self.context.error(Span { source, range }, error.message(), None);
             }
         };
-        let table = document.get_ref();
-        for Item { value, rule } in schema::extends(&mut self.context, &mut self.draft, source, table) {
-            if let Some(span) = self.context.span(rule) {
-                self.load(&value, found.directory.as_deref(), span);
+        let profile = reader::read(&mut self.context, source, &document);
+        for Item { value, rule } in &profile.extends[..] {
+            if let Some(span) = self.context.span(*rule) {
+                self.load(&value.0, found.directory.as_deref(), span);
             }
         }
-        Reader { context: &mut self.context, draft: &mut self.draft, source }.document(table);
+        self.layers.push(profile);
     }
 
     fn find(&self, name: &str, directory: Option<&Path>) -> Result<Found, (String, Option<String>)> {

@@ -1,11 +1,11 @@
 //! What the command line adds to a profile: one more layer, with the options as its rules.
 
 use crate::pattern::variables::Variables;
-use crate::profile::draft::{Draft, EnvList, NetList, PathList};
-use crate::profile::limits::Limit;
-use crate::report::ledger::{Context, Item, Span};
+use crate::profile::keys::Profile;
+use crate::profile::limits::{Limit, LimitKeys};
+use crate::profile::words::{AddressText, PathText, VariableName, VariablePattern};
+use crate::report::ledger::{Context, Item, RuleId, Span};
 use crate::report::suggest;
-use crate::rules::environment::check_name;
 
 /// The options, in the language of profiles. A path may also be relative: to `${CWD}`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,47 +31,60 @@ pub struct Overrides {
 }
 
 impl Overrides {
-    pub(crate) fn apply(&self, context: &mut Context, draft: &mut Draft, variables: &Variables) {
+    /// The options as the topmost layer.
+    pub(crate) fn layer(&self, context: &mut Context, variables: &Variables) -> Profile {
+        let mut layer = Profile::default();
+        let files = &mut layer.filesystem;
         for (option, list, texts) in [
-            ("--allow-read", PathList::Read, &self.allow_read),
-            ("--allow-write", PathList::Write, &self.allow_write),
-            ("--allow-exec", PathList::Execute, &self.allow_exec),
-            ("--deny-path", PathList::Deny, &self.deny_path),
+            ("--allow-read", &mut files.read, &self.allow_read),
+            ("--allow-write", &mut files.write, &self.allow_write),
+            ("--allow-exec", &mut files.execute, &self.allow_exec),
+            ("--deny-path", &mut files.deny, &self.deny_path),
         ] {
-            for text in texts {
-                let mut item = entry(context, option, text);
-                item.value = variables.absolute(text);
-                draft.paths.push((list, item));
-            }
+            list.extend(entries(context, option, texts, |text| PathText(variables.absolute(text))));
         }
+        let network = &mut layer.network;
         for (option, list, texts) in [
-            ("--allow-net", NetList::Allow, &self.allow_net),
-            ("--allow-bind", NetList::Bind, &self.allow_bind),
+            ("--allow-net", &mut network.allow, &self.allow_net),
+            ("--allow-bind", &mut network.bind, &self.allow_bind),
         ] {
-            draft.network.extend(texts.iter().map(|t| (list, entry(context, option, t))));
+            list.extend(entries(context, option, texts, |text| AddressText(text.to_owned())));
         }
-        let passed = self.pass_env.iter().map(|t| (EnvList::Pass, entry(context, "--pass-env", t)));
-        draft.environment.extend(passed);
+        let passed = entries(context, "--pass-env", &self.pass_env, |text| VariablePattern(text.to_owned()));
+        layer.environment.pass.extend(passed);
         for (name, value) in &self.set_env {
-            let mut item = entry(context, "--env", name);
-            if let Err(error) = check_name(name) {
-                context.error_at(item.rule, error.to_string(), None);
+            let rule = rule(context, "--env", name);
+            match VariableName::try_from(name.clone()) {
+                Ok(name) => {
+                    let value = Item { value: value.replace("${", "$${"), rule };
+                    layer.environment.set.extend([(Item { value: name, rule }, value)]);
+                }
+                Err(error) => context.error_at(rule, error.to_string(), None),
             }
-            item.value = value.replace("${", "$${");
-            draft.set.insert(name.clone(), item);
         }
         for (name, value) in &self.limits {
-            limit(context, draft, name, value);
+            limit(context, &mut layer.limits, name, value);
         }
+        layer
     }
 }
 
-fn entry(context: &mut Context, option: &str, text: &str) -> Item<String> {
+fn rule(context: &mut Context, option: &str, text: &str) -> RuleId {
     let span = context.option(option, text);
-    Item { value: text.to_owned(), rule: context.rule(option, span) }
+    context.rule(option, span)
 }
 
-fn limit(context: &mut Context, draft: &mut Draft, name: &str, value: &str) {
+/// An option's texts as the entries of a list.
+fn entries<T>(
+    context: &mut Context,
+    option: &str,
+    texts: &[String],
+    entry: impl Fn(&str) -> T,
+) -> impl Iterator<Item = Item<T>> {
+    texts.iter().map(move |text| Item { value: entry(text), rule: rule(context, option, text) })
+}
+
+fn limit(context: &mut Context, limits: &mut LimitKeys, name: &str, value: &str) {
     let span = context.option("--limit", &format!("{name}={value}"));
     let at = |range| Span { range, ..span.clone() };
     let Some(limit) = Limit::by_name(name) else {
@@ -83,7 +96,7 @@ fn limit(context: &mut Context, draft: &mut Draft, name: &str, value: &str) {
     match limit.parse(value) {
         Ok(number) => {
             let rule = context.rule("--limit", span);
-            draft.limits.push((limit, Item { value: number, rule }));
+            limits.give(limit, Item { value: number, rule });
         }
         Err(error) => {
             let range = name.len() + 1..name.len() + 1 + value.len();

@@ -1,49 +1,13 @@
-//! Limits and their units.
+//! The limits of a profile, declared once: keys, units and what they limit.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
-/// The limits of `[limits]`; `None` is no limit. Memory, processes, threads, output and times are those of the whole
-/// sandbox, the others of each process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Limits {
-    /// Bytes of memory in use.
-    pub memory: Option<u64>,
-    /// Processes alive at once.
-    pub processes: Option<u64>,
-    /// Threads alive at once, in all processes together.
-    pub threads: Option<u64>,
-    /// Descriptors open at once in one process.
-    pub open_files: Option<u64>,
-    /// Bytes that a file may grow to by writing.
-    pub file_size: Option<u64>,
-    /// Processor time used by all threads, user and system.
-    pub cpu_time: Option<Duration>,
-    /// Time since the start.
-    pub wall_time: Option<Duration>,
-    /// Bytes written to standard output and standard error together.
-    pub output: Option<u64>,
-}
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A key of `[limits]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Limit {
-    /// `memory`.
-    Memory,
-    /// `processes`.
-    Processes,
-    /// `threads`.
-    Threads,
-    /// `open_files`.
-    OpenFiles,
-    /// `file_size`.
-    FileSize,
-    /// `cpu_time`.
-    CpuTime,
-    /// `wall_time`.
-    WallTime,
-    /// `output`.
-    Output,
-}
+use super::value::{Entry, Scalar, scalar};
+use crate::report::ledger::Item;
 
 /// What a limit counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +17,186 @@ enum Unit {
     /// In milliseconds.
     Time,
 }
+
+/// The type of a limit.
+trait Measure {
+    /// From bytes, a count or milliseconds.
+    fn measure(number: u64) -> Self;
+}
+
+impl Measure for u64 {
+    fn measure(number: u64) -> Self {
+        number
+    }
+}
+
+impl Measure for Duration {
+    fn measure(number: u64) -> Self {
+        Self::from_millis(number)
+    }
+}
+
+/// The table of limits: key, name in the code, unit, type, and whether a limit of 0 makes sense.
+macro_rules! limits {
+    ($($(#[$doc:meta])* $key:ident: $limit:ident, $unit:ident as $type:ty, zero $zero:ident;)*) => {
+        /// The limits of `[limits]`; `None` is no limit. Memory, processes, threads, output and times are those of the
+        /// whole sandbox, the others of each process.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct Limits {
+            $($(#[$doc])* pub $key: Option<$type>,)*
+        }
+
+        /// A key of `[limits]`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Limit {
+            $($(#[$doc])* $limit,)*
+        }
+
+        /// How much the guest may use.
+        #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+        #[serde(default, deny_unknown_fields, expecting = "[limits]")]
+        #[schemars(rename = "Limits")]
+        pub(crate) struct LimitKeys {
+            $($(#[$doc])* pub(crate) $key: Entry<Setting<{ Limit::$limit as usize }>>,)*
+        }
+
+        impl Limit {
+            /// Every limit.
+            pub const ALL: [Self; [$(Self::$limit),*].len()] = [$(Self::$limit),*];
+
+            /// The key in `[limits]`.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$limit => stringify!($key),)*
+                }
+            }
+
+            const fn unit(self) -> Unit {
+                match self {
+                    $(Self::$limit => Unit::$unit,)*
+                }
+            }
+
+            fn zero_is_fine(self) -> bool {
+                match self {
+                    $(Self::$limit => stringify!($zero) == "fine",)*
+                }
+            }
+        }
+
+        impl Limits {
+            /// Sets one from its value as [`Limit::parse`] gives it.
+            pub(crate) fn set(&mut self, limit: Limit, value: Option<u64>) {
+                match limit {
+                    $(Limit::$limit => self.$key = value.map(Measure::measure),)*
+                }
+            }
+        }
+
+        impl LimitKeys {
+            /// The limits that are given, with their values.
+            pub(crate) fn given(&self) -> impl Iterator<Item = (Limit, Item<Option<u64>>)> {
+                let given = [$((Limit::$limit, self.$key.get().map(Setting::item)),)*];
+                given.into_iter().filter_map(|(limit, item)| Some((limit, item?)))
+            }
+
+            /// Gives a limit.
+            pub(crate) fn give(&mut self, limit: Limit, item: Item<Option<u64>>) {
+                match limit {
+                    $(Limit::$limit => self.$key = Entry::Given(Setting::of(item)),)*
+                }
+            }
+        }
+    };
+}
+
+limits! {
+    /// Bytes of memory in use, whole sandbox.
+    memory: Memory, Bytes as u64, zero refused;
+    /// Processes alive at once, whole sandbox.
+    processes: Processes, Count as u64, zero refused;
+    /// Threads alive at once, whole sandbox.
+    threads: Threads, Count as u64, zero refused;
+    /// Descriptors open at once in one process.
+    open_files: OpenFiles, Count as u64, zero refused;
+    /// Bytes that a file may grow to by writing.
+    file_size: FileSize, Bytes as u64, zero fine;
+    /// Processor time used by all threads of the sandbox, user and system.
+    cpu_time: CpuTime, Time as Duration, zero refused;
+    /// Time since the start.
+    wall_time: WallTime, Time as Duration, zero refused;
+    /// Bytes written to standard output and standard error together.
+    output: Output, Bytes as u64, zero fine;
+}
+
+/// A value of the limit whose place in [`Limit::ALL`] is `LIMIT`: nothing if it is unlimited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Setting<const LIMIT: usize>(Option<u64>);
+
+impl<const LIMIT: usize> Setting<LIMIT> {
+    fn item(item: &Item<Self>) -> Item<Option<u64>> {
+        Item { value: item.value.0, rule: item.rule }
+    }
+
+    fn of(item: Item<Option<u64>>) -> Item<Self> {
+        Item { value: Self(item.value), rule: item.rule }
+    }
+}
+
+impl<const LIMIT: usize> Scalar for Setting<LIMIT> {
+    const EXPECTED: &'static str = Limit::ALL[LIMIT].unit().form();
+
+    fn from_number(number: i128) -> Result<Self, String> {
+        Limit::ALL[LIMIT].number(number).map(Self).map_err(|e| e.to_string())
+    }
+
+    fn from_text(text: &str) -> Option<Result<Self, String>> {
+        Some(Limit::ALL[LIMIT].parse(text).map(Self).map_err(|e| e.to_string()))
+    }
+}
+
+impl<'de, const LIMIT: usize> Deserialize<'de> for Setting<LIMIT> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        scalar(deserializer)
+    }
+}
+
+impl<const LIMIT: usize> Serialize for Setting<LIMIT> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match (self.0, Limit::ALL[LIMIT].unit()) {
+            (None, _) => serializer.serialize_str(UNLIMITED),
+            (Some(number), Unit::Time) => serializer.collect_str(&format_args!("{number}ms")),
+            (Some(number), _) => serializer.serialize_u64(number),
+        }
+    }
+}
+
+impl<const LIMIT: usize> JsonSchema for Setting<LIMIT> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Limit".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        match Limit::ALL[LIMIT].unit() {
+            Unit::Bytes => json_schema!({
+                "title": "size", "type": ["integer", "string"], "minimum": 0, "pattern": "^([0-9]+[KMGT]?|unlimited)$",
+            }),
+            Unit::Count => json_schema!({
+                "title": "count", "type": ["integer", "string"], "minimum": 0, "pattern": "^([0-9]+|unlimited)$",
+            }),
+            Unit::Time => json_schema!({
+                "title": "time", "type": "string", "pattern": "^([0-9]+(ms|s|m|h|d)|unlimited)$",
+            }),
+        }
+    }
+}
+
+/// The value that takes a limit back.
+const UNLIMITED: &str = "unlimited";
 
 /// Why a text is no limit.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -66,53 +210,14 @@ pub(crate) enum LimitError {
 }
 
 impl Limit {
-    /// Every limit.
-    pub const ALL: [Self; 8] = [
-        Self::Memory,
-        Self::Processes,
-        Self::Threads,
-        Self::OpenFiles,
-        Self::FileSize,
-        Self::CpuTime,
-        Self::WallTime,
-        Self::Output,
-    ];
-
-    /// The key in `[limits]`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Memory => "memory",
-            Self::Processes => "processes",
-            Self::Threads => "threads",
-            Self::OpenFiles => "open_files",
-            Self::FileSize => "file_size",
-            Self::CpuTime => "cpu_time",
-            Self::WallTime => "wall_time",
-            Self::Output => "output",
-        }
-    }
-
     /// The limit of a key.
     pub fn by_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|l| l.name() == name)
     }
 
-    /// What its values look like.
-    pub(crate) fn form(self) -> &'static str {
-        self.unit().form()
-    }
-
-    fn unit(self) -> Unit {
-        match self {
-            Self::Memory | Self::FileSize | Self::Output => Unit::Bytes,
-            Self::Processes | Self::Threads | Self::OpenFiles => Unit::Count,
-            Self::CpuTime | Self::WallTime => Unit::Time,
-        }
-    }
-
     /// A value as it is written: `None` for `unlimited`, else bytes, a count or milliseconds.
     pub(crate) fn parse(self, text: &str) -> Result<Option<u64>, LimitError> {
-        if text == "unlimited" {
+        if text == UNLIMITED {
             return Ok(None);
         }
         let digits = text.bytes().take_while(u8::is_ascii_digit).count();
@@ -134,8 +239,7 @@ impl Limit {
     }
 
     fn checked(self, value: u64) -> Result<Option<u64>, LimitError> {
-        let zero_is_fine = matches!(self, Self::FileSize | Self::Output);
-        if value == 0 && !zero_is_fine { Err(LimitError::Zero(self.name())) } else { Ok(Some(value)) }
+        if value == 0 && !self.zero_is_fine() { Err(LimitError::Zero(self.name())) } else { Ok(Some(value)) }
     }
 }
 
@@ -149,28 +253,11 @@ impl Unit {
         sizes.iter().find(|(s, _)| *s == suffix).map(|(_, scale)| *scale)
     }
 
-    fn form(self) -> &'static str {
+    const fn form(self) -> &'static str {
         match self {
             Self::Bytes => "a size such as `512M` (K, M, G, T are powers of 1024) or `unlimited`",
             Self::Count => "a count such as `64`, or `unlimited`",
             Self::Time => "a time such as `30s` (ms, s, m, h, d) or `unlimited`",
-        }
-    }
-}
-
-impl Limits {
-    /// Sets one from its value as [`Limit::parse`] gives it.
-    pub(crate) fn set(&mut self, limit: Limit, value: Option<u64>) {
-        let time = value.map(Duration::from_millis);
-        match limit {
-            Limit::Memory => self.memory = value,
-            Limit::Processes => self.processes = value,
-            Limit::Threads => self.threads = value,
-            Limit::OpenFiles => self.open_files = value,
-            Limit::FileSize => self.file_size = value,
-            Limit::CpuTime => self.cpu_time = time,
-            Limit::WallTime => self.wall_time = time,
-            Limit::Output => self.output = value,
         }
     }
 }

@@ -1,8 +1,10 @@
-//! What a profile may say: its keys, the words in them, and how a document is read into them.
+//! The language of profiles: its keys, the values and words that stand behind them, and how a document is read.
 
-pub(crate) mod draft;
-pub(crate) mod errno;
-pub(crate) mod hardening;
+pub(crate) mod keys;
 pub(crate) mod limits;
+pub(crate) mod reader;
+#[cfg(test)]
+mod reference;
 pub(crate) mod schema;
-pub(crate) mod vocabulary;
+pub(crate) mod value;
+pub(crate) mod words;

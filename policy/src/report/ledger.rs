@@ -3,6 +3,7 @@
 //! Loading passes one [`Context`] through all its steps. A rule is entered once, when it is read, and from then on is a
 //! small number; a decision turns the number back into file, line and text without searching or allocating.
 
+use std::fmt;
 use std::ops::Range;
 
 use crate::decision::Rule;
@@ -18,6 +19,15 @@ pub(crate) struct RuleId(u32);
 
 impl RuleId {
     pub(crate) const NONE: Self = Self(0);
+
+    pub(crate) fn number(self) -> u32 {
+        self.0
+    }
+
+    /// The rule of a [`RuleId::number`].
+    pub(crate) fn from_number(number: u32) -> Self {
+        Self(number)
+    }
 
     pub(crate) fn is_none(self) -> bool {
         self.0 == 0
@@ -37,7 +47,7 @@ pub(crate) struct Span {
 }
 
 /// A value with the rule that gave it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Item<T> {
     pub(crate) value: T,
     pub(crate) rule: RuleId,
@@ -89,7 +99,7 @@ impl Context {
     }
 
     /// Enters a rule. `key` is what stands before the value: `filesystem.read`.
-    pub(crate) fn rule(&mut self, key: &str, span: Span) -> RuleId {
+    pub(crate) fn rule(&mut self, key: impl fmt::Display, span: Span) -> RuleId {
         let source = &self.sources[span.source.0];
         let value = source.text.get(span.range.clone()).unwrap_or_default();
         let value = value.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -20,6 +20,13 @@ pub fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str
     nearest(word, candidates).map(|c| format!("did you mean `{c}`?"))
 }
 
+/// What to write instead of an unknown word: the one that was meant, or else all of them if they are few.
+pub(crate) fn known_words(word: &str, known: &[&str]) -> Option<String> {
+    let few = (1..=24).contains(&known.len());
+    did_you_mean(word, known.iter().copied())
+        .or_else(|| few.then(|| format!("known are {}", known.join(", "))))
+}
+
 /// A word's letters, case folded. Words longer than any of ours are no slip of one, and would cost their square.
 fn bounded(word: &str) -> Option<String> {
     (word.len() <= 64).then(|| word.to_lowercase())

@@ -6,8 +6,8 @@
 
 use std::collections::HashMap;
 
-use crate::profile::vocabulary;
 use crate::report::ledger::{Item, RuleId};
+use crate::vocabulary;
 
 /// What a rule does, in ascending severity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -6,6 +6,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 use crate::pattern::glob::{GlobError, Wildcard};
+use crate::profile::words::{NameError, check_name};
 use crate::report::ledger::{Item, RuleId};
 use crate::rules::network::Answer;
 
@@ -17,30 +18,19 @@ pub(crate) struct Environment {
     pub(crate) set: BTreeMap<OsString, Item<OsString>>,
 }
 
-/// Why a text names no variable.
+/// Why a text is no pattern of variables' names.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum NameError {
-    #[error("an empty name of a variable")]
-    Empty,
-    #[error("the name of a variable holds neither `=` nor NUL")]
-    Character,
+pub(crate) enum PatternError {
+    #[error(transparent)]
+    Name(#[from] NameError),
     #[error(transparent)]
     Glob(#[from] GlobError),
 }
 
 /// The pattern of variables' names.
-pub(crate) fn pattern(text: &str) -> Result<Wildcard, NameError> {
+pub(crate) fn pattern(text: &str) -> Result<Wildcard, PatternError> {
     check_name(text)?;
     Ok(Wildcard::parse(text.as_bytes())?)
-}
-
-/// Whether a text can name a variable.
-pub(crate) fn check_name(text: &str) -> Result<(), NameError> {
-    match text {
-        "" => Err(NameError::Empty),
-        _ if text.contains(['=', '\0']) => Err(NameError::Character),
-        _ => Ok(()),
-    }
 }
 
 impl Environment {
