@@ -4,7 +4,7 @@
 mod support;
 
 use rxbox_policy::{Access, Policy, Variables, Verdict};
-use support::{Host, allows, debian, filesystem, granted, verdict};
+use support::{Host, allows, debian, filesystem, granted, policy, verdict};
 
 const EPERM: i32 = 1;
 
@@ -21,6 +21,31 @@ fn each_list_grants_what_its_name_says_to_the_path_and_all_below() {
         assert_eq!(granted(&p, "/a/b/c/d"), expected, "{list}");
         assert_eq!(granted(&p, "/a"), ["metadata"], "{list}");
         assert_eq!(granted(&p, "/a/bc"), [""; 0], "{list}");
+    }
+}
+
+#[test]
+fn each_denying_list_takes_away_what_its_name_says_from_the_path_and_all_below() {
+    let kept = |list: &str, path: &str| {
+        let p = policy(&format!(
+            "version = 1\n[filesystem]\nwrite = [\"/a\"]\nexecute = [\"/a\"]\n{list} = [\"/a/b\"]\n\
+             [network]\nallow = [\"unix:/a\"]\nbind = [\"unix:/a\"]"
+        ));
+        granted(&p, path)
+    };
+    for (list, expected) in [
+        ("deny_write", &["read", "execute", "list", "metadata", "connect", "bind"][..]),
+        (
+            "deny_execute",
+            &["read", "write", "attributes", "create", "remove", "list", "metadata", "connect", "bind"],
+        ),
+        ("deny", &[]),
+        ("hidden", &[]),
+    ] {
+        assert_eq!(kept(list, "/a/b"), expected, "{list}");
+        assert_eq!(kept(list, "/a/b/c/d"), expected, "{list}");
+        assert_eq!(kept(list, "/a").len(), 10, "{list}");
+        assert_eq!(kept(list, "/a/bc").len(), 10, "{list}");
     }
 }
 

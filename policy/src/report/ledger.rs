@@ -63,6 +63,8 @@ enum Origin {
 struct Source {
     name: String,
     text: String,
+    /// Where line ends are.
+    line_ends: Vec<usize>,
     origin: Origin,
 }
 
@@ -81,6 +83,14 @@ pub(crate) struct Context {
     errors: Vec<(Span, Diagnostic)>,
 }
 
+impl Source {
+    /// The number of the line, from 1, that an offset lies in.
+    fn line(&self, offset: usize) -> u32 {
+        let before = self.line_ends.partition_point(|end| *end < offset);
+        u32::try_from(before + 1).unwrap_or(u32::MAX)
+    }
+}
+
 impl Context {
     /// Enters a profile's text under the name to show.
     pub(crate) fn profile(&mut self, name: String, text: String) -> SourceId {
@@ -94,7 +104,8 @@ impl Context {
     }
 
     fn source(&mut self, name: String, text: String, origin: Origin) -> SourceId {
-        self.sources.push(Source { name, text, origin });
+        let line_ends = text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(at, _)| at).collect();
+        self.sources.push(Source { name, text, line_ends, origin });
         SourceId(self.sources.len() - 1)
     }
 
@@ -104,7 +115,7 @@ impl Context {
         let value = source.text.get(span.range.clone()).unwrap_or_default();
         let value = value.split_whitespace().collect::<Vec<_>>().join(" ");
         let (line, text) = match source.origin {
-            Origin::Profile => (1 + lines_before(&source.text, span.range.start), format!("{key} {value}")),
+            Origin::Profile => (source.line(span.range.start), format!("{key} {value}")),
             Origin::Option => (0, format!("{} {value}", source.name)),
         };
         self.rules.push(Entry { span, line, text });
@@ -161,10 +172,4 @@ impl Ledger {
             None => Rule::DEFAULT,
         }
     }
-}
-
-/// How many line ends lie before an offset.
-fn lines_before(text: &str, offset: usize) -> u32 {
-    let before = text.as_bytes().iter().take(offset);
-    u32::try_from(before.filter(|b| **b == b'\n').count()).unwrap_or(u32::MAX)
 }
