@@ -12,43 +12,14 @@ pub use length::{Length, check_data, count, cut, length};
 pub use message::MessageHeader;
 
 use crate::kind::{Arg, Command, Syscall};
-use crate::sizes::{ABSENT, ALIGN, DATA_SIZE, INTERNAL};
+use crate::sizes::{ABSENT, ALIGN, DATA_SIZE};
 use crate::table;
 use std::ops::Range;
-
-/// What the child's runtime asks for itself. The arguments cross as for guest calls; see each row in [`table::INTERNAL`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub enum Internal {
-    /// The first thread of the first process is ready: its host thread id. The reply's value is the guest thread id.
-    Hello = INTERNAL,
-    /// Open a program or interpreter for execution: path. The descriptor comes over the control socket.
-    OpenExec,
-    /// The new image is in place: descriptors marked close-on-exec go, the name is taken. The file's
-    /// path, arguments, environment, and the path that was called, which for a script is not that of the file.
-    ExecDone,
-    /// A line for the user about the guest (fatal signal with state, unsupported instruction): text.
-    Report,
-    /// A new guest thread is there, of the host thread id given, and wants to be served: the reply's value is its slot number.
-    NewThread,
-    /// A new guest process is wanted: control socket and channel of it come over the control socket.
-    NewProcess,
-    /// The new guest process is there: argument 0 its host process id, or a negative errno.
-    ProcessStarted,
-    /// Text of a view that only the child can give (argument 0 which), asked before a path under /proc/self is read.
-    View,
-    /// A signal that the child has taken is to be sent to it anew: to the thread of argument 0, or to the process.
-    SendAgain,
-    /// A System V segment was taken out of the child's address space: argument 0 the inode number of its memory.
-    Detached,
-    /// The other threads of the process are to look up from what they wait for.
-    Rouse,
-}
 
 /// A request as it lies in a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// Call number; [`INTERNAL`] and up for the runtime's own requests.
+    /// Call number; [`crate::sizes::INTERNAL`] and up for the runtime's own requests.
     pub nr: u32,
     /// The registers rdi, rsi, rdx, r10, r8, r9.
     pub args: [u64; 6],

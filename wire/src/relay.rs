@@ -8,11 +8,11 @@
 const SHIFT: i32 = -0x10000;
 /// Codes from here to above [`SHIFT`] - 0x100 are shifted ones; the kernel's own codes go from -60 to a few hundred.
 const RANGE: i32 = 0x8000;
-/// The signal by which the supervisor makes a thread look up from what it waits for ([`crate::frame::Internal::Rouse`]):
-/// one that an emulator child always has a handler for.
-pub const ROUSER: i32 = 5;
-/// The code of such a signal, by which it is known not to be for the guest. A guest that makes one up rouses a thread.
-pub const ROUSE: i32 = -0x20000;
+/// The signal by which the supervisor makes a thread look up from what it waits for
+/// ([`KickSiblings`](crate::table::Internal::KickSiblings)): one that an emulator child always has a handler for.
+pub const KICK_SIGNAL: i32 = 5;
+/// The code of such a signal, by which it is known not to be for the guest. A guest that makes one up kicks a thread.
+pub const KICK_CODE: i32 = -0x20000;
 
 /// `SI_TKILL`.
 const TKILL: i32 = -6;

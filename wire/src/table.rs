@@ -31,6 +31,8 @@ mod structs;
 mod system;
 mod time;
 
+pub use internal::Internal;
+
 use crate::kind::{Arg, Command, Kind, Syscall};
 use crate::sizes;
 
@@ -63,7 +65,7 @@ const COUNT: usize = {
 pub static SYSCALLS: &[Syscall] = &MERGED;
 static MERGED: [Syscall; COUNT] = row::merge(PARTS);
 
-/// The requests of the child's runtime, with the numbers of [`crate::frame::Internal`].
+/// The requests of the child's runtime ([`Internal`]).
 pub static INTERNAL: &[Syscall] = internal::ROWS;
 
 const _: () = check::table(&MERGED);

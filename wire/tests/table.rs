@@ -6,8 +6,8 @@
     reason = "helpers of tests fail like the tests themselves"
 )]
 
-use rxbox_wire::frame::Internal;
 use rxbox_wire::kind::{Bulk, Command, Extent, Kind, Pieces, Route, Syscall, Wait};
+use rxbox_wire::table::Internal;
 use rxbox_wire::{names, sizes, table};
 use std::collections::HashSet;
 
@@ -82,12 +82,16 @@ fn internal_rows_have_the_numbers_of_the_enumeration() {
         (Internal::View, "view"),
         (Internal::SendAgain, "send_again"),
         (Internal::Detached, "detached"),
-        (Internal::Rouse, "rouse"),
+        (Internal::KickSiblings, "kick_siblings"),
     ];
     assert_eq!(named.len(), table::INTERNAL.len());
     for (which, name) in named {
-        let row = table::row(which as u32).unwrap();
-        assert_eq!((row.nr, row.name), (which as u32, name));
+        let row = table::row(which.nr()).unwrap();
+        assert_eq!((row.nr, row.name), (which.nr(), name));
+        assert_eq!(Internal::of(which.nr()), Some(which));
+    }
+    for nr in [0, sizes::INTERNAL - 1, sizes::INTERNAL + named.len() as u32, u32::MAX] {
+        assert_eq!(Internal::of(nr), None, "{nr:#x}");
     }
 }
 

@@ -181,7 +181,7 @@ fn is_fault(info: &libc::siginfo_t) -> bool {
 /// Queues a signal for the guest, if it is not one that only kicks the thread, and sees to it that no other
 /// comes before it was looked at. `mask` is what the interrupted code goes on with.
 fn queue(ring: &SignalRing, info: &libc::siginfo_t, mask: &mut libc::sigset_t) {
-    if (info.si_signo, info.si_code) != (relay::ROUSER, relay::ROUSE) {
+    if (info.si_signo, info.si_code) != (relay::KICK_SIGNAL, relay::KICK_CODE) {
         ring.push(info);
     }
     // SAFETY: the set is as large as the word in which the kernel has its 64 signals.

@@ -8,8 +8,9 @@ use crate::loader::ImageFile;
 use crate::loader::stack::Strings;
 use crate::signal::info::SigInfo;
 use nix::errno::Errno;
-use rxbox_wire::frame::{Internal, Reply, Request};
+use rxbox_wire::frame::{Reply, Request};
 use rxbox_wire::sizes::{ABSENT, ALIGN, BULK_MAX, STRINGS_MAX};
+use rxbox_wire::table::Internal;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ fn send(thread: &Thread, what: Internal, args: [u64; 6], data: &[&[u8]]) -> Repl
         *slot = bytes.len() as u32;
         at = (at + bytes.len()).next_multiple_of(ALIGN);
     }
-    thread.slot.call(&thread.cpu, &Request { nr: what as u32, args, len })
+    thread.slot.call(&thread.cpu, &Request { nr: what.nr(), args, len })
 }
 
 fn plain(thread: &Thread, what: Internal, args: [u64; 2]) -> i64 {
@@ -36,7 +37,7 @@ pub fn hello(thread: &Thread) -> i64 {
 
 /// Makes the other threads of the process look up from what they wait for.
 pub fn kick_siblings(thread: &Thread) {
-    plain(thread, Internal::Rouse, [0, 0]);
+    plain(thread, Internal::KickSiblings, [0, 0]);
 }
 
 /// Asks for a slot for a new thread, which is there but has not begun; its number or a negative errno.

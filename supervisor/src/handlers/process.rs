@@ -1,6 +1,6 @@
 //! New processes and threads, how they end, and the mask that they inherit. The child makes them; here it is decided whether
 //! it may. What the supervisor needs for a new one it is asked for by requests of the child's own
-//! ([`rxbox_wire::frame::Internal`]).
+//! ([`rxbox_wire::table::Internal`]).
 
 use crate::context::{Call, Entry, grant};
 use crate::host::SyscallResult;

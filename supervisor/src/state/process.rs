@@ -107,7 +107,7 @@ pub struct State {
     pub limits: [Rlimit; LIMITS],
 }
 
-/// What the child can tell about itself on request ([`rxbox_wire::frame::Internal::View`]), by number.
+/// What the child can tell about itself on request ([`rxbox_wire::table::Internal::View`]), by number.
 const VIEWS: [&str; 3] = ["maps", "auxv", "status"];
 
 fn read<T: Clone>(lock: &RwLock<T>) -> T {

@@ -8,8 +8,7 @@ use crate::worker::internal;
 use nix::errno::Errno;
 use rxbox_policy::DeniedWhat;
 use rxbox_wire::kind::{Kind, Route};
-use rxbox_wire::sizes::INTERNAL;
-use rxbox_wire::table;
+use rxbox_wire::table::{self, Internal};
 use std::sync::{Arc, LazyLock};
 
 /// What the dispatcher knows of a call number.
@@ -49,8 +48,8 @@ pub fn prepare() {
 
 /// Answers a call.
 pub fn serve(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> SyscallResult {
-    if call.request.nr >= INTERNAL {
-        return internal::serve(sandbox, call);
+    if let Some(request) = Internal::of(call.request.nr) {
+        return internal::serve(sandbox, request, call);
     }
     judge(call)?;
     let entry = entry(call.request.nr);

@@ -19,40 +19,29 @@ use crate::sandbox::Sandbox;
 use crate::sandbox::layers;
 use crate::state::process::{ExeRecord, Process};
 use nix::errno::Errno;
-use rxbox_wire::frame::{Internal, Reply};
+use rxbox_wire::frame::Reply;
 use rxbox_wire::relay;
+use rxbox_wire::table::Internal;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 /// Answers a request of the runtime's.
-pub fn serve(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> SyscallResult {
-    const HELLO: u32 = Internal::Hello as u32;
-    const OPEN_EXEC: u32 = Internal::OpenExec as u32;
-    const EXEC_DONE: u32 = Internal::ExecDone as u32;
-    const REPORT: u32 = Internal::Report as u32;
-    const NEW_THREAD: u32 = Internal::NewThread as u32;
-    const NEW_PROCESS: u32 = Internal::NewProcess as u32;
-    const PROCESS_STARTED: u32 = Internal::ProcessStarted as u32;
-    const VIEW: u32 = Internal::View as u32;
-    const SEND_AGAIN: u32 = Internal::SendAgain as u32;
-    const DETACHED: u32 = Internal::Detached as u32;
-    const ROUSE: u32 = Internal::Rouse as u32;
-    match call.request.nr {
-        HELLO => hello(call),
-        OPEN_EXEC => open_program(call),
-        EXEC_DONE => exec_done(call),
-        REPORT => report(call),
-        NEW_THREAD => new_thread(sandbox, call),
-        NEW_PROCESS => new_process(call),
-        PROCESS_STARTED => process_started(sandbox, call),
-        VIEW => view(call),
-        SEND_AGAIN => send_again(call),
-        DETACHED => {
+pub fn serve(sandbox: &Arc<Sandbox>, request: Internal, call: &mut Call<'_>) -> SyscallResult {
+    match request {
+        Internal::Hello => hello(call),
+        Internal::OpenExec => open_program(call),
+        Internal::ExecDone => exec_done(call),
+        Internal::Report => report(call),
+        Internal::NewThread => new_thread(sandbox, call),
+        Internal::NewProcess => new_process(call),
+        Internal::ProcessStarted => process_started(sandbox, call),
+        Internal::View => view(call),
+        Internal::SendAgain => send_again(call),
+        Internal::Detached => {
             call.sandbox.ipc.segments.detach(call.u64(0), call.process.pid);
             Ok(0)
         }
-        ROUSE => kick_siblings(call),
-        _ => Err(Errno::ENOSYS),
+        Internal::KickSiblings => kick_siblings(call),
     }
 }
 
@@ -220,7 +209,7 @@ fn kick_siblings(call: &mut Call<'_>) -> SyscallResult {
     let process = call.process;
     for tid in process.threads.ids().into_iter().filter(|tid| *tid != call.tid) {
         // One that is ending needs no call.
-        let _ = queue_thread(process.pid, tid, &Info::sent(relay::ROUSER, relay::ROUSE, 0, 0));
+        let _ = queue_thread(process.pid, tid, &Info::sent(relay::KICK_SIGNAL, relay::KICK_CODE, 0, 0));
     }
     Ok(0)
 }

@@ -26,10 +26,11 @@ use crate::sandbox::{Job, Sandbox};
 use crate::state::process::Process;
 use nix::errno::Errno;
 use rxbox_wire::bell::{Bell, CLOSED, IDLE, REPLY, REQUEST};
-use rxbox_wire::frame::{self, Checked, Internal, MessageHeader, Reply, Request, Violation};
+use rxbox_wire::frame::{self, Checked, MessageHeader, Reply, Request, Violation};
 use rxbox_wire::kind::Kind;
 use rxbox_wire::patience::Patience;
 use rxbox_wire::sizes::INTERNAL;
+use rxbox_wire::table::Internal;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -115,7 +116,7 @@ impl Worker<'_> {
         let request = Request::decode(&self.slot.request());
         let checked = request.check()?;
         self.copy_input(&checked)?;
-        if self.tid == 0 && request.nr != Internal::Hello as u32 {
+        if self.tid == 0 && request.nr != Internal::Hello.nr() {
             return Err(Violation::UnknownCall(request.nr));
         }
         let mut call = Call {
@@ -130,7 +131,7 @@ impl Worker<'_> {
             area: self.slot.area(),
         };
         let answer = interrupt::watch(self.slot.interrupt(), || answer(self.sandbox, &mut call));
-        if let (true, Ok(tid)) = (request.nr == Internal::Hello as u32, &answer) {
+        if let (true, Ok(tid)) = (request.nr == Internal::Hello.nr(), &answer) {
             self.tid = *tid as i32;
         }
         if let Some(trace) = self.sandbox.trace.as_ref().filter(|_| request.nr < INTERNAL) {

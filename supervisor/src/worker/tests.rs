@@ -202,7 +202,7 @@ fn each_thread_of_the_process_gets_one_slot_and_no_other_thread_gets_one() {
     assert_eq!(scene.process.threads.reserve(None), Ok(0));
     let mut worker = scene.worker();
     let mut ask = |tid: i32| {
-        let request = request(Internal::NewThread as u32, [tid as u64, 0, 0, 0, 0, 0]);
+        let request = request(Internal::NewThread.nr(), [tid as u64, 0, 0, 0, 0, 0]);
         scene.slot().write_request(&request.encode());
         worker.serve().unwrap().ret
     };
@@ -237,7 +237,7 @@ fn a_guest_thread_that_finds_cores_short_is_believed_and_all_are_told() {
 fn a_child_without_its_filter_is_not_served() {
     let scene = Scene::new();
     scene.start();
-    scene.ask(&request(Internal::Hello as u32, [7, 0, 0, 0, 0, 0]));
+    scene.ask(&request(Internal::Hello.nr(), [7, 0, 0, 0, 0, 0]));
     eventually(|| scene.sandbox.ending.cause().is_some());
     assert!(matches!(scene.sandbox.ending.cause(), Some(End::Broken(_))));
     scene.sandbox.remove_process(&scene.process);

@@ -1,4 +1,7 @@
-//! The requests of the child's own runtime, in the order of [`crate::frame::Internal`].
+//! The requests of the child's own runtime. Their arguments cross as those of guest calls do.
+//!
+//! A request is declared once, and [`Internal`] and the rows come of that. The supervisor's dispatch is a match on
+//! [`Internal`] without a case for the rest, so a request that nobody serves does not compile.
 
 use super::structs::SIGINFO;
 use crate::kind::Extent::*;
@@ -6,26 +9,59 @@ use crate::kind::Kind::*;
 use crate::kind::Syscall;
 use crate::sizes::INTERNAL;
 
-/// Numbers the rows from [`INTERNAL`] on.
-const fn numbered<const N: usize>(mut rows: [Syscall; N]) -> [Syscall; N] {
-    let mut i = 0;
-    while i < N {
-        rows[i].nr += INTERNAL;
-        i += 1;
-    }
-    rows
+/// The enumeration and the rows, in the order of the requests: `Request name(argument: Kind, …);`.
+macro_rules! requests {
+    ($($(#[$doc:meta])* $request:ident $name:ident $args:tt;)*) => {
+        /// What the child's runtime asks for itself.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Internal {
+            $($(#[$doc])* $request,)*
+        }
+
+        impl Internal {
+            /// Every request, in the order of their numbers.
+            pub const ALL: &[Internal] = &[$(Internal::$request),*];
+        }
+
+        pub(super) const ROWS: &[Syscall] = &[$(call!(Internal::$request.nr(), Process: $name Emulate $args)),*];
+    };
 }
 
-pub(super) const ROWS: &[Syscall] = &numbered(*calls! { Process:
-    0 hello Emulate (tid: Pid);
-    1 open_exec Perform (path: Path);
-    2 exec_done Emulate (path: Path, argv: Strings, envp: Strings, called: Path);
-    3 report Emulate (text: In(Bulk { count: size }), size: U64);
-    4 new_thread Emulate (tid: Pid);
-    5 new_process Emulate (pidfd: U32);
-    6 process_started Emulate (pid: Pid, pidfd: Out(Fixed(4)));
-    7 view Emulate (which: U32, text: In(Bulk { count: size }), size: U64);
-    8 send_again Emulate (tid: Pid, sig: Signal, info: In(Struct(&SIGINFO)));
-    9 detached Emulate (inode: U64);
-    10 rouse Emulate ();
-});
+requests! {
+    /// The first thread of the first process is ready: its host thread id. The reply's value is the guest thread id.
+    Hello hello(tid: Pid);
+    /// Open a program or interpreter for execution. The descriptor comes over the control socket.
+    OpenExec open_exec(path: Path);
+    /// The new image is in place: descriptors marked close-on-exec go, the name is taken. The file's path, arguments,
+    /// environment, and the path that was called, which for a script is not that of the file.
+    ExecDone exec_done(path: Path, argv: Strings, envp: Strings, called: Path);
+    /// A line for the user about the guest (fatal signal with state, unsupported instruction).
+    Report report(text: In(Bulk { count: size }), size: U64);
+    /// A new guest thread is there, of the host thread id given, and wants to be served: the reply's value is its slot
+    /// number.
+    NewThread new_thread(tid: Pid);
+    /// A new guest process is wanted: control socket and channel of it come over the control socket.
+    NewProcess new_process(pidfd: U32);
+    /// The new guest process is there: its host process id, or a negative errno.
+    ProcessStarted process_started(pid: Pid, pidfd: Out(Fixed(4)));
+    /// Text of a view that only the child can give, told before a path under /proc/self is read.
+    View view(which: U32, text: In(Bulk { count: size }), size: U64);
+    /// A signal that the child has taken is to be sent to it again: to the thread of argument 0, or to the process.
+    SendAgain send_again(tid: Pid, sig: Signal, info: In(Struct(&SIGINFO)));
+    /// A System V segment was taken out of the child's address space: the inode number of its memory.
+    Detached detached(inode: U64);
+    /// The other threads of the process are to look up from what they wait for.
+    KickSiblings kick_siblings();
+}
+
+impl Internal {
+    /// The number that stands in the frame.
+    pub const fn nr(self) -> u32 {
+        INTERNAL + self as u32
+    }
+
+    /// The request of this number.
+    pub fn of(nr: u32) -> Option<Internal> {
+        Self::ALL.get(nr.checked_sub(INTERNAL)? as usize).copied()
+    }
+}

@@ -12,7 +12,8 @@ const FUTEX2: &str = "the operations of futex offer the same";
 const NAMESPACES: &str = "the guest stays in the namespaces it was given";
 const TRACING: &str = "a process of the sandbox is not what a tracer would see";
 
-/// Processes and threads. The clones are granted: the child tells of beginnings with requests of its own ([`crate::frame::Internal`]), and of the flags of a clone3(2), which lie in memory, by asking for a clone(2).
+/// Processes and threads. The clones are granted: the child tells of beginnings with requests of its own
+/// ([`super::Internal`]), and of the flags of a clone3(2), which lie in memory, by asking for a clone(2).
 pub(super) const PROCESS: &[Syscall] = calls! { Process:
     24 sched_yield Grant ();
     39 getpid Emulate ();

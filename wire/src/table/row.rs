@@ -33,7 +33,16 @@ macro_rules! calls {
         $nr:literal $name:ident $route:ident $([$errno:ident $why:expr])? $($word:ident)*
         ($($arg:ident: $kind:expr),* $(,)?);
     )*) => {
-        &[$(crate::table::columns::derived(columns!($($word)* => crate::kind::Syscall {
+        &[$(call!($nr, $class: $name $route $([$errno $why])? $($word)* ($($arg: $kind),*))),*]
+    };
+}
+
+/// The row of one call.
+macro_rules! call {
+    ($nr:expr, $class:ident: $name:ident $route:ident $([$errno:ident $why:expr])? $($word:ident)*
+        ($($arg:ident: $kind:expr),* $(,)?)
+    ) => {
+        crate::table::columns::derived(columns!($($word)* => crate::kind::Syscall {
             nr: $nr,
             name: stringify!($name),
             args: args!($($arg: $kind),*),
@@ -43,7 +52,7 @@ macro_rules! calls {
             restart: crate::kind::Restart::Never,
             timed: false,
             travel: crate::kind::Bulk::AtOnce,
-        }))),*]
+        }))
     };
 }
 
