@@ -13,6 +13,7 @@ use rxbox_emulator_core::loader::elf::{ElfImage, Kind};
 use rxbox_emulator_core::loader::stack::{Auxiliary, Strings};
 use rxbox_emulator_core::loader::vdso::Vdso;
 use rxbox_emulator_core::loader::{Executable, ImageFile, LoadError, Program, Start, load, resolve_scripts};
+use rxbox_tests::random::Random;
 
 const LINKER: &str = "/lib64/ld-linux-x86-64.so.2";
 
@@ -286,29 +287,17 @@ impl HostMap for Recorder {
     }
 }
 
-/// xorshift64*
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % bound
-    }
-
-    /// Damages a few bytes or words of the headers.
-    fn damage(&mut self, bytes: &mut [u8], headers: u64) {
-        for _ in 0..=self.below(4) {
-            let at = self.below(headers) as usize;
-            match self.below(4) {
-                0 => bytes[at] = self.below(256) as u8,
-                1 => bytes[at] ^= 1 << self.below(8),
-                _ => {
-                    let words = [0, 1, PAGE - 1, PAGE, LOW.end, HIGH.end, 1 << 47, 1 << 63, u64::MAX];
-                    let word = words[self.below(9) as usize].wrapping_add(self.below(3)).wrapping_sub(1);
-                    bytes[at & !7..][..8].copy_from_slice(&word.to_le_bytes());
-                }
+/// Damages a few bytes or words of the headers.
+fn damage(random: &mut Random, bytes: &mut [u8], headers: usize) {
+    for _ in 0..=random.below(4) {
+        let at = random.index(headers);
+        match random.below(4) {
+            0 => bytes[at] = random.byte(),
+            1 => bytes[at] ^= 1 << random.below(8),
+            _ => {
+                let words = [0, 1, PAGE - 1, PAGE, LOW.end, HIGH.end, 1 << 47, 1 << 63, u64::MAX];
+                let word = random.pick(&words).wrapping_add(random.below(3)).wrapping_sub(1);
+                bytes[at & !7..][..8].copy_from_slice(&word.to_le_bytes());
             }
         }
     }
@@ -316,17 +305,17 @@ impl Random {
 
 #[test]
 fn damaged_programs_neither_panic_nor_map_anything_outside_the_guests_windows() {
-    let mut random = Random(2026);
+    let mut random = Random::new(2026);
     let mut outcomes = [0, 0];
     for path in ["/bin/true", "/usr/bin/busybox", LINKER] {
         let sound = std::fs::read(path).unwrap();
         let count = ElfImage::parse(&sound.as_slice()).unwrap().program_header_count;
-        let headers = 64 + 56 * u64::from(count);
+        let headers = 64 + 56 * usize::from(count);
         for _ in 0..400 {
             let mut bytes = sound.clone();
-            random.damage(&mut bytes, headers);
-            if random.below(8) == 0 {
-                bytes.truncate(random.below(sound.len() as u64) as usize);
+            damage(&mut random, &mut bytes, headers);
+            if random.one_in(8) {
+                bytes.truncate(random.index(sound.len()));
             }
             let mut space = AddressSpace::new(Limits::DEFAULT, random.below(1 << 32));
             let seed = random.below(1 << 32);
@@ -343,14 +332,14 @@ fn damaged_programs_neither_panic_nor_map_anything_outside_the_guests_windows() 
 
 #[test]
 fn damaged_headers_never_panic_the_parser() {
-    let mut random = Random(7);
+    let mut random = Random::new(7);
     for path in ["/bin/true", "/usr/bin/busybox", LINKER, "/usr/bin/python3"] {
         let sound = std::fs::read(path).unwrap();
         // The parser reads nothing else; sizes are checked against the length.
         let mut bytes = sound.clone();
         for _ in 0..20_000 {
             bytes[..2048].copy_from_slice(&sound[..2048]);
-            random.damage(&mut bytes, 1024);
+            damage(&mut random, &mut bytes, 1024);
             if let Ok(image) = ElfImage::parse(&bytes.as_slice()) {
                 assert!(image.segments.iter().all(|segment| image.span.encloses(segment.memory)));
             }

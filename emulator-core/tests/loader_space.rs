@@ -8,6 +8,7 @@ use rxbox_emulator_core::guest::{
     AddressSpace, FileSource, Limits, MapRequest, MappedFile, Place, Prot, RemapRequest,
 };
 use rxbox_emulator_core::host::map::HostMemory;
+use rxbox_tests::random::Random;
 
 /// Ranges of equal permissions, adjacent ones joined.
 type Ranges = Vec<(Span, String)>;
@@ -46,18 +47,6 @@ fn expected(space: &AddressSpace) -> Ranges {
     }))
 }
 
-/// xorshift64*
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % bound
-    }
-}
-
 const BASE: u64 = 0x20_0000_0000;
 
 #[test]
@@ -65,7 +54,7 @@ fn the_kernel_has_what_the_map_says_after_every_operation() {
     let file = std::fs::File::open("/proc/self/exe").unwrap();
     let named = Arc::new(MappedFile { path: b"/prog".to_vec(), dev: 1, ino: 1 });
     let mut space = AddressSpace::new(Limits::DEFAULT, 3);
-    let mut random = Random(0x1234_5678);
+    let mut random = Random::new(1);
     space.set_heap_start(0x2100_0000);
     for step in 0..1500 {
         let addr = BASE + random.below(64) * PAGE;
@@ -95,7 +84,7 @@ fn the_kernel_has_what_the_map_says_after_every_operation() {
             _ => {
                 let new_addr = BASE + random.below(64) * PAGE;
                 let new_len = (1 + random.below(8)) * PAGE;
-                let flags = [1, 3, 0][random.below(3) as usize];
+                let flags = random.pick(&[1, 3, 0]);
                 let request = RemapRequest { addr, old_len: len, new_len, flags, new_addr };
                 space.remap(host, &request).result.map(drop)
             }

@@ -20,6 +20,7 @@ use rxbox_emulator_core::signal::fault::{Fault, page_fault};
 use rxbox_emulator_core::signal::info::{SEGV_ACCERR, SI_KERNEL};
 use rxbox_emulator_core::signal::{calls, deliver, lifecycle};
 use rxbox_emulator_core::thread::Thread;
+use rxbox_tests::random::Random;
 use rxbox_wire::frame::Reply;
 use rxbox_wire::kind::Syscall;
 use rxbox_wire::table;
@@ -496,13 +497,8 @@ fn hostile_frames_return_or_fault_but_never_leave_invalid_state() {
         let stack = g.put(0, &[ALTERNATE, 0, ALTERNATE_SIZE]);
         g.call(libc::SYS_sigaltstack, &[stack, 0]);
         g.handle(SIGSEGV, SA_ONSTACK | SA_NODEFER, SigSet::EMPTY);
-        let mut random = 0x5eed_1234_u64;
-        let mut next = move || {
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
-            random
-        };
+        let mut random = Random::new(1);
+        let mut next = move || random.next();
         let frame = DATA + 0x2000;
         let mut faults = 0;
         for round in 0..2000 {

@@ -5,7 +5,8 @@
 mod support;
 
 use rxbox_policy::{Access, Endpoint, Policy, Transport, Verdict, builtin, builtin_names};
-use support::{Host, Random};
+use rxbox_tests::random::Random;
+use support::Host;
 
 const LISTS: [&str; 7] = ["read", "modify", "write", "execute", "hidden", "deny", "deny_write"];
 const NAMES: [&str; 5] = ["a", "b", "ab", "abc", "b.c"];
@@ -14,7 +15,7 @@ const ELEMENTS: [&str; 11] = ["a", "b", "ab", "abc", "*", "**", "a*", "?", "*.c"
 type Rules = Vec<(&'static str, String)>;
 
 fn joined(random: &mut Random, words: &[&str], most: usize) -> String {
-    let names: Vec<&str> = (0..random.below(most + 1)).map(|_| *random.pick(words)).collect();
+    let names: Vec<&str> = (0..random.index(most + 1)).map(|_| random.pick(words)).collect();
     format!("/{}", names.join("/"))
 }
 
@@ -24,7 +25,7 @@ fn rules(random: &mut Random) -> Rules {
             let pattern = joined(random, &ELEMENTS, 4);
             // A trailing `?` alone marks what may be missing.
             let pattern = if pattern.ends_with('?') { pattern + "?" } else { pattern };
-            (*random.pick(&LISTS), pattern)
+            (random.pick(&LISTS), pattern)
         })
         .collect()
 }
@@ -150,7 +151,7 @@ fn adding_a_denial_never_allows_anything() {
     for _ in 0..300 {
         let mut rules = rules(&mut random);
         let before = load(&profile(&rules));
-        let denial = (*random.pick(&["hidden", "deny", "deny_write"]), joined(&mut random, &NAMES, 3));
+        let denial = (random.pick(&["hidden", "deny", "deny_write"]), joined(&mut random, &NAMES, 3));
         rules.push(denial);
         let after = load(&profile(&rules));
         for _ in 0..20 {
@@ -198,10 +199,10 @@ fn what_lies_below_is_never_missed() {
 fn mutated(random: &mut Random, text: &str) -> String {
     let mut bytes = text.as_bytes().to_vec();
     for _ in 0..1 + random.below(6) {
-        let at = random.below(bytes.len());
+        let at = random.index(bytes.len());
         match random.below(5) {
-            0 => bytes[at] = random.next() as u8,
-            1 => bytes[at] = *random.pick(b"[]{}\"'=,.?*$#\n\0\\"),
+            0 => bytes[at] = random.byte(),
+            1 => bytes[at] = random.pick(b"[]{}\"'=,.?*$#\n\0\\"),
             2 => bytes.truncate(at.max(1)),
             3 => {
                 let part = bytes[at..bytes.len().min(at + 40)].to_vec();
@@ -264,7 +265,7 @@ fn hostile_questions_get_an_answer() {
     policy.path(Access::Metadata, deep.as_bytes());
     policy.hides_any_below(deep.as_bytes());
     for _ in 0..2000 {
-        let path: Vec<u8> = (0..random.below(64)).map(|_| *random.pick(b"/../ab\0\xff\xc3*?[\n")).collect();
+        let path: Vec<u8> = (0..random.below(64)).map(|_| random.pick(b"/../ab\0\xff\xc3*?[\n")).collect();
         for access in Access::ALL {
             let decision = policy.path(access, &path);
             let normal =

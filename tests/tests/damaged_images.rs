@@ -1,6 +1,7 @@
 //! Files that are no programs, or damaged ones: each is refused with status 126 or 127 and one line that names the file and the
 //! reason, and nothing of it runs. Whatever the damage, rxbox itself does not fail.
 
+use rxbox_tests::random::Random;
 use rxbox_tests::{Program, Ran, Scratch, rxbox};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -126,16 +127,6 @@ fn scripts_that_lead_nowhere_are_refused() {
     refused(&scratch, &executable(&scratch, "folder", folder.as_bytes()), 126, "cannot be opened");
 }
 
-/// A generator of numbers that only look random (Knuth's MMIX).
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        (self.0 >> 33) as usize % n
-    }
-}
-
 /// A hundred damaged copies of a real program. They may do anything that a program may, but it is always the program that
 /// fails: rxbox neither fails nor hangs, and its child never ends by a fault of its own.
 #[test]
@@ -145,16 +136,16 @@ fn damage_anywhere_is_the_programs_own_affair() {
     let program = scratch.path().join("p");
     assert!(Command::new("gcc").arg("-o").arg(&program).arg(source).status().unwrap().success());
     let whole = std::fs::read(&program).unwrap();
-    let mut numbers = Numbers(1);
+    let mut random = Random::new(1);
     for round in 0..100 {
         let mut image = whole.clone();
-        for _ in 0..1 + numbers.below(4) {
+        for _ in 0..=random.below(3) {
             // Half of the damage is to the headers.
-            let at = if numbers.below(2) == 0 { numbers.below(0x400) } else { numbers.below(image.len()) };
-            image[at] = match numbers.below(3) {
+            let at = if random.one_in(2) { random.index(0x400) } else { random.index(image.len()) };
+            image[at] = match random.below(3) {
                 0 => 0xff,
-                1 => image[at] ^ 1 << numbers.below(8),
-                _ => numbers.below(256) as u8,
+                1 => image[at] ^ 1 << random.below(8),
+                _ => random.byte(),
             };
         }
         let path = executable(&scratch, "damaged", &image);

@@ -3,6 +3,7 @@
 //! Each runs under `permissive`, and under `untrusted` with the paths that it needs. A program that is not installed
 //! fails its test: the README lists the packages.
 
+use rxbox_tests::random::Random;
 use rxbox_tests::same;
 use std::path::Path;
 use std::process::Command;
@@ -10,12 +11,11 @@ use std::process::Command;
 /// Some hundred kilobytes of text that compress, sort and count in interesting ways.
 fn text() -> String {
     let mut out = String::new();
-    let mut x = 12345u64;
+    let mut random = Random::new(1);
     for line in 0..6000 {
         for _ in 0..1 + line % 9 {
-            x = x.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-            out.push_str(["alpha", "beta", "gamma", "delta", "epsilon", "zeta"][(x >> 33) as usize % 6]);
-            out.push_str(&format!("{} ", x >> 50));
+            out.push_str(random.pick(&["alpha", "beta", "gamma", "delta", "epsilon", "zeta"]));
+            out.push_str(&format!("{} ", random.below(1 << 14)));
         }
         out.push('\n');
     }

@@ -6,6 +6,7 @@
     reason = "helpers of tests fail like the tests themselves"
 )]
 
+use rxbox_tests::random::Random;
 use rxbox_wire::frame::{
     Checked, Length, MessageHeader, Reply, Request, Violation, check_data, count, cut, length,
 };
@@ -13,27 +14,13 @@ use rxbox_wire::kind::{Arg, Kind};
 use rxbox_wire::sizes::{ABSENT, ALIGN, BULK_MAX, DATA_SIZE};
 use rxbox_wire::table;
 
-/// A generator of pseudo-random numbers (xorshift64*), so that every run tests the same.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-    fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
-    }
-    /// A register as programs and attackers fill them: small, around a power of two, or anything.
-    fn register(&mut self) -> u64 {
-        match self.below(4) {
-            0 => self.below(64),
-            1 => self.below(5000),
-            2 => (1u64 << self.below(64)).wrapping_add(self.below(3)).wrapping_sub(1),
-            _ => self.next(),
-        }
+/// A register as programs and attackers fill them: small, around a power of two, or anything.
+fn register(random: &mut Random) -> u64 {
+    match random.below(4) {
+        0 => random.below(64),
+        1 => random.below(5000),
+        2 => (1u64 << random.below(64)).wrapping_add(random.below(3)).wrapping_sub(1),
+        _ => random.next(),
     }
 }
 
@@ -41,12 +28,12 @@ impl Random {
 fn shapes(random: &mut Random) -> Vec<(u32, [u64; 6])> {
     let mut shapes = Vec::new();
     for row in table::SYSCALLS.iter().chain(table::INTERNAL) {
-        shapes.push((row.nr, std::array::from_fn(|_| random.register())));
+        shapes.push((row.nr, std::array::from_fn(|_| register(random))));
     }
     for (call, commands) in table::multiplexers() {
         let at = call.args.iter().position(|a| matches!(a.kind, Kind::Command(_) | Kind::Level(_))).unwrap();
         for row in commands.rows {
-            let mut args: [u64; 6] = std::array::from_fn(|_| random.register());
+            let mut args: [u64; 6] = std::array::from_fn(|_| register(random));
             match call.args[at].kind {
                 Kind::Level(_) => [args[at], args[at + 1]] = [row.value >> 32, row.value & 0xffff_ffff],
                 _ => args[at] = row.value,
@@ -76,7 +63,7 @@ fn marshal(nr: u32, args: &[u64; 6], random: &mut Random) -> Option<Request> {
 
 #[test]
 fn what_an_honest_child_sends_passes_and_every_changed_length_is_refused() {
-    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    let mut random = Random::new(1);
     let (mut passed, mut refused) = (0, 0);
     for _ in 0..40 {
         for (nr, args) in shapes(&mut random) {
@@ -114,15 +101,15 @@ fn forgeries(checked: &Checked, request: &Request, i: usize) -> Vec<u32> {
 
 #[test]
 fn no_frame_makes_the_check_panic_and_places_never_overlap_nor_leave_the_area() {
-    let mut random = Random(7);
+    let mut random = Random::new(7);
     let mut passed = 0;
     for round in 0..200_000u64 {
         let mut bytes = [0u8; Request::SIZE];
-        bytes.fill_with(|| random.next() as u8);
+        bytes.fill_with(|| random.byte());
         let mut request = Request::decode(&bytes);
         if round % 8 != 0 {
             request.nr = table::SYSCALLS[random.below(table::SYSCALLS.len() as u64) as usize].nr;
-            request.args = std::array::from_fn(|_| random.register());
+            request.args = std::array::from_fn(|_| register(&mut random));
             request.len = std::array::from_fn(|i| match random.below(8) {
                 0 => random.next() as u32,
                 1 | 2 => request.args[random.below(6) as usize] as u32,
@@ -181,7 +168,7 @@ fn arguments_that_fit_one_by_one_but_not_together_are_a_violation() {
 
 #[test]
 fn requests_and_replies_survive_their_bytes() {
-    let mut random = Random(3);
+    let mut random = Random::new(3);
     for _ in 0..1000 {
         let request = Request {
             nr: random.next() as u32,
@@ -251,7 +238,7 @@ fn strings_end_in_their_only_nul() {
 
 #[test]
 fn the_parts_of_a_message_lie_in_it_and_do_not_overlap() {
-    let mut random = Random(11);
+    let mut random = Random::new(11);
     let mut sound = 0;
     for _ in 0..100_000 {
         let mut data = vec![0u8; random.below(600) as usize];

@@ -8,6 +8,7 @@ use super::xstate::{self, Bad, Layout};
 use crate::base::sigset::SigSet;
 use crate::host::cpu::VectorKind;
 use crate::runtime::state::{CpuState, INITIAL_MXCSR};
+use rxbox_tests::random::Random;
 use std::arch::x86_64::{__cpuid_count, _xgetbv};
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -49,39 +50,25 @@ fn full_layout() -> Layout {
     })
 }
 
-/// A small generator (xorshift) with a fixed seed: every run tests the same.
-struct Random(u64);
+fn fill(random: &mut Random, bytes: &mut [u8]) {
+    bytes.fill_with(|| random.byte());
+}
 
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
+/// A state with random content everywhere.
+fn any_cpu(random: &mut Random) -> CpuState {
+    let mut cpu = CpuState::new();
+    cpu.vector_kind = VectorKind::Avx512 as u32;
+    cpu.vectors.iter_mut().for_each(|v| fill(random, v));
+    cpu.opmasks = std::array::from_fn(|_| random.next());
+    cpu.mxcsr = random.next() as u32 & MXCSR_MASK;
+    cpu.in_use = GUEST_FEATURES;
+    cpu
+}
 
-    fn fill(&mut self, bytes: &mut [u8]) {
-        for chunk in bytes.chunks_mut(8) {
-            let word = self.next().to_le_bytes();
-            chunk.copy_from_slice(&word[..chunk.len()]);
-        }
-    }
-
-    fn cpu(&mut self) -> CpuState {
-        let mut cpu = CpuState::new();
-        cpu.vector_kind = VectorKind::Avx512 as u32;
-        cpu.vectors.iter_mut().for_each(|v| self.fill(v));
-        cpu.opmasks = std::array::from_fn(|_| self.next());
-        cpu.mxcsr = self.next() as u32 & MXCSR_MASK;
-        cpu.in_use = GUEST_FEATURES;
-        cpu
-    }
-
-    fn x87(&mut self) -> Legacy {
-        let mut image = Legacy([0; 512]);
-        self.fill(&mut image.0);
-        image
-    }
+fn any_x87(random: &mut Random) -> Legacy {
+    let mut image = Legacy([0; 512]);
+    fill(random, &mut image.0);
+    image
 }
 
 /// Reads pretended guest memory that holds `area` at [`AT`] and nothing else.
@@ -216,7 +203,7 @@ fn frame_and_extended_state_are_laid_out_as_the_kernel_does() {
 
 #[test]
 fn every_register_comes_back_as_it_went() {
-    let mut random = Random(0x5eed_0001);
+    let mut random = Random::new(1);
     for _ in 0..64 {
         let registers = Registers {
             gpr: std::array::from_fn(|_| random.next()),
@@ -237,12 +224,12 @@ fn every_register_comes_back_as_it_went() {
 
 #[test]
 fn vector_and_x87_state_come_back_as_they_went() {
-    let mut random = Random(0x5eed_0002);
+    let mut random = Random::new(2);
     for layout in [host_layout(), full_layout()] {
         for _ in 0..32 {
-            let (cpu, x87) = (random.cpu(), random.x87());
+            let (cpu, x87) = (any_cpu(&mut random), any_x87(&mut random));
             let area = xstate::encode(&cpu, &x87, &layout);
-            let mut back = random.cpu();
+            let mut back = any_cpu(&mut random);
             let x87_back = decode(&mut back, &layout, &area).unwrap();
             for part in [0..8, 16..24, 32..160] {
                 assert_eq!(x87_back.0[part.clone()], x87.0[part]);
@@ -258,21 +245,21 @@ fn vector_and_x87_state_come_back_as_they_went() {
 
 #[test]
 fn the_host_address_of_the_last_x87_instruction_is_not_told() {
-    let mut random = Random(0x5eed_0003);
-    let area = xstate::encode(&random.cpu(), &random.x87(), &full_layout());
+    let mut random = Random::new(3);
+    let area = xstate::encode(&any_cpu(&mut random), &any_x87(&mut random), &full_layout());
     assert_eq!(area[8..16], [0; 8]);
 }
 
 #[test]
 fn stale_upper_halves_are_neither_shown_nor_kept() {
-    let mut random = Random(0x5eed_0004);
+    let mut random = Random::new(4);
     let layout = full_layout();
-    let mut cpu = random.cpu();
+    let mut cpu = any_cpu(&mut random);
     cpu.in_use = 3;
-    let area = xstate::encode(&cpu, &random.x87(), &layout);
+    let area = xstate::encode(&cpu, &any_x87(&mut random), &layout);
     assert_eq!(area[512..520], 3u64.to_le_bytes());
     assert!(area[576..layout.frame_size() - 4].iter().all(|&b| b == 0));
-    let mut back = random.cpu();
+    let mut back = any_cpu(&mut random);
     decode(&mut back, &layout, &area).unwrap();
     for (back, gone) in back.vectors.iter().zip(&cpu.vectors).take(16) {
         assert_eq!((&back[..16], &back[16..]), (&gone[..16], &[0; 48][..]));
@@ -285,10 +272,10 @@ type Spoil = fn(&mut Vec<u8>);
 
 /// An area that is valid but for what `spoil` does to it.
 fn spoiled(spoil: impl FnOnce(&mut Vec<u8>)) -> (CpuState, Result<Legacy, Bad>) {
-    let mut random = Random(0x5eed_0005);
-    let mut area = xstate::encode(&random.cpu(), &random.x87(), &full_layout());
+    let mut random = Random::new(5);
+    let mut area = xstate::encode(&any_cpu(&mut random), &any_x87(&mut random), &full_layout());
     spoil(&mut area);
-    let mut cpu = random.cpu();
+    let mut cpu = any_cpu(&mut random);
     let result = decode(&mut cpu, &full_layout(), &area);
     (cpu, result)
 }
@@ -348,9 +335,9 @@ fn components_that_are_not_asked_for_or_not_there_get_their_initial_state() {
 
 #[test]
 fn misaligned_state_is_refused_as_the_processor_does() {
-    let mut random = Random(0x5eed_0006);
-    let area = xstate::encode(&random.cpu(), &random.x87(), &full_layout());
-    let mut cpu = random.cpu();
+    let mut random = Random::new(6);
+    let area = xstate::encode(&any_cpu(&mut random), &any_x87(&mut random), &full_layout());
+    let mut cpu = any_cpu(&mut random);
     for offset in 1..64 {
         let at = AT + offset;
         let result = xstate::decode(&mut cpu, &full_layout(), at, MXCSR_MASK, reader(&area, at));
@@ -369,17 +356,17 @@ fn misaligned_state_is_refused_as_the_processor_does() {
 
 #[test]
 fn random_areas_at_random_addresses_never_leave_invalid_state() {
-    let mut random = Random(0x5eed_0007);
-    let valid = xstate::encode(&random.cpu(), &random.x87(), &full_layout());
+    let mut random = Random::new(7);
+    let valid = xstate::encode(&any_cpu(&mut random), &any_x87(&mut random), &full_layout());
     for round in 0..4000 {
         let mut area = valid.clone();
         let spread = if round % 2 == 0 { area.len() as u64 } else { 80 };
         for _ in 0..random.next() % 12 {
             let at = if spread == 80 { 464 + random.next() % spread } else { random.next() % spread };
-            area[at as usize] = random.next() as u8;
+            area[at as usize] = random.byte();
         }
-        area.truncate((random.next() % 4000) as usize);
-        let mut cpu = random.cpu();
+        area.truncate(random.index(4000));
+        let mut cpu = any_cpu(&mut random);
         let at = if round % 5 == 0 { random.next() } else { AT };
         let _ = xstate::decode(&mut cpu, &full_layout(), at, MXCSR_MASK, reader(&area, at));
         assert_eq!(cpu.mxcsr & !MXCSR_MASK, 0);

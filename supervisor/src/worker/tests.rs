@@ -3,6 +3,7 @@
 use super::*;
 use crate::handlers::tests::Guest;
 use crate::state::fd::File;
+use rxbox_tests::random::Random;
 use rxbox_wire::frame::Length;
 use rxbox_wire::patience::Cores;
 use rxbox_wire::sizes::ABSENT;
@@ -84,64 +85,52 @@ fn nr(name: &str) -> u32 {
     table::by_name(name).unwrap().nr
 }
 
-/// xorshift64*: the same numbers in every run.
-struct Random(u64);
+/// A register as programs and attackers fill them.
+fn argument(random: &mut Random) -> u64 {
+    const EDGES: [u64; 12] = [
+        0,
+        1,
+        2,
+        3,
+        64,
+        4096,
+        u64::MAX,
+        i32::MAX as u64,
+        u32::MAX as u64,
+        i64::MIN as u64,
+        1 << 32,
+        libc::AT_FDCWD as u64,
+    ];
+    if random.one_in(4) { random.next() } else { random.pick(&EDGES) }
+}
 
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-    fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
-    }
-    fn argument(&mut self) -> u64 {
-        const EDGES: [u64; 12] = [
-            0,
-            1,
-            2,
-            3,
-            64,
-            4096,
-            u64::MAX,
-            i32::MAX as u64,
-            u32::MAX as u64,
-            i64::MIN as u64,
-            1 << 32,
-            libc::AT_FDCWD as u64,
-        ];
-        if self.below(4) == 0 { self.next() } else { EDGES[self.below(12) as usize] }
-    }
-    /// A request for some row with lengths as an honest child gives them.
-    fn request(&mut self) -> Request {
-        let rows = table::SYSCALLS.len() + table::INTERNAL.len();
-        let i = self.below(rows as u64) as usize;
-        let row = table::SYSCALLS.get(i).unwrap_or_else(|| &table::INTERNAL[i - table::SYSCALLS.len()]);
-        let args = std::array::from_fn(|_| self.argument());
-        let (kinds, _) = table::kinds(row, &args);
-        let len = std::array::from_fn(|i| match frame::length(&kinds, i, &args) {
-            Some(Length::Exactly(n)) if self.below(8) > 0 => n as u32,
-            Some(Length::AtMost(n)) if self.below(8) > 0 => self.below(n.min(300) + 1) as u32,
-            _ => ABSENT,
-        });
-        Request { nr: row.nr, args, len }
-    }
+/// A request for some row with lengths as an honest child gives them.
+fn request_of_some_row(random: &mut Random) -> Request {
+    let rows = table::SYSCALLS.len() + table::INTERNAL.len();
+    let i = random.index(rows);
+    let row = table::SYSCALLS.get(i).unwrap_or_else(|| &table::INTERNAL[i - table::SYSCALLS.len()]);
+    let args = std::array::from_fn(|_| argument(random));
+    let (kinds, _) = table::kinds(row, &args);
+    let len = std::array::from_fn(|i| match frame::length(&kinds, i, &args) {
+        Some(Length::Exactly(n)) if !random.one_in(8) => n as u32,
+        Some(Length::AtMost(n)) if !random.one_in(8) => random.below(n.min(300) + 1) as u32,
+        _ => ABSENT,
+    });
+    Request { nr: row.nr, args, len }
 }
 
 #[test]
 fn no_frame_makes_the_worker_panic() {
     let scene = Scene::new();
     let mut worker = scene.worker();
-    let mut random = Random(0x5eed);
+    let mut random = Random::new(1);
     let mut served = 0;
     // Calls that would wait come back at once.
     scene.slot().interrupt().store(1, Ordering::SeqCst);
     for round in 0..20_000 {
-        let mut bytes = random.request().encode();
+        let mut bytes = request_of_some_row(&mut random).encode();
         if round % 4 == 0 {
-            bytes[random.below(Request::SIZE as u64) as usize] = random.next() as u8;
+            bytes[random.index(Request::SIZE)] = random.byte();
         }
         let data: Vec<u8> = (0..64).flat_map(|_| (random.next() & random.next()).to_le_bytes()).collect();
         scene.slot().area().write(0, &data);
@@ -155,10 +144,10 @@ fn no_frame_makes_the_worker_panic() {
 fn bytes_of_pure_chance_are_violations_or_answers() {
     let scene = Scene::new();
     let mut worker = scene.worker();
-    let mut random = Random(77);
+    let mut random = Random::new(2);
     scene.slot().interrupt().store(1, Ordering::SeqCst);
     for _ in 0..20_000 {
-        let bytes = std::array::from_fn(|_| random.next() as u8);
+        let bytes = std::array::from_fn(|_| random.byte());
         scene.slot().write_request(&bytes);
         let _ = worker.serve();
     }

@@ -1,7 +1,7 @@
 //! Encodings of every opcode with every form of operand, and register values that make their operands hit the window.
 
 use crate::machine::{Case, ENVIRONMENTS, LOW_WINDOW, Machine, SMALL_INTEGERS};
-use crate::random::Random;
+use rxbox_tests::random::Random;
 use rxbox_translate::decode::{Class, Insn, MemOperand, Space, decode, text};
 use std::collections::HashSet;
 

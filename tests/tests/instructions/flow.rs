@@ -3,8 +3,8 @@
 
 use crate::encodings::{FORMS, Form, case, encoding, registers};
 use crate::machine::{Case, ENVIRONMENTS, LOW_WINDOW, Machine};
-use crate::random::Random;
 use crate::sequences;
+use rxbox_tests::random::Random;
 use rxbox_translate::decode::{Class, Space, decode};
 
 /// `mov eax, 0x11111111`: shows whether it was run.

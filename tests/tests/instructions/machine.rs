@@ -5,7 +5,7 @@
 //! included, all of the state behind it must be the same on both sides, bit for bit: also what the manuals leave undefined,
 //! since both sides run on the same processor.
 
-use crate::random::Random;
+use rxbox_tests::random::Random;
 use rxbox_tests::{Program, Scratch};
 use rxbox_translate::decode::{Insn, decode, text};
 use std::process::Command;

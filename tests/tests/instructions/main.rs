@@ -6,12 +6,11 @@ mod encodings;
 mod flow;
 mod machine;
 mod programs;
-mod random;
 mod sequences;
 
 use encodings::{FORMS, Form, every_instruction};
 use machine::{HIGH, LOW, Machine};
-use random::Random;
+use rxbox_tests::random::Random;
 
 #[test]
 fn every_instruction_does_what_the_processor_does_in_low_code() {

@@ -3,7 +3,7 @@
 
 use crate::encodings::{Form, MAPS, addresses_by_registers, carried, encoding, patch, registers};
 use crate::machine::{Case, LOW_WINDOW, Machine};
-use crate::random::Random;
+use rxbox_tests::random::Random;
 use rxbox_translate::decode::{Class, Insn, Space, decode};
 use rxbox_translate::ir::var::Var;
 

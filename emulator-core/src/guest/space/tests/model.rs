@@ -2,27 +2,16 @@
 //! pages.
 
 use super::*;
+use rxbox_tests::random::Random;
 
 /// Pages in the array, at [`BASE`].
 const PAGES: usize = 96;
 
-/// xorshift64*: small, seeded, the same everywhere.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % bound
-    }
-
-    /// A non-empty range of pages.
-    fn range(&mut self) -> (usize, usize) {
-        let from = self.below(PAGES as u64 - 1) as usize;
-        let len = 1 + self.below(12.min((PAGES - from) as u64)) as usize;
-        (from, (from + len).min(PAGES))
-    }
+/// A non-empty range of pages.
+fn range(random: &mut Random) -> (usize, usize) {
+    let from = random.index(PAGES - 1);
+    let len = 1 + random.index(12.min(PAGES - from));
+    (from, (from + len).min(PAGES))
 }
 
 /// Protection, and whether the page is of an area that grows down.
@@ -56,7 +45,7 @@ struct Run {
 
 impl Run {
     fn step(&mut self) {
-        let (from, to) = self.random.range();
+        let (from, to) = range(&mut self.random);
         let (addr, len) = (page(from as u64), (to - from) as u64 * PAGE);
         let bits = self.random.below(8);
         let prot = Prot::from_bits(bits);
@@ -99,7 +88,7 @@ impl Run {
                 self.model[from..reached].iter_mut().flatten().for_each(|page| page.0 = prot);
             }
             _ => {
-                let (new_from, new_to) = self.random.range();
+                let (new_from, new_to) = range(&mut self.random);
                 let request = RemapRequest {
                     addr,
                     old_len: len,
@@ -128,9 +117,9 @@ impl Run {
 
 #[test]
 fn random_operations_agree_with_an_array_of_pages_and_with_the_host() {
-    for seed in 1..=40u64 {
+    for stream in 1..=40 {
         let (space, host) = space();
-        let random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let random = Random::new(stream);
         let mut run = Run { space, host, model: [None; PAGES], random };
         for _ in 0..400 {
             run.step();
@@ -146,9 +135,9 @@ fn random_requests_of_any_address_never_leave_the_windows_or_panic() {
     let (mut space, mut host) = space();
     // Areas of terabytes are fine for the map but not for a table of pages.
     host.refuse = true;
-    let mut random = Random(99);
+    let mut random = Random::new(99);
     let number = |random: &mut Random| {
-        let edge = edges[random.below(edges.len() as u64) as usize];
+        let edge = random.pick(&edges);
         let near = edge.wrapping_add(random.below(9).wrapping_sub(4).wrapping_mul(PAGE));
         near.wrapping_add(if random.below(4) == 0 { random.below(PAGE) } else { 0 })
     };
