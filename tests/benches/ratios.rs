@@ -6,7 +6,7 @@
 //!
 //! The system-call workloads measure themselves: the guest times a loop of calls with its own clock.
 
-use rxbox_tests::{Program, Ran, Scratch};
+use rxbox_tests::{Program, Ran, Scratch, compile_guest};
 use std::fmt::Write;
 use std::path::Path;
 use std::process::Command;
@@ -30,9 +30,7 @@ fn workloads(dir: &Path) -> Vec<Workload> {
         (0..400_000u64).map(|i| format!("{:x} ", i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40)).collect();
     std::fs::write(dir.join("text"), text).unwrap();
     std::fs::write(dir.join("big.c"), source()).unwrap();
-    let guest = concat!(env!("CARGO_MANIFEST_DIR"), "/guests/calls_per_second.c");
-    let built = Command::new("gcc").args(["-O2", "-o"]).arg(dir.join("calls")).arg(guest).status().unwrap();
-    assert!(built.success(), "gcc builds the guest");
+    compile_guest("calls_per_second", &dir.join("calls"), &["-O2"]);
     let cc1 = Command::new("gcc").arg("-print-prog-name=cc1").output().unwrap();
     let cc1 = String::from_utf8_lossy(&cc1.stdout).trim().to_owned();
     let mut out = Vec::new();

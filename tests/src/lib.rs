@@ -74,13 +74,21 @@ impl Scratch {
 /// # Panics
 /// If it does not compile.
 pub fn guest(scratch: &Scratch, name: &str) -> PathBuf {
-    let source = format!("{}/guests/{name}.c", env!("CARGO_MANIFEST_DIR"));
     let program = scratch.path().join(name);
+    compile_guest(name, &program, &[]);
+    program
+}
+
+/// Compiles a guest, `guests/NAME.c`, into this file, with further flags for the compiler.
+///
+/// # Panics
+/// If it does not compile.
+pub fn compile_guest(name: &str, program: &Path, flags: &[&str]) {
+    let source = format!("{}/guests/{name}.c", env!("CARGO_MANIFEST_DIR"));
     let mut gcc = Command::new("gcc");
     // What the guests do wrong on purpose is no news.
-    gcc.args(["-O1", "-w", "-pthread", "-Wl,--no-warn-execstack", "-o"]).arg(&program).arg(source);
+    gcc.args(["-O1", "-w", "-pthread", "-Wl,--no-warn-execstack", "-o"]).arg(program).arg(source).args(flags);
     assert!(gcc.status().expect("gcc runs").success(), "{name} does not compile");
-    program
 }
 
 /// The path of a program's source, `programs/NAME`.

@@ -3,9 +3,8 @@
 //! Each attack first has to work natively where that shows that the attack itself is sound: a test that could not notice
 //! an escape would be worth nothing.
 
-use rxbox_tests::{Program, Ran, Scratch};
+use rxbox_tests::{Program, Ran, Scratch, compile_guest};
 use std::os::unix::net::UnixListener;
-use std::process::Command;
 
 struct Field {
     scratch: Scratch,
@@ -18,12 +17,8 @@ fn field() -> Field {
     scratch.file("secret", "top secret\n");
     scratch.file("readable", "to be read\n");
     std::fs::create_dir_all(scratch.path().join("w/sub")).unwrap();
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/guests/attacks.c");
     std::fs::create_dir_all(scratch.path().join("bin")).unwrap();
-    let program = scratch.path().join("bin/attacks");
-    let built =
-        Command::new("gcc").args(["-O1", "-w", "-pthread", "-o"]).arg(&program).arg(source).status().unwrap();
-    assert!(built.success());
+    compile_guest("attacks", &scratch.path().join("bin/attacks"), &[]);
     let listener = UnixListener::bind(scratch.path().join("socket")).unwrap();
     Field { scratch, _listener: listener }
 }

@@ -2,7 +2,7 @@
 //! reason, and nothing of it runs. Whatever the damage, rxbox itself does not fail.
 
 use rxbox_tests::random::Random;
-use rxbox_tests::{Program, Ran, Scratch, rxbox};
+use rxbox_tests::{Program, Ran, Scratch, compile_guest, rxbox};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,10 +10,7 @@ use std::process::Command;
 /// Compiles the smallest program.
 fn bare(scratch: &Scratch, flags: &[&str]) -> PathBuf {
     let program = scratch.path().join("bare");
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/guests/bare.c");
-    let mut gcc = Command::new("gcc");
-    gcc.args(["-O1", "-nostdlib", "-o"]).arg(&program).arg(source).args(flags);
-    assert!(gcc.status().unwrap().success());
+    compile_guest("bare", &program, &[&["-nostdlib"], flags].concat());
     program
 }
 

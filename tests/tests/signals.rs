@@ -2,24 +2,13 @@
 //! natively and in rxbox the same.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
-use rxbox_tests::{Program, Scratch, difference, rxbox};
-use std::path::PathBuf;
+use rxbox_tests::{Program, Scratch, difference, guest, rxbox};
 use std::process::Command;
-
-/// Compiles a guest into the folder.
-fn build(scratch: &Scratch, name: &str) -> PathBuf {
-    let source = format!("{}/guests/{name}.c", env!("CARGO_MANIFEST_DIR"));
-    let program = scratch.path().join(name);
-    let built =
-        Command::new("gcc").args(["-O1", "-Wall", "-pthread", "-o"]).arg(&program).arg(source).status();
-    assert!(built.unwrap().success(), "{name} does not compile");
-    program
-}
 
 /// Runs a guest both ways; returns the exit status that both had.
 fn same(name: &str, arguments: &[&str]) -> i32 {
     let scratch = Scratch::new(name);
-    let program = build(&scratch, name);
+    let program = guest(&scratch, name);
     let folder = scratch.path().join("w");
     std::fs::create_dir(&folder).unwrap();
     let path = program.to_string_lossy();

@@ -1,8 +1,7 @@
 //! Translations outlive the program that they were made for, and never stand for other code than what lies there now.
 
-use rxbox_tests::{Program, Scratch, guest, rxbox, same};
+use rxbox_tests::{Program, Scratch, compile_guest, guest, rxbox, same};
 use std::path::Path;
-use std::process::Command;
 
 /// How many blocks are translated in a run of the program with this argument.
 fn translated(program: &Path, argument: &str) -> usize {
@@ -28,10 +27,8 @@ fn a_program_that_is_executed_again_is_not_translated_again() {
 
 /// Two programs that differ in one constant, as files `one` and `two`.
 fn two_programs(dir: &Path) {
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/guests/exec_again.c");
     for (name, answer) in [("one", "-DANSWER=1"), ("two", "-DANSWER=2")] {
-        let gcc = Command::new("gcc").args(["-O1", answer, "-o"]).arg(dir.join(name)).arg(source).status();
-        assert!(gcc.expect("gcc runs").success());
+        compile_guest("exec_again", &dir.join(name), &[answer]);
     }
 }
 
