@@ -52,8 +52,9 @@ impl<'a> Caller<'a> {
         self.sandbox.policy.hides_any_below(b"/")
     }
 
-    /// [`Caller::check`] on the name that an open file has now. A file that has none any more (deleted, a pipe, memory)
-    /// is out of everybody's reach but through descriptors: those who can write to it have it for themselves.
+    /// [`Caller::check`] on the name that an open file has now. A file that has none any more (deleted, a
+    /// pipe, memory) is out of everybody's reach but through descriptors: those who can write to it have it
+    /// for themselves.
     pub fn check_open(&self, access: Access, file: &File) -> Result<(), Errno> {
         match name_of(file.host.as_fd()) {
             Ok(path) => self.check(access, &path),

@@ -1,10 +1,10 @@
 //! What a handler sees: one guest system call, copied out of the channel and checked against the table.
 //!
 //! Invariants that handlers rely on:
-//! * registers, lengths, strings and structures of a [`Call`] are the worker's own copies: what was checked is what is
-//!   used, whatever the child writes to the shared memory meanwhile;
-//! * the data area itself is only handed to the kernel as a buffer ([`Call::buffer`]), for bytes whose content nobody
-//!   decides on (`read`, `write`, ...), and never as a Rust reference;
+//! * registers, lengths, strings and structures of a [`Call`] are the worker's own copies: what was checked
+//!   is what is used, whatever the child writes to the shared memory meanwhile;
+//! * the data area itself is only handed to the kernel as a buffer ([`Call::buffer`]), for bytes whose
+//!   content nobody decides on (`read`, `write`, ...), and never as a Rust reference;
 //! * every length was compared with the table, so a range of the data area lies within it.
 
 use crate::host::SyscallResult;
@@ -87,7 +87,8 @@ impl Call<'_> {
     pub fn string(&self, i: usize) -> Result<&CStr, Errno> {
         CStr::from_bytes_with_nul(self.need(i)?).map_err(|_| Errno::EFAULT)
     }
-    /// The little-endian 64-bit words of argument `i` (timespec, itimerspec, ...); EFAULT if absent or too short.
+    /// The little-endian 64-bit words of argument `i` (timespec, itimerspec, ...); EFAULT if absent or too
+    /// short.
     pub fn words<const N: usize>(&self, i: usize) -> Result<[u64; N], Errno> {
         let b = self.need(i)?;
         if b.len() < 8 * N {
@@ -99,7 +100,8 @@ impl Call<'_> {
     pub fn room(&self, i: usize) -> usize {
         self.checked.place[i].len
     }
-    /// Gives `data` to the guest as the content of argument `i`, cut to the room there; nothing happens if it is absent.
+    /// Gives `data` to the guest as the content of argument `i`, cut to the room there; nothing happens if it
+    /// is absent.
     pub fn put(&mut self, i: usize, data: &[u8]) {
         if self.present(i) {
             let n = data.len().min(self.room(i));
@@ -107,8 +109,8 @@ impl Call<'_> {
             self.reply.out[i] = n as u32;
         }
     }
-    /// Argument `i`'s part of the shared data area as a buffer for the kernel. The content may change under the kernel's
-    /// hands; use it for transfers only.
+    /// Argument `i`'s part of the shared data area as a buffer for the kernel. The content may change under
+    /// the kernel's hands; use it for transfers only.
     pub fn buffer(&self, i: usize) -> Buffer<'_> {
         let place = self.checked.place[i];
         self.area.buffer(place.start, place.len)

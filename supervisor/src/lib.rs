@@ -1,4 +1,5 @@
-//! The supervisor: it starts a guest in an emulator child and carries out, under a policy, what the guest asks for.
+//! The supervisor: it starts a guest in an emulator child and carries out, under a policy, what the guest
+//! asks for.
 //!
 //! ```text
 //! cli ─▶ run ─▶ launch ─▶ (init process ─▶ emulator child)
@@ -8,17 +9,17 @@
 //!   worker (one for each guest thread): channel slot ─▶ check ─▶ policy ─▶ dispatch ─▶ handler ─▶ reply
 //! ```
 //!
-//! What is trusted: this process and its init process. Every byte that comes over a channel or a control socket is
-//! hostile; it is copied once ([`host::shm`]), compared with the table (`rxbox_wire::frame`), and only then looked at
-//! ([`worker`]).
+//! What is trusted: this process and its init process. Every byte that comes over a channel or a control
+//! socket is hostile; it is copied once ([`host::shm`]), compared with the table (`rxbox_wire::frame`), and
+//! only then looked at ([`worker`]).
 //!
 //! From the top floor down; nothing uses what stands above it (`tests/tests/modules/floors.rs` holds that):
 //!
 //! * [`cli`], [`commands`], [`files`]: the command line, what runs nothing, and where profiles are found.
-//! * [`run`]: a whole run, and the event loop that waits for its end. [`launch`]: everything until the guest's first
-//!   instruction, with the init process.
-//! * [`worker`]: serves one guest thread. [`worker::dispatch`] says which handler serves a call, [`worker::internal`]
-//!   serves the child's runtime.
+//! * [`run`]: a whole run, and the event loop that waits for its end. [`launch`]: everything until the
+//!   guest's first instruction, with the init process.
+//! * [`worker`]: serves one guest thread. [`worker::dispatch`] says which handler serves a call,
+//!   [`worker::internal`] serves the child's runtime.
 //! * [`handlers`]: what is done for each call.
 //! * [`path`], [`view`]: names of files, and the guest's own `/proc`.
 //! * [`context`]: what a handler sees. [`sandbox`]: what all threads share.

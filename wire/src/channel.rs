@@ -21,7 +21,7 @@ pub const REPLY: usize = REQUEST;
 pub const CROWDED: usize = 124;
 /// Offset of the flag "the worker sleeps on the turn word". On a cache line of its own.
 pub const WORKER_SLEEPS: usize = 128;
-/// Offset of the word by which the guest thread asks its worker to break off a blocking call. On a cache line of its own.
+/// Offset of the word by which the guest thread asks its worker to interrupt a blocking call. On a cache line of its own.
 pub const INTERRUPT: usize = 192;
 
 const _: () = assert!(REQUEST + crate::frame::Request::SIZE <= CROWDED);

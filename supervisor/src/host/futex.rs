@@ -13,8 +13,8 @@ pub fn wait(word: &AtomicU32, value: u32) {
     let _ = unsafe { super::raw::call(libc::SYS_futex, args) };
 }
 
-/// As [`wait`], but interruptible, and only for so long if there is a time. EAGAIN if the word has another value,
-/// EINTR, ETIMEDOUT.
+/// As [`wait`], but interruptible, and only for so long if there is a time. EAGAIN if the word has another
+/// value, EINTR, ETIMEDOUT.
 pub fn wait_interruptibly(word: &AtomicU32, value: u32, time: Option<&Time>) -> SyscallResult {
     let time = time.map_or(0, |t| t.as_ptr() as u64);
     let args = [word.as_ptr() as u64, libc::FUTEX_WAIT as u64, value.into(), time, 0, 0];

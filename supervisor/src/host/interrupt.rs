@@ -1,19 +1,20 @@
 //! Host calls that can be interrupted, without a race.
 //!
-//! A worker that waits in the kernel on behalf of a guest thread must come back when that thread gets a signal. The
-//! guest thread sets a word in its slot and sends a message; the event loop then sends [`signal`] to the worker. The word
-//! may be set just after the worker has looked at it and just before it enters the kernel, where nobody would tell it
-//! again. So the look and the `syscall` instruction are one piece of assembly with known bounds: if the signal arrives
-//! while the worker is between them, the signal's handler moves it to the way out.
+//! A worker that waits in the kernel on behalf of a guest thread must come back when that thread gets a
+//! signal. The guest thread sets a word in its slot and sends a message; the event loop then sends [`signal`]
+//! to the worker. The word may be set just after the worker has looked at it and just before it enters the
+//! kernel, where nobody would tell it again. So the look and the `syscall` instruction are one piece of
+//! assembly with known bounds: if the signal arrives while the worker is between them, the signal's handler
+//! moves it to the way out.
 //!
-//! Nothing is lost: the word is set before the signal is sent. If the signal arrives before the look, the look sees the
-//! word; between look and call, the handler acts; during the call, the kernel returns EINTR, or the result if there is
-//! one; after it, the call is over, and the word is still there for the next one until the guest thread, which has asked
-//! for this, takes it back.
+//! Nothing is lost: the word is set before the signal is sent. If the signal arrives before the look, the
+//! look sees the word; between look and call, the handler acts; during the call, the kernel returns EINTR, or
+//! the result if there is one; after it, the call is over, and the word is still there for the next one until
+//! the guest thread, which has asked for this, takes it back.
 //!
-//! A call that does not have to wait is never interrupted, on Linux: opening a file gives no EINTR, nor does reading what is
-//! there. So a worker that finds the word set makes the call all the same, with a clock that sends it the signal again and
-//! again ([`Clock`]): should the call wait, it does not wait long.
+//! A call that does not have to wait is never interrupted, on Linux: opening a file gives no EINTR, nor does
+//! reading what is there. So a worker that finds the word set makes the call all the same, with a clock that
+//! sends it the signal again and again ([`Clock`]): should the call wait, it does not wait long.
 
 use super::SyscallResult;
 use super::raw::{call, result};
@@ -68,7 +69,8 @@ std::arch::global_asm!(
     eintr = const -BROKEN,
 );
 
-/// What the piece of assembly returns, negated, for a call that was not made: the kernel's ERESTARTSYS, which no call returns.
+/// What the piece of assembly returns, negated, for a call that was not made: the kernel's ERESTARTSYS, which
+/// no call returns.
 const BROKEN: i64 = 512;
 
 unsafe extern "C" {
@@ -100,7 +102,8 @@ thread_local! {
 }
 
 impl Clock {
-    /// How long a call may take that is to be interrupted, in nanoseconds: what need not wait is done by then.
+    /// How long a call may take that is to be interrupted, in nanoseconds: what need not wait is done by
+    /// then.
     const TICK: i64 = 100_000;
 
     fn new() -> Clock {
@@ -117,7 +120,8 @@ impl Clock {
         }
     }
 
-    /// Runs the clock during a call. The last tick has come when the clock is stopped, so none reaches another call.
+    /// Runs the clock during a call. The last tick has come when the clock is stopped, so none reaches
+    /// another call.
     fn run(&self, work: impl FnOnce() -> SyscallResult) -> SyscallResult {
         if !self.set(Self::TICK) {
             return Err(Errno::EINTR);
@@ -173,10 +177,11 @@ extern "C" fn handler(_: c_int, _: *mut libc::siginfo_t, context: *mut c_void) {
     }
 }
 
-/// Installs the handler of [`signal`]; once, before the first worker starts. Without SA_RESTART: the kernel must return.
+/// Installs the handler of [`signal`]; once, before the first worker starts. Without SA_RESTART: the kernel
+/// must return.
 pub fn install() -> Result<(), Errno> {
-    // SAFETY: a sigaction of zeros is valid; the handler has the signature that SA_SIGINFO asks for and touches nothing
-    // but the interrupted context.
+    // SAFETY: a sigaction of zeros is valid; the handler has the signature that SA_SIGINFO asks for and
+    // touches nothing but the interrupted context.
     let done = unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
         action.sa_sigaction = handler as *const () as usize;
@@ -228,8 +233,8 @@ mod tests {
         assert_eq!(blocked_read(r.as_raw_fd()), Ok(1));
     }
 
-    /// Whenever the request comes (before the look, between look and call, in the call), the worker comes back; were one
-    /// lost, this would hang, since the pipe is never written and each worker is kicked once.
+    /// Whenever the request comes (before the look, between look and call, in the call), the worker comes
+    /// back; were one lost, this would hang, since the pipe is never written and each worker is kicked once.
     #[test]
     fn no_request_is_lost_whenever_it_comes() {
         install().unwrap();

@@ -2,10 +2,10 @@
 //!
 //! The other side is hostile and writes to this memory at any time. Therefore:
 //! * no Rust reference to it exists, but to single words that are only accessed as atomics;
-//! * data are copied out by an instruction that the compiler knows nothing about, so it can neither read twice nor assume
-//!   that what it read stays;
-//! * it cannot be taken away: the memory file is sealed against shrinking before it is shared, so that no access here
-//!   raises SIGBUS.
+//! * data are copied out by an instruction that the compiler knows nothing about, so it can neither read
+//!   twice nor assume that what it read stays;
+//! * it cannot be taken away: the memory file is sealed against shrinking before it is shared, so that no
+//!   access here raises SIGBUS.
 
 use crate::host::transfer::Buffer;
 use nix::errno::Errno;
@@ -31,7 +31,8 @@ pub struct Channel {
     base: NonNull<u8>,
 }
 
-// SAFETY: the mapping belongs to the value and is only accessed through atomics, the kernel and opaque copies.
+// SAFETY: the mapping belongs to the value and is only accessed through atomics, the kernel and opaque
+// copies.
 unsafe impl Send for Channel {}
 // SAFETY: as above.
 unsafe impl Sync for Channel {}
@@ -68,7 +69,8 @@ impl Channel {
 
 impl Drop for Channel {
     fn drop(&mut self) {
-        // SAFETY: this is the mapping made in `new`; slots and areas borrow from the channel, so none is left.
+        // SAFETY: this is the mapping made in `new`; slots and areas borrow from the channel, so none is
+        // left.
         let _ = unsafe { munmap(self.base.cast::<c_void>(), CHANNEL_SIZE) };
     }
 }
@@ -87,8 +89,8 @@ unsafe impl Sync for Slot<'_> {}
 
 impl<'a> Slot<'a> {
     fn word(&self, offset: usize) -> &'a AtomicU32 {
-        // SAFETY: the offsets used are multiples of 4 within the header page of a page-aligned slot, the mapping lives
-        // as long as `'a`, and everybody on this side accesses the words as atomics.
+        // SAFETY: the offsets used are multiples of 4 within the header page of a page-aligned slot, the
+        // mapping lives as long as `'a`, and everybody on this side accesses the words as atomics.
         unsafe { self.base.add(offset).cast().as_ref() }
     }
 
@@ -121,8 +123,8 @@ impl<'a> Slot<'a> {
         self.word(INTERRUPT)
     }
 
-    /// Clears the request to interrupt, which was for a call that is over. It is rarely set, and a word that is not written
-    /// stays in the caches of both cores.
+    /// Clears the request to interrupt, which was for a call that is over. It is rarely set, and a word that
+    /// is not written stays in the caches of both cores.
     pub fn clear_interrupt(&self) {
         if self.interrupt().load(Ordering::Relaxed) != 0 {
             self.interrupt().store(0, Ordering::Relaxed);
@@ -188,8 +190,8 @@ impl<'a> Slot<'a> {
 const _: () = assert!(Request::SIZE.is_multiple_of(8) && REQUEST.is_multiple_of(8));
 const _: () = assert!(Reply::SIZE.is_multiple_of(8) && REPLY.is_multiple_of(8));
 
-/// A data area: memory that both sides and the kernel write. Ranges beyond its end are cut, so that no caller can make
-/// an access out of bounds.
+/// A data area: memory that both sides and the kernel write. Ranges beyond its end are cut, so that no caller
+/// can make an access out of bounds.
 #[derive(Clone, Copy, Debug)]
 pub struct Area<'a> {
     start: NonNull<u8>,
@@ -232,7 +234,8 @@ impl<'a> Area<'a> {
         let n = len.min(self.len - offset.min(self.len));
         to.clear();
         to.reserve(n);
-        // SAFETY: the source has `n` bytes, the destination room for them, and they are initialised by the copy.
+        // SAFETY: the source has `n` bytes, the destination room for them, and they are initialised by the
+        // copy.
         unsafe {
             copy(self.pointer(offset), to.as_mut_ptr(), n);
             to.set_len(n);

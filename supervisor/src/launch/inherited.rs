@@ -24,8 +24,8 @@ pub struct Inherited {
 }
 
 impl Inherited {
-    /// Records it, and sets up the supervisor: files that it creates for guests get the modes that guests ask for, and
-    /// signals that calls raise in their caller do not end it.
+    /// Records it, and sets up the supervisor: files that it creates for guests get the modes that guests ask
+    /// for, and signals that calls raise in their caller do not end it.
     ///
     /// # Errors
     /// The host fails.
@@ -50,8 +50,8 @@ impl Inherited {
 /// Host descriptors that the supervisor keeps for itself.
 const RESERVE: u64 = 256;
 
-/// Sets the supervisor's own limits: as many descriptors as there can be, files no longer than the policy lets guests
-/// write. Returns how many of the descriptors all guest processes together may have.
+/// Sets the supervisor's own limits: as many descriptors as there can be, files no longer than the policy
+/// lets guests write. Returns how many of the descriptors all guest processes together may have.
 ///
 /// # Errors
 /// The host fails.

@@ -100,12 +100,14 @@ fn first_process(
     Ok(Arc::new(Process::new(pid, nix::unistd::getppid().as_raw(), pidfd, start)))
 }
 
-/// Whether a process could continue rxbox's process group if that were stopped: one of the same session outside of the
-/// group, from which one in the group descends. Otherwise the group is orphaned, and the kernel lets no terminal stop it.
+/// Whether a process could continue rxbox's process group if that were stopped: one of the same session
+/// outside of the group, from which one in the group descends. Otherwise the group is orphaned, and the
+/// kernel lets no terminal stop it.
 fn can_be_continued() -> bool {
     let mut pid = std::process::id() as i32;
     let (group, session) = (group_of(pid), session_of(pid));
-    // Up the line of parents as long as they are in the group; process 0 is one that cannot be seen from here.
+    // Up the line of parents as long as they are in the group; process 0 is one that cannot be seen from
+    // here.
     while let Some(parent) = parent_of(pid).filter(|parent| *parent > 0) {
         if group_of(parent) != group {
             return session_of(parent) == session;

@@ -1,15 +1,16 @@
-//! What the policy denied, told to the user: one line each, on the supervisor's standard error.
+//! What the policy denied, reported to the user: one line each, on the supervisor's standard error.
 //!
 //! ```text
 //! rxbox: denied write /home/u/.ssh/config (openat, pid 7 prog) by untrusted.toml:14; remove or narrow `…`
 //! ```
 //!
-//! The text is made of names that a hostile guest chose, so whatever could move a cursor or forge a line is escaped. A guest
-//! that tries the same thing again adds to a count, which [`Audit::finish`] tells; and after [`LINES`] different lines
-//! only the number of further ones is kept, so that a guest can fill neither the log nor the supervisor's memory.
+//! The text is made of names that a hostile guest chose, so whatever could move a cursor or forge a line is
+//! escaped. A guest that tries the same thing again adds to a count, which [`Audit::finish`] reports; and after
+//! [`LINES`] different lines only the number of further ones is kept, so that a guest can fill neither the
+//! log nor the supervisor's memory.
 //!
-//! Every decision that does not simply allow passes through here; so this is also where a verdict to kill is carried
-//! out, whichever handler asked.
+//! Every decision that does not simply allow passes through here; so this is also where a verdict to kill is
+//! carried out, whichever handler asked.
 
 use super::ending::{End, Ending};
 use super::escape::Escaped;
@@ -20,7 +21,7 @@ use std::collections::HashMap;
 use std::fmt::{self, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Different lines told of one run, at most.
+/// Different lines of one run, at most.
 const LINES: usize = 1000;
 
 /// The audit of one sandbox.
@@ -57,9 +58,9 @@ impl Audit {
         Audit { policy, ending, quiet, told: Mutex::default() }
     }
 
-    /// Carries a decision of the policy out: nothing if it simply allows, else a record of who did what, and the errno.
-    /// The only place that turns a verdict into an errno: what is hidden is answered as the kernel answers what is not
-    /// there, which for a name is ENOENT and for a call ENOSYS.
+    /// Carries a decision of the policy out: nothing if it simply allows, else a record of who did what, and
+    /// the errno. The only place that turns a verdict into an errno: what is hidden is answered as the kernel
+    /// answers what is not there, which for a name is ENOENT and for a call ENOSYS.
     ///
     /// # Errors
     /// That errno; EPERM where the verdict is to kill, for the caller may run on for a moment.

@@ -2,8 +2,8 @@
 
 use std::fmt::{self, Write as _};
 
-/// Bytes of a hostile guest's choice as one line of harmless text: letters, digits and printable ASCII stay, everything
-/// else becomes `\xNN`, a backslash is doubled.
+/// Bytes of a hostile guest's choice as one line of harmless text: letters, digits and printable ASCII stay,
+/// everything else becomes `\xNN`, a backslash is doubled.
 #[derive(Clone, Copy, Debug)]
 pub struct Escaped<'a>(pub &'a [u8]);
 

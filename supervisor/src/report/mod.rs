@@ -1,5 +1,5 @@
-//! What the user gets to see of a run: what was denied ([`audit`]), which calls were made ([`trace`]), how it ended
-//! ([`outcome`]), and why the supervisor ends one itself ([`ending`]).
+//! What the user gets to see of a run: what was denied ([`audit`]), which calls were made ([`trace`]), how it
+//! ended ([`outcome`]), and why the supervisor ends one itself ([`ending`]).
 //!
 //! Everything that a guest chose is escaped before it is shown ([`escape`]).
 
@@ -11,7 +11,8 @@ pub mod trace;
 
 use std::io::Write as _;
 
-/// Writes a line of the supervisor's to the user. A standard error that is gone or full is none of the guest's business.
+/// Writes a line of the supervisor's to the user. A standard error that is gone or full is none of the
+/// guest's business.
 pub fn tell(text: &str) {
     let _ = std::io::stderr().write_all(format!("{text}\n").as_bytes());
 }

@@ -23,9 +23,9 @@ impl Trace {
         Trace { out: Mutex::new(out) }
     }
 
-    /// Writes the line of a call: the thread that made it, its arguments and what they point at, its value or negative
-    /// errno; `None` for a granted call, whose result only the child knows. A log that is full or gone does not disturb
-    /// the guest.
+    /// Writes the line of a call: the thread that made it, its arguments and what they point at, its value or
+    /// negative errno; `None` for a granted call, whose result only the child knows. A log that is full or
+    /// gone does not disturb the guest.
     pub fn call(
         &self,
         tid: i32,

@@ -100,8 +100,8 @@ impl EventLoop<'_> {
         }
     }
 
-    /// The status comes from the init process, whose child the first process is. If that is stopped rxbox stops as well, so that
-    /// whoever started it sees what it would see of the program.
+    /// The status comes from the init process, whose child the first process is. If that is stopped rxbox
+    /// stops as well, so that whoever started it sees what it would see of the program.
     fn first_process_changed(&self) -> Result<Option<Outcome>, Errno> {
         let outcome = match self.init.event()? {
             None => return Ok(None),
@@ -130,8 +130,9 @@ impl EventLoop<'_> {
         }))
     }
 
-    /// Forwards signals to rxbox to the guest: those that a process sent to the first process, those that the terminal
-    /// raised to the group in the foreground. Who continues a job (a shell's `fg`) continues the whole group.
+    /// Forwards signals to rxbox to the guest: those that a process sent to the first process, those that the
+    /// terminal raised to the group in the foreground. Who continues a job (a shell's `fg`) continues the
+    /// whole group.
     fn forward_signals(&self) -> Result<(), Errno> {
         const FROM_PROCESS: [i32; 3] = [libc::SI_USER, libc::SI_QUEUE, libc::SI_TKILL];
         while let Some(signal) = self.signals.read_signal()? {

@@ -73,8 +73,8 @@ pub fn run(options: Options) -> i32 {
     outcome.code()
 }
 
-/// Ends rxbox by the signal that ended the guest, for the process that waits for it; without a core file, which would be
-/// rxbox's own. Returns if the signal has another meaning here.
+/// Ends rxbox by the signal that ended the guest, for the process that waits for it; without a core file,
+/// which would be rxbox's own. Returns if the signal has another meaning here.
 fn die_by(signal: i32) {
     if signal != libc::SIGSYS && setrlimit(Resource::RLIMIT_CORE, 0, 0).is_ok() {
         spawn::act_by_default(signal);
@@ -128,8 +128,8 @@ fn run_guest(sandbox: &Arc<Sandbox>, guest: Guest, inherited: &Inherited) -> Res
     outcome.map_err(host)
 }
 
-/// Finds the program in the guest's `PATH`, which the policy makes, which may speak of the program: so first with the
-/// host's, and once more if the guest's finds another.
+/// Finds the program in the guest's `PATH`, which the policy makes, which may speak of the program: so first
+/// with the host's, and once more if the guest's finds another.
 fn policy_and_program(options: &Options) -> Result<(Arc<Policy>, Program), Outcome> {
     const FALLBACK: &[u8] = b"/usr/local/bin:/usr/bin:/bin";
     let name = options.words.first().map_or(&[][..], Vec::as_slice);

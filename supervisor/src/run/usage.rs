@@ -1,8 +1,9 @@
-//! Limits that no event reports: processor time and memory of all guest processes together, checked from time to time.
-//! What happens between two checks is missed; the guest can pass such a limit by what it gets done in that time.
+//! Limits that no event reports: processor time and memory of all guest processes together, checked from time
+//! to time. What happens between two checks is missed; the guest can pass such a limit by what it gets done
+//! in that time.
 //!
-//! Processor time is that of the emulator children: translation counts as the guest's. Memory is what their pages take:
-//! a page that several of them share counts in each.
+//! Processor time is that of the emulator children: translation counts as the guest's. Memory is what their
+//! pages take: a page that several of them share counts in each.
 
 use crate::report::ending::End;
 use nix::unistd::SysconfVar;

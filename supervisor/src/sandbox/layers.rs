@@ -1,8 +1,9 @@
-//! The layers of confinement around an emulator child: which of them this host and this version have, and whether they
-//! are in force.
+//! The layers of confinement around an emulator child: which of them this host and this version have, and
+//! whether they are in force.
 //!
-//! The seccomp filter, `no_new_privs` and the dropped capabilities are never optional: no request of a child without
-//! them is served ([`confirm`]). A run whose profile requires more than there is, is refused ([`missing`]).
+//! The seccomp filter, `no_new_privs` and the dropped capabilities are never optional: no request of a child
+//! without them is served ([`confirm`]). A run whose profile requires more than there is, is refused
+//! ([`missing`]).
 
 use crate::host::stat::Status;
 use rxbox_policy::{Layer, Policy};

@@ -79,8 +79,8 @@ pub struct Job {
 }
 
 impl Sandbox {
-    /// A sandbox without processes. Its workers serve slots with `serve`: what they do stands above the sandbox
-    /// ([`crate::worker::serve`]).
+    /// A sandbox without processes. Its workers serve slots with `serve`: what they do stands above the
+    /// sandbox ([`crate::worker::serve`]).
     pub fn new(
         policy: Arc<Policy>,
         quiet: bool,
@@ -149,8 +149,8 @@ impl Sandbox {
         self.ipc.ended(process.pid);
     }
 
-    /// Removes the processes whose end the event loop has not seen yet: what they leave behind (locks, semaphores to undo)
-    /// must be gone before the `caller`, who may know of their end, looks.
+    /// Removes the processes whose end the event loop has not seen yet: what they leave behind (locks,
+    /// semaphores to undo) must be gone before the `caller`, who may know of their end, looks.
     pub fn remove_ended(&self, caller: &Process) {
         // A removal that is under way comes to its end first.
         let _alone = self.removal.lock().unwrap_or_else(PoisonError::into_inner);

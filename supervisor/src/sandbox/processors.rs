@@ -1,9 +1,11 @@
-//! Whether processors are to spare: a worker and its guest thread may only spin where no other thread could run meanwhile.
+//! Whether processors are to spare: a worker and its guest thread may only spin where no other thread could
+//! run meanwhile.
 //!
-//! No count of what runs says that: two sides that spin count as much as two that compute. So it is tried out. A thread
-//! that spins yields ([`Bell::spin`](rxbox_wire::bell::Bell::spin)); if another then keeps the core, processors are short.
-//! That costs a time slice of the scheduler, some milliseconds, so for a while no thread spins then; each time that this
-//! turns out to have been too short, the next such while is twice as long.
+//! No count of what runs says that: two sides that spin count as much as two that compute. So it is tried
+//! out. A thread that spins yields ([`Bell::spin`](rxbox_wire::bell::Bell::spin)); if another then keeps the
+//! core, processors are short. That costs a time slice of the scheduler, some milliseconds, so for a while no
+//! thread spins then; each time that this turns out to have been too short, the next such while is twice as
+//! long.
 
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;

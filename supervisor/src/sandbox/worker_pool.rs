@@ -1,5 +1,5 @@
-//! Threads that do jobs. One that is done waits for another job, since threads and processes of guests come and go
-//! quickly, and a thread of the host costs more than most calls.
+//! Threads that do jobs. One that is done waits for another job, since threads and processes of guests come
+//! and go quickly, and a thread of the host costs more than most calls.
 
 use nix::errno::Errno;
 use std::sync::mpsc::{Sender, channel};

@@ -1,7 +1,7 @@
 //! The threads of a guest process: which slot each uses, and which worker serves it.
 //!
-//! A slot is free, or reserved for the first thread of a process that is about to start, or used by a thread whose id is
-//! known. The worker's own thread id is kept so that it can be interrupted.
+//! A slot is free, or reserved for the first thread of a process that is about to start, or used by a thread
+//! whose id is known. The worker's own thread id is kept so that it can be interrupted.
 
 use crate::host::futex::HostFutex;
 use crate::host::interrupt;
@@ -33,8 +33,8 @@ impl Threads {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reserves the lowest free slot, for a guest thread of this id if that is known. EAGAIN if there is none, EINVAL if
-    /// the thread has one.
+    /// Reserves the lowest free slot, for a guest thread of this id if that is known. EAGAIN if there is
+    /// none, EINVAL if the thread has one.
     pub fn reserve(&self, guest: Option<i32>) -> Result<usize, Errno> {
         let mut slots = self.slots();
         if guest.is_some() && slots.values().any(|s| s.guest == guest) {
@@ -59,7 +59,8 @@ impl Threads {
         self.slots().get(&slot)?.worker
     }
 
-    /// Records the guest thread that uses a slot. EINVAL if another slot has one of this id or this slot has one.
+    /// Records the guest thread that uses a slot. EINVAL if another slot has one of this id or this slot has
+    /// one.
     pub fn set_guest(&self, slot: usize, guest: i32) -> Result<(), Errno> {
         let mut slots = self.slots();
         if slots.values().any(|s| s.guest == Some(guest)) {
@@ -87,8 +88,8 @@ impl Threads {
 
     /// Interrupts the calls of all threads that ask for it.
     ///
-    /// The message that brings the request says which slot, but all are checked: so a message that found no room in the
-    /// socket is made up for by any other that is still to be read.
+    /// The message that brings the request says which slot, but all are checked: so a message that found no
+    /// room in the socket is made up for by any other that is still to be read.
     pub fn interrupt_requested(&self, channel: &Channel) {
         for (&n, user) in self.slots().iter() {
             let asks = channel.slot(n).is_some_and(|s| s.interrupt().load(Ordering::SeqCst) != 0);
@@ -108,7 +109,8 @@ impl Threads {
         }
     }
 
-    /// The thread of this slot is the only one left: the others have ended, though their workers may not know yet.
+    /// The thread of this slot is the only one left: the others have ended, though their workers may not know
+    /// yet.
     pub fn keep_only(&self, slot: usize) {
         for (_, user) in self.slots().iter_mut().filter(|(n, _)| **n != slot) {
             user.guest = None;

@@ -1,15 +1,17 @@
 //! A worker serves one guest thread: it waits for the thread's requests in its slot and answers them.
 //!
-//! This is where hostile bytes come in. Each request is copied out of the shared memory once, compared with the table
-//! ([`Request::check`]), and the data that decisions depend on are copied too; from then on nothing is read from the
-//! slot again, except by the kernel as a buffer. A request that does not fit the table can only come from a child that
-//! the guest has taken over: that process is killed, with the reason, and if it is the first one the sandbox ends.
+//! This is where hostile bytes come in. Each request is copied out of the shared memory once, compared with
+//! the table ([`Request::check`]), and the data that decisions depend on are copied too; from then on nothing
+//! is read from the slot again, except by the kernel as a buffer. A request that does not fit the table can
+//! only come from a child that the guest has taken over: that process is killed, with the reason, and if it
+//! is the first one the sandbox ends.
 //!
 //! A call that needs no more than its registers costs no allocation and takes no lock that workers share.
 //!
-//! Threads are reused ([`crate::sandbox::worker_pool`]), and a worker is interrupted by a signal to its thread
-//! ([`crate::state::threads`]). None is sent once the slot is freed, and one that was sent before has arrived when the next slot
-//! is taken over, since that makes a host call first: so none interrupts the call of another guest.
+//! Threads are reused ([`crate::sandbox::worker_pool`]), and a worker is interrupted by a signal to its
+//! thread ([`crate::state::threads`]). None is sent once the slot is freed, and one that was sent before has
+//! arrived when the next slot is taken over, since that makes a host call first: so none interrupts the call
+//! of another guest.
 
 pub mod dispatch;
 pub mod internal;
@@ -34,7 +36,8 @@ use rxbox_wire::table::Internal;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// Serves a slot until its guest thread or the process has ended; then the slot is free and the thread counted out.
+/// Serves a slot until its guest thread or the process has ended; then the slot is free and the thread
+/// counted out.
 pub fn serve(job: Job) {
     let Job { sandbox, process, slot } = &job;
     let slot = *slot;

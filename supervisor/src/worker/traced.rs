@@ -15,8 +15,8 @@ pub(super) fn write(trace: &Trace, call: &Call<'_>, answer: &SyscallResult) {
     trace.call(call.tid, call.checked.call, &call.request.args, &data, (!granted).then_some(ret));
 }
 
-/// What argument `i` points at: of what the guest gave the worker's copy, of what it gets what the reply carries. Bytes
-/// that only passed through are read from the data area, for show.
+/// What argument `i` points at: of what the guest gave the worker's copy, of what it gets what the reply
+/// carries. Bytes that only passed through are read from the data area, for show.
 fn content(call: &Call<'_>, answer: &SyscallResult, i: usize) -> Option<Vec<u8>> {
     if !call.present(i) {
         return None;

@@ -1,8 +1,9 @@
 //! From fork to exec: the first emulator child is stripped of everything that it is not meant to have.
 //!
-//! It starts as a fresh program, so it has neither the supervisor's memory nor its layout; with an empty environment; with
-//! /dev/null for its standard streams, since the user's terminal is not for it; with the descriptors of
-//! [`rxbox_wire::boot`] and no others; in a session without a terminal; without capabilities and any way to new ones.
+//! It starts as a fresh program, so it has neither the supervisor's memory nor its layout; with an empty
+//! environment; with /dev/null for its standard streams, since the user's terminal is not for it; with the
+//! descriptors of [`rxbox_wire::boot`] and no others; in a session without a terminal; without capabilities
+//! and any way to new ones.
 
 use crate::host::spawn;
 use nix::errno::Errno;
@@ -93,23 +94,24 @@ fn become_child(start: &Start<'_>, parent: Pid) -> Result<std::convert::Infallib
     fexecve(&program, &[role.as_c_str()], &environment).map_err(|e| (7, e))
 }
 
-/// The first process leads a group of its own. The kernel lets the stop signals of a terminal stop it if its parent is in
-/// the same session: so it stays in the init process's if rxbox's own group could be stopped and has a session of its own
-/// otherwise.
+/// The first process leads a group of its own. The kernel lets the stop signals of a terminal stop it if its
+/// parent is in the same session: so it stays in the init process's if rxbox's own group could be stopped and
+/// has a session of its own otherwise.
 fn lead_group(continued: bool) -> Result<(), Errno> {
     let own = Pid::from_raw(0);
     if continued { nix::unistd::setpgid(own, own) } else { nix::unistd::setsid().map(drop) }
 }
 
-/// The limit of the stack decides where the kernel puts all mappings of a program: with a huge one, or none, amid the
-/// guest's memory. This is the emulator's limit; the guest's own is in the boot block.
+/// The limit of the stack decides where the kernel puts all mappings of a program: with a huge one, or none,
+/// amid the guest's memory. This is the emulator's limit; the guest's own is in the boot block.
 fn limit_stack() -> Result<(), Errno> {
     const USUAL: u64 = 8 << 20;
     let (_, hard) = getrlimit(Resource::RLIMIT_STACK)?;
     setrlimit(Resource::RLIMIT_STACK, hard.min(USUAL), hard)
 }
 
-/// Puts the descriptors at their numbers; the rest closes with exec. Returns the program at a number of its own.
+/// Puts the descriptors at their numbers; the rest closes with exec. Returns the program at a number of its
+/// own.
 fn place_descriptors(start: &Start<'_>) -> Result<OwnedFd, Errno> {
     /// Above every number that is given out.
     const ABOVE: i32 = 10;
@@ -131,8 +133,8 @@ fn place_descriptors(start: &Start<'_>) -> Result<OwnedFd, Errno> {
     Ok(program)
 }
 
-/// Empties all sets. Without `CAP_SETPCAP` the bounding set stays, but with `no_new_privs` it gives nothing back: the
-/// supervisor confirms that nothing is left before it serves the child.
+/// Empties all sets. Without `CAP_SETPCAP` the bounding set stays, but with `no_new_privs` it gives nothing
+/// back: the supervisor confirms that nothing is left before it serves the child.
 fn drop_capabilities() -> Result<(), Errno> {
     use caps::{CapSet, clear, has_cap};
     let failed = |_| Errno::EPERM;

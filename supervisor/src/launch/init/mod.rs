@@ -1,18 +1,19 @@
-//! The init process: a small process between the supervisor and the emulator children that lives longer than either.
+//! The init process: a small process between the supervisor and the emulator children that lives longer than
+//! either.
 //!
-//! The kernel has no way to say "all descendants die with me" that works everywhere: a death signal reaches children
-//! only, and guest processes have children of their own. So the supervisor starts the init process, and that starts the
-//! first emulator child ([`exec`]). It is the *subreaper* of all of them: whatever a guest forks and leaves stays below
-//! it. When its socket to the supervisor closes, because the run is over or the supervisor has died, it kills all that is
-//! below it until nothing is left ([`reaper`]). Should it be killed itself, the first child dies by its death signal, and
-//! the supervisor ends the run.
+//! The kernel has no way to say "all descendants die with me" that works everywhere: a death signal reaches
+//! children only, and guest processes have children of their own. So the supervisor starts the init process,
+//! and that starts the first emulator child ([`exec`]). It is the *subreaper* of all of them: whatever a
+//! guest forks and leaves stays below it. When its socket to the supervisor closes, because the run is over
+//! or the supervisor has died, it kills all that is below it until nothing is left ([`reaper`]). Should it be
+//! killed itself, the first child dies by its death signal, and the supervisor ends the run.
 //!
-//! It leads a session without a terminal, in which the emulator children are: nothing that happens to rxbox's terminal or
-//! group reaches them except through the supervisor. When the first child is stopped it reports that ([`message`]), for
-//! rxbox to stop as well.
+//! It leads a session without a terminal, in which the emulator children are: nothing that happens to rxbox's
+//! terminal or group reaches them except through the supervisor. When the first child is stopped it reports
+//! that ([`message`]), for rxbox to stop as well.
 //!
-//! The first child is not reaped while the run lasts, so that its number, which its filter lets signals go to, cannot be
-//! given to another process.
+//! The first child is not reaped while the run lasts, so that its number, which its filter lets signals go
+//! to, cannot be given to another process.
 
 pub mod exec;
 mod message;
@@ -62,8 +63,8 @@ pub enum StartError {
 }
 
 impl Init {
-    /// Starts the init process and through it the first emulator child; returns its process id as well. This process must
-    /// have one thread.
+    /// Starts the init process and through it the first emulator child; returns its process id as well. This
+    /// process must have one thread.
     ///
     /// # Errors
     /// What failed.
@@ -98,7 +99,8 @@ impl Init {
         }
     }
 
-    /// What has happened to the first child since the last time. Without an init process the run is over, too.
+    /// What has happened to the first child since the last time. Without an init process the run is over,
+    /// too.
     ///
     /// # Errors
     /// The socket fails.

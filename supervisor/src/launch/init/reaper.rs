@@ -12,7 +12,8 @@ use nix::unistd::Pid;
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-/// The init process's whole life: it starts the first child, reports on it, and ends all when the socket closes.
+/// The init process's whole life: it starts the first child, reports on it, and ends all when the socket
+/// closes.
 ///
 /// # Errors
 /// The host fails; the process then ends, and with it the first child by its death signal.
@@ -57,8 +58,8 @@ pub(super) fn run(start: &Start<'_>, socket: &OwnedFd) -> Result<(), Errno> {
     kill_all_below()
 }
 
-/// Reaps orphans that have ended; how the first child has ended, once it has. That is not reaped, nor is any after it: the
-/// run is over then.
+/// Reaps orphans that have ended; how the first child has ended, once it has. That is not reaped, nor is any
+/// after it: the run is over then.
 fn reap_others(first: Pid) -> Result<Option<Message>, Errno> {
     while let Some((pid, ended)) = spawn::ended_child()? {
         if pid == first.as_raw() {
@@ -72,8 +73,8 @@ fn reap_others(first: Pid) -> Result<Option<Message>, Errno> {
     Ok(None)
 }
 
-/// Kills everything below this process until nothing is left. In each round all are stopped before they are killed, so
-/// that ever fewer are left that can fork.
+/// Kills everything below this process until nothing is left. In each round all are stopped before they are
+/// killed, so that ever fewer are left that can fork.
 fn kill_all_below() -> Result<(), Errno> {
     let own = std::process::id() as i32;
     loop {
@@ -87,8 +88,8 @@ fn kill_all_below() -> Result<(), Errno> {
         }
         for signal in [Signal::SIGSTOP, Signal::SIGKILL] {
             for pid in descendants(&processes(), own) {
-                // One that has ended meanwhile is as good as killed: its number is not given to another before it is reaped,
-                // and only its parent, stopped or this process, can do that.
+                // One that has ended meanwhile is as good as killed: its number is not given to another
+                // before it is reaped, and only its parent, stopped or this process, can do that.
                 let _ = kill(Pid::from_raw(pid), signal);
             }
         }

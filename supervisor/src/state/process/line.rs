@@ -1,5 +1,5 @@
-//! How a guest process and the supervisor talk: the channel for calls, and a control socket for what memory cannot
-//! carry, descriptors to the child and requests to interrupt a call from it.
+//! How a guest process and the supervisor talk: the channel for calls, and a control socket for what memory
+//! cannot carry, descriptors to the child and requests to interrupt a call from it.
 
 use crate::host::futex::HostFutex;
 use crate::host::shm::Channel;
@@ -35,8 +35,9 @@ impl Line {
         Ok((Line { channel: Channel::new()?, control }, child))
     }
 
-    /// Sends descriptors with what the child is told about them. The child asks for one at a time, so it knows for which
-    /// request they are. Never waits: ENOBUFS if the child does not take what it was sent before.
+    /// Sends descriptors with what the child is told about them. The child asks for one at a time, so it
+    /// knows for which request they are. Never waits: ENOBUFS if the child does not take what it was sent
+    /// before.
     pub fn send(&self, about: &About, fds: &[BorrowedFd<'_>]) -> Result<(), Errno> {
         let raw: Vec<_> = fds.iter().map(AsRawFd::as_raw_fd).collect();
         let data = about.encode();
@@ -69,8 +70,8 @@ impl Line {
         Ok(())
     }
 
-    /// A line to a process that is to be forked. Its first thread finds the slot as if it had made a request: so it waits
-    /// until it is answered by [`Line::start`] or [`Line::close`], and cannot miss either.
+    /// A line to a process that is to be forked. Its first thread finds the slot as if it had made a request:
+    /// so it waits until it is answered by [`Line::start`] or [`Line::close`], and cannot miss either.
     pub fn for_fork() -> Result<(Line, OwnedFd), Errno> {
         let (line, end) = Line::new()?;
         if let Some(slot) = line.channel.slot(0) {
@@ -87,7 +88,8 @@ impl Line {
         }
     }
 
-    /// The process for which the line was made will never be served: should it be there, it ends ([`CLOSED`]).
+    /// The process for which the line was made will never be served: should it be there, it ends
+    /// ([`CLOSED`]).
     pub fn close(&self) {
         if let Some(slot) = self.channel.slot(0) {
             slot.bell().turn.store(CLOSED, Ordering::SeqCst);
@@ -95,8 +97,9 @@ impl Line {
         }
     }
 
-    /// Takes all messages that the child has sent, at most `most`; whether there were any, and whether the child's end is
-    /// still open. Descriptors that come along are never taken in: without room for control data the kernel drops them.
+    /// Takes all messages that the child has sent, at most `most`; whether there were any, and whether the
+    /// child's end is still open. Descriptors that come along are never taken in: without room for control
+    /// data the kernel drops them.
     pub fn drain(&self, most: usize) -> (bool, bool) {
         let mut buffer = [0; 16];
         for n in 0..most {
