@@ -288,7 +288,7 @@ impl Builder<'_> {
         let target = self.block.vars.temp();
         match insn.mem {
             None => {
-                let src = Var::gpr(insn.form.modrm & 7 | insn.form.rex << 3 & 8);
+                let src = Var::gpr(insn.form.rm());
                 self.push(Op::Mov { dst: target, src });
             }
             Some(mem) if mem.segment == 0x65 => {

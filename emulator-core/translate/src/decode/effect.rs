@@ -6,9 +6,10 @@
 //! SSE, merging masks, flags after a shift by a count that may be 0, whatever a `rep` instruction writes,
 //! and flags that the manual leaves undefined, which some processors keep and others set.
 
-use super::form::Encoding;
+use super::class::Class;
+use super::encoding::Encoding;
+use super::form::{MemOperand, Space};
 use super::table::row::{self, Operand, Place, Row, Size, implicit};
-use super::{Class, MemOperand, Space};
 use crate::ir::var::{Var, VarSet};
 
 /// The result: see the fields of the same names in [`super::Insn`].

@@ -2,11 +2,14 @@
 //!
 //! Programs use few instructions, and mostly differ in displacements and immediates. All else of a decoded instruction
 //! follows from its *signature*: one mandatory prefix, REX, opcode, modrm and sib. So what was decoded once serves for
-//! every instruction of the same signature, with displacement and immediate read anew. Encodings of any other shape, and the
+//! every instruction of the same signature, with displacement and immediate read again. Encodings of any other shape, and the
 //! few rows whose effects depend on the immediate, are decoded each time.
 
-use super::{Class, DecodeError, Insn, Space, decode, table};
-use crate::decode::table::row;
+use super::class::Class;
+use super::decode;
+use super::form::Space;
+use super::insn::{DecodeError, Insn};
+use super::table::{self, row};
 
 /// Places for signatures; one that is taken is given to the newcomer.
 const PLACES: usize = 2048;
@@ -66,16 +69,7 @@ fn is_regular(insn: &Insn) -> bool {
     let row = table::rows(form.space, form.map, form.opcode).iter();
     let simple = form.space == Space::Legacy && form.map < 2 && matches!(form.imm_size, 0 | 1 | 2 | 4);
     let moved = insn.mem.is_some() && form.modrm_at == 0;
-    let carried = matches!(
-        insn.class,
-        Class::Native
-            | Class::Jcc { .. }
-            | Class::Jmp { .. }
-            | Class::Call { .. }
-            | Class::JmpIndirect
-            | Class::CallIndirect
-    );
-    simple && !moved && carried && !row.into_iter().any(|r| r.has(row::COUNT))
+    simple && !moved && insn.class.is_regular() && !row.into_iter().any(|r| r.has(row::COUNT))
 }
 
 /// The instruction at the start of `bytes`, which has the signature of `known`.

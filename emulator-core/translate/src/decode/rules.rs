@@ -1,9 +1,10 @@
 //! What the processor demands of an encoding beyond what the rows tell apart; each function refuses what it
 //! would refuse.
 
-use super::form::Encoding;
+use super::encoding::Encoding;
+use super::form::{MemOperand, Space};
+use super::insn::DecodeError;
 use super::table::row::{self, Operand, Place, Row};
-use super::{Class, DecodeError, MemOperand, Space};
 
 /// Checks everything that does not depend on the memory operand.
 pub(super) fn check(e: &Encoding, row: &Row) -> Result<(), DecodeError> {
@@ -18,20 +19,15 @@ pub(super) fn check(e: &Encoding, row: &Row) -> Result<(), DecodeError> {
         return Err(DecodeError::Invalid);
     }
     // Intel ignores the prefix on near branches, AMD truncates the target: no program means either.
-    let near_branch = matches!(
-        row.class,
-        Class::Jcc { .. }
-            | Class::Loop { .. }
-            | Class::Jmp { .. }
-            | Class::Call { .. }
-            | Class::JmpIndirect
-            | Class::CallIndirect
-            | Class::Ret { .. }
-    );
-    if near_branch && e.operand_size() == 2 {
+    if row.class.is_near_branch() && e.operand_size() == 2 {
         return Err(e.unsupported());
     }
     Ok(())
+}
+
+/// A control or debug register that does not exist, which is refused before the privilege is looked at.
+pub(super) fn missing_register(e: &Encoding, row: &Row) -> bool {
+    row.has(row::CONTROL) && !matches!(e.reg(), 0 | 2 | 3 | 4 | 8) || row.has(row::DEBUG) && e.reg() > 7
 }
 
 /// LOCK needs a memory destination and an instruction that can be locked.

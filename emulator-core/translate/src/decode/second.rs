@@ -2,9 +2,10 @@
 //! lengths are least regular: where there is more than a REX prefix and one other. The tests ask it, and a third decoder, about
 //! all encodings.
 
-use super::form::Encoding;
+use super::encoding::Encoding;
+use super::form::Space;
+use super::insn::DecodeError;
 use super::table::row::{Row, UNKNOWN_TO_YAXPEAX};
-use super::{Class, DecodeError, Space, Trap};
 use yaxpeax_arch::LengthedInstruction;
 use yaxpeax_x86::long_mode::{InstDecoder, Instruction};
 
@@ -20,8 +21,8 @@ const ORDINARY: u8 = 1;
 /// Instructions of which the host never sees the bytes need no second opinion.
 pub(super) fn agree(e: &Encoding, row: &Row, bytes: &[u8], len: u8) -> Result<(), DecodeError> {
     let unusual = e.prefixes > ORDINARY || e.form.addr32;
-    let seen = matches!(row.class, Class::Trap(Trap::DebugTrap)) || !matches!(row.class, Class::Trap(_));
-    let asked = unusual && e.form.space == Space::Legacy && seen && !row.has(UNKNOWN_TO_YAXPEAX);
+    let asked =
+        unusual && e.form.space == Space::Legacy && row.class.is_copied() && !row.has(UNKNOWN_TO_YAXPEAX);
     let same_length = |i: Instruction| i.len().to_const() == u64::from(len);
     if !asked || yaxpeax(bytes).is_some_and(same_length) { Ok(()) } else { Err(e.unsupported()) }
 }

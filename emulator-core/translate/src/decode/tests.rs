@@ -1,7 +1,7 @@
 //! What must not be copied, and what the sets of variables must say, instruction by instruction.
 
 use super::*;
-use crate::ir::var::Var;
+use crate::ir::var::{Var, VarSet};
 
 fn ok(bytes: &[u8]) -> Insn {
     decode(bytes).unwrap_or_else(|e| panic!("{bytes:02x?}: {e}"))

@@ -1,7 +1,9 @@
 //! Disassembly, for traces and error messages.
 
-use super::form::Cursor;
-use super::{Class, Insn, Space, decode, second, select};
+use super::encoding::Cursor;
+use super::form::Space;
+use super::insn::Insn;
+use super::{decode, second, select};
 use std::fmt::Write;
 use yaxpeax_arch::LengthedInstruction;
 
@@ -37,11 +39,7 @@ pub fn text(bytes: &[u8], pc: u64) -> String {
 
 /// Target of a direct branch.
 fn branch(insn: &Insn, pc: u64) -> Option<u64> {
-    let disp = match insn.class {
-        Class::Jcc { disp, .. } | Class::Jmp { disp } | Class::Call { disp } => disp.into(),
-        Class::Loop { disp, .. } => disp.into(),
-        _ => return None,
-    };
+    let disp = insn.class.displacement()?;
     Some(pc.wrapping_add(insn.len.into()).wrapping_add_signed(disp))
 }
 

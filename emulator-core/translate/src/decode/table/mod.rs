@@ -22,7 +22,7 @@ pub(in crate::decode) mod row;
 mod text;
 mod words;
 
-use super::Space;
+use super::form::Space;
 use notation::{Span, count, index, parse};
 use row::Row;
 

@@ -40,8 +40,8 @@
 
 use super::row::{self, Immediate, Operand, Place, Row, Size, Tuple, accepts};
 use super::text::{broken, decimal, hex, split, word};
-use super::words::{attribute_bits, class, implicit_bits};
-use crate::decode::Class;
+use super::words::{attribute_bits, implicit_bits};
+use crate::decode::class::Class;
 
 /// The rows of one opcode: a range of the map's rows.
 #[derive(Clone, Copy)]
@@ -313,7 +313,7 @@ const fn parse_attribute(row: &mut Row, word: &'static [u8]) {
         [b'n', a, b] => row.tuple = Tuple::Fixed((decimal(*a) * 10 + decimal(*b)) as u8),
         [b'b', n] => row.broadcast = decimal(*n) as u8,
         _ => {
-            if let Some(class) = class(word) {
+            if let Some(class) = Class::from_word(word) {
                 row.class = class;
             } else {
                 row.attributes |= attribute_bits(word);

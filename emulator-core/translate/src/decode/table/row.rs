@@ -1,6 +1,6 @@
 //! One row of the allow-list.
 
-use crate::decode::Class;
+use crate::decode::class::Class;
 use crate::ir::var::{Var, VarSet};
 
 /// An instruction that is carried, or refused by name.

@@ -1,46 +1,8 @@
-//! The words of the [`super::notation`]: classes, attributes, variables.
+//! The words of the [`super::notation`]: attributes and variables.
 
 use super::row::{self, implicit};
 use super::text::{broken, split};
-use crate::decode::{Class, FpuEnv, SegmentOp, Trap};
 use crate::ir::var::Var;
-
-/// The class that a word of the notation stands for.
-pub(super) const fn class(word: &[u8]) -> Option<Class> {
-    Some(match word {
-        b"jcc" => Class::Jcc { cc: 0, disp: 0 },
-        b"loop" => Class::Loop { opcode: 0, disp: 0 },
-        b"jmp" => Class::Jmp { disp: 0 },
-        b"call" => Class::Call { disp: 0 },
-        b"jmpi" => Class::JmpIndirect,
-        b"calli" => Class::CallIndirect,
-        b"ret" => Class::Ret { release: 0 },
-        b"syscall" => Class::Syscall,
-        b"cpuid" => Class::Cpuid,
-        b"xgetbv" => Class::Xgetbv,
-        b"rdtsc" => Class::Rdtsc,
-        b"rdtscp" => Class::Rdtscp,
-        b"popf" => Class::Popf,
-        b"fsbase" => Class::FsBase,
-        b"gsbase-read" => Class::ReadGsBase { reg: 0, wide: false },
-        b"gsbase-write" => Class::WriteGsBase { reg: 0, wide: false },
-        b"fnstenv" => Class::FpuEnvStore(FpuEnv::Fnstenv),
-        b"fnsave" => Class::FpuEnvStore(FpuEnv::Fnsave),
-        b"fxsave" => Class::FpuEnvStore(FpuEnv::Fxsave),
-        b"xsave" => Class::FpuEnvStore(FpuEnv::Xsave),
-        b"sreg-store" => Class::Segment(SegmentOp::Store(0)),
-        b"sreg-load" => Class::Segment(SegmentOp::Load(0)),
-        b"sreg-push" => Class::Segment(SegmentOp::Push(0)),
-        b"sreg-pop" => Class::Segment(SegmentOp::Pop(0)),
-        b"sreg-far" => Class::Segment(SegmentOp::FarPointer(0)),
-        b"int3" => Class::Trap(Trap::Breakpoint),
-        b"int1" => Class::Trap(Trap::DebugTrap),
-        b"int" => Class::Trap(Trap::Interrupt(0)),
-        b"gp" => Class::Trap(Trap::GeneralProtection),
-        b"ud" => Class::Trap(Trap::InvalidOpcode),
-        _ => return None,
-    })
-}
 
 /// The attribute that a word stands for.
 pub(super) const fn attribute_bits(word: &[u8]) -> u32 {
