@@ -90,7 +90,7 @@ fn look_up(thread: &mut Thread, exit_id: u32) -> BlockExit {
                 None => fatal(&format!("stopped at {pc:#x}, where no block lies")),
             }
         }
-        _ => match thread.process.blocks.lock().left(exit_id) {
+        _ => match thread.process.blocks.lock().exit(exit_id) {
             Some(exit) => BlockExit::Exit(exit_id, exit),
             None => fatal(&format!("exit {exit_id} belongs to no block")),
         },

@@ -54,7 +54,7 @@ pub struct TranslationBlock {
 
 /// An exit of some block.
 #[derive(Debug)]
-struct BlockExit {
+struct ExitRecord {
     block: BlockId,
     exit: Exit,
     /// The block that it goes straight to.
@@ -74,7 +74,7 @@ pub struct Blocks {
     /// Host addresses of the entries for indirect branches that were made later.
     late_entries: Vec<u64>,
     /// All exits from number [`FIRST_EXIT`] on.
-    exits: Vec<BlockExit>,
+    exits: Vec<ExitRecord>,
     /// State recovery of all blocks.
     marks: Vec<Mark>,
     translator: Translator,
@@ -163,7 +163,7 @@ impl Blocks {
         let id = self.blocks.len() as BlockId;
         let len = bytes.len() as u32;
         self.cache.add(&code.hot, &code.cold);
-        let exits = code.exits.iter().map(|&exit| BlockExit { block: id, exit, chained: None });
+        let exits = code.exits.iter().map(|&exit| ExitRecord { block: id, exit, chained: None });
         let exits = keep(&mut self.exits, exits);
         let block = TranslationBlock {
             pc,
@@ -193,13 +193,13 @@ impl Blocks {
                     self.by_pc.insert(pc, at);
                 }
             }
-            self.open(id);
+            self.publish_entries(id);
         }
         (entry, id)
     }
 
     /// Enters a block's entries for indirect branches in the tables.
-    fn open(&self, id: BlockId) {
+    fn publish_entries(&self, id: BlockId) {
         for (_, Entry { pc, indirect, .. }) in self.entries_of(id) {
             if let Some(host) = indirect {
                 self.cache.set_target(*pc, *host);
@@ -212,7 +212,7 @@ impl Blocks {
         &self.entries[start as usize..end as usize]
     }
 
-    fn exits_of(&self, block: &TranslationBlock) -> &[BlockExit] {
+    fn exits_of(&self, block: &TranslationBlock) -> &[ExitRecord] {
         let Range { start, end } = block.exits;
         &self.exits[(start - FIRST_EXIT) as usize..(end - FIRST_EXIT) as usize]
     }
@@ -249,14 +249,14 @@ impl Blocks {
     }
 
     /// The exit with this number.
-    pub fn left(&self, exit_id: u32) -> Option<Exit> {
+    pub fn exit(&self, exit_id: u32) -> Option<Exit> {
         Some(self.exits.get(exit_id.checked_sub(FIRST_EXIT)? as usize)?.exit)
     }
 
     /// Makes an exit go straight to the block at `pc`, if both are still linked.
     pub fn chain(&mut self, exit_id: u32, pc: u64) {
         let Some(from) = exit_id.checked_sub(FIRST_EXIT).map(|n| n as usize) else { return };
-        let Some(&BlockExit { block, exit: Exit::Goto { pc: target, patch, .. }, chained: None }) =
+        let Some(&ExitRecord { block, exit: Exit::Goto { pc: target, patch, .. }, chained: None }) =
             self.exits.get(from)
         else {
             return;
@@ -272,7 +272,7 @@ impl Blocks {
     /// Chains those exits of a block whose targets are there already.
     pub fn chain_all(&mut self, id: BlockId) {
         for exit_id in self.blocks[id as usize].exits.clone() {
-            if let Some(Exit::Goto { pc, .. }) = self.left(exit_id) {
+            if let Some(Exit::Goto { pc, .. }) = self.exit(exit_id) {
                 self.chain(exit_id, pc);
             }
         }
@@ -309,7 +309,7 @@ impl Blocks {
     }
 
     fn unlink(&mut self, id: BlockId) {
-        self.close(id);
+        self.withdraw_entries(id);
         let block = &mut self.blocks[id as usize];
         block.linked = false;
         let (pc, len) = (block.pc, block.len);
@@ -332,7 +332,7 @@ impl Blocks {
     }
 
     /// Takes a block's entries for indirect branches out of the tables.
-    fn close(&self, id: BlockId) {
+    fn withdraw_entries(&self, id: BlockId) {
         for (_, Entry { pc, indirect, .. }) in self.entries_of(id) {
             if let Some(host) = indirect {
                 self.cache.clear_target(*pc, *host);

@@ -1,8 +1,8 @@
 //! Time limits of calls that are made again.
 //!
 //! A waiting call that was interrupted without a handler having run goes on (signal(7)): the registers go
-//! back to before the call, and the guest makes it once more. It must then wait for what is *remaining* of
-//! its time, or a program that is often disturbed would wait for ever. The kernel keeps the end of the wait
+//! back to before the call, and the guest makes it once more. It must then wait for what *remains* of its
+//! time, or a program that is often disturbed would wait for ever. The kernel keeps the end of the wait
 //! for that (its `restart_block`); so does this module. Calls whose time the kernel itself counts down in
 //! guest memory (select(2), ppoll(2)), and those that wait until a point in time, need nothing of it
 //! ([`Timeout::is_from_now`](rxbox_wire::kind::Timeout::is_from_now)).
@@ -53,7 +53,7 @@ fn span(kind: Kind, arg: u64) -> Option<Duration> {
 
 impl Deadline {
     /// The deadline of a call that begins at `pc`: the one that it was `kept` with, if it is the same call
-    /// made again, and then `args` and the time are changed to what is remaining.
+    /// made again, and then `args` and the time are changed to what remains.
     pub fn begin(
         call: &Syscall,
         args: &mut [u64; 6],
@@ -70,7 +70,7 @@ impl Deadline {
         };
         let remaining = deadline.end.saturating_duration_since(Instant::now());
         if kind == Kind::Millis {
-            // Never less than what is remaining, or the wait would end too early.
+            // Never less than what remains, or the wait would end too early.
             args[at] = remaining.as_nanos().div_ceil(1_000_000).min(i32::MAX as u128) as u64;
             return (Some(deadline), None);
         }

@@ -54,7 +54,7 @@ impl Blocks {
             }
             self.generations[id as usize] = self.generation;
             waiting.extend(self.exits_of(block).iter().filter_map(|exit| exit.chained));
-            self.open(id);
+            self.publish_entries(id);
         }
         self.find(pc)
     }
