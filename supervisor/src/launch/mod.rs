@@ -12,7 +12,7 @@ use crate::state::groups::{group_of, session_of};
 use crate::state::process::{
     ExeRecord, Fork, Identity, LIMITS, Line, Process, Rlimit, State, standard_descriptors,
 };
-use crate::worker::internal;
+use crate::worker::start::start_first_process;
 use inherited::{Inherited, first_limits};
 use init::Init;
 use init::exec::Start;
@@ -74,7 +74,7 @@ pub fn launch(
     line.send_boot(&boot).map_err(failed("the emulator child"))?;
     let process = first_process(sandbox, guest, inherited, limits, line, pid)
         .map_err(failed("the working directory or the first process"))?;
-    internal::start_first_process(sandbox, &process).map_err(failed("the first worker"))?;
+    start_first_process(sandbox, &process).map_err(failed("the first worker"))?;
     Ok((init, process))
 }
 

@@ -15,6 +15,7 @@
 
 pub mod dispatch;
 pub mod internal;
+pub mod start;
 mod traced;
 
 use crate::context::Call;
