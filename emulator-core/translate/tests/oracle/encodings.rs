@@ -5,35 +5,28 @@ use iced_x86::{Code, FlowControl, Instruction};
 use rxbox_translate::decode::{DecodeError, Decoder, Space, decode, text};
 use std::collections::HashSet;
 
-/// xorshift64*.
-struct Random(u64);
+/// The tests' source of chance.
+struct Random(fastrand::Rng);
 
 impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    /// With the seed `RXBOX_SEED`, else always the same one, which is printed.
+    fn new() -> Random {
+        let seed = std::env::var("RXBOX_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(20_240_229);
+        println!("RXBOX_SEED={seed}");
+        Random(fastrand::Rng::with_seed(seed))
     }
 
     fn byte(&mut self) -> u8 {
-        (self.next() >> 56) as u8
+        self.0.u8(..)
     }
 
-    fn one_in(&mut self, n: u64) -> bool {
-        self.next() >> 32 & 0xffff_ffff < (1 << 32) / n
+    fn one_in(&mut self, n: u32) -> bool {
+        self.0.u32(..n) == 0
     }
 
     fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        from[(self.next() >> 33) as usize % from.len()]
+        from[self.0.usize(..from.len())]
     }
-}
-
-/// The seed of the run: `RXBOX_SEED`, else always the same.
-fn seed() -> u64 {
-    let seed = std::env::var("RXBOX_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(20_240_229);
-    println!("RXBOX_SEED={seed}");
-    seed
 }
 
 /// Sixteen bytes that begin with a random encoding of an opcode.
@@ -98,7 +91,7 @@ const MAPS: [(Space, u8); 12] = [
 
 /// Runs `each` over random encodings of every opcode, with a name for the opcode.
 fn every_opcode(times: u32, mut each: impl FnMut(&[u8; 16])) {
-    let mut random = Random(seed());
+    let mut random = Random::new();
     for (space, map) in MAPS {
         for opcode in 0..=255 {
             for _ in 0..times {
@@ -158,7 +151,8 @@ fn leaves_flags_undefined(code: Code) -> bool {
     instruction.rflags_undefined() != 0
 }
 
-/// Instructions that the oracle knows and the project refuses, besides those of the features that are left out.
+/// Instructions that the oracle knows and the project refuses, besides those of the features that are left
+/// out.
 fn argued(theirs: &Instruction) -> bool {
     match theirs.code() {
         // A prefetch of a register: a nop to some processors, invalid to others.
@@ -186,13 +180,13 @@ fn a_cut_instruction_asks_for_the_rest() {
 
 #[test]
 fn arbitrary_bytes_never_panic() {
-    let mut random = Random(seed());
+    let mut random = Random::new();
     let mut bytes = [0; 24];
     for _ in 0..200_000 {
         bytes.fill_with(|| random.byte());
         let len = (random.byte() % 25).into();
         let _ = decode(&bytes[..len]);
-        let _ = text(&bytes[..len], random.next());
+        let _ = text(&bytes[..len], random.0.u64(..));
     }
 }
 
