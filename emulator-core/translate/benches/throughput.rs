@@ -1,8 +1,8 @@
 //! How fast the translator is: `cargo bench -p rxbox-translate [-- FILE]`.
 //!
-//! Translates the executable segments of a program from block to block, as if each block fell through to the next. Prints
-//! blocks, guest instructions, nanoseconds per block and host bytes per guest byte; the best of several rounds, since
-//! everything else only adds.
+//! Translates the executable segments of a program from block to block, as if each block fell through to the
+//! next. Prints blocks, guest instructions, nanoseconds per block and host bytes per guest byte; the best of
+//! several rounds, since everything else only adds.
 
 #![allow(clippy::expect_used, reason = "a bench ends by a panic")]
 

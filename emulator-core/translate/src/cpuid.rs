@@ -34,9 +34,9 @@ const fn bits(numbers: &[u32]) -> u32 {
 
 /// Feature words: leaf, subleaf, and the bits that may be shown of each register.
 const FEATURES: [Leaf; 8] = [
-    // ecx: SSE3 PCLMULQDQ SSSE3 FMA CX16 SSE4.1 SSE4.2 MOVBE POPCNT AES XSAVE OSXSAVE AVX F16C RDRAND (not the
-    // hypervisor bit, whose leaves are not shown);
-    // edx: everything but SEP (sysenter) and the debug and thermal features.
+    // ecx: SSE3 PCLMULQDQ SSSE3 FMA CX16 SSE4.1 SSE4.2 MOVBE POPCNT AES XSAVE OSXSAVE AVX F16C RDRAND (not
+    // the hypervisor bit, whose leaves are not shown); edx: everything but SEP (sysenter) and the debug and
+    // thermal features.
     (
         1,
         0,
@@ -85,7 +85,8 @@ const FEATURES: [Leaf; 8] = [
     (0x8000_0021, 0, [bits(&[2]), 0, 0, 0]),
 ];
 
-/// Leaves that say nothing about instructions and are shown as they are: names, caches, TLBs, topology, clocks.
+/// Leaves that say nothing about instructions and are shown as they are: names, caches, TLBs, topology,
+/// clocks.
 const PLAIN: [u32; 19] = [
     0,
     2,

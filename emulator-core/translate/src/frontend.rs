@@ -1,9 +1,10 @@
 //! The front end: guest instructions to intermediate code.
 //!
-//! A block is a straight line: it follows the not-taken side of up to [`Config::max_exits`] conditional branches, goes on
-//! behind calls, where they return to, and ends at the first instruction that always transfers control, at one that needs
-//! the runtime, or at a limit. An instruction that cannot be decoded ends the block before it; a block that begins with one
-//! leaves to the runtime, which decodes again and knows what to raise.
+//! A block is a straight line: it follows the not-taken side of up to [`Config::max_exits`] conditional
+//! branches, goes on behind calls, where they return to, and ends at the first instruction that always
+//! transfers control, at one that needs the runtime, or at a limit. An instruction that cannot be decoded
+//! ends the block before it; a block that begins with one leaves to the runtime, which decodes again and
+//! knows what to raise.
 
 use crate::decode::{Class, DecodeError, Decoder, Insn, MemOperand, SegmentOp, Trap};
 use crate::ir::block::Block;
@@ -18,7 +19,8 @@ pub struct Config {
     pub max_insns: u16,
     /// Conditional exits in a block at most.
     pub max_exits: u8,
-    /// Translate one instruction and come back ([`Reason::Step`]): for a store into code that is being executed.
+    /// Translate one instruction and come back ([`Reason::Step`]): for a store into code that is being
+    /// executed.
     pub step: bool,
     /// `rdtsc` and `rdtscp` are the runtime's.
     pub virtual_tsc: bool,
@@ -30,11 +32,13 @@ impl Default for Config {
     }
 }
 
-/// The guest bytes at the block's pc do not hold one whole instruction: the fetch of the byte at `pc + readable` faults.
+/// The guest bytes at the block's pc do not hold one whole instruction: the fetch of the byte at `pc +
+/// readable` faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FetchFault;
 
-/// Builds the block at `pc` from `code`, the executable bytes that start there, in the place of what `block` was.
+/// Builds the block at `pc` from `code`, the executable bytes that start there, in the place of what `block`
+/// was.
 pub fn build(
     block: &mut Block,
     pc: u64,
@@ -109,8 +113,8 @@ impl Builder<'_> {
         self.push(op);
     }
 
-    /// Ends the block before the instruction at `here`. A call right before it must not come back to this block, of which there
-    /// is nothing left.
+    /// Ends the block before the instruction at `here`. A call right before it must not come back to this
+    /// block, of which there is nothing left.
     fn stop(&mut self, here: u64) {
         match self.block.ops.last() {
             Some(&Op::Call { pc, next }) => {
@@ -146,16 +150,16 @@ impl Builder<'_> {
             Class::Rdtsc | Class::Rdtscp if !self.config.virtual_tsc => return !self.native(pc, at, insn),
             Class::FpuEnvStore(_) => {
                 if self.native(pc, at, insn) {
-                    // A signal that stops the thread here finds the instruction done: a second run would store what the
-                    // first has set (fnstenv masks exceptions, fnsave clears the registers).
+                    // A signal that stops the thread here finds the instruction done: a second run would
+                    // store what the first has set (fnstenv masks exceptions, fnsave clears the registers).
                     self.start(next);
                     self.push(Op::ExitTb { reason: Reason::ClearFpuPointer, pc });
                 }
             }
             Class::Trap(Trap::DebugTrap) => {
                 if self.native(pc, at, insn) {
-                    // The host reports this address, or that of the instruction itself. Were there more of the block,
-                    // dead code at its front would make it a later one.
+                    // The host reports this address, or that of the instruction itself. Were there more of
+                    // the block, dead code at its front would make it a later one.
                     self.push(Op::Goto { pc: next });
                 }
             }
@@ -263,7 +267,8 @@ impl Builder<'_> {
         self.push(Op::Native { insn: index, mem });
     }
 
-    /// The linear address of a gs operand: the guest's gs base lies in the CPU state, since the host's points at that.
+    /// The linear address of a gs operand: the guest's gs base lies in the CPU state, since the host's points
+    /// at that.
     fn gs_address(&mut self, mem: &MemOperand, next: u64) -> Var {
         // One register for both addresses: cmpxchg16b leaves no more than two free.
         let (address, base) = (self.block.vars.temp(), self.block.vars.temp());
@@ -283,7 +288,8 @@ impl Builder<'_> {
         }
     }
 
-    /// `jmp r/m64` and `call r/m64`: the target is read before the return address is pushed. True if the block ends here.
+    /// `jmp r/m64` and `call r/m64`: the target is read before the return address is pushed. True if the
+    /// block ends here.
     fn indirect(&mut self, pc: u64, next: u64, insn: &Insn) -> bool {
         let target = self.block.vars.temp();
         match insn.mem {
@@ -312,8 +318,9 @@ impl Builder<'_> {
     }
 }
 
-/// Whether a segment register is the guest's while it runs, so that the host's instruction does what the guest's does: all are
-/// but gs. Loading ss is left to the runtime too, since the processor then holds signals back for an instruction.
+/// Whether a segment register is the guest's while it runs, so that the host's instruction does what the
+/// guest's does: all are but gs. Loading ss is left to the runtime too, since the processor then holds
+/// signals back for an instruction.
 fn is_hosts(op: SegmentOp) -> bool {
     const GS: u8 = 5;
     match op {
@@ -322,9 +329,9 @@ fn is_hosts(op: SegmentOp) -> bool {
     }
 }
 
-/// Whether an instruction without an explicit memory operand reads or writes in the data segment, which a prefix can override
-/// (Intel SDM 1, 3.7.4): string sources, `xlat`, `maskmovq` and `maskmovdqu`, `clzero`. Destinations of strings and the stack
-/// are where they are.
+/// Whether an instruction without an explicit memory operand reads or writes in the data segment, which a
+/// prefix can override (Intel SDM 1, 3.7.4): string sources, `xlat`, `maskmovq` and `maskmovdqu`, `clzero`.
+/// Destinations of strings and the stack are where they are.
 fn addresses_data(insn: &Insn) -> bool {
     match (insn.form.map, insn.form.opcode) {
         (0, 0xa4..=0xa7 | 0xac | 0xad | 0xd7) => true,

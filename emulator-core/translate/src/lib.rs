@@ -1,9 +1,9 @@
 //! Translator from guest x86-64 code to host x86-64 code: pure functions, no unsafe.
 //!
-//! [`decode`] reads one guest instruction, [`frontend`] makes a block of intermediate code ([`ir`]) of a run of them,
-//! [`opt`] removes what is dead, [`regalloc`] finds registers for temporaries, [`emit`] writes host code with the
-//! metadata by which the runtime chains blocks and recovers the guest state from any host pc. [`Translator`] is the way
-//! through all of them.
+//! [`decode`] reads one guest instruction, [`frontend`] makes a block of intermediate code ([`ir`]) of a run
+//! of them, [`opt`] removes what is dead, [`regalloc`] finds registers for temporaries, [`emit`] writes host
+//! code with the metadata by which the runtime chains blocks and recovers the guest state from any host pc.
+//! [`Translator`] is the way through all of them.
 //!
 //! To add:
 //! - an instruction of an existing class: a row in `decode/table/*.txt`, as `decode/table/notation.rs` says;
@@ -14,8 +14,8 @@
 //! - a feature that `cpuid` shows: `cpuid.rs`.
 //!
 //! The compiler refuses a class without an arm and an operation without emission. The tests in `tests/oracle`
-//! compare every row with another decoder's data, and the end-to-end tests of instructions run on the processor
-//! what the rows accept.
+//! compare every row with another decoder's data, and the end-to-end tests of instructions run on the
+//! processor what the rows accept.
 #![forbid(unsafe_code)]
 
 pub mod cpuid;

@@ -1,13 +1,13 @@
 //! Register allocation for temporaries.
 //!
-//! Guest registers are pinned, so there is no free host register: a temporary takes over the register of a guest
-//! register that no operation in its range touches. If that guest register is dead over the whole range nothing more is
-//! needed; otherwise it is *borrowed*: its value is stored to its home in the CPU state before and loaded after, and
-//! the state recovery takes it from there in between.
+//! Guest registers are pinned, so there is no free host register: a temporary takes over the register of a
+//! guest register that no operation in its range touches. If that guest register is dead over the whole range
+//! nothing more is needed; otherwise it is *borrowed*: its value is stored to its home in the CPU state
+//! before and loaded after, and the state recovery takes it from there in between.
 //!
-//! Temporaries only get the eight low registers, so that an instruction can be rewritten to use one without a REX
-//! prefix (which would change the meaning of ah, ch, dh, bh). The target of an indirect branch is always in rcx, which the
-//! entry of the target block restores from its home.
+//! Temporaries only get the eight low registers, so that an instruction can be rewritten to use one without a
+//! REX prefix (which would change the meaning of ah, ch, dh, bh). The target of an indirect branch is always
+//! in rcx, which the entry of the target block restores from its home.
 
 use crate::ir::block::{Block, VarPool};
 use crate::ir::op::Op;
@@ -29,14 +29,14 @@ pub struct Assignment {
     pub borrowed: bool,
 }
 
-/// An instruction needs more temporaries than there are registers beside the ones that it uses.
+/// An instruction needs more temporaries than there are registers besides the ones that it uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoRegister;
 
-/// In the order of preference: caller-saved and seldom addressed first, rcx last since `GotoPtr` wants it.
+/// In the order of preference: caller-saved and rarely addressed first, rcx last since `GotoPtr` wants it.
 const CANDIDATES: [u8; 7] = [7, 6, 2, 0, 3, 5, 1];
 
-/// Assigns a register to each temporary, in the order of their first writes; `done` is filled anew.
+/// Assigns a register to each temporary, in the order of their first writes; `done` is filled with them.
 pub fn allocate(block: &Block, live: &Liveness, done: &mut Vec<Assignment>) -> Result<(), NoRegister> {
     done.clear();
     // No range goes beyond its instruction, so only the assignments of the same one matter.

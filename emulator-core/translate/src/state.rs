@@ -1,8 +1,11 @@
-//! Where generated code finds things: the CPU state behind the host's GS base, and the fixed addresses of the tables.
+//! Where generated code finds things: the CPU state behind the host's GS base, and the fixed addresses of the
+//! tables.
 //!
-//! The runtime lays its structures out by these constants (and asserts that it does); the translator only emits them.
+//! The runtime lays its structures out by these constants (and asserts that it does); the translator only
+//! emits them.
 
-/// `gpr[16]`: guest general registers while the runtime runs; home of a borrowed register while translated code runs.
+/// `gpr[16]`: guest general registers while the runtime runs; home of a borrowed register while translated
+/// code runs.
 pub const GPR: i32 = 0;
 /// Guest pc while the runtime runs.
 pub const PC: i32 = 128;
@@ -48,8 +51,8 @@ pub const fn gpr(n: u8) -> i32 {
     GPR + n as i32 * 8
 }
 
-/// The code cache's region: nothing of the guest's is ever mapped in it. All of it is reached from any low image with a
-/// 32-bit displacement, and its own addresses fit a sign-extended 32-bit absolute operand.
+/// The code cache's region: nothing of the guest's is ever mapped in it. All of it is reached from any low
+/// image with a 32-bit displacement, and its own addresses fit a sign-extended 32-bit absolute operand.
 pub const REGION: u64 = 0x7000_0000;
 /// End of the region.
 pub const REGION_END: u64 = 0x7fff_0000;

@@ -53,9 +53,10 @@ pub struct Translator {
 }
 
 impl Translator {
-    /// Translates the block at guest address `pc`. `code` are the executable guest bytes from there on, as many as a block
-    /// may span. Returns the guest bytes covered and the code. An instruction that needs more registers than there are, or
-    /// more than the host can reach, ends the block before it, or is left to the runtime.
+    /// Translates the block at guest address `pc`. `code` are the executable guest bytes from there on, as
+    /// many as a block may span. Returns the guest bytes covered and the code. An instruction that needs more
+    /// registers than there are, or more than the host can reach, ends the block before it, or is left to the
+    /// runtime.
     ///
     /// # Errors
     /// See [`TranslateError`].
@@ -80,7 +81,7 @@ impl Translator {
         Ok((self.block.len, &self.code))
     }
 
-    /// Translates as many instructions as `config` says; false if that was too greedy.
+    /// Translates as many instructions as `config` says; false if that was too much.
     fn attempt(
         &mut self,
         pc: u64,

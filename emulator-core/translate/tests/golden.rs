@@ -1,7 +1,8 @@
 //! Golden tests: guest code, its intermediate code before and after optimisation, and the host code, as text.
 //!
-//! Each file in `tests/golden` begins with a description, the guest pc and the guest bytes; the rest is what the translator
-//! makes of them. `RXBOX_BLESS=1 cargo test -p rxbox-translate --test golden` writes the files anew.
+//! Each file in `tests/golden` begins with a description, the guest pc and the guest bytes; the rest is what
+//! the translator makes of them. `RXBOX_BLESS=1 cargo test -p rxbox-translate --test golden` writes the files
+//! again.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends by a panic")]
 

@@ -1,4 +1,5 @@
-//! Encodings of every opcode with every form of operand, and register values that make their operands hit the window.
+//! Encodings of every opcode with every form of operand, and register values that make their operands hit the
+//! window.
 
 use crate::machine::{Case, ENVIRONMENTS, LOW_WINDOW, Machine, SMALL_INTEGERS};
 use rxbox_tests::random::Random;
@@ -143,14 +144,15 @@ pub(crate) fn carried(insn: &Insn) -> bool {
     class && !chance && !legacy(1, 0x03) && !refused(insn)
 }
 
-/// What rxbox refuses although the processor has it: gs overrides of operands that no modrm byte names, and of gathers.
+/// What rxbox refuses although the processor has it: gs overrides of operands that no modrm byte names, and
+/// of gathers.
 fn refused(insn: &Insn) -> bool {
     let source = addresses_by_registers(insn) && !matches!(insn.form.opcode, 0xaa | 0xab | 0xae | 0xaf);
     insn.form.segment == 0x65 && insn.mem.map_or(source, |mem| mem.vsib)
 }
 
-/// Whether registers that the instruction implies or names give an address: strings, `xlat`, `maskmovdqu`, `clzero`,
-/// `movdir64b`.
+/// Whether registers that the instruction implies or names give an address: strings, `xlat`, `maskmovdqu`,
+/// `clzero`, `movdir64b`.
 pub(crate) fn addresses_by_registers(insn: &Insn) -> bool {
     match (insn.form.map, insn.form.opcode) {
         (0, 0xa4..=0xa7 | 0xaa..=0xaf | 0xd7) => true,
@@ -160,9 +162,9 @@ pub(crate) fn addresses_by_registers(insn: &Insn) -> bool {
     }
 }
 
-/// Makes the case for one instruction, which will lie `offset` bytes behind the machine's next place: patches displacements
-/// and chooses registers so that its memory operand lies in the window. `None` if that cannot be. Returns the operand's offset
-/// in the window besides.
+/// Makes the case for one instruction, which will lie `offset` bytes behind the machine's next place: patches
+/// displacements and chooses registers so that its memory operand lies in the window. `None` if that cannot
+/// be. Returns the operand's offset in the window besides.
 pub(crate) fn case(machine: &Machine, random: &mut Random, bytes: &[u8], offset: u64) -> Option<(Case, u64)> {
     let insn = decode(bytes).ok()?;
     let mut case = Case {
@@ -198,8 +200,8 @@ fn bit_offset(insn: &Insn) -> Option<u8> {
     bits.then_some(f.modrm >> 3 & 7 | f.rex << 1 & 8)
 }
 
-/// Values as instructions meet them: addresses, counts, boundaries and noise. rsp always points into the window, nothing to
-/// where rxbox has its own memory, which a native program does not have.
+/// Values as instructions meet them: addresses, counts, boundaries and noise. rsp always points into the
+/// window, nothing to where rxbox has its own memory, which a native program does not have.
 pub(crate) fn registers(random: &mut Random) -> [u64; 16] {
     let mut gpr = [0; 16];
     for (n, value) in gpr.iter_mut().enumerate() {
@@ -290,8 +292,8 @@ pub(crate) fn patch(code: &mut [u8], insn: &Insn, disp: u64) -> Option<()> {
     fits.then_some(())
 }
 
-/// Adds cases for every opcode that is carried: each kind of instruction (by mnemonic, width and prefix) once for each form
-/// of operand, with an fs, gs or address-size prefix or none. Returns the mnemonics.
+/// Adds cases for every opcode that is carried: each kind of instruction (by mnemonic, width and prefix) once
+/// for each form of operand, with an fs, gs or address-size prefix or none. Returns the mnemonics.
 pub(crate) fn every_instruction(
     machine: &mut Machine,
     random: &mut Random,

@@ -1,5 +1,5 @@
-//! Control flow and what the runtime carries out: branches both ways, calls and returns, every form of indirect branch, traps,
-//! flags and segment registers from and to the stack.
+//! Control flow and what the runtime carries out: branches both ways, calls and returns, every form of
+//! indirect branch, traps, flags and segment registers from and to the stack.
 
 use crate::encodings::{FORMS, Form, case, encoding, registers};
 use crate::machine::{Case, ENVIRONMENTS, LOW_WINDOW, Machine};
@@ -31,13 +31,15 @@ pub(crate) fn conditions(machine: &mut Machine, random: &mut Random) {
             machine.add(plain(random, &short));
             machine.add(plain(random, &near));
         }
-        // again: dec ecx; jcc out; test ecx, ecx; jnz again; out: with a random byte for the sign, parity and carry.
+        // again: dec ecx; jcc out; test ecx, ecx; jnz again; out: with a random byte for the sign, parity and
+        // carry.
         let back = [0xff, 0xc9, 0x70 | cc, 6, 0x80, 0xf1, 0, 0x85, 0xc9, 0x75, 0xf5];
         machine.add(plain(random, &back));
     }
 }
 
-/// `loop`, `loope`, `loopne`, `jrcxz` and their ecx forms, at the edges of the counter, forwards and backwards.
+/// `loop`, `loope`, `loopne`, `jrcxz` and their ecx forms, at the edges of the counter, forwards and
+/// backwards.
 pub(crate) fn counters(machine: &mut Machine, random: &mut Random) {
     const COUNTS: [u64; 8] = [0, 1, 2, 3, 1 << 32, (1 << 32) + 1, (1 << 32) + 2, u64::MAX];
     for opcode in 0xe0..=0xe3u8 {
@@ -61,7 +63,8 @@ pub(crate) fn counters(machine: &mut Machine, random: &mut Random) {
     }
 }
 
-/// Calls and returns: the pushed address, released bytes, nesting, and a return to an address that was not called from.
+/// Calls and returns: the pushed address, released bytes, nesting, and a return to an address that was not
+/// called from.
 pub(crate) fn calls(machine: &mut Machine, random: &mut Random) {
     let lines: [&[u8]; 6] = [
         // call next; pop rdx
@@ -177,7 +180,8 @@ pub(crate) fn traps(machine: &mut Machine, random: &mut Random) {
             sequences::ending_in(machine, random, length, trap);
         }
     }
-    // mov ecx, 1; int1; nop; mov ecx, 2; mov ecx, 3: what processors report is its address or the next one, but no later one.
+    // mov ecx, 1; int1; nop; mov ecx, 2; mov ecx, 3: what processors report is its address or the next one,
+    // but no later one.
     let dead_behind = [0xb9, 1, 0, 0, 0, 0xf1, 0x0f, 0x1f, 0, 0xb9, 2, 0, 0, 0, 0xb9, 3, 0, 0, 0];
     machine.add(plain(random, &dead_behind));
     // The same behind a branch, where a block begins with it.
@@ -195,7 +199,8 @@ pub(crate) fn flags(machine: &mut Machine, random: &mut Random) {
     }
 }
 
-/// Segment registers to registers, memory and the stack, and from there with the selectors that user mode has.
+/// Segment registers to registers, memory and the stack, and from there with the selectors that user mode
+/// has.
 pub(crate) fn segments(machine: &mut Machine, random: &mut Random) {
     for sreg in [0, 1, 2, 3, 4, 5] {
         for prefix in [&[][..], &[0x66], &[0x48], &[0x66, 0x48]] {

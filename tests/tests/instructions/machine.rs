@@ -1,9 +1,10 @@
 //! Runs cases on `guests/instructions.c`, natively and in rxbox, and compares what becomes of them.
 //!
-//! A *case* is a piece of code with the general registers, flags and segment bases that it starts with; vector, x87 and opmask
-//! registers and the contents of the memory window come from one of a few *environments*. Whatever the code does, a signal
-//! included, all of the state behind it must be the same on both sides, bit for bit: also what the manuals leave undefined,
-//! since both sides run on the same processor.
+//! A *case* is a piece of code with the general registers, flags and segment bases that it starts with;
+//! vector, x87 and opmask registers and the contents of the memory window come from one of a few
+//! *environments*. Whatever the code does, a signal included, all of the state behind it must be the same on
+//! both sides, bit for bit: also what the manuals leave undefined, since both sides run on the same
+//! processor.
 
 use rxbox_tests::random::Random;
 use rxbox_tests::{Program, Scratch};
@@ -149,8 +150,9 @@ impl Machine {
     /// Runs all cases both ways and compares.
     ///
     /// # Panics
-    /// If any case differs, with what differs of the first ones; if less than `share` percent of the cases whose instructions
-    /// the processor has end without a signal, or it has those of less than a tenth, since then the test would show little.
+    /// If any case differs, with what differs of the first ones; if less than `share` percent of the cases
+    /// whose instructions the processor has end without a signal, or it has those of less than a tenth, since
+    /// then the test would show little.
     pub(crate) fn compare(&self, share: usize) {
         let scratch = Scratch::new("instructions");
         let folder = scratch.path().join("w");
@@ -172,8 +174,8 @@ impl Machine {
         let mut wrong = Vec::new();
         for (i, theirs) in native.iter().enumerate() {
             let what = match seen.get(i) {
-                // To the translator, an instruction that the processor lacks is one that cannot fault: values that a later
-                // one replaces may be gone.
+                // To the translator, an instruction that the processor lacks is one that cannot fault: values
+                // that a later one replaces may be gone.
                 Some(ours) if theirs.lacking() && ours.lacking() => vec![],
                 Some(ours) => self.differences(theirs, ours),
                 None => vec![format!("rxbox ended with status {}: {}", boxed.status, boxed.err())],
@@ -207,8 +209,8 @@ impl Machine {
         let number = theirs.words[0] as u32 as usize;
         let case = &self.cases[number].1;
         let environment = &self.environments[case.environment];
-        // The x87 data pointer is an offset in the segment, but where rxbox computes the address of a gs operand its linear
-        // address.
+        // The x87 data pointer is an offset in the segment, but where rxbox computes the address of a gs
+        // operand its linear address.
         let fdp = if case.addresses_gs() { 16..24 } else { 0..0 };
         let mut out = Vec::new();
         for (i, (a, b)) in theirs.words.iter().zip(&ours.words).take(WORDS - 1).enumerate() {
@@ -286,9 +288,9 @@ impl Outcome {
         self.signal() == libc::SIGILL as u64
     }
 
-    /// A line of processor state or window, without what legitimately differs: the x87 instruction pointer, which in rxbox is
-    /// 0; how the last x87 opcode names its memory operand, which may have been rewritten; and which parts of the vector state
-    /// count as in use.
+    /// A line of processor state or window, without what legitimately differs: the x87 instruction pointer,
+    /// which in rxbox is 0; how the last x87 opcode names its memory operand, which may have been rewritten;
+    /// and which parts of the vector state count as in use.
     fn line(&self, index: u64, environment: &Environment) -> [u8; LINE] {
         const FOP: usize = 6;
         const FIP: std::ops::Range<usize> = 8..16;

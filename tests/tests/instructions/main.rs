@@ -1,5 +1,5 @@
-//! Instructions and control flow against the processor: the same code natively and in rxbox must leave the same state, in
-//! every register, flag and byte of memory, and raise the same signals.
+//! Instructions and control flow against the processor: the same code natively and in rxbox must leave the
+//! same state, in every register, flag and byte of memory, and raise the same signals.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod encodings;

@@ -44,7 +44,8 @@ impl Guest {
     }
 }
 
-/// Addresses in a window at `base` that share the first level's index, and of which pairs share the second level's too.
+/// Addresses in a window at `base` that share the first level's index, and of which pairs share the second
+/// level's too.
 fn colliding(base: u64) -> Vec<String> {
     let mut groups: HashMap<u64, Vec<u64>> = HashMap::new();
     for address in (0..4096).map(|k| base + 0x1_0040 + k * 0x1_0000) {

@@ -1,5 +1,6 @@
-//! Straight lines of random instructions: what one leaves is what the next reads, or overwrites. Here dead code and dead flags
-//! are removed, temporaries find registers that are not in use, and faults happen in the middle.
+//! Straight lines of random instructions: what one leaves is what the next reads, or overwrites. Here dead
+//! code and dead flags are removed, temporaries find registers that are not in use, and faults happen in the
+//! middle.
 
 use crate::encodings::{Form, MAPS, addresses_by_registers, carried, encoding, patch, registers};
 use crate::machine::{Case, LOW_WINDOW, Machine};

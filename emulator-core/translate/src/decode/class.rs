@@ -1,7 +1,8 @@
 //! How the translator carries an instruction.
 //!
-//! A new class is a variant here, with its word in the tables' notation and what the encoding adds to it, an arm of
-//! [`crate::frontend`], and, if the runtime carries it out, an arm of its emulation of single instructions.
+//! A new class is a variant here, with its word in the tables' notation and what the encoding adds to it, an
+//! arm of [`crate::frontend`], and, if the runtime carries it out, an arm of its emulation of single
+//! instructions.
 
 use super::form::Form;
 
@@ -11,7 +12,8 @@ pub enum Class {
     /// Runs as it is, except for its memory operand, which the front end may have to rewrite (rip-relative,
     /// gs).
     Native,
-    /// Runs as it is and then stores the x87 instruction pointer, which is the host's: the front end clears it.
+    /// Runs as it is and then stores the x87 instruction pointer, which is the host's: the front end clears
+    /// it.
     FpuEnvStore(FpuEnv),
     /// `jcc` with its condition code 0 to 15; the target is `next pc + disp`.
     Jcc {
@@ -74,8 +76,8 @@ pub enum Class {
         /// 64-bit operand (else zero-extended 32).
         wide: bool,
     },
-    /// Reads or loads a segment register (`mov sreg`, `push`/`pop fs/gs`, `lfs`, `lgs`, `lss`): gs by the runtime,
-    /// the others as they are.
+    /// Reads or loads a segment register (`mov sreg`, `push`/`pop fs/gs`, `lfs`, `lgs`, `lss`): gs by the
+    /// runtime, the others as they are.
     Segment(SegmentOp),
     /// Raises an exception in user mode, always.
     Trap(Trap),
@@ -200,7 +202,8 @@ impl Class {
             || self.displacement().is_some()
     }
 
-    /// Whether [`Class::completed`] adds nothing but a displacement: then one instruction of a form stands for all.
+    /// Whether [`Class::completed`] adds nothing but a displacement: then one instruction of a form stands
+    /// for all.
     pub(super) fn is_regular(self) -> bool {
         matches!(
             self,

@@ -20,7 +20,8 @@ pub(super) struct Effects {
     pub(super) side_effect: bool,
 }
 
-/// What a row may have that only [`Effects::special`] knows of, as it knows of masks, segments and 16-bit operands.
+/// What a row may have that only [`Effects::special`] knows of, as it knows of masks, segments and 16-bit
+/// operands.
 const SPECIAL: u32 = row::MASK_REQUIRED
     | row::PUSH
     | row::POP

@@ -11,8 +11,9 @@ use super::table::row::{Immediate, Row, Tuple, VSIB, accepts};
 /// The longest instruction in bytes.
 const MAX_LEN: usize = 15;
 
-/// Reads the bytes of one instruction. Behind the readable ones it reads zeros, so that only the end has to be checked:
-/// whatever was made of bytes that are not there counts for nothing if [`Cursor::excess`] finds fault.
+/// Reads the bytes of one instruction. Behind the readable ones it reads zeros, so that only the end has to
+/// be checked: whatever was made of bytes that are not there counts for nothing if [`Cursor::excess`] finds
+/// fault.
 pub(super) struct Cursor {
     bytes: [u8; Self::PADDED],
     at: usize,
@@ -246,7 +247,8 @@ impl Encoding {
     pub(super) fn modrm(&mut self, cursor: &mut Cursor) {
         self.form.modrm_at = cursor.at();
         self.form.modrm = cursor.next();
-        // With rounding the length field holds the mode and the length is 512 bits, or the operation is scalar.
+        // With rounding the length field holds the mode and the length is 512 bits, or the operation is
+        // scalar.
         if self.evex_b && self.register_form() {
             self.length = 2;
         }

@@ -1,9 +1,10 @@
 //! A decoder that remembers.
 //!
-//! Programs use few instructions, and mostly differ in displacements and immediates. All else of a decoded instruction
-//! follows from its *signature*: one mandatory prefix, REX, opcode, modrm and sib. So what was decoded once serves for
-//! every instruction of the same signature, with displacement and immediate read again. Encodings of any other shape, and the
-//! few rows whose effects depend on the immediate, are decoded each time.
+//! Programs use few instructions, and mostly differ in displacements and immediates. All else of a decoded
+//! instruction follows from its *signature*: one mandatory prefix, REX, opcode, modrm and sib. So what was
+//! decoded once serves for every instruction of the same signature, with displacement and immediate read
+//! again. Encodings of any other shape, and the few rows whose effects depend on the immediate, are decoded
+//! each time.
 
 use super::class::Class;
 use super::decode;
@@ -11,7 +12,7 @@ use super::form::Space;
 use super::insn::{DecodeError, Insn};
 use super::table::{self, row};
 
-/// Places for signatures; one that is taken is given to the newcomer.
+/// Places for signatures; a new one replaces what is in its place.
 const PLACES: usize = 2048;
 
 /// [`decode`] with a memory.
@@ -46,7 +47,8 @@ impl Decoder {
     }
 }
 
-/// The bytes from the first one to the modrm or sib byte as a number, if the encoding begins as a regular one does.
+/// The bytes from the first one to the modrm or sib byte as a number, if the encoding begins as a regular one
+/// does.
 fn signature(bytes: &[u8]) -> Option<u64> {
     let word = u64::from_le_bytes(*bytes.first_chunk()?);
     let byte = |at: u32| (word >> (8 * at)) as u8;

@@ -1,6 +1,6 @@
-//! The second opinion on encodings with legacy prefixes. It costs as much as all the rest of decoding, so it is asked where
-//! lengths are least regular: where there is more than a REX prefix and one other. The tests ask it, and a third decoder, about
-//! all encodings.
+//! The second opinion on encodings with legacy prefixes. It costs as much as all the rest of decoding, so it
+//! is asked where lengths are least regular: where there is more than a REX prefix and one other. The tests
+//! ask it, and a third decoder, about all encodings.
 
 use super::encoding::Encoding;
 use super::form::Space;
@@ -14,11 +14,11 @@ pub(super) fn yaxpeax(bytes: &[u8]) -> Option<Instruction> {
     InstDecoder::default().decode_slice(bytes).ok()
 }
 
-/// Prefixes beside REX with which an encoding is still an ordinary one.
+/// Prefixes besides REX with which an encoding is still an ordinary one.
 const ORDINARY: u8 = 1;
 
-/// Refuses an unusual legacy encoding on which yaxpeax-x86 does not agree that it is an instruction of `len` bytes.
-/// Instructions of which the host never sees the bytes need no second opinion.
+/// Refuses an unusual legacy encoding on which yaxpeax-x86 does not agree that it is an instruction of `len`
+/// bytes. Instructions that are never copied need no second opinion.
 pub(super) fn agree(e: &Encoding, row: &Row, bytes: &[u8], len: u8) -> Result<(), DecodeError> {
     let unusual = e.prefixes > ORDINARY || e.form.addr32;
     let asked =

@@ -1,4 +1,5 @@
-//! Emission of control flow: direct jumps that are chained, conditional exits, calls, returns and indirect jumps.
+//! Emission of control flow: direct jumps that are chained, conditional exits, calls, returns and indirect
+//! jumps.
 
 use super::{CodeBuffer, EmitError, Emitter, Exit, PcAt, displacement};
 use crate::ir::op::{Cond, Op};
@@ -26,8 +27,8 @@ impl Emitter<'_> {
         self.first_exit + self.exits.len() as u32 - 1
     }
 
-    /// Pushes with one instruction, so that a fault finds rsp unchanged: an immediate if it sign-extends, else a word of
-    /// the cold code.
+    /// Pushes with one instruction, so that a fault finds rsp unchanged: an immediate if it sign-extends,
+    /// else a word of the cold code.
     pub(super) fn push_const(&mut self, value: u64) -> Result<(), EmitError> {
         if let Ok(v) = i32::try_from(value as i64) {
             let asm = &mut *self.asm;

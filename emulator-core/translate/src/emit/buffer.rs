@@ -1,10 +1,11 @@
-//! Where host code is written: bytes that will lie at a known host address. Blocks have neither labels nor relocations, so
-//! this is all that the assembler needs of its target, and the memory serves one block after the other.
+//! Where host code is written: bytes that will lie at a known host address. Blocks have neither labels nor
+//! relocations, so this is all that the assembler needs of its target, and the memory serves one block after
+//! the other.
 
 use dynasmrt::{AssemblyOffset, DynasmApi};
 use std::ops::Deref;
 
-/// Host code in the making.
+/// Host code that is being written.
 #[derive(Clone, Debug, Default)]
 pub struct CodeBuffer {
     bytes: Vec<u8>,
@@ -12,7 +13,7 @@ pub struct CodeBuffer {
 }
 
 impl CodeBuffer {
-    /// Begins anew with code for host address `base`.
+    /// Starts again with code for host address `base`.
     pub fn restart(&mut self, base: u64) {
         self.bytes.clear();
         self.base = base;

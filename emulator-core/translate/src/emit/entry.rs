@@ -1,13 +1,13 @@
-//! Entries for indirect branches: what stands in front of a block that is reached by a return, a jump or a call through a
-//! register or memory.
+//! Entries for indirect branches: what stands in front of a block that is reached by a return, a jump or a
+//! call through a register or memory.
 
 use super::{CodeBuffer, EmitError, displacement, stubs};
 use crate::state;
 use dynasmrt::{DynasmApi, dynasm};
 
-/// The entry for indirect branches: the branch left its target in [`state::TARGET`] and guest rcx in its home, and found
-/// this address in a table by a part of the target. Compares the whole target without touching the flags, falls into
-/// what follows on a match and goes to the look-up stub otherwise.
+/// The entry for indirect branches: the branch left its target in [`state::TARGET`] and guest rcx in its
+/// home, and found this address in a table by a part of the target. Compares the whole target without
+/// touching the flags, falls into what follows on a match and goes to the look-up stub otherwise.
 pub(super) fn indirect_entry(asm: &mut CodeBuffer, pc: u64) -> Result<(), EmitError> {
     dynasm!(asm; .arch x64; gs mov rcx, [DWORD state::TARGET]);
     if let Ok(pc) = i32::try_from(pc) {

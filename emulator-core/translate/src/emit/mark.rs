@@ -1,9 +1,10 @@
 //! State recovery: where the guest state is when the host stops at any instruction of a block.
 //!
-//! A fault or a signal can stop the host anywhere. [`Mark`]s say for every host offset what the guest pc is and which guest
-//! registers are in their home in the CPU state because a temporary has their host register. Most of a block is copied guest
-//! code, where the guest pc moves along with the host's: one mark does for a whole run of it. An instruction that has taken
-//! effect is never undone: from the host instruction that commits it on, the mark names the next guest pc.
+//! A fault or a signal can stop the host anywhere. [`Mark`]s say for every host offset what the guest pc is
+//! and which guest registers are in their home in the CPU state because a temporary has their host register.
+//! Most of a block is copied guest code, where the guest pc moves along with the host's: one mark does for a
+//! whole run of it. An instruction that has taken effect is never undone: from the host instruction that
+//! commits it on, the mark names the next guest pc.
 
 /// From this host offset on, until the next mark, the guest state is as said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +38,8 @@ impl Mark {
         Mark { at, pc, borrowed: 0, flags_saved: false }
     }
 
-    /// At the entry for indirect branches: the branch has left its target in the CPU state, and guest rcx in its home.
+    /// At the entry for indirect branches: the branch has left its target in the CPU state, and guest rcx in
+    /// its home.
     pub const fn arrival(at: u32) -> Mark {
         Mark { borrowed: 1 << 1, ..Mark::plain(at, PcAt::Target) }
     }

@@ -1,11 +1,12 @@
 //! The back end: intermediate code to host code.
 //!
-//! A block becomes two pieces: *hot* code, and *cold* code that runs once per exit until the exit is chained. What must
-//! not be copied was made into other operations by the front end; here every operation has one short emission.
+//! A block becomes two pieces: *hot* code, and *cold* code that runs once per exit until the exit is chained.
+//! What must not be copied was made into other operations by the front end; here every operation has one
+//! short emission.
 //!
-//! **Chaining.** A jump to another block first goes to its cold stub, which leaves with its exit number; the runtime
-//! then writes the displacement of the jump. The displacement never crosses a cache line, so the write is atomic for
-//! a thread that executes the jump at that moment.
+//! **Chaining.** A jump to another block first goes to its cold stub, which leaves with its exit number; the
+//! runtime then writes the displacement of the jump. The displacement never crosses a cache line, so the
+//! write is atomic for a thread that executes the jump at that moment.
 //!
 //! State recovery is described in [`mark`].
 
@@ -62,7 +63,8 @@ pub struct Code {
     pub entries: Vec<Entry>,
     /// The exits, in the order of their numbers.
     pub exits: Vec<Exit>,
-    /// State recovery for the hot code, ascending. In the cold code the state is that of the exit whose stub it is.
+    /// State recovery for the hot code, ascending. In the cold code the state is that of the exit whose stub
+    /// it is.
     pub marks: Vec<Mark>,
 }
 
@@ -93,7 +95,7 @@ pub enum Exit {
     Leave {
         /// Why.
         reason: Reason,
-        /// Guest address that the reason speaks of.
+        /// Guest address that the reason is about.
         pc: u64,
     },
 }
@@ -188,8 +190,8 @@ impl Emitter<'_> {
         self.marks.set(Mark { borrowed: self.borrowed, ..Mark::plain(self.asm.at(), self.pc) });
     }
 
-    /// Here the block can be entered for the guest address `pc`: by direct jumps, and by indirect ones if they are told to
-    /// come here too.
+    /// Here the block can be entered for the guest address `pc`: by direct jumps, and by indirect ones if
+    /// they are told to come here too.
     fn entry(&mut self, pc: u64, indirect: bool) -> Result<(), EmitError> {
         let here = self.asm.here();
         if indirect {
@@ -299,7 +301,7 @@ impl Emitter<'_> {
                 self.jump();
             }
             Op::ExitTb { reason, pc } => {
-                // Behind a `Start`, the pc is what the reason speaks of, which the instruction may lie before.
+                // Behind a `Start`, the pc is not that of the reason, whose instruction may lie before it.
                 if !matches!(i.checked_sub(1).and_then(|i| self.block.ops.get(i)), Some(Op::Start { .. })) {
                     self.pc = PcAt::Known(pc);
                 }

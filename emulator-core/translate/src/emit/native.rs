@@ -1,5 +1,5 @@
-//! The host's copy of a guest instruction, with its memory operand rewritten where the front end says so; and the
-//! encoding of `mov`/`lea` with a guest operand.
+//! The host's copy of a guest instruction, with its memory operand rewritten where the front end says so; and
+//! the encoding of `mov`/`lea` with a guest operand.
 
 use super::{CodeBuffer, EmitError, displacement};
 use crate::decode::{Insn, MemOperand, Space};
@@ -25,9 +25,10 @@ pub fn emit(asm: &mut CodeBuffer, insn: &Insn, bytes: &[u8], mem: Mem, reg: u8) 
     Ok(())
 }
 
-/// The operand becomes `[reg + 0]` with a 32-bit displacement, which every prefix scheme encodes alike (a compressed
-/// 8-bit displacement would not be). No index and a low base: the extension bits X and B of any prefix become 0. The `mov`
-/// forms with an absolute address (a0 to a3) become the general ones of rax (88 to 8b).
+/// The operand becomes `[reg + 0]` with a 32-bit displacement, which every prefix scheme encodes alike (a
+/// compressed 8-bit displacement would not be). No index and a low base: the extension bits X and B of any
+/// prefix become 0. The `mov` forms with an absolute address (a0 to a3) become the general ones of rax (88 to
+/// 8b).
 fn at_register(asm: &mut CodeBuffer, insn: &Insn, bytes: &[u8], reg: u8) -> Result<(), EmitError> {
     let form = &insn.form;
     let absolute = form.modrm_at == 0;
@@ -42,12 +43,12 @@ fn at_register(asm: &mut CodeBuffer, insn: &Insn, bytes: &[u8], reg: u8) -> Resu
     };
     for &b in &bytes[..prefix_end] {
         let goes = match b {
-            // Meant nothing here, but would if what stood behind it went.
+            // Meant nothing here, but would if what followed it were removed.
             0x40..=0x4f => true,
             // In the computed address, or overridden by the other.
             0x64 | 0x65 => b != form.segment || b == 0x65,
-            // In the computed address, which gs may have made a large one. Where there is no gs the address is small, and
-            // what the instruction adds to it (`bt`) wraps.
+            // In the computed address, which gs may have made a large one. Where there is no gs the address
+            // is small, and what the instruction adds to it (`bt`) wraps.
             0x67 => form.segment == 0x65,
             _ => false,
         };
@@ -79,8 +80,8 @@ fn map_bytes(map: u8) -> usize {
     }
 }
 
-/// `opcode r64, m` (8b `mov`, 8d `lea`) with a guest operand that is neither rip-relative nor gs; an `fs` override and
-/// 32-bit address arithmetic are kept.
+/// `opcode r64, m` (8b `mov`, 8d `lea`) with a guest operand that is neither rip-relative nor gs; an `fs`
+/// override and 32-bit address arithmetic are kept.
 pub fn with_operand(asm: &mut CodeBuffer, opcode: u8, reg: u8, mem: &MemOperand) -> Result<(), EmitError> {
     let disp = i32::try_from(mem.disp).map_err(|_| EmitError::Reach)?;
     if mem.rip_relative || mem.vsib || mem.index.is_some_and(|(i, _)| i == 4) {

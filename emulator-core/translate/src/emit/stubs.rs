@@ -1,9 +1,9 @@
 //! The look-up stub: what an indirect branch does when the first-level table has another target in its place.
 //!
-//! It looks in the second-level table, which is indexed by a hash of the whole target, copies what it finds to the first
-//! level and goes there (the entry compares again), or leaves to the cpu loop. The second level says in a table of its own
-//! which target an entry is for. Threads race on the tables, but every word is replaced whole and every entry compares, so at
-//! worst they look once more.
+//! It looks in the second-level table, which is indexed by a hash of the whole target, copies what it finds
+//! to the first level and goes there (the entry compares again), or leaves to the cpu loop. The second level
+//! says in a table of its own which target an entry is for. Threads race on the tables, but every word is
+//! replaced whole and every entry compares, so at worst they look once more.
 
 use super::{EXIT_LOOKUP, EmitError, Mark};
 use crate::state;

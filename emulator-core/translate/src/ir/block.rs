@@ -12,7 +12,8 @@ pub struct Block {
     pub pc: u64,
     /// Bytes of guest code covered.
     pub len: u32,
-    /// The operations; the last one is the only one that always leaves the block. [`Block::push`] adds to them.
+    /// The operations; the last one is the only one that always leaves the block. [`Block::push`] adds to
+    /// them.
     pub ops: Vec<Op>,
     /// What each operation does: every pass asks, so it is worked out once.
     pub effects: Vec<Effect>,
@@ -43,8 +44,8 @@ impl VarPool {
         })
     }
 
-    /// A new temporary. Numbers are used again: a temporary only lives for one guest instruction, so the pool is
-    /// rewound by [`VarPool::next_insn`] and no instruction needs more than a few.
+    /// A new temporary. Numbers are used again: a temporary only lives for one guest instruction, so the pool
+    /// is rewound by [`VarPool::next_insn`] and no instruction needs more than a few.
     pub fn temp(&mut self) -> Var {
         self.temps += 1;
         Var(Self::FIRST_TEMP + self.temps - 1)

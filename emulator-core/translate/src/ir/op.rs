@@ -1,6 +1,6 @@
-//! The operations: one table of names, operands, effects and texts. From it come the type [`Op`], what the verifier demands
-//! of the operands, what the passes know of an operation ([`Op::effect`]), and the printed form. How an operation becomes host
-//! code is in [`crate::emit`].
+//! The operations: one table of names, operands, effects and texts. From it come the type [`Op`], what the
+//! verifier demands of the operands, what the passes know of an operation ([`Op::effect`]), and the printed
+//! form. How an operation becomes host code is in [`crate::emit`].
 
 use super::effect::Effect;
 pub use super::operand::{Cond, Mem, Reason};
@@ -17,8 +17,8 @@ type Bytes = Const<u32>;
 
 const RSP: VarSet = VarSet::of(Var::RSP);
 
-/// Defines the operations. A row is: what it does; its name and operands, each with its kind ([`Kind`]); the effect, to which
-/// the operands add theirs; the text, with the operands in braces.
+/// Defines the operations. A row is: what it does; its name and operands, each with its kind ([`Kind`]); the
+/// effect, to which the operands add theirs; the text, with the operands in braces.
 macro_rules! ops {
     ($($(#[$doc:meta])* $name:ident { $($field:ident: $kind:ident),* } $effect:expr, $text:literal;)*) => {
         /// An operation.
@@ -102,8 +102,8 @@ ops! {
     /// Adds to rsp, flags untouched.
     AddSp { bytes: Bytes } Effect::KEPT.changing(RSP), "rsp = add rsp, {bytes}";
 
-    /// Calls the block at `pc`: pushes `next` on the guest's stack. The block goes on where the callee returns to, which may
-    /// have changed anything.
+    /// Calls the block at `pc`: pushes `next` on the guest's stack. The block goes on where the callee
+    /// returns to, which may have changed anything.
     Call { pc: Pc, next: Pc } Effect::EXACT.changing(VarSet::GLOBALS), "call {pc}, return to {next}";
     /// Calls the block whose guest address is in `target`, as `Call` does.
     CallIndirect { target: Target, next: Pc }
@@ -114,6 +114,6 @@ ops! {
     Goto { pc: Pc } Effect::END, "goto {pc}";
     /// Goes to the block whose guest address is in `target`.
     GotoPtr { target: Target } Effect::END, "goto_ptr {target}";
-    /// Leaves to the cpu loop, for the reason, which speaks of the guest address `pc`.
+    /// Leaves to the cpu loop for the reason, which is about the guest address `pc`.
     ExitTb { reason: Reason, pc: Pc } Effect::END, "exit_tb {reason} {pc}";
 }

@@ -1,5 +1,6 @@
-//! The kinds of operands that the table of operations ([`super::op`]) names: for each, what an operation holds of it, what it
-//! adds to the operation's effect, what the verifier demands of it, and how it is written.
+//! The kinds of operands that the table of operations ([`super::op`]) names: for each, what an operation
+//! holds of it, what it adds to the operation's effect, what the verifier demands of it, and how it is
+//! written.
 
 use super::effect::Effect;
 use super::var::{Var, VarSet};
@@ -268,7 +269,8 @@ pub enum Reason {
     Syscall,
     /// The runtime carries out the instruction at the pc, or raises what it raises.
     Emulate,
-    /// The instruction at the pc has run and stored the x87 environment: its instruction pointer field is to be cleared.
+    /// The instruction at the pc has run and stored the x87 environment: its instruction pointer field is to
+    /// be cleared.
     ClearFpuPointer,
     /// A single guest instruction was asked for and has run; the pc is that of the next one.
     Step,

@@ -2,9 +2,11 @@
 //!
 //! A variable is a *global* (a piece of guest state that outlives the block: general register, flag, vector
 //! register, ...), a *local* (lives for one block) or a *temporary* (lives for the translation of one guest
-//! instruction). Globals that the host has too are *pinned*: while translated code runs, guest `rax` is host `rax`.
+//! instruction). Globals that the host has too are *pinned*: while translated code runs, guest `rax` is host
+//! `rax`.
 //!
-//! Every variable of a block fits in one 128-bit [`VarSet`], so the data-flow passes are plain word operations.
+//! Every variable of a block fits in one 128-bit [`VarSet`], so the data-flow passes are plain word
+//! operations.
 
 use std::fmt;
 
@@ -88,8 +90,8 @@ impl Var {
     pub const fn as_gpr(self) -> Option<u8> {
         if self.0 < 16 { Some(self.0) } else { None }
     }
-    /// Whether it holds 64 bits that integer operations can work on: a general register, the gs base (in the CPU state), a
-    /// local or a temporary.
+    /// Whether it holds 64 bits that integer operations can work on: a general register, the gs base (in the
+    /// CPU state), a local or a temporary.
     pub const fn is_word(self) -> bool {
         self.0 < 16 || self.0 >= Self::FIRST_LOCAL || self.0 == Self::GS_BASE.0
     }

@@ -1,6 +1,8 @@
-//! The verifier: run on every block before emission in tests and debug builds, and by the golden tests on each stage.
+//! The verifier: run on every block before emission in tests and debug builds, and by the golden tests on
+//! each stage.
 //!
-//! It holds the front end and the passes to the rules that the register allocator and the state recovery build on.
+//! It holds the front end and the passes to the rules that the register allocator and the state recovery
+//! build on.
 
 use super::block::{Block, VarPool};
 use super::op::{Mem, Op};

@@ -1,4 +1,4 @@
-//! Dead code and dead flags: an operation that has no effect but on variables that nobody reads goes. That covers a
+//! Dead code and dead flags: removes operations that only write variables that nothing reads. That covers a
 //! `cmp` whose flags are overwritten, a register that is set twice, and the no-operations between functions.
 
 use super::liveness::Liveness;

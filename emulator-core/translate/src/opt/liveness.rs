@@ -1,8 +1,8 @@
 //! Backward liveness.
 //!
-//! Two facts make it exact enough for precise guest state: every global is live where the block ends, and every
-//! operation that may leave the block in the middle (a fault, a conditional exit) counts as a use of every global. A
-//! register is dead only where it is overwritten before anything can look at it.
+//! Two facts make it exact enough for precise guest state: every global is live where the block ends, and
+//! every operation that may leave the block in the middle (a fault, a conditional exit) counts as a use of
+//! every global. A register is dead only where it is overwritten before anything can look at it.
 
 use crate::ir::block::Block;
 use crate::ir::var::VarSet;

@@ -282,7 +282,8 @@ pub(crate) fn left_out(code: Code) -> bool {
         })
 }
 
-/// Whether the result is a refusal: an error, or the exception that a processor without the instruction raises.
+/// Whether the result is a refusal: an error, or the exception that a processor without the instruction
+/// raises.
 pub(crate) fn refused(ours: &Result<Insn, DecodeError>) -> bool {
     matches!(ours, Err(_) | Ok(Insn { class: Class::Trap(Trap::InvalidOpcode), .. }))
 }
