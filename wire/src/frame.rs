@@ -7,14 +7,18 @@
 
 mod length;
 mod message;
+mod violation;
+mod words;
 
 pub use length::{Length, check_data, count, cut, length};
 pub use message::MessageHeader;
+pub use violation::Violation;
 
 use crate::kind::{Arg, Command, Syscall};
 use crate::sizes::{ABSENT, ALIGN, DATA_SIZE};
 use crate::table;
 use std::ops::Range;
+use words::{u32_at, u64_at};
 
 /// A request as it lies in a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,61 +78,6 @@ impl Reply {
             out: std::array::from_fn(|i| u32_at(b, 16 + 4 * i)),
         }
     }
-}
-
-fn u32_at(b: &[u8], at: usize) -> u32 {
-    u32::from_le_bytes(std::array::from_fn(|i| b[at + i]))
-}
-
-fn u64_at(b: &[u8], at: usize) -> u64 {
-    u64::from_le_bytes(std::array::from_fn(|i| b[at + i]))
-}
-
-/// Why a request cannot have come from an honest child. The sandbox is killed with this text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Violation {
-    /// No row has this number, and an honest child answers ENOSYS itself.
-    #[error("call number {0:#x} is not in the table")]
-    UnknownCall(u32),
-    /// A length differs from what the table says.
-    #[error("{call}: argument {arg} has {len} bytes where the table says {want}")]
-    Length {
-        /// The call's name.
-        call: &'static str,
-        /// The argument's name.
-        arg: &'static str,
-        /// What the frame says.
-        len: u32,
-        /// What it must be.
-        want: u64,
-    },
-    /// Data for an argument that has none.
-    #[error("{call}: data given for argument {arg}, which takes none")]
-    Unexpected {
-        /// The call's name.
-        call: &'static str,
-        /// The argument's name, or its index.
-        arg: &'static str,
-    },
-    /// The arguments' data together exceed the data area.
-    #[error("{0}: the data exceed the data area")]
-    TooMuch(&'static str),
-    /// A string without its NUL or with one inside.
-    #[error("{call}: argument {arg} is not a NUL-terminated string")]
-    String {
-        /// The call's name.
-        call: &'static str,
-        /// The argument's name.
-        arg: &'static str,
-    },
-    /// A composite (message, string array) that is not laid out as the protocol says.
-    #[error("{call}: argument {arg} is malformed")]
-    Malformed {
-        /// The call's name.
-        call: &'static str,
-        /// The argument's name.
-        arg: &'static str,
-    },
 }
 
 /// A checked request: its row and the kinds in force (a multiplexer's command replaced).

@@ -112,24 +112,10 @@ const UNUSED: Arg = Arg { name: "unused", kind: Kind::Unused };
 /// arguments behind an unknown command are unused: nothing of them crosses.
 pub fn kinds(call: &'static Syscall, args: &[u64; 6]) -> ([Arg; 6], Option<&'static Command>) {
     let mut kinds = [UNUSED; 6];
-    let (own, behind, command) = parts(call, args);
+    let (own, behind, command) = columns::parts(call, args);
     kinds[..own.len()].copy_from_slice(own);
     kinds[own.len()..own.len() + behind.len()].copy_from_slice(behind);
     (kinds, command)
-}
-
-/// The arguments in force for these registers: those of the call's own row, those of a command's row behind them, and
-/// that row if the call is a multiplexer that knows the command.
-fn parts(call: &Syscall, args: &[u64; 6]) -> (&'static [Arg], &'static [Arg], Option<&'static Command>) {
-    let command = call.args.iter().enumerate().find_map(|(i, a)| match a.kind {
-        Kind::Command(c) => Some((i + 1, c.find(args[i]))),
-        Kind::Level(c) => Some((i + 2, c.find_pair(args[i], args[i + 1]))),
-        _ => None,
-    });
-    match command {
-        None => (call.args, &[], None),
-        Some((behind, command)) => (&call.args[..behind], command.map_or(&[], |c| c.args), command),
-    }
 }
 
 /// Every command table with the call that it belongs to, for listings.

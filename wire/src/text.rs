@@ -11,9 +11,7 @@ use crate::kind::{Arg, Class, Commands, Extent, Kind, Names, Syscall};
 use crate::names;
 use crate::table;
 use std::fmt::{Result, Write};
-
-/// Bytes of a buffer that are shown.
-const SHOWN: usize = 32;
+use value::SHOWN;
 
 /// Writes `name(argument, …)`. `data` are the contents of pointer arguments as far as they are at hand; of the others
 /// the address is shown. Errors come from `out` only.

@@ -1,7 +1,8 @@
 //! What the table says about the lengths of arguments' data, for both sides: the child marshals by these rules, the
 //! supervisor holds the frame against them.
 
-use super::{MessageHeader, Violation};
+use super::message::MessageHeader;
+use super::violation::Violation;
 use crate::kind::{Arg, Extent, Kind};
 use crate::sizes::{ADDRESS_MAX, BULK_MAX, DATA_SIZE, MESSAGE_MAX, STRING_MAX, STRINGS_MAX};
 

@@ -1,6 +1,6 @@
 //! How a message (sendmsg(2), recvmsg(2)) crosses.
 
-use super::u32_at;
+use super::words::u32_at;
 use crate::sizes::{ABSENT, ALIGN};
 use std::ops::Range;
 

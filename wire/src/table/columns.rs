@@ -1,8 +1,7 @@
 //! What the columns of a row say of a call with given registers. What a command's row says goes before what its call's
 //! row does.
 
-use super::parts;
-use crate::kind::{Arg, Bulk, Extent, Kind, Pieces, Restart, Route, Syscall, Timeout, Wait};
+use crate::kind::{Arg, Bulk, Command, Extent, Kind, Pieces, Restart, Route, Syscall, Timeout, Wait};
 
 /// The row with the columns that its kinds stand for.
 pub(super) const fn derived(mut row: Syscall) -> Syscall {
@@ -119,5 +118,22 @@ impl Syscall {
     pub fn signal_mask(&self, args: &[u64; 6]) -> Option<(usize, Kind)> {
         let mask = |kind| matches!(kind, Kind::SigMask { .. } | Kind::SigMaskPair);
         self.arguments(args).find(|(_, arg)| mask(arg.kind)).map(|(at, arg)| (at, arg.kind))
+    }
+}
+
+/// The arguments in force for these registers: those of the call's own row, those of a command's row behind them, and
+/// that row if the call is a multiplexer that knows the command.
+pub(super) fn parts(
+    call: &Syscall,
+    args: &[u64; 6],
+) -> (&'static [Arg], &'static [Arg], Option<&'static Command>) {
+    let command = call.args.iter().enumerate().find_map(|(i, a)| match a.kind {
+        Kind::Command(c) => Some((i + 1, c.find(args[i]))),
+        Kind::Level(c) => Some((i + 2, c.find_pair(args[i], args[i + 1]))),
+        _ => None,
+    });
+    match command {
+        None => (call.args, &[], None),
+        Some((behind, command)) => (&call.args[..behind], command.map_or(&[], |c| c.args), command),
     }
 }

@@ -1,12 +1,14 @@
 //! Contents of memory as text: strings, structures, addresses, messages.
 
-use super::SHOWN;
 use crate::frame::MessageHeader;
 use crate::kind::{Scalar, Struct};
 use crate::names;
 use crate::sizes::ABSENT;
 use std::fmt::{Result, Write};
 use std::net::{Ipv4Addr, Ipv6Addr};
+
+/// Bytes of a buffer that are shown.
+pub(super) const SHOWN: usize = 32;
 
 /// Strings of an array, and elements of an array of structures, that are shown.
 const MANY: usize = 16;
