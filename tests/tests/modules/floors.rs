@@ -11,35 +11,38 @@ const WIRE: Rules = Rules {
     name: "rxbox-wire",
     folder: "wire",
     floors: &[
-        // Vocabulary: what a row can say, names of numbers.
-        &["sizes", "kind", "log", "names", "patience", "boot", "control", "relay", "space"],
-        // The table, and the frames that its rows describe.
-        &["bell", "table", "frame", "channel"],
-        // Calls as text.
-        &["text"],
+        // Vocabulary: sizes, what a row can say, names of numbers.
+        &["sizes", "kind", "log", "names", "patience", "bell", "boot", "control", "relay", "space"],
+        // The rows.
+        &["table"],
+        // The frames that they describe, and calls as text.
+        &["frame", "text"],
+        &["channel"],
         &["lib"],
     ],
     circles: &[],
-    largest_circle: Some(19),
+    largest_circle: None,
 };
 
 const POLICY: Rules = Rules {
     name: "rxbox-policy",
     folder: "policy",
     floors: &[
-        // What needs nothing of the rest.
-        &["builtin", "diagnostic", "errno", "glob", "hardening", "limits", "suggest", "vocabulary"],
-        &["decision", "variables"],
-        // Rules, compiled, of each kind of object.
-        &["ledger", "pattern", "files", "calls", "network", "tree", "environment"],
-        // A profile as it is written, and on its way to a policy.
-        &["draft", "overrides", "schema", "compile", "load"],
+        // Words, globs, and how an error is shown.
+        &["errno", "vocabulary", "pattern/glob", "report"],
+        // What a question is about, and its answer.
+        &["decision", "pattern"],
+        &["report/ledger"],
+        // What a profile may say, and the rules that come of it.
+        &["profile", "rules"],
+        // From files to rules.
+        &["load", "compile"],
         &["policy"],
         &["hint"],
         &["lib"],
     ],
     circles: &[],
-    largest_circle: Some(1),
+    largest_circle: None,
 };
 
 const TRANSLATE: Rules = Rules {
@@ -47,24 +50,50 @@ const TRANSLATE: Rules = Rules {
     folder: "emulator-core/translate",
     floors: &[
         // The guest's state and its variables.
-        &["state", "cpuid", "ir/var"],
+        &["state", "cpuid", "ir/var", "ir/effect"],
         &["decode"],
         // Intermediate code, and what is done to it.
-        &["ir", "opt", "regalloc", "frontend"],
+        &["ir", "opt", "regalloc"],
         &["emit"],
+        &["frontend"],
         &["translate"],
         &["lib"],
     ],
     circles: &[],
-    largest_circle: Some(10),
+    largest_circle: Some(5),
 };
 
 const CHILD: Rules = Rules {
     name: "rxbox-emulator-core",
     folder: "emulator-core",
-    floors: &[],
+    floors: &[
+        // Signal sets, locks, what a call comes to; guest memory and its map.
+        &["base", "guest"],
+        // Calls to the host's kernel.
+        &["host"],
+        // Code cache, CPU state, the way into translated code and out of it.
+        &["runtime"],
+        // The way to the supervisor, the filter, program files.
+        &["channel", "confine", "loader", "log"],
+        // What signals are, and the state of a process and of its threads.
+        &["signal", "process", "thread"],
+        // The routes of system calls; what signals do.
+        &[
+            "syscall",
+            "signal/calls",
+            "signal/deliver",
+            "signal/descriptor",
+            "signal/lifecycle",
+            "signal/timers",
+        ],
+        // How threads and processes begin, become another program, and end.
+        &["lifecycle"],
+        &["cpu_loop"],
+        &["child"],
+        &["lib"],
+    ],
     circles: &[],
-    largest_circle: Some(40),
+    largest_circle: None,
 };
 
 const SUPERVISOR: Rules = Rules {
