@@ -32,7 +32,8 @@ const SPECIAL: u32 = row::MASK_REQUIRED
     | row::COUNT
     | row::IDIOM;
 
-/// Describes the instruction.
+/// Describes the instruction. It has one caller, and every instruction passes.
+#[inline]
 pub(super) fn effects(e: &Encoding, row: &Row, mem: Option<&MemOperand>) -> Effects {
     let mut f = Effects {
         reads: implicit::set(row.reads),
