@@ -91,8 +91,9 @@ int main(void) {
     SHOW(flock(a, LOCK_EX | LOCK_NB));
     struct sigaction sa = {.sa_handler = on};
     sigaction(SIGALRM, &sa, 0);
-    alarm(1);
+    alarm_every(1);
     SHOW(flock(a, LOCK_EX));
+    alarm_every(0);
     // A signal ends the wait.
     lk(fd, F_SETLK, F_UNLCK, 0, 0);
     if (!(c = fork())) {
@@ -102,8 +103,9 @@ int main(void) {
         exit(0);
     }
     hear(p);
-    alarm(1);
+    alarm_every(1);
     SHOW(lk(fd, F_SETLKW, F_RDLCK, 0, 1));
+    alarm_every(0);
     tell(q);
     waitpid(c, 0, 0);
     SHOW(lk(fd, F_SETLKW, F_RDLCK, 0, 1));

@@ -63,8 +63,9 @@ static void semaphores(void) {
     // A handler ends the wait, whatever its flags.
     struct sigaction a = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
     sigaction(SIGALRM, &a, 0);
-    alarm(1);
+    alarm_every(1);
     SHOW(semop(id, two + 1, 1));
+    alarm_every(0);
     struct semid_ds d;
     SHOW(semctl(id, 0, IPC_STAT, (union semun){.buf = &d}));
     printf("%ld sems key %x mode %o mine %d\n", d.sem_nsems, d.sem_perm.__key, d.sem_perm.mode, d.sem_perm.uid == getuid() && d.sem_perm.cuid == getuid());
@@ -278,8 +279,9 @@ static void messages(void) {
     if (!(child = fork())) {
         struct sigaction a = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
         sigaction(SIGALRM, &a, 0);
-        alarm(1);
+        alarm_every(1);
         SHOW(msgrcv(id, &m, 100, 0, 0));
+        alarm_every(0);
         write(told[1], "x", 1);
         long got = msgrcv(id, &m, 100, 0, 0);
         // The queue may be gone before the call or during it.

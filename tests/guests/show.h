@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 // Descriptor numbers are compared too, so what happens to be inherited is closed first.
@@ -23,6 +24,12 @@ static inline void show(const char *what, long result) {
 
 // Prints an expression and its value; an error by its name.
 #define SHOW(...) show(#__VA_ARGS__, (long)(__VA_ARGS__))
+
+// SIGALRM every so many seconds from now on; never for 0. On a busy machine a single one could come before
+// the wait that it is to end.
+static inline void alarm_every(long seconds) {
+    setitimer(ITIMER_REAL, &(struct itimerval){{seconds, 0}, {seconds, 0}}, 0);
+}
 
 // Bytes as text, what is not printable as a dot.
 static inline void show_bytes(const char *what, const void *bytes, long count) {
