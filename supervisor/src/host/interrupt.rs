@@ -83,7 +83,7 @@ unsafe extern "C" {
 /// Makes the host call `nr`; EINTR if it waits while this thread's word is set.
 ///
 /// # Safety
-/// As for [`super::call`].
+/// As for [`super::raw::call`].
 pub(super) unsafe fn interruptible(nr: i64, args: [u64; 6]) -> SyscallResult {
     // SAFETY: the word is valid as long as `watch` holds it, or static; the rest is the caller's promise.
     let ret = unsafe { rxbox_interruptible(WORD.get(), nr, &raw const args) };
