@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use crate::decision::{Access, Decision};
+use crate::load::overrides::OVERRIDE_OPTIONS;
 use crate::pattern::variables::{toml_name, toml_path, toml_string};
 use crate::policy::Policy;
 use crate::rules::network::{AF_INET, AF_INET6, Endpoint, Transport};
@@ -33,8 +34,8 @@ pub enum DeniedWhat<'a> {
 }
 
 impl Policy {
-    /// How to allow it. A denial by a rule is not undone by allowing more, so then the hint names that rule. The text
-    /// holds no control characters, whatever the guest chose for a name.
+    /// How to allow it. A denial by a rule is not undone by allowing more, so then the hint names that rule.
+    /// The text holds no control characters, whatever the guest chose for a name.
     pub fn hint(&self, what: &DeniedWhat<'_>) -> String {
         let decision = match *what {
             DeniedWhat::Path(access, path) => self.path(access, path),
@@ -58,32 +59,29 @@ fn removing(decision: &Decision<'_>) -> String {
 
 fn allowing(what: &DeniedWhat<'_>) -> String {
     match *what {
-        DeniedWhat::Path(Access::Connect, path) => unix(path, "allow", "--allow-net"),
-        DeniedWhat::Path(Access::Bind, path) => unix(path, "bind", "--allow-bind"),
+        DeniedWhat::Path(Access::Connect, path) => add(&toml_path("unix:", path), CONNECT),
+        DeniedWhat::Path(Access::Bind, path) => add(&toml_path("unix:", path), BIND),
         DeniedWhat::Path(access, path) => {
-            let (key, option) = match access {
-                Access::Write | Access::Attributes | Access::Create | Access::Remove => {
-                    ("write", "--allow-write")
-                }
-                Access::Execute => ("execute", "--allow-exec"),
-                _ => ("read", "--allow-read"),
+            let key = match access {
+                Access::Write | Access::Attributes | Access::Create | Access::Remove => "[filesystem] write",
+                Access::Execute => "[filesystem] execute",
+                _ => "[filesystem] read",
             };
-            add(&toml_path("", path), "filesystem", key, Some(option))
+            add(&toml_path("", path), key)
         }
-        DeniedWhat::Connect(endpoint) => network(&endpoint, "allow", "--allow-net"),
-        DeniedWhat::Bind(endpoint) => network(&endpoint, "bind", "--allow-bind"),
-        DeniedWhat::Socket { domain: AF_INET | AF_INET6, .. } => {
-            add("\"ip:*\"", "network", "allow", Some("--allow-net"))
-        }
+        DeniedWhat::Connect(endpoint) => network(&endpoint, CONNECT),
+        DeniedWhat::Bind(endpoint) => network(&endpoint, BIND),
+        DeniedWhat::Socket { domain: AF_INET | AF_INET6, .. } => add("\"ip:*\"", CONNECT),
         DeniedWhat::Socket { domain, .. } => family(domain),
-        DeniedWhat::Call(number, _) => {
-            add(&toml_string(&vocabulary::call_name(number)), "syscalls", "allow", None)
-        }
-        DeniedWhat::Variable(name) => add(&toml_string(name), "environment", "pass", Some("--pass-env")),
+        DeniedWhat::Call(number, _) => add(&toml_string(&vocabulary::call_name(number)), "[syscalls] allow"),
+        DeniedWhat::Variable(name) => add(&toml_string(name), "[environment] pass"),
     }
 }
 
-fn network(endpoint: &Endpoint<'_>, key: &str, option: &str) -> String {
+const CONNECT: &str = "[network] allow";
+const BIND: &str = "[network] bind";
+
+fn network(endpoint: &Endpoint<'_>, key: &str) -> String {
     match *endpoint {
         Endpoint::Inet { transport, address, port } => {
             let host = match address.to_canonical() {
@@ -95,36 +93,33 @@ fn network(endpoint: &Endpoint<'_>, key: &str, option: &str) -> String {
                 Transport::Udp => format!("\"udp:{host}:{port}\""),
                 Transport::Other => format!("\"ip:{host}\""),
             };
-            add(&entry, "network", key, Some(option))
+            add(&entry, key)
         }
-        Endpoint::UnixPath(path) => unix(path, key, option),
-        Endpoint::UnixAbstract(name) => add(&toml_name("unix:@", name), "network", key, Some(option)),
+        Endpoint::UnixPath(path) => add(&toml_path("unix:", path), key),
+        Endpoint::UnixAbstract(name) => add(&toml_name("unix:@", name), key),
         Endpoint::Family(number) => family(number),
     }
 }
 
 fn family(number: i32) -> String {
     match vocabulary::family_name(number) {
-        Some(name) => add(&toml_string(&name), "network", "families", None),
+        Some(name) => add(&toml_string(&name), "[network] families"),
         None => "no profile can allow this address family".to_owned(),
     }
 }
 
-fn unix(path: &[u8], key: &str, option: &str) -> String {
-    add(&toml_path("unix:", path), "network", key, Some(option))
-}
-
-/// `entry` is quoted already.
-fn add(entry: &str, section: &str, key: &str, option: Option<&str>) -> String {
-    let hint = format!("add {entry} to [{section}] {key}");
+/// Adds `entry`, which is quoted already, to a key of the profile, or by the option that does the same.
+fn add(entry: &str, key: &str) -> String {
+    let hint = format!("add {entry} to {key}");
+    let option = OVERRIDE_OPTIONS.iter().find(|option| option.adds_to == key);
     match option.zip(shell(entry)) {
-        Some((option, word)) => format!("{hint}, or run with {option} {word}"),
+        Some((option, word)) => format!("{hint}, or run with {} {word}", option.flag),
         None => hint,
     }
 }
 
-/// A TOML string as a word of a POSIX shell: bare where that is safe, else in single quotes; `None` where TOML needs
-/// escapes, which a shell does not know.
+/// A TOML string as a word of a POSIX shell: bare where that is safe, else in single quotes; `None` where
+/// TOML needs escapes, which a shell does not know.
 fn shell(entry: &str) -> Option<String> {
     let inner = entry.strip_prefix('"')?.strip_suffix('"')?;
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-:@%+=,".contains(c);

@@ -34,7 +34,7 @@ pub use decision::{Access, Decision, Rule, Verdict};
 pub use hint::DeniedWhat;
 pub use load::builtin::{builtin, builtin_names};
 pub use load::files::Files;
-pub use load::overrides::Overrides;
+pub use load::overrides::{OVERRIDE_OPTIONS, Override, OverrideOption, Overrides, WrongForm};
 pub use pattern::variables::Variables;
 pub use policy::Policy;
 pub use profile::limits::{Limit, Limits};

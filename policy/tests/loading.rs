@@ -6,7 +6,9 @@ mod support;
 use std::ffi::OsString;
 use std::time::Duration;
 
-use rxbox_policy::{Access, DeniedWhat, Endpoint, Limit, Overrides, Policy, Transport};
+use rxbox_policy::{
+    Access, DeniedWhat, Endpoint, Limit, OVERRIDE_OPTIONS, OverrideOption, Overrides, Policy, Transport,
+};
 use support::{Host, allows, filesystem, policy, variables};
 
 #[test]
@@ -54,17 +56,62 @@ fn a_bare_name_is_never_a_file_of_the_working_directory() {
     assert!(allows(&p, Access::Read, "/m"));
 }
 
+fn overrides(options: &[(&str, &str)]) -> Overrides {
+    options.iter().map(|(flag, value)| OverrideOption::by_flag(flag).unwrap().with(value).unwrap()).collect()
+}
+
+/// Answers to a few questions that each option changes some of.
+fn answers(p: &Policy) -> Vec<String> {
+    let paths = Access::ALL.map(|access| p.path(access, b"/srv/x").verdict.to_string());
+    let endpoint =
+        Endpoint::Inet { transport: Transport::Tcp, address: "192.0.2.1".parse().unwrap(), port: 443 };
+    let addresses = [p.connect(&endpoint), p.bind(&endpoint)].map(|decision| decision.verdict.to_string());
+    let variables = format!("{:?}", p.environment([("GIVEN".into(), "x".into())]));
+    paths.into_iter().chain(addresses).chain([variables, format!("{:?}", p.limits())]).collect()
+}
+
+#[test]
+fn an_option_does_what_the_key_that_it_names_does() {
+    let samples = [
+        ("--allow-read", "/srv", r#"read = ["/srv"]"#),
+        ("--allow-write", "/srv", r#"write = ["/srv"]"#),
+        ("--allow-exec", "/srv", r#"execute = ["/srv"]"#),
+        ("--deny-path", "/srv/x", r#"deny = ["/srv/x"]"#),
+        ("--allow-net", "tcp:192.0.2.1:443", r#"allow = ["tcp:192.0.2.1:443"]"#),
+        ("--allow-bind", "tcp:192.0.2.1:443", r#"bind = ["tcp:192.0.2.1:443"]"#),
+        ("--pass-env", "GIVEN", r#"pass = ["GIVEN"]"#),
+        ("--env", "SET=x", r#"set = { SET = "x" }"#),
+        ("--limit", "memory=1M", r#"memory = "1M""#),
+        ("--time-limit", "7", r#"wall_time = "7s""#),
+    ];
+    assert_eq!(samples.map(|(flag, ..)| flag), OVERRIDE_OPTIONS.each_ref().map(|option| option.flag));
+    for (flag, value, written) in samples {
+        // What denies shows only where something is allowed.
+        let base = if flag == "--deny-path" { vec![("--allow-write", "/srv")] } else { vec![] };
+        let load = |more: &str, options: &[_]| {
+            let text = format!("version = 1\n{more}");
+            let options = overrides(&[&base, options].concat());
+            answers(&Host::default().load_with(&text, &options).unwrap_or_else(|e| panic!("{flag}: {e}")))
+        };
+        let (section, key) = OverrideOption::by_flag(flag).unwrap().adds_to.split_once(']').unwrap();
+        assert!(written.starts_with(key.trim_start()), "{flag}");
+        let by_option = load("", &[(flag, value)]);
+        assert_eq!(load(&format!("{section}]\n{written}"), &[]), by_option, "{flag}");
+        assert_ne!(load("", &[]), by_option, "{flag}");
+    }
+}
+
 #[test]
 fn options_are_a_layer_of_their_own() {
-    let overrides = Overrides {
-        allow_read: vec!["./data".into(), "/srv".into()],
-        allow_write: vec![".".into()],
-        deny_path: vec!["/srv/x".into()],
-        allow_net: vec!["tcp:*:443".into()],
-        set_env: vec![("K".into(), "${HOME}".into())],
-        limits: vec![("wall_time".into(), "3s".into())],
-        ..Overrides::default()
-    };
+    let overrides = overrides(&[
+        ("--allow-read", "./data"),
+        ("--allow-read", "/srv"),
+        ("--allow-write", "."),
+        ("--deny-path", "/srv/x"),
+        ("--allow-net", "tcp:*:443"),
+        ("--env", "K=${HOME}"),
+        ("--limit", "wall_time=3s"),
+    ]);
     let p = Host::default().load_with("version = 1\n[limits]\nwall_time = \"9s\"", &overrides).unwrap();
     let rule = p.path(Access::Read, b"/home/u/work/data/f").rule;
     assert_eq!((rule.to_string(), rule.text), ("--allow-read".into(), "--allow-read ./data"));
@@ -76,11 +123,8 @@ fn options_are_a_layer_of_their_own() {
 
 #[test]
 fn wrong_options_are_shown_like_wrong_lines() {
-    let overrides = Overrides {
-        allow_read: vec!["../x".into()],
-        limits: vec![("wall_tme".into(), "3s".into()), ("memory".into(), "lots".into())],
-        ..Overrides::default()
-    };
+    let overrides =
+        overrides(&[("--allow-read", "../x"), ("--limit", "wall_tme=3s"), ("--limit", "memory=lots")]);
     let error = Host::default().load_with("version = 1", &overrides).unwrap_err().to_string();
     assert_eq!(
         error,

@@ -15,7 +15,7 @@
 //!
 //! From the top floor down; nothing uses what stands above it (`tests/tests/modules/floors.rs` holds that):
 //!
-//! * [`cli`], [`commands`], [`files`]: the command line, what runs nothing, and where profiles are found.
+//! * [`cli`]: the command line, with the commands that run nothing. [`files`]: where profiles are found.
 //! * [`run`]: a whole run, and the event loop that waits for its end. [`launch`]: everything until the
 //!   guest's first instruction, with the init process.
 //! * [`worker`]: serves one guest thread. [`worker::dispatch`] says which handler serves a call,
@@ -31,7 +31,6 @@
 
 pub mod caller;
 pub mod cli;
-pub mod commands;
 pub mod context;
 pub mod files;
 pub mod handlers;

@@ -2,9 +2,10 @@
 
 #![forbid(unsafe_code)]
 
-use rxbox::cli::{self, Command};
+use rxbox::cli::profile::variables;
+use rxbox::cli::{self, Command, commands, generate};
+use rxbox::run;
 use rxbox::sandbox::layers;
-use rxbox::{commands, run};
 use std::process::ExitCode;
 
 /// Exit status of rxbox's own errors.
@@ -24,25 +25,28 @@ fn main() -> ExitCode {
 fn carry_out(command: Command) -> ExitCode {
     match command {
         Command::Run(options) => std::process::exit(run::run(*options)),
-        Command::Help => print(cli::HELP, true),
+        Command::Help(text) => print(text, true),
         Command::Version => {
-            print(&format!("rxbox {}\nlayers: {}\n", env!("CARGO_PKG_VERSION"), layers::names()), true)
+            print(format!("rxbox {}\nlayers: {}\n", env!("CARGO_PKG_VERSION"), layers::names()), true)
         }
-        Command::Check(names) => {
-            let (text, well) = commands::check(&names);
-            print(&text, well)
+        Command::Check { profiles } => {
+            let (text, well) = commands::check(&profiles);
+            print(text, well)
         }
-        Command::Syscalls(name) => match commands::syscalls(name.as_deref()) {
-            Ok(text) => print(&text, true),
+        Command::Completions { shell } => print(generate::completions(shell), true),
+        Command::Schema => print(rxbox_policy::schema_json(), true),
+        Command::Man => print(generate::manual(), true),
+        Command::Syscalls { name } => match commands::syscalls(name.as_deref()) {
+            Ok(text) => print(text, true),
             Err(e) => fail(&e),
         },
-        Command::Explain { profile, program, question, object } => {
-            let policy = match commands::load(&profile, &commands::variables(program.as_deref())) {
+        Command::Explain(asked) => {
+            let policy = match asked.profile.load(&variables(asked.program.as_deref())) {
                 Ok(policy) => policy,
                 Err(e) => return fail(&e.to_string()),
             };
-            match commands::explain(&policy, &question, &object) {
-                Ok((text, allowed)) => print(&format!("{text}\n"), allowed),
+            match commands::explain(&policy, &asked.question, &asked.object) {
+                Ok((text, allowed)) => print(format!("{text}\n"), allowed),
                 Err(e) => fail(&e),
             }
         }
@@ -50,9 +54,9 @@ fn carry_out(command: Command) -> ExitCode {
 }
 
 /// Prints and ends with 0, or 1 for a negative answer. A reader that has seen enough is no error.
-fn print(text: &str, positive: bool) -> ExitCode {
+fn print(text: impl AsRef<[u8]>, positive: bool) -> ExitCode {
     use std::io::Write;
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    let _ = std::io::stdout().write_all(text.as_ref());
     if positive { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

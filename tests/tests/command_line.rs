@@ -171,7 +171,7 @@ fn without_a_file_the_log_goes_to_standard_error() {
     assert!(text(&out.stderr).contains("write(1, \"x\\n\", 2) = 2"));
     let out = output(&["--log", "nothing", "/bin/echo"]);
     assert_eq!(out.status.code(), Some(125));
-    assert!(text(&out.stderr).contains("cannot log \"nothing\"; there are in_asm, op"));
+    assert!(text(&out.stderr).contains("--log cannot be \"nothing\"; there are in_asm, op"));
 }
 
 #[test]
@@ -238,7 +238,7 @@ fn a_command_line_without_sense_is_told_and_nothing_runs() {
         assert!(text(&out.stderr).starts_with("rxbox: "), "{words:?}: {}", text(&out.stderr));
         assert!(text(&out.stderr).contains(told), "{words:?}: {}", text(&out.stderr));
     }
-    assert!(text(&output(&["--help"]).stdout).contains("--profile P"));
+    assert!(text(&output(&["--help"]).stdout).contains("--profile <P>"));
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! What `--log` can print: the one declaration from which the command line, its help, the boot block and both writers
-//! of the log come. Everything but [`LogItem::Syscall`] is written by the emulator child.
+//! What `--log` can print: the one declaration from which the command line, its help, the boot block and both
+//! writers of the log come. Everything but [`LogItem::Syscall`] is written by the emulator child.
 
 macro_rules! items {
     ($($name:ident $text:literal: $about:literal,)*) => {

@@ -1,106 +1,255 @@
 //! What the command line adds to a profile: one more layer, with the options as its rules.
+//!
+//! [`OVERRIDE_OPTIONS`] declares these options: the parser of the command line, its help, the manual page,
+//! the layer that is read from them, and the hints of denials come from the same row.
 
 use crate::pattern::variables::Variables;
 use crate::profile::keys::Profile;
 use crate::profile::limits::{Limit, LimitKeys};
+use crate::profile::value::List;
 use crate::profile::words::{AddressText, PathText, VariableName, VariablePattern};
 use crate::report::ledger::{Context, Item, RuleId, Span};
 use crate::report::suggest;
+use std::ops::Range;
 
-/// The options, in the language of profiles. A path may also be relative: to `${CWD}`.
+/// An option of the command line that adds to the profile.
+#[derive(Debug)]
+pub struct OverrideOption {
+    /// The option, with its dashes.
+    pub flag: &'static str,
+    /// What its value is called.
+    pub value: &'static str,
+    /// The key that it adds to, as a profile would say it.
+    pub adds_to: &'static str,
+    /// What it does, in one line.
+    pub help: &'static str,
+    target: Target,
+}
+
+/// Where the value goes: a list of the layer, or a key that the value names.
+#[derive(Clone, Copy, Debug)]
+enum Target {
+    /// A path pattern; it may also be relative: to `${CWD}`.
+    Path(fn(&mut Profile) -> &mut List<PathText>),
+    Address(fn(&mut Profile) -> &mut List<AddressText>),
+    Variables(fn(&mut Profile) -> &mut List<VariablePattern>),
+    /// A variable with its value, which is taken literally.
+    Variable,
+    /// A key of `[limits]` with its value.
+    Limit,
+    /// The value of one limit in seconds.
+    Seconds(Limit),
+}
+
+/// Every option that adds to the profile, in the order of the help.
+pub static OVERRIDE_OPTIONS: [OverrideOption; 10] = [
+    OverrideOption {
+        flag: "--allow-read",
+        value: "PATH",
+        adds_to: "[filesystem] read",
+        help: "Let the program read PATH and everything below it",
+        target: Target::Path(|layer| &mut layer.filesystem.read),
+    },
+    OverrideOption {
+        flag: "--allow-write",
+        value: "PATH",
+        adds_to: "[filesystem] write",
+        help: "Let it read, create, change and remove there",
+        target: Target::Path(|layer| &mut layer.filesystem.write),
+    },
+    OverrideOption {
+        flag: "--allow-exec",
+        value: "PATH",
+        adds_to: "[filesystem] execute",
+        help: "Let it read and run what lies there",
+        target: Target::Path(|layer| &mut layer.filesystem.execute),
+    },
+    OverrideOption {
+        flag: "--deny-path",
+        value: "PATH",
+        adds_to: "[filesystem] deny",
+        help: "Deny every access there, whatever else allows it",
+        target: Target::Path(|layer| &mut layer.filesystem.deny),
+    },
+    OverrideOption {
+        flag: "--allow-net",
+        value: "ENTRY",
+        adds_to: "[network] allow",
+        help: "Let it connect, for example to tcp:192.0.2.1:443",
+        target: Target::Address(|layer| &mut layer.network.allow),
+    },
+    OverrideOption {
+        flag: "--allow-bind",
+        value: "ENTRY",
+        adds_to: "[network] bind",
+        help: "Let it bind, for example to tcp:127.0.0.1:8080",
+        target: Target::Address(|layer| &mut layer.network.bind),
+    },
+    OverrideOption {
+        flag: "--pass-env",
+        value: "NAME",
+        adds_to: "[environment] pass",
+        help: "Pass an environment variable on; wildcards are allowed",
+        target: Target::Variables(|layer| &mut layer.environment.pass),
+    },
+    OverrideOption {
+        flag: "--env",
+        value: "NAME=VALUE",
+        adds_to: "[environment] set",
+        help: "Set an environment variable",
+        target: Target::Variable,
+    },
+    OverrideOption {
+        flag: "--limit",
+        value: "NAME=VALUE",
+        adds_to: "[limits]",
+        help: "Set a limit, for example memory=512M",
+        target: Target::Limit,
+    },
+    OverrideOption {
+        flag: "--time-limit",
+        value: "SECONDS",
+        adds_to: "[limits] wall_time",
+        help: "End the program after this time",
+        target: Target::Seconds(Limit::WallTime),
+    },
+];
+
+/// A value does not have the form that its option wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("wants {0}")]
+pub struct WrongForm(&'static str);
+
+impl OverrideOption {
+    /// The option by its name with the dashes.
+    pub fn by_flag(flag: &str) -> Option<&'static OverrideOption> {
+        OVERRIDE_OPTIONS.iter().find(|option| option.flag == flag)
+    }
+
+    /// The option with a value.
+    ///
+    /// # Errors The value does not have the form that the option wants. What it says is looked at when the
+    /// profile is loaded.
+    pub fn with(&'static self, value: &str) -> Result<Override, WrongForm> {
+        let (fits, form) = match self.target {
+            Target::Variable | Target::Limit => (value.contains('='), "NAME=VALUE"),
+            Target::Seconds(_) => {
+                (!value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()), "a number of seconds")
+            }
+            Target::Path(_) | Target::Address(_) | Target::Variables(_) => (true, "text"),
+        };
+        if fits { Ok(Override { option: self, value: value.to_owned() }) } else { Err(WrongForm(form)) }
+    }
+}
+
+/// An option with its value.
+#[derive(Clone, Debug)]
+pub struct Override {
+    option: &'static OverrideOption,
+    value: String,
+}
+
+impl PartialEq for Override {
+    fn eq(&self, other: &Self) -> bool {
+        (self.option.flag, &self.value) == (other.option.flag, &other.value)
+    }
+}
+
+impl Eq for Override {}
+
+/// What the command line adds, in its order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Overrides {
-    /// `--allow-read`: path patterns.
-    pub allow_read: Vec<String>,
-    /// `--allow-write`: path patterns.
-    pub allow_write: Vec<String>,
-    /// `--allow-exec`: path patterns.
-    pub allow_exec: Vec<String>,
-    /// `--deny-path`: path patterns.
-    pub deny_path: Vec<String>,
-    /// `--allow-net`: entries of `[network] allow`.
-    pub allow_net: Vec<String>,
-    /// `--allow-bind`: entries of `[network] bind`.
-    pub allow_bind: Vec<String>,
-    /// `--pass-env`: patterns of variables' names.
-    pub pass_env: Vec<String>,
-    /// `--env`: variables with their values, which are taken literally.
-    pub set_env: Vec<(String, String)>,
-    /// `--limit`: keys of `[limits]` with their values.
-    pub limits: Vec<(String, String)>,
+pub struct Overrides(Vec<Override>);
+
+impl FromIterator<Override> for Overrides {
+    fn from_iter<I: IntoIterator<Item = Override>>(list: I) -> Overrides {
+        Overrides(list.into_iter().collect())
+    }
 }
 
 impl Overrides {
     /// The options as the topmost layer.
     pub(crate) fn layer(&self, context: &mut Context, variables: &Variables) -> Profile {
         let mut layer = Profile::default();
-        let files = &mut layer.filesystem;
-        for (option, list, texts) in [
-            ("--allow-read", &mut files.read, &self.allow_read),
-            ("--allow-write", &mut files.write, &self.allow_write),
-            ("--allow-exec", &mut files.execute, &self.allow_exec),
-            ("--deny-path", &mut files.deny, &self.deny_path),
-        ] {
-            list.extend(entries(context, option, texts, |text| PathText(variables.absolute(text))));
-        }
-        let network = &mut layer.network;
-        for (option, list, texts) in [
-            ("--allow-net", &mut network.allow, &self.allow_net),
-            ("--allow-bind", &mut network.bind, &self.allow_bind),
-        ] {
-            list.extend(entries(context, option, texts, |text| AddressText(text.to_owned())));
-        }
-        let passed = entries(context, "--pass-env", &self.pass_env, |text| VariablePattern(text.to_owned()));
-        layer.environment.pass.extend(passed);
-        for (name, value) in &self.set_env {
-            let rule = rule(context, "--env", name);
-            match VariableName::try_from(name.clone()) {
-                Ok(name) => {
-                    let value = Item { value: value.replace("${", "$${"), rule };
-                    layer.environment.set.extend([(Item { value: name, rule }, value)]);
+        for Override { option, value } in &self.0 {
+            let flag = option.flag;
+            match option.target {
+                Target::Path(list) => {
+                    let path = PathText(variables.absolute(value));
+                    list(&mut layer).extend([Item { value: path, rule: rule(context, flag, value) }]);
                 }
-                Err(error) => context.error_at(rule, error.to_string(), None),
+                Target::Address(list) => {
+                    let address = AddressText(value.clone());
+                    list(&mut layer).extend([Item { value: address, rule: rule(context, flag, value) }]);
+                }
+                Target::Variables(list) => {
+                    let pattern = VariablePattern(value.clone());
+                    list(&mut layer).extend([Item { value: pattern, rule: rule(context, flag, value) }]);
+                }
+                Target::Variable => variable(context, &mut layer, flag, value),
+                Target::Limit => named_limit(context, &mut layer.limits, flag, value),
+                Target::Seconds(which) => {
+                    let span = context.option(flag, value);
+                    let range = span.range.clone();
+                    limit(context, &mut layer.limits, which, &format!("{value}s"), (flag, span, range));
+                }
             }
-        }
-        for (name, value) in &self.limits {
-            limit(context, &mut layer.limits, name, value);
         }
         layer
     }
 }
 
-fn rule(context: &mut Context, option: &str, text: &str) -> RuleId {
-    let span = context.option(option, text);
-    context.rule(option, span)
+fn rule(context: &mut Context, flag: &str, text: &str) -> RuleId {
+    let span = context.option(flag, text);
+    context.rule(flag, span)
 }
 
-/// An option's texts as the entries of a list.
-fn entries<T>(
+/// The two sides of `NAME=VALUE`, which has been checked.
+fn pair(text: &str) -> (&str, &str) {
+    text.split_once('=').unwrap_or((text, ""))
+}
+
+/// The rule of a variable shows its name only: the value may be a secret.
+fn variable(context: &mut Context, layer: &mut Profile, flag: &str, text: &str) {
+    let (name, value) = pair(text);
+    let rule = rule(context, flag, name);
+    match VariableName::try_from(name.to_owned()) {
+        Ok(name) => {
+            let value = Item { value: value.replace("${", "$${"), rule };
+            layer.environment.set.extend([(Item { value: name, rule }, value)]);
+        }
+        Err(error) => context.error_at(rule, error.to_string(), None),
+    }
+}
+
+fn named_limit(context: &mut Context, limits: &mut LimitKeys, flag: &str, text: &str) {
+    let span = context.option(flag, text);
+    let (name, value) = pair(text);
+    match Limit::by_name(name) {
+        Some(which) => limit(context, limits, which, value, (flag, span, name.len() + 1..text.len())),
+        None => {
+            let known = Limit::ALL.map(Limit::name);
+            let help = suggest::did_you_mean(name, known)
+                .or_else(|| Some(format!("known are {}", known.join(", "))));
+            let at = Span { range: 0..name.len(), ..span };
+            context.error(at, format!("unknown limit `{name}`"), help);
+        }
+    }
+}
+
+/// Sets a limit. The value stands at a range of the option's text.
+fn limit(
     context: &mut Context,
-    option: &str,
-    texts: &[String],
-    entry: impl Fn(&str) -> T,
-) -> impl Iterator<Item = Item<T>> {
-    texts.iter().map(move |text| Item { value: entry(text), rule: rule(context, option, text) })
-}
-
-fn limit(context: &mut Context, limits: &mut LimitKeys, name: &str, value: &str) {
-    let span = context.option("--limit", &format!("{name}={value}"));
-    let at = |range| Span { range, ..span.clone() };
-    let Some(limit) = Limit::by_name(name) else {
-        let known = Limit::ALL.map(Limit::name);
-        let help =
-            suggest::did_you_mean(name, known).or_else(|| Some(format!("known are {}", known.join(", "))));
-        return context.error(at(0..name.len()), format!("unknown limit `{name}`"), help);
-    };
-    match limit.parse(value) {
+    limits: &mut LimitKeys,
+    which: Limit,
+    value: &str,
+    (flag, span, range): (&str, Span, Range<usize>),
+) {
+    match which.parse(value) {
         Ok(number) => {
-            let rule = context.rule("--limit", span);
-            limits.give(limit, Item { value: number, rule });
+            let rule = context.rule(flag, span);
+            limits.give(which, Item { value: number, rule });
         }
-        Err(error) => {
-            let range = name.len() + 1..name.len() + 1 + value.len();
-            context.error(at(range), error.to_string(), None);
-        }
+        Err(error) => context.error(Span { range, ..span }, error.to_string(), None),
     }
 }

@@ -4,7 +4,7 @@ pub mod event_loop;
 pub mod usage;
 
 use crate::cli::Run as Options;
-use crate::commands::{load, variables};
+use crate::cli::profile::variables;
 use crate::host::{interrupt, spawn};
 use crate::launch::inherited::{Inherited, set_own_limits};
 use crate::launch::program::{self, Program};
@@ -22,11 +22,11 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rxbox_policy::Policy;
 use rxbox_wire::log::LogItems;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::fd::AsFd;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -52,7 +52,7 @@ const FORWARDED: [Signal; 15] = [
 
 /// Runs the program; the exit status of rxbox.
 pub fn run(options: Options) -> i32 {
-    let mut report = match options.status_fd.map(open_report).transpose() {
+    let mut report = match options.reports.status_fd.map(open_report).transpose() {
         Ok(report) => report,
         Err(e) => {
             tell(&format!("rxbox: --status-fd: {e}"));
@@ -104,11 +104,11 @@ fn try_run(options: Options) -> Result<Outcome, Outcome> {
     let guest = Guest {
         envp: launch::environment(&policy),
         program,
-        log: options.log.and(LogItems::OF_CHILD),
+        log: options.reports.log().and(LogItems::OF_CHILD),
         log_file: guest_log,
-        argv: options.words,
+        argv: options.words.into_iter().map(OsString::into_vec).collect(),
     };
-    let sandbox = Sandbox::new(policy, options.quiet, trace, budget, serve)
+    let sandbox = Sandbox::new(policy, options.reports.quiet, trace, budget, serve)
         .map_err(|e| failed("the supervisor", e.desc()))?;
     run_guest(&Arc::new(sandbox), guest, &inherited)
 }
@@ -132,7 +132,7 @@ fn run_guest(sandbox: &Arc<Sandbox>, guest: Guest, inherited: &Inherited) -> Res
 /// with the host's, and once more if the guest's finds another.
 fn policy_and_program(options: &Options) -> Result<(Arc<Policy>, Program), Outcome> {
     const FALLBACK: &[u8] = b"/usr/local/bin:/usr/bin:/bin";
-    let name = options.words.first().map_or(&[][..], Vec::as_slice);
+    let name = options.words.first().map_or(&[][..], |word| word.as_bytes());
     let search = std::env::var_os("PATH");
     let first = program::find(name, search.as_deref().map_or(FALLBACK, OsStr::as_bytes))?;
     let policy = load_for(options, &first)?;
@@ -145,19 +145,19 @@ fn policy_and_program(options: &Options) -> Result<(Arc<Policy>, Program), Outco
 
 fn load_for(options: &Options, program: &Program) -> Result<Policy, Outcome> {
     let path = Path::new(OsStr::from_bytes(&program.path));
-    load(&options.profile, &variables(Some(path))).map_err(|e| Outcome::Failed(e.to_string()))
+    options.profile.load(&variables(Some(path))).map_err(|e| Outcome::Failed(e.to_string()))
 }
 
 /// The log for the child, if it is to log anything, and that for system calls.
 fn logs(options: &Options) -> Result<(Option<File>, Option<Trace>), Outcome> {
     let open = || -> Result<File, Outcome> {
-        match &options.log_file {
+        match &options.reports.log_file {
             Some(path) => OpenOptions::new().append(true).create(true).mode(0o600).open(path),
             None => std::io::stderr().as_fd().try_clone_to_owned().map(File::from),
         }
         .map_err(|e| failed("the log", e))
     };
-    let wants = |side: LogItems| !options.log.and(side).is_empty();
+    let wants = |side: LogItems| !options.reports.log().and(side).is_empty();
     let guest = if wants(LogItems::OF_CHILD) { Some(open()?) } else { None };
     let trace = if wants(LogItems::OF_SUPERVISOR) { Some(Trace::new(open()?)) } else { None };
     Ok((guest, trace))

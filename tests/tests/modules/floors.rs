@@ -117,7 +117,6 @@ const SUPERVISOR: Rules = Rules {
         // The command line, and whole runs.
         &["files"],
         &["cli"],
-        &["commands"],
         &["run"],
         &["lib", "main"],
     ],

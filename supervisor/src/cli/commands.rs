@@ -1,10 +1,7 @@
 //! The commands that run nothing: `syscalls`, `explain`, `check`.
 
-use crate::cli::Profile;
-use crate::files::HostFiles;
-use rxbox_policy::{
-    Access, Decision, DeniedWhat, Diagnostics, Endpoint, Policy, Transport, Variables, did_you_mean,
-};
+use super::profile::{Profile, variables};
+use rxbox_policy::{Access, Decision, DeniedWhat, Endpoint, Policy, Transport, did_you_mean};
 use rxbox_wire::kind::{Commands, Kind, Route, Syscall};
 use rxbox_wire::table;
 use std::ffi::OsStr;
@@ -21,33 +18,11 @@ fn row_named(name: &str) -> Result<&'static Syscall, String> {
     })
 }
 
-/// The variables of profiles. Where nothing is run, rxbox itself stands for the program.
-pub fn variables(program: Option<&Path>) -> Variables {
-    let program = program.map(Path::to_path_buf).or_else(|| std::env::current_exe().ok());
-    Variables {
-        home: std::env::home_dir(),
-        cwd: std::env::current_dir().ok(),
-        program,
-        tmpdir: Some(std::env::temp_dir()),
-        user: nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten().map(|u| u.name),
-        uid: Some(nix::unistd::getuid().as_raw()),
-    }
-}
-
-/// Loads a profile with what the command line adds to it.
-///
-/// # Errors
-/// What is wrong with it.
-pub fn load(profile: &Profile, variables: &Variables) -> Result<Policy, Diagnostics> {
-    Policy::load_with(&profile.name, &HostFiles::default(), variables, &profile.overrides)
-}
-
 /// `rxbox check`: the report, and whether all is well.
 pub fn check(names: &[String]) -> (String, bool) {
     let (mut text, mut well) = (String::new(), true);
     for name in names {
-        let profile = Profile { name: name.clone(), overrides: rxbox_policy::Overrides::default() };
-        match load(&profile, &variables(None)) {
+        match Profile::named(name).load(&variables(None)) {
             Ok(_) => text += &format!("{name}: no errors\n"),
             Err(e) => {
                 text += &format!("{e}\n");
@@ -56,6 +31,11 @@ pub fn check(names: &[String]) -> (String, bool) {
         }
     }
     (text, well)
+}
+
+/// What `rxbox explain` can be asked: an access, to a path or an address, or a system call.
+pub fn questions() -> Vec<&'static str> {
+    Access::ALL.map(Access::name).into_iter().chain(["call"]).collect()
 }
 
 /// `rxbox explain`: the decision with its rule, and whether it allows.
@@ -212,9 +192,7 @@ mod tests {
     use super::*;
 
     fn permissive() -> Policy {
-        let profile =
-            Profile { name: "permissive".to_owned(), overrides: rxbox_policy::Overrides::default() };
-        load(&profile, &variables(None)).unwrap()
+        Profile::named("permissive").load(&variables(None)).unwrap()
     }
 
     #[test]

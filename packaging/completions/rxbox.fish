@@ -1,0 +1,73 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_rxbox_global_optspecs
+    string join \n h/help profile= allow-read= allow-write= allow-exec= deny-path= allow-net= allow-bind= pass-env= env= limit= time-limit= log= log-file= status-fd= q/quiet V/version
+end
+
+function __fish_rxbox_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_rxbox_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_rxbox_using_subcommand
+    set -l cmd (__fish_rxbox_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c rxbox -n "__fish_rxbox_needs_command" -l profile -d 'Profile by name or, with a slash, by path' -r -F
+complete -c rxbox -n "__fish_rxbox_needs_command" -l allow-read -d 'Let the program read PATH and everything below it' -r -F
+complete -c rxbox -n "__fish_rxbox_needs_command" -l allow-write -d 'Let it read, create, change and remove there' -r -F
+complete -c rxbox -n "__fish_rxbox_needs_command" -l allow-exec -d 'Let it read and run what lies there' -r -F
+complete -c rxbox -n "__fish_rxbox_needs_command" -l deny-path -d 'Deny every access there, whatever else allows it' -r -F
+complete -c rxbox -n "__fish_rxbox_needs_command" -l allow-net -d 'Let it connect, for example to tcp:192.0.2.1:443' -r -f
+complete -c rxbox -n "__fish_rxbox_needs_command" -l allow-bind -d 'Let it bind, for example to tcp:127.0.0.1:8080' -r -f
+complete -c rxbox -n "__fish_rxbox_needs_command" -l pass-env -d 'Pass an environment variable on; wildcards are allowed' -r -f
+complete -c rxbox -n "__fish_rxbox_needs_command" -l env -d 'Set an environment variable' -r -f
+complete -c rxbox -n "__fish_rxbox_needs_command" -l limit -d 'Set a limit, for example memory=512M' -r -f
+complete -c rxbox -n "__fish_rxbox_needs_command" -l time-limit -d 'End the program after this time' -r -f
+complete -c rxbox -n "__fish_rxbox_needs_command" -l log -d 'Log ITEMS, which commas separate' -r -f -a "in_asm\t'guest instructions of each block'
+op\t'intermediate code of each block, as built'
+op_opt\t'intermediate code of each block, as emitted'
+out_asm\t'host instructions of each block'
+exec\t'each block that the cpu loop enters; blocks are not chained then'
+syscall\t'each system call, as strace prints it'
+page\t'the guest\'s memory map when it changes'"
+complete -c rxbox -n "__fish_rxbox_needs_command" -l log-file -d 'Append the log to FILE instead of standard error' -r -F
+complete -c rxbox -n "__fish_rxbox_needs_command" -l status-fd -d 'Write the outcome as a line of JSON to descriptor N' -r
+complete -c rxbox -n "__fish_rxbox_needs_command" -s h -l help -d 'Print help'
+complete -c rxbox -n "__fish_rxbox_needs_command" -s q -l quiet -d 'Do not tell what was denied'
+complete -c rxbox -n "__fish_rxbox_needs_command" -s V -l version -d 'Print version'
+complete -c rxbox -n "__fish_rxbox_needs_command" -a "explain" -d 'Print a decision of a profile and the rule that takes it'
+complete -c rxbox -n "__fish_rxbox_needs_command" -a "check" -d 'Look for errors in profiles'
+complete -c rxbox -n "__fish_rxbox_needs_command" -a "syscalls" -d 'Print the table of system calls, or one row of it'
+complete -c rxbox -n "__fish_rxbox_needs_command" -a "schema" -d 'Print the JSON Schema of profiles, by which editors complete and check them'
+complete -c rxbox -n "__fish_rxbox_needs_command" -a "completions" -d 'Print the completions of a shell'
+complete -c rxbox -n "__fish_rxbox_needs_command" -a "man" -d 'Print the manual page'
+complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l program -d 'The program that the profile\'s variables speak of; else rxbox itself' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l profile -d 'Profile by name or, with a slash, by path' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l allow-read -d 'Let the program read PATH and everything below it' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l allow-write -d 'Let it read, create, change and remove there' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l allow-exec -d 'Let it read and run what lies there' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l deny-path -d 'Deny every access there, whatever else allows it' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l allow-net -d 'Let it connect, for example to tcp:192.0.2.1:443' -r -f
+complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l allow-bind -d 'Let it bind, for example to tcp:127.0.0.1:8080' -r -f
+complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l pass-env -d 'Pass an environment variable on; wildcards are allowed' -r -f
+complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l env -d 'Set an environment variable' -r -f
+complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l limit -d 'Set a limit, for example memory=512M' -r -f
+complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l time-limit -d 'End the program after this time' -r -f
+complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -s h -l help -d 'Print help'
+complete -c rxbox -n "__fish_rxbox_using_subcommand check" -s h -l help -d 'Print help'
+complete -c rxbox -n "__fish_rxbox_using_subcommand syscalls" -s h -l help -d 'Print help'
+complete -c rxbox -n "__fish_rxbox_using_subcommand schema" -s h -l help -d 'Print help'
+complete -c rxbox -n "__fish_rxbox_using_subcommand completions" -s h -l help -d 'Print help'
+complete -c rxbox -n "__fish_rxbox_using_subcommand man" -s h -l help -d 'Print help'

@@ -1,0 +1,95 @@
+//! The profile of a command line, with what its options add.
+
+use crate::files::HostFiles;
+use clap::builder::{StringValueParser, TypedValueParser};
+use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, ValueHint};
+use rxbox_policy::{Diagnostics, OVERRIDE_OPTIONS, Override, Overrides, Policy, Variables};
+use std::path::Path;
+
+/// A profile with what the command line adds to it.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+#[command(next_help_heading = "Policy")]
+pub struct Profile {
+    /// Profile by name or, with a slash, by path
+    ///
+    /// Built in are untrusted, permissive and base. Other names are looked up in ~/.config/rxbox, /etc/rxbox
+    /// and /usr/share/rxbox/profiles.
+    #[arg(long = "profile", value_name = "P", default_value = "untrusted", allow_hyphen_values = true)]
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub name: String,
+    /// The additions.
+    #[command(flatten)]
+    pub added: Added,
+}
+
+impl Profile {
+    /// A profile without additions.
+    pub fn named(name: &str) -> Profile {
+        Profile { name: name.to_owned(), added: Added::default() }
+    }
+
+    /// Loads it.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn load(&self, variables: &Variables) -> Result<Policy, Diagnostics> {
+        Policy::load_with(&self.name, &HostFiles::default(), variables, &self.added.0)
+    }
+}
+
+/// What [`OVERRIDE_OPTIONS`] add, each row of which becomes an option of clap.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Added(pub Overrides);
+
+impl Args for Added {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        command.args(OVERRIDE_OPTIONS.iter().map(|option| {
+            let name = option.flag.trim_start_matches('-');
+            Arg::new(option.flag)
+                .long(name)
+                .value_name(option.value)
+                .help(option.help)
+                .long_help(format!("{}. Adds to {} of the profile.", option.help, option.adds_to))
+                .value_hint(if option.value == "PATH" { ValueHint::AnyPath } else { ValueHint::Other })
+                .allow_hyphen_values(true)
+                .action(ArgAction::Append)
+                .value_parser(StringValueParser::new().try_map(|value| option.with(&value)))
+        }))
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Added {
+    /// In the order of the command line, which decides between limits that are set twice.
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut given: Vec<(usize, Override)> = Vec::new();
+        for option in &OVERRIDE_OPTIONS {
+            let places = matches.indices_of(option.flag).into_iter().flatten();
+            let values = matches.get_many::<Override>(option.flag).into_iter().flatten();
+            given.extend(places.zip(values.cloned()));
+        }
+        given.sort_by_key(|(place, _)| *place);
+        Ok(Added(given.into_iter().map(|(_, value)| value).collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// The variables of profiles. Where nothing is run, rxbox itself stands for the program.
+pub fn variables(program: Option<&Path>) -> Variables {
+    let program = program.map(Path::to_path_buf).or_else(|| std::env::current_exe().ok());
+    Variables {
+        home: std::env::home_dir(),
+        cwd: std::env::current_dir().ok(),
+        program,
+        tmpdir: Some(std::env::temp_dir()),
+        user: nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten().map(|u| u.name),
+        uid: Some(nix::unistd::getuid().as_raw()),
+    }
+}
