@@ -3,6 +3,8 @@
 use std::fmt;
 use std::ops::Range;
 
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+
 /// Lines longer than this many characters are cut around the place they are shown for.
 const WIDTH: usize = 160;
 /// Errors beyond this many are only counted.
@@ -21,6 +23,7 @@ pub struct Diagnostic {
     pub column: usize,
     /// What to do about it, where that can be said.
     pub help: Option<String>,
+    /// The line that it is in, as it is shown, and what to mark of it, in bytes.
     excerpt: String,
     marked: Range<usize>,
 }
@@ -37,20 +40,16 @@ impl Diagnostic {
         let line_start = text[..start].rfind('\n').map_or(0, |at| at + 1);
         let line_end = text[start..].find('\n').map_or(text.len(), |at| start + at);
         let end = floor(text, range.end).clamp(start, line_end.max(start));
-        let line: Vec<char> = text[line_start..line_end].trim_end_matches('\r').chars().collect();
-        let column = text[line_start..start].chars().count();
-        let mark_end = (column + text[start..end].chars().count().max(1)).min(column + WIDTH);
-        let from = if mark_end > WIDTH { column.saturating_sub(WIDTH / 4).min(line.len()) } else { 0 };
-        let until = line.len().min(from + WIDTH);
-        let excerpt = line[from..until].iter().map(|c| printable(*c)).collect();
+        let shown = |text: &str| text.chars().map(printable).collect::<String>();
+        let (before, marked) = (shown(&text[line_start..start]), shown(&text[start..end]));
         Self {
-            message: message.chars().map(printable).collect(),
-            file: file.chars().map(printable).collect(),
+            message: shown(&message),
+            file: shown(file),
             line: 1 + text[..start].matches('\n').count(),
-            column: column + 1,
-            help: help.map(|h| h.chars().map(printable).collect()),
-            excerpt,
-            marked: column - from..(mark_end - from).min(WIDTH).max(column - from + 1),
+            column: 1 + text[line_start..start].chars().count(),
+            help: help.map(|h| shown(&h)),
+            marked: before.len()..before.len() + marked.len(),
+            excerpt: before + &marked + &shown(text[end..line_end].trim_end_matches('\r')),
         }
     }
 }
@@ -74,16 +73,13 @@ fn printable(c: char) -> char {
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let number = self.line.to_string();
-        let gap = " ".repeat(number.len());
-        writeln!(f, "error: {}", self.message)?;
-        writeln!(f, "{gap}--> {}:{}:{}", self.file, self.line, self.column)?;
-        writeln!(f, "{gap} |")?;
-        writeln!(f, "{number} | {}", self.excerpt)?;
-        let carets = "^".repeat(self.marked.len());
-        writeln!(f, "{gap} | {}{carets}", " ".repeat(self.marked.start))?;
+        let mark = AnnotationKind::Primary.span(self.marked.clone());
+        let line = Snippet::source(&self.excerpt).path(&self.file).line_start(self.line).annotation(mark);
+        let report = Group::with_title(Level::ERROR.primary_title(&self.message)).element(line);
+        writeln!(f, "{}", Renderer::plain().term_width(WIDTH).render(&[report]))?;
         match &self.help {
-            Some(help) => writeln!(f, "{gap} = help: {help}"),
+            // The library would put an empty line before it.
+            Some(help) => writeln!(f, "{} = help: {help}", " ".repeat(self.line.to_string().len())),
             None => Ok(()),
         }
     }
@@ -134,12 +130,21 @@ mod tests {
 
     #[test]
     fn odd_offsets_and_huge_lines_are_shown_cut_and_never_panic() {
-        for text in ["", "\n", "é", &"x".repeat(100_000), &"é\t\u{1b}[2J".repeat(5_000)] {
+        for text in [
+            "",
+            "\n",
+            "é",
+            &"x".repeat(100_000),
+            &"é\t\u{1b}[2J\u{202e}\u{7f}\u{9b}".repeat(5_000),
+            "a\r\nb\0",
+        ] {
             for start in [0, 1, 2, 7, 50_000, usize::MAX] {
                 for end in [0, 1, 3, 99_999, usize::MAX] {
                     let text = shown(text, start..end);
                     assert!(text.lines().all(|l| l.chars().count() < 2 * WIDTH));
-                    assert!(!text.contains('\u{1b}'));
+                    assert!(
+                        !text.contains(|c: char| "\u{202e}\r".contains(c) || c.is_control() && c != '\n')
+                    );
                 }
             }
         }
