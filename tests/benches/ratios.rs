@@ -1,8 +1,9 @@
 //! How much slower a program is in rxbox than natively: `cargo bench -p rxbox-tests [-- FILTER]`.
 //!
-//! Each workload runs natively and in rxbox in turn, several rounds, so that what else the machine does falls on both alike.
-//! What is printed is the median of each and their ratio, and the geometric mean of the ratios of each group. A workload whose
-//! output differs from the native one is a failure. Programs that are not installed are named and left out.
+//! Each workload runs natively and in rxbox in turn, several rounds, so that what else the machine does falls
+//! on both alike. What is printed is the median of each and their ratio, and the geometric mean of the ratios
+//! of each group. A workload whose output differs from the native one is a failure. Programs that are not
+//! installed are named and left out.
 //!
 //! The system-call workloads measure themselves: the guest times a loop of calls with its own clock.
 
@@ -39,7 +40,8 @@ fn workloads(dir: &Path) -> Vec<Workload> {
     };
     add("compute", "zstd -19", false, &["/usr/bin/zstd", "-19", "-T1", "-q", "-c", &at("text")]);
     add("compute", "xz -6", false, &["/usr/bin/xz", "-6", "-T1", "-c", &at("text")]);
-    let sql = "with recursive n(i) as (select 1 union all select i+1 from n where i<600000) select sum(i*i%97), count(distinct i%1009) from n";
+    let sql = "with recursive n(i) as (select 1 union all select i+1 from n where i<600000) select \
+        sum(i*i%97), count(distinct i%1009) from n";
     add("compute", "sqlite3", false, &["/usr/bin/sqlite3", ":memory:", sql]);
     add(
         "compute",
@@ -85,8 +87,10 @@ fn source() -> String {
     (0..400).fold(String::new(), |mut c, i| {
         let _ = writeln!(
             c,
-            "int f{i}(int *p, int n) {{ int r = {i}; for (int k = 0; k < n; k++) {{ r += p[k] * {i} ^ p[k >> 1]; \
-             switch (r % 7) {{ case 0: r++; break; case 1: r *= 3; break; case 2: r -= *p; break; default: r ^= k; }} }} return r; }}"
+            "int f{i}(int *p, int n) {{ int r = {i}; for (int k = 0; k < n; k++) {{ r += p[k] * {i} ^ p[k >> \
+                1]; \
+             switch (r % 7) {{ case 0: r++; break; case 1: r *= 3; break; case 2: r -= *p; break; default: r \
+             ^= k; }} }} return r; }}"
         );
         c
     })

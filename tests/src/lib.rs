@@ -1,5 +1,5 @@
-//! What the end-to-end tests share: the built `rxbox`, scratch folders, and running a program natively and in rxbox with all
-//! that it leaves behind.
+//! What the end-to-end tests share: the built `rxbox`, scratch folders, and running a program natively and in
+//! rxbox with all that it leaves behind.
 
 pub mod random;
 pub mod terminal;
@@ -193,8 +193,9 @@ impl Program {
         self
     }
 
-    /// A command whose first word is `program`, as the user that it is to have, and in a session of its own: what becomes of
-    /// orphaned groups, and the numbers that are seen, depend on the session, and that of the tests may be anywhere.
+    /// A command whose first word is `program`, as the user that it is to have, and in a session of its own:
+    /// what becomes of orphaned groups, and the numbers that are seen, depend on the session, and that of the
+    /// tests may be anywhere.
     fn command(&self, program: &OsStr) -> Command {
         // It executes the program in its own place, since what starts it does not lead a group.
         let mut command = Command::new("/usr/bin/setsid");
@@ -291,11 +292,12 @@ fn hash(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |h, &b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3))
 }
 
-/// Runs a program natively and in rxbox, each in a fresh folder that `prepare` fills, and compares everything. The folder has the
-/// same path for both.
+/// Runs a program natively and in rxbox, each in a fresh folder that `prepare` fills, and compares
+/// everything. The folder has the same path for both.
 ///
 /// # Panics
-/// If they differ in status, output or files; or if the native run fails, since then the test would show nothing.
+/// If they differ in status, output or files; or if the native run fails, since then the test would show
+/// nothing.
 pub fn same(profile: &str, options: &[&str], argv: &[&str], prepare: impl Fn(&Path), input: &[u8]) {
     let scratch = Scratch::new("same");
     let dir = scratch.path().join("w");
@@ -329,9 +331,10 @@ pub fn same(profile: &str, options: &[&str], argv: &[&str], prepare: impl Fn(&Pa
     assert_eq!(native.files, boxed.files, "{context}: files");
 }
 
-/// Runs a program natively and in rxbox, each with its folder as `prepare` fills it, and compares what they say: status and
-/// standard output. For programs whose files or messages tell times, process ids or what else differs from run to run. When rxbox
-/// has ended, no process of its session is left, in which all of its sandbox are that made none of their own.
+/// Runs a program natively and in rxbox, each with its folder as `prepare` fills it, and compares what they
+/// say: status and standard output. For programs whose files or messages tell times, process ids or what else
+/// differs from run to run. When rxbox has ended, no process of its session is left, in which all of its
+/// sandbox are that made none of their own.
 ///
 /// # Panics
 /// If they differ, if a process is left, or if the native run fails.
@@ -379,7 +382,8 @@ fn left_of(session: u32) -> Vec<u32> {
     running()
 }
 
-/// Compiles the guest `name` and runs it under each of the profiles, with a folder to write, as [`same`] does.
+/// Compiles the guest `name` and runs it under each of the profiles, with a folder to write, as [`same`]
+/// does.
 ///
 /// # Panics
 /// As [`same`].

@@ -1,7 +1,8 @@
 //! Random numbers for tests: the same in every run, and others on request.
 //!
-//! All tests share one seed, `RXBOX_SEED` or else a fixed one, and each test has a stream of its own. The seed is printed where
-//! a generator is made, so a test that fails shows it, and `RXBOX_SEED=n` repeats what it did.
+//! All tests share one seed, `RXBOX_SEED` or else a fixed one, and each test has a stream of its own. The
+//! seed is printed where a generator is made, so a test that fails shows it, and `RXBOX_SEED=n` repeats what
+//! it did.
 
 /// A generator of random numbers.
 #[derive(Debug)]

@@ -1,5 +1,5 @@
-//! A program on a terminal of its own, with somebody who types: no wait is for a time, but for what is to appear. Only a
-//! failure takes as long as the bound.
+//! A program on a terminal of its own, with somebody who types: no wait is for a time, but for what is to
+//! appear. Only a failure takes as long as the bound.
 
 use std::fs::File;
 use std::io::{Read, Write};

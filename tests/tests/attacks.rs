@@ -1,7 +1,8 @@
-//! Attacks from inside the sandbox that must fail. The guest, `guests/attacks.c`, prints what came of each try.
+//! Attacks from inside the sandbox that must fail. The guest, `guests/attacks.c`, prints what came of each
+//! try.
 //!
-//! Each attack first has to work natively where that shows that the attack itself is sound: a test that could not notice
-//! an escape would be worth nothing.
+//! Each attack first has to work natively where that shows that the attack itself is sound: a test that could
+//! not notice an escape would be worth nothing.
 
 use rxbox_tests::{Program, Ran, Scratch, compile_guest};
 use std::os::unix::net::UnixListener;

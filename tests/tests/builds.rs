@@ -20,14 +20,16 @@ fn project(dir: &Path) {
     for i in 1..=20 {
         let file = format!(
             "#include \"config.h\"\n#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n\
-            int m{i}(int x) {{ char b[64]; snprintf(b, sizeof b, \"%d\", x * {i}); return atoi(b) + strlen(b); }}\n"
+            int m{i}(int x) {{ char b[64]; snprintf(b, sizeof b, \"%d\", x * {i}); return atoi(b) + \
+            strlen(b); }}\n"
         );
         std::fs::write(dir.join(format!("src/m{i}.c")), file).unwrap();
         writeln!(prototypes, "int m{i}(int);").unwrap();
         writeln!(calls, "    s += m{i}(s % 1000);").unwrap();
     }
     let main = format!(
-        "#include <stdio.h>\n{prototypes}int main(void) {{\n    int s = 0;\n{calls}    printf(\"%d\\n\", s);\n}}\n"
+        "#include <stdio.h>\n{prototypes}int main(void) {{\n    int s = 0;\n{calls}    printf(\"%d\\n\", \
+            s);\n}}\n"
     );
     std::fs::write(dir.join("src/main.c"), main).unwrap();
 }
@@ -41,7 +43,8 @@ fn configure_and_make_build_a_c_project_with_parallel_jobs() {
 #[test]
 fn cmake_builds_and_tests_a_project_in_cpp() {
     let scratch = Scratch::new("cmake");
-    let commands = "cmake -S cmake -B b > log && cmake --build b -j2 >> log && cd b && ctest > log && ./demo && sha256sum demo";
+    let commands = "cmake -S cmake -B b > log && cmake --build b -j2 >> log && cd b && ctest > log && ./demo \
+        && sha256sum demo";
     let program = Program::new(&scratch.path().join("w"), &["/bin/sh", "-c", commands]);
     same_words("permissive", &program, |dir| copy("cmake", dir));
 }
@@ -76,7 +79,8 @@ fn go_builds_a_program() {
         &scratch.path().join("w"),
         &["/bin/sh", "-c", "go build -trimpath -o p main.go && ./p && sha256sum p"],
     );
-    // The packages of the library that it needs are built, too, unless they lie in the cache: the first run fills it.
+    // The packages of the library that it needs are built, too, unless they lie in the cache: the first run
+    // fills it.
     let program = program.env("GOCACHE", &scratch.path().join("cache").to_string_lossy());
     same_words("permissive", &program, |dir| std::fs::write(dir.join("main.go"), main).unwrap());
 }

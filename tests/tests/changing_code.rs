@@ -1,5 +1,5 @@
-//! Programs that write code while they run: the guest `guests/changing_code.c` does it in one way after the other and prints
-//! what the code that ran gave, natively and in rxbox the same.
+//! Programs that write code while they run: the guest `guests/changing_code.c` does it in one way after the
+//! other and prints what the code that ran gave, natively and in rxbox the same.
 
 use rxbox_tests::{Scratch, guest, same};
 

@@ -1,5 +1,5 @@
-//! What goes wrong in one place stays there: processes that end badly, a supervisor that is killed, and guests that use up
-//! all they can get. After each rxbox still answers.
+//! What goes wrong in one place stays there: processes that end badly, a supervisor that is killed, and
+//! guests that use up all they can get. After each rxbox still answers.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use rxbox_tests::{Program, Ran, Scratch, guest, rxbox};
@@ -95,8 +95,8 @@ fn a_process_that_is_killed_from_outside_ends_alone_and_its_parent_is_told() {
     assert_eq!((text.as_str(), status.code()), ("was 137\nalive\n", Some(0)));
 }
 
-/// The channel's turn words of a child process are overwritten from outside, as only an emulator that is not itself any
-/// more would do it.
+/// The channel's turn words of a child process are overwritten from outside, as only an emulator that is not
+/// itself any more would do it.
 #[test]
 fn a_process_whose_channel_is_corrupted_ends_alone_and_its_parent_is_told() {
     let script = "cat >/dev/null <&3 & echo $!; wait $!; echo was $?; echo alive | cat";
@@ -196,7 +196,8 @@ fn a_memory_bomb_is_ended_at_the_limit_of_memory() {
     assert_eq!((text.as_str(), status.code()), ("", Some(137)));
 }
 
-/// The parent is killed at some moment of a fork, over and over: whatever the moment, the run goes on to its end.
+/// The parent is killed at some moment of a fork, over and over: whatever the moment, the run goes on to its
+/// end.
 #[test]
 fn a_parent_that_is_killed_while_it_forks_leaves_nothing_that_hangs() {
     let scratch = Scratch::new("killed");

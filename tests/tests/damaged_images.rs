@@ -1,5 +1,5 @@
-//! Files that are no programs, or damaged ones: each is refused with status 126 or 127 and one line that names the file and the
-//! reason, and nothing of it runs. Whatever the damage, rxbox itself does not fail.
+//! Files that are no programs, or damaged ones: each is refused with status 126 or 127 and one line that
+//! names the file and the reason, and nothing of it runs. Whatever the damage, rxbox itself does not fail.
 
 use rxbox_tests::random::Random;
 use rxbox_tests::{Program, Ran, Scratch, compile_guest, rxbox};
@@ -124,8 +124,8 @@ fn scripts_that_lead_nowhere_are_refused() {
     refused(&scratch, &executable(&scratch, "folder", folder.as_bytes()), 126, "cannot be opened");
 }
 
-/// A hundred damaged copies of a real program. They may do anything that a program may, but it is always the program that
-/// fails: rxbox neither fails nor hangs, and its child never ends by a fault of its own.
+/// A hundred damaged copies of a real program. They may do anything that a program may, but it is always the
+/// program that fails: rxbox neither fails nor hangs, and its child never ends by a fault of its own.
 #[test]
 fn damage_anywhere_is_the_programs_own_affair() {
     let scratch = Scratch::new("damage");

@@ -13,7 +13,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("rxbox-tests", &[]),
 ];
 
-/// Crates that do I/O or reach the host, which pure crates must not use (beyond constants, which libc is for).
+/// Crates that do I/O or reach the host, which pure crates must not use (beyond constants, which libc is
+/// for).
 const IMPURE: &[&str] = &["nix", "caps", "seccompiler", "rustix"];
 
 /// The direct dependencies (without dev-dependencies) of each crate of the workspace, by `cargo tree`.

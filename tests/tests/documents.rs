@@ -100,7 +100,8 @@ fn every_path_that_the_documents_name_exists() {
     assert!(seen > 50, "{seen} paths are looked at");
 }
 
-/// The modules below a folder that may have unsafe code, by their path below it: those with an attribute that says so.
+/// The modules below a folder that may have unsafe code, by their path below it: those with an attribute that
+/// says so.
 fn modules_with_unsafe_code(source: &Path) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for file in files(source, "rs") {

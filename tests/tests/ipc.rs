@@ -1,5 +1,6 @@
-//! Semaphores, shared memory and message queues between the processes of a sandbox: the programs `guests/ipc_*.c` print what
-//! each call gives, natively and in rxbox the same. And what a sandbox makes is its own.
+//! Semaphores, shared memory and message queues between the processes of a sandbox: the programs
+//! `guests/ipc_*.c` print what each call gives, natively and in rxbox the same. And what a sandbox makes is
+//! its own.
 
 use rxbox_tests::{Program, Scratch, guest_is_the_same, same};
 use std::process::Command;
@@ -21,8 +22,8 @@ fn sockets_tell_the_guests_at_their_ends_and_carry_descriptors() {
     guest_is_the_same("ipc_sockets", &["permissive"]);
 }
 
-/// Pools, queues, locks, shared values and a server process of Python, which rest on named semaphores, shared memory by name,
-/// signals and unix sockets.
+/// Pools, queues, locks, shared values and a server process of Python, which rest on named semaphores, shared
+/// memory by name, signals and unix sockets.
 #[test]
 fn a_program_of_many_processes_shares_its_work_as_natively() {
     let script = "

@@ -38,8 +38,8 @@ fn both(shell: &[&str], session: impl Fn(&mut Terminal)) {
     }
 }
 
-/// When a key raises a signal the kernel throws away what is not read of the output, which may be that of a shell that
-/// has got the signal already.
+/// When a key raises a signal the kernel throws away what is not read of the output, which may be that of a
+/// shell that has got the signal already.
 fn keep_output(terminal: &mut Terminal) {
     asks(terminal, "stty noflsh", "");
 }
@@ -210,7 +210,9 @@ fn groups_and_sessions_are_made_joined_waited_for_and_orphaned_as_natively() {
 
 #[test]
 fn a_shell_without_a_terminal_can_have_job_control() {
-    let script = "set -m; sleep 1000 & kill -STOP %1; until jobs | grep -q Stop; do :; done; jobs | sed 's/[0-9]//g'; \
-        kill -CONT %1; kill %1; wait %1; echo $?; (exit 3) & wait $!; echo $?; sleep 0 | cat & wait; echo over";
+    let script = "set -m; sleep 1000 & kill -STOP %1; until jobs | grep -q Stop; do :; done; jobs | sed \
+        's/[0-9]//g'; \
+        kill -CONT %1; kill %1; wait %1; echo $?; (exit 3) & wait $!; echo $?; sleep 0 | cat & wait; echo \
+        over";
     same("permissive", &[], &["/bin/bash", "-c", script], |_| {}, b"");
 }

@@ -1,5 +1,5 @@
-//! What a program sees of itself below `/proc` and `/dev`: `guests/proc_views.c` prints it, natively and in rxbox the same. And
-//! that it is the program's, never the supervisor's or the emulator's.
+//! What a program sees of itself below `/proc` and `/dev`: `guests/proc_views.c` prints it, natively and in
+//! rxbox the same. And that it is the program's, never the supervisor's or the emulator's.
 
 use rxbox_tests::{Program, Scratch, guest, same};
 use std::fs::Permissions;
@@ -26,7 +26,8 @@ fn a_program_sees_the_other_processes_of_its_sandbox_as_natively() {
 /// What runs a script is its interpreter, found by any way, under the script's name.
 #[test]
 fn a_script_is_its_interpreter_by_the_scripts_name() {
-    let show = "readlink /proc/$$/exe; cat /proc/$$/comm; tr '\\0' ' ' < /proc/$$/cmdline; echo; readlink /proc/self/exe";
+    let show = "readlink /proc/$$/exe; cat /proc/$$/comm; tr '\\0' ' ' < /proc/$$/cmdline; echo; readlink \
+        /proc/self/exe";
     let prepare = |d: &Path| {
         let script = |name: &str, line: &str| {
             std::fs::write(d.join(name), format!("#!{line}\n{show}\n")).unwrap();
@@ -48,8 +49,10 @@ fn a_script_is_its_interpreter_by_the_scripts_name() {
 fn everything() -> String {
     let scratch = Scratch::new("all");
     // Away from the folder whose name says what runs here.
-    let script = "cd /; unset OLDPWD; export PWD; for f in /proc/self/* /proc/thread-self/* /proc/self/task/*/* \
-        /proc/self/fdinfo/*; do echo \"== $f\"; if [ -L $f ]; then readlink $f; elif [ -f $f ]; then cat $f 2>&1; fi; done; \
+    let script = "cd /; unset OLDPWD; export PWD; for f in /proc/self/* /proc/thread-self/* \
+        /proc/self/task/*/* \
+        /proc/self/fdinfo/*; do echo \"== $f\"; if [ -L $f ]; then readlink $f; elif [ -f $f ]; then cat $f \
+        2>&1; fi; done; \
         ls -l /proc/self/fd/";
     let ran = Program::new(scratch.path(), &["/bin/busybox", "sh", "-c", script])
         .env("HOST_SECRET", "not to be seen")
@@ -73,7 +76,8 @@ fn nothing_below_proc_is_about_the_supervisor_or_the_emulator() {
 #[test]
 fn other_processes_are_not_there() {
     let scratch = Scratch::new("others");
-    let script = "ls -d /proc/[0-9]* | wc -l; [ -e /proc/1 ]; echo $?; cat /proc/1/cmdline 2>/dev/null; echo $?; \
+    let script = "ls -d /proc/[0-9]* | wc -l; [ -e /proc/1 ]; echo $?; cat /proc/1/cmdline 2>/dev/null; echo \
+        $?; \
         [ -e /proc/$PPID/status ]; echo $?";
     let ran = Program::new(scratch.path(), &["/bin/busybox", "sh", "-c", script]).boxed("permissive");
     // The shell itself and ls.

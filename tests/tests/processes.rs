@@ -37,19 +37,26 @@ fn a_shell_runs_under_untrusted_with_what_it_needs() {
 #[test]
 fn a_failed_exec_is_reported_to_the_parent_that_shares_memory_with_the_child() {
     let script = "import os, subprocess, signal\n\
-        for f in (lambda: os.posix_spawn('/nonexistent', ['x'], {}), lambda: os.posix_spawn('/etc/passwd', ['x'], {}), \
-        lambda: subprocess.run(['/nonexistent'])):\n  try: f()\n  except OSError as e: print(type(e).__name__, e.errno)\n\
-        pid = os.posix_spawn('/bin/sh', ['sh', '-c', 'exit 9'], os.environ)\nprint(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))\n\
+        for f in (lambda: os.posix_spawn('/nonexistent', ['x'], {}), lambda: os.posix_spawn('/etc/passwd', \
+        ['x'], {}), \
+        lambda: subprocess.run(['/nonexistent'])):\n  try: f()\n  except OSError as e: \
+        print(type(e).__name__, e.errno)\n\
+        pid = os.posix_spawn('/bin/sh', ['sh', '-c', 'exit 9'], \
+        os.environ)\nprint(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))\n\
         p = subprocess.run(['/bin/sh', '-c', 'kill -TERM $$'])\nprint(p.returncode)\n\
-        print(subprocess.run(['/bin/cat'], input=b'x' * 300000, capture_output=True).stdout == b'x' * 300000)\n";
+        print(subprocess.run(['/bin/cat'], input=b'x' * 300000, capture_output=True).stdout == b'x' * \
+        300000)\n";
     permissive(&["/usr/bin/python3", "-c", script], nothing);
 }
 
 #[test]
 fn parent_and_child_have_memory_descriptors_and_directories_of_their_own() {
-    let script = "import os\nx = [1]\nr, w = os.pipe()\nf = open('f', 'w+')\nf.write('abc'); f.flush()\npid = os.fork()\n\
-        if pid == 0:\n  x[0] = 2; os.chdir('/'); os.close(r); os.write(w, b'child %d' % x[0]); os.lseek(f.fileno(), 1, 0); os._exit(5)\n\
-        os.close(w); print(os.read(r, 100), os.waitstatus_to_exitcode(os.wait()[1]), x, os.lseek(f.fileno(), 0, 1), os.path.exists('f'))\n\
+    let script = "import os\nx = [1]\nr, w = os.pipe()\nf = open('f', 'w+')\nf.write('abc'); f.flush()\npid \
+        = os.fork()\n\
+        if pid == 0:\n  x[0] = 2; os.chdir('/'); os.close(r); os.write(w, b'child %d' % x[0]); \
+        os.lseek(f.fileno(), 1, 0); os._exit(5)\n\
+        os.close(w); print(os.read(r, 100), os.waitstatus_to_exitcode(os.wait()[1]), x, os.lseek(f.fileno(), \
+        0, 1), os.path.exists('f'))\n\
         try: os.wait()\nexcept ChildProcessError as e: print(e)\n";
     permissive(&["/usr/bin/python3", "-c", script], nothing);
 }
@@ -65,7 +72,8 @@ fn make_builds_a_program_with_parallel_jobs() {
             std::fs::write(d.join(format!("{name}.c")), format!("int {name}(void) {{ return '{name}'; }}\n"))
                 .unwrap();
         }
-        let main = "#include <stdio.h>\nint a(void), b(void), c(void);\nint main(void) { printf(\"%d\\n\", a() + b() + c()); }\n";
+        let main = "#include <stdio.h>\nint a(void), b(void), c(void);\nint main(void) { printf(\"%d\\n\", \
+            a() + b() + c()); }\n";
         std::fs::write(d.join("main.c"), main).unwrap();
     };
     permissive(&["/usr/bin/make", "-s", "-j4", "test"], prepare);

@@ -1,7 +1,7 @@
 //! Real programs, natively and in rxbox: equal output, exit status and files.
 //!
-//! Each runs under `permissive`, and under `untrusted` with the paths that it needs. A program that is not installed
-//! fails its test: the README lists the packages.
+//! Each runs under `permissive`, and under `untrusted` with the paths that it needs. A program that is not
+//! installed fails its test: the README lists the packages.
 
 use rxbox_tests::random::Random;
 use rxbox_tests::same;
@@ -203,7 +203,8 @@ fn openssl_speed_measures_with_its_timer_signal() {
 #[test]
 fn sqlite_keeps_a_database_in_a_file() {
     let script = "create table t(a integer primary key, b text); \
-        with recursive n(i) as (select 1 union all select i+1 from n where i<2000) insert into t select i, hex(i*i) from n; \
+        with recursive n(i) as (select 1 union all select i+1 from n where i<2000) insert into t select i, \
+        hex(i*i) from n; \
         create index x on t(b); begin; update t set b='z'||b where a%7=0; commit; vacuum; \
         select count(*), sum(length(b)), min(b), max(b) from t; pragma integrity_check;";
     both(&["/usr/bin/sqlite3", "d.db", script], nothing);
@@ -211,27 +212,34 @@ fn sqlite_keeps_a_database_in_a_file() {
 
 #[test]
 fn python_runs_its_libraries() {
-    let script = "import json,hashlib,re,sqlite3,decimal,zlib,math,collections,itertools,struct,datetime,random,os,tempfile,threading\n\
+    let script = "import \
+        json,hashlib,re,sqlite3,decimal,zlib,math,collections,itertools,struct,datetime,random,os,\
+        tempfile,threading\n\
         decimal.getcontext().prec=60\n\
         print(json.dumps({'a':[1,2.5,None,True],'b':{'c':'\\u00e4'}},sort_keys=True))\n\
         print(hashlib.sha256(b'x'*1000).hexdigest(), hashlib.blake2b(b'y').hexdigest()[:20])\n\
         print(re.sub(r'(\\w+) (\\w+)', r'\\2 \\1', 'hello world foo bar'))\n\
         print(decimal.Decimal(2).sqrt(), math.pi**20, 3**200, zlib.crc32(zlib.compress(b'abc'*999)))\n\
-        c=sqlite3.connect('p.db'); c.execute('create table t(x)'); c.executemany('insert into t values(?)',[(i,) for i in range(500)]); c.commit()\n\
+        c=sqlite3.connect('p.db'); c.execute('create table t(x)'); c.executemany('insert into t \
+        values(?)',[(i,) for i in range(500)]); c.commit()\n\
         print(c.execute('select sum(x) from t').fetchone())\n\
         random.seed(7); print([random.random() for _ in range(5)])\n\
-        print(sorted(os.listdir('/usr/share/zoneinfo'))[:5], os.getcwd()!='' , os.path.exists('/nonexistent'))\n\
+        print(sorted(os.listdir('/usr/share/zoneinfo'))[:5], os.getcwd()!='' , \
+        os.path.exists('/nonexistent'))\n\
         r=[]; ts=[threading.Thread(target=lambda k=k: r.append(sum(range(k*1000)))) for k in range(8)]\n\
         [t.start() for t in ts]; [t.join() for t in ts]; print(sorted(r))\n\
-        print(struct.pack('<dQ',1.5,7), datetime.date(2020,2,29).isoformat(), list(itertools.permutations('abc'))[-1])\n";
+        print(struct.pack('<dQ',1.5,7), datetime.date(2020,2,29).isoformat(), \
+        list(itertools.permutations('abc'))[-1])\n";
     both(&["/usr/bin/python3", "-c", script], nothing);
 }
 
 #[test]
 fn python_runs_unittest() {
-    let script = "import unittest\nclass T(unittest.TestCase):\n  def test_a(self): self.assertEqual(1+1,2)\n  \
+    let script = "import unittest\nclass T(unittest.TestCase):\n  def test_a(self): \
+        self.assertEqual(1+1,2)\n  \
         def test_b(self): self.assertRaises(ZeroDivisionError, lambda: 1/0)\n\
-        r=unittest.TextTestRunner(stream=open('log','w')).run(unittest.defaultTestLoader.loadTestsFromTestCase(T))\n\
+        r=unittest.TextTestRunner(stream=open('log','w')).run(\
+        unittest.defaultTestLoader.loadTestsFromTestCase(T))\n\
         print(r.testsRun, r.wasSuccessful())\nimport os; os.remove('log')\n";
     both(&["/usr/bin/python3", "-c", script], nothing);
 }
@@ -240,16 +248,19 @@ fn python_runs_unittest() {
 fn perl_lua_gawk_and_bc_compute() {
     let perl = "my %h; for (1..20000) { $h{$_ % 97} += $_ * 1.5 } \
         print join(',', map { \"$_=$h{$_}\" } sort { $a <=> $b } keys %h), \"\\n\"; \
-        my $s = 'abcabc' x 100; my $n = () = $s =~ /(?<=b)c(?=a)/g; print \"$n\\n\"; printf \"%.15g %s\\n\", sin(1), sprintf('%b', 1000);";
+        my $s = 'abcabc' x 100; my $n = () = $s =~ /(?<=b)c(?=a)/g; print \"$n\\n\"; printf \"%.15g %s\\n\", \
+        sin(1), sprintf('%b', 1000);";
     both(&["/usr/bin/perl", "-e", perl], nothing);
-    let lua = "local t={} for i=1,20000 do t[i]=(i*7919)%10007 end table.sort(t) print(t[1],t[10000],t[20000],#t) \
+    let lua = "local t={} for i=1,20000 do t[i]=(i*7919)%10007 end table.sort(t) \
+        print(t[1],t[10000],t[20000],#t) \
         print(string.format('%.14g', math.sin(1)), ('x'):rep(10), string.pack('<i4', 7):byte(1,-1)) \
         local c=coroutine.wrap(function() for i=1,3 do coroutine.yield(i) end end) print(c(),c(),c())";
     both(&["/usr/bin/lua5.4", "-e", lua], nothing);
     both(
         &[
             "/usr/bin/gawk",
-            "{n+=NF; for(i=1;i<=NF;i++) c[substr($i,1,2)]++} END {for(k in c) print k, c[k] | \"cat 1>&2\"; print n}",
+            "{n+=NF; for(i=1;i<=NF;i++) c[substr($i,1,2)]++} END {for(k in c) print k, c[k] | \"cat 1>&2\"; \
+                print n}",
             "/dev/null",
         ],
         texts,
@@ -257,7 +268,8 @@ fn perl_lua_gawk_and_bc_compute() {
     both(
         &[
             "/usr/bin/gawk",
-            "{n+=NF; s=s+length($0); gsub(/a/,\"b\"); h[NR%5]=$1} END {print n, s, h[0], sin(1), strftime(\"%Y\", 0, 1)}",
+            "{n+=NF; s=s+length($0); gsub(/a/,\"b\"); h[NR%5]=$1} END {print n, s, h[0], sin(1), \
+                strftime(\"%Y\", 0, 1)}",
             "text",
         ],
         texts,
@@ -277,8 +289,10 @@ fn a_compiler_makes_the_same_assembly() {
         let mut c = String::from("typedef unsigned long size_t; extern int printf(const char *, ...);\n");
         for i in 0..150 {
             c.push_str(&format!(
-                "struct s{i} {{ int a; double b; char c[{}]; }};\nstatic int f{i}(struct s{i} *p, int n) {{ int r = {i}; \
-                for (int i = 0; i < n; i++) {{ r += p[i].a * (int)p[i].b ^ p[i].c[i % {}]; switch (r % 7) {{ case 0: r++; break; \
+                "struct s{i} {{ int a; double b; char c[{}]; }};\nstatic int f{i}(struct s{i} *p, int n) {{ \
+                    int r = {i}; \
+                for (int i = 0; i < n; i++) {{ r += p[i].a * (int)p[i].b ^ p[i].c[i % {}]; switch (r % 7) {{ \
+                case 0: r++; break; \
                 case 1: r *= 3; break; case 2: r -= p->a; break; default: r ^= {i}; }} }} return r; }}\n\
                 int g{i}(void *p) {{ return f{i}(p, {}) + printf(\"%d\", {i}); }}\n",
                 i + 1,
@@ -304,7 +318,8 @@ fn c_program(flags: &[&str], source: &str) {
         let done =
             Command::new("gcc").current_dir(d).args(["-O2", "-o", "p", "p.c"]).args(flags).status().unwrap();
         assert!(done.success(), "gcc {flags:?}");
-        // The linker's output is not the same bytes twice everywhere; what counts is that rxbox leaves it alone.
+        // The linker's output is not the same bytes twice everywhere; what counts is that rxbox leaves it
+        // alone.
         std::fs::remove_file(d.join("p.c")).unwrap();
     };
     both(&["{D}/p", "one", "two"], prepare);
@@ -321,7 +336,8 @@ int main(int argc, char **argv) {
     int v[100];
     for (int i = 0; i < 100; i++) v[i] = (i * 7919) % 101;
     qsort(v, 100, sizeof *v, compare);
-    printf("%d %d %d %s %.17g %d\n", argc, v[0], v[99], argv[argc - 1], sqrt(2.0) * strlen(argv[1]), getauxval(AT_PAGESZ));
+    printf("%d %d %d %s %.17g %d\n",
+           argc, v[0], v[99], argv[argc - 1], sqrt(2.0) * strlen(argv[1]), getauxval(AT_PAGESZ));
     char *p = malloc(1 << 22);
     memset(p, 7, 1 << 22);
     printf("%d\n", p[12345]);
@@ -346,9 +362,11 @@ fn a_rust_program_runs() {
     let source = "use std::collections::HashMap; fn main() { let mut m = HashMap::new(); \
         for i in 0..1000u64 { *m.entry(i * i % 37).or_insert(0u64) += i; } \
         let mut v: Vec<_> = m.into_iter().collect(); v.sort(); println!(\"{v:?}\"); \
-        let t: Vec<_> = (0..4).map(|k| std::thread::spawn(move || (0..10_000u64).map(|x| x ^ k).sum::<u64>())).collect(); \
+        let t: Vec<_> = (0..4).map(|k| std::thread::spawn(move || (0..10_000u64).map(|x| x ^ \
+        k).sum::<u64>())).collect(); \
         println!(\"{:?}\", t.into_iter().map(|t| t.join().unwrap()).collect::<Vec<_>>()); \
-        std::panic::set_hook(Box::new(|_| ())); println!(\"{:?}\", std::panic::catch_unwind(|| { let v: Vec<i32> = vec![]; v[std::env::args().count()] }).is_err()); }";
+        std::panic::set_hook(Box::new(|_| ())); println!(\"{:?}\", std::panic::catch_unwind(|| { let v: \
+        Vec<i32> = vec![]; v[std::env::args().count()] }).is_err()); }";
     let prepare = |d: &Path| {
         std::fs::write(d.join("p.rs"), source).unwrap();
         let done = Command::new("rustc").current_dir(d).args(["-O", "-o", "p", "p.rs"]).status().unwrap();

@@ -1,11 +1,12 @@
-//! CPython's own tests of what it asks of the system: every case has the same verdict natively and in rxbox, be that success,
-//! failure or a reason to be skipped.
+//! CPython's own tests of what it asks of the system: every case has the same verdict natively and in rxbox,
+//! be that success, failure or a reason to be skipped.
 //!
-//! Both runs have the same privileges: none, as every guest; the user root gives up its capabilities for them.
+//! Both runs have the same privileges: none, as every guest; the user root gives up its capabilities for
+//! them.
 //!
-//! The cases come from Debian's `libpython3.11-testsuite`, written by people who knew nothing of rxbox. Some of them wait for
-//! fractions of seconds, so that even natively they now and then fail on a busy machine. What differs is therefore run again
-//! on its own, natively and in rxbox, and counts if it differs each time.
+//! The cases come from Debian's `libpython3.11-testsuite`, written by people who knew nothing of rxbox. Some
+//! of them wait for fractions of seconds, so that even natively they now and then fail on a busy machine.
+//! What differs is therefore run again on its own, natively and in rxbox, and counts if it differs each time.
 
 use rxbox_tests::{Scratch, rxbox};
 use std::collections::BTreeMap;
@@ -23,7 +24,8 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("test.test_signal.SiginterruptTest.test_siginterrupt_off", "waits for half a minute"),
     (
         "test.test_signal.ItimerTest.test_itimer_virtual",
-        "has a minute to use half a second of processor time between calls, and skips itself on a busy machine",
+        "has a minute to use half a second of processor time between calls, and skips itself on a busy \
+            machine",
     ),
     ("test.test_subprocess.ProcessTestCaseNoPoll", "ProcessTestCase once more, with select in place of poll"),
 ];

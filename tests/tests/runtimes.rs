@@ -1,5 +1,5 @@
-//! Language runtimes with threads, collectors and compilers of their own, and programs that use all of the processor:
-//! natively and in rxbox the same.
+//! Language runtimes with threads, collectors and compilers of their own, and programs that use all of the
+//! processor: natively and in rxbox the same.
 
 use rxbox_tests::{Program, Scratch, same_words, source};
 use std::path::Path;
@@ -102,8 +102,10 @@ fn programs_with_another_c_library_run() {
 #[test]
 fn sanitizers_have_their_shadow_memory_and_find_what_is_wrong() {
     // Looking for leaks takes ptrace(2), which no guest has.
-    let command = "gcc -g -fsanitize=address,undefined -o p p.c && ./p && ./p wrong 2>&1 | grep -o heap-buffer-overflow | head -n 1";
-    let source = "#include <stdio.h>\n#include <stdlib.h>\nint main(int argc, char **argv) {\n    char *p = malloc(10);\n    \
+    let command = "gcc -g -fsanitize=address,undefined -o p p.c && ./p && ./p wrong 2>&1 | grep -o \
+        heap-buffer-overflow | head -n 1";
+    let source = "#include <stdio.h>\n#include <stdlib.h>\nint main(int argc, char **argv) {\n    char *p = \
+        malloc(10);\n    \
         p[9] = argc;\n    printf(\"%d\\n\", p[argc > 1 ? 10 : 9]);\n    free(p);\n}\n";
     let scratch = Scratch::new("sanitizers");
     let program = Program::new(&scratch.path().join("w"), &["/bin/sh", "-c", command])

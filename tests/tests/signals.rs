@@ -1,5 +1,5 @@
-//! Guest signals: the programs `guests/signals_*.c` print what they see of signals, natively and in rxbox the same, and die
-//! natively and in rxbox the same.
+//! Guest signals: the programs `guests/signals_*.c` print what they see of signals, natively and in rxbox the
+//! same, and die natively and in rxbox the same.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use rxbox_tests::{Program, Scratch, difference, guest, rxbox};

@@ -1,5 +1,5 @@
-//! System calls, area by area: the programs `guests/calls_*.c` print what each call gives, natively and in rxbox the same, and
-//! leave the same files.
+//! System calls, area by area: the programs `guests/calls_*.c` print what each call gives, natively and in
+//! rxbox the same, and leave the same files.
 
 use rxbox_tests::guest_is_the_same;
 

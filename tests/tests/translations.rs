@@ -1,4 +1,5 @@
-//! Translations outlive the program that they were made for, and never stand for other code than what lies there now.
+//! Translations outlive the program that they were made for, and never stand for other code than what lies
+//! there now.
 
 use rxbox_tests::{Program, Scratch, compile_guest, guest, rxbox, same};
 use std::path::Path;
@@ -40,6 +41,7 @@ fn another_program_in_the_same_file_runs_its_own_code() {
 
 #[test]
 fn programs_that_a_shell_starts_one_after_the_other_run_their_own_code() {
-    let script = "for i in 1 2 3; do ./one 0; ./two; (exec ./two 1); exec 3<&-; cat two >three; chmod +x three; ./three 0; cat one >three; ./three 2; done";
+    let script = "for i in 1 2 3; do ./one 0; ./two; (exec ./two 1); exec 3<&-; cat two >three; chmod +x \
+        three; ./three 0; cat one >three; ./three 2; done";
     same("permissive", &[], &["/bin/bash", "-c", script], two_programs, b"");
 }

@@ -250,11 +250,9 @@ mod tests {
 
     #[test]
     fn every_option_of_the_help_is_read() {
-        let r = run(
-            "--allow-read /a --allow-read=/b --allow-write /c --allow-exec /d --deny-path /e \
+        let r = run("--allow-read /a --allow-read=/b --allow-write /c --allow-exec /d --deny-path /e \
              --allow-net tcp:*:80 --allow-bind tcp:*:81 --pass-env L* --env K=V=W --limit memory=1M \
-             --time-limit 5 --log syscall,op --log-file /f --status-fd 3 prog",
-        );
+             --time-limit 5 --log syscall,op --log-file /f --status-fd 3 prog");
         let given = [
             ("--allow-read", "/a"),
             ("--allow-read", "/b"),

@@ -1,11 +1,11 @@
 //! Holds the order of the modules inside each crate, as `dependencies.rs` holds that of the crates.
 //!
-//! Every crate has *floors*: what is needed by many stands low, what needs many stands high, and nothing uses what stands
-//! above it. And it has no *circle* of imports but small ones that are declared with their reason: files of a circle can only
-//! be understood all at once. Both are declared in `floors.rs`.
+//! Every crate has *floors*: what is needed by many stands low, what needs many stands high, and nothing uses
+//! what stands above it. And it has no *circle* of imports but small ones that are declared with their
+//! reason: files of a circle can only be understood all at once. Both are declared in `floors.rs`.
 //!
-//! As a tool: `cargo test -p rxbox-tests --test modules -- --nocapture` prints the circles that there are with what ties
-//! them; with `MODULES=path/of/file.rs` also what that file uses, and what uses it.
+//! As a tool: `cargo test -p rxbox-tests --test modules -- --nocapture` prints the circles that there are
+//! with what ties them; with `MODULES=path/of/file.rs` also what that file uses, and what uses it.
 #![allow(missing_docs, reason = "a test")]
 
 mod circles;

@@ -10,13 +10,14 @@ pub(crate) struct Rules {
     pub name: &'static str,
     /// Its folder in the repository.
     pub folder: &'static str,
-    /// Its floors, lowest first. Each lists modules by their path below `src`: a folder with all that is in it, or a file.
-    /// The longest path that fits a file decides, so a part of a folder may stand on a floor of its own.
+    /// Its floors, lowest first. Each lists modules by their path below `src`: a folder with all that is in
+    /// it, or a file. The longest path that fits a file decides, so a part of a folder may stand on a floor
+    /// of its own.
     pub floors: &'static [&'static [&'static str]],
     /// Its circles.
     pub circles: &'static [Circle],
-    /// Set while a crate is being put in order: undeclared circles may have up to this many files, and the list of floors may
-    /// miss files or name some that are gone. It only shrinks.
+    /// Set while a crate is being put in order: undeclared circles may have up to this many files, and the
+    /// list of floors may miss files or name some that are gone. It only shrinks.
     pub largest_circle: Option<usize>,
 }
 

@@ -1,7 +1,7 @@
 //! The modules of a crate as its sources declare them, and the names that each of them binds.
 //!
-//! The tree is walked from `lib.rs` (and `main.rs`) along `mod` declarations, as the compiler does. What only tests see,
-//! an item under `#[cfg(test)]`, is left out; so files of tests are never read.
+//! The tree is walked from `lib.rs` (and `main.rs`) along `mod` declarations, as the compiler does. What only
+//! tests see, an item under `#[cfg(test)]`, is left out; so files of tests are never read.
 
 use std::collections::BTreeMap;
 use syn::visit::Visit;
@@ -13,7 +13,8 @@ pub(crate) type Id = usize;
 /// Reads a source file, by its path below the crate's `src`.
 pub(crate) type Read<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// What a name in a module stands for. A name may stand for several things, one in each of Rust's name spaces.
+/// What a name in a module stands for. A name may stand for several things, one in each of Rust's name
+/// spaces.
 #[derive(Clone, Debug)]
 pub(crate) enum Binding {
     /// Something defined here.

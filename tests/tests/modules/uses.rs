@@ -1,17 +1,18 @@
 //! Which files of a crate use which: the arrows of its module graph.
 //!
-//! Every path in the code is followed to the file that defines what it names: through `crate`, `self`, `super`, modules,
-//! imports, globs and re-exports. In the arguments of macros every run of words joined by `::` is taken for a
-//! path (`tokens.rs`).
+//! Every path in the code is followed to the file that defines what it names: through `crate`, `self`,
+//! `super`, modules, imports, globs and re-exports. In the arguments of macros every run of words joined by
+//! `::` is taken for a path (`tokens.rs`).
 //!
 //! What is an arrow, from the file that names to the file that defines:
 //! * a path in code or in a `use` that ends at an item of another file;
-//! * not a `mod` declaration, and not the import of a module as such: what is taken from it counts, where it is taken;
-//! * not a module's re-export of its own descendants' items, which is how a folder presents itself to others. A re-export
-//!   of anything else counts as use.
+//! * not a `mod` declaration, and not the import of a module as such: what is taken from it counts, where it
+//!   is taken;
+//! * not a module's re-export of its own descendants' items, which is how a folder presents itself to others.
+//!   A re-export of anything else counts as use.
 //!
-//! What is not seen: methods. `x.f()` has no path; what it needs of `x`'s type was named where `x` came from. So a method
-//! that stands in another file than its type may be called without an arrow.
+//! What is not seen: methods. `x.f()` has no path; what it needs of `x`'s type was named where `x` came from.
+//! So a method that stands in another file than its type may be called without an arrow.
 
 use crate::tokens::{Written, paths};
 use crate::tree::{Binding, Id, Tree, only_for_tests};
