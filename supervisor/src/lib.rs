@@ -15,14 +15,15 @@
 //!
 //! From the top floor down; nothing uses what stands above it (`tests/tests/modules/floors.rs` holds that):
 //!
+//! * [`run`]: a whole run, and the event loop that waits for its end.
 //! * [`cli`]: the command line, with the commands that run nothing. [`files`]: where profiles are found.
-//! * [`run`]: a whole run, and the event loop that waits for its end. [`launch`]: everything until the
-//!   guest's first instruction, with the init process.
+//! * [`launch`]: everything until the guest's first instruction, with the init process.
 //! * [`worker`]: serves one guest thread. [`worker::dispatch`] says which handler serves a call,
 //!   [`worker::internal`] serves the child's runtime.
 //! * [`handlers`]: what is done for each call.
 //! * [`path`], [`view`]: names of files, and the guest's own `/proc`.
-//! * [`context`]: what a handler sees. [`sandbox`]: what all threads share.
+//! * [`context`]: what a handler sees. [`caller`]: who looks a name up, and asks the policy about it.
+//! * [`sandbox`]: what all threads share.
 //! * [`state`]: what the kernel would keep of guest processes.
 //! * [`report`]: what the user gets to see.
 //! * [`host`]: calls to the host's kernel; the compiler refuses unsafe code anywhere else.
