@@ -22,6 +22,7 @@ pub mod channel;
 pub mod control;
 pub mod frame;
 pub mod kind;
+pub mod lock;
 pub mod log;
 pub mod names;
 pub mod patience;

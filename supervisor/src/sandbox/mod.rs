@@ -17,13 +17,14 @@ use crate::state::locks::Waits;
 use crate::state::output::Output;
 use crate::state::process::Process;
 use crate::state::processes::Processes;
+use crate::state::ranks::{Lock, Rank};
 use crate::state::sockets::{Anchors, Peers};
 use crate::state::terminals::Terminals;
 use nix::errno::Errno;
 use rxbox_policy::Policy;
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 /// Everything that the threads of the supervisor share.
@@ -61,8 +62,8 @@ pub struct Sandbox {
     pub budget: Arc<Budget>,
     /// The guest processes.
     pub processes: Processes,
-    /// Held while a process is removed. Taken before every other lock of a sandbox; no caller holds one.
-    removal: Mutex<()>,
+    /// Held while a process is removed.
+    removal: Lock<()>,
     /// Guest threads alive or about to start.
     threads: AtomicU64,
 }
@@ -107,7 +108,7 @@ impl Sandbox {
             started: Instant::now(),
             budget,
             processes: Processes::default(),
-            removal: Mutex::default(),
+            removal: Lock::new(Rank::Removal, ()),
             threads: AtomicU64::new(0),
         })
     }
@@ -133,7 +134,7 @@ impl Sandbox {
 
     /// Removes a process that has ended; its children are orphans, and get the signal that they asked for.
     pub fn remove_process(&self, process: &Process) {
-        let _alone = self.removal.lock().unwrap_or_else(PoisonError::into_inner);
+        let _alone = self.removal.lock();
         self.remove_locked(process);
     }
 
@@ -153,7 +154,7 @@ impl Sandbox {
     /// semaphores to undo) must be gone before the `caller`, who may know of their end, looks.
     pub fn remove_ended(&self, caller: &Process) {
         // A removal that is under way comes to its end first.
-        let _alone = self.removal.lock().unwrap_or_else(PoisonError::into_inner);
+        let _alone = self.removal.lock();
         let others = self.processes.all();
         for process in others.iter().filter(|p| p.pid != caller.pid && p.has_ended()) {
             self.remove_locked(process);

@@ -9,13 +9,14 @@
 //! so that a guest that opens all it can gets ENFILE while its siblings still find their way around.
 
 use crate::host::number::{NewFd, Wait, new_fd};
+use crate::state::ranks::{Guard, Lock, Rank, ReadGuard, SharedLock, WriteGuard};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::stat::{FileStat, SFlag, fstat};
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// What an open file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,17 +88,21 @@ pub struct File {
     pub path: Option<Box<[u8]>>,
     /// The bits of `FIXED` that the guest opened it with.
     access: i32,
-    extra: Arc<Mutex<Extra>>,
+    extra: Arc<Lock<Extra>>,
 }
 
 /// Flags of a description that never change. How the supervisor came by the host's description is its own affair: it
 /// follows no link where the guest would have.
 const FIXED: i32 = libc::O_ACCMODE | libc::O_PATH | libc::O_NOFOLLOW;
 
+fn extra(extra: Extra) -> Arc<Lock<Extra>> {
+    Arc::new(Lock::new(Rank::File, extra))
+}
+
 impl File {
     /// A file that just came to be: readable and writable, without a name.
     pub fn new(host: OwnedFd, kind: Kind) -> File {
-        File { host, kind, path: None, access: libc::O_RDWR, extra: Arc::default() }
+        File { host, kind, path: None, access: libc::O_RDWR, extra: extra(Extra::None) }
     }
 
     /// A file opened by name, with the flags of open(2).
@@ -114,13 +119,13 @@ impl File {
 
     /// A text of the supervisor's making. `host` is only asked for its status.
     pub fn view(host: OwnedFd, path: Box<[u8]>, content: Vec<u8>) -> File {
-        let extra = Arc::new(Mutex::new(Extra::View { content, offset: 0 }));
+        let extra = extra(Extra::View { content, offset: 0 });
         File { host, kind: Kind::View, path: Some(path), access: libc::O_RDONLY, extra }
     }
 
     /// A signal descriptor for `set`; `host` is an eventfd that nobody else reads or writes.
     pub fn signals(host: OwnedFd, set: Arc<AtomicU64>) -> File {
-        let extra = Arc::new(Mutex::new(Extra::Signals { set, readable: false }));
+        let extra = extra(Extra::Signals { set, readable: false });
         File { extra, ..File::new(host, Kind::Signals) }
     }
 
@@ -200,8 +205,8 @@ impl File {
     }
 
     /// The state beside the description.
-    pub fn extra(&self) -> MutexGuard<'_, Extra> {
-        self.extra.lock().unwrap_or_else(PoisonError::into_inner)
+    pub fn extra(&self) -> Guard<'_, Extra> {
+        self.extra.lock()
     }
 
     /// Reads a view: at `offset`, or where the description stands. EINVAL if it is none.
@@ -301,7 +306,7 @@ struct Entry {
 /// The open descriptors of one guest process.
 #[derive(Debug)]
 pub struct FdTable {
-    entries: RwLock<BTreeMap<i32, Entry>>,
+    entries: SharedLock<BTreeMap<i32, Entry>>,
     /// Numbers from here on are not given out: the guest's soft RLIMIT_NOFILE.
     limit: AtomicU64,
     /// Whether there ever was a signal descriptor, so that waiting costs nothing to programs that have none.
@@ -313,18 +318,18 @@ impl FdTable {
     /// An empty table for numbers below `limit`.
     pub fn new(limit: u64, budget: Arc<Budget>) -> FdTable {
         FdTable {
-            entries: RwLock::default(),
+            entries: SharedLock::new(Rank::Descriptors, BTreeMap::new()),
             limit: AtomicU64::new(limit),
             signals: AtomicBool::new(false),
             budget,
         }
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<i32, Entry>> {
-        self.entries.read().unwrap_or_else(PoisonError::into_inner)
+    fn read(&self) -> ReadGuard<'_, BTreeMap<i32, Entry>> {
+        self.entries.read()
     }
-    fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<i32, Entry>> {
-        self.entries.write().unwrap_or_else(PoisonError::into_inner)
+    fn write(&self) -> WriteGuard<'_, BTreeMap<i32, Entry>> {
+        self.entries.write()
     }
     fn limit(&self) -> i32 {
         self.limit.load(Ordering::Relaxed).min(i32::MAX as u64) as i32
@@ -430,7 +435,7 @@ impl FdTable {
         }
         self.budget.take(copy.len())?;
         Ok(FdTable {
-            entries: RwLock::new(copy),
+            entries: SharedLock::new(Rank::Descriptors, copy),
             limit: AtomicU64::new(self.limit.load(Ordering::Relaxed)),
             signals: AtomicBool::new(self.signals.load(Ordering::Relaxed)),
             budget: self.budget.clone(),

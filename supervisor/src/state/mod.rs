@@ -7,6 +7,7 @@
 //!   [`names`] of what it holds.
 //! * Of all: [`processes`] and their [`groups`], [`terminals`], [`sockets`], System V and POSIX objects ([`ipc`]), the
 //!   limit of [`output`].
+//! * [`ranks`]: the locks of it all, and their order.
 
 pub mod attributes;
 pub mod fd;
@@ -17,6 +18,7 @@ pub mod names;
 pub mod output;
 pub mod process;
 pub mod processes;
+pub mod ranks;
 pub mod sockets;
 pub mod terminals;
 pub mod threads;

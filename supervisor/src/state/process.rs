@@ -15,13 +15,14 @@ use crate::state::attributes::{Attributes, COMM_SIZE};
 use crate::state::fd::{Budget, FdTable, File};
 use crate::state::locks::RecordLocks;
 use crate::state::names::{Dir, label_of, name_of};
+use crate::state::ranks::{Guard, Lock, Rank};
 use crate::state::threads::Threads;
 use nix::errno::Errno;
 use rxbox_wire::control::About;
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 /// The program that a process runs.
 #[derive(Debug)]
@@ -72,7 +73,7 @@ pub struct Process {
     name: RwLock<Vec<u8>>,
     limits: RwLock<[Rlimit; LIMITS]>,
     views: Mutex<HashMap<&'static str, Vec<u8>>>,
-    forking: Mutex<HashMap<usize, Fork>>,
+    forking: Lock<HashMap<usize, Fork>>,
     first: bool,
     executed: AtomicBool,
     changed: AtomicBool,
@@ -138,7 +139,7 @@ impl Process {
             exe: RwLock::new(state.exe),
             limits: RwLock::new(state.limits),
             views: Mutex::default(),
-            forking: Mutex::default(),
+            forking: Lock::new(Rank::Forks, HashMap::new()),
             first,
             executed: AtomicBool::new(!first),
             changed: AtomicBool::new(false),
@@ -182,8 +183,8 @@ impl Process {
         Ok((process, missed))
     }
 
-    fn forks(&self) -> MutexGuard<'_, HashMap<usize, Fork>> {
-        self.forking.lock().unwrap_or_else(PoisonError::into_inner)
+    fn forks(&self) -> Guard<'_, HashMap<usize, Fork>> {
+        self.forking.lock()
     }
 
     /// A signal goes to all of this process's group: a process that it is about to have is to get it, too.

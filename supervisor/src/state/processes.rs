@@ -3,19 +3,29 @@
 use crate::host::signal::Info;
 use crate::host::stat::{parent_of, zombie_parent};
 use crate::state::process::Process;
+use crate::state::ranks::{Guard, Lock, Rank, ReadGuard, SharedLock};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::Arc;
 
 /// The processes that have started and have not ended, as far as somebody took note of it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Processes {
-    map: RwLock<BTreeMap<i32, Arc<Process>>>,
-    births: Mutex<()>,
+    map: SharedLock<BTreeMap<i32, Arc<Process>>>,
+    births: Lock<()>,
+}
+
+impl Default for Processes {
+    fn default() -> Self {
+        Processes {
+            map: SharedLock::new(Rank::Processes, BTreeMap::new()),
+            births: Lock::new(Rank::Births, ()),
+        }
+    }
 }
 
 impl Processes {
-    fn map(&self) -> RwLockReadGuard<'_, BTreeMap<i32, Arc<Process>>> {
-        self.map.read().unwrap_or_else(PoisonError::into_inner)
+    fn map(&self) -> ReadGuard<'_, BTreeMap<i32, Arc<Process>>> {
+        self.map.read()
     }
 
     /// The one with this id.
@@ -45,18 +55,18 @@ impl Processes {
 
     /// Held while a process that was forked is taken in, and while a signal is sent to all of a group: it either goes to the
     /// process or waits for it with its parent ([`Process::tell_forks`]).
-    pub fn births(&self) -> MutexGuard<'_, ()> {
-        self.births.lock().unwrap_or_else(PoisonError::into_inner)
+    pub fn births(&self) -> Guard<'_, ()> {
+        self.births.lock()
     }
 
     /// Takes one in that has started.
     pub fn insert(&self, process: Arc<Process>) {
-        self.map.write().unwrap_or_else(PoisonError::into_inner).insert(process.pid, process);
+        self.map.write().insert(process.pid, process);
     }
 
     /// Takes one out that has ended: its children, which are orphans and have their new parents.
     pub fn remove(&self, process: &Process) -> Vec<Arc<Process>> {
-        let mut map = self.map.write().unwrap_or_else(PoisonError::into_inner);
+        let mut map = self.map.write();
         if map.get(&process.pid).is_some_and(|p| std::ptr::eq(&raw const **p, process)) {
             map.remove(&process.pid);
         }

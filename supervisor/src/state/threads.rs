@@ -6,12 +6,12 @@
 use crate::host::futex::HostFutex;
 use crate::host::interrupt;
 use crate::host::shm::Channel;
+use crate::state::ranks::{Guard, Lock, Rank};
 use nix::errno::Errno;
 use rxbox_wire::bell::{Bell, CLOSED, Futex};
 use rxbox_wire::sizes::MAX_SLOTS;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Who uses a slot.
 #[derive(Clone, Copy, Debug, Default)]
@@ -23,14 +23,20 @@ struct User {
 }
 
 /// The slots in use of one process.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Threads {
-    slots: Mutex<BTreeMap<usize, User>>,
+    slots: Lock<BTreeMap<usize, User>>,
+}
+
+impl Default for Threads {
+    fn default() -> Self {
+        Threads { slots: Lock::new(Rank::Threads, BTreeMap::new()) }
+    }
 }
 
 impl Threads {
-    fn slots(&self) -> MutexGuard<'_, BTreeMap<usize, User>> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    fn slots(&self) -> Guard<'_, BTreeMap<usize, User>> {
+        self.slots.lock()
     }
 
     /// Reserves the lowest free slot, for a guest thread of this id if that is known. EAGAIN if there is

@@ -1,16 +1,10 @@
-//! What the kinds of objects have in common: a lock, the time of a change, and waiting for one.
+//! What the kinds of objects have in common: the time of a change, and waiting for one.
 
 use crate::host::futex;
 use crate::host::wait::Time;
 use nix::errno::Errno;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
-
-/// The guard of a lock.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// Seconds since 1970, as the kernel stamps objects.
 pub(super) fn now() -> i64 {

@@ -5,17 +5,17 @@
 //! notify it, since all guests are one process to it: a registration is kept here too, and looked at after each message that
 //! was sent to an empty queue.
 
-use super::changes::lock;
 use crate::host::mqueue::{self, ATTRIBUTES};
 use crate::host::name::reopen;
 use crate::state::fd::Budget;
+use crate::state::ranks::{Lock, Rank};
 use nix::errno::Errno;
 use nix::sys::stat::fstat;
 use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 
 /// `struct mq_attr` as bytes.
 pub type Attributes = [u8; ATTRIBUTES];
@@ -46,19 +46,25 @@ impl Drop for Queue {
 }
 
 /// What guests know of a queue that has lost its name, too.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Registration {
-    event: Mutex<Option<Event>>,
+    event: Lock<Option<Event>>,
     /// Callers that wait for a message: they get it, and nobody is notified.
     receivers: AtomicUsize,
 }
 
+impl Default for Registration {
+    fn default() -> Self {
+        Registration { event: Lock::new(Rank::IpcObject, None), receivers: AtomicUsize::new(0) }
+    }
+}
+
 /// The queues of a sandbox.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Queues {
-    names: Mutex<BTreeMap<Vec<u8>, Queue>>,
+    names: Lock<BTreeMap<Vec<u8>, Queue>>,
     /// By inode number of the host's queue.
-    registrations: Mutex<BTreeMap<u64, Arc<Registration>>>,
+    registrations: Lock<BTreeMap<u64, Arc<Registration>>>,
 }
 
 /// Longest name (mq_overview(7)).
@@ -71,6 +77,15 @@ fn checked(name: &[u8]) -> Result<&[u8], Errno> {
         b"." | b".." => Err(Errno::EACCES),
         _ if name.contains(&b'/') => Err(Errno::EACCES),
         _ => Ok(name),
+    }
+}
+
+impl Default for Queues {
+    fn default() -> Self {
+        Queues {
+            names: Lock::new(Rank::IpcTable, BTreeMap::new()),
+            registrations: Lock::new(Rank::IpcTable, BTreeMap::new()),
+        }
     }
 }
 
@@ -89,7 +104,7 @@ impl Queues {
         if access & libc::O_ACCMODE == libc::O_ACCMODE {
             return Err(Errno::EINVAL);
         }
-        let mut names = lock(&self.names);
+        let mut names = self.names.lock();
         match names.get(name) {
             Some(_) if flags & (libc::O_CREAT | libc::O_EXCL) == libc::O_CREAT | libc::O_EXCL => {
                 Err(Errno::EEXIST)
@@ -110,18 +125,18 @@ impl Queues {
 
     /// mq_unlink(2).
     pub fn unlink(&self, name: &[u8]) -> Result<(), Errno> {
-        lock(&self.names).remove(checked(name)?).map(drop).ok_or(Errno::ENOENT)
+        self.names.lock().remove(checked(name)?).map(drop).ok_or(Errno::ENOENT)
     }
 
     fn registration(&self, queue: BorrowedFd<'_>) -> Result<Arc<Registration>, Errno> {
         let inode = fstat(queue)?.st_ino;
-        Ok(lock(&self.registrations).entry(inode).or_default().clone())
+        Ok(self.registrations.lock().entry(inode).or_default().clone())
     }
 
     /// mq_notify(2): EBUSY if another process, or the same, is registered.
     pub fn register(&self, queue: BorrowedFd<'_>, event: Event) -> Result<(), Errno> {
         let registration = self.registration(queue)?;
-        let mut registered = lock(&registration.event);
+        let mut registered = registration.event.lock();
         if registered.is_some() {
             return Err(Errno::EBUSY);
         }
@@ -132,14 +147,14 @@ impl Queues {
     /// A process is not to be notified any more: it has said so, or closed a descriptor of the queue.
     pub fn forget(&self, queue: BorrowedFd<'_>, pid: i32) {
         if let Ok(registration) = self.registration(queue) {
-            lock(&registration.event).take_if(|event| event.pid == pid);
+            registration.event.lock().take_if(|event| event.pid == pid);
         }
     }
 
     /// A process ends: nothing notifies it any more. Registrations of nobody are dropped.
     pub(super) fn leave(&self, pid: i32) {
-        lock(&self.registrations).retain(|_, registration| {
-            let mut event = lock(&registration.event);
+        self.registrations.lock().retain(|_, registration| {
+            let mut event = registration.event.lock();
             event.take_if(|event| event.pid == pid);
             event.is_some() || Arc::strong_count(registration) > 1
         });
@@ -153,7 +168,7 @@ impl Queues {
     ) -> Result<Option<Event>, Errno> {
         let registration = self.registration(queue)?;
         // Senders come one after the other, or two messages to an empty queue would each be the second.
-        let mut event = lock(&registration.event);
+        let mut event = registration.event.lock();
         attempt()?;
         let first = event.is_some()
             && registration.receivers.load(Ordering::Acquire) == 0

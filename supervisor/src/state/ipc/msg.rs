@@ -1,13 +1,14 @@
 //! System V message queues (msgget(2), msgop(2), msgctl(2)).
 
-use super::changes::{Changes, lock, now};
+use super::changes::{Changes, now};
 use super::perm::{Perm, Right};
 use super::table::{Get, Owned, Table};
 use crate::state::process::Identity;
+use crate::state::ranks::{Lock, Rank};
 use nix::errno::Errno;
 use rxbox_wire::sizes::MESSAGE_MAX;
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// Limits: the longest queue by default and at most (kernel.msgmnb), and how many queues. The kernel allows 32000 of them;
 /// here they take up the supervisor's memory.
@@ -100,23 +101,23 @@ impl State {
 
 #[derive(Debug)]
 struct Queue {
-    state: Mutex<State>,
+    state: Lock<State>,
     changes: Changes,
 }
 
 impl Owned for Arc<Queue> {
     fn perm(&self) -> (Perm, bool) {
-        (lock(&self.state).perm, true)
+        (self.state.lock().perm, true)
     }
 }
 
 /// The queues of a sandbox.
 #[derive(Debug)]
-pub struct Messages(Mutex<Table<Arc<Queue>>>);
+pub struct Messages(Lock<Table<Arc<Queue>>>);
 
 impl Default for Messages {
     fn default() -> Messages {
-        Messages(Mutex::new(Table::new(QUEUES)))
+        Messages(Lock::new(Rank::IpcTable, Table::new(QUEUES)))
     }
 }
 
@@ -135,9 +136,9 @@ impl Messages {
                 last_receiver: 0,
                 removed: false,
             };
-            Ok(Arc::new(Queue { state: Mutex::new(state), changes: Changes::default() }))
+            Ok(Arc::new(Queue { state: Lock::new(Rank::IpcObject, state), changes: Changes::default() }))
         };
-        lock(&self.0).open(get, |_| Ok(()), make)
+        self.0.lock().open(get, |_| Ok(()), make)
     }
 
     /// Tries until it is no EAGAIN, waiting for changes in between unless the flags forbid it: then the answer is `empty`.
@@ -149,10 +150,10 @@ impl Messages {
         no: Option<Errno>,
         mut attempt: impl FnMut(&mut State) -> Result<T, Errno>,
     ) -> Result<T, Errno> {
-        let queue = lock(&self.0).get(id)?;
+        let queue = self.0.lock().get(id)?;
         loop {
             let seen = {
-                let mut state = lock(&queue.state);
+                let mut state = queue.state.lock();
                 if state.removed {
                     return Err(Errno::EIDRM);
                 }
@@ -169,7 +170,7 @@ impl Messages {
                 }
             };
             let waited = queue.changes.wait(seen, None);
-            if !lock(&queue.state).removed {
+            if !queue.state.lock().removed {
                 waited?;
             }
         }
@@ -214,24 +215,24 @@ impl Messages {
 
     /// IPC_STAT.
     pub fn status(&self, id: i32, by: &Identity) -> Result<Vec<u8>, Errno> {
-        let queue = lock(&self.0).get(id)?;
-        let state = lock(&queue.state);
+        let queue = self.0.lock().get(id)?;
+        let state = queue.state.lock();
         state.perm.check(by, Right::READ)?;
         Ok(state.encode())
     }
 
     /// MSG_STAT and, if `by` is nobody, MSG_STAT_ANY: of the queue in a place, with its identifier.
     pub fn status_at(&self, place: i32, by: Option<&Identity>) -> Result<(i32, Vec<u8>), Errno> {
-        let (id, queue) = lock(&self.0).at(place)?;
-        let state = lock(&queue.state);
+        let (id, queue) = self.0.lock().at(place)?;
+        let state = queue.state.lock();
         by.map_or(Ok(()), |by| state.perm.check(by, Right::READ))?;
         Ok((id, state.encode()))
     }
 
     /// IPC_SET: owner, mode, and how long the queue may become, which nobody raises beyond the default.
     pub fn set_owner(&self, id: i32, by: &Identity, bytes: &[u8]) -> Result<(), Errno> {
-        let queue = lock(&self.0).get(id)?;
-        let mut state = lock(&queue.state);
+        let queue = self.0.lock().get(id)?;
+        let mut state = queue.state.lock();
         state.perm.check_owner(by)?;
         match u64::from_le_bytes(std::array::from_fn(|i| bytes[88 + i])) {
             0 => return Err(Errno::EINVAL),
@@ -246,19 +247,19 @@ impl Messages {
 
     /// IPC_RMID: whoever waits is told (EIDRM).
     pub fn remove(&self, id: i32, by: &Identity) -> Result<(), Errno> {
-        let mut table = lock(&self.0);
-        lock(&table.get(id)?.state).perm.check_owner(by)?;
+        let mut table = self.0.lock();
+        table.get(id)?.state.lock().perm.check_owner(by)?;
         let queue = table.remove(id)?;
-        lock(&queue.state).removed = true;
+        queue.state.lock().removed = true;
         queue.changes.announce();
         Ok(())
     }
 
     /// IPC_INFO, and with `used` MSG_INFO: `struct msginfo`, and the highest place in use.
     pub fn info(&self, used: bool) -> (i64, Vec<u8>) {
-        let table = lock(&self.0);
+        let table = self.0.lock();
         let count = |of: fn(&State) -> u64| -> i32 {
-            table.all().map(|(_, queue)| of(&lock(&queue.state))).sum::<u64>() as i32
+            table.all().map(|(_, queue)| of(&queue.state.lock())).sum::<u64>() as i32
         };
         let (most, longest, queues) = (BYTES as i32, MESSAGE_MAX as i32, QUEUES as i32);
         let [pool, map, headers] = if used {

@@ -1,12 +1,13 @@
 //! System V semaphores (semget(2), semop(2), semctl(2)).
 
-use super::changes::{Changes, lock, now};
+use super::changes::{Changes, now};
 use super::perm::{Perm, Right};
 use super::table::{Get, Owned, Table};
 use crate::state::process::Identity;
+use crate::state::ranks::{Lock, Rank};
 use nix::errno::Errno;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Limits, as the kernel has them by default (kernel.sem, semget(2)).
@@ -63,13 +64,13 @@ struct State {
 
 #[derive(Debug)]
 struct Set {
-    state: Mutex<State>,
+    state: Lock<State>,
     changes: Changes,
 }
 
 impl Owned for Arc<Set> {
     fn perm(&self) -> (Perm, bool) {
-        (lock(&self.state).perm, true)
+        (self.state.lock().perm, true)
     }
 }
 
@@ -139,11 +140,11 @@ impl State {
 
 /// The sets of a sandbox.
 #[derive(Debug)]
-pub struct Semaphores(Mutex<Table<Arc<Set>>>);
+pub struct Semaphores(Lock<Table<Arc<Set>>>);
 
 impl Default for Semaphores {
     fn default() -> Semaphores {
-        Semaphores(Mutex::new(Table::new(SETS)))
+        Semaphores(Lock::new(Rank::IpcTable, Table::new(SETS)))
     }
 }
 
@@ -151,31 +152,34 @@ impl Semaphores {
     /// semget(2): a set of `count` semaphores.
     pub fn open(&self, get: Get<'_>, count: i32) -> Result<i32, Errno> {
         let count = usize::try_from(count).ok().filter(|&n| n <= PER_SET).ok_or(Errno::EINVAL)?;
-        let mut table = lock(&self.0);
-        let used: usize = table.all().map(|(_, set)| lock(&set.state).semaphores.len()).sum();
+        let mut table = self.0.lock();
+        let used: usize = table.all().map(|(_, set)| set.state.lock().semaphores.len()).sum();
         let fits = |set: &Arc<Set>| {
-            if count > lock(&set.state).semaphores.len() { Err(Errno::EINVAL) } else { Ok(()) }
+            if count > set.state.lock().semaphores.len() { Err(Errno::EINVAL) } else { Ok(()) }
         };
         table.open(get, fits, |perm| match count {
             0 => Err(Errno::EINVAL),
             _ if used + count > ALL => Err(Errno::ENOSPC),
             _ => Ok(Arc::new(Set {
-                state: Mutex::new(State {
-                    perm,
-                    semaphores: vec![Semaphore::default(); count],
-                    operated: 0,
-                    changed: now(),
-                    undo: HashMap::new(),
-                    waiting: Vec::new(),
-                    removed: false,
-                }),
+                state: Lock::new(
+                    Rank::IpcObject,
+                    State {
+                        perm,
+                        semaphores: vec![Semaphore::default(); count],
+                        operated: 0,
+                        changed: now(),
+                        undo: HashMap::new(),
+                        waiting: Vec::new(),
+                        removed: false,
+                    },
+                ),
                 changes: Changes::default(),
             })),
         })
     }
 
     fn get(&self, id: i32) -> Result<Arc<Set>, Errno> {
-        lock(&self.0).get(id)
+        self.0.lock().get(id)
     }
 
     /// Looks at a set that somebody may read.
@@ -186,7 +190,7 @@ impl Semaphores {
         what: impl FnOnce(&mut State) -> Result<T, Errno>,
     ) -> Result<T, Errno> {
         let set = self.get(id)?;
-        let mut state = lock(&set.state);
+        let mut state = set.state.lock();
         state.perm.check(by, Right::READ)?;
         what(&mut state)
     }
@@ -206,7 +210,7 @@ impl Semaphores {
             _ => return Err(Errno::E2BIG),
         }
         let set = self.get(id)?;
-        let mut state = lock(&set.state);
+        let mut state = set.state.lock();
         if ops.iter().any(|op| usize::from(op.number) >= state.semaphores.len()) {
             return Err(Errno::EFBIG);
         }
@@ -227,7 +231,7 @@ impl Semaphores {
             state.waiting.push(Waiting { number: op.number, for_zero: op.change == 0 });
             drop(state);
             let waited = set.changes.wait(seen, deadline);
-            state = lock(&set.state);
+            state = set.state.lock();
             let own = Waiting { number: op.number, for_zero: op.change == 0 };
             if let Some(at) = state.waiting.iter().position(|w| *w == own) {
                 state.waiting.swap_remove(at);
@@ -246,8 +250,8 @@ impl Semaphores {
 
     /// SEM_STAT and, if `by` is nobody, SEM_STAT_ANY: of the set in a place, with its identifier.
     pub fn status_at(&self, place: i32, by: Option<&Identity>) -> Result<(i32, Vec<u8>), Errno> {
-        let (id, set) = lock(&self.0).at(place)?;
-        let state = lock(&set.state);
+        let (id, set) = self.0.lock().at(place)?;
+        let state = set.state.lock();
         by.map_or(Ok(()), |by| state.perm.check(by, Right::READ))?;
         Ok((id, state.encode()))
     }
@@ -255,7 +259,7 @@ impl Semaphores {
     /// IPC_SET.
     pub fn set_owner(&self, id: i32, by: &Identity, bytes: &[u8]) -> Result<(), Errno> {
         let set = self.get(id)?;
-        let mut state = lock(&set.state);
+        let mut state = set.state.lock();
         state.perm.check_owner(by)?;
         state.perm.set(bytes);
         state.changed = now();
@@ -264,10 +268,10 @@ impl Semaphores {
 
     /// IPC_RMID: whoever waits is told (EIDRM).
     pub fn remove(&self, id: i32, by: &Identity) -> Result<(), Errno> {
-        let mut table = lock(&self.0);
-        lock(&table.get(id)?.state).perm.check_owner(by)?;
+        let mut table = self.0.lock();
+        table.get(id)?.state.lock().perm.check_owner(by)?;
         let set = table.remove(id)?;
-        lock(&set.state).removed = true;
+        set.state.lock().removed = true;
         set.changes.announce();
         Ok(())
     }
@@ -303,7 +307,7 @@ impl Semaphores {
             return Err(Errno::ERANGE);
         }
         let set = self.get(id)?;
-        let mut state = lock(&set.state);
+        let mut state = set.state.lock();
         state.semaphore(number)?;
         state.perm.check(by, Right::WRITE)?;
         state.set(number as usize, value, pid);
@@ -314,7 +318,7 @@ impl Semaphores {
     /// SETALL, from what of the guest's array there is: EFAULT if that is too little.
     pub fn set_values(&self, id: i32, bytes: &[u8], pid: i32, by: &Identity) -> Result<(), Errno> {
         let set = self.get(id)?;
-        let mut state = lock(&set.state);
+        let mut state = set.state.lock();
         state.perm.check(by, Right::WRITE)?;
         let values = bytes.chunks_exact(2).map(|b| i32::from(u16::from_le_bytes([b[0], b[1]])));
         let values: Vec<i32> = values.take(state.semaphores.len()).collect();
@@ -333,9 +337,9 @@ impl Semaphores {
 
     /// IPC_INFO, and with `used` SEM_INFO: `struct seminfo`, and the highest place in use.
     pub fn info(&self, used: bool) -> (i64, Vec<u8>) {
-        let table = lock(&self.0);
+        let table = self.0.lock();
         let sets = table.count() as i32;
-        let semaphores = table.all().map(|(_, set)| lock(&set.state).semaphores.len() as i32).sum();
+        let semaphores = table.all().map(|(_, set)| set.state.lock().semaphores.len() as i32).sum();
         let (size, adjust) = if used { (sets, semaphores) } else { (20, HIGHEST) };
         let all = (SETS * PER_SET) as i32;
         let words =
@@ -345,9 +349,9 @@ impl Semaphores {
 
     /// Undoes what a process that ends has done with SEM_UNDO.
     pub(super) fn leave(&self, pid: i32) {
-        let sets: Vec<_> = lock(&self.0).all().collect();
+        let sets: Vec<_> = self.0.lock().all().collect();
         for (_, set) in sets {
-            let mut state = lock(&set.state);
+            let mut state = set.state.lock();
             let Some(undo) = state.undo.remove(&pid) else { continue };
             for (semaphore, change) in state.semaphores.iter_mut().zip(undo).filter(|(_, c)| *c != 0) {
                 semaphore.value = (semaphore.value + change).clamp(0, HIGHEST);

@@ -4,12 +4,13 @@
 //! attaches it so. Who has it attached how often the supervisor keeps count of, for the sake of what IPC_STAT shows and of the
 //! removal at the last detach; a child that lies there harms nobody but its own sandbox's count.
 
-use super::changes::{lock, now};
+use super::changes::now;
 use super::perm::{Perm, Right};
 use super::table::{Get, Owned, Table};
 use crate::host::name::reopen;
 use crate::state::fd::Budget;
 use crate::state::process::Identity;
+use crate::state::ranks::{Lock, Rank};
 use nix::errno::Errno;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::stat::fstat;
@@ -17,7 +18,7 @@ use rxbox_wire::control::About;
 use rxbox_wire::sizes::PAGE;
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// Limits, as the kernel has them by default (kernel.shmmni, shmmax, shmall).
 const SEGMENTS: usize = 4096;
@@ -53,7 +54,7 @@ struct Segment {
     creator: i32,
     memory: OwnedFd,
     inode: u64,
-    state: Mutex<State>,
+    state: Lock<State>,
     budget: Arc<Budget>,
 }
 
@@ -65,7 +66,7 @@ impl Drop for Segment {
 
 impl Owned for Arc<Segment> {
     fn perm(&self) -> (Perm, bool) {
-        let state = lock(&self.state);
+        let state = self.state.lock();
         (state.perm, !state.doomed)
     }
 }
@@ -87,12 +88,19 @@ impl Segment {
             doomed: false,
             locked: false,
         };
-        Ok(Segment { size, creator, memory, inode, state: Mutex::new(state), budget: budget.clone() })
+        Ok(Segment {
+            size,
+            creator,
+            memory,
+            inode,
+            state: Lock::new(Rank::IpcObject, state),
+            budget: budget.clone(),
+        })
     }
 
     /// `struct shmid_ds`.
     fn encode(&self) -> Vec<u8> {
-        let state = lock(&self.state);
+        let state = self.state.lock();
         let dest = if state.doomed { SHM_DEST } else { 0 };
         let mut bytes = state.perm.encode(dest | if state.locked { SHM_LOCKED } else { 0 }).to_vec();
         bytes.extend(self.size.to_le_bytes());
@@ -118,11 +126,11 @@ pub struct Attach {
 
 /// The segments of a sandbox.
 #[derive(Debug)]
-pub struct Segments(Mutex<Table<Arc<Segment>>>);
+pub struct Segments(Lock<Table<Arc<Segment>>>);
 
 impl Default for Segments {
     fn default() -> Segments {
-        Segments(Mutex::new(Table::new(SEGMENTS)))
+        Segments(Lock::new(Rank::IpcTable, Table::new(SEGMENTS)))
     }
 }
 
@@ -130,7 +138,7 @@ impl Segments {
     /// shmget(2), for process `pid`; the memory counts as one descriptor of the `budget`.
     pub fn open(&self, get: Get<'_>, size: u64, pid: i32, budget: &Arc<Budget>) -> Result<i32, Errno> {
         let fits = |known: &Arc<Segment>| if size > known.size { Err(Errno::EINVAL) } else { Ok(()) };
-        lock(&self.0).open(get, fits, |perm| {
+        self.0.lock().open(get, fits, |perm| {
             if size == 0 || size > LARGEST {
                 return Err(Errno::EINVAL);
             }
@@ -147,9 +155,9 @@ impl Segments {
         pid: i32,
         by: &Identity,
     ) -> Result<Attach, Errno> {
-        let segment = lock(&self.0).get(id)?;
+        let segment = self.0.lock().get(id)?;
         let right = if write { Right::READ.and(Right::WRITE) } else { Right::READ };
-        let mut state = lock(&segment.state);
+        let mut state = segment.state.lock();
         state.perm.check(by, if execute { right.and(Right::EXECUTE) } else { right })?;
         let fd = reopen(segment.memory.as_fd(), if write { libc::O_RDWR } else { libc::O_RDONLY })?;
         *state.attached.entry(pid).or_default() += 1;
@@ -160,7 +168,7 @@ impl Segments {
 
     /// A process has taken the segment with this inode number out of its address space once.
     pub fn detach(&self, inode: u64, pid: i32) {
-        let found = lock(&self.0).all().find(|(_, segment)| segment.inode == inode);
+        let found = self.0.lock().all().find(|(_, segment)| segment.inode == inode);
         if let Some((id, segment)) = found {
             self.leave_one(id, &segment, pid, 1);
         }
@@ -168,7 +176,7 @@ impl Segments {
 
     /// Counts a process out, `times` at most.
     fn leave_one(&self, id: i32, segment: &Segment, pid: i32, times: u64) {
-        let mut state = lock(&segment.state);
+        let mut state = segment.state.lock();
         let Some(count) = state.attached.get_mut(&pid) else { return };
         *count = count.saturating_sub(times);
         if *count == 0 {
@@ -179,13 +187,13 @@ impl Segments {
         drop(state);
         if gone {
             // Somebody else may have removed it meanwhile.
-            let _ = lock(&self.0).remove(id);
+            let _ = self.0.lock().remove(id);
         }
     }
 
     /// A process has nothing attached any more.
     pub(super) fn leave(&self, pid: i32) {
-        let all: Vec<_> = lock(&self.0).all().collect();
+        let all: Vec<_> = self.0.lock().all().collect();
         for (id, segment) in all {
             self.leave_one(id, &segment, pid, u64::MAX);
         }
@@ -193,8 +201,8 @@ impl Segments {
 
     /// A child process has attached what its parent has.
     pub(super) fn forked(&self, parent: i32, child: i32) {
-        for (_, segment) in lock(&self.0).all() {
-            let mut state = lock(&segment.state);
+        for (_, segment) in self.0.lock().all() {
+            let mut state = segment.state.lock();
             if let Some(&count) = state.attached.get(&parent) {
                 state.attached.insert(child, count);
                 (state.attach_time, state.last) = (now(), child);
@@ -204,22 +212,22 @@ impl Segments {
 
     /// IPC_STAT.
     pub fn status(&self, id: i32, by: &Identity) -> Result<Vec<u8>, Errno> {
-        let segment = lock(&self.0).get(id)?;
+        let segment = self.0.lock().get(id)?;
         segment.perm().0.check(by, Right::READ)?;
         Ok(segment.encode())
     }
 
     /// SHM_STAT and, if `by` is nobody, SHM_STAT_ANY: of the segment in a place, with its identifier.
     pub fn status_at(&self, place: i32, by: Option<&Identity>) -> Result<(i32, Vec<u8>), Errno> {
-        let (id, segment) = lock(&self.0).at(place)?;
+        let (id, segment) = self.0.lock().at(place)?;
         by.map_or(Ok(()), |by| segment.perm().0.check(by, Right::READ))?;
         Ok((id, segment.encode()))
     }
 
     /// Changes a segment for its owner.
     fn change(&self, id: i32, by: &Identity, what: impl FnOnce(&mut State)) -> Result<Arc<Segment>, Errno> {
-        let segment = lock(&self.0).get(id)?;
-        let mut state = lock(&segment.state);
+        let segment = self.0.lock().get(id)?;
+        let mut state = segment.state.lock();
         state.perm.check_owner(by)?;
         what(&mut state);
         drop(state);
@@ -246,9 +254,9 @@ impl Segments {
             state.doomed = true;
             state.perm.key = libc::IPC_PRIVATE;
         })?;
-        if lock(&segment.state).attached.is_empty() {
+        if segment.state.lock().attached.is_empty() {
             // Another thread may have been faster.
-            let _ = lock(&self.0).remove(id);
+            let _ = self.0.lock().remove(id);
         }
         Ok(())
     }
@@ -256,12 +264,12 @@ impl Segments {
     /// IPC_INFO: `struct shminfo`, and the highest place in use.
     pub fn limits(&self) -> (i64, Vec<u8>) {
         let words = [LARGEST, 1, SEGMENTS as u64, SEGMENTS as u64, LARGEST, 0, 0, 0, 0];
-        (lock(&self.0).highest(), words.iter().flat_map(|w| w.to_le_bytes()).collect())
+        (self.0.lock().highest(), words.iter().flat_map(|w| w.to_le_bytes()).collect())
     }
 
     /// SHM_INFO: `struct shm_info`, and the highest place in use.
     pub fn info(&self) -> (i64, Vec<u8>) {
-        let table = lock(&self.0);
+        let table = self.0.lock();
         let pages: u64 = table.all().map(|(_, segment)| segment.size.div_ceil(PAGE)).sum();
         let resident: u64 = table
             .all()

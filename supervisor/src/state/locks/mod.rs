@@ -20,12 +20,13 @@ use crate::host::SyscallResult;
 use crate::host::command::{self, Flock};
 use crate::host::name::reopen;
 use crate::state::fd::{File, Kind};
+use crate::state::ranks::{Guard, Lock, Rank};
 use nix::errno::Errno;
 use ranges::{Range, deadlock};
 use std::collections::{BTreeMap, HashMap};
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Device and inode number.
 pub type Inode = (u64, u64);
@@ -38,16 +39,22 @@ struct Owner {
 }
 
 /// The descriptions that stand for a guest process, by the file they lock.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct RecordLocks {
-    owners: Mutex<HashMap<Inode, Owner>>,
+    owners: Lock<HashMap<Inode, Owner>>,
     /// Whether there ever was one, so that closing costs nothing to programs that never lock.
     used: AtomicBool,
 }
 
 /// The threads of a sandbox that wait for a lock, by their id.
-#[derive(Debug, Default)]
-pub struct Waits(Mutex<BTreeMap<i32, Wanted<Inode>>>);
+#[derive(Debug)]
+pub struct Waits(Lock<BTreeMap<i32, Wanted<Inode>>>);
+
+impl Default for Waits {
+    fn default() -> Self {
+        Waits(Lock::new(Rank::LockWaits, BTreeMap::new()))
+    }
+}
 
 /// A thread counts as waiting as long as this is there.
 #[derive(Debug)]
@@ -57,8 +64,8 @@ pub struct Waiting<'a> {
 }
 
 impl Waits {
-    fn map(&self) -> MutexGuard<'_, BTreeMap<i32, Wanted<Inode>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn map(&self) -> Guard<'_, BTreeMap<i32, Wanted<Inode>>> {
+        self.0.lock()
     }
 
     /// The thread `tid` is going to wait. `blockers` names the processes that have locks in the way of what somebody wants.
@@ -92,9 +99,15 @@ pub fn inode(file: &File) -> Result<Inode, Errno> {
     Ok((s.st_dev, s.st_ino))
 }
 
+impl Default for RecordLocks {
+    fn default() -> Self {
+        RecordLocks { owners: Lock::new(Rank::RecordLocks, HashMap::new()), used: AtomicBool::new(false) }
+    }
+}
+
 impl RecordLocks {
-    fn map(&self) -> MutexGuard<'_, HashMap<Inode, Owner>> {
-        self.owners.lock().unwrap_or_else(PoisonError::into_inner)
+    fn map(&self) -> Guard<'_, HashMap<Inode, Owner>> {
+        self.owners.lock()
     }
 
     /// The description for `file`, made at the first lock. It is opened for reading and writing if that is possible,
