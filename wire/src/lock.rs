@@ -1,8 +1,9 @@
-//! Locks with ranks: the order in which a thread takes them is declared once, and a build with debug assertions holds it.
+//! Locks with ranks: the order in which a thread takes them is declared once, and a build with debug
+//! assertions holds it.
 //!
-//! A thread takes a lock only while all that it holds have lower ranks. Whoever waits for a lock then waits for a thread that
-//! can only wait for locks of higher ranks, so no threads wait for each other in a circle. Both sides of the channel declare
-//! their ranks in a module of their own; a release build has plain locks.
+//! A thread takes a lock only while all that it holds have lower ranks. Whoever waits for a lock then waits
+//! for a thread that can only wait for locks of higher ranks, so no threads wait for each other in a circle.
+//! Both sides of the channel declare their ranks in a module of their own; a release build has plain locks.
 
 use std::fmt::Debug;
 use std::ops::{Deref, DerefMut};
@@ -91,7 +92,8 @@ impl<R: Rank, T> SharedLock<R, T> {
 }
 
 impl<T> Guard<MutexGuard<'_, T>> {
-    /// Releases the lock, waits for the condition, and takes the lock again. The thread holds no lock of a higher rank.
+    /// Releases the lock, waits for the condition, and takes the lock again. The thread holds no lock of a
+    /// higher rank.
     pub fn wait(self, condition: &Condvar) -> Self {
         Guard {
             value: condition.wait(self.value).unwrap_or_else(PoisonError::into_inner),

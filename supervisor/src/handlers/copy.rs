@@ -31,8 +31,8 @@ pub const HANDLERS: &[Entry] = &[
 /// The most that a single read or write moves (read(2), NOTES).
 const TRANSFER_MAX: u64 = 0x7fff_f000;
 
-/// A file whose bytes the kernel is to move. A view, or a descriptor of signals, has none on the host: EINVAL, upon which
-/// programs read it instead.
+/// A file whose bytes the kernel is to move. A view, or a descriptor of signals, has none on the host:
+/// EINVAL, upon which programs read it instead.
 fn movable(call: &Call<'_>, i: usize) -> Result<Arc<File>, Errno> {
     let file = call.file(i)?;
     if matches!(file.kind, Kind::View | Kind::Signals) { Err(Errno::EINVAL) } else { Ok(file) }

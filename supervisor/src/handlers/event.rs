@@ -33,8 +33,8 @@ const _: () = assert!(
         && libc::SOCK_CLOEXEC == CLOEXEC
 );
 
-/// Makes a descriptor by a call whose last argument is flags, and gives it to the guest; on the host it is always
-/// close-on-exec.
+/// Makes a descriptor by a call whose last argument is flags, and gives it to the guest; on the host it is
+/// always close-on-exec.
 pub(super) fn make_and_give(
     call: &Call<'_>,
     what: NewFd,

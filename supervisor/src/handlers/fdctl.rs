@@ -1,7 +1,8 @@
 //! The descriptor table: duplicating, closing, pipes, fcntl(2), flock(2).
 //!
-//! A guest's descriptor is a number in its process's table. A duplicate has a host descriptor of its own on the same
-//! open file description, for the kernel tells descriptors apart in places that a guest can see (epoll).
+//! A guest's descriptor is a number in its process's table. A duplicate has a host descriptor of its own on
+//! the same open file description, for the kernel tells descriptors apart in places that a guest can see
+//! (epoll).
 
 use super::{lock, owner};
 use crate::context::{Call, Entry};
@@ -63,8 +64,8 @@ fn close(call: &mut Call<'_>) -> SyscallResult {
     Ok(0)
 }
 
-/// What closing a descriptor does besides: the process's record locks on the file go, whichever descriptor set them, and its
-/// registration at a message queue.
+/// What closing a descriptor does besides: the process's record locks on the file go, whichever descriptor
+/// set them, and its registration at a message queue.
 fn gone(call: &Call<'_>, file: &File) {
     if file.kind == Kind::Queue {
         call.sandbox.ipc.queues.forget(file.host.as_fd(), call.process.pid);

@@ -35,8 +35,8 @@ fn get_session(call: &mut Call<'_>) -> SyscallResult {
     session_of(named(call, call.i32(0))?).map(i64::from).ok_or(Errno::ESRCH)
 }
 
-/// What the kernel cannot know of a guest: that it has executed a program since it was forked, and that the init
-/// process's group is none of its session's. All else it checks itself when the child makes the call.
+/// What the kernel cannot know of a guest: that it has executed a program since it was forked, and that the
+/// init process's group is none of its session's. All else it checks itself when the child makes the call.
 fn set_group(call: &mut Call<'_>) -> SyscallResult {
     let group = call.i32(1);
     if group < 0 {

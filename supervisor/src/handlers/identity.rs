@@ -1,5 +1,6 @@
-//! Users, groups, capabilities, personality. A guest is an unprivileged process: it may take on only the identities that
-//! it has already, as the real, effective or saved one (credentials(7)), and has no capability, whatever its user.
+//! Users, groups, capabilities, personality. A guest is an unprivileged process: it may take on only the
+//! identities that it has already, as the real, effective or saved one (credentials(7)), and has no
+//! capability, whatever its user.
 
 use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
@@ -103,8 +104,8 @@ fn set_effective(ids: Ids, id: u32) -> Result<Ids, Errno> {
     }
 }
 
-/// setreuid(2), setregid(2): the saved one follows the effective one when the real one is set, or the effective one to
-/// something else than the real one.
+/// setreuid(2), setregid(2): the saved one follows the effective one when the real one is set, or the
+/// effective one to something else than the real one.
 fn set_real_effective(ids: Ids, real: u32, effective: u32) -> Result<Ids, Errno> {
     let mut new = ids;
     if real != KEEP {
@@ -190,8 +191,8 @@ const VERSION_3: u32 = 0x2008_0522;
 const VERSION_2: u32 = 0x2007_1026;
 const VERSION_1: u32 = 0x1998_0330;
 
-/// Checks the header: its version, else EINVAL and the right one in its place, and the process. True if there is
-/// nothing more to do, because only the version was asked for.
+/// Checks the header: its version, else EINVAL and the right one in its place, and the process. True if there
+/// is nothing more to do, because only the version was asked for.
 fn capability_header(call: &mut Call<'_>) -> Result<bool, Errno> {
     let header: [u8; 8] = call.need(0)?.try_into().map_err(|_| Errno::EFAULT)?;
     let [version, pid] = [0, 4].map(|at| u32::from_le_bytes(std::array::from_fn(|i| header[at + i])));

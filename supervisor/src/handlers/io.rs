@@ -1,9 +1,10 @@
 //! Reading and writing open descriptors.
 //!
-//! The bytes go straight between the kernel and the data area: nobody decides on them. What is decided here is how long
-//! the call may wait, whether the child may go on with the next piece of a long transfer, and what the kernel would do
-//! to the *caller* besides answering: SIGPIPE for a pipe without readers, SIGXFSZ beyond its file size limit. The
-//! supervisor ignores both for itself, so they are raised in the guest thread.
+//! The bytes go straight between the kernel and the data area: nobody decides on them. What is decided here
+//! is how long the call may wait, whether the child may go on with the next piece of a long transfer, and
+//! what the kernel would do to the *caller* besides answering: SIGPIPE for a pipe without readers, SIGXFSZ
+//! beyond its file size limit. The supervisor ignores both for itself, so they are raised in the guest
+//! thread.
 
 use super::signal::raise;
 use super::{signalfd, terminal};
@@ -137,8 +138,8 @@ fn more(call: &mut Call<'_>, file: &File, wanted: usize, done: &SyscallResult) {
     }
 }
 
-/// Whether it is one of the devices that are never short of bytes: zero, random and the like (major number 1). Only asked
-/// where a transfer was cut at all.
+/// Whether it is one of the devices that are never short of bytes: zero, random and the like (major number
+/// 1). Only asked where a transfer was cut at all.
 fn endless(file: &File, wanted: usize) -> bool {
     const MEMORY: u64 = 1;
     file.kind == Kind::CharDevice
@@ -192,11 +193,11 @@ fn write_view(call: &mut Call<'_>, file: &File) -> SyscallResult {
     Ok(call.room(1) as i64)
 }
 
-/// How many of `n` bytes the caller may write at `offset` (`None`: where the descriptor stands) under its own file size
-/// limit; beyond it EFBIG with SIGXFSZ (setrlimit(2)). Only regular files count.
+/// How many of `n` bytes the caller may write at `offset` (`None`: where the descriptor stands) under its own
+/// file size limit; beyond it EFBIG with SIGXFSZ (setrlimit(2)). Only regular files count.
 ///
-/// The limit is the guest's own affair: it can race with itself to pass it. What holds the guest back is the limit of
-/// the policy, which the kernel enforces on the supervisor.
+/// The limit is the guest's own affair: it can race with itself to pass it. What holds the guest back is the
+/// limit of the policy, which the kernel enforces on the supervisor.
 pub(super) fn under_limit(
     call: &mut Call<'_>,
     file: &File,

@@ -1,5 +1,5 @@
-//! ioctl(2). Which requests there are and what memory they touch, the system-call table says; those that act on what
-//! the supervisor keeps (close-on-exec, job control, another descriptor) are carried out here.
+//! ioctl(2). Which requests there are and what memory they touch, the system-call table says; those that act
+//! on what the supervisor keeps (close-on-exec, job control, another descriptor) are carried out here.
 
 use super::{owner, terminal};
 use crate::context::{Call, Entry};
@@ -60,8 +60,8 @@ const TIOCNOTTY: u32 = libc::TIOCNOTTY as u32;
 const WAITING: &[u32] =
     &[libc::TCSETSW as u32, libc::TCSETSF as u32, libc::TCSBRK as u32, libc::TCSBRKP as u32];
 
-/// Requests that change a terminal, which a process in the background must not do (tty_ioctl(4)). Its window size anybody
-/// may change.
+/// Requests that change a terminal, which a process in the background must not do (tty_ioctl(4)). Its window
+/// size anybody may change.
 const CHANGING: &[u32] = &[
     libc::TCSETS as u32,
     libc::TCSETSW as u32,

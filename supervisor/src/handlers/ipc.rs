@@ -31,7 +31,8 @@ const IPC_SET: i32 = libc::IPC_SET;
 const IPC_STAT: i32 = libc::IPC_STAT;
 const IPC_INFO: i32 = 3;
 
-/// The sandbox's objects, without what processes that have ended leave behind: attached segments, semaphores to undo.
+/// The sandbox's objects, without what processes that have ended leave behind: attached segments, semaphores
+/// to undo.
 fn objects<'a>(call: &'a Call<'_>) -> &'a Namespace {
     call.sandbox.remove_ended(call.process);
     &call.sandbox.ipc

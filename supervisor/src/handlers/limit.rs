@@ -1,7 +1,7 @@
-//! Resource limits (getrlimit(2)). They start as the policy says and belong to the guest process: a guest may lower
-//! them, never raise a hard one. The supervisor itself enforces those on what it does for the guest: descriptors, file
-//! size, processes. The limit on processor time is put on the emulator child, whose time it is. The others are recorded
-//! and inherited.
+//! Resource limits (getrlimit(2)). They start as the policy says and belong to the guest process: a guest may
+//! lower them, never raise a hard one. The supervisor itself enforces those on what it does for the guest:
+//! descriptors, file size, processes. The limit on processor time is put on the emulator child, whose time it
+//! is. The others are recorded and inherited.
 
 use crate::context::{Call, Entry};
 use crate::host::SyscallResult;

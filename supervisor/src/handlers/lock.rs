@@ -68,8 +68,8 @@ fn allowed(file: &File, kind: i32) -> Result<(), Errno> {
     }
 }
 
-/// Turns a range that counts from the descriptor's offset, or from the end, into one from the start: the description that
-/// stands for the process has an offset of its own.
+/// Turns a range that counts from the descriptor's offset, or from the end, into one from the start: the
+/// description that stands for the process has an offset of its own.
 fn from_start(file: &File, lock: &mut [u8; Flock::SIZE]) -> Result<(), Errno> {
     let here = match i16_at(lock, 2) {
         libc::SEEK_CUR => on_fd(Wait::Short, OnFd::Lseek, file.host.as_fd(), [0, libc::SEEK_CUR as u64, 0])?,

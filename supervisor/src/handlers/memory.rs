@@ -1,9 +1,9 @@
-//! The address space. The child maps and unmaps for itself, under its own filter; what the supervisor decides is which
-//! files it may map and how, and it hands out the descriptor for that.
+//! The address space. The child maps and unmaps for itself, under its own filter; what the supervisor decides
+//! is which files it may map and how, and it hands out the descriptor for that.
 //!
-//! The child is not trusted with more of a file than the guest has. A private mapping, and one of a file that the guest
-//! cannot write, gets a descriptor that can only be read: even a child that the guest has taken over cannot map it for
-//! shared writing.
+//! The child is not trusted with more of a file than the guest has. A private mapping, and one of a file that
+//! the guest cannot write, gets a descriptor that can only be read: even a child that the guest has taken
+//! over cannot map it for shared writing.
 
 use crate::caller::Caller;
 use crate::context::{Call, Entry, grant};
@@ -53,8 +53,8 @@ fn mappable(file: &File, protection: i32, shared: bool) -> Result<(), Errno> {
     if !file.readable() || writes && !file.writable() { Err(Errno::EACCES) } else { Ok(()) }
 }
 
-/// Code is only mapped from files that may be executed. What has no name (memory files, deleted ones) the guest has
-/// written itself, as it could write code to any page.
+/// Code is only mapped from files that may be executed. What has no name (memory files, deleted ones) the
+/// guest has written itself, as it could write code to any page.
 fn may_execute(call: &Call<'_>, file: &File) -> Result<(), Errno> {
     match name_of(file.host.as_fd()) {
         Ok(path) if file.kind == Kind::Regular => Caller::of(call).check(Access::Execute, &path),

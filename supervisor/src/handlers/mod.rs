@@ -1,8 +1,8 @@
-//! What is done for each system call. The table in `rxbox_wire` says what a call looks like; the handlers say what it
-//! means.
+//! What is done for each system call. The table in `rxbox_wire` says what a call looks like; the handlers say
+//! what it means.
 //!
-//! A module for each subject exports its `HANDLERS`; [`ALL`] is their sum, from which the dispatcher is built. A granted
-//! call without a handler is approved as it is.
+//! A module for each subject exports its `HANDLERS`; [`ALL`] is their sum, from which the dispatcher is
+//! built. A granted call without a handler is approved as it is.
 
 pub mod copy;
 pub mod event;

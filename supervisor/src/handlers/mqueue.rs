@@ -1,7 +1,7 @@
 //! POSIX message queues: the calls on what [`crate::state::ipc`] keeps.
 //!
-//! A message is sent without waiting, under the lock that keeps senders in order; where there is no room for it the worker
-//! waits outside until there may be.
+//! A message is sent without waiting, under the lock that keeps senders in order; where there is no room for
+//! it the worker waits outside until there may be.
 
 use crate::context::{Call, Entry};
 use crate::host::SyscallResult;

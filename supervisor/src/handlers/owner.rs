@@ -1,10 +1,12 @@
-//! Signals of descriptors: who is told when one becomes ready or urgent (`F_SETOWN`, `O_ASYNC`; fcntl(2), socket(7)).
+//! Signals of descriptors: who is told when one becomes ready or urgent (`F_SETOWN`, `O_ASYNC`; fcntl(2),
+//! socket(7)).
 //!
-//! The kernel sends SIGIO and SIGURG by itself, to whom the open file description names as its owner. So the owner is
-//! only ever a process of the sandbox, which on the host is its emulator child; and signals are only switched on where
-//! the kernel does not make the caller of that switch, the supervisor, the owner of a description that has none.
-//! A group cannot be an owner: what a process's descriptor shows, that the kernel has taken the one that was meant and not
-//! one outside that has just got its number, nothing shows of a group.
+//! The kernel sends SIGIO and SIGURG by itself, to whom the open file description names as its owner. So the
+//! owner is only ever a process of the sandbox, which on the host is its emulator child; and signals are only
+//! switched on where the kernel does not make the caller of that switch, the supervisor, the owner of a
+//! description that has none. A group cannot be an owner: what a process's descriptor shows, that the kernel
+//! has taken the one that was meant and not one outside that has just got its number, nothing shows of a
+//! group.
 
 use crate::context::Call;
 use crate::host::SyscallResult;
@@ -17,7 +19,8 @@ use std::os::fd::AsFd;
 /// `F_OWNER_PID`, the type of an owner that is a process.
 const OWNER_PID: i32 = 1;
 
-/// Whether signals can be switched on: terminals and some devices take the caller as the owner if they have none.
+/// Whether signals can be switched on: terminals and some devices take the caller as the owner if they have
+/// none.
 pub(super) fn carries(file: &File) -> bool {
     matches!(file.kind, Kind::Socket | Kind::Pipe | Kind::Event)
 }
@@ -32,8 +35,8 @@ pub(super) fn set(call: &Call<'_>, file: &File, pid: i32) -> SyscallResult {
     }
     let owner = call.sandbox.processes.get(pid).ok_or(Errno::ESRCH)?;
     name(owner.pid)?;
-    // The kernel now holds the process that had this number, whatever becomes of the number. If that is not the one meant,
-    // the one meant is gone.
+    // The kernel now holds the process that had this number, whatever becomes of the number. If that is not
+    // the one meant, the one meant is gone.
     if let Err(gone) = queue_process(owner.pidfd.as_fd(), &Info::none()) {
         name(0)?;
         return Err(gone);
@@ -99,7 +102,8 @@ pub(super) fn switch_by_request(call: &Call<'_>, file: &File) -> SyscallResult {
     number::fcntl(file.host.as_fd(), Fcntl::SetFlags, flags as u64)
 }
 
-/// The flag that switches signals on, unless they would go outside: to an owner that an inherited description came with.
+/// The flag that switches signals on, unless they would go outside: to an owner that an inherited description
+/// came with.
 pub(super) fn switched_on(call: &Call<'_>, file: &File) -> Result<i32, Errno> {
     let owner = host_owner(file)?;
     if owner != 0 && call.sandbox.processes.get(owner).is_none() {

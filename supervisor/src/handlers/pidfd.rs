@@ -1,6 +1,6 @@
-//! Process descriptors (pidfd_open(2)). A guest's one is a descriptor of the host for the emulator child, so it can be
-//! polled and inherited as natively. Which process it refers to the host tells, and whether that is one of the sandbox is
-//! looked up at every use: a descriptor that came from outside names nobody.
+//! Process descriptors (pidfd_open(2)). A guest's one is a descriptor of the host for the emulator child, so
+//! it can be polled and inherited as natively. Which process it refers to the host tells, and whether that is
+//! one of the sandbox is looked up at every use: a descriptor that came from outside names nobody.
 
 use super::signal::{from_caller, given, send};
 use crate::context::{Call, Entry, grant};
@@ -54,7 +54,8 @@ pub fn for_child(call: &Call<'_>, child: &Process) -> Result<i32, Errno> {
     call.process.fds.insert(of_process(call, child.pid, 0)?, true, 0)
 }
 
-/// The process that a descriptor refers to, as the host numbers it: -1 once it was waited for. EBADF for other files.
+/// The process that a descriptor refers to, as the host numbers it: -1 once it was waited for. EBADF for
+/// other files.
 fn pid_of(file: &File) -> Result<i32, Errno> {
     let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", file.host.as_raw_fd()));
     let info = info.map_err(|_| Errno::EBADF)?;
@@ -104,8 +105,8 @@ fn take_descriptor(call: &mut Call<'_>) -> SyscallResult {
     call.process.fds.insert(taken, true, 0).map(i64::from)
 }
 
-/// waitid(2): the child waits; a descriptor is translated for it to a process id, with bit 32 set if the descriptor says
-/// that a wait is not to block.
+/// waitid(2): the child waits; a descriptor is translated for it to a process id, with bit 32 set if the
+/// descriptor says that a wait is not to block.
 fn wait(call: &mut Call<'_>) -> SyscallResult {
     if call.u32(0) != libc::P_PIDFD {
         return grant(call);

@@ -1,8 +1,9 @@
 //! Waiting for descriptors: poll(2), select(2), epoll(7).
 //!
-//! Descriptor numbers in the guest's sets are replaced by those of the host, and the files are kept open as long as the
-//! call waits, so that a number closed by another guest thread cannot come to mean something else meanwhile. The
-//! signal mask of the `p` variants is the child's business: it has put it in place before it asks.
+//! Descriptor numbers in the guest's sets are replaced by those of the host, and the files are kept open as
+//! long as the call waits, so that a number closed by another guest thread cannot come to mean something else
+//! meanwhile. The signal mask of the `p` variants is the child's business: it has put it in place before it
+//! asks.
 
 use super::event::make_and_give;
 use super::signalfd;
@@ -209,8 +210,8 @@ fn epoll_pwait2(call: &mut Call<'_>) -> SyscallResult {
     collect(call, until)
 }
 
-/// Events for the array of argument 1, at most as many as argument 2 says. They hold the guest's own words, so the
-/// kernel writes them straight to the data area.
+/// Events for the array of argument 1, at most as many as argument 2 says. They hold the guest's own words,
+/// so the kernel writes them straight to the data area.
 fn collect(call: &mut Call<'_>, until: Until) -> SyscallResult {
     let epoll = epoll(call)?;
     if call.i32(2) <= 0 {

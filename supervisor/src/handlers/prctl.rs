@@ -1,6 +1,7 @@
-//! prctl(2): on what the supervisor keeps of a process and its threads ([`crate::state::attributes`]). Nothing here changes the host process: its own
-//! hardening (no new privileges, no capabilities, death with the supervisor) is in force from the start and stays. That
-//! orphans go to a process the kernel must be told (PR_SET_CHILD_SUBREAPER), by the emulator child itself.
+//! prctl(2): on what the supervisor keeps of a process and its threads ([`crate::state::attributes`]).
+//! Nothing here changes the host process: its own hardening (no new privileges, no capabilities, death with
+//! the supervisor) is in force from the start and stays. That orphans go to a process the kernel must be told
+//! (PR_SET_CHILD_SUBREAPER), by the emulator child itself.
 
 use crate::context::{Call, Entry};
 use crate::host::SyscallResult;

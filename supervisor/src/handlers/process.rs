@@ -1,6 +1,6 @@
-//! New processes and threads, how they end, and the mask that they inherit. The child makes them; here it is decided whether
-//! it may. What the supervisor needs for a new one it is asked for by requests of the child's own
-//! ([`rxbox_wire::table::Internal`]).
+//! New processes and threads, how they end, and the mask that they inherit. The child makes them; here it is
+//! decided whether it may. What the supervisor needs for a new one it is asked for by requests of the child's
+//! own ([`rxbox_wire::table::Internal`]).
 
 use crate::context::{Call, Entry, grant};
 use crate::host::SyscallResult;
@@ -44,8 +44,8 @@ fn fork(call: &mut Call<'_>) -> SyscallResult {
     another(call)
 }
 
-/// EAGAIN at the caller's limit on processes and threads (RLIMIT_NPROC). It does not hold for the user root, with or
-/// without capabilities, as in the kernel; what a sandbox may have together, the policy says.
+/// EAGAIN at the caller's limit on processes and threads (RLIMIT_NPROC). It does not hold for the user root,
+/// with or without capabilities, as in the kernel; what a sandbox may have together, the policy says.
 fn another(call: &mut Call<'_>) -> SyscallResult {
     let most = call.process.limit(libc::RLIMIT_NPROC as usize).soft;
     let root = call.process.identity().uid() == 0;

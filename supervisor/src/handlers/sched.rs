@@ -1,5 +1,5 @@
-//! Scheduling of guest threads. A guest thread is a thread of an emulator child, so the host is asked about that and
-//! told to treat it so; but only to step back: no guest gets more of the machine than it was given.
+//! Scheduling of guest threads. A guest thread is a thread of an emulator child, so the host is asked about
+//! that and told to treat it so; but only to step back: no guest gets more of the machine than it was given.
 
 use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
@@ -29,7 +29,8 @@ pub const HANDLERS: &[Entry] = &[
     ("getcpu", getcpu),
 ];
 
-/// The host thread that a guest means by `tid`, 0 being the caller itself; ESRCH if it is none of the sandbox.
+/// The host thread that a guest means by `tid`, 0 being the caller itself; ESRCH if it is none of the
+/// sandbox.
 fn thread(call: &Call<'_>, tid: i32) -> Result<i32, Errno> {
     match tid {
         0 => Ok(call.tid),
@@ -42,8 +43,8 @@ fn thread(call: &Call<'_>, tid: i32) -> Result<i32, Errno> {
     }
 }
 
-/// [`thread`] for a call that only asks: that may be about the caller's parent too, which a program finds alive wherever
-/// it runs.
+/// [`thread`] for a call that only asks: that may be about the caller's parent too, which a program finds
+/// alive wherever it runs.
 fn asked(call: &Call<'_>, tid: i32) -> Result<i32, Errno> {
     if tid != 0 && tid == call.process.ppid() { Ok(tid) } else { thread(call, tid) }
 }

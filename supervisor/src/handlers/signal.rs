@@ -1,11 +1,11 @@
 //! Signals from guest to guest, and those that a call raises in its own caller.
 //!
-//! A guest signal is a host signal to the emulator child of the target, which delivers it. Only processes of the sandbox
-//! are ever targets: everything else, the supervisor first of all, does not exist (ESRCH). A process is held by its
-//! pidfd, so a number that was given out anew cannot be hit.
+//! A guest signal is a host signal to the emulator child of the target, which delivers it. Only processes of
+//! the sandbox are ever targets: everything else, the supervisor first of all, does not exist (ESRCH). A
+//! process is held by its pidfd, so a number that was given out anew cannot be hit.
 //!
-//! The kernel would tell the target that the supervisor sent the signal. It lets a sender say otherwise only with a
-//! negative code, so the true code travels as [`rxbox_wire::relay`] says.
+//! The kernel would tell the target that the supervisor sent the signal. It lets a sender say otherwise only
+//! with a negative code, so the true code travels as [`rxbox_wire::relay`] says.
 
 use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
@@ -123,8 +123,8 @@ fn tgkill(call: &mut Call<'_>) -> SyscallResult {
     send_to_thread(call, &target, tid, &info)
 }
 
-/// The `siginfo` of argument `i`: a guest may put anything into it but a code that says the kernel or kill(2) sent it,
-/// unless it goes to itself.
+/// The `siginfo` of argument `i`: a guest may put anything into it but a code that says the kernel or kill(2)
+/// sent it, unless it goes to itself.
 pub(super) fn given(call: &Call<'_>, i: usize, signal: i32, target: i32) -> Result<Info, Errno> {
     let info = Info::given(call.need(i)?.try_into().map_err(|_| Errno::EFAULT)?, signal);
     if !(0..=SIGNAL_MAX).contains(&signal) {

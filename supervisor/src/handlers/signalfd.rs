@@ -1,9 +1,10 @@
 //! Signals that are read from descriptors (signalfd(2)).
 //!
-//! What is read are the signals that wait for the emulator child, and only that can take them: a read is granted to it, with
-//! the descriptor's set. To wait for the descriptor together with others, the supervisor has an eventfd in its place. It is
-//! made readable or not when a guest thread starts to wait, as the kernel then tells of the signals that wait for the thread
-//! and its process; the child ends a wait during which such a signal arrives and asks again.
+//! What is read are the signals that wait for the emulator child, and only that can take them: a read is
+//! granted to it, with the descriptor's set. To wait for the descriptor together with others, the supervisor
+//! has an eventfd in its place. It is made readable or not when a guest thread starts to wait, as the kernel
+//! then tells of the signals that wait for the thread and its process; the child ends a wait during which
+//! such a signal arrives and asks again.
 
 use super::event::CLOEXEC;
 use crate::context::{Call, Entry};
@@ -60,8 +61,8 @@ fn make_or_change(call: &mut Call<'_>, flags: i32) -> SyscallResult {
     call.process.fds.insert_signals(file, flags & CLOEXEC != 0).map(i64::from)
 }
 
-/// Grants a read: the child takes signals of the set that is the answer. SIGKILL, which is in none, says that it is not to
-/// wait for one.
+/// Grants a read: the child takes signals of the set that is the answer. SIGKILL, which is in none, says that
+/// it is not to wait for one.
 pub(super) fn grant_read(call: &mut Call<'_>, file: &File) -> SyscallResult {
     if call.room(1) < SIGNAL_SIZE {
         return Err(Errno::EINVAL);
@@ -77,8 +78,8 @@ pub(super) fn look(call: &Call<'_>) -> Result<(), Errno> {
     call.process.fds.signals().iter().try_for_each(|file| update(file, || waiting(call)))
 }
 
-/// Makes the host's eventfd readable if one of the signals that wait is in the set. The signals are looked up while the
-/// descriptor is locked: what another thread knew earlier does not undo what this one knows now.
+/// Makes the host's eventfd readable if one of the signals that wait is in the set. The signals are looked up
+/// while the descriptor is locked: what another thread knew earlier does not undo what this one knows now.
 fn update(file: &File, waiting: impl FnOnce() -> Result<u64, Errno>) -> Result<(), Errno> {
     let Extra::Signals { set, readable } = &mut *file.extra() else { return Ok(()) };
     let wanted = waiting()? & set.load(Ordering::Relaxed) != 0;

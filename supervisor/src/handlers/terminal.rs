@@ -1,5 +1,5 @@
-//! Job control of terminals: which calls of a process in the background stop it, and the requests that change who is in
-//! the foreground ([`crate::state::terminals`]).
+//! Job control of terminals: which calls of a process in the background stop it, and the requests that change
+//! who is in the foreground ([`crate::state::terminals`]).
 
 use crate::context::Call;
 use crate::host::SyscallResult;
@@ -26,13 +26,13 @@ fn controlling(call: &Call<'_>, file: &File) -> Result<(u32, Terminal), Errno> {
     terminal.filter(|t| t.session == own_session(call)).map(|t| (device, t)).ok_or(Errno::ENOTTY)
 }
 
-/// A process in the background that would read from its terminal is stopped first. Otherwise waits for input, if the read
-/// would: a process that is stopped or killed meanwhile must not take what is then typed for another, and the worker that
-/// reads for it may not know yet.
+/// A process in the background that would read from its terminal is stopped first. Otherwise waits for input,
+/// if the read would: a process that is stopped or killed meanwhile must not take what is then typed for
+/// another, and the worker that reads for it may not know yet.
 ///
 /// # Errors
-/// EINTR once its group has been sent SIGTTIN, or if the process does not run any more; EIO if nobody could continue it or
-/// it holds the signal off.
+/// EINTR once its group has been sent SIGTTIN, or if the process does not run any more; EIO if nobody could
+/// continue it or it holds the signal off.
 pub(super) fn may_read(call: &mut Call<'_>, file: &File) -> Result<(), Errno> {
     in_foreground(call, file, libc::SIGTTIN)?;
     if !waits_for_input(file) || is_background_of_host(file) {
@@ -50,8 +50,8 @@ fn is_background_of_host(file: &File) -> bool {
     nix::unistd::tcgetpgrp(&file.host).is_ok_and(|group| group != nix::unistd::getpgrp())
 }
 
-/// Whether a read waits for a line or a character: not if the descriptor does not block, nor if the terminal is set up to
-/// answer at once or after a time (termios(3)).
+/// Whether a read waits for a line or a character: not if the descriptor does not block, nor if the terminal
+/// is set up to answer at once or after a time (termios(3)).
 fn waits_for_input(file: &File) -> bool {
     let blocks = file.status_flags().is_ok_and(|flags| flags & libc::O_NONBLOCK == 0);
     blocks
@@ -61,7 +61,8 @@ fn waits_for_input(file: &File) -> bool {
         })
 }
 
-/// A process in the background that would write to its terminal is stopped first if the terminal is set up so (`tostop`).
+/// A process in the background that would write to its terminal is stopped first if the terminal is set up so
+/// (`tostop`).
 ///
 /// # Errors
 /// As [`may_change`].
@@ -93,8 +94,8 @@ fn in_foreground(call: &mut Call<'_>, file: &File, signal: i32) -> Result<(), Er
     Err(Errno::EINTR)
 }
 
-/// Whether the calling thread blocks or its process ignores a signal. The emulator child has the guest's mask and
-/// actions, so the host knows.
+/// Whether the calling thread blocks or its process ignores a signal. The emulator child has the guest's mask
+/// and actions, so the host knows.
 fn holds_off(call: &Call<'_>, signal: i32) -> bool {
     let status = Status::of_thread(call.process.pid, call.tid);
     let sets = status.map_or(0, |status| status.signals("SigBlk") | status.signals("SigIgn"));

@@ -1,7 +1,7 @@
 //! Clocks, sleeping, and the time that a guest has used.
 //!
-//! Time that passes is the host's. Time that is *used* is that of the emulator child, which runs the guest: clocks of the
-//! caller's own process and threads are read there.
+//! Time that passes is the host's. Time that is *used* is that of the emulator child, which runs the guest:
+//! clocks of the caller's own process and threads are read there.
 
 use super::event::ALARM_CLOCKS;
 use super::usage::thread_time;
@@ -29,7 +29,8 @@ enum Meaning {
     Thread(i32),
 }
 
-/// Low bits of the number of a processor clock (posix-timers in the kernel): which of its clocks, and whether of a thread.
+/// Low bits of the number of a processor clock (posix-timers in the kernel): which of its clocks, and whether
+/// of a thread.
 const CLOCK_MASK: i32 = 3;
 const PER_THREAD: i32 = 4;
 /// The processor clock that the POSIX clocks mean.
@@ -106,7 +107,8 @@ fn clock_nanosleep(call: &mut Call<'_>) -> SyscallResult {
     }
 }
 
-/// Sleeps for the time in the first of the two arguments; an interrupted relative sleep leaves the rest in the second.
+/// Sleeps for the time in the first of the two arguments; an interrupted relative sleep leaves the rest in
+/// the second.
 fn sleep_on(call: &mut Call<'_>, id: i32, flags: u32, [request, rest]: [usize; 2]) -> SyscallResult {
     let time = call.words(request)?;
     let mut left = [0; 2];

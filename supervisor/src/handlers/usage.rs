@@ -1,5 +1,5 @@
-//! Resources that a guest has used: getrusage(2), times(2). The kernel accounts them to the emulator child, and tells
-//! them in `/proc` (proc_pid_stat(5), proc_pid_schedstat in the kernel's documentation).
+//! Resources that a guest has used: getrusage(2), times(2). The kernel accounts them to the emulator child,
+//! and tells them in `/proc` (proc_pid_stat(5), proc_pid_schedstat in the kernel's documentation).
 
 use crate::context::{Call, Entry};
 use crate::host::SyscallResult;

@@ -1,8 +1,9 @@
 //! Host calls that control a descriptor by a command: fcntl(2) locks, ioctl(2), socket options.
 //!
-//! What memory such a command touches only its row in the system-call table says. So these functions look the command
-//! up there themselves and hand the kernel private memory of at least the size in the row; a command without a row, or
-//! with one that is refused, never reaches the kernel. Rows are only for commands whose memory holds no addresses.
+//! What memory such a command touches only its row in the system-call table says. So these functions look the
+//! command up there themselves and hand the kernel private memory of at least the size in the row; a command
+//! without a row, or with one that is refused, never reaches the kernel. Rows are only for commands whose
+//! memory holds no addresses.
 
 use super::SyscallResult;
 use super::number::{Wait, raw};
@@ -84,8 +85,8 @@ pub fn ioctl(
         Some(kind) if kind.significant().is_some() => number,
         Some(_) => return Err(Errno::ENOTTY),
     };
-    // SAFETY: the request's row says that it takes a number, nothing, or a structure without addresses of at most
-    // IOCTL_MAX bytes; for the latter the argument is private memory of that size.
+    // SAFETY: the request's row says that it takes a number, nothing, or a structure without addresses of at
+    // most IOCTL_MAX bytes; for the latter the argument is private memory of that size.
     unsafe { raw(wait, libc::SYS_ioctl, [fd.as_raw_fd() as u64, request.into(), argument, 0, 0, 0]) }
 }
 
@@ -96,7 +97,8 @@ pub fn get_option(fd: BorrowedFd<'_>, level: u32, name: u32, value: &mut [u8]) -
     let mut len = value.len() as u32;
     let to = value.as_mut_ptr() as u64;
     let args = [fd.as_raw_fd() as u64, level.into(), name.into(), to, &raw mut len as u64, 0];
-    // SAFETY: the kernel writes at most `len` bytes, all of `value`; the option's row says that it holds no address.
+    // SAFETY: the kernel writes at most `len` bytes, all of `value`; the option's row says that it holds no
+    // address.
     unsafe { raw(Wait::Short, libc::SYS_getsockopt, args) }?;
     Ok(value.len().min(len as usize))
 }

@@ -53,8 +53,8 @@ pub fn append(out: &mut Vec<u8>, room: usize, inode: u64, next: i64, kind: u8, n
     true
 }
 
-/// Turns entries into the older form of getdents(2), which has the type in an entry's last byte instead of before the
-/// name. The lengths are the same.
+/// Turns entries into the older form of getdents(2), which has the type in an entry's last byte instead of
+/// before the name. The lengths are the same.
 pub fn make_old(buffer: &mut [u8]) {
     let lengths: Vec<usize> = entries(buffer).map(|entry| entry.bytes.len()).collect();
     let mut rest = buffer;

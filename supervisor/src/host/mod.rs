@@ -1,8 +1,9 @@
 //! Calls to the host's kernel, and what it tells of itself and of processes.
 //!
-//! Whatever the supervisor asks of the kernel that nix has no safe wrapper for is wrapped here, in the modules by
-//! subject; with the memory that is shared with a child ([`shm`]) they are the only places with unsafe code. A call that may wait for somebody else
-//! is made through [`interrupt`], so that a signal to the guest can interrupt it.
+//! Whatever the supervisor asks of the kernel that nix has no safe wrapper for is wrapped here, in the
+//! modules by subject; with the memory that is shared with a child ([`shm`]) they are the only places with
+//! unsafe code. A call that may wait for somebody else is made through [`interrupt`], so that a signal to the
+//! guest can interrupt it.
 
 pub mod cmsg;
 pub mod command;

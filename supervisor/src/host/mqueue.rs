@@ -19,7 +19,8 @@ fn pointer<T>(value: Option<&T>) -> u64 {
 pub fn create(name: &CStr, attributes: Option<&[u8; ATTRIBUTES]>) -> Result<OwnedFd, Errno> {
     const FLAGS: i32 = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_CLOEXEC;
     let args = [name.as_ptr() as u64, FLAGS as u64, 0o600, pointer(attributes), 0, 0];
-    // SAFETY: the kernel reads a NUL-terminated name and the attributes if there are any, and makes a descriptor.
+    // SAFETY: the kernel reads a NUL-terminated name and the attributes if there are any, and makes a
+    // descriptor.
     unsafe { owned(raw(Wait::Short, libc::SYS_mq_open, args)) }
 }
 
@@ -53,7 +54,8 @@ pub fn send(queue: BorrowedFd<'_>, text: &[u8], priority: u32, until: Option<&Ti
     unsafe { raw(Wait::Long, libc::SYS_mq_timedsend, args) }.map(drop)
 }
 
-/// mq_timedreceive(2) into a room of so many bytes, until a point in time (`None`: for ever): text and priority.
+/// mq_timedreceive(2) into a room of so many bytes, until a point in time (`None`: for ever): text and
+/// priority.
 pub fn receive(queue: BorrowedFd<'_>, room: usize, until: Option<&Time>) -> Result<(Vec<u8>, u32), Errno> {
     let (mut text, mut priority) = (vec![0; room], 0u32);
     let args = [

@@ -1,7 +1,8 @@
 //! Host calls that take names or whole structures and that nix does not offer.
 //!
-//! An object is named to the kernel through the supervisor's own descriptor of it: [`reopen_name`] gives the name
-//! `/proc/self/fd/N`, which leads to exactly the inode that `N` holds, whatever has happened to its path meanwhile.
+//! An object is named to the kernel through the supervisor's own descriptor of it: [`reopen_name`] gives the
+//! name `/proc/self/fd/N`, which leads to exactly the inode that `N` holds, whatever has happened to its path
+//! meanwhile.
 
 use nix::errno::Errno;
 use std::ffi::CStr;
@@ -59,16 +60,16 @@ pub fn descriptor_directory() -> Result<BorrowedFd<'static>, Errno> {
     }
 }
 
-/// What the kernel fills in for a caller: plain integers without padding, so that every byte is initialised and any
-/// bit pattern is a value.
+/// What the kernel fills in for a caller: plain integers without padding, so that every byte is initialised
+/// and any bit pattern is a value.
 ///
 /// # Safety
 /// Implementors are `repr(C)`, consist of integers only, and have no implicit padding.
 pub unsafe trait Plain: Sized {
     /// The bytes, as they lie in memory.
     fn bytes(&self) -> &[u8] {
-        // SAFETY: the trait's contract: no padding, so every byte of the structure is initialised; the slice borrows
-        // from `self` and covers exactly it.
+        // SAFETY: the trait's contract: no padding, so every byte of the structure is initialised; the slice
+        // borrows from `self` and covers exactly it.
         unsafe { std::slice::from_raw_parts(std::ptr::from_ref(self).cast(), size_of::<Self>()) }
     }
     /// All bytes zero.
@@ -87,12 +88,14 @@ unsafe impl Plain for libc::statx_timestamp {}
 // SAFETY: `struct statfs` of x86-64 is fifteen 64-bit words (asm-generic/statfs.h).
 unsafe impl Plain for libc::statfs {}
 
-/// readlinkat(2); `name` may be empty for the link that `dir` itself holds. ENAMETOOLONG beyond PATH_MAX bytes.
+/// readlinkat(2); `name` may be empty for the link that `dir` itself holds. ENAMETOOLONG beyond PATH_MAX
+/// bytes.
 pub fn readlink(dir: BorrowedFd<'_>, name: &CStr) -> Result<Vec<u8>, Errno> {
     let mut room = 256;
     while room <= 2 * libc::PATH_MAX as usize {
         let mut out = Vec::<u8>::with_capacity(room);
-        // SAFETY: the name is NUL-terminated and the kernel writes at most `room` bytes to memory of that capacity.
+        // SAFETY: the name is NUL-terminated and the kernel writes at most `room` bytes to memory of that
+        // capacity.
         let r = unsafe { libc::readlinkat(dir.as_raw_fd(), name.as_ptr(), out.as_mut_ptr().cast(), room) };
         let n = Errno::result(r)? as usize;
         if n < room {
@@ -105,8 +108,8 @@ pub fn readlink(dir: BorrowedFd<'_>, name: &CStr) -> Result<Vec<u8>, Errno> {
     Err(Errno::ENAMETOOLONG)
 }
 
-/// Opens the object that `fd` holds anew with `flags`, which must not create and not refuse to follow. Opening a FIFO
-/// or a device may wait: the wait can be interrupted (EINTR).
+/// Opens the object that `fd` holds anew with `flags`, which must not create and not refuse to follow.
+/// Opening a FIFO or a device may wait: the wait can be interrupted (EINTR).
 pub fn reopen(fd: BorrowedFd<'_>, flags: i32) -> Result<OwnedFd, Errno> {
     let name = reopen_name(fd);
     open_waiting(descriptor_directory()?, name.relative(), flags, 0)
@@ -125,7 +128,8 @@ pub fn open_waiting(dir: BorrowedFd<'_>, name: &CStr, flags: i32, mode: u32) -> 
 /// statx(2) on the object that `fd` holds. `flags` may carry `AT_STATX_*` only.
 pub fn statx(fd: BorrowedFd<'_>, flags: i32, mask: u32) -> Result<libc::statx, Errno> {
     let mut out = libc::statx::zeroed();
-    // SAFETY: the name is a NUL-terminated static string and `out` is a statx structure that outlives the call.
+    // SAFETY: the name is a NUL-terminated static string and `out` is a statx structure that outlives the
+    // call.
     let r =
         unsafe { libc::statx(fd.as_raw_fd(), c"".as_ptr(), flags | libc::AT_EMPTY_PATH, mask, &raw mut out) };
     Errno::result(r).map(|_| out)
@@ -176,7 +180,8 @@ pub fn add_watch(inotify: BorrowedFd<'_>, target: BorrowedFd<'_>, mask: u32) -> 
 pub fn get_attribute(fd: BorrowedFd<'_>, name: &CStr, room: usize) -> Result<(usize, Vec<u8>), Errno> {
     let path = reopen_name(fd);
     let mut out = vec![0u8; room];
-    // SAFETY: both names are NUL-terminated and the kernel writes at most `room` bytes to memory of that length.
+    // SAFETY: both names are NUL-terminated and the kernel writes at most `room` bytes to memory of that
+    // length.
     let r = unsafe { libc::getxattr(path.absolute().as_ptr(), name.as_ptr(), out.as_mut_ptr().cast(), room) };
     filled(r, out)
 }

@@ -138,7 +138,8 @@ pub fn receive(
     let mut message =
         message(&mut vector, (name.as_mut_ptr(), name.len()), (control.as_mut_ptr(), control.len()));
     let args = [socket.as_raw_fd() as u64, &raw mut message as u64, flags.into(), 0, 0, 0];
-    // SAFETY: the kernel writes at most the lengths given to what the message points at, all of it borrowed here.
+    // SAFETY: the kernel writes at most the lengths given to what the message points at, all of it borrowed
+    // here.
     let count = unsafe { raw(wait, libc::SYS_recvmsg, args) }?;
     let filled = message.msg_controllen.min(control.len());
     Ok(Received {

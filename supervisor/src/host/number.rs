@@ -1,5 +1,5 @@
-//! Host calls whose arguments are only numbers: the kernel touches no memory of this process for them, so whatever the
-//! numbers are, the call is safe; at worst it returns an errno.
+//! Host calls whose arguments are only numbers: the kernel touches no memory of this process for them, so
+//! whatever the numbers are, the call is safe; at worst it returns an errno.
 
 use super::SyscallResult;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -16,7 +16,8 @@ pub enum Wait {
 /// Makes the host call `nr`, interruptibly if it may wait long.
 ///
 /// # Safety
-/// Every argument that the kernel takes as a pointer must be null or valid for what the call reads and writes there, until it returns.
+/// Every argument that the kernel takes as a pointer must be null or valid for what the call reads and writes
+/// there, until it returns.
 pub(super) unsafe fn raw(wait: Wait, nr: i64, args: [u64; 6]) -> SyscallResult {
     match wait {
         // SAFETY: the caller's promise.
@@ -26,7 +27,8 @@ pub(super) unsafe fn raw(wait: Wait, nr: i64, args: [u64; 6]) -> SyscallResult {
     }
 }
 
-/// Calls on an open descriptor that take nothing but numbers besides (their manual pages are named like the variants).
+/// Calls on an open descriptor that take nothing but numbers besides (their manual pages are named like the
+/// variants).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i64)]
 pub enum OnFd {

@@ -8,8 +8,9 @@ pub type SyscallResult = Result<i64, Errno>;
 /// Makes the host call `nr`.
 ///
 /// # Safety
-/// Every argument that the kernel takes as a pointer must be null or valid for what the call reads and writes there,
-/// until it returns; the call must not take away memory, descriptors or threads that Rust code relies on.
+/// Every argument that the kernel takes as a pointer must be null or valid for what the call reads and writes
+/// there, until it returns; the call must not take away memory, descriptors or threads that Rust code relies
+/// on.
 pub(super) unsafe fn call(nr: i64, args: [u64; 6]) -> SyscallResult {
     let ret: i64;
     // SAFETY: the caller's promise; a system call clobbers rcx and r11 besides rax.

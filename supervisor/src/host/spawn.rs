@@ -9,14 +9,15 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 /// Forks. The child runs `work` and ends with its status, whatever happens in it.
 ///
 /// # Errors
-/// As fork(2); EBUSY if this process has more than one thread: a child could then find any lock taken for good.
+/// As fork(2); EBUSY if this process has more than one thread: a child could then find any lock taken for
+/// good.
 pub fn fork(work: impl FnOnce() -> i32) -> Result<Pid, Errno> {
     let threads = std::fs::read_dir("/proc/self/task").map_err(|_| Errno::ENOSYS)?;
     if threads.count() != 1 {
         return Err(Errno::EBUSY);
     }
-    // SAFETY: there is only this thread, which is about to fork, so the child has a whole and consistent copy of
-    // everything; it never returns from here into its parent's business.
+    // SAFETY: there is only this thread, which is about to fork, so the child has a whole and consistent copy
+    // of everything; it never returns from here into its parent's business.
     match unsafe { nix::unistd::fork() }? {
         ForkResult::Parent { child } => Ok(child),
         ForkResult::Child => end(work),
@@ -44,7 +45,8 @@ pub fn aside(fd: BorrowedFd<'_>, least: i32) -> Result<OwnedFd, Errno> {
 /// # Errors
 /// As dup2(2).
 pub fn place(fd: BorrowedFd<'_>, at: i32) -> Result<(), Errno> {
-    // SAFETY: the callers are child processes that are about to exec: no owner of the number lives on to use it.
+    // SAFETY: the callers are child processes that are about to exec: no owner of the number lives on to use
+    // it.
     Errno::result(unsafe { libc::dup2(fd.as_raw_fd(), at) }).map(drop)
 }
 
@@ -61,7 +63,8 @@ pub fn close_on_exec_from(first: u32) -> Result<(), Errno> {
 /// The signals that this process was started to ignore, bit n - 1 for signal n.
 pub fn ignored_signals() -> u64 {
     let ignored = |signal: &i32| {
-        // The kernel's `struct sigaction`: handler, flags, restorer, mask. The C library hides signals 32 and 33.
+        // The kernel's `struct sigaction`: handler, flags, restorer, mask. The C library hides signals 32 and
+        // 33.
         let mut action = [0u64; 4];
         let args = [*signal as u64, 0, action.as_mut_ptr() as u64, size_of::<u64>() as u64, 0, 0];
         // SAFETY: the kernel writes one action, which lives here; nothing is changed.
@@ -79,12 +82,12 @@ pub fn ignore(signal: i32) {
     unsafe { libc::signal(signal, libc::SIG_IGN) };
 }
 
-/// Lets a signal have its default effect on this process. Comes back if that is to stop it, once it is continued, or if
-/// the kernel ignores the signal.
+/// Lets a signal have its default effect on this process. Comes back if that is to stop it, once it is
+/// continued, or if the kernel ignores the signal.
 pub fn act_by_default(signal: i32) {
     let mut set = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: the set is filled before it is read; what the default action does to the process is what is wanted; the
-    // mask is the calling thread's, and comes back.
+    // SAFETY: the set is filled before it is read; what the default action does to the process is what is
+    // wanted; the mask is the calling thread's, and comes back.
     unsafe {
         libc::signal(signal, libc::SIG_DFL);
         libc::sigemptyset(set.as_mut_ptr());
@@ -148,8 +151,8 @@ pub fn reap(pid: i32) -> Result<(), Errno> {
 /// waitid(2). nix knows no real-time signals, by which a guest can end as well.
 fn wait(kind: libc::idtype_t, id: u32, flags: i32) -> Result<Option<(i32, Ended)>, Errno> {
     let mut info = std::mem::MaybeUninit::<libc::siginfo_t>::zeroed();
-    // SAFETY: the kernel fills a structure for which zero is a value; after a call that succeeded its fields are those
-    // of a child that has changed state, or zero.
+    // SAFETY: the kernel fills a structure for which zero is a value; after a call that succeeded its fields
+    // are those of a child that has changed state, or zero.
     let (pid, code, status) = unsafe {
         Errno::result(libc::waitid(kind, id, info.as_mut_ptr(), flags))?;
         let info = info.assume_init();

@@ -4,8 +4,8 @@
 use std::fs::File;
 use std::io::Read;
 
-/// Room for either file in nearly all cases, so that it comes with one read: stat has some 50 numbers, status some 60 lines,
-/// but one of them names all groups.
+/// Room for either file in nearly all cases, so that it comes with one read: stat has some 50 numbers, status
+/// some 60 lines, but one of them names all groups.
 const USUAL: usize = 4096;
 
 /// The file below `/proc`.

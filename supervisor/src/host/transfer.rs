@@ -1,7 +1,7 @@
 //! Transfers between open descriptors and the shared data area.
 //!
-//! The data area is memory that the untrusted child writes at any time, so it never becomes a Rust slice: a [`Buffer`]
-//! is only an address and a length for the kernel to copy from or to.
+//! The data area is memory that the untrusted child writes at any time, so it never becomes a Rust slice: a
+//! [`Buffer`] is only an address and a length for the kernel to copy from or to.
 
 use super::SyscallResult;
 use super::number::{Wait, raw};

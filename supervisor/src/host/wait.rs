@@ -21,8 +21,8 @@ pub fn poll(fds: &mut [libc::pollfd], timeout: Option<&mut Time>) -> SyscallResu
     unsafe { raw(Wait::Long, libc::SYS_ppoll, args) }
 }
 
-/// pselect6(2) without a signal mask on bit sets of equal length, one bit for each descriptor; `timeout` receives the
-/// time left.
+/// pselect6(2) without a signal mask on bit sets of equal length, one bit for each descriptor; `timeout`
+/// receives the time left.
 pub fn select(words: usize, sets: &mut [Option<Vec<u64>>; 3], timeout: Option<&mut Time>) -> SyscallResult {
     let t = timeout.map_or(0, |t| t.as_mut_ptr() as u64);
     if sets.iter().flatten().any(|s| s.len() != words) {

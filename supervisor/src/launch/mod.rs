@@ -86,13 +86,13 @@ fn first_process(
     line: Line,
     pid: i32,
 ) -> Result<Arc<Process>, Errno> {
-    let image = ExeRecord {
+    let exe = ExeRecord {
         fd: guest.program.fd,
         path: guest.program.path.into(),
         arguments: guest.argv,
         environment: guest.envp,
     };
-    let state = State::host(image, inherited.umask, limits)?;
+    let state = State::host(exe, inherited.umask, limits)?;
     let fds = standard_descriptors(limits[libc::RLIMIT_NOFILE as usize].soft, sandbox.budget.clone())?;
     sandbox.terminals.start(pid);
     let pidfd = crate::host::spawn::pidfd(nix::unistd::Pid::from_raw(pid))?;

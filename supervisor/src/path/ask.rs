@@ -15,7 +15,8 @@ pub(super) fn again(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     reopen(fd, libc::O_PATH)
 }
 
-/// Opens `name` below `base` as `O_PATH`, through no link; the last component may be one if `how` does not follow it.
+/// Opens `name` below `base` as `O_PATH`, through no link; the last component may be one if `how` does not
+/// follow it.
 pub(super) fn hold(
     base: BorrowedFd<'_>,
     name: &CStr,
@@ -34,8 +35,9 @@ pub(super) fn on_procfs(object: &Object) -> Result<bool, Errno> {
     Ok(major(object.stat.st_dev) == 0 && fstatfs(object.as_fd())?.f_type == libc::PROC_SUPER_MAGIC)
 }
 
-/// Goes the whole way in one call of the kernel's, if it leads through no link, not out of a directory again, and not
-/// into a procfs. `None` says: walk. ENOENT is the one error that needs no second look: hidden and missing are alike.
+/// Goes the whole way in one call of the kernel's, if it leads through no link, not out of a directory again,
+/// and not into a procfs. `None` says: walk. ENOENT is the one error that needs no second look: hidden and
+/// missing are alike.
 pub(super) fn whole(base: BorrowedFd<'_>, path: &CStr, how: Lookup) -> Result<Option<Resolved>, Errno> {
     if in_proc(path.to_bytes()) || leads_out_again(path.to_bytes()) {
         return Ok(None);
@@ -66,8 +68,8 @@ pub(super) fn leads_out_again(path: &[u8]) -> bool {
     })
 }
 
-/// Whether the kernel would follow a link at the end of a path (`fs.protected_symlinks`, proc_sys_fs(5)): in a sticky
-/// directory that everybody can write to only one's own links and those of the directory's owner.
+/// Whether the kernel would follow a link at the end of a path (`fs.protected_symlinks`, proc_sys_fs(5)): in
+/// a sticky directory that everybody can write to only one's own links and those of the directory's owner.
 pub(super) fn may_follow(dir: &FileStat, link: &FileStat) -> bool {
     static PROTECTED: OnceLock<bool> = OnceLock::new();
     let open_to_all = libc::S_ISVTX | libc::S_IWOTH;

@@ -1,18 +1,19 @@
 //! From the name that a guest gives to the object that it means, and whether the policy lets it.
 //!
-//! The problem: a name is a moving target. Between a check by name and an action by the same name somebody can rename a
-//! directory or swap a link, and the supervisor's own `/proc/self` is not the guest's.
+//! The problem: a name is a moving target. Between a check by name and an action by the same name somebody
+//! can rename a directory or swap a link, and the supervisor's own `/proc/self` is not the guest's.
 //!
 //! The answer, on which every handler that takes a name relies:
-//! * [`resolve`] looks a name up once, to a descriptor (`O_PATH`) that holds the object; magic links are never followed
-//!   by the kernel, and whatever lies in a procfs is served by [`crate::view`] instead of the host;
+//! * [`resolve`] looks a name up once, to a descriptor (`O_PATH`) that holds the object; magic links are
+//!   never followed by the kernel, and whatever lies in a procfs is served by [`crate::view`] instead of the
+//!   host;
 //! * the decision is taken on the name that the kernel gives for *that descriptor*
 //!   ([`crate::state::names::name_of`]), and is judged by [`crate::caller::Caller::check`];
-//! * the action is done on that descriptor, or, for calls that make or take away a name, on the last component below
-//!   the descriptor of its parent ([`Parent`]), which those calls never follow.
+//! * the action is done on that descriptor, or, for calls that make or take away a name, on the last
+//!   component below the descriptor of its parent ([`Parent`]), which those calls never follow.
 //!
-//! A hidden name is like a missing one on every way: as the end of a path, as a link on the way, as a directory from
-//! which `..` leads out, and in the choice of the errno.
+//! A hidden name is like a missing one on every way: as the end of a path, as a link on the way, as a
+//! directory from which `..` leads out, and in the choice of the errno.
 
 mod ask;
 mod place;
@@ -61,8 +62,9 @@ impl Lookup {
 pub struct Resolved {
     /// The object.
     pub target: Target,
-    /// The name by which it is judged: absolute, without links, `.` and `..`. Empty for an open file, which the guest may
-    /// ask about whatever its name is: who does more with it asks for the name that it has then ([`crate::state::names::name_of`]).
+    /// The name by which it is judged: absolute, without links, `.` and `..`. Empty for an open file, which
+    /// the guest may ask about whatever its name is: who does more with it asks for the name that it has then
+    /// ([`crate::state::names::name_of`]).
     pub path: Vec<u8>,
 }
 
@@ -93,8 +95,8 @@ impl Parent {
     pub fn in_view(&self) -> bool {
         self.dir.in_view()
     }
-    /// Whether the last component is one that no call can make or take away (`.`, `..`, the root); the kernel has an
-    /// errno of its own for each call.
+    /// Whether the last component is one that no call can make or take away (`.`, `..`, the root); the kernel
+    /// has an errno of its own for each call.
     pub fn is_dots(&self) -> bool {
         matches!(self.name(), b"" | b"." | b"..")
     }

@@ -36,7 +36,8 @@ fn tree() -> Scratch {
     scratch
 }
 
-/// Names to look up: each of the tree, missing ones, and all of them with everything that can stand behind a name.
+/// Names to look up: each of the tree, missing ones, and all of them with everything that can stand behind a
+/// name.
 fn names() -> Vec<String> {
     let bases = [
         "file",

@@ -1,11 +1,12 @@
 //! The walk along a name.
 //!
-//! First the kernel is asked to go the whole way at once, but through no symbolic link ([`whole`]). Nearly every name of
-//! a running program is answered so, in one call; and as no link was involved, no directory was passed that the
-//! resolved name does not show. Everything else is walked here, component by component and link by link, since only
-//! here it is known what lies in the guest's `/proc` and what the policy hides.
+//! First the kernel is asked to go the whole way at once, but through no symbolic link ([`whole`]). Nearly
+//! every name of a running program is answered so, in one call; and as no link was involved, no directory was
+//! passed that the resolved name does not show. Everything else is walked here, component by component and
+//! link by link, since only here it is known what lies in the guest's `/proc` and what the policy hides.
 //!
-//! The walk holds each directory by descriptor, as the kernel does: a rename on the way changes nothing behind it.
+//! The walk holds each directory by descriptor, as the kernel does: a rename on the way changes nothing
+//! behind it.
 
 use super::ask::{again, hold, leads_out_again, may_follow, on_procfs, whole};
 use super::place::{Base, Place, Step};
@@ -30,8 +31,8 @@ const PROC_ROOT: u64 = 1;
 /// How often a name is looked at again that was replaced between finding the object and asking for its name.
 const RETRIES: usize = 16;
 
-/// Looks `path` up from the directory that the guest calls `dirfd`. What the policy hides is not found, so that no check
-/// that comes before the policy's decision can tell it from what is missing.
+/// Looks `path` up from the directory that the guest calls `dirfd`. What the policy hides is not found, so
+/// that no check that comes before the policy's decision can tell it from what is missing.
 pub fn resolve(caller: &Caller<'_>, dirfd: i32, path: &CStr, how: Lookup) -> Result<Found, Errno> {
     let found = look_up(caller, dirfd, path, how)?;
     match &found {
@@ -60,7 +61,8 @@ fn look_up(caller: &Caller<'_>, dirfd: i32, path: &CStr, how: Lookup) -> Result<
     Walk::new(caller, start, path.to_bytes(), how)?.run()
 }
 
-/// Looks up the directory that a name is to be made in or taken from; the last component itself is not looked at.
+/// Looks up the directory that a name is to be made in or taken from; the last component itself is not looked
+/// at.
 pub fn parent(caller: &Caller<'_>, dirfd: i32, path: &CStr) -> Result<Parent, Errno> {
     if path.is_empty() {
         return Err(Errno::ENOENT);
@@ -297,7 +299,8 @@ impl<'a> Walk<'a> {
         Ok(Found::There(Resolved { path: name_of(object.as_fd())?, target: Target::Host(object) }))
     }
 
-    /// The step led into a procfs: the guest's own `/proc` begins. Other parts of a procfs, mounted somewhere, are not there.
+    /// The step led into a procfs: the guest's own `/proc` begins. Other parts of a procfs, mounted
+    /// somewhere, are not there.
     fn enter_proc(&mut self, object: &Object, step: &Step) -> Result<Option<Found>, Errno> {
         if object.stat.st_ino != PROC_ROOT || self.how.restrict.contains(ResolveFlag::RESOLVE_NO_XDEV) {
             return Err(if object.stat.st_ino == PROC_ROOT { Errno::EXDEV } else { Errno::ENOENT });

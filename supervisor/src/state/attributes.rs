@@ -12,7 +12,8 @@ pub const SLACK: u64 = 50_000;
 /// The attributes of one process.
 #[derive(Debug)]
 pub struct Attributes {
-    /// Names that threads other than the first gave themselves, by thread id. The first one's is the process's.
+    /// Names that threads other than the first gave themselves, by thread id. The first one's is the
+    /// process's.
     names: Mutex<HashMap<i32, [u8; COMM_SIZE]>>,
     /// The signal that the process wants when its parent ends; 0 for none.
     pub parent_death_signal: AtomicI32,

@@ -1,12 +1,13 @@
 //! A guest process's descriptors.
 //!
-//! A guest descriptor is a number in its process's [`FdTable`]; it never names a host descriptor, so no number that a
-//! guest makes up can reach anything of the supervisor's. An entry is a [`File`] with a host descriptor of its own.
-//! Duplicates share the open file description on the host, as in the kernel, and the state that the supervisor keeps
-//! beside it.
+//! A guest descriptor is a number in its process's [`FdTable`]; it never names a host descriptor, so no
+//! number that a guest makes up can reach anything of the supervisor's. An entry is a [`File`] with a host
+//! descriptor of its own. Duplicates share the open file description on the host, as in the kernel, and the
+//! state that the supervisor keeps beside it.
 //!
-//! All guest processes share the supervisor's host descriptors. A [`Budget`] keeps a reserve of those for the supervisor,
-//! so that a guest that opens all it can gets ENFILE while its siblings still find their way around.
+//! All guest processes share the supervisor's host descriptors. A [`Budget`] keeps a reserve of those for the
+//! supervisor, so that a guest that opens all it can gets ENFILE while its siblings still find their way
+//! around.
 
 use crate::host::number::{NewFd, Wait, new_fd};
 use crate::state::ranks::{Guard, Lock, Rank, ReadGuard, SharedLock, WriteGuard};
@@ -37,7 +38,8 @@ pub enum Kind {
     BlockDevice,
     /// eventfd(2), inotify(7).
     Event,
-    /// signalfd(2); on the host an eventfd that is readable while a signal of the set waits ([`crate::handlers::signalfd`]).
+    /// signalfd(2); on the host an eventfd that is readable while a signal of the set waits
+    /// ([`crate::handlers::signalfd`]).
     Signals,
     /// timerfd_create(2).
     Timer,
@@ -91,8 +93,8 @@ pub struct File {
     extra: Arc<Lock<Extra>>,
 }
 
-/// Flags of a description that never change. How the supervisor came by the host's description is its own affair: it
-/// follows no link where the guest would have.
+/// Flags of a description that never change. How the supervisor came by the host's description is its own
+/// affair: it follows no link where the guest would have.
 const FIXED: i32 = libc::O_ACCMODE | libc::O_PATH | libc::O_NOFOLLOW;
 
 fn extra(extra: Extra) -> Arc<Lock<Extra>> {
@@ -160,8 +162,8 @@ impl File {
         })
     }
 
-    /// The same open file in a forked process. Which signals wait is every process's own affair, so a signal descriptor gets
-    /// a stand-in of its own.
+    /// The same open file in a forked process. Which signals wait is every process's own affair, so a signal
+    /// descriptor gets a stand-in of its own.
     fn inherited(&self) -> Result<File, Errno> {
         let Ok(set) = self.signal_set() else { return self.duplicate() };
         let nonblocking = self.status_flags()? & libc::O_NONBLOCK;
@@ -188,7 +190,8 @@ impl File {
     }
     /// The access mode and status flags it has now (F_GETFL).
     pub fn status_flags(&self) -> Result<i32, Errno> {
-        // The kernel adds O_LARGEFILE to whatever is opened by a name, which the guest did not do with a queue.
+        // The kernel adds O_LARGEFILE to whatever is opened by a name, which the guest did not do with a
+        // queue.
         const LARGE: i32 = 0o100_000;
         let own = if self.kind == Kind::Queue { LARGE } else { 0 };
         let host = fcntl(&self.host, FcntlArg::F_GETFL)? & !own;
@@ -198,8 +201,8 @@ impl File {
     pub fn append(&self) -> bool {
         self.status_flags().is_ok_and(|f| f & libc::O_APPEND != 0)
     }
-    /// Whether it may be sent to another process over a socket: what the supervisor makes up exists only in its own
-    /// records, and is not copied between descriptors by the kernel either.
+    /// Whether it may be sent to another process over a socket: what the supervisor makes up exists only in
+    /// its own records, and is not copied between descriptors by the kernel either.
     pub fn can_travel(&self) -> bool {
         !matches!(self.kind, Kind::View | Kind::Signals)
     }
@@ -344,7 +347,8 @@ impl FdTable {
         self.read().get(&n).map(|e| e.file.clone()).ok_or(Errno::EBADF)
     }
 
-    /// Gives `file` the lowest free number from `min` on. EMFILE beyond the guest's limit, ENFILE beyond the sandbox's.
+    /// Gives `file` the lowest free number from `min` on. EMFILE beyond the guest's limit, ENFILE beyond the
+    /// sandbox's.
     pub fn insert(&self, file: impl Into<Arc<File>>, cloexec: bool, min: i32) -> Result<i32, Errno> {
         let mut entries = self.write();
         let mut n = min.max(0);
@@ -362,8 +366,8 @@ impl FdTable {
         Ok(n)
     }
 
-    /// Whether there is a number to give out now; the error of [`FdTable::insert`] if not. For calls that must not take
-    /// what they then cannot give.
+    /// Whether there is a number to give out now; the error of [`FdTable::insert`] if not. For calls that
+    /// must not take what they then cannot give.
     pub fn room(&self) -> Result<(), Errno> {
         let entries = self.read();
         let used = entries.range(0..self.limit()).count() as u64;
@@ -426,7 +430,8 @@ impl FdTable {
         gone
     }
 
-    /// The table of a forked child: the same numbers, each with a host descriptor of its own on the same description.
+    /// The table of a forked child: the same numbers, each with a host descriptor of its own on the same
+    /// description.
     pub fn clone_for_fork(&self) -> Result<FdTable, Errno> {
         let entries = self.read();
         let mut copy = BTreeMap::new();

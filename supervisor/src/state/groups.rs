@@ -1,10 +1,11 @@
 //! Process groups and sessions (credentials(7)).
 //!
-//! The host's kernel keeps them. The emulator children are in a session of the init process's, which has no terminal, and a
-//! guest's setpgid(2) or setsid(2) is carried out by its emulator child on itself or on a child of its own. So groups are
-//! inherited over fork(2), waited for (wait4(2)) and orphaned as natively, and the numbers are the guest's own process
-//! ids. A group or session of the host outside of the sandbox cannot be reached: a group is joined within the session
-//! only, and what the session has besides guests is the init process alone.
+//! The host's kernel keeps them. The emulator children are in a session of the init process's, which has no
+//! terminal, and a guest's setpgid(2) or setsid(2) is carried out by its emulator child on itself or on a
+//! child of its own. So groups are inherited over fork(2), waited for (wait4(2)) and orphaned as natively,
+//! and the numbers are the guest's own process ids. A group or session of the host outside of the sandbox
+//! cannot be reached: a group is joined within the session only, and what the session has besides guests is
+//! the init process alone.
 
 use crate::host::signal::Info;
 use crate::host::stat::{is_stopped, parent_of};
@@ -35,9 +36,10 @@ impl Processes {
         self.pids().into_iter().any(is) || self.has_zombie(group) && is(group)
     }
 
-    /// Whether no process of the group has a parent that is in another group of the same session: nobody is there then to
-    /// continue it once it is stopped (the kernel's `will_become_orphaned_pgrp`). The init process is such a parent to the
-    /// first process only; that it is in the session of others' orphans, too, is no native program's state of things.
+    /// Whether no process of the group has a parent that is in another group of the same session: nobody is
+    /// there then to continue it once it is stopped (the kernel's `will_become_orphaned_pgrp`). The init
+    /// process is such a parent to the first process only; that it is in the session of others' orphans, too,
+    /// is no native program's state of things.
     pub fn is_orphaned(&self, group: i32) -> bool {
         let kept = |process: &Arc<Process>| {
             let pid = process.pid;
@@ -49,7 +51,8 @@ impl Processes {
         !self.members(group).iter().any(kept)
     }
 
-    /// A process has left this orphan: if its group has none any more to continue it, and is stopped, it is hung up.
+    /// A process has left this orphan: if its group has none any more to continue it, and is stopped, it is
+    /// hung up.
     pub fn left_alone(&self, orphan: &Process) {
         let Some(group) = group_of(orphan.pid) else { return };
         let stopped = |process: &Arc<Process>| is_stopped(process.pid);

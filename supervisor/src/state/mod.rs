@@ -1,12 +1,13 @@
 //! What the kernel would keep of guest processes, and what handlers change and look up: nouns only.
 //!
-//! Nothing here knows what a system call is: a handler takes its arguments apart, asks the policy, and calls what it needs of
-//! these modules, which know each other and [`crate::host`] but neither the sandbox nor a handler.
+//! Nothing here knows what a system call is: a handler takes its arguments apart, asks the policy, and calls
+//! what it needs of these modules, which know each other and [`crate::host`] but neither the sandbox nor a
+//! handler.
 //!
-//! * Of one process: [`process`], with its descriptors ([`fd`]), [`threads`], record [`locks`] and [`attributes`];
-//!   [`names`] of what it holds.
-//! * Of all: [`processes`] and their [`groups`], [`terminals`], [`sockets`], System V and POSIX objects ([`ipc`]), the
-//!   limit of [`output`].
+//! * Of one process: [`process`], with its descriptors ([`fd`]), [`threads`], record [`locks`] and
+//!   [`attributes`]; [`names`] of what it holds.
+//! * Of all: [`processes`] and their [`groups`], [`terminals`], [`sockets`], System V and POSIX objects
+//!   ([`ipc`]), the limit of [`output`].
 //! * [`ranks`]: the locks of it all, and their order.
 
 pub mod attributes;

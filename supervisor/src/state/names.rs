@@ -95,10 +95,12 @@ pub fn label_of(fd: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
     readlink(descriptor_directory()?, reopen_name(fd).relative())
 }
 
-/// The absolute name under which the kernel holds the object now; ENOENT if it has none: deleted, unmounted, a pipe.
+/// The absolute name under which the kernel holds the object now; ENOENT if it has none: deleted, unmounted,
+/// a pipe.
 ///
-/// The kernel marks a deleted name with a suffix that a file's own name can also end in. Taken for a name, it would slip
-/// past a rule for the name without it, so such a name only counts if it leads back to the very object.
+/// The kernel marks a deleted name with a suffix that a file's own name can also end in. Taken for a name, it
+/// would slip past a rule for the name without it, so such a name only counts if it leads back to the very
+/// object.
 pub fn name_of(fd: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
     let path = label_of(fd)?;
     if path.first() != Some(&b'/') {

@@ -1,8 +1,8 @@
 //! A guest process, as the supervisor keeps it.
 //!
-//! Everything that the kernel would keep of a process and that a guest can see or change lives here: descriptors,
-//! working directory, umask, identity, limits, the program it runs. A guest process is an emulator child on the host,
-//! and has its process id; its threads have the ids of their host threads.
+//! Everything that the kernel would keep of a process and that a guest can see or change lives here:
+//! descriptors, working directory, umask, identity, limits, the program it runs. A guest process is an
+//! emulator child on the host, and has its process id; its threads have the ids of their host threads.
 
 mod identity;
 mod line;
@@ -38,7 +38,8 @@ pub struct ExeRecord {
 }
 
 impl ExeRecord {
-    /// The name that the kernel gives to a process that runs this program: the last component, at most 15 bytes.
+    /// The name that the kernel gives to a process that runs this program: the last component, at most 15
+    /// bytes.
     fn name(&self) -> Vec<u8> {
         let last = self.path.rsplit(|&b| b == b'/').next().unwrap_or_default();
         last[..last.len().min(NAME_MAX)].to_vec()
@@ -81,7 +82,8 @@ pub struct Process {
     ended: AtomicBool,
 }
 
-/// What a process starts with: for a forked one everything of its parent at the time of the fork; and a line of its own.
+/// What a process starts with: for a forked one everything of its parent at the time of the fork; and a line
+/// of its own.
 #[derive(Debug)]
 pub struct Fork {
     line: Line,
@@ -148,8 +150,8 @@ impl Process {
         }
     }
 
-    /// Begins a fork asked for in `slot`: takes the state as it is now and sends channel and control socket for the new
-    /// process to the child.
+    /// Begins a fork asked for in `slot`: takes the state as it is now and sends channel and control socket
+    /// for the new process to the child.
     pub fn begin_fork(&self, slot: usize) -> Result<(), Errno> {
         let (line, end) = Line::for_fork()?;
         self.line.send(&About::default(), &[line.channel.memory(), end.as_fd()])?;
@@ -169,7 +171,8 @@ impl Process {
         Ok(())
     }
 
-    /// Ends the fork begun in `slot`: with the new process and the signals that it has missed, or without one.
+    /// Ends the fork begun in `slot`: with the new process and the signals that it has missed, or without
+    /// one.
     pub fn end_fork(
         &self,
         slot: usize,
@@ -196,8 +199,8 @@ impl Process {
     pub fn ppid(&self) -> i32 {
         self.parent.load(Ordering::Relaxed)
     }
-    /// Takes note that the parent has ended, and who is in its place. The process is told if it asked for that
-    /// (PR_SET_PDEATHSIG).
+    /// Takes note that the parent has ended, and who is in its place. The process is told if it asked for
+    /// that (PR_SET_PDEATHSIG).
     pub fn adopt(&self, parent: i32) {
         self.parent.store(parent, Ordering::Relaxed);
         let signal = self.attributes.parent_death_signal.load(Ordering::Relaxed);
@@ -302,8 +305,8 @@ impl Process {
         let limits = self.limits.read().unwrap_or_else(PoisonError::into_inner);
         limits.get(resource).copied().unwrap_or(Rlimit { soft: u64::MAX, hard: u64::MAX })
     }
-    /// Changes a resource limit to what `change` makes of it, unless that fails; returns the one before. EINVAL beyond
-    /// the last kind.
+    /// Changes a resource limit to what `change` makes of it, unless that fails; returns the one before.
+    /// EINVAL beyond the last kind.
     pub fn change_limit(
         &self,
         resource: usize,
@@ -349,8 +352,9 @@ impl Process {
     pub fn ended(&self) -> bool {
         self.ended.load(Ordering::Acquire)
     }
-    /// Sends a signal to the emulator child. One that continues it also interrupts what its calls wait for, as the stop
-    /// would have done natively, so that they are made again: a read of a terminal now perhaps from the background.
+    /// Sends a signal to the emulator child. One that continues it also interrupts what its calls wait for,
+    /// as the stop would have done natively, so that they are made again: a read of a terminal now perhaps
+    /// from the background.
     pub fn signal(&self, info: &Info) -> Result<i64, Errno> {
         let sent = queue_process(self.pidfd.as_fd(), info)?;
         if info.signal() == libc::SIGCONT {
@@ -363,7 +367,8 @@ impl Process {
         // It may have ended by itself.
         let _ = queue_process(self.pidfd.as_fd(), &Info::sent(libc::SIGKILL, libc::SI_USER, 0, 0));
     }
-    /// Takes note that the emulator child has ended: its descriptors are closed, its locks dropped, its workers sent home.
+    /// Takes note that the emulator child has ended: its descriptors are closed, its locks dropped, its
+    /// workers sent home.
     pub fn end(&self) {
         self.ended.store(true, Ordering::Release);
         for file in self.fds.clear() {
@@ -400,7 +405,8 @@ impl Fork {
     }
 }
 
-/// The descriptors of the first process: the supervisor's own 0, 1 and 2 as far as they are open, and nothing else.
+/// The descriptors of the first process: the supervisor's own 0, 1 and 2 as far as they are open, and nothing
+/// else.
 pub fn standard_descriptors(limit: u64, budget: Arc<Budget>) -> Result<FdTable, Errno> {
     let fds = FdTable::new(limit, budget);
     let (input, output, error) = (std::io::stdin(), std::io::stdout(), std::io::stderr());

@@ -53,8 +53,8 @@ impl Processes {
         pid > 0 && zombie_parent(pid).is_some_and(|parent| self.map().contains_key(&parent))
     }
 
-    /// Held while a process that was forked is taken in, and while a signal is sent to all of a group: it either goes to the
-    /// process or waits for it with its parent ([`Process::tell_forks`]).
+    /// Held while a process that was forked is taken in, and while a signal is sent to all of a group: it
+    /// either goes to the process or waits for it with its parent ([`Process::tell_forks`]).
     pub fn births(&self) -> Guard<'_, ()> {
         self.births.lock()
     }
@@ -72,7 +72,8 @@ impl Processes {
         }
         let orphans: Vec<_> = map.values().filter(|p| p.ppid() == process.pid).cloned().collect();
         for orphan in &orphans {
-            // The kernel has found it a parent: a subreaper of the sandbox, or the init process, who is nobody for guests.
+            // The kernel has found it a parent: a subreaper of the sandbox, or the init process, who is
+            // nobody for guests.
             let parent = parent_of(orphan.pid).filter(|parent| map.contains_key(parent));
             orphan.adopt(parent.unwrap_or(1));
         }

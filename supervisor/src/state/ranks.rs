@@ -1,6 +1,7 @@
 //! The locks of the supervisor, and the order in which a thread takes them.
 //!
-//! A thread takes a lock only while all that it holds have lower ranks ([`rxbox_wire::lock`]). From the first to the last:
+//! A thread takes a lock only while all that it holds have lower ranks ([`rxbox_wire::lock`]). From the first
+//! to the last:
 //!
 //! | rank | lock | what is taken while it is held |
 //! | --- | --- | --- |
@@ -16,8 +17,8 @@
 //! | [`Rank::IpcTable`] | the tables of System V objects and of POSIX queues | each object |
 //! | [`Rank::IpcObject`] | one object | |
 //!
-//! All other locks are plain, for nothing is taken while one of them is held: the fields of a process, its attributes,
-//! terminals, names and peers of sockets, the audit, the trace, the idle workers.
+//! All other locks are plain, for nothing is taken while one of them is held: the fields of a process, its
+//! attributes, terminals, names and peers of sockets, the audit, the trace, the idle workers.
 
 /// The place of a lock in the order. See the module's table.
 #[derive(Clone, Copy, Debug)]

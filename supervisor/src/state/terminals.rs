@@ -1,11 +1,11 @@
 //! Job control of terminals (tty_ioctl(4)).
 //!
-//! On the host no guest has a terminal: the emulator children are in sessions without one, and the supervisor reads and
-//! writes for them. So the supervisor keeps which session of the sandbox a terminal controls and which group is in its
-//! foreground, and does what the kernel does by that: a key that raises a signal, which reaches the supervisor alone, is
-//! passed on to the foreground ([`Terminals::foreground_of_own`]), and a process in the background that reads is stopped
-//! (by the handlers). The terminal that rxbox was started on is the controlling terminal of the session that the sandbox
-//! starts with.
+//! On the host no guest has a terminal: the emulator children are in sessions without one, and the supervisor
+//! reads and writes for them. So the supervisor keeps which session of the sandbox a terminal controls and
+//! which group is in its foreground, and does what the kernel does by that: a key that raises a signal, which
+//! reaches the supervisor alone, is passed on to the foreground ([`Terminals::foreground_of_own`]), and a
+//! process in the background that reads is stopped (by the handlers). The terminal that rxbox was started on
+//! is the controlling terminal of the session that the sandbox starts with.
 
 use crate::host::command;
 use crate::host::number::Wait;
@@ -38,7 +38,8 @@ impl Terminals {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes rxbox's terminal, if it has one, that of the session of process `leader`, whose group is in the foreground.
+    /// Makes rxbox's terminal, if it has one, that of the session of process `leader`, whose group is in the
+    /// foreground.
     pub fn start(&self, leader: i32) {
         let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
         let device = open(c"/dev/tty", flags, Mode::empty()).and_then(|own| device_of(own.as_fd()));
@@ -52,7 +53,8 @@ impl Terminals {
         self.map().values().find(|c| c.own).map(|c| c.foreground)
     }
 
-    /// The leader of a session has ended: its terminal controls none any more. The group that was in the foreground.
+    /// The leader of a session has ended: its terminal controls none any more. The group that was in the
+    /// foreground.
     pub fn leader_ended(&self, session: i32) -> Option<i32> {
         let mut map = self.map();
         let device = *map.iter().find(|(_, c)| c.session == session)?.0;
@@ -71,8 +73,8 @@ impl Terminals {
         }
     }
 
-    /// The process `pid` of a session takes a terminal: it must be the session's leader, neither have one and nor be had by
-    /// another session. EPERM if not.
+    /// The process `pid` of a session takes a terminal: it must be the session's leader, neither have one and
+    /// nor be had by another session. EPERM if not.
     pub fn take(&self, device: u32, session: i32, pid: i32) -> Result<(), Errno> {
         let mut map = self.map();
         match map.get(&device) {

@@ -1,9 +1,10 @@
 //! What a guest process has of memory: `smaps`, and the sizes in `status`, `stat` and `statm`.
 //!
-//! The host tells it of the emulator child, whose memory is the guest's and the runtime's. Only mappings in the guest's windows
-//! count ([`rxbox_wire::space`]). The lines of `smaps` are those of the guest's own map, which the child has sent; the host's
-//! mappings can be cut otherwise (a page that holds translated code is read-only there; neighbours that differ only in
-//! execution are one), so each line gets of the host's figures as much as it has of the host's mapping.
+//! The host tells it of the emulator child, whose memory is the guest's and the runtime's. Only mappings in
+//! the guest's windows count ([`rxbox_wire::space`]). The lines of `smaps` are those of the guest's own map,
+//! which the child has sent; the host's mappings can be cut otherwise (a page that holds translated code is
+//! read-only there; neighbours that differ only in execution are one), so each line gets of the host's
+//! figures as much as it has of the host's mapping.
 
 use super::procfs::errno;
 use nix::errno::Errno;
@@ -87,8 +88,8 @@ impl Memory {
         self.sum(|m| m.size("Anonymous")) * 1024
     }
 
-    /// Bytes of shared memory without a file in memory: what is mapped shared and belongs to no file system is told apart by
-    /// nothing but its mapping.
+    /// Bytes of shared memory without a file in memory: what is mapped shared and belongs to no file system
+    /// is told apart by nothing but its mapping.
     fn shared(&self) -> u64 {
         self.sum(|m| if m.shared { m.size("Rss") - m.size("Anonymous").min(m.size("Rss")) } else { 0 }) * 1024
     }
@@ -129,10 +130,12 @@ impl Memory {
         self.resident() / PAGE
     }
 
-    /// The sizes of a range, in the order of the host's text: of each mapping the part that the range has of it.
+    /// The sizes of a range, in the order of the host's text: of each mapping the part that the range has of
+    /// it.
     fn sizes(&self, start: u64, end: u64) -> Vec<(&str, u64)> {
         let mut sizes: Vec<(&str, u64)> = Vec::new();
-        // The host lists them by address. A guest can have tens of thousands: none is to be looked at for every line.
+        // The host lists them by address. A guest can have tens of thousands: none is to be looked at for
+        // every line.
         let first = self.0.partition_point(|mapping| mapping.end <= start);
         for mapping in self.0[first..].iter().take_while(|mapping| mapping.start < end) {
             let common = mapping.end.min(end).saturating_sub(mapping.start.max(start));
@@ -240,7 +243,8 @@ Rss:                   4 kB
         assert!(rollup.starts_with("400000-90002000 ---p") && rollup.contains("Rss:                  20 kB"));
     }
 
-    /// As many mappings as a process can have: if each line of the one map looked at all of the other, this would take hours.
+    /// As many mappings as a process can have: if each line of the one map looked at all of the other, this
+    /// would take hours.
     #[test]
     fn the_largest_map_is_told_like_any_other() {
         const MAPPINGS: u64 = 65530;

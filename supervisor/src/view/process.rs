@@ -224,7 +224,8 @@ impl Entry {
         }))
     }
 
-    /// What readlink(2) shows of a link: for a descriptor what the kernel calls the object, or the view's own name.
+    /// What readlink(2) shows of a link: for a descriptor what the kernel calls the object, or the view's own
+    /// name.
     pub fn text(&self, process: &Process) -> Result<Option<Vec<u8>>, Errno> {
         Ok(Some(match self.at {
             At::Descriptor(n) => {
@@ -290,7 +291,8 @@ impl Entry {
         status::Subject { process, tid, running: tid == caller.tid }
     }
 
-    /// The host's file of the same name about the emulator child, whose process and thread ids are the guest's.
+    /// The host's file of the same name about the emulator child, whose process and thread ids are the
+    /// guest's.
     fn host_text(&self, process: &Process) -> Result<Vec<u8>, Errno> {
         std::fs::read(format!("/proc/{}{}", process.pid, self.path())).map_err(errno)
     }

@@ -1,5 +1,6 @@
-//! Texts about a process: from the supervisor's records, or the host's text about the emulator child with everything
-//! replaced that is about the emulator instead of the guest (its name, its addresses, its confinement).
+//! Texts about a process: from the supervisor's records, or the host's text about the emulator child with
+//! everything replaced that is about the emulator instead of the guest (its name, its addresses, its
+//! confinement).
 
 use super::memory::Memory;
 use super::procfs::errno;
@@ -75,8 +76,8 @@ pub(super) fn limits(process: &Process) -> Vec<u8> {
     text.into()
 }
 
-/// `stat` (proc_pid_stat(5)): the name, the parent and the sizes of memory are the guest's; addresses, which would be the emulator's, read as
-/// 0, as they do for a process that one may not trace.
+/// `stat` (proc_pid_stat(5)): the name, the parent and the sizes of memory are the guest's; addresses, which
+/// would be the emulator's, read as 0, as they do for a process that one may not trace.
 pub(super) fn stat(subject: &Subject<'_>, host: Vec<u8>) -> Vec<u8> {
     /// Fields, counted from 1 as in the manual page, that are addresses or signal sets of the emulator's.
     const ADDRESSES: [usize; 15] = [26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 45, 46, 47, 48, 49];
@@ -122,8 +123,9 @@ const FAULTS: u64 = {
     set
 };
 
-/// The signals that a thread blocks and that its process ignores and catches. A thread that asks about itself has told
-/// them. Of others there is what the host knows of their emulator, which follows them but for faults.
+/// The signals that a thread blocks and that its process ignores and catches. A thread that asks about itself
+/// has told them. Of others there is what the host knows of their emulator, which follows them but for
+/// faults.
 fn signal_sets(subject: &Subject<'_>, host: &str) -> [u64; 3] {
     let told = subject.process.view("status").filter(|told| subject.running && told.len() == 24);
     if let Some(told) = told {
@@ -187,8 +189,8 @@ fn escaped(name: &[u8]) -> Vec<u8> {
         .collect()
 }
 
-/// `fdinfo/N` (proc_pid_fdinfo(5)): offset and flags. What the kernel adds for special files (the targets of an epoll,
-/// ...) names descriptors of the supervisor's and is left out.
+/// `fdinfo/N` (proc_pid_fdinfo(5)): offset and flags. What the kernel adds for special files (the targets of
+/// an epoll, ...) names descriptors of the supervisor's and is left out.
 pub(super) fn descriptor(process: &Process, n: i32) -> Result<Vec<u8>, Errno> {
     let file = process.fds.get(n).map_err(|_| Errno::ENOENT)?;
     let host =

@@ -1,7 +1,7 @@
 //! The files of `/proc` that are about the whole system, read from the host.
 //!
-//! Only what is listed here exists. The list holds what programs ask to fit themselves to the machine, nothing that is
-//! about processes, their connections or the kernel's secrets, and nothing can be written to.
+//! Only what is listed here exists. The list holds what programs ask to fit themselves to the machine,
+//! nothing that is about processes, their connections or the kernel's secrets, and nothing can be written to.
 
 use super::procfs::{errno, proc_directory};
 use crate::host::dirent::entries;
@@ -38,8 +38,9 @@ const OFFERED: &[&str] = &[
     "vmstat",
 ];
 
-/// What `cpuinfo` calls features of the processor that `cpuid` does not show to a guest, because the translator does not carry
-/// them or they are an operating system's own; with a star what begins so. A program must not find here what it then lacks.
+/// What `cpuinfo` calls features of the processor that `cpuid` does not show to a guest, because the
+/// translator does not carry them or they are an operating system's own; with a star what begins so. A
+/// program must not find here what it then lacks.
 const WITHHELD: &[&str] = &[
     "3dnow",
     "3dnowext",

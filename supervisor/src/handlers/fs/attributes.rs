@@ -1,4 +1,5 @@
-//! Changing what a file has beside its contents, and its length by name: chmod(2), chown(2), utimensat(2), truncate(2).
+//! Changing what a file has beside its contents, and its length by name: chmod(2), chown(2), utimensat(2),
+//! truncate(2).
 //!
 //! All of these are writing, by descriptor too: a descriptor open to read gives no right to change its file.
 
@@ -59,9 +60,9 @@ fn descriptor(call: &Call<'_>) -> Result<Resolved, Errno> {
     Ok(Resolved { target: Target::Open(file), path: Vec::new() })
 }
 
-/// Sets permissions. A program that takes on its owner's rights would take on those of the supervisor's user, outside of
-/// the sandbox: the set-user-id and set-group-id bits are dropped, as the kernel drops the latter for a foreign group.
-/// On directories set-group-id only says what group new files get, and stays.
+/// Sets permissions. A program that takes on its owner's rights would take on those of the supervisor's user,
+/// outside of the sandbox: the set-user-id and set-group-id bits are dropped, as the kernel drops the latter
+/// for a foreign group. On directories set-group-id only says what group new files get, and stays.
 pub(super) fn set_mode(caller: &Caller<'_>, found: &Resolved, mode: u32) -> Result<(), Errno> {
     if found.is_link() {
         return Err(Errno::EOPNOTSUPP);

@@ -50,8 +50,8 @@ fn list(call: &Call<'_>) -> Result<Vec<u8>, Errno> {
     }
 }
 
-/// The next entries of a directory without those that the policy hides. Offsets stay the kernel's; an empty answer means
-/// the end, so pieces of which nothing is left are passed over.
+/// The next entries of a directory without those that the policy hides. Offsets stay the kernel's; an empty
+/// answer means the end, so pieces of which nothing is left are passed over.
 pub(super) fn host_entries(caller: &Caller<'_>, file: &File, room: usize) -> Result<Vec<u8>, Errno> {
     if file.kind == Kind::Path {
         return Err(Errno::EBADF);
@@ -76,7 +76,8 @@ pub(super) fn host_entries(caller: &Caller<'_>, file: &File, room: usize) -> Res
     }
 }
 
-/// A directory of the view as getdents64(2) lists it. Where an entry says the next one starts is its place in this text.
+/// A directory of the view as getdents64(2) lists it. Where an entry says the next one starts is its place in
+/// this text.
 pub(super) fn listing(caller: &Caller<'_>, node: &Node) -> Result<Vec<u8>, Errno> {
     let inode = |node: Option<Node>| node.and_then(|node| node.status().ok()).map_or(1, |stat| stat.st_ino);
     let mut list = vec![
@@ -144,8 +145,8 @@ fn fchdir(call: &mut Call<'_>) -> SyscallResult {
     change(&Caller::of(call), Resolved { target: Target::Open(file), path: Vec::new() })
 }
 
-/// Makes a directory the working directory. For one that the guest has open nobody is asked: it can name everything from
-/// there already.
+/// Makes a directory the working directory. For one that the guest has open nobody is asked: it can name
+/// everything from there already.
 pub(super) fn change(caller: &Caller<'_>, found: Resolved) -> SyscallResult {
     let dir = match found.target {
         Target::Host(object) if object.is_dir() => {
@@ -165,7 +166,8 @@ pub(super) fn change(caller: &Caller<'_>, found: Resolved) -> SyscallResult {
         },
         _ => return Err(Errno::ENOTDIR),
     };
-    // Entering takes the right to search, which the kernel judges by the supervisor's user, who is the guest's.
+    // Entering takes the right to search, which the kernel judges by the supervisor's user, who is the
+    // guest's.
     nix::fcntl::openat(
         &dir,
         c".",

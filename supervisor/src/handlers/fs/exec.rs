@@ -12,9 +12,9 @@ use rxbox_policy::Access;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
 
-/// Opens a program or an interpreter to be run, as execve(2) would: a regular file that the policy lets run and the caller
-/// has the permission for. Returns a descriptor to read it from and its absolute resolved name. `flags` are those of
-/// execveat(2). EACCES for anything that cannot be run.
+/// Opens a program or an interpreter to be run, as execve(2) would: a regular file that the policy lets run
+/// and the caller has the permission for. Returns a descriptor to read it from and its absolute resolved
+/// name. `flags` are those of execveat(2). EACCES for anything that cannot be run.
 pub fn open_exec(
     caller: &Caller<'_>,
     dirfd: i32,
@@ -28,8 +28,8 @@ pub fn open_exec(
         Target::Open(file) if file.kind != Kind::View => {
             let fd = reopen(file.host.as_fd(), libc::O_PATH)?;
             let stat = nix::sys::stat::fstat(&fd)?;
-            // A program in memory is judged by what the kernel calls it, which only a rule for everything covers. One
-            // that is deleted has lost the name by which it could be judged.
+            // A program in memory is judged by what the kernel calls it, which only a rule for everything
+            // covers. One that is deleted has lost the name by which it could be judged.
             let path = match name_of(fd.as_fd()) {
                 Err(_) if file.kind == Kind::Memory => label_of(fd.as_fd())?,
                 path => path.map_err(|_| Errno::EACCES)?,

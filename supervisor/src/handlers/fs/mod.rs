@@ -1,13 +1,13 @@
 //! Calls that name files.
 //!
-//! Each call has the same form: the name is looked up once ([`crate::path`]), the policy is asked about what it led to,
-//! and the host call is made on the descriptor that the look-up holds. What differs is written in one file per subject:
-//! [`open`], [`stat`], [`names`] (calls that make or take away names), [`attributes`], [`xattr`], [`directory`],
-//! [`watch`], [`exec`].
+//! Each call has the same form: the name is looked up once ([`crate::path`]), the policy is asked about what
+//! it led to, and the host call is made on the descriptor that the look-up holds. What differs is written in
+//! one file per subject: [`open`], [`stat`], [`names`] (calls that make or take away names), [`attributes`],
+//! [`xattr`], [`directory`], [`watch`], [`exec`].
 //!
-//! Order of answers: a name that does not exist says so, whoever asks, unless it is hidden; then the policy speaks; then
-//! the kernel. So a program that probes for files finds what it would find without the sandbox, and a denial is only
-//! reported for what is there.
+//! Order of answers: a name that does not exist says so, whoever asks, unless it is hidden; then the policy
+//! speaks; then the kernel. So a program that probes for files finds what it would find without the sandbox,
+//! and a denial is only reported for what is there.
 
 pub(super) mod attributes;
 pub(super) mod directory;

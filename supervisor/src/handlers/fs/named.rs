@@ -22,7 +22,8 @@ pub(super) fn find(caller: &Caller<'_>, dirfd: i32, path: &CStr, how: Lookup) ->
 }
 
 impl Resolved {
-    /// The policy's word on it. What is reached through an open descriptor is judged as [`Caller::check_open`] says.
+    /// The policy's word on it. What is reached through an open descriptor is judged as
+    /// [`Caller::check_open`] says.
     pub(super) fn check(&self, caller: &Caller<'_>, access: Access) -> Result<(), Errno> {
         match &self.target {
             Target::Open(file) => caller.check_open(access, file),
@@ -64,7 +65,8 @@ pub(super) fn known(flags: i32, known: i32) -> Result<(), Errno> {
     if flags & !known == 0 { Ok(()) } else { Err(Errno::EINVAL) }
 }
 
-/// The common beginning of a handler: the caller, and the name that arguments `dirfd` and `path` give, looked up.
+/// The common beginning of a handler: the caller, and the name that arguments `dirfd` and `path` give, looked
+/// up.
 pub(super) fn named<'c>(
     call: &'c Call<'_>,
     dirfd: i32,

@@ -1,7 +1,8 @@
 //! Calls that make and take away names: mkdir(2), mknod(2), symlink(2), link(2), rmdir(2), unlink(2).
 //!
-//! The name is the last component in a directory that is held; these calls never follow it. So the policy decides about
-//! the directory's name joined with it, and whatever is swapped under that name meanwhile is just what has the name.
+//! The name is the last component in a directory that is held; these calls never follow it. So the policy
+//! decides about the directory's name joined with it, and whatever is swapped under that name meanwhile is
+//! just what has the name.
 
 use super::named::{VIEW_IS_FIXED, find, known};
 use crate::caller::Caller;
@@ -42,8 +43,9 @@ pub(super) fn is_there(caller: &Caller<'_>, place: &Parent) -> bool {
     fstatat(&place.dir, place.name(), AtFlags::AT_SYMLINK_NOFOLLOW).is_ok() && !caller.hides(&place.path())
 }
 
-/// The place where a name is to be made, with the policy's consent. A name that is there already is EEXIST whether or
-/// not it could be made: programs make directories that may be there (`mkdir -p`) and go on after EEXIST only.
+/// The place where a name is to be made, with the policy's consent. A name that is there already is EEXIST
+/// whether or not it could be made: programs make directories that may be there (`mkdir -p`) and go on after
+/// EEXIST only.
 pub(super) fn place_for(caller: &Caller<'_>, dirfd: i32, path: &CStr) -> Result<Parent, Errno> {
     let place = parent(caller, dirfd, path)?;
     if place.is_dots() {
@@ -67,7 +69,8 @@ pub(super) fn make_directory(caller: &Caller<'_>, dirfd: i32, path: &CStr, mode:
     mkdirat(&place.dir, place.leaf(), Mode::from_bits_truncate(mode)).map(|()| 0)
 }
 
-/// mknod(2) of what an unprivileged process can make and nobody else can be harmed with: regular files, FIFOs, sockets.
+/// mknod(2) of what an unprivileged process can make and nobody else can be harmed with: regular files,
+/// FIFOs, sockets.
 pub(super) fn make_node(caller: &Caller<'_>, dirfd: i32, path: &CStr, mode: u32) -> SyscallResult {
     let kind = match mode & libc::S_IFMT {
         0 | libc::S_IFREG => SFlag::S_IFREG,
@@ -98,8 +101,8 @@ fn linkat(call: &mut Call<'_>) -> SyscallResult {
     add_name(&Caller::of(call), (call.i32(0), call.string(1)?), (call.i32(2), call.string(3)?), call.i32(4))
 }
 
-/// link(2). The new name gives what it gives: a file that may only be read must not get a name by which it may be
-/// written to, and one that may not be read none at all. So the old name must allow both.
+/// link(2). The new name gives what it gives: a file that may only be read must not get a name by which it
+/// may be written to, and one that may not be read none at all. So the old name must allow both.
 pub(super) fn add_name(
     caller: &Caller<'_>,
     old: (i32, &CStr),
@@ -144,8 +147,8 @@ fn may_give(caller: &Caller<'_>, path: &[u8]) -> Result<(), Errno> {
     caller.check(Access::Write, path)
 }
 
-/// Whether an open file may get a name: one without a name (`O_TMPFILE`) if the guest can write to it; any other as its
-/// name says.
+/// Whether an open file may get a name: one without a name (`O_TMPFILE`) if the guest can write to it; any
+/// other as its name says.
 fn may_name(caller: &Caller<'_>, file: &File) -> Result<(), Errno> {
     if file.kind == Kind::View {
         return Err(Errno::EXDEV);

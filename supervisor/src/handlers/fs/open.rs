@@ -149,7 +149,8 @@ pub(super) fn open_file(caller: &Caller<'_>, dirfd: i32, path: &CStr, how: Openi
     Err(Errno::EAGAIN)
 }
 
-/// What must be allowed to open an existing object so. The access mode 3 (ioctl only) needs both, as in the kernel.
+/// What must be allowed to open an existing object so. The access mode 3 (ioctl only) needs both, as in the
+/// kernel.
 fn accesses(flags: i32, dir: bool) -> impl Iterator<Item = Access> {
     let (read, write) = wants(flags);
     let look = flags & O_PATH != 0;
@@ -215,9 +216,9 @@ fn opened(host: OwnedFd, format: u32, flags: i32, path: Option<Vec<u8>>) -> File
     File::opened(host, kind, flags, path.map(Into::into))
 }
 
-/// Permissions of a new name: without the bits of the umask, and without set-user-id and set-group-id, which would give
-/// the file's runner the rights of the supervisor's user outside of the sandbox. The mask holds in directories with a
-/// default access list too, where the kernel would leave it out.
+/// Permissions of a new name: without the bits of the umask, and without set-user-id and set-group-id, which
+/// would give the file's runner the rights of the supervisor's user outside of the sandbox. The mask holds in
+/// directories with a default access list too, where the kernel would leave it out.
 pub(super) fn creation_mode(caller: &Caller<'_>, mode: u32) -> u32 {
     mode & 0o7777 & !caller.process.umask() & !(libc::S_ISUID | libc::S_ISGID)
 }
@@ -285,8 +286,8 @@ fn open_node(caller: &Caller<'_>, node: &Node, judged: &[u8], how: Opening) -> R
     }
 }
 
-/// Opens what the guest has open already, by the name of its descriptor. A descriptor can be opened anew with the rights
-/// it has; more than these the policy must allow for the name that the file has now.
+/// Opens what the guest has open already, by the name of its descriptor. A descriptor can be opened anew with
+/// the rights it has; more than these the policy must allow for the name that the file has now.
 fn open_again(caller: &Caller<'_>, file: &Arc<File>, how: Opening) -> Result<File, Errno> {
     if let Some(path) = file.path.as_deref().filter(|_| file.kind == Kind::View) {
         let node = crate::view::at(caller, path)?;

@@ -1,10 +1,11 @@
 //! rename(2).
 //!
-//! A rename takes one name away and makes another, and both are asked for. It must not carry anything from under one
-//! rule to under another: a file whose old name may not be read must not get one that may, and a directory takes all
-//! below it along. Where the policy distinguishes something below either name, a directory is not moved; where the old
-//! name gives less than the new, neither is a file. The errno is then EXDEV, as between two file systems, for that is
-//! how it is: programs know it, and copy file by file instead, each judged by its own names.
+//! A rename takes one name away and makes another, and both are asked for. It must not carry anything from
+//! under one rule to under another: a file whose old name may not be read must not get one that may, and a
+//! directory takes all below it along. Where the policy distinguishes something below either name, a
+//! directory is not moved; where the old name gives less than the new, neither is a file. The errno is then
+//! EXDEV, as between two file systems, for that is how it is: programs know it, and copy file by file
+//! instead, each judged by its own names.
 
 use super::named::VIEW_IS_FIXED;
 use super::names::is_there;
@@ -63,8 +64,8 @@ fn may_move(caller: &Caller<'_>, from: &Parent, to: &Parent) -> Result<(), Errno
     if gains.into_iter().any(|access| caller.allows(access, &new) && !caller.allows(access, &old)) {
         return Err(Errno::EXDEV);
     }
-    // Should a directory take the file's place before the kernel looks, then one that the guest has just made: those in
-    // which the policy distinguishes something are moved neither away from a name nor to it.
+    // Should a directory take the file's place before the kernel looks, then one that the guest has just
+    // made: those in which the policy distinguishes something are moved neither away from a name nor to it.
     let file = fstatat(&from.dir, from.name(), AtFlags::AT_SYMLINK_NOFOLLOW)
         .is_ok_and(|stat| stat.st_mode & libc::S_IFMT != libc::S_IFDIR);
     match caller.sandbox.policy.rename(&old, &new, true).verdict {

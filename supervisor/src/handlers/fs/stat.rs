@@ -1,4 +1,4 @@
-//! Asking about files: the stat family, access(2), name::readlink(2), statfs(2).
+//! Asking about files: the stat family, access(2), readlink(2), statfs(2).
 
 use super::named::{known, named};
 use crate::caller::Caller;
@@ -182,8 +182,8 @@ fn readlinkat(call: &mut Call<'_>) -> SyscallResult {
     read_link(call, call.i32(0), 1)
 }
 
-/// name::readlink(2): the buffer and its length are the arguments behind the path. An empty path means the link that `dirfd`
-/// itself holds.
+/// readlink(2): the buffer and its length are the arguments behind the path. An empty path means the link
+/// that `dirfd` itself holds.
 fn read_link(call: &mut Call<'_>, dirfd: i32, path: usize) -> SyscallResult {
     if call.i32(path + 2) <= 0 {
         return Err(Errno::EINVAL);

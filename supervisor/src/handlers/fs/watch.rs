@@ -1,8 +1,8 @@
 //! inotify(7): watching files by name.
 //!
-//! A watch tells when something is read and by what name something comes and goes in a directory: it takes the right to
-//! read the file or list the directory. A directory in which the policy hides names is not watched at all, for events
-//! would tell of them.
+//! A watch tells when something is read and by what name something comes and goes in a directory: it takes
+//! the right to read the file or list the directory. A directory in which the policy hides names is not
+//! watched at all, for events would tell of them.
 
 use super::named::find;
 use crate::caller::Caller;

@@ -1,7 +1,8 @@
 //! Extended attributes (xattr(7)).
 //!
-//! The guest has those of the `user.` space. `security.`, `system.` and `trusted.` hold capabilities, access lists and
-//! labels, by which the kernel decides: they read as absent and cannot be changed, as on a file system without them.
+//! The guest has those of the `user.` space. `security.`, `system.` and `trusted.` hold capabilities, access
+//! lists and labels, by which the kernel decides: they read as absent and cannot be changed, as on a file
+//! system without them.
 
 use super::named::{VIEW_IS_FIXED, done, named};
 use crate::caller::Caller;
@@ -31,7 +32,8 @@ pub(crate) const HANDLERS: &[Entry] = &[
     ("fremovexattr", |call| remove(call, None)),
 ];
 
-/// Longest name (XATTR_NAME_MAX) and largest value or list (XATTR_SIZE_MAX, XATTR_LIST_MAX) of linux/limits.h.
+/// Longest name (XATTR_NAME_MAX) and largest value or list (XATTR_SIZE_MAX, XATTR_LIST_MAX) of
+/// linux/limits.h.
 const NAME_MAX: usize = 255;
 const SIZE_MAX: usize = 65536;
 
@@ -58,8 +60,8 @@ fn is_users(name: &CStr) -> Result<bool, Errno> {
     }
 }
 
-/// The answer for an attribute that is not the user's: `privileged` where the kernel knows the class but keeps it for
-/// those with capabilities (xattr(7)).
+/// The answer for an attribute that is not the user's: `privileged` where the kernel knows the class but
+/// keeps it for those with capabilities (xattr(7)).
 fn foreign(name: &CStr, privileged: Errno) -> Errno {
     let name = name.to_bytes();
     if name.starts_with(b"security.") || name.starts_with(b"trusted.") {

@@ -1,12 +1,13 @@
 //! What a guest's socket address means, and what the policy says to it.
 //!
-//! The address is judged from the supervisor's copy, which is also what the kernel gets. It must be of the socket's own
-//! family, so that the kernel cannot read it as another than the one that was judged; where the kernel takes AF_UNSPEC
-//! for an IPv4 address it is judged as one.
+//! The address is judged from the supervisor's copy, which is also what the kernel gets. It must be of the
+//! socket's own family, so that the kernel cannot read it as another than the one that was judged; where the
+//! kernel takes AF_UNSPEC for an IPv4 address it is judged as one.
 //!
-//! The file of a unix socket is looked up once. The kernel is then told the supervisor's descriptor of it (connect) or of
-//! its directory (bind) in place of the name, so it cannot be led elsewhere. The kernel remembers what it was told at
-//! bind as the socket's name, and tells it to peers: [`crate::state::sockets::Anchors`] turn it back.
+//! The file of a unix socket is looked up once. The kernel is then told the supervisor's descriptor of it
+//! (connect) or of its directory (bind) in place of the name, so it cannot be led elsewhere. The kernel
+//! remembers what it was told at bind as the socket's name, and tells it to peers:
+//! [`crate::state::sockets::Anchors`] turn it back.
 
 use crate::caller::Caller;
 use crate::context::Call;
@@ -82,8 +83,8 @@ pub(super) enum Name<'a> {
     Other(i32),
 }
 
-/// Reads an address. EINVAL if it is too short for its family; EAFNOSUPPORT if it is not one that a socket of this
-/// nature can have.
+/// Reads an address. EINVAL if it is too short for its family; EAFNOSUPPORT if it is not one that a socket of
+/// this nature can have.
 pub(super) fn read(bytes: &[u8], nature: Nature) -> Result<Name<'_>, Errno> {
     let [a, b, rest @ ..] = bytes else { return Err(Errno::EINVAL) };
     let family = i32::from(u16::from_le_bytes([*a, *b]));
@@ -211,7 +212,8 @@ fn unix_own(call: &Call<'_>, socket: &File, path: &[u8]) -> Result<Address, Errn
         return Err(Errno::ENOENT);
     }
     Caller::of(call).check(Access::Bind, &place.path())?;
-    // The kernel gives the file the mode of the socket less the caller's umask, and that caller is the supervisor.
+    // The kernel gives the file the mode of the socket less the caller's umask, and that caller is the
+    // supervisor.
     let mode = nix::sys::stat::Mode::from_bits_truncate(0o777 & !call.process.umask());
     nix::sys::stat::fchmod(&socket.host, mode)?;
     let leaf = place.name().to_vec();

@@ -1,8 +1,8 @@
-//! Control data of messages (cmsg(3)): descriptors and credentials are translated between the guest's and the host's,
-//! what only says how a packet is sent passes, everything else is refused.
+//! Control data of messages (cmsg(3)): descriptors and credentials are translated between the guest's and the
+//! host's, what only says how a packet is sent passes, everything else is refused.
 //!
-//! Descriptors have the same size in both worlds, so data to receive have room for exactly what the guest has room for,
-//! and the kernel itself cuts what is too much.
+//! Descriptors have the same size in both worlds, so data to receive have room for exactly what the guest has
+//! room for, and the kernel itself cuts what is too much.
 
 use crate::context::Call;
 use crate::host::cmsg::{CREDENTIALS, HEADER, RIGHTS, i32_at, pieces};
@@ -14,7 +14,8 @@ use std::sync::Arc;
 
 /// Most descriptors in one message (unix(7)).
 const DESCRIPTORS_MAX: usize = 253;
-/// Most bytes of control data that are looked at, far beyond what the kernel takes by default (net.core.optmem_max).
+/// Most bytes of control data that are looked at, far beyond what the kernel takes by default
+/// (net.core.optmem_max).
 pub(super) const CONTROL_MAX: usize = 64 * 1024;
 
 /// Control data to send, and the files that it names, kept until it is sent.
@@ -24,8 +25,8 @@ pub(super) struct Outgoing {
     files: Vec<Arc<File>>,
 }
 
-/// Control data that only says how a packet is sent: neither a pointer nor another way to its destination (as source
-/// routes and routing headers would be).
+/// Control data that only says how a packet is sent: neither a pointer nor another way to its destination (as
+/// source routes and routing headers would be).
 const PASSING: &[(i32, i32)] = &[
     (libc::SOL_SOCKET, libc::SO_TIMESTAMPING),
     (libc::SOL_SOCKET, libc::SO_TXTIME),
@@ -80,8 +81,8 @@ fn credentials_out(call: &Call<'_>, data: &mut [u8]) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Translates what the guest receives, in place: descriptors get numbers in its table. Those that do not fit there are
-/// closed, and the message is marked as cut (MSG_CTRUNC), as the kernel does.
+/// Translates what the guest receives, in place: descriptors get numbers in its table. Those that do not fit
+/// there are closed, and the message is marked as cut (MSG_CTRUNC), as the kernel does.
 pub(super) fn incoming(
     call: &Call<'_>,
     socket: &File,
@@ -121,8 +122,8 @@ pub(super) fn incoming(
     received.control = control.len();
 }
 
-/// Ends the control data in the middle of a piece whose data start at `start`: it then ends at `end`, or is gone if
-/// nothing of it is left.
+/// Ends the control data in the middle of a piece whose data start at `start`: it then ends at `end`, or is
+/// gone if nothing of it is left.
 fn cut(control: &mut Vec<u8>, start: usize, end: usize) {
     if end == start {
         control.truncate(start - HEADER);

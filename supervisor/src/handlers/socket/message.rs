@@ -1,7 +1,7 @@
 //! Sending and receiving on sockets.
 //!
-//! The bytes of a message go straight between the kernel and the data area. Its address and control data are judged and
-//! translated in the supervisor's own memory.
+//! The bytes of a message go straight between the kernel and the data area. Its address and control data are
+//! judged and translated in the supervisor's own memory.
 
 use super::super::io::broken_pipe;
 use super::address::{Destination, Purpose, destination};
@@ -24,7 +24,8 @@ use std::os::fd::AsFd;
 pub(crate) const HANDLERS: &[Entry] =
     &[("sendto", sendto), ("sendmsg", sendmsg), ("recvfrom", recvfrom), ("recvmsg", recvmsg)];
 
-/// Flags that are the supervisor's to set: the signal it raises itself, and its descriptors never outlive an exec.
+/// Flags that are the supervisor's to set: the signal it raises itself, and its descriptors never outlive an
+/// exec.
 const NOSIGNAL: u32 = libc::MSG_NOSIGNAL as u32;
 const CMSG_CLOEXEC: u32 = libc::MSG_CMSG_CLOEXEC as u32;
 
@@ -61,7 +62,8 @@ fn send(
     done
 }
 
-/// After a full transfer of as much as crosses at once, on a stream, where bytes have no borders, the child may go on.
+/// After a full transfer of as much as crosses at once, on a stream, where bytes have no borders, the child
+/// may go on.
 fn more(call: &mut Call<'_>, socket: &File, wanted: usize, done: &SyscallResult) {
     /// What the child leaves for a message's other parts is less than this.
     const NEARLY_ALL: usize = BULK_MAX / 2;
@@ -105,7 +107,8 @@ fn sendmsg(call: &mut Call<'_>) -> SyscallResult {
     finish(call, &socket, call.u32(2), done)
 }
 
-/// The header of the message in argument 1, whose parts lie in the argument's data, and the worker's copy of these.
+/// The header of the message in argument 1, whose parts lie in the argument's data, and the worker's copy of
+/// these.
 fn message<'a>(call: &'a Call<'_>) -> Result<(MessageHeader, &'a [u8]), Errno> {
     let bytes = call.need(1)?;
     let header = MessageHeader::decode_head(bytes).ok_or(Errno::EFAULT)?;
@@ -136,8 +139,8 @@ fn recvfrom(call: &mut Call<'_>) -> SyscallResult {
     Ok(got.count)
 }
 
-/// In the reply the parts stay where the capacities of the request put them, and the header tells how much of each is
-/// filled; of an address, how long it is even where the room was less.
+/// In the reply the parts stay where the capacities of the request put them, and the header tells how much of
+/// each is filled; of an address, how long it is even where the room was less.
 fn recvmsg(call: &mut Call<'_>) -> SyscallResult {
     let socket = socket_of(call)?;
     let flags = call.u32(2);

@@ -1,11 +1,13 @@
 //! Sockets: making them, naming them, connecting them.
 //!
-//! * [`address`]: what a guest's address means, what the policy says to it, and what the kernel is told instead;
+//! * [`address`]: what a guest's address means, what the policy says to it, and what the kernel is told
+//!   instead;
 //! * [`message`]: sending and receiving;
 //! * [`ancillary`]: descriptors and credentials that travel with messages;
 //! * [`option`]: socket options.
 //!
-//! Who is at the other end of a unix socket, and under which name one is bound, [`crate::state::sockets`] keeps.
+//! Who is at the other end of a unix socket, and under which name one is bound, [`crate::state::sockets`]
+//! keeps.
 
 mod address;
 mod ancillary;
@@ -162,8 +164,8 @@ fn tell_address(call: &mut Call<'_>, whose: Whose) -> SyscallResult {
     Ok(0)
 }
 
-/// Gives an address to the guest: the bytes in argument `i` cut to the room there, and their true number in argument
-/// `len`. Nothing if the guest does not want it.
+/// Gives an address to the guest: the bytes in argument `i` cut to the room there, and their true number in
+/// argument `len`. Nothing if the guest does not want it.
 fn put_address(call: &mut Call<'_>, i: usize, len: usize, address: &Address) -> Result<(), Errno> {
     if !call.present(i) {
         return Ok(());

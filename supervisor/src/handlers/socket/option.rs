@@ -1,5 +1,5 @@
-//! Socket options. Which there are, and what of them is data, the system-call table says; an option without a row is
-//! refused, for some hold addresses that the kernel would follow in the supervisor.
+//! Socket options. Which there are, and what of them is data, the system-call table says; an option without a
+//! row is refused, for some hold addresses that the kernel would follow in the supervisor.
 
 use super::{length_word, socket_of};
 use crate::context::{Call, Entry};

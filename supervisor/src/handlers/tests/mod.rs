@@ -1,5 +1,5 @@
-//! Handlers called as a worker calls them: a request is packed and checked as on the channel, and what a guest would
-//! find in its memory afterwards is looked at.
+//! Handlers called as a worker calls them: a request is packed and checked as on the channel, and what a
+//! guest would find in its memory afterwards is looked at.
 
 mod descriptors;
 mod identity;
@@ -96,14 +96,14 @@ pub(crate) fn null() -> OwnedFd {
 
 /// A process with this id, whose parent is `ppid`.
 fn process(pid: i32, ppid: i32, pidfd: OwnedFd, budget: &Arc<Budget>) -> (Arc<Process>, OwnedFd) {
-    let image = ExeRecord {
+    let exe = ExeRecord {
         fd: null(),
         path: (*b"/bin/guest").into(),
         arguments: Vec::new(),
         environment: Vec::new(),
     };
     let limits = [Rlimit { soft: u64::MAX, hard: u64::MAX }; LIMITS];
-    let state = State::host(image, 0o022, limits).unwrap();
+    let state = State::host(exe, 0o022, limits).unwrap();
     let fds = FdTable::new(64, budget.clone());
     let (line, end) = Line::new().unwrap();
     (Arc::new(Process::new(pid, ppid, pidfd, Fork::first(line, fds, state))), end)

@@ -66,7 +66,8 @@ fn a_thread_is_reached_by_its_own_number() {
     assert_eq!(victim.ended_by(), Some(libc::SIGTERM));
 }
 
-/// Whatever a guest names, nothing outside of the sandbox is there for it: the supervisor (this test), its parent, init.
+/// Whatever a guest names, nothing outside of the sandbox is there for it: the supervisor (this test), its
+/// parent, init.
 #[test]
 fn nothing_outside_of_the_sandbox_exists_for_signals() {
     let (g, outsider) = (Guest::free(), Victim::start());
@@ -167,9 +168,8 @@ fn groups_of_the_sandbox_are_asked_for_and_joined_and_no_others() {
     let child = g.add(NOBODY - 1, ended());
     assert_eq!(g.call_as(&child, "getppid", &[]).answer, Ok(pid));
     assert_eq!(g.call("setpgid", &[N(child.pid.into()), N(0)]).flags, Reply::GRANTED);
-    let image =
-        ExeRecord { fd: null(), path: (*b"/x").into(), arguments: Vec::new(), environment: Vec::new() };
-    child.set_exe(image);
+    let exe = ExeRecord { fd: null(), path: (*b"/x").into(), arguments: Vec::new(), environment: Vec::new() };
+    child.set_exe(exe);
     assert_eq!(g.ask("setpgid", &[N(child.pid.into()), N(0)]), Err(Errno::EACCES), "it runs another program");
     assert_eq!(leader.ended_by(), None);
 }

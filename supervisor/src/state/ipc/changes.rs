@@ -13,8 +13,9 @@ pub(super) fn now() -> i64 {
 
 /// Something that worker threads wait for until it changes.
 ///
-/// Whoever waits reads the count while it holds the lock of what it looks at, and sleeps only while the count is that; whoever
-/// changes something raises the count under the same lock. So no change between the look and the sleep is missed.
+/// Whoever waits reads the count while it holds the lock of what it looks at, and sleeps only while the count
+/// is that; whoever changes something raises the count under the same lock. So no change between the look and
+/// the sleep is missed.
 #[derive(Debug, Default)]
 pub(super) struct Changes(AtomicU32);
 
@@ -30,7 +31,8 @@ impl Changes {
         futex::wake(&self.0);
     }
 
-    /// Sleeps until something has changed since `seen`. EINTR if the call is interrupted, EAGAIN when the time is over.
+    /// Sleeps until something has changed since `seen`. EINTR if the call is interrupted, EAGAIN when the
+    /// time is over.
     pub(super) fn wait(&self, seen: u32, deadline: Option<Instant>) -> Result<(), Errno> {
         let left = deadline.map(|end| end.saturating_duration_since(Instant::now()));
         let left: Option<Time> = left.map(|left| [left.as_secs(), left.subsec_nanos().into()]);

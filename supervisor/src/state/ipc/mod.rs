@@ -1,12 +1,15 @@
-//! Inter-process communication by name: System V semaphores, shared memory and message queues, and POSIX message queues.
+//! Inter-process communication by name: System V semaphores, shared memory and message queues, and POSIX
+//! message queues.
 //!
-//! On the host such names are shared by everything in an IPC namespace, and whoever knows one gets at the object. A sandbox
-//! has a namespace of its own instead, in the supervisor's memory: its processes meet there, and nobody else. So no policy is
-//! needed for these calls, and none can open a way to the host's objects.
+//! On the host such names are shared by everything in an IPC namespace, and whoever knows one gets at the
+//! object. A sandbox has a namespace of its own instead, in the supervisor's memory: its processes meet
+//! there, and nobody else. So no policy is needed for these calls, and none can open a way to the host's
+//! objects.
 //!
-//! Semaphores and System V queues are made up here altogether, since the host would take every guest process for one, the
-//! supervisor: undo lists, process ids and the end of processes would be wrong. A segment of shared memory is an anonymous
-//! memory file that the child maps. A POSIX queue is the host's, without a name there.
+//! Semaphores and System V queues are made up here altogether, since the host would take every guest process
+//! for one, the supervisor: undo lists, process ids and the end of processes would be wrong. A segment of
+//! shared memory is an anonymous memory file that the child maps. A POSIX queue is the host's, without a name
+//! there.
 
 mod changes;
 mod mqueue;
@@ -37,7 +40,8 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// A process has been forked: it has what its parent has attached, but nothing to undo (semop(2), shmop(2)).
+    /// A process has been forked: it has what its parent has attached, but nothing to undo (semop(2),
+    /// shmop(2)).
     pub fn forked(&self, parent: i32, child: i32) {
         self.segments.forked(parent, child);
     }

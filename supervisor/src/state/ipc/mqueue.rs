@@ -1,9 +1,9 @@
 //! POSIX message queues (mq_overview(7)).
 //!
-//! A queue is one of the host's, whose name there is taken away as soon as it is made, so that descriptors, priorities, limits
-//! and waiting are the kernel's own; the names that guests use are kept here. What the kernel cannot do for a guest is to
-//! notify it, since all guests are one process to it: a registration is kept here too, and looked at after each message that
-//! was sent to an empty queue.
+//! A queue is one of the host's, whose name there is taken away as soon as it is made, so that descriptors,
+//! priorities, limits and waiting are the kernel's own; the names that guests use are kept here. What the
+//! kernel cannot do for a guest is to notify it, since all guests are one process to it: a registration is
+//! kept here too, and looked at after each message that was sent to an empty queue.
 
 use crate::host::mqueue::{self, ATTRIBUTES};
 use crate::host::name::reopen;
@@ -115,7 +115,8 @@ impl Queues {
                 budget.take(1).map_err(|_| Errno::ENOSPC)?;
                 let host = nameless(mode, attributes).inspect_err(|_| budget.give(1))?;
                 let queue = Queue { host, budget: budget.clone() };
-                // Whoever makes a queue may use it as it likes, whatever the mode says to those who come later.
+                // Whoever makes a queue may use it as it likes, whatever the mode says to those who come
+                // later.
                 let opened = mqueue::open_as(queue.host.as_fd(), access)?;
                 names.insert(name.to_vec(), queue);
                 Ok(opened)
@@ -190,8 +191,8 @@ impl Queues {
     }
 }
 
-/// A queue of the host without a name. For the moment between its making and the loss of its name, that is one that nobody
-/// guesses, and only this user could open it.
+/// A queue of the host without a name. For the moment between its making and the loss of its name, that is
+/// one that nobody guesses, and only this user could open it.
 fn nameless(mode: u32, attributes: Option<&Attributes>) -> Result<OwnedFd, Errno> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let n = NEXT.fetch_add(1, Ordering::Relaxed);

@@ -10,8 +10,8 @@ use rxbox_wire::sizes::MESSAGE_MAX;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// Limits: the longest queue by default and at most (kernel.msgmnb), and how many queues. The kernel allows 32000 of them;
-/// here they take up the supervisor's memory.
+/// Limits: the longest queue by default and at most (kernel.msgmnb), and how many queues. The kernel allows
+/// 32000 of them; here they take up the supervisor's memory.
 const BYTES: u64 = 16384;
 const QUEUES: usize = 1024;
 
@@ -141,7 +141,8 @@ impl Messages {
         self.0.lock().open(get, |_| Ok(()), make)
     }
 
-    /// Tries until it is no EAGAIN, waiting for changes in between unless the flags forbid it: then the answer is `empty`.
+    /// Tries until it is no EAGAIN, waiting for changes in between unless the flags forbid it: then the
+    /// answer is `empty`.
     fn wait<T>(
         &self,
         id: i32,

@@ -13,8 +13,8 @@ use std::time::Instant;
 /// Limits, as the kernel has them by default (kernel.sem, semget(2)).
 const SETS: usize = 32000;
 const PER_SET: usize = 32000;
-/// In all sets together. The kernel allows far more, but they cost the supervisor memory, as does what every process may
-/// have to undo of each.
+/// In all sets together. The kernel allows far more, but they cost the supervisor memory, as does what every
+/// process may have to undo of each.
 const ALL: usize = 32000;
 const OPS: usize = 500;
 const HIGHEST: i32 = 32767;
@@ -83,7 +83,8 @@ enum Not {
 }
 
 impl State {
-    /// Carries out all operations, or none. Each sees what those before it did (the kernel's `perform_atomic_semop`).
+    /// Carries out all operations, or none. Each sees what those before it did (the kernel's
+    /// `perform_atomic_semop`).
     fn perform(&mut self, ops: &[Op], pid: i32) -> Result<(), Not> {
         let mut values: Vec<i32> = self.semaphores.iter().map(|s| s.value).collect();
         let mut undo = self.undo.get(&pid).cloned().unwrap_or_else(|| vec![0; values.len()]);

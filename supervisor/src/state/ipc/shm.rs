@@ -1,8 +1,9 @@
 //! System V shared memory (shmget(2), shmop(2), shmctl(2)).
 //!
-//! A segment is an anonymous memory file. The child gets a descriptor of it to map, which can only be read if the guest
-//! attaches it so. Who has it attached how often the supervisor keeps count of, for the sake of what IPC_STAT shows and of the
-//! removal at the last detach; a child that lies there harms nobody but its own sandbox's count.
+//! A segment is an anonymous memory file. The child gets a descriptor of it to map, which can only be read if
+//! the guest attaches it so. Who has it attached how often the supervisor keeps count of, for the sake of
+//! what IPC_STAT shows and of the removal at the last detach; a child that lies there harms nobody but its
+//! own sandbox's count.
 
 use super::changes::now;
 use super::perm::{Perm, Right};

@@ -1,7 +1,7 @@
 //! Objects by key and by identifier.
 //!
-//! An identifier is the object's place and a sequence number, so that one of a removed object is not taken for that of the
-//! next in the same place.
+//! An identifier is the object's place and a sequence number, so that one of a removed object is not taken
+//! for that of the next in the same place.
 
 use super::perm::{Perm, Right};
 use crate::state::process::Identity;
@@ -64,7 +64,8 @@ impl<T: Owned + Clone> Table<T> {
         Ok((i32::from(*sequence) * PLACES + place, object.clone()))
     }
 
-    /// The identifier of the object with a key if that fits (`fits`), or of a new one, which `make` makes with its owner.
+    /// The identifier of the object with a key if that fits (`fits`), or of a new one, which `make` makes
+    /// with its owner.
     pub(super) fn open(
         &mut self,
         get: Get<'_>,

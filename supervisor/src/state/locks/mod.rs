@@ -1,16 +1,19 @@
 //! Record locks (fcntl(2)).
 //!
-//! The kernel keeps the traditional locks per *process*, and to it all guests are one: the supervisor. Its open file
-//! description locks are owned by a description instead, and conflict with everybody else's locks as they should. So
-//! each guest process has, for every file it locks, a description of the supervisor's own that stands for the process,
-//! and the traditional locks are put on that. Their odd rules follow of themselves:
-//! * all descriptors of a process on a file share its locks, since there is one description for (process, inode);
+//! The kernel keeps the traditional locks per *process*, and to it all guests are one: the supervisor. Its
+//! open file description locks are owned by a description instead, and conflict with everybody else's locks
+//! as they should. So each guest process has, for every file it locks, a description of the supervisor's own
+//! that stands for the process, and the traditional locks are put on that. Their odd rules follow of
+//! themselves:
+//! * all descriptors of a process on a file share its locks, since there is one description for (process,
+//!   inode);
 //! * a forked child has none of them: it has no such description;
-//! * closing *any* descriptor of the file drops them all ([`RecordLocks::release`]); so does the end of the process.
+//! * closing *any* descriptor of the file drops them all ([`RecordLocks::release`]); so does the end of the
+//!   process.
 //!
-//! What the kernel then cannot know any more is which process holds a lock (F_GETLK) and that processes wait for each other in
-//! a circle (EDEADLK). For these the supervisor keeps a book of the ranges that each process has locked; and for a bound on how
-//! many they are (ENOLCK).
+//! What the kernel then cannot know any more is which process holds a lock (F_GETLK) and that processes wait
+//! for each other in a circle (EDEADLK). For these the supervisor keeps a book of the ranges that each
+//! process has locked; and for a bound on how many they are (ENOLCK).
 
 mod ranges;
 
@@ -68,7 +71,8 @@ impl Waits {
         self.0.lock()
     }
 
-    /// The thread `tid` is going to wait. `blockers` names the processes that have locks in the way of what somebody wants.
+    /// The thread `tid` is going to wait. `blockers` names the processes that have locks in the way of what
+    /// somebody wants.
     ///
     /// # Errors
     /// EDEADLK if somebody would then wait for ever.
@@ -110,8 +114,8 @@ impl RecordLocks {
         self.owners.lock()
     }
 
-    /// The description for `file`, made at the first lock. It is opened for reading and writing if that is possible,
-    /// whatever the guest's descriptor may do: the guest never gets hold of it.
+    /// The description for `file`, made at the first lock. It is opened for reading and writing if that is
+    /// possible, whatever the guest's descriptor may do: the guest never gets hold of it.
     fn owner(&self, file: &File) -> Result<Arc<OwnedFd>, Errno> {
         let inode = inode(file)?;
         if let Some(owner) = self.map().get(&inode) {
@@ -134,8 +138,8 @@ impl RecordLocks {
         }
     }
 
-    /// Carries out a lock command (of the F_OFD family) for the process, and keeps the book. A lock that was only got after
-    /// another thread had closed the file is given back: EBADF, as the kernel does.
+    /// Carries out a lock command (of the F_OFD family) for the process, and keeps the book. A lock that was
+    /// only got after another thread had closed the file is given back: EBADF, as the kernel does.
     pub fn apply(&self, file: &File, command: Flock, lock: &mut [u8; Flock::SIZE]) -> SyscallResult {
         let owner = self.owner(file)?;
         let (kind, range) = (i16_at(lock, 0), range_of(lock));

@@ -11,8 +11,8 @@ pub struct Range {
 }
 
 impl Range {
-    /// The bytes that `start` and `len` of a `struct flock` stand for, counted from the start of the file; `None` if there
-    /// are none (the kernel refuses such a lock).
+    /// The bytes that `start` and `len` of a `struct flock` stand for, counted from the start of the file;
+    /// `None` if there are none (the kernel refuses such a lock).
     pub fn new(start: i64, len: i64, write: bool) -> Option<Range> {
         let (first, last) = match len {
             0 => (start, i64::MAX),
@@ -51,7 +51,8 @@ impl Ranges {
         self.0 = rest;
     }
 
-    /// Locks the bytes of a range, however they were locked before. What adjoins it becomes one with it, as in the kernel.
+    /// Locks the bytes of a range, however they were locked before. What adjoins it becomes one with it, as
+    /// in the kernel.
     pub fn set(&mut self, range: Range) {
         self.clear(&range);
         let adjoins = |held: &Range| {
@@ -67,7 +68,8 @@ impl Ranges {
         }));
     }
 
-    /// Whether so much is locked apart that no more shall be: the book, and the kernel's, are not part of the guest's memory.
+    /// Whether so much is locked apart that no more shall be: the book, and the kernel's, are not part of the
+    /// guest's memory.
     pub fn full(&self) -> bool {
         self.0.len() >= MOST
     }
@@ -94,8 +96,9 @@ pub struct Wanted<F> {
     pub range: Range,
 }
 
-/// Whether a process that is going to wait would wait for itself: one that blocks it waits, maybe through others, for a lock
-/// of its own. `blockers` names the processes that have locks in the way of what somebody wants.
+/// Whether a process that is going to wait would wait for itself: one that blocks it waits, maybe through
+/// others, for a lock of its own. `blockers` names the processes that have locks in the way of what somebody
+/// wants.
 pub(super) fn deadlock<F: Copy>(
     wanted: Wanted<F>,
     waiting: &BTreeMap<i32, Wanted<F>>,

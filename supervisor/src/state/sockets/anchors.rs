@@ -14,9 +14,9 @@ struct Anchor {
 
 /// The directories in which guests have bound unix sockets.
 ///
-/// A socket bound as `/proc/PID/fd/N/leaf` is called so by the kernel for as long as it lives, and a peer may want to
-/// send to that name. So `N` stays open, one for each directory, and the name is shown to guests as the directory's own
-/// with the leaf. The supervisor's process id makes it one that no other sandbox uses.
+/// A socket bound as `/proc/PID/fd/N/leaf` is called so by the kernel for as long as it lives, and a peer may
+/// want to send to that name. So `N` stays open, one for each directory, and the name is shown to guests as
+/// the directory's own with the leaf. The supervisor's process id makes it one that no other sandbox uses.
 #[derive(Debug)]
 pub struct Anchors {
     prefix: Vec<u8>,
@@ -36,8 +36,8 @@ impl Default for Anchors {
 }
 
 impl Anchors {
-    /// What to tell the kernel for a name in a directory. ENAMETOOLONG if that is too long, ENOBUFS for too many
-    /// directories.
+    /// What to tell the kernel for a name in a directory. ENAMETOOLONG if that is too long, ENOBUFS for too
+    /// many directories.
     pub fn name(&self, dir: Dir, leaf: &[u8]) -> Result<Vec<u8>, Errno> {
         let s = nix::sys::stat::fstat(&dir.fd)?;
         let device_inode = (s.st_dev, s.st_ino);

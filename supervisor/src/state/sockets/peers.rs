@@ -1,10 +1,10 @@
 //! Who is at the other end of a unix socket.
 //!
-//! To the kernel all guests are one process, the supervisor, and so it answers with that one's id where a program asks who its
-//! peer is (SO_PEERCRED) or who sent a message (SCM_CREDENTIALS). User and group are right as they are. For the process this
-//! module keeps book: which process listened under a name, connected a socket, made a pair, or sent last on a socket. What one
-//! end is to the other the kernel tells (sock_diag(7)); where it does not, the answer is 0, as for a process that the reader
-//! cannot see.
+//! To the kernel all guests are one process, the supervisor, and so it answers with that one's id where a
+//! program asks who its peer is (SO_PEERCRED) or who sent a message (SCM_CREDENTIALS). User and group are
+//! right as they are. For the process this module keeps book: which process listened under a name, connected
+//! a socket, made a pair, or sent last on a socket. What one end is to the other the kernel tells
+//! (sock_diag(7)); where it does not, the answer is 0, as for a process that the reader cannot see.
 
 use crate::host::net::{self, Whose};
 use crate::state::fd::File;
@@ -17,7 +17,8 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// Sockets that are remembered. Beyond, all is forgotten, rather than that a guest fills the supervisor's memory.
+/// Sockets that are remembered. Beyond, all is forgotten, rather than that a guest fills the supervisor's
+/// memory.
 const MOST: usize = 1 << 16;
 /// The id of a process that cannot be seen.
 const UNSEEN: i32 = 0;
