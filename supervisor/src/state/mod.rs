@@ -1,8 +1,8 @@
 //! What the kernel would keep of guest processes, and what handlers change and look up: nouns only.
 //!
 //! Nothing here knows what a system call is: a handler takes its arguments apart, asks the policy, and calls
-//! what it needs of these modules, which know each other and [`crate::host`] but neither the sandbox nor a
-//! handler.
+//! what it needs of these modules, which know each other and what stands below them ([`crate::host`],
+//! [`crate::report`]), but neither the sandbox nor a handler.
 //!
 //! * Of one process: [`process`], with its descriptors ([`fd`]), [`threads`], record [`locks`] and
 //!   [`attributes`]; [`names`] of what it holds.
