@@ -10,6 +10,7 @@
 //! | pending work | deliver signals, wait for exclusive work to end |
 
 mod emulate;
+pub mod granted;
 mod system_call;
 
 use crate::host::fatal::fatal;

@@ -1,18 +1,16 @@
 //! A guest system call: to the supervisor and back.
 //!
 //! Every call is sent. What the supervisor performed or answered comes back with its result; what it
-//! *granted* the child carries out itself, under its own filter: [`crate::syscall`], [`crate::signal`],
-//! [`crate::lifecycle`].
+//! *granted* the child carries out itself, under its own filter ([`granted`]).
 
+use super::granted;
 use crate::base::result::SyscallResult;
-use crate::lifecycle::{clone, exec, exit};
 use crate::signal::deliver::{self, Restart};
 use crate::signal::{calls, descriptor};
 use crate::syscall::rlimit::Rlimit;
-use crate::syscall::{futex, marshal, memory, mmsg, process, shm, transfer, wait};
+use crate::syscall::{marshal, memory, shm, transfer};
 use crate::thread::Thread;
 use crate::thread::restart_block::Deadline;
-use nix::errno::Errno;
 use rxbox_wire::frame::Reply;
 use rxbox_wire::kind::{Bulk, Syscall};
 use rxbox_wire::sizes::INTERNAL;
@@ -60,7 +58,7 @@ fn perform(thread: &mut Thread, call: &'static Syscall, args: [u64; 6]) -> Sysca
     let limit = Rlimit::of(call.nr, &args);
     let exchanged = calls::with_mask(thread, call, &args, |thread| marshal::exchange(thread, call, &args));
     match exchanged {
-        Ok(reply) if reply.flags & Reply::GRANTED != 0 => granted(thread, call.nr, &args, reply.ret),
+        Ok(reply) if reply.flags & Reply::GRANTED != 0 => granted::carry_out(thread, call, &args, reply.ret),
         Ok(reply) if makes_signal_descriptor(call.nr) && reply.ret >= 0 => {
             descriptor::made(thread, args[1]);
             SyscallResult::from(&reply)
@@ -77,35 +75,4 @@ fn perform(thread: &mut Thread, call: &'static Syscall, args: [u64; 6]) -> Sysca
 
 fn makes_signal_descriptor(nr: u32) -> bool {
     matches!(i64::from(nr), libc::SYS_signalfd | libc::SYS_signalfd4)
-}
-
-/// Carries out an approved call; `approved` is what the supervisor says with it.
-fn granted(thread: &mut Thread, nr: u32, args: &[u64; 6], approved: i64) -> SyscallResult {
-    match i64::from(nr) {
-        libc::SYS_shmdt => return shm::detach(thread, args[0]),
-        libc::SYS_futex => return futex::futex(thread, args),
-        libc::SYS_futex_waitv => return futex::futex_waitv(args),
-        libc::SYS_wait4 | libc::SYS_waitid => return wait::wait(thread, nr, args, approved),
-        libc::SYS_exit => return exit::exit(thread, args[0] as i32),
-        libc::SYS_exit_group => exit::exit_group(thread, args[0] as i32),
-        libc::SYS_clone | libc::SYS_clone3 | libc::SYS_fork | libc::SYS_vfork => {
-            return clone::clone(thread, nr, args);
-        }
-        libc::SYS_execve | libc::SYS_execveat => return exec::exec(thread, nr, args),
-        _ => {}
-    }
-    if let Some(result) = process::system_call(thread, nr, args) {
-        return result.into();
-    }
-    if let Some(result) = memory::system_call(thread, nr, args) {
-        return result.into();
-    }
-    if let Some(result) = calls::system_call(thread, nr, args) {
-        return result;
-    }
-    if let Some(result) = mmsg::system_call(thread, nr, args) {
-        return result;
-    }
-    thread.process.log.line(&format!("system call {nr} was granted but is not one of the child's"));
-    Errno::ENOSYS.into()
 }

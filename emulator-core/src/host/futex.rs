@@ -4,10 +4,7 @@
 use super::call;
 use crate::guest::Span;
 use crate::guest::layout::window_of;
-use libc::{
-    FUTEX_CMP_REQUEUE, FUTEX_CMP_REQUEUE_PI, FUTEX_LOCK_PI, FUTEX_LOCK_PI2, FUTEX_REQUEUE, FUTEX_WAIT,
-    FUTEX_WAIT_BITSET, FUTEX_WAIT_REQUEUE_PI, FUTEX_WAKE_OP,
-};
+use libc::{FUTEX_CMP_REQUEUE, FUTEX_CMP_REQUEUE_PI, FUTEX_REQUEUE, FUTEX_WAIT_REQUEUE_PI, FUTEX_WAKE_OP};
 use nix::errno::Errno;
 
 /// Bytes of `struct robust_list_head`, the only size that the kernel takes.
@@ -28,11 +25,11 @@ pub fn wake(addr: u64) {
     unsafe { call::raw(libc::SYS_futex, args) };
 }
 
-/// futex(2) with the guest's arguments, but for a `timeout` of the runtime's own.
+/// futex(2) with the guest's arguments, but for a `timeout` of the runtime's own; `waits`: the operation is one that waits.
 ///
 /// # Errors
 /// EFAULT for a word that is not guest memory, else as futex(2). EINTR also if work is pending.
-pub fn operate(args: &[u64; 6], timeout: Option<&[u64; 2]>) -> Result<i64, Errno> {
+pub fn operate(args: &[u64; 6], timeout: Option<&[u64; 2]>, waits: bool) -> Result<i64, Errno> {
     let op = args[1] as i32 & libc::FUTEX_CMD_MASK;
     // Some operations take a second word, and write it.
     let second = matches!(
@@ -50,12 +47,10 @@ pub fn operate(args: &[u64; 6], timeout: Option<&[u64; 2]>) -> Result<i64, Errno
     // SAFETY: the words are guest memory, where no Rust object lives; the timeout, the guest's or the
     // runtime's, is only read. The kernel checks all of them for faults.
     let value = unsafe {
-        match op {
-            FUTEX_WAIT | FUTEX_WAIT_BITSET | FUTEX_LOCK_PI | FUTEX_LOCK_PI2 | FUTEX_WAIT_REQUEUE_PI => {
-                call::interruptible(libc::SYS_futex, args)
-            }
+        match waits {
+            true => call::interruptible(libc::SYS_futex, args),
             // A wake that a signal interrupts is one that a C library ends its program for.
-            _ => call::raw(libc::SYS_futex, args),
+            false => call::raw(libc::SYS_futex, args),
         }
     };
     call::result(value)

@@ -1,10 +1,10 @@
 //! The granted system calls on masks, actions and waiting signals.
 
 use super::action::{Action, Disposition};
-use super::deliver::{Restart, set_mask, sigreturn, wait};
+use super::deliver::{self, Restart, set_mask, wait};
+use super::descriptor;
 use super::host::{self, SET_SIZE};
 use super::stack::AlternateStack;
-use super::{descriptor, timers};
 use crate::base::result::SyscallResult;
 use crate::base::sigset::{SigSet, is_signal};
 use crate::guest::access;
@@ -15,23 +15,10 @@ use rxbox_wire::frame::Reply;
 use rxbox_wire::kind::{Kind, Syscall, Wait};
 use std::time::{Duration, Instant};
 
-/// Carries out an approved call of this module; `None` if it is not one.
-pub fn system_call(thread: &mut Thread, nr: u32, args: &[u64; 6]) -> Option<SyscallResult> {
-    let result = match i64::from(nr) {
-        libc::SYS_rt_sigreturn => {
-            sigreturn(thread);
-            Ok(SyscallResult::Done)
-        }
-        libc::SYS_rt_sigprocmask => procmask(thread, args),
-        libc::SYS_rt_sigsuspend => suspend(thread, args),
-        libc::SYS_pause => Ok(pause()),
-        libc::SYS_rt_sigaction => action(thread, args).map(SyscallResult::Value),
-        libc::SYS_rt_sigpending => pending(thread, args).map(SyscallResult::Value),
-        libc::SYS_rt_sigtimedwait => timed_wait(thread, args),
-        libc::SYS_sigaltstack => alternate_stack(thread, args).map(SyscallResult::Value),
-        _ => timers::system_call(thread, nr, args)?.map(SyscallResult::Value),
-    };
-    Some(result.into())
+/// rt_sigreturn(2).
+pub fn sigreturn(thread: &mut Thread) -> SyscallResult {
+    deliver::sigreturn(thread);
+    SyscallResult::Done
 }
 
 /// Makes an exchange with the supervisor. If it waits for descriptors, the arrival of signals that are read
@@ -85,7 +72,7 @@ fn read_set(at: u64, size: u64) -> Result<SigSet, Errno> {
 }
 
 /// rt_sigaction(2).
-fn action(thread: &mut Thread, args: &[u64; 6]) -> Result<i64, Errno> {
+pub fn action(thread: &mut Thread, args: &[u64; 6]) -> Result<i64, Errno> {
     let [signal, new, old, size, ..] = *args;
     let signal = signal as i32;
     if size != SET_SIZE {
@@ -116,7 +103,7 @@ fn action(thread: &mut Thread, args: &[u64; 6]) -> Result<i64, Errno> {
 }
 
 /// rt_sigprocmask(2).
-fn procmask(thread: &mut Thread, args: &[u64; 6]) -> Result<SyscallResult, Errno> {
+pub fn procmask(thread: &mut Thread, args: &[u64; 6]) -> Result<SyscallResult, Errno> {
     let [how, new, old, size, ..] = *args;
     if size != SET_SIZE {
         return Err(Errno::EINVAL);
@@ -162,25 +149,25 @@ fn again(thread: &mut Thread, nr: i64) -> SyscallResult {
 }
 
 /// rt_sigsuspend(2).
-fn suspend(thread: &mut Thread, args: &[u64; 6]) -> Result<SyscallResult, Errno> {
+pub fn suspend(thread: &mut Thread, args: &[u64; 6]) -> Result<SyscallResult, Errno> {
     let mask = read_set(args[0], args[1])?;
     let before = thread.signals.mask;
     if !change_mask(thread, mask) {
         return Ok(again(thread, libc::SYS_rt_sigsuspend));
     }
     thread.signals.saved = Some(before);
-    Ok(pause())
+    pause()
 }
 
 /// pause(2): waits for a signal of no set, which only a handler ends.
-fn pause() -> SyscallResult {
+pub fn pause() -> Result<SyscallResult, Errno> {
     // EINTR is the only way out.
     let _ = host::wait(SigSet::EMPTY, None);
-    SyscallResult::Interrupted { restart: false }
+    Err(Errno::EINTR)
 }
 
 /// rt_sigpending(2).
-fn pending(thread: &mut Thread, args: &[u64; 6]) -> Result<i64, Errno> {
+pub fn pending(thread: &mut Thread, args: &[u64; 6]) -> Result<i64, Errno> {
     let [at, size, ..] = *args;
     let bytes = usize::try_from(size).ok().filter(|_| size <= SET_SIZE).ok_or(Errno::EINVAL)?;
     thread.signals.collect(thread.cpu.ring());
@@ -190,7 +177,7 @@ fn pending(thread: &mut Thread, args: &[u64; 6]) -> Result<i64, Errno> {
 }
 
 /// rt_sigtimedwait(2).
-fn timed_wait(thread: &mut Thread, args: &[u64; 6]) -> Result<SyscallResult, Errno> {
+pub fn timed_wait(thread: &mut Thread, args: &[u64; 6]) -> Result<i64, Errno> {
     let [set, info, timeout, size, ..] = *args;
     let set = read_set(set, size)?.minus(SigSet::UNBLOCKABLE);
     let deadline = match (timeout, thread.remaining) {
@@ -200,16 +187,11 @@ fn timed_wait(thread: &mut Thread, args: &[u64; 6]) -> Result<SyscallResult, Err
         }
         (at, None) => Some(deadline(at)?),
     };
-    let found = match wait(thread, set, deadline) {
-        Ok(found) => found,
-        // Only a handler ends the wait.
-        Err(Errno::EINTR) => return Ok(SyscallResult::Interrupted { restart: false }),
-        Err(e) => return Err(e),
-    };
+    let found = wait(thread, set, deadline)?;
     if info != 0 {
         thread.process.copy_out(info, found.bytes())?;
     }
-    Ok(SyscallResult::Value(found.signal().into()))
+    Ok(found.signal().into())
 }
 
 /// When a timeout in guest memory ends; one that is beyond all clocks is as good as the longest.
@@ -224,7 +206,7 @@ fn deadline(at: u64) -> Result<Instant, Errno> {
 }
 
 /// sigaltstack(2).
-fn alternate_stack(thread: &mut Thread, args: &[u64; 6]) -> Result<i64, Errno> {
+pub fn alternate_stack(thread: &mut Thread, args: &[u64; 6]) -> Result<i64, Errno> {
     let [new, old, ..] = *args;
     let sp = thread.state().gpr[4];
     let before = thread.signals.stack.report(sp);

@@ -9,20 +9,34 @@ use crate::guest::access;
 use crate::thread::Thread;
 use nix::errno::Errno;
 
-/// Carries out an approved call of this module; `None` if it is not one.
-pub(super) fn system_call(thread: &mut Thread, nr: u32, args: &[u64; 6]) -> Option<Result<i64, Errno>> {
-    let [first, second, third, fourth, ..] = *args;
-    Some(match i64::from(nr) {
-        libc::SYS_alarm => Ok(host::alarm(first as u32)),
-        libc::SYS_getitimer => interval(thread, IntervalCall::Getitimer, first, 0, second),
-        libc::SYS_setitimer => interval(thread, IntervalCall::Setitimer, first, second, third),
-        libc::SYS_timer_gettime => interval(thread, IntervalCall::Gettime, first, 0, second),
-        libc::SYS_timer_settime => interval(thread, IntervalCall::Settime(second), first, third, fourth),
-        libc::SYS_timer_getoverrun => host::timer_getoverrun(first),
-        libc::SYS_timer_create => create(thread, first, second, third),
-        libc::SYS_timer_delete => delete(thread, first as i32),
-        _ => return None,
-    })
+/// alarm(2).
+pub fn alarm(args: &[u64; 6]) -> Result<i64, Errno> {
+    Ok(host::alarm(args[0] as u32))
+}
+
+/// getitimer(2).
+pub fn getitimer(thread: &Thread, args: &[u64; 6]) -> Result<i64, Errno> {
+    interval(thread, IntervalCall::Getitimer, args[0], 0, args[1])
+}
+
+/// setitimer(2).
+pub fn setitimer(thread: &Thread, args: &[u64; 6]) -> Result<i64, Errno> {
+    interval(thread, IntervalCall::Setitimer, args[0], args[1], args[2])
+}
+
+/// timer_gettime(2).
+pub fn gettime(thread: &Thread, args: &[u64; 6]) -> Result<i64, Errno> {
+    interval(thread, IntervalCall::Gettime, args[0], 0, args[1])
+}
+
+/// timer_settime(2).
+pub fn settime(thread: &Thread, args: &[u64; 6]) -> Result<i64, Errno> {
+    interval(thread, IntervalCall::Settime(args[1]), args[0], args[2], args[3])
+}
+
+/// timer_getoverrun(2).
+pub fn getoverrun(args: &[u64; 6]) -> Result<i64, Errno> {
+    host::timer_getoverrun(args[0])
 }
 
 /// The structure at a guest address; `None` for a null pointer.
@@ -69,7 +83,8 @@ fn own_clock(thread: &Thread, clock: i32) -> Result<i32, Errno> {
 }
 
 /// timer_create(2). A timer whose number cannot be told is taken away again, as the kernel does.
-fn create(thread: &Thread, clock: u64, event: u64, at: u64) -> Result<i64, Errno> {
+pub fn create(thread: &Thread, args: &[u64; 6]) -> Result<i64, Errno> {
+    let [clock, event, at, ..] = *args;
     let clock = own_clock(thread, clock as i32)?;
     let event = read(event)?;
     let timer = host::timer_create(clock as u64, event.as_ref())?;
@@ -81,7 +96,9 @@ fn create(thread: &Thread, clock: u64, event: u64, at: u64) -> Result<i64, Errno
     Ok(0)
 }
 
-fn delete(thread: &Thread, timer: i32) -> Result<i64, Errno> {
+/// timer_delete(2).
+pub fn delete(thread: &Thread, args: &[u64; 6]) -> Result<i64, Errno> {
+    let timer = args[0] as i32;
     let value = host::timer_delete(timer)?;
     thread.process.actions.lock().timers.retain(|&t| t != timer);
     Ok(value)

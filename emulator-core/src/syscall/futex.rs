@@ -1,34 +1,19 @@
 //! Granted futex calls (futex(2), futex_waitv(2)). Futexes are the host's, on the guest's own words
 //! ([`crate::host::futex`]).
 
-use crate::base::result::SyscallResult;
 use crate::guest::access;
 use crate::host::futex::{self, WAITER_WORDS};
 use crate::thread::Thread;
 use nix::errno::Errno;
 
-/// futex(2).
-pub fn futex(thread: &Thread, args: &[u64; 6]) -> SyscallResult {
+/// futex(2), of which some operations wait.
+pub fn futex(thread: &Thread, args: &[u64; 6], waits: bool) -> Result<i64, Errno> {
     let remaining = thread.remaining.map(|remaining| remaining.time);
-    match futex::operate(args, remaining.as_ref()) {
-        Err(Errno::EINTR) => {
-            let op = args[1] as i32 & libc::FUTEX_CMD_MASK;
-            let timed = matches!(op, libc::FUTEX_WAIT | libc::FUTEX_WAIT_BITSET) && args[3] != 0;
-            SyscallResult::Interrupted { restart: !timed }
-        }
-        result => result.into(),
-    }
+    futex::operate(args, remaining.as_ref(), waits)
 }
 
 /// futex_waitv(2). The array is copied, so that what is checked is what the kernel sees.
-pub fn futex_waitv(args: &[u64; 6]) -> SyscallResult {
-    match try_waitv(args) {
-        Err(Errno::EINTR) => SyscallResult::Interrupted { restart: true },
-        result => result.into(),
-    }
-}
-
-fn try_waitv(args: &[u64; 6]) -> Result<i64, Errno> {
+pub fn futex_waitv(args: &[u64; 6]) -> Result<i64, Errno> {
     const MOST: usize = 128;
     let [waiters, count, flags, timeout, clock, _] = *args;
     let count = count as u32 as usize;

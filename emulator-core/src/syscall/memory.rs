@@ -3,7 +3,7 @@
 use super::marshal;
 use crate::base::result::SyscallResult;
 use crate::guest::layout::page_up;
-use crate::guest::{FileSource, MapRequest, MappedFile, RemapRequest, Span};
+use crate::guest::{Change, FileSource, MapRequest, MappedFile, RemapRequest, Span};
 use crate::host::control;
 use crate::host::map::{PageCall, page_call, resident};
 use crate::process::memory::Memory;
@@ -64,64 +64,87 @@ fn made_writable(thread: &Thread, memory: &Memory, addr: Option<u64>, len: u64) 
     }
 }
 
-/// Carries out an approved call of this module; `None` if it is not one.
-pub fn system_call(thread: &mut Thread, nr: u32, args: &[u64; 6]) -> Option<Result<i64, Errno>> {
-    let process = thread.process;
-    let mut guard = process.memory.lock();
-    let memory = &mut *guard;
-    let (space, host) = (&mut memory.space, &mut memory.host);
-    let [addr, len, third, fourth, fifth, _] = *args;
-    Some(match i64::from(nr) {
-        libc::SYS_mmap => MapRequest::decode(addr, len, third, fourth, None)
-            .and_then(|request| map(memory, thread, &request)),
-        libc::SYS_munmap => {
-            let change = space.unmap(host, addr, len);
-            process.apply(memory, change).map(|()| 0)
-        }
-        libc::SYS_mprotect => {
-            let change = space.protect(host, addr, len, third);
-            let done = process.apply(memory, change);
-            made_writable(thread, memory, done.ok().map(|()| addr), len);
-            done.map(|()| 0)
-        }
-        libc::SYS_mremap => {
-            let request = RemapRequest { addr, old_len: len, new_len: third, flags: fourth, new_addr: fifth };
-            let change = space.remap(host, &request);
-            let moved = process.apply(memory, change);
-            made_writable(thread, memory, moved.ok(), len.max(third));
-            moved.map(|addr| addr as i64)
-        }
-        libc::SYS_brk => {
-            let change = space.brk(host, addr);
-            process.apply(memory, change).map(|end| end as i64)
-        }
-        libc::SYS_madvise => {
-            let change = space.advise(host, addr, len, third as i32);
-            process.apply(memory, change).map(|()| 0)
-        }
-        _ => {
-            drop(guard);
-            return whole_pages(thread, nr, args);
-        }
-    })
+/// mmap(2) without a file.
+pub fn mmap(thread: &Thread, args: &[u64; 6]) -> Result<i64, Errno> {
+    let request = MapRequest::decode(args[0], args[1], args[2], args[3], None)?;
+    map(&mut thread.process.memory.lock(), thread, &request)
 }
 
-/// Calls that change nothing of the map; `None` for others. To lock all memory succeeds: it is a promise
-/// about speed, and would lock the runtime's own memory too.
-fn whole_pages(thread: &Thread, nr: u32, args: &[u64; 6]) -> Option<Result<i64, Errno>> {
+/// munmap(2).
+pub fn munmap(thread: &Thread, args: &[u64; 6]) -> Result<i64, Errno> {
+    change(thread, |memory| memory.space.unmap(&mut memory.host, args[0], args[1])).map(|()| 0)
+}
+
+/// Changes the map, and what follows from that.
+fn change<T>(thread: &Thread, change: impl FnOnce(&mut Memory) -> Change<T>) -> Result<T, Errno> {
+    let mut memory = thread.process.memory.lock();
+    let change = change(&mut memory);
+    thread.process.apply(&mut memory, change)
+}
+
+/// mprotect(2).
+pub fn mprotect(thread: &Thread, args: &[u64; 6]) -> Result<i64, Errno> {
+    let [addr, len, prot, ..] = *args;
+    let mut memory = thread.process.memory.lock();
+    let memory = &mut *memory;
+    let change = memory.space.protect(&mut memory.host, addr, len, prot);
+    let done = thread.process.apply(memory, change);
+    made_writable(thread, memory, done.ok().map(|()| addr), len);
+    done.map(|()| 0)
+}
+
+/// mremap(2).
+pub fn mremap(thread: &Thread, args: &[u64; 6]) -> Result<i64, Errno> {
+    let [addr, old_len, new_len, flags, new_addr, _] = *args;
+    let mut memory = thread.process.memory.lock();
+    let memory = &mut *memory;
+    let request = RemapRequest { addr, old_len, new_len, flags, new_addr };
+    let change = memory.space.remap(&mut memory.host, &request);
+    let moved = thread.process.apply(memory, change);
+    made_writable(thread, memory, moved.ok(), old_len.max(new_len));
+    moved.map(|addr| addr as i64)
+}
+
+/// brk(2).
+pub fn brk(thread: &Thread, args: &[u64; 6]) -> Result<i64, Errno> {
+    change(thread, |memory| memory.space.brk(&mut memory.host, args[0])).map(|end| end as i64)
+}
+
+/// madvise(2).
+pub fn madvise(thread: &Thread, args: &[u64; 6]) -> Result<i64, Errno> {
+    change(thread, |memory| memory.space.advise(&mut memory.host, args[0], args[1], args[2] as i32))
+        .map(|()| 0)
+}
+
+/// msync(2).
+pub fn msync(args: &[u64; 6]) -> Result<i64, Errno> {
+    page_call(PageCall::Msync(args[2]), args[0], args[1])
+}
+
+/// mlock(2).
+pub fn mlock(args: &[u64; 6]) -> Result<i64, Errno> {
+    page_call(PageCall::Mlock, args[0], args[1])
+}
+
+/// mlock2(2).
+pub fn mlock2(args: &[u64; 6]) -> Result<i64, Errno> {
+    page_call(PageCall::Mlock2(args[2]), args[0], args[1])
+}
+
+/// munlock(2).
+pub fn munlock(args: &[u64; 6]) -> Result<i64, Errno> {
+    page_call(PageCall::Munlock, args[0], args[1])
+}
+
+/// mincore(2).
+pub fn mincore(thread: &Thread, args: &[u64; 6]) -> Result<i64, Errno> {
+    let pages = resident(args[0], args[1])?;
+    thread.process.copy_out(args[2], &pages).map(|()| 0)
+}
+
+/// mlockall(2) succeeds, and so does munlockall(2): it is a promise about speed, and would lock the runtime's own memory too.
+pub fn mlockall(args: &[u64; 6]) -> Result<i64, Errno> {
     const WHAT: u64 = (libc::MCL_CURRENT | libc::MCL_FUTURE) as u64;
     const ALL: u64 = WHAT | libc::MCL_ONFAULT as u64;
-    let [addr, len, third, ..] = *args;
-    Some(match i64::from(nr) {
-        libc::SYS_msync => page_call(PageCall::Msync(third), addr, len),
-        libc::SYS_mlock => page_call(PageCall::Mlock, addr, len),
-        libc::SYS_mlock2 => page_call(PageCall::Mlock2(third), addr, len),
-        libc::SYS_munlock => page_call(PageCall::Munlock, addr, len),
-        libc::SYS_mincore => {
-            resident(addr, len).and_then(|pages| thread.process.copy_out(third, &pages)).map(|()| 0)
-        }
-        libc::SYS_mlockall if addr & WHAT == 0 || addr & !ALL != 0 => Err(Errno::EINVAL),
-        libc::SYS_mlockall | libc::SYS_munlockall => Ok(0),
-        _ => return None,
-    })
+    if args[0] & WHAT == 0 || args[0] & !ALL != 0 { Err(Errno::EINVAL) } else { Ok(0) }
 }

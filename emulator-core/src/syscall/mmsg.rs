@@ -15,16 +15,13 @@ const LENGTH: u64 = 56;
 /// More messages are never taken at once (UIO_MAXIOV).
 const MOST: u64 = 1024;
 
-/// Carries out an approved call of this module; `None` if it is not one.
-pub fn system_call(thread: &mut Thread, nr: u32, args: &[u64; 6]) -> Option<SyscallResult> {
-    match i64::from(nr) {
-        libc::SYS_sendmmsg => Some(each(thread, libc::SYS_sendmsg, args, args[3], None)),
-        libc::SYS_recvmmsg => Some(receive(thread, args)),
-        _ => None,
-    }
+/// sendmmsg(2).
+pub fn send(thread: &mut Thread, args: &[u64; 6]) -> SyscallResult {
+    each(thread, libc::SYS_sendmsg, args, args[3], None)
 }
 
-fn receive(thread: &mut Thread, args: &[u64; 6]) -> SyscallResult {
+/// recvmmsg(2).
+pub fn receive(thread: &mut Thread, args: &[u64; 6]) -> SyscallResult {
     let deadline = match args[4] {
         0 => None,
         at => {

@@ -1,68 +1,85 @@
 //! Granted calls on threads and processes.
 
+use crate::base::result::SyscallResult;
 use crate::guest::layout::TASK_SIZE;
 use crate::host::futex::{ROBUST_LIST_SIZE, set_robust_list};
 use crate::host::{process, thread};
 use crate::thread::Thread;
 use nix::errno::Errno;
 
-/// Carries out an approved call of this module; `None` if it is not one.
-pub fn system_call(thread: &mut Thread, nr: u32, args: &[u64; 6]) -> Option<Result<i64, Errno>> {
-    Some(match i64::from(nr) {
-        libc::SYS_arch_prctl => arch_prctl(thread, args[0], args[1]),
-        libc::SYS_set_tid_address => {
-            thread.clear_child_tid = args[0];
-            Ok(thread.tid.into())
-        }
-        libc::SYS_set_robust_list => register_robust_list(thread, args[0], args[1]),
-        libc::SYS_get_robust_list => get_robust_list(thread, args),
-        libc::SYS_sched_yield => {
-            std::thread::yield_now();
-            Ok(0)
-        }
-        libc::SYS_membarrier => membarrier(args),
-        libc::SYS_setpgid => process::set_group(args[0] as i32, args[1] as i32),
-        libc::SYS_setsid => process::new_session(),
-        libc::SYS_prctl => prctl(thread, args),
-        _ => return None,
-    })
+/// sched_yield(2).
+pub fn sched_yield() -> SyscallResult {
+    std::thread::yield_now();
+    SyscallResult::Value(0)
 }
 
-/// The commands of prctl(2) on what only the kernel keeps.
-fn prctl(thread: &Thread, args: &[u64; 6]) -> Result<i64, Errno> {
-    match args[0] as i32 {
-        libc::PR_SET_CHILD_SUBREAPER => process::set_subreaper(args[1] != 0),
-        libc::PR_GET_CHILD_SUBREAPER => {
-            let set = i32::from(process::is_subreaper());
-            thread.process.copy_out(args[1], &set.to_le_bytes()).map(|()| 0)
-        }
-        _ => Err(Errno::EINVAL),
-    }
+/// setpgid(2).
+pub fn setpgid(args: &[u64; 6]) -> Result<i64, Errno> {
+    process::set_group(args[0] as i32, args[1] as i32)
 }
 
-/// arch_prctl(2): the segment bases.
-fn arch_prctl(thread: &mut Thread, code: u64, addr: u64) -> Result<i64, Errno> {
-    const SET_GS: u64 = 0x1001;
-    const SET_FS: u64 = 0x1002;
-    const GET_FS: u64 = 0x1003;
-    const GET_GS: u64 = 0x1004;
-    match code {
-        SET_GS | SET_FS if addr >= TASK_SIZE => return Err(Errno::EPERM),
-        SET_GS => thread.state().gs_base = addr,
-        SET_FS => thread.state().fs_base = addr,
-        GET_FS | GET_GS => {
-            let state = thread.state();
-            let base = if code == GET_FS { state.fs_base } else { state.gs_base };
-            thread.process.copy_out(addr, &base.to_le_bytes())?;
-        }
-        _ => return Err(Errno::EINVAL),
-    }
+/// setsid(2).
+pub fn setsid() -> Result<i64, Errno> {
+    process::new_session()
+}
+
+/// set_tid_address(2).
+pub fn set_tid_address(thread: &mut Thread, addr: u64) -> SyscallResult {
+    thread.clear_child_tid = addr;
+    SyscallResult::Value(thread.tid.into())
+}
+
+/// PR_GET_TID_ADDRESS(2const).
+pub fn get_tid_address(thread: &Thread, addr: u64) -> Result<i64, Errno> {
+    give(thread, addr, thread.clear_child_tid)
+}
+
+/// PR_SET_CHILD_SUBREAPER(2const).
+pub fn set_child_subreaper(set: u64) -> Result<i64, Errno> {
+    process::set_subreaper(set != 0)
+}
+
+/// PR_GET_CHILD_SUBREAPER(2const).
+pub fn get_child_subreaper(thread: &Thread, addr: u64) -> Result<i64, Errno> {
+    let set = i32::from(process::is_subreaper());
+    thread.process.copy_out(addr, &set.to_le_bytes()).map(|()| 0)
+}
+
+/// ARCH_SET_GS of arch_prctl(2).
+pub fn set_gs(thread: &mut Thread, base: u64) -> Result<i64, Errno> {
+    thread.state().gs_base = user_space(base)?;
     Ok(0)
+}
+
+/// ARCH_SET_FS of arch_prctl(2).
+pub fn set_fs(thread: &mut Thread, base: u64) -> Result<i64, Errno> {
+    thread.state().fs_base = user_space(base)?;
+    Ok(0)
+}
+
+/// ARCH_GET_FS of arch_prctl(2).
+pub fn get_fs(thread: &mut Thread, addr: u64) -> Result<i64, Errno> {
+    let base = thread.state().fs_base;
+    give(thread, addr, base)
+}
+
+/// ARCH_GET_GS of arch_prctl(2).
+pub fn get_gs(thread: &mut Thread, addr: u64) -> Result<i64, Errno> {
+    let base = thread.state().gs_base;
+    give(thread, addr, base)
+}
+
+fn user_space(addr: u64) -> Result<u64, Errno> {
+    if addr >= TASK_SIZE { Err(Errno::EPERM) } else { Ok(addr) }
+}
+
+fn give(thread: &Thread, addr: u64, value: u64) -> Result<i64, Errno> {
+    thread.process.copy_out(addr, &value.to_le_bytes()).map(|()| 0)
 }
 
 /// membarrier(2): the guest's threads are the process's. Without what is about restartable sequences, which
 /// no guest has.
-fn membarrier(args: &[u64; 6]) -> Result<i64, Errno> {
+pub fn membarrier(args: &[u64; 6]) -> Result<i64, Errno> {
     /// `MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ` and its registration.
     const SEQUENCES: i64 = 1 << 7 | 1 << 8;
     let command = i64::from(args[0] as i32);
@@ -74,7 +91,7 @@ fn membarrier(args: &[u64; 6]) -> Result<i64, Errno> {
 }
 
 /// set_robust_list(2).
-fn register_robust_list(thread: &mut Thread, head: u64, size: u64) -> Result<i64, Errno> {
+pub fn register_robust_list(thread: &mut Thread, head: u64, size: u64) -> Result<i64, Errno> {
     if size != ROBUST_LIST_SIZE {
         return Err(Errno::EINVAL);
     }
@@ -83,7 +100,8 @@ fn register_robust_list(thread: &mut Thread, head: u64, size: u64) -> Result<i64
     Ok(0)
 }
 
-fn get_robust_list(thread: &Thread, args: &[u64; 6]) -> Result<i64, Errno> {
+/// get_robust_list(2).
+pub fn get_robust_list(thread: &Thread, args: &[u64; 6]) -> Result<i64, Errno> {
     let (process, (head, size)) = (thread.process, thread.robust_list);
     if args[0] != 0 && args[0] as i32 != thread.tid {
         return Err(Errno::EPERM);

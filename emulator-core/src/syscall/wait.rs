@@ -1,20 +1,12 @@
 //! Granted waits for children (wait4(2), waitid(2)): the guest's children are host children of this process.
 
-use crate::base::result::SyscallResult;
 use crate::host::wait::{self, WaitCall, WaitWants};
 use crate::thread::Thread;
 use nix::errno::Errno;
 
 /// wait4(2), waitid(2). `approved` is the supervisor's answer: for a process descriptor the process's id,
 /// with bit 32 set if the wait is not to block.
-pub fn wait(thread: &Thread, nr: u32, args: &[u64; 6], approved: i64) -> SyscallResult {
-    match try_wait(thread, nr, args, approved) {
-        Err(Errno::EINTR) => SyscallResult::Interrupted { restart: true },
-        result => result.into(),
-    }
-}
-
-fn try_wait(thread: &Thread, nr: u32, args: &[u64; 6], approved: i64) -> Result<i64, Errno> {
+pub fn wait(thread: &Thread, nr: u32, args: &[u64; 6], approved: i64) -> Result<i64, Errno> {
     const NO_HANG: u64 = libc::WNOHANG as u64;
     let wait4 = i64::from(nr) == libc::SYS_wait4;
     let (status, mut options, usage) =
