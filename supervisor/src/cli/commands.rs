@@ -2,7 +2,7 @@
 
 use super::profile::{Profile, variables};
 use rxbox_policy::{Access, Decision, DeniedWhat, Endpoint, Policy, Transport, did_you_mean};
-use rxbox_wire::kind::{Commands, Kind, Route, Syscall};
+use rxbox_wire::kind::{Arg, Bulk, Commands, Kind, Restart, Route, Syscall, Timeout, Wait};
 use rxbox_wire::table;
 use std::ffi::OsStr;
 use std::fmt::Write as _;
@@ -130,6 +130,10 @@ pub fn syscalls(name: Option<&str>) -> Result<String, String> {
         Some(name) => {
             let row = row_named(name)?;
             text += &line(row);
+            let columns = columns(row.wait, row.restart, row.args, row.travel);
+            if !columns.is_empty() {
+                text += &format!("     {columns}\n");
+            }
             for commands in row.args.iter().filter_map(|a| match a.kind {
                 Kind::Command(c) | Kind::Level(c) => Some(c),
                 _ => None,
@@ -158,13 +162,54 @@ fn command_lines(commands: &Commands) -> String {
         let arguments: Vec<_> = c.args.iter().map(|a| a.name).collect();
         let own = c.route.map_or("", route);
         format!(
-            "     {:<24} {own:<8} ({}){}\n",
+            "     {:<24} {own:<8} ({}){}{}\n",
             c.name,
             arguments.join(", "),
-            c.route.map_or(String::new(), why)
+            c.route.map_or(String::new(), why),
+            match columns(c.wait, c.restart, c.args, Bulk::AtOnce) {
+                none if none.is_empty() => none,
+                columns => format!("  {columns}"),
+            }
         )
     });
     lines.collect()
+}
+
+/// What the row of a call or command says of waiting, signals, times and bulk data; nothing for most.
+fn columns(wait: Wait, restart: Restart, args: &[Arg], travel: Bulk) -> String {
+    let wait = match wait {
+        Wait::Never => None,
+        Wait::Blocking => Some("blocking".to_owned()),
+        Wait::Polling => Some("polling".to_owned()),
+    };
+    let restart = match restart {
+        Restart::Never => None,
+        Restart::Flagged => Some("restarts".to_owned()),
+        Restart::FlaggedUnlessTimed => Some("restarts unless timed".to_owned()),
+    };
+    let of_arguments = args.iter().filter_map(|arg| match (arg.kind, arg.kind.timeout()) {
+        (Kind::SigMask { .. } | Kind::SigMaskPair, _) => Some(format!("signal mask: {}", arg.name)),
+        (_, Some(form)) => Some(format!("time limit: {} ({})", arg.name, time_form(form))),
+        _ => None,
+    });
+    let travel = match travel {
+        Bulk::AtOnce => None,
+        Bulk::Pieces(_) => Some("data: in pieces".to_owned()),
+        Bulk::Message => Some("data: a message".to_owned()),
+        Bulk::Map { .. } => Some("data: a file to map".to_owned()),
+    };
+    let all: Vec<_> = wait.into_iter().chain(restart).chain(of_arguments).chain(travel).collect();
+    all.join("; ")
+}
+
+fn time_form(form: Timeout) -> &'static str {
+    match form {
+        Timeout::FromNow => "from now",
+        Timeout::CountedDown => "from now, counted down",
+        Timeout::BetweenMessages => "from now, between messages",
+        Timeout::Until => "a point in time",
+        Timeout::OnClock { .. } => "from now or a point in time",
+    }
 }
 
 fn route(route: Route) -> &'static str {
@@ -209,6 +254,21 @@ mod tests {
     #[test]
     fn a_multiplexer_is_shown_with_its_commands() {
         assert!(syscalls(Some("fcntl")).unwrap().contains("F_DUPFD_CLOEXEC"));
+    }
+
+    #[test]
+    fn one_call_is_shown_with_all_that_its_row_says() {
+        for (call, columns) in [
+            ("ppoll", "polling; time limit: tmo_p (from now, counted down); signal mask: sigmask"),
+            ("read", "blocking; restarts; data: in pieces"),
+            ("mmap", "data: a file to map"),
+            ("fcntl", "(arg)  restarts\n"),
+            ("futex", "blocking; restarts unless timed; time limit: timeout (a point in time)"),
+        ] {
+            let text = syscalls(Some(call)).unwrap();
+            assert!(text.contains(columns), "{call}: {text}");
+        }
+        assert_eq!(syscalls(Some("getpid")).unwrap().lines().count(), 1);
     }
 
     #[test]
