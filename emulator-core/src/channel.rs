@@ -8,13 +8,13 @@ use crate::guest::access::{self, Fault};
 use crate::host::call;
 use crate::runtime::cpu::Cpu;
 use nix::errno::Errno;
-use rxbox_wire::bell::{self, Bell, Futex};
 use rxbox_wire::boot::CONTROL_FD;
 use rxbox_wire::channel as layout;
 use rxbox_wire::frame::{Reply, Request};
+use rxbox_wire::handoff::{self, Futex, Handoff};
 use rxbox_wire::kind::Syscall;
-use rxbox_wire::patience::{Cores, Patience};
 use rxbox_wire::sizes::{self, INTERNAL};
+use rxbox_wire::spin_policy::{Cores, SpinPolicy};
 use rxbox_wire::table;
 use std::cell::Cell;
 use std::io;
@@ -105,7 +105,7 @@ impl Channel {
         assert!(number < sizes::MAX_SLOTS, "slot number out of range");
         // SAFETY: within the mapping.
         let base = unsafe { self.base.add(number * sizes::SLOT_SIZE) };
-        Slot { base, number, cores: Cell::new(self.cores), patience: Default::default() }
+        Slot { base, number, cores: Cell::new(self.cores), policy: Default::default() }
     }
 
     /// The slot with this number, for a thread that begins with what the one of `other` knows of the cores.
@@ -121,7 +121,7 @@ pub struct Slot {
     number: usize,
     cores: Cell<Cores>,
     /// For calls that may block and for those that do not.
-    patience: [Cell<Patience>; 2],
+    policy: [Cell<SpinPolicy>; 2],
 }
 
 // SAFETY: the mapping lives as long as the process, and a slot is used by one thread at a time.
@@ -197,8 +197,8 @@ impl Slot {
         unsafe { &*self.base.add(offset).cast() }
     }
 
-    fn bell(&self) -> Bell<'_> {
-        Bell {
+    fn handoff(&self) -> Handoff<'_> {
+        Handoff {
             turn: self.word(layout::TURN),
             i_sleep: self.word(layout::GUEST_SLEEPS),
             peer_sleeps: self.word(layout::WORKER_SLEEPS),
@@ -226,7 +226,7 @@ impl Slot {
         if self.word(layout::INTERRUPT).load(Ordering::Relaxed) != 0 {
             self.word(layout::INTERRUPT).store(0, Ordering::Relaxed);
         }
-        let woke = self.bell().pass(bell::REQUEST, &HostFutex { interruptible: false });
+        let woke = self.handoff().pass(handoff::REQUEST, &HostFutex { interruptible: false });
         let blocks = table::row(request.nr).is_some_and(Syscall::blocks_worker);
         Begun { woke, blocks, interruptible: request.nr < INTERNAL }
     }
@@ -240,28 +240,28 @@ impl Slot {
 
     /// Waits for the reply. If the supervisor has closed the slot there is none, and the process ends.
     pub fn finish(&self, cpu: &Cpu, begun: Begun) -> Reply {
-        let bell = self.bell();
+        let handoff = self.handoff();
         let Begun { woke, blocks, interruptible } = begun;
-        let patience_for = &self.patience[usize::from(blocks)];
-        let mut patience = patience_for.get();
-        let mut wait = patience.begin(woke, self.cores.get());
+        let policy_for = &self.policy[usize::from(blocks)];
+        let mut policy = policy_for.get();
+        let mut wait = policy.begin(woke, self.cores.get());
         let mut asked = !interruptible;
-        while !bell.spin(bell::REQUEST, &mut wait) {
+        while !handoff.spin(handoff::REQUEST, &mut wait) {
             wait.sleeps();
             if cpu.pending() && !asked {
                 asked = true;
                 self.interrupt();
             }
-            if bell.sleep(bell::REQUEST, &HostFutex { interruptible: !asked }) != bell::REQUEST {
+            if handoff.sleep(handoff::REQUEST, &HostFutex { interruptible: !asked }) != handoff::REQUEST {
                 break;
             }
         }
-        patience.end(wait);
-        patience_for.set(patience);
+        policy.end(wait);
+        policy_for.set(policy);
         if wait.has_lost_core() {
-            self.word(layout::CROWDED).store(1, Ordering::Relaxed);
+            self.word(layout::CONTENDED).store(1, Ordering::Relaxed);
         }
-        if bell.turn.load(Ordering::Acquire) == bell::CLOSED {
+        if handoff.turn.load(Ordering::Acquire) == handoff::CLOSED {
             call::exit_process(CLOSED_STATUS);
         }
         let mut bytes = [0; Reply::SIZE];
@@ -271,8 +271,8 @@ impl Slot {
         }
         let reply = Reply::decode(&bytes);
         if self.cores.get() != Cores::One {
-            let crowded = reply.flags & Reply::CROWDED != 0;
-            self.cores.set(if crowded { Cores::Short } else { Cores::Free });
+            let contended = reply.flags & Reply::CONTENDED != 0;
+            self.cores.set(if contended { Cores::Contended } else { Cores::Free });
         }
         if reply.flags & Reply::SIGNALLED != 0 {
             // The call raised a signal in its own caller: it is taken on the way out of the kernel, before
@@ -294,6 +294,6 @@ impl Slot {
 
     /// Says that this thread makes no more calls.
     pub fn close(&self) {
-        self.bell().pass(bell::CLOSED, &HostFutex { interruptible: false });
+        self.handoff().pass(handoff::CLOSED, &HostFutex { interruptible: false });
     }
 }

@@ -1,7 +1,7 @@
 //! Where things lie in a channel.
 //!
 //! A channel is one shared memory file per guest process: an array of [`MAX_SLOTS`](crate::sizes::MAX_SLOTS) slots, one for each guest thread.
-//! A slot is a header page ([`bell`](crate::bell) words, request, reply) and a data area. The file is sparse: a slot that was never
+//! A slot is a header page ([`handoff`](crate::handoff) words, request, reply) and a data area. The file is sparse: a slot that was never
 //! used costs no memory.
 //!
 //! What takes the time of a short call is the passing of cache lines from one core to the other. So the turn word and most
@@ -16,13 +16,13 @@ pub const GUEST_SLEEPS: usize = 4;
 pub const REQUEST: usize = 8;
 /// Offset of the reply's bytes, which take the place of the request's.
 pub const REPLY: usize = REQUEST;
-/// Offset of the word by which the guest thread says that cores are short ([`crate::patience::Wait::has_lost_core`]). On the
+/// Offset of the word by which the guest thread says that cores are short ([`crate::spin_policy::Wait::has_lost_core`]). On the
 /// cache line of the request's end, which the worker reads anyway.
-pub const CROWDED: usize = 124;
+pub const CONTENDED: usize = 124;
 /// Offset of the flag "the worker sleeps on the turn word". On a cache line of its own.
 pub const WORKER_SLEEPS: usize = 128;
 /// Offset of the word by which the guest thread asks its worker to interrupt a blocking call. On a cache line of its own.
 pub const INTERRUPT: usize = 192;
 
-const _: () = assert!(REQUEST + crate::frame::Request::SIZE <= CROWDED);
-const _: () = assert!(REPLY + crate::frame::Reply::SIZE <= CROWDED);
+const _: () = assert!(REQUEST + crate::frame::Request::SIZE <= CONTENDED);
+const _: () = assert!(REPLY + crate::frame::Reply::SIZE <= CONTENDED);

@@ -57,7 +57,7 @@ impl Reply {
     /// so that the guest gets it before its next instruction, as after kill(2) to itself.
     pub const SIGNALLED: u32 = 16;
     /// No processor is to spare: the guest thread should not spin for its replies.
-    pub const CROWDED: u32 = 32;
+    pub const CONTENDED: u32 = 32;
 
     /// The bytes.
     pub fn encode(&self) -> [u8; Self::SIZE] {

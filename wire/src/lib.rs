@@ -5,7 +5,7 @@
 //! * [`names`]: what flags, signals, errors and the like are called; [`text`] renders calls with them, as strace does.
 //! * [`frame`]: the request and the reply, as the bytes that lie in a slot of the channel, and the rule by which the
 //!   arguments' data are placed behind them.
-//! * [`bell`]: the hand-over of a slot between its two owners, without a lost wake-up; [`patience`]: how long each looks
+//! * [`handoff`]: the hand-over of a slot between its two owners, without a lost wake-up; [`spin_policy`]: how long each looks
 //!   for it before it sleeps.
 //! * [`boot`]: what a child is told before it starts; [`log`]: what it and the supervisor can be asked to log.
 //! * [`channel`]: where slots lie in the shared memory; [`control`]: what goes over the socket beside it; [`relay`]: how
@@ -16,18 +16,18 @@
 //! over as plain slices. Whatever comes from the child is hostile; [`frame::Request::check`] is the one gate.
 #![forbid(unsafe_code)]
 
-pub mod bell;
 pub mod boot;
 pub mod channel;
 pub mod control;
 pub mod frame;
+pub mod handoff;
 pub mod kind;
 pub mod lock;
 pub mod log;
 pub mod names;
-pub mod patience;
 pub mod relay;
 pub mod sizes;
 pub mod space;
+pub mod spin_policy;
 pub mod table;
 pub mod text;

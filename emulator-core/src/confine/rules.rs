@@ -193,7 +193,7 @@ const RULES: &[Rule] = table! {
     SYS_sched_getaffinity [0: int(0)] Allow, "the allocator's number of heaps";
     SYS_sched_getaffinity [0: Test::NotInt(0)] fails(ENOSYS), "the C library asks of a new thread and does without; others are not told of";
     SYS_sched_yield [] Allow, "the guest's sched_yield, and waiting for threads to leave the code cache";
-    SYS_futex [] Allow, "the channel's bell, locks of the runtime, futexes of the guest";
+    SYS_futex [] Allow, "the hand-over of the channel's slots, locks of the runtime, futexes of the guest";
     SYS_futex_waitv [] Allow, "the guest's futex_waitv";
     SYS_membarrier [] Allow, "the guest's barriers among its threads";
     SYS_exit [] Allow, "end of a thread";

@@ -2,7 +2,7 @@
 
 use super::SyscallResult;
 use super::wait::Time;
-use rxbox_wire::bell::Futex;
+use rxbox_wire::handoff::Futex;
 use std::ptr::null;
 use std::sync::atomic::AtomicU32;
 

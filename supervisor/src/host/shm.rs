@@ -12,9 +12,9 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
-use rxbox_wire::bell::{Bell, IDLE};
-use rxbox_wire::channel::{CROWDED, GUEST_SLEEPS, INTERRUPT, REPLY, REQUEST, TURN, WORKER_SLEEPS};
+use rxbox_wire::channel::{CONTENDED, GUEST_SLEEPS, INTERRUPT, REPLY, REQUEST, TURN, WORKER_SLEEPS};
 use rxbox_wire::frame::{Reply, Request};
+use rxbox_wire::handoff::{Handoff, IDLE};
 use rxbox_wire::sizes::{CHANNEL_SIZE, DATA_SIZE, HEADER_SIZE, MAX_SLOTS, SLOT_SIZE};
 use std::arch::asm;
 use std::ffi::c_void;
@@ -100,8 +100,8 @@ impl<'a> Slot<'a> {
     }
 
     /// The worker's view of the hand-over words.
-    pub fn bell(&self) -> Bell<'a> {
-        Bell {
+    pub fn handoff(&self) -> Handoff<'a> {
+        Handoff {
             turn: self.word(TURN),
             i_sleep: self.word(WORKER_SLEEPS),
             peer_sleeps: self.word(GUEST_SLEEPS),
@@ -110,8 +110,8 @@ impl<'a> Slot<'a> {
 
     /// The guest thread's view of the hand-over words, for those who play it.
     #[cfg(test)]
-    pub(crate) fn guest_bell(&self) -> Bell<'a> {
-        Bell {
+    pub(crate) fn guest_handoff(&self) -> Handoff<'a> {
+        Handoff {
             turn: self.word(TURN),
             i_sleep: self.word(GUEST_SLEEPS),
             peer_sleeps: self.word(WORKER_SLEEPS),
@@ -132,15 +132,15 @@ impl<'a> Slot<'a> {
     }
 
     /// The word by which the guest thread says that cores are short.
-    pub fn crowded(&self) -> &'a AtomicU32 {
-        self.word(CROWDED)
+    pub fn contended(&self) -> &'a AtomicU32 {
+        self.word(CONTENDED)
     }
 
     /// Makes the slot idle for a new guest thread.
     pub fn reset(&self) {
         self.interrupt().store(0, Ordering::Relaxed);
-        self.crowded().store(0, Ordering::Relaxed);
-        self.bell().turn.store(IDLE, Ordering::Release);
+        self.contended().store(0, Ordering::Relaxed);
+        self.handoff().turn.store(IDLE, Ordering::Release);
     }
 
     /// The request's bytes, each word read once.

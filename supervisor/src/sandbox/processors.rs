@@ -2,7 +2,7 @@
 //! run meanwhile.
 //!
 //! No count of what runs says that: two sides that spin count as much as two that compute. So it is tried
-//! out. A thread that spins yields ([`Bell::spin`](rxbox_wire::bell::Bell::spin)); if another then keeps the
+//! out. A thread that spins yields ([`Handoff::spin`](rxbox_wire::handoff::Handoff::spin)); if another then keeps the
 //! core, processors are short. That costs a time slice of the scheduler, some milliseconds, so for a while no
 //! thread spins then; each time that this turns out to have been too short, the next such while is twice as
 //! long.
@@ -10,7 +10,7 @@
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
 use rxbox_wire::frame::Reply;
-use rxbox_wire::patience::Cores;
+use rxbox_wire::spin_policy::Cores;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -52,7 +52,7 @@ impl Processors {
 
     /// The same as the flag of a reply, for guest threads.
     pub fn reply_flag(&self) -> u32 {
-        if self.cores() == Cores::Free { 0 } else { Reply::CROWDED }
+        if self.cores() == Cores::Free { 0 } else { Reply::CONTENDED }
     }
 
     /// They were found to be short.
@@ -71,7 +71,7 @@ impl Processors {
             return Cores::Free;
         }
         if now() < until {
-            return Cores::Short;
+            return Cores::Contended;
         }
         // Somebody may have found them short again meanwhile.
         let _ = self.until.compare_exchange(until, 0, Ordering::Relaxed, Ordering::Relaxed);
@@ -103,9 +103,12 @@ mod tests {
         let two = Processors::new(2);
         assert_eq!((two.cores(), Processors::new(1).cores()), (Cores::Free, Cores::One));
         two.short_at(100 * MS);
-        assert_eq!([105, 110, 111].map(|ms| two.at(|| ms * MS)), [Cores::Short, Cores::Free, Cores::Free]);
+        assert_eq!(
+            [105, 110, 111].map(|ms| two.at(|| ms * MS)),
+            [Cores::Contended, Cores::Free, Cores::Free]
+        );
         two.found_short();
-        assert_eq!(two.cores(), Cores::Short);
+        assert_eq!(two.cores(), Cores::Contended);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::host::interrupt;
 use crate::host::shm::Channel;
 use crate::state::ranks::{Guard, Lock, Rank};
 use nix::errno::Errno;
-use rxbox_wire::bell::{Bell, CLOSED, Futex};
+use rxbox_wire::handoff::{CLOSED, Futex, Handoff};
 use rxbox_wire::sizes::MAX_SLOTS;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -128,9 +128,9 @@ impl Threads {
         for (&n, user) in self.slots().iter() {
             let Some(slot) = channel.slot(n) else { continue };
             slot.interrupt().store(1, Ordering::SeqCst);
-            let bell: Bell<'_> = slot.bell();
-            bell.turn.store(CLOSED, Ordering::SeqCst);
-            HostFutex.wake(bell.turn);
+            let handoff: Handoff<'_> = slot.handoff();
+            handoff.turn.store(CLOSED, Ordering::SeqCst);
+            HostFutex.wake(handoff.turn);
             if let Some(worker) = user.worker {
                 interrupt::kick(worker);
             }

@@ -28,11 +28,11 @@ use crate::report::escape::shown;
 use crate::sandbox::{Job, Sandbox};
 use crate::state::process::Process;
 use nix::errno::Errno;
-use rxbox_wire::bell::{Bell, CLOSED, IDLE, REPLY, REQUEST};
 use rxbox_wire::frame::{self, Checked, MessageHeader, Reply, Request, Violation};
+use rxbox_wire::handoff::{CLOSED, Handoff, IDLE, REPLY, REQUEST};
 use rxbox_wire::kind::Kind;
-use rxbox_wire::patience::Patience;
 use rxbox_wire::sizes::INTERNAL;
+use rxbox_wire::spin_policy::SpinPolicy;
 use rxbox_wire::table::Internal;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -64,11 +64,11 @@ struct Worker<'a> {
 
 impl Worker<'_> {
     fn run(&mut self) {
-        let bell = self.slot.bell();
-        let mut patience = Patience::default();
+        let handoff = self.slot.handoff();
+        let mut policy = SpinPolicy::default();
         let mut woke = false;
         while !self.process.ended() {
-            match self.wait(&bell, &mut patience, woke) {
+            match self.wait(&handoff, &mut policy, woke) {
                 REQUEST => {}
                 CLOSED => return,
                 turn => return self.end_for_violation(&format!("turn word {turn}")),
@@ -77,7 +77,7 @@ impl Worker<'_> {
                 Ok(reply) => {
                     self.slot.reply(&reply.encode());
                     self.slot.clear_interrupt();
-                    woke = bell.pass(REPLY, &HostFutex);
+                    woke = handoff.pass(REPLY, &HostFutex);
                 }
                 Err(violation) => return self.end_for_violation(&violation.to_string()),
             }
@@ -85,23 +85,23 @@ impl Worker<'_> {
     }
 
     /// Waits until it is the worker's turn, or the turn word is one that no honest child leaves there.
-    fn wait(&self, bell: &Bell<'_>, patience: &mut Patience, woke: bool) -> u32 {
+    fn wait(&self, handoff: &Handoff<'_>, policy: &mut SpinPolicy, woke: bool) -> u32 {
         let processors = &self.sandbox.processors;
-        let mut wait = patience.begin(woke, processors.cores());
-        let mut turn = bell.turn.load(Ordering::Acquire);
+        let mut wait = policy.begin(woke, processors.cores());
+        let mut turn = handoff.turn.load(Ordering::Acquire);
         while matches!(turn, IDLE | REPLY) {
-            let turned = bell.spin(turn, &mut wait);
+            let turned = handoff.spin(turn, &mut wait);
             // Were the guest thread the one that got the core, it would not be asleep, waiting for the reply.
-            if wait.has_lost_core() && bell.peer_sleeps.load(Ordering::Relaxed) != 0 {
+            if wait.has_lost_core() && handoff.peer_sleeps.load(Ordering::Relaxed) != 0 {
                 processors.found_short();
             }
             if !turned {
                 wait.sleeps();
-                bell.sleep(turn, &HostFutex);
+                handoff.sleep(turn, &HostFutex);
             }
-            turn = bell.turn.load(Ordering::Acquire);
+            turn = handoff.turn.load(Ordering::Acquire);
         }
-        patience.end(wait);
+        policy.end(wait);
         turn
     }
 
@@ -145,8 +145,8 @@ impl Worker<'_> {
         self.input = input;
         reply.ret = answer.unwrap_or_else(|e| -i64::from(e as i32));
         let processors = &self.sandbox.processors;
-        if self.slot.crowded().load(Ordering::Relaxed) != 0 {
-            self.slot.crowded().store(0, Ordering::Relaxed);
+        if self.slot.contended().load(Ordering::Relaxed) != 0 {
+            self.slot.contended().store(0, Ordering::Relaxed);
             processors.found_short();
         }
         reply.flags |= processors.reply_flag();

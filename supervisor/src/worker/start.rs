@@ -113,7 +113,7 @@ mod tests {
     use super::*;
     use crate::handlers::tests::Guest;
     use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
-    use rxbox_wire::bell::{CLOSED, REPLY, REQUEST};
+    use rxbox_wire::handoff::{CLOSED, REPLY, REQUEST};
     use std::fs::File;
     use std::os::fd::AsRawFd;
     use std::os::unix::fs::FileExt;

@@ -5,8 +5,8 @@ use crate::handlers::tests::Guest;
 use crate::state::fd::File;
 use rxbox_tests::random::Random;
 use rxbox_wire::frame::Length;
-use rxbox_wire::patience::Cores;
 use rxbox_wire::sizes::ABSENT;
+use rxbox_wire::spin_policy::Cores;
 use rxbox_wire::table;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -59,7 +59,7 @@ impl Scene {
 
     fn ask(&self, request: &Request) {
         self.slot().write_request(&request.encode());
-        self.slot().guest_bell().pass(REQUEST, &HostFutex);
+        self.slot().guest_handoff().pass(REQUEST, &HostFutex);
     }
 
     /// Waits until the worker's thread has left its slot.
@@ -180,7 +180,7 @@ fn a_malformed_frame_ends_the_sandbox_and_says_why() {
 fn a_forged_turn_word_ends_the_sandbox() {
     let scene = Scene::new();
     scene.start();
-    scene.slot().guest_bell().pass(0x4242, &HostFutex);
+    scene.slot().guest_handoff().pass(0x4242, &HostFutex);
     scene.wait_until_gone();
     assert!(matches!(scene.sandbox.ending.cause(), Some(End::Violation(_))));
 }
@@ -202,7 +202,7 @@ fn each_thread_of_the_process_gets_one_slot_and_no_other_thread_gets_one() {
     assert_eq!(ask(own), 1);
     assert_eq!(ask(own), -i64::from(Errno::EINVAL as i32));
     assert_eq!((scene.process.threads.ids(), scene.sandbox.thread_count()), (vec![own], 1));
-    scene.process.line.channel.slot(1).unwrap().guest_bell().pass(CLOSED, &HostFutex);
+    scene.process.line.channel.slot(1).unwrap().guest_handoff().pass(CLOSED, &HostFutex);
     eventually(|| (scene.process.threads.count(), scene.sandbox.thread_count()) == (1, 0));
 }
 
@@ -212,13 +212,13 @@ fn a_guest_thread_that_finds_cores_short_is_believed_and_all_are_told() {
     let mut worker = scene.worker();
     let mut told = || {
         scene.slot().write_request(&request(nr("getpid"), [0; 6]).encode());
-        worker.serve().unwrap().flags & Reply::CROWDED != 0
+        worker.serve().unwrap().flags & Reply::CONTENDED != 0
     };
     let one = scene.sandbox.processors.cores() == Cores::One;
     assert_eq!(told(), one);
-    scene.slot().crowded().store(1, Ordering::Relaxed);
+    scene.slot().contended().store(1, Ordering::Relaxed);
     assert!(told());
-    assert_eq!(scene.slot().crowded().load(Ordering::Relaxed), 0);
+    assert_eq!(scene.slot().contended().load(Ordering::Relaxed), 0);
     assert_ne!(scene.sandbox.processors.cores(), Cores::Free);
 }
 
@@ -286,11 +286,11 @@ fn a_waiting_call_is_interrupted_when_its_thread_asks_and_can_be_made_again() {
         scene.slot().interrupt().store(1, Ordering::SeqCst);
         scene.process.threads.interrupt_requested(&scene.process.line.channel);
         // The worker may not have told its thread id yet: then it sees the word itself.
-        eventually(|| scene.slot().guest_bell().turn.load(Ordering::Acquire) == REPLY);
+        eventually(|| scene.slot().guest_handoff().turn.load(Ordering::Acquire) == REPLY);
         let reply = Reply::decode(&scene.slot().read_reply());
         assert_eq!((reply.ret, reply.flags), (-i64::from(libc::EINTR), Reply::RESTART));
         assert_eq!(scene.slot().interrupt().load(Ordering::SeqCst), 0);
-        scene.slot().guest_bell().pass(CLOSED, &HostFutex);
+        scene.slot().guest_handoff().pass(CLOSED, &HostFutex);
     });
 }
 
@@ -334,7 +334,7 @@ fn a_worker_that_is_done_serves_the_next_slot() {
             }
         };
         threads.push(worker);
-        process.line.channel.slot(slot).unwrap().guest_bell().pass(CLOSED, &HostFutex);
+        process.line.channel.slot(slot).unwrap().guest_handoff().pass(CLOSED, &HostFutex);
         while sandbox.workers.idle() == 0 {
             std::thread::yield_now();
         }
@@ -354,7 +354,7 @@ fn a_process_that_is_taken_over_ends_alone() {
     let (process, _) = scene.process.end_fork(0, Ok((child.id() as i32, pidfd))).unwrap();
     let scene = Scene { process: Arc::new(process), ..scene };
     scene.start();
-    scene.slot().guest_bell().pass(77, &HostFutex);
+    scene.slot().guest_handoff().pass(77, &HostFutex);
     assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGKILL));
     scene.wait_until_gone();
     assert!(scene.sandbox.ending.cause().is_none());

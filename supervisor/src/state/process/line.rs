@@ -9,10 +9,10 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
     AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, recv, send, sendmsg, socketpair,
 };
-use rxbox_wire::bell::{CLOSED, Futex, REPLY, REQUEST};
 use rxbox_wire::boot::PIECE;
 use rxbox_wire::control::About;
 use rxbox_wire::frame::Reply;
+use rxbox_wire::handoff::{CLOSED, Futex, REPLY, REQUEST};
 use std::io::IoSlice;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::Ordering;
@@ -75,7 +75,7 @@ impl Line {
     pub fn for_fork() -> Result<(Line, OwnedFd), Errno> {
         let (line, end) = Line::new()?;
         if let Some(slot) = line.channel.slot(0) {
-            slot.bell().turn.store(REQUEST, Ordering::Release);
+            slot.handoff().turn.store(REQUEST, Ordering::Release);
         }
         Ok((line, end))
     }
@@ -84,7 +84,7 @@ impl Line {
     pub fn start(&self, flags: u32) {
         if let Some(slot) = self.channel.slot(0) {
             slot.reply(&Reply { ret: 0, flags, out: [0; 6] }.encode());
-            slot.bell().pass(REPLY, &HostFutex);
+            slot.handoff().pass(REPLY, &HostFutex);
         }
     }
 
@@ -92,8 +92,8 @@ impl Line {
     /// ([`CLOSED`]).
     pub fn close(&self) {
         if let Some(slot) = self.channel.slot(0) {
-            slot.bell().turn.store(CLOSED, Ordering::SeqCst);
-            HostFutex.wake(slot.bell().turn);
+            slot.handoff().turn.store(CLOSED, Ordering::SeqCst);
+            HostFutex.wake(slot.handoff().turn);
         }
     }
 

@@ -14,8 +14,8 @@
 //! Long waits that are in vain, because the call blocks or no core is free, are made less and less often.
 //!
 //! The other side may well be waiting for this very core, and so may those that it depends on. A wait therefore gives way
-//! between looks ([`Bell::spin`](crate::bell::Bell::spin)). Where nobody else wants the core that costs nothing; where somebody computes it costs
-//! a turn of the scheduler's, some milliseconds. Then cores are short ([`Cores::Short`]), and for a while nobody gives way,
+//! between looks ([`Handoff::spin`](crate::handoff::Handoff::spin)). Where nobody else wants the core that costs nothing; where somebody computes it costs
+//! a turn of the scheduler's, some milliseconds. Then cores are short ([`Cores::Contended`]), and for a while nobody gives way,
 //! since nobody looks for so long: a sleeper that is woken is put before who computes, one that gave way is not.
 
 use std::time::{Duration, Instant};
@@ -39,14 +39,14 @@ pub enum Cores {
     /// There is one: who spins keeps the other side from running.
     One,
     /// Each has something else to run.
-    Short,
+    Contended,
     /// There is one to spare.
     Free,
 }
 
-/// The patience of one side of one slot.
+/// The policy of one side of one slot.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct SpinPolicy {
     short: Duration,
     in_vain: u32,
     skip: u32,
@@ -54,13 +54,13 @@ pub struct Patience {
     near: bool,
 }
 
-impl Default for Patience {
-    fn default() -> Patience {
-        Patience { short: SHORT, in_vain: 0, skip: 0, near: false }
+impl Default for SpinPolicy {
+    fn default() -> SpinPolicy {
+        SpinPolicy { short: SHORT, in_vain: 0, skip: 0, near: false }
     }
 }
 
-impl Patience {
+impl SpinPolicy {
     /// Begins a wait; `woke`: the other side was asleep and has just been woken.
     pub fn begin(&mut self, woke: bool, cores: Cores) -> Wait {
         let limit = self.limit(woke || self.near, cores);
@@ -78,14 +78,14 @@ impl Patience {
             self.miss(wait.limit);
             self.near = wait.began.is_some_and(|began| now() - began < NEAR);
         } else {
-            *self = Patience { near: self.near, ..Patience::default() };
+            *self = SpinPolicy { near: self.near, ..SpinPolicy::default() };
         }
     }
 
     fn limit(&mut self, long: bool, cores: Cores) -> Duration {
         match cores {
             Cores::One => Duration::ZERO,
-            Cores::Short => self.short.min(SHORTEST),
+            Cores::Contended => self.short.min(SHORTEST),
             Cores::Free if long && self.skip == 0 => LONG,
             Cores::Free => {
                 self.skip = self.skip.saturating_sub(u32::from(long));
@@ -146,47 +146,47 @@ mod tests {
 
     #[test]
     fn a_side_that_woke_the_other_waits_until_that_is_up() {
-        let mut patience = Patience::default();
-        assert_eq!(patience.limit(true, Cores::Free), LONG);
-        assert_eq!(patience.limit(false, Cores::Free), SHORT);
+        let mut policy = SpinPolicy::default();
+        assert_eq!(policy.limit(true, Cores::Free), LONG);
+        assert_eq!(policy.limit(false, Cores::Free), SHORT);
     }
 
     #[test]
     fn waits_in_vain_become_shorter_and_one_that_is_not_makes_them_full_again() {
-        let mut patience = Patience::default();
+        let mut policy = SpinPolicy::default();
         for _ in 0..20 {
-            let mut wait = patience.begin(false, Cores::Free);
+            let mut wait = policy.begin(false, Cores::Free);
             wait.sleeps();
             assert_eq!(wait.awake(), Duration::ZERO);
-            patience.end(wait);
+            policy.end(wait);
         }
-        assert_eq!(patience.limit(false, Cores::Free), SHORTEST);
-        let wait = patience.begin(false, Cores::Free);
-        patience.end(wait);
-        assert_eq!(patience.limit(false, Cores::Free), SHORT);
+        assert_eq!(policy.limit(false, Cores::Free), SHORTEST);
+        let wait = policy.begin(false, Cores::Free);
+        policy.end(wait);
+        assert_eq!(policy.limit(false, Cores::Free), SHORT);
     }
 
     #[test]
     fn who_sleeps_just_before_its_turn_comes_waits_longer_the_next_time_and_as_long_as_that_helps() {
-        let mut patience = Patience::default();
+        let mut policy = SpinPolicy::default();
         let began = Instant::now();
         let slept = Wait { limit: SHORT, began: Some(began), slept: true, lost_core: false };
-        patience.end_at(slept, || began + Duration::from_micros(70));
+        policy.end_at(slept, || began + Duration::from_micros(70));
         for _ in 0..3 {
-            let wait = patience.begin(false, Cores::Free);
+            let wait = policy.begin(false, Cores::Free);
             assert_eq!(wait.awake(), LONG);
-            patience.end(wait);
+            policy.end(wait);
         }
-        patience.end_at(slept, || began + NEAR);
-        assert!(patience.begin(false, Cores::Free).awake() < LONG);
+        policy.end_at(slept, || began + NEAR);
+        assert!(policy.begin(false, Cores::Free).awake() < LONG);
     }
 
     #[test]
     fn long_waits_in_vain_become_rare_but_never_end() {
-        let mut patience = Patience::default();
+        let mut policy = SpinPolicy::default();
         let mut long = || {
-            let limit = patience.limit(true, Cores::Free);
-            patience.miss(limit);
+            let limit = policy.limit(true, Cores::Free);
+            policy.miss(limit);
             limit == LONG
         };
         let pattern: Vec<bool> = (0..400).map(|_| long()).collect();
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_wait_tells_once_that_it_has_lost_the_core() {
-        let mut wait = Patience::default().begin(false, Cores::Free);
+        let mut wait = SpinPolicy::default().begin(false, Cores::Free);
         assert!(!wait.has_lost_core());
         wait.lost_core();
         assert_eq!([wait.has_lost_core(), wait.has_lost_core()], [true, false]);
@@ -204,8 +204,8 @@ mod tests {
 
     #[test]
     fn nobody_spins_on_the_only_core_and_nobody_long_where_cores_are_short() {
-        let mut patience = Patience::default();
-        assert_eq!(patience.limit(true, Cores::One), Duration::ZERO);
-        assert_eq!(patience.limit(true, Cores::Short), SHORTEST);
+        let mut policy = SpinPolicy::default();
+        assert_eq!(policy.limit(true, Cores::One), Duration::ZERO);
+        assert_eq!(policy.limit(true, Cores::Contended), SHORTEST);
     }
 }

@@ -12,7 +12,7 @@
 //! The words lie in memory that a hostile child can write at any time. Nothing here trusts them: a forged value makes
 //! the child's own call go wrong, and the worker at worst sleeps or serves a frame that is then checked as any other.
 
-use crate::patience::{TURN_OF_OTHERS, Wait};
+use crate::spin_policy::{TURN_OF_OTHERS, Wait};
 use std::sync::atomic::{AtomicU32, Ordering, fence};
 use std::time::{Duration, Instant};
 
@@ -40,7 +40,7 @@ pub trait Futex {
 
 /// One side's view of a slot's hand-over words.
 #[derive(Clone, Copy)]
-pub struct Bell<'a> {
+pub struct Handoff<'a> {
     /// Whose turn it is.
     pub turn: &'a AtomicU32,
     /// Set by this side while it sleeps on `turn`.
@@ -49,7 +49,7 @@ pub struct Bell<'a> {
     pub peer_sleeps: &'a AtomicU32,
 }
 
-impl Bell<'_> {
+impl Handoff<'_> {
     /// Passes the slot on: publishes everything written to it before and wakes the other side if it sleeps. Whether it
     /// did.
     pub fn pass(&self, turn: u32, futex: &impl Futex) -> bool {
@@ -107,7 +107,7 @@ impl Bell<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::patience::{Cores, Patience};
+    use crate::spin_policy::{Cores, SpinPolicy};
 
     /// A futex that only yields: the strictest waker is the one that never wakes, so `wake` is counted.
     struct Yield;
@@ -125,28 +125,28 @@ mod tests {
         let (turn, g, w) = (AtomicU32::new(IDLE), AtomicU32::new(0), AtomicU32::new(0));
         let data = AtomicU32::new(0);
         let rounds = 10_000;
-        let wait = || Patience::default().begin(false, Cores::Short);
+        let wait = || SpinPolicy::default().begin(false, Cores::Contended);
         std::thread::scope(|s| {
             s.spawn(|| {
-                let bell = Bell { turn: &turn, i_sleep: &w, peer_sleeps: &g };
+                let handoff = Handoff { turn: &turn, i_sleep: &w, peer_sleeps: &g };
                 for _ in 0..rounds {
                     while turn.load(Ordering::Acquire) != REQUEST {
                         let seen = turn.load(Ordering::Acquire);
-                        if seen != REQUEST && !bell.spin(seen, &mut wait()) {
-                            bell.sleep(seen, &Yield);
+                        if seen != REQUEST && !handoff.spin(seen, &mut wait()) {
+                            handoff.sleep(seen, &Yield);
                         }
                     }
                     data.store(data.load(Ordering::Relaxed) * 2 % 65521, Ordering::Relaxed);
-                    bell.pass(REPLY, &Yield);
+                    handoff.pass(REPLY, &Yield);
                 }
             });
-            let bell = Bell { turn: &turn, i_sleep: &g, peer_sleeps: &w };
+            let handoff = Handoff { turn: &turn, i_sleep: &g, peer_sleeps: &w };
             for n in 0..rounds {
                 data.store(n, Ordering::Relaxed);
-                bell.pass(REQUEST, &Yield);
+                handoff.pass(REQUEST, &Yield);
                 while turn.load(Ordering::Acquire) != REPLY {
-                    if !bell.spin(REQUEST, &mut wait()) {
-                        bell.sleep(REQUEST, &Yield);
+                    if !handoff.spin(REQUEST, &mut wait()) {
+                        handoff.sleep(REQUEST, &Yield);
                     }
                 }
                 assert_eq!(data.load(Ordering::Relaxed), n * 2 % 65521);
