@@ -12,7 +12,19 @@ const WIRE: Rules = Rules {
     folder: "wire",
     floors: &[
         // Vocabulary: sizes, what a row can say, names of numbers.
-        &["sizes", "kind", "lock", "log", "names", "spin_policy", "handoff", "boot", "control", "relay", "space"],
+        &[
+            "sizes",
+            "kind",
+            "lock",
+            "log",
+            "names",
+            "spin_policy",
+            "handoff",
+            "boot",
+            "control",
+            "relay",
+            "space",
+        ],
         // The rows.
         &["table"],
         // The frames that they describe, and calls as text.
