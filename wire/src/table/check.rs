@@ -1,4 +1,5 @@
 //! What the compiler checks of the table.
+#![expect(clippy::panic, reason = "a row that breaks a rule does not compile")]
 
 use crate::kind::{Arg, Bulk, Command, Extent, Kind, Restart, Route, Struct, Syscall, Timeout, Wait};
 
@@ -96,7 +97,8 @@ impl Columns {
         );
     }
 
-    /// Times and masks of a wait are declared as such, belong to one, and are put into force by whoever carries it out.
+    /// Times and masks of a wait are declared as such, belong to one, and are put into force by whoever
+    /// carries it out.
     const fn time(self, kind: Kind) {
         let waits = !matches!(self.wait, Wait::Never);
         let granted = matches!(self.route, Route::Grant);
@@ -140,7 +142,8 @@ pub(super) const fn commands(rows: &[Command]) {
     }
 }
 
-/// Every argument of a row (behind the `lead` ones) refers to integers and length pointers of the same row only.
+/// Every argument of a row (behind the `lead` ones) refers to integers and length pointers of the same row
+/// only.
 const fn arguments(args: &[Arg], lead: &[Arg], columns: Columns) {
     assert!(lead.len() + args.len() <= 6, "a call has at most six arguments");
     let mut i = 0;
