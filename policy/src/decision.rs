@@ -4,11 +4,11 @@ use std::fmt;
 
 use crate::errno;
 
-/// What is about to be done to a path. The path is always the one that the kernel would act on: absolute, with every
-/// symbolic link resolved that the call follows.
+/// What is about to be done to a path. The path is always the one that the kernel would act on: absolute,
+/// with every symbolic link resolved that the call follows.
 ///
-/// A call that does several things asks several times: `open(O_CREAT | O_RDWR)` is `Create`, `Read` and `Write`;
-/// `link` is `Write` on the old name, because the new one gives that much, and `Create` on the new.
+/// A call that does several things asks several times: `open(O_CREAT | O_RDWR)` is `Create`, `Read` and
+/// `Write`; `link` is `Write` on the old name, because the new one gives that much, and `Create` on the new.
 /// For `rename` there is [`crate::Policy::rename`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Access {
@@ -113,8 +113,8 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// The rule that took a decision. Displays as `untrusted.toml:14`, as the option's name for a rule from the command
-/// line, or as `default` where no rule spoke.
+/// The rule that took a decision. Displays as `untrusted.toml:14`, as the option's name for a rule from the
+/// command line, or as `default` where no rule spoke.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rule<'a> {
     /// The profile's path, or the option's name; empty for the default.
@@ -153,7 +153,8 @@ pub struct Decision<'a> {
     pub verdict: Verdict,
     /// Why.
     pub rule: Rule<'a>,
-    /// Whether the profile wants a record of it: denials unless `[audit] denials = "none"`, and what a `log` rule names.
+    /// Whether the profile wants a record of it: denials unless `[audit] denials = "none"`, and what a `log`
+    /// rule names.
     pub log: bool,
 }
 

@@ -1,21 +1,22 @@
 //! Policy profiles: load, compile, decide, explain.
 //!
-//! A profile is a TOML file that says what a guest may do; `docs/policy.md` describes the language. This crate turns it
-//! into a [`Policy`], which answers the supervisor's questions one by one: may this path be written, this address be
-//! reached, this call be made? Every answer carries the rule, with file and line, that gave it.
+//! A profile is a TOML file that says what a guest may do; `docs/policy.md` describes the language. This
+//! crate turns it into a [`Policy`], which answers the supervisor's questions one by one: may this path be
+//! written, this address be reached, this call be made? Every answer carries the rule, with file and line,
+//! that gave it.
 //!
-//! The crate is pure. It reads files only through [`Files`], knows the host only through [`Variables`], and a loaded policy
-//! never changes; so the same profile gives the same answers in the supervisor and in a test.
+//! The crate is pure. It reads files only through [`Files`], knows the host only through [`Variables`], and a
+//! loaded policy never changes; so the same profile gives the same answers in the supervisor and in a test.
 //!
 //! What holds throughout, and why:
-//! * *Default deny.* Every list starts empty, and what no rule speaks of is denied (raw system calls excepted: what
-//!   they act on is judged by its own section).
-//! * *Deny beats allow*, whatever the order and the file. Allowing and denying rules are never in one list where an order
-//!   could matter; the denying ones are asked first.
-//! * *Nothing is silently ignored.* A key, name or value that is not understood is an error with its place, as is an entry
-//!   that could have no effect.
-//! * *Hostile input costs little.* Paths, names and addresses in questions come from the guest. Answering allocates
-//!   nothing, never recurses, and takes time linear in the input for each glob that is tried.
+//! * *Default deny.* Every list starts empty, and what no rule speaks of is denied (raw system calls
+//!   excepted: what they act on is judged by its own section).
+//! * *Deny beats allow*, whatever the order and the file. Allowing and denying rules are never in one list
+//!   where an order could matter; the denying ones are asked first.
+//! * *Nothing is silently ignored.* A key, name or value that is not understood is an error with its place,
+//!   as is an entry that could have no effect.
+//! * *Hostile input costs little.* Paths, names and addresses in questions come from the guest. Answering
+//!   allocates nothing, never recurses, and takes time linear in the input for each glob that is tried.
 #![forbid(unsafe_code)]
 
 mod compile;

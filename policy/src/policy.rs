@@ -62,8 +62,8 @@ impl Policy {
         self.compiled.description.as_deref()
     }
 
-    /// Decides about a path as the kernel would act on it: absolute, normalised, with links resolved. Anything else is
-    /// denied.
+    /// Decides about a path as the kernel would act on it: absolute, normalised, with links resolved.
+    /// Anything else is denied.
     pub fn path(&self, access: Access, path: &[u8]) -> Decision<'_> {
         let errno = self.compiled.denied_error;
         match self.compiled.paths.decide(path, access) {
@@ -74,9 +74,9 @@ impl Policy {
         }
     }
 
-    /// Decides about giving one name to what has another. A directory does not move if rules protect something below
-    /// either name, for it would carry its contents out from under the one or under the other. An exchange
-    /// (`RENAME_EXCHANGE`) is two renames.
+    /// Decides about giving one name to what has another. A directory does not move if rules protect
+    /// something below either name, for it would carry its contents out from under the one or under the
+    /// other. An exchange (`RENAME_EXCHANGE`) is two renames.
     pub fn rename(&self, from: &[u8], to: &[u8], directory: bool) -> Decision<'_> {
         let remove = self.path(Access::Remove, from);
         if !remove.allowed() {
@@ -110,8 +110,8 @@ impl Policy {
         })
     }
 
-    /// Decides about binding to an address. A socket that listens without having been bound is bound to the unspecified
-    /// address and port 0.
+    /// Decides about binding to an address. A socket that listens without having been bound is bound to the
+    /// unspecified address and port 0.
     pub fn bind(&self, endpoint: &Endpoint<'_>) -> Decision<'_> {
         let network = &self.compiled.network;
         self.network(match *endpoint {
@@ -122,8 +122,8 @@ impl Policy {
         })
     }
 
-    /// Decides about making a socket, from the arguments of socket(2). TCP, UDP and unix sockets can always be made: what
-    /// they may reach is decided when they reach for it.
+    /// Decides about making a socket, from the arguments of socket(2). TCP, UDP and unix sockets can always
+    /// be made: what they may reach is decided when they reach for it.
     pub fn socket(&self, domain: i32, kind: i32, protocol: i32) -> Decision<'_> {
         let network = &self.compiled.network;
         let (listed, rule) = network.family(domain);
@@ -153,7 +153,8 @@ impl Policy {
         }
     }
 
-    /// Whether [`Policy::call`] allows this call without a record whatever its arguments: one load and one test.
+    /// Whether [`Policy::call`] allows this call without a record whatever its arguments: one load and one
+    /// test.
     pub fn call_always_allowed(&self, number: u32) -> bool {
         self.compiled.calls.always_allowed(number)
     }

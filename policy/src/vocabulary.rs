@@ -1,5 +1,5 @@
-//! The words of system calls: names of calls, of their arguments and of the values that those take, all from the one
-//! table of system calls.
+//! The words of system calls: names of calls, of their arguments and of the values that those take, all from
+//! the one table of system calls.
 
 use rxbox_wire::kind::{Kind, Syscall};
 use rxbox_wire::{names, table};
@@ -38,7 +38,8 @@ pub(crate) fn values(kind: Kind) -> Vec<(u64, &'static str)> {
     }
 }
 
-/// Families whose sockets need no listing in `[network] families`, for what they reach is judged address by address.
+/// Families whose sockets need no listing in `[network] families`, for what they reach is judged address by
+/// address.
 const ALWAYS: [&str; 4] = ["unspec", "unix", "inet", "inet6"];
 
 /// An address family's name in profiles: that of address_families(7), without its `AF_`, in small letters.

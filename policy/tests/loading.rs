@@ -14,9 +14,21 @@ use support::{Host, allows, filesystem, policy, variables};
 #[test]
 fn lists_add_up_and_scalars_override_along_extends() {
     let host = Host::default()
-        .text("/p/a.toml", "version = 1\nextends = [\"./sub/top.toml\"]\n[limits]\nmemory = \"2M\"\n[filesystem]\nread = [\"/a\"]")
-        .text("/p/b.toml", "version = 1\nextends = [\"/p/sub/../sub/top.toml\"]\n[filesystem]\nread = [\"/b\"]")
-        .text("/p/sub/top.toml", "version = 1\n[limits]\nmemory = \"1M\"\nthreads = 4\n[filesystem]\nread = [\"/top\"]");
+        .text(
+            "/p/a.toml",
+            "version = 1\nextends = [\"./sub/top.toml\"]\n[limits]\nmemory = \
+            \"2M\"\n[filesystem]\nread = [\"/a\"]",
+        )
+        .text(
+            "/p/b.toml",
+            "version = 1\nextends = [\"/p/sub/../sub/top.toml\"]\n[filesystem]\nread = \
+            [\"/b\"]",
+        )
+        .text(
+            "/p/sub/top.toml",
+            "version = 1\n[limits]\nmemory = \"1M\"\nthreads = 4\n[filesystem]\nread = \
+            [\"/top\"]",
+        );
     let p = host
         .load("version = 1\nextends = [\"./a.toml\", \"./b.toml\"]\n[limits]\nthreads = \"unlimited\"")
         .unwrap_or_else(|e| panic!("{e}"));
@@ -128,9 +140,12 @@ fn wrong_options_are_shown_like_wrong_lines() {
     let error = Host::default().load_with("version = 1", &overrides).unwrap_err().to_string();
     assert_eq!(
         error,
-        "error: `..` in a path\n --> --allow-read:1:1\n  |\n1 | ../x\n  | ^^^^\n  = help: write the path without it\n\n\
-         error: unknown limit `wall_tme`\n --> --limit:1:1\n  |\n1 | wall_tme=3s\n  | ^^^^^^^^\n  = help: did you mean `wall_time`?\n\n\
-         error: `lots` is not a size such as `512M` (K, M, G, T are powers of 1024) or `unlimited`\n --> --limit:1:8\n  |\n1 | memory=lots\n  |        ^^^^\n"
+        "error: `..` in a path\n --> --allow-read:1:1\n  |\n1 | ../x\n  | ^^^^\n  = help: write the path \
+            without it\n\n\
+         error: unknown limit `wall_tme`\n --> --limit:1:1\n  |\n1 | wall_tme=3s\n  | ^^^^^^^^\n  = help: \
+         did you mean `wall_time`?\n\n\
+         error: `lots` is not a size such as `512M` (K, M, G, T are powers of 1024) or `unlimited`\n --> \
+         --limit:1:8\n  |\n1 | memory=lots\n  |        ^^^^\n"
     );
 }
 

@@ -1,5 +1,5 @@
-//! Properties over generated rules: the compiled tree against a matcher that is too simple to be wrong, order that must
-//! not matter, and input that must not break anything.
+//! Properties over generated rules: the compiled tree against a matcher that is too simple to be wrong, order
+//! that must not matter, and input that must not break anything.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod support;
@@ -222,7 +222,8 @@ fn mutated_profiles_load_or_fail_with_errors_that_can_be_shown() {
         "version = 1\n[filesystem]\nread = [\"/a/**/b?\"]\ndenied_error = \"ENOENT\"\n",
         "[network]\nallow = [\"tcp:[fd00::/8]:1-2\", \"unix:@x\"]\nfamilies = [\"can\"]\n",
         "[environment]\nset = { A = \"${HOME}\" }\n[limits]\nmemory = 0x10\nwall_time = \"3s\"\n",
-        "[[syscalls.rules]]\ncall = \"socket\"\narg = \"domain\"\none_of = [1, -1]\naction = \"errno\"\nerrno = \"EIO\"\n",
+        "[[syscalls.rules]]\ncall = \"socket\"\narg = \"domain\"\none_of = [1, -1]\naction = \
+            \"errno\"\nerrno = \"EIO\"\n",
     );
     let mut failed = 0;
     for _ in 0..3000 {

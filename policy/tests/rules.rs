@@ -29,7 +29,8 @@ fn nothing_is_allowed_by_an_empty_profile() {
 fn sockets_are_judged_by_the_network_section_and_by_denied_paths() {
     let p = policy(
         "version = 1\n[filesystem]\nwrite = [\"/run\"]\nhidden = [\"/run/secret\"]\n\
-         [network]\nallow = [\"unix:/run/ok\", \"unix:/run/secret/s\", \"unix:@ok-*\"]\nbind = [\"unix:/run/mine\"]\n\
+         [network]\nallow = [\"unix:/run/ok\", \"unix:/run/secret/s\", \"unix:@ok-*\"]\nbind = \
+         [\"unix:/run/mine\"]\n\
          deny = [\"unix:/run/ok/no\", \"unix:@ok-no\"]\nfamilies = [\"netlink\"]",
     );
     let connects = |e| p.connect(&e).allowed();
@@ -63,7 +64,8 @@ fn the_environment_is_what_passes_and_what_is_set() {
 fn calls_are_allowed_unless_a_rule_says_otherwise() {
     let p = policy(
         "version = 1\n[syscalls]\ndeny = [\"ptrace\"]\nlog = [\"mount\"]\nrules = [\n\
-         { call = \"socket\", arg = \"domain\", one_of = [16, 17], action = \"errno\", errno = \"EAFNOSUPPORT\" },\n\
+         { call = \"socket\", arg = \"domain\", one_of = [16, 17], action = \"errno\", errno = \
+         \"EAFNOSUPPORT\" },\n\
          { call = \"socket\", arg = \"domain\", equals = 38, action = \"kill\" },\n]",
     );
     let args = |first| [first, 0, 0, 0, 0, 0];
@@ -91,8 +93,10 @@ fn values_of_arguments_have_the_names_of_the_manual() {
     let p = policy(
         "version = 1\n[syscalls]\nrules = [\n\
          { call = \"socket\", arg = \"domain\", equals = \"AF_NETLINK\", action = \"kill\" },\n\
-         { call = \"openat\", arg = \"flags\", mask = \"O_CREAT|O_TRUNC\", action = \"errno\", errno = \"EROFS\" },\n\
-         { call = \"ioctl\", arg = \"request\", none_of = [\"TCGETS\", \"TIOCGWINSZ\"], action = \"kill\" },\n]",
+         { call = \"openat\", arg = \"flags\", mask = \"O_CREAT|O_TRUNC\", action = \"errno\", errno = \
+         \"EROFS\" },\n\
+         { call = \"ioctl\", arg = \"request\", none_of = [\"TCGETS\", \"TIOCGWINSZ\"], action = \
+         \"kill\" },\n]",
     );
     assert_eq!(p.call(41, &[16, 0, 0, 0, 0, 0]).verdict, Verdict::Kill);
     assert!(p.call(257, &[0, 0, 2, 0, 0, 0]).allowed());

@@ -1,7 +1,7 @@
 //! The host's files, as the policy asks for them.
 //!
-//! A profile's bare name is looked up in folders that only root or the user can write, never in the working directory:
-//! a guest's project directory must not be able to bring its own profile.
+//! A profile's bare name is looked up in folders that only root or the user can write, never in the working
+//! directory: a guest's project directory must not be able to bring its own profile.
 
 use nix::unistd::geteuid;
 use rxbox_policy::Files;

@@ -1,4 +1,5 @@
-//! The command line as a user meets it: statuses, reports, logs, the other commands, errors, streams and signals.
+//! The command line as a user meets it: statuses, reports, logs, the other commands, errors, streams and
+//! signals.
 
 use rxbox_tests::{Program, Scratch, rxbox};
 use std::io::{Read, Write};
@@ -248,7 +249,8 @@ fn streams_are_the_programs() {
     assert_eq!((cat.status, cat.out().as_str()), (1, "in\n"));
     assert!(cat.err().contains("/nowhere"));
     // Descriptors that are closed: the program gets /dev/null in their place, as from sudo.
-    let script = "exec \"$0\" --profile permissive /bin/sh -c 'cat; echo out; echo err >&2; readlink /proc/self/fd/0 > result' <&- >&- 2>&-";
+    let script = "exec \"$0\" --profile permissive /bin/sh -c 'cat; echo out; echo err >&2; readlink \
+        /proc/self/fd/0 > result' <&- >&- 2>&-";
     let status =
         Command::new("/bin/sh").args(["-c", script]).arg(rxbox()).current_dir(scratch.path()).status();
     assert_eq!(status.unwrap().code(), Some(0));

@@ -165,7 +165,6 @@ fn may_be_wide(line: &str) -> bool {
 }
 
 #[test]
-#[ignore = "comments of earlier days are wider"]
 fn no_line_of_code_is_wider_than_110_columns() {
     let mut wide = Vec::new();
     for file in files(Path::new(ROOT), "rs") {

@@ -1,12 +1,12 @@
 //! Where things lie in a channel.
 //!
-//! A channel is one shared memory file per guest process: an array of [`MAX_SLOTS`](crate::sizes::MAX_SLOTS) slots, one for each guest thread.
-//! A slot is a header page ([`handoff`](crate::handoff) words, request, reply) and a data area. The file is sparse: a slot that was never
-//! used costs no memory.
+//! A channel is one shared memory file per guest process: an array of [`MAX_SLOTS`](crate::sizes::MAX_SLOTS)
+//! slots, one for each guest thread. A slot is a header page ([`handoff`](crate::handoff) words, request,
+//! reply) and a data area. The file is sparse: a slot that was never used costs no memory.
 //!
-//! What takes the time of a short call is the passing of cache lines from one core to the other. So the turn word and most
-//! of the request lie in one line, the reply in their place, since only one of the two is needed at any time; and what seldom
-//! changes lies in lines that both cores can keep.
+//! What takes the time of a short call is the passing of cache lines from one core to the other. So the turn
+//! word and most of the request lie in one line, the reply in their place, since only one of the two is
+//! needed at any time; and what seldom changes lies in lines that both cores can keep.
 
 /// Offset in the header of the word that says whose turn it is (also the futex word).
 pub const TURN: usize = 0;
@@ -16,12 +16,14 @@ pub const GUEST_SLEEPS: usize = 4;
 pub const REQUEST: usize = 8;
 /// Offset of the reply's bytes, which take the place of the request's.
 pub const REPLY: usize = REQUEST;
-/// Offset of the word by which the guest thread says that cores are short ([`crate::spin_policy::Wait::has_lost_core`]). On the
-/// cache line of the request's end, which the worker reads anyway.
+/// Offset of the word by which the guest thread says that cores are short
+/// ([`crate::spin_policy::Wait::has_lost_core`]). On the cache line of the request's end, which the worker
+/// reads anyway.
 pub const CONTENDED: usize = 124;
 /// Offset of the flag "the worker sleeps on the turn word". On a cache line of its own.
 pub const WORKER_SLEEPS: usize = 128;
-/// Offset of the word by which the guest thread asks its worker to interrupt a blocking call. On a cache line of its own.
+/// Offset of the word by which the guest thread asks its worker to interrupt a blocking call. On a cache line
+/// of its own.
 pub const INTERRUPT: usize = 192;
 
 const _: () = assert!(REQUEST + crate::frame::Request::SIZE <= CONTENDED);

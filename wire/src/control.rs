@@ -1,8 +1,8 @@
-//! Messages on the control socket, beside the channel: descriptors from the supervisor, and the child's request to
-//! interrupt a call.
+//! Messages on the control socket, beside the channel: descriptors from the supervisor, and the child's
+//! request to interrupt a call.
 //!
-//! The socket is AF_UNIX SEQPACKET, so messages keep their bounds. Child to supervisor: one `u32`, the number of a slot
-//! whose call is to be interrupted. Supervisor to child: a descriptor with an [`About`].
+//! The socket is AF_UNIX SEQPACKET, so messages keep their bounds. Child to supervisor: one `u32`, the number
+//! of a slot whose call is to be interrupted. Supervisor to child: a descriptor with an [`About`].
 
 /// What comes with a descriptor: what the guest is told about the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,9 +1,10 @@
 //! The request and the reply as bytes, and where the arguments' data lie.
 //!
-//! A request is a call number, six registers and six lengths. The data of argument *i* take `len[i]` bytes of the data
-//! area, one argument behind the other, each start rounded up to [`ALIGN`]: offsets are never sent, so none can be
-//! forged. [`Request::check`] compares every length with what the table says it must be for those registers; what
-//! depends on guest memory (lengths behind pointers, gathered vectors) is checked once the data are copied.
+//! A request is a call number, six registers and six lengths. The data of argument *i* take `len[i]` bytes of
+//! the data area, one argument behind the other, each start rounded up to [`ALIGN`]: offsets are never sent,
+//! so none can be forged. [`Request::check`] compares every length with what the table says it must be for
+//! those registers; what depends on guest memory (lengths behind pointers, gathered vectors) is checked once
+//! the data are copied.
 
 mod length;
 mod message;
@@ -38,7 +39,8 @@ pub struct Reply {
     pub ret: i64,
     /// [`Reply::MORE`] and the like.
     pub flags: u32,
-    /// How many bytes of each argument's data the child copies back to the guest; at most the request's length.
+    /// How many bytes of each argument's data the child copies back to the guest; at most the request's
+    /// length.
     pub out: [u32; 6],
 }
 
@@ -53,8 +55,8 @@ impl Reply {
     pub const GRANTED: u32 = 4;
     /// The call was interrupted and is to be restarted as SA_RESTART says (the kernel's ERESTARTSYS).
     pub const RESTART: u32 = 8;
-    /// A signal was raised in the calling thread or process: the child enters the kernel once before the guest goes on,
-    /// so that the guest gets it before its next instruction, as after kill(2) to itself.
+    /// A signal was raised in the calling thread or process: the child enters the kernel once before the
+    /// guest goes on, so that the guest gets it before its next instruction, as after kill(2) to itself.
     pub const SIGNALLED: u32 = 16;
     /// No processor is to spare: the guest thread should not spin for its replies.
     pub const CONTENDED: u32 = 32;
@@ -155,7 +157,8 @@ impl Request {
     }
 
     /// Compares the frame with the table. Lengths that guest memory decides (strings, vectors, messages,
-    /// [`crate::kind::Extent::Behind`]) are only bounded here; [`check_data`] looks at them once the data are copied.
+    /// [`crate::kind::Extent::Behind`]) are only bounded here; [`check_data`] looks at them once the data are
+    /// copied.
     pub fn check(&self) -> Result<Checked, Violation> {
         let call = table::row(self.nr).ok_or(Violation::UnknownCall(self.nr))?;
         let (kinds, command) = table::kinds(call, &self.args);

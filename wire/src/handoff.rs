@@ -1,16 +1,18 @@
 //! The hand-over of a slot between guest thread and worker.
 //!
-//! The turn word names the owner of the slot's contents. The owner writes its message, then passes the turn with a
-//! release store; the other side takes it with an acquire load. Both sides first spin, since a hand-over between two
-//! running cores costs 0.2 µs and a futex wake-up tens; a side that gives up spinning announces that it sleeps.
+//! The turn word names the owner of the slot's contents. The owner writes its message, then passes the turn
+//! with a release store; the other side takes it with an acquire load. Both sides first spin, since a
+//! hand-over between two running cores costs 0.2 µs and a futex wake-up tens; a side that gives up spinning
+//! announces that it sleeps.
 //!
-//! No wake-up is lost: the passer stores the turn, then (after a full fence) reads the sleep flag; the sleeper stores
-//! the flag, then (after a full fence) reads the turn. One of the two must see the other's store, so either the sleeper
-//! does not sleep or the passer wakes it; and if the turn changes between the sleeper's check and its `futex_wait`, the
-//! kernel's own comparison of the word sends it back.
+//! No wake-up is lost: the passer stores the turn, then (after a full fence) reads the sleep flag; the
+//! sleeper stores the flag, then (after a full fence) reads the turn. One of the two must see the other's
+//! store, so either the sleeper does not sleep or the passer wakes it; and if the turn changes between the
+//! sleeper's check and its `futex_wait`, the kernel's own comparison of the word sends it back.
 //!
-//! The words lie in memory that a hostile child can write at any time. Nothing here trusts them: a forged value makes
-//! the child's own call go wrong, and the worker at worst sleeps or serves a frame that is then checked as any other.
+//! The words lie in memory that a hostile child can write at any time. Nothing here trusts them: a forged
+//! value makes the child's own call go wrong, and the worker at worst sleeps or serves a frame that is then
+//! checked as any other.
 
 use crate::spin_policy::{TURN_OF_OTHERS, Wait};
 use std::sync::atomic::{AtomicU32, Ordering, fence};
@@ -50,8 +52,8 @@ pub struct Handoff<'a> {
 }
 
 impl Handoff<'_> {
-    /// Passes the slot on: publishes everything written to it before and wakes the other side if it sleeps. Whether it
-    /// did.
+    /// Passes the slot on: publishes everything written to it before and wakes the other side if it sleeps.
+    /// Whether it did.
     pub fn pass(&self, turn: u32, futex: &impl Futex) -> bool {
         self.turn.store(turn, Ordering::Release);
         fence(Ordering::SeqCst);
@@ -62,9 +64,9 @@ impl Handoff<'_> {
         sleeps
     }
 
-    /// Looks for as long as the wait allows whether the turn has left `current`; true if it has. The clock is only read once
-    /// in [`LOOKS`] looks. After [`HOLD`] it gives way between looks to whoever else could run on this core, such as the
-    /// other side.
+    /// Looks for as long as the wait allows whether the turn has left `current`; true if it has. The clock is
+    /// only read once in [`LOOKS`] looks. After [`HOLD`] it gives way between looks to whoever else could run
+    /// on this core, such as the other side.
     pub fn spin(&self, current: u32, wait: &mut Wait) -> bool {
         let limit = wait.awake();
         while !limit.is_zero() {
@@ -91,8 +93,8 @@ impl Handoff<'_> {
         self.turn.load(Ordering::Acquire) != current
     }
 
-    /// Sleeps once while the turn is `current`. Returns the turn then seen; it may still be `current`, after a signal
-    /// or for no reason, so that the caller can look at its other duties before it waits again.
+    /// Sleeps once while the turn is `current`. Returns the turn then seen; it may still be `current`, after
+    /// a signal or for no reason, so that the caller can look at its other duties before it waits again.
     pub fn sleep(&self, current: u32, futex: &impl Futex) -> u32 {
         self.i_sleep.store(1, Ordering::Relaxed);
         fence(Ordering::SeqCst);

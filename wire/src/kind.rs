@@ -22,8 +22,8 @@ pub enum Kind {
     },
     /// The number of a System V segment that is mapped (32-bit signed).
     Segment,
-    /// Where in the file a transfer begins (signed 64-bit): it moves along with the pieces. -1 is the file's own position
-    /// to preadv2(2) and pwritev2(2).
+    /// Where in the file a transfer begins (signed 64-bit): it moves along with the pieces. -1 is the file's
+    /// own position to preadv2(2) and pwritev2(2).
     Offset,
     /// A process or thread id (32-bit signed).
     Pid,
@@ -37,8 +37,9 @@ pub enum Kind {
     Choice(&'static Names),
     /// A multiplexer's command: the sub-table's row replaces the kinds of the arguments behind it.
     Command(&'static Commands),
-    /// The first half of a command of two arguments (level and name of a socket option): the sub-table is looked up
-    /// with both ([`Commands::find_pair`]), its row replaces the kinds of the arguments behind the second.
+    /// The first half of a command of two arguments (level and name of a socket option): the sub-table is
+    /// looked up with both ([`Commands::find_pair`]), its row replaces the kinds of the arguments behind the
+    /// second.
     Level(&'static Commands),
     /// The second half, behind a [`Kind::Level`].
     OptionName,
@@ -48,18 +49,19 @@ pub enum Kind {
     Local(Extent),
     /// The longest time to wait in milliseconds, for ever if negative (32-bit signed).
     Millis,
-    /// The address of a signal mask, which the child puts in place of the thread's own while the call waits. If it is
-    /// null there is none.
+    /// The address of a signal mask, which the child puts in place of the thread's own while the call waits.
+    /// If it is null there is none.
     SigMask {
         /// Index of the argument that holds the mask's size.
         size: u8,
     },
     /// The address of address and size of such a mask (pselect(2)).
     SigMaskPair,
-    /// A NUL-terminated path of at most 4096 bytes with its NUL; the child answers ENAMETOOLONG for a longer one.
+    /// A NUL-terminated path of at most 4096 bytes with its NUL; the child answers ENAMETOOLONG for a longer
+    /// one.
     Path,
-    /// A NUL-terminated string that is not a path (attribute names, ...), at most 4096 bytes with its NUL. The child cuts
-    /// a longer one: all such names have far lower limits, which the handlers hold.
+    /// A NUL-terminated string that is not a path (attribute names, ...), at most 4096 bytes with its NUL.
+    /// The child cuts a longer one: all such names have far lower limits, which the handlers hold.
     Text,
     /// A socket address that the call reads, of as many bytes as argument `len` says: at most
     /// [`crate::sizes::ADDRESS_MAX`], beyond which the child answers EINVAL, as the kernel does.
@@ -73,7 +75,8 @@ pub enum Kind {
     Out(Extent),
     /// Memory that the call reads and writes. A null pointer is absent.
     InOut(Extent),
-    /// An array of `iovec` that the call reads through, gathered by the child into one piece; the count is argument `count`.
+    /// An array of `iovec` that the call reads through, gathered by the child into one piece; the count is
+    /// argument `count`.
     IovecIn {
         /// Index of the argument that counts the vectors.
         count: u8,
@@ -87,16 +90,17 @@ pub enum Kind {
     MsgIn,
     /// A `msghdr` to receive into: crosses likewise with capacities; the reply fills them.
     MsgOut,
-    /// A NULL-terminated array of strings (argv, envp): crosses as the strings with their NULs, one after the other. The
-    /// supervisor only shows and records them, so as many whole strings cross as fit [`crate::sizes::STRINGS_MAX`].
+    /// A NULL-terminated array of strings (argv, envp): crosses as the strings with their NULs, one after the
+    /// other. The supervisor only shows and records them, so as many whole strings cross as fit
+    /// [`crate::sizes::STRINGS_MAX`].
     Strings,
     /// The register is not used by the call.
     Unused,
 }
 
 impl Kind {
-    /// The bits of the register that count for a value: the kernel ignores the high half of a 32-bit one. `None` for
-    /// addresses, which say nothing by themselves.
+    /// The bits of the register that count for a value: the kernel ignores the high half of a 32-bit one.
+    /// `None` for addresses, which say nothing by themselves.
     pub const fn significant(self) -> Option<u64> {
         match self {
             Kind::I32
@@ -156,8 +160,8 @@ pub enum Extent {
     Struct(&'static Struct),
     /// The longest time to wait, or its end. A null pointer is for ever.
     Timeout(&'static Struct, Timeout),
-    /// As many elements of `size` bytes as argument `count` says: all of them, or the call fails. For more than
-    /// [`crate::sizes::BULK_MAX`] bytes the child answers by itself, E2BIG if `size == 1`, else EINVAL.
+    /// As many elements of `size` bytes as argument `count` says: all of them, or the call fails. For more
+    /// than [`crate::sizes::BULK_MAX`] bytes the child answers by itself, E2BIG if `size == 1`, else EINVAL.
     Elements {
         /// Index of the counting argument.
         count: u8,
@@ -171,8 +175,8 @@ pub enum Extent {
         /// The element.
         of: &'static Struct,
     },
-    /// As many elements of `size` bytes as argument `count` says, of a call that may do fewer: where they exceed
-    /// [`crate::sizes::BULK_MAX`] bytes the child puts the largest count that fits in the register.
+    /// As many elements of `size` bytes as argument `count` says, of a call that may do fewer: where they
+    /// exceed [`crate::sizes::BULK_MAX`] bytes the child puts the largest count that fits in the register.
     Batch {
         /// Index of the counting argument.
         count: u8,
@@ -185,7 +189,8 @@ pub enum Extent {
         /// Index of the counting argument.
         count: u8,
     },
-    /// The same, of a transfer between guest memory and a descriptor: the rest follows in further calls ([`Pieces`]).
+    /// The same, of a transfer between guest memory and a descriptor: the rest follows in further calls
+    /// ([`Pieces`]).
     Transfer {
         /// Index of the counting argument.
         count: u8,
@@ -195,24 +200,25 @@ pub enum Extent {
         /// Index of the counting argument.
         count: u8,
     },
-    /// As many bytes as the `u32` says that argument `pointer` (itself `InOut(Fixed(4))`) points at, at most `cap`.
+    /// As many bytes as the `u32` says that argument `pointer` (itself `InOut(Fixed(4))`) points at, at most
+    /// `cap`.
     Behind {
         /// Index of the argument that points at the length.
         pointer: u8,
         /// Upper bound in bytes; a larger length is taken as this.
         cap: u32,
     },
-    /// Memory whose size only the supervisor knows, at most this many bytes: of what the call reads as many as there are,
-    /// of what it writes as many as the reply says.
+    /// Memory whose size only the supervisor knows, at most this many bytes: of what the call reads as many
+    /// as there are, of what it writes as many as the reply says.
     Within(u32),
-    /// A message of a queue (msgop(2)): its type, 8 bytes, and as many bytes of text as argument `count` says, but never
-    /// more than [`crate::sizes::MESSAGE_MAX`], beyond which there is none.
+    /// A message of a queue (msgop(2)): its type, 8 bytes, and as many bytes of text as argument `count`
+    /// says, but never more than [`crate::sizes::MESSAGE_MAX`], beyond which there is none.
     Message {
         /// Index of the argument that counts the text's bytes.
         count: u8,
     },
-    /// A descriptor set of select(2) for the number of descriptors in argument `count`: whole 64-bit words. A count
-    /// beyond 65536 is taken as that (the kernel takes it as the size of the descriptor table).
+    /// A descriptor set of select(2) for the number of descriptors in argument `count`: whole 64-bit words. A
+    /// count beyond 65536 is taken as that (the kernel takes it as the size of the descriptor table).
     Bits {
         /// Index of the argument that bounds the descriptors.
         count: u8,
@@ -247,8 +253,8 @@ pub enum Timeout {
 }
 
 impl Timeout {
-    /// Whether the time counts from the beginning of a call with these registers, by a clock that goes on like that of
-    /// the wall, and nobody else keeps what is left of it.
+    /// Whether the time counts from the beginning of a call with these registers, by a clock that goes on
+    /// like that of the wall, and nobody else keeps what is left of it.
     pub fn is_from_now(self, args: &[u64; 6]) -> bool {
         const CLOCKS: [i32; 4] =
             [libc::CLOCK_REALTIME, libc::CLOCK_MONOTONIC, libc::CLOCK_BOOTTIME, libc::CLOCK_TAI];
@@ -326,8 +332,8 @@ impl Scalar {
 pub struct Names {
     /// What the set is called, e.g. `open flags`.
     pub title: &'static str,
-    /// The bits that together hold one value (the access mode of open flags); 0 if every name is a bit of its own.
-    /// Irrelevant to [`Kind::Choice`].
+    /// The bits that together hold one value (the access mode of open flags); 0 if every name is a bit of its
+    /// own. Irrelevant to [`Kind::Choice`].
     pub field: u64,
     /// Each value with its name; a name of several bits comes before those of its bits.
     pub names: &'static [(u64, &'static str)],
@@ -347,7 +353,8 @@ pub struct Arg {
 pub struct Commands {
     /// What the commands are called, e.g. `ioctl request`.
     pub title: &'static str,
-    /// The bits of the register that select the row: the low 32 for most, without the option bits for futex(2).
+    /// The bits of the register that select the row: the low 32 for most, without the option bits for
+    /// futex(2).
     pub mask: u32,
     /// Names of the remaining bits, if there are any.
     pub options: Option<&'static Names>,
@@ -392,8 +399,8 @@ pub enum Route {
     },
 }
 
-/// Whether a call may wait for long. The worker makes itself interruptible for one that it performs, the child for one
-/// that it carries out itself.
+/// Whether a call may wait for long. The worker makes itself interruptible for one that it performs, the
+/// child for one that it carries out itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {
     /// It is over soon.
@@ -404,11 +411,12 @@ pub enum Wait {
     Polling,
 }
 
-/// What becomes of a call that a signal has interrupted, once the signal's handler has run (signal(7)). Where no handler
-/// runs the call is made again in any case.
+/// What becomes of a call that a signal has interrupted, once the signal's handler has run (signal(7)). Where
+/// no handler runs the call is made again in any case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Restart {
-    /// It fails with EINTR whatever the handler's flags: the kernel's ERESTARTNOHAND, ERESTART_RESTARTBLOCK and EINTR.
+    /// It fails with EINTR whatever the handler's flags: the kernel's ERESTARTNOHAND, ERESTART_RESTARTBLOCK
+    /// and EINTR.
     Never,
     /// It is made again if the handler was installed with SA_RESTART: the kernel's ERESTARTSYS.
     Flagged,
@@ -423,7 +431,8 @@ pub enum Bulk {
     AtOnce,
     /// In the data area, one piece after the other.
     Pieces(Pieces),
-    /// A message (sendmsg(2)): in the data area, and what exceeds it, on a stream, in the pieces of a sendto(2).
+    /// A message (sendmsg(2)): in the data area, and what exceeds it, on a stream, in the pieces of a
+    /// sendto(2).
     Message,
     /// As a file that the child maps: its descriptor comes over the control socket.
     Map {
@@ -447,8 +456,8 @@ pub struct Pieces {
     pub offset: Option<u8>,
     /// Indices of a socket address and of its length. With one, the call is no mere transfer of bytes.
     pub address: Option<(u8, u8)>,
-    /// A piece that was taken whole is followed by the next also where the reply does not say [`MORE`]: what a write(2)
-    /// does in one go cannot be told from what it does in pieces.
+    /// A piece that was taken whole is followed by the next also where the reply does not say [`MORE`]: what
+    /// a write(2) does in one go cannot be told from what it does in pieces.
     ///
     /// [`MORE`]: crate::frame::Reply::MORE
     pub persistent: bool,

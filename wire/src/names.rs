@@ -12,8 +12,8 @@ pub use sockets::*;
 
 use crate::kind::Names;
 
-/// [`Names`] sets: `NAME` takes its value from `libc`, `NAME = value` spells it out. `field` holds the bits that are
-/// one value together.
+/// [`Names`] sets: `NAME` takes its value from `libc`, `NAME = value` spells it out. `field` holds the bits
+/// that are one value together.
 macro_rules! names {
     ($(
         $(#[$doc:meta])*
@@ -53,8 +53,10 @@ impl Names {
 names! {
     /// Flags of open(2), also read and set by fcntl(2).
     OPEN "open flags" field 0o3 {
-        O_RDONLY, O_WRONLY, O_RDWR, O_TMPFILE, O_SYNC, O_CREAT, O_EXCL, O_NOCTTY, O_TRUNC, O_APPEND, O_NONBLOCK,
-        O_DSYNC, FASYNC = 0o20000, O_DIRECT, O_LARGEFILE = 0o100000, O_DIRECTORY, O_NOFOLLOW, O_NOATIME, O_CLOEXEC,
+        O_RDONLY, O_WRONLY, O_RDWR, O_TMPFILE, O_SYNC, O_CREAT, O_EXCL, O_NOCTTY, O_TRUNC, O_APPEND,
+        O_NONBLOCK,
+        O_DSYNC, FASYNC = 0o20000, O_DIRECT, O_LARGEFILE = 0o100000, O_DIRECTORY, O_NOFOLLOW, O_NOATIME,
+        O_CLOEXEC,
         O_PATH,
     }
     /// Flags of pipe2(2).
@@ -76,7 +78,8 @@ names! {
     RENAME "rename flags" { RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_WHITEOUT }
     /// Bits of statx(2)'s mask.
     STATX "statx mask" {
-        STATX_BASIC_STATS, STATX_TYPE, STATX_MODE, STATX_NLINK, STATX_UID, STATX_GID, STATX_ATIME, STATX_MTIME,
+        STATX_BASIC_STATS, STATX_TYPE, STATX_MODE, STATX_NLINK, STATX_UID, STATX_GID, STATX_ATIME,
+        STATX_MTIME,
         STATX_CTIME, STATX_INO, STATX_SIZE, STATX_BLOCKS, STATX_BTIME, STATX_MNT_ID, STATX_DIOALIGN,
     }
     /// Flags of setxattr(2).
@@ -127,8 +130,10 @@ names! {
     INOTIFY_INIT "inotify flags" { IN_CLOEXEC, IN_NONBLOCK }
     /// Events of inotify_add_watch(2).
     INOTIFY "inotify events" {
-        IN_ALL_EVENTS, IN_CLOSE, IN_MOVE, IN_ACCESS, IN_MODIFY, IN_ATTRIB, IN_CLOSE_WRITE, IN_CLOSE_NOWRITE, IN_OPEN,
-        IN_MOVED_FROM, IN_MOVED_TO, IN_CREATE, IN_DELETE, IN_DELETE_SELF, IN_MOVE_SELF, IN_ONLYDIR, IN_DONT_FOLLOW,
+        IN_ALL_EVENTS, IN_CLOSE, IN_MOVE, IN_ACCESS, IN_MODIFY, IN_ATTRIB, IN_CLOSE_WRITE, IN_CLOSE_NOWRITE,
+        IN_OPEN,
+        IN_MOVED_FROM, IN_MOVED_TO, IN_CREATE, IN_DELETE, IN_DELETE_SELF, IN_MOVE_SELF, IN_ONLYDIR,
+        IN_DONT_FOLLOW,
         IN_EXCL_UNLINK, IN_MASK_CREATE, IN_MASK_ADD, IN_ISDIR, IN_ONESHOT,
     }
 }

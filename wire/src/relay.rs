@@ -1,17 +1,21 @@
 //! How the code of a signal (`si_code`) travels from the supervisor to an emulator child.
 //!
-//! The kernel lets a process tell another only negative codes, and not SI_TKILL, so that nobody can pose as the kernel
-//! or as kill(2). But the supervisor must: it sends what guests send each other. So it shifts such codes down to a range
-//! of their own, and the child shifts them up again. Codes that a guest may send itself stay as they are.
+//! The kernel lets a process tell another only negative codes, and not SI_TKILL, so that nobody can pose as
+//! the kernel or as kill(2). But the supervisor must: it sends what guests send each other. So it shifts such
+//! codes down to a range of their own, and the child shifts them up again. Codes that a guest may send itself
+//! stay as they are.
 
 /// What is added to a code that the kernel would not let through.
 const SHIFT: i32 = -0x10000;
-/// Codes from here to above [`SHIFT`] - 0x100 are shifted ones; the kernel's own codes go from -60 to a few hundred.
+/// Codes from here to above [`SHIFT`] - 0x100 are shifted ones; the kernel's own codes go from -60 to a few
+/// hundred.
 const RANGE: i32 = 0x8000;
 /// The signal by which the supervisor makes a thread look up from what it waits for
-/// ([`KickSiblings`](crate::table::Internal::KickSiblings)): one that an emulator child always has a handler for.
+/// ([`KickSiblings`](crate::table::Internal::KickSiblings)): one that an emulator child always has a handler
+/// for.
 pub const KICK_SIGNAL: i32 = 5;
-/// The code of such a signal, by which it is known not to be for the guest. A guest that makes one up kicks a thread.
+/// The code of such a signal, by which it is known not to be for the guest. A guest that makes one up kicks a
+/// thread.
 pub const KICK_CODE: i32 = -0x20000;
 
 /// `SI_TKILL`.

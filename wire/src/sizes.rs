@@ -22,7 +22,8 @@ pub const ABSENT: u32 = u32::MAX;
 pub const ALIGN: usize = 16;
 /// Longest path or text with its NUL, as the kernel's PATH_MAX.
 pub const STRING_MAX: u32 = 4096;
-/// Most bytes of one string array that cross; what does not fit is left out (see [`crate::kind::Kind::Strings`]).
+/// Most bytes of one string array that cross; what does not fit is left out (see
+/// [`crate::kind::Kind::Strings`]).
 pub const STRINGS_MAX: u32 = 64 * 1024;
 /// Longest socket address, as the kernel's `struct sockaddr_storage`.
 pub const ADDRESS_MAX: u32 = 128;

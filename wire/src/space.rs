@@ -1,15 +1,16 @@
-//! Where guest memory lies in the address space that guest and runtime share: windows, with the code cache between the
-//! first two. The child keeps to it; the supervisor tells by it what of a child's memory is the guest's. A child that does not keep
-//! to it shows its own guest something else of itself, and nobody more.
+//! Where guest memory lies in the address space that guest and runtime share: windows, with the code cache
+//! between the first two. The child keeps to it; the supervisor tells by it what of a child's memory is the
+//! guest's. A child that does not keep to it shows its own guest something else of itself, and nobody more.
 
 /// The guest's low window: images and heap.
 pub const LOW: (u64, u64) = (0x1_0000, 0x7000_0000);
-/// The guest's high window: everything else, the stack at the top. It begins below `0x7fff_7000`, where programs that gcc and clang
-/// built with AddressSanitizer must have their shadow memory.
+/// The guest's high window: everything else, the stack at the top. It begins below `0x7fff_7000`, where
+/// programs that gcc and clang built with AddressSanitizer must have their shadow memory.
 pub const HIGH: (u64, u64) = (0x7fff_0000, 0x4fff_ffff_0000);
-/// Where nothing is put unasked: AddressSanitizer's allocator has its 4 TiB at the start of one of these (of the first from
-/// clang 17 and gcc 14 on) and goes nowhere else. Both are free on the host, which places programs from `0x5555_5555_4000` on.
-/// No window touches another, so no mapping grows from one into the next.
+/// Where nothing is put unasked: AddressSanitizer's allocator has its 4 TiB at the start of one of these (of
+/// the first from clang 17 and gcc 14 on) and goes nowhere else. Both are free on the host, which places
+/// programs from `0x5555_5555_4000` on. No window touches another, so no mapping grows from one into the
+/// next.
 pub const ASKED: [(u64, u64); 2] =
     [(0x5000_0000_0000, 0x5500_0000_0000), (0x6000_0000_0000, 0x6500_0000_0000)];
 

@@ -6,12 +6,13 @@
 //! 0 read Perform blocking (fd: Fd, buf: Out(Bulk { count }), count: U64);
 //! ```
 //!
-//! is call number 0, carried out by the supervisor, which may block for long; its second argument is memory that the
-//! call writes, of as many bytes as the argument `count` says. A route `Refuse[ENOSYS "reason"]` names the errno and why.
-//! Argument names are those of the manual pages. Rows of multiplexers' commands have the same form (`commands.rs`).
+//! is call number 0, carried out by the supervisor, which may block for long; its second argument is memory
+//! that the call writes, of as many bytes as the argument `count` says. A route `Refuse[ENOSYS "reason"]`
+//! names the errno and why. Argument names are those of the manual pages. Rows of multiplexers' commands have
+//! the same form (`commands.rs`).
 //!
-//! The merged table is checked when it is compiled (`check.rs`): a row out of order, a count that is no integer or a
-//! length that no pointer holds does not build.
+//! The merged table is checked when it is compiled (`check.rs`): a row out of order, a count that is no
+//! integer or a length that no pointer holds does not build.
 
 #[macro_use]
 mod row;
@@ -108,8 +109,8 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 /// What is behind the arguments that a row lists.
 const UNUSED: Arg = Arg { name: "unused", kind: Kind::Unused };
 
-/// The six kinds in force for these registers, and the command's row if the call is a multiplexer that knows it. The
-/// arguments behind an unknown command are unused: nothing of them crosses.
+/// The six kinds in force for these registers, and the command's row if the call is a multiplexer that knows
+/// it. The arguments behind an unknown command are unused: nothing of them crosses.
 pub fn kinds(call: &'static Syscall, args: &[u64; 6]) -> ([Arg; 6], Option<&'static Command>) {
     let mut kinds = [UNUSED; 6];
     let (own, behind, command) = columns::parts(call, args);

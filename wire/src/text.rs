@@ -1,7 +1,7 @@
 //! One call as a line of text, in the style of strace(1): `--log syscall` and the audit print it.
 //!
-//! What is printed comes from hostile programs and goes to terminals and logs: every byte that is not printable ASCII is
-//! escaped, and everything of variable length but paths is cut, so that a line is bounded.
+//! What is printed comes from hostile programs and goes to terminals and logs: every byte that is not
+//! printable ASCII is escaped, and everything of variable length but paths is cut, so that a line is bounded.
 
 mod value;
 
@@ -13,8 +13,8 @@ use crate::table;
 use std::fmt::{Result, Write};
 use value::SHOWN;
 
-/// Writes `name(argument, …)`. `data` are the contents of pointer arguments as far as they are at hand; of the others
-/// the address is shown. Errors come from `out` only.
+/// Writes `name(argument, …)`. `data` are the contents of pointer arguments as far as they are at hand; of
+/// the others the address is shown. Errors come from `out` only.
 pub fn write_call(
     out: &mut impl Write,
     call: &'static Syscall,
@@ -36,7 +36,8 @@ pub fn write_call(
     out.write_char(')')
 }
 
-/// Writes the result: `3`, `0x7f0000000000`, `-1 ENOENT (No such file or directory)`. `ret` is a value or a negative errno.
+/// Writes the result: `3`, `0x7f0000000000`, `-1 ENOENT (No such file or directory)`. `ret` is a value or a
+/// negative errno.
 pub fn write_result(out: &mut impl Write, call: &Syscall, ret: i64) -> Result {
     let errno = i32::try_from(ret).ok().filter(|&r| r < 0).and_then(|r| names::errno(r.wrapping_neg()));
     match errno {

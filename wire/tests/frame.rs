@@ -1,4 +1,5 @@
-//! Frames: what an honest child sends passes, what it cannot have sent does not, and nothing makes the checks panic.
+//! Frames: what an honest child sends passes, what it cannot have sent does not, and nothing makes the checks
+//! panic.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -24,7 +25,8 @@ fn register(random: &mut Random) -> u64 {
     }
 }
 
-/// Every row of calls and of the runtime's requests, and for a multiplexer every command: number and registers.
+/// Every row of calls and of the runtime's requests, and for a multiplexer every command: number and
+/// registers.
 fn shapes(random: &mut Random) -> Vec<(u32, [u64; 6])> {
     let mut shapes = Vec::new();
     for row in table::SYSCALLS.iter().chain(table::INTERNAL) {

@@ -230,10 +230,12 @@ fn structures_have_the_sizes_of_the_c_headers() {
         };
     }
     sizes! {
-        "fstat" "statbuf" stat, "statx" "statxbuf" statx, "statfs" "buf" statfs, "nanosleep" "duration" timespec,
+        "fstat" "statbuf" stat, "statx" "statxbuf" statx, "statfs" "buf" statfs,
+            "nanosleep" "duration" timespec,
         "gettimeofday" "tv" timeval, "timerfd_settime" "new_value" itimerspec, "getrlimit" "rlim" rlimit,
         "getrusage" "usage" rusage, "sysinfo" "info" sysinfo, "uname" "buf" utsname, "times" "buf" tms,
-        "poll" "fds" pollfd, "epoll_ctl" "event" epoll_event, "epoll_wait" "events" epoll_event, "utime" "times" utimbuf,
+        "poll" "fds" pollfd, "epoll_ctl" "event" epoll_event, "epoll_wait" "events" epoll_event,
+            "utime" "times" utimbuf,
         "rt_sigqueueinfo" "info" siginfo_t, "sched_getparam" "param" sched_param,
     }
 }

@@ -81,7 +81,8 @@ fn memory_and_threads() {
     );
     assert_eq!(
         line("futex", &[P, 0x189, 1, 0, 0, 0xffff_ffff], &[]),
-        "futex(0x7fff0000, FUTEX_WAIT_BITSET|FUTEX_PRIVATE_FLAG|FUTEX_CLOCK_REALTIME, 1, NULL, NULL, 4294967295)"
+        "futex(0x7fff0000, FUTEX_WAIT_BITSET|FUTEX_PRIVATE_FLAG|FUTEX_CLOCK_REALTIME, 1, NULL, NULL, \
+            4294967295)"
     );
     assert_eq!(line("tgkill", &[5, 6, 15], &[]), "tgkill(5, 6, SIGTERM)");
     assert_eq!(line("kill", &[-1i64 as u64, 34], &[]), "kill(-1, SIGRT_2)");
@@ -129,7 +130,8 @@ fn sockets() {
     message.extend(b"hi");
     assert_eq!(
         line("sendmsg", &[3, P, 0x4000], &[(1, &message)]),
-        r#"sendmsg(3, {msg_name={sa_family=AF_INET, sin_port=htons(53), sin_addr=9.9.9.9}, msg_iov="hi"}, MSG_NOSIGNAL)"#
+        "sendmsg(3, {msg_name={sa_family=AF_INET, sin_port=htons(53), sin_addr=9.9.9.9}, msg_iov=\"hi\"}, \
+         MSG_NOSIGNAL)"
     );
 }
 

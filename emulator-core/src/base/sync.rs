@@ -1,7 +1,7 @@
 //! The locks of a guest process, and the order in which a thread takes them.
 //!
-//! A thread takes a lock only while all that it holds have lower ranks ([`rxbox_wire::lock`]). From the first to
-//! the last:
+//! A thread takes a lock only while all that it holds have lower ranks ([`rxbox_wire::lock`]). From the first
+//! to the last:
 //!
 //! | rank | lock | why it stands there |
 //! | --- | --- | --- |

@@ -145,13 +145,15 @@ pub fn rules() -> &'static [Rule] {
 
 const RULES: &[Rule] = table! {
     // Memory.
-    SYS_mmap [2: READ_WRITE, 3: MAPPINGS] Allow, "memory and files of the guest, memory of the runtime; never executable";
+    SYS_mmap [2: READ_WRITE, 3: MAPPINGS] Allow, "memory and files of the guest, memory of the runtime; \
+        never executable";
     SYS_mprotect [2: READ_WRITE] Allow, "protection of guest pages, guards of stacks; never executable";
     SYS_munmap [] Allow, "gives memory back";
     SYS_mremap [] Allow, "moves memory; its protection goes with it";
     SYS_brk [] Allow, "the allocator's heap";
     SYS_msync [] Allow, "the guest's msync on files it may write";
-    SYS_mincore [] Allow, "the guest's mincore; the kernel tells of a file's pages only to those who own or may write it";
+    SYS_mincore [] Allow, "the guest's mincore; the kernel tells of a file's pages only to those who own or \
+        may write it";
     SYS_mlock [] Allow, "the guest's mlock; RLIMIT_MEMLOCK bounds it, the capability to exceed that is gone";
     SYS_mlock2 [] Allow, "as mlock";
     SYS_mlockall [] Allow, "as mlock";
@@ -161,12 +163,15 @@ const RULES: &[Rule] = table! {
     SYS_madvise [2: int(MADV_RANDOM)] Allow, "hint";
     SYS_madvise [2: int(MADV_SEQUENTIAL)] Allow, "hint";
     SYS_madvise [2: int(MADV_WILLNEED)] Allow, "hint";
-    SYS_madvise [2: int(MADV_DONTNEED)] Allow, "drops pages; the allocator and the stacks of ended threads too";
+    SYS_madvise [2: int(MADV_DONTNEED)] Allow, "drops pages; the allocator and the stacks of ended threads \
+        too";
     SYS_madvise [2: int(MADV_FREE)] Allow, "drops pages";
-    SYS_madvise [2: int(MADV_REMOVE)] Allow, "drops pages of a file mapped shared and writable, as a store of zeroes would";
+    SYS_madvise [2: int(MADV_REMOVE)] Allow, "drops pages of a file mapped shared and writable, as a store \
+        of zeroes would";
     SYS_madvise [2: int(MADV_DONTFORK)] Allow, "what a child process inherits";
     SYS_madvise [2: int(MADV_DOFORK)] Allow, "what a child process inherits";
-    SYS_madvise [2: int(MADV_MERGEABLE)] fails(EINVAL), "the time of a store to a merged page tells what others have in memory; as without KSM";
+    SYS_madvise [2: int(MADV_MERGEABLE)] fails(EINVAL), "the time of a store to a merged page tells what \
+        others have in memory; as without KSM";
     SYS_madvise [2: int(MADV_UNMERGEABLE)] fails(EINVAL), "as MADV_MERGEABLE";
     SYS_madvise [2: int(MADV_HUGEPAGE)] Allow, "hint";
     SYS_madvise [2: int(MADV_NOHUGEPAGE)] Allow, "hint";
@@ -187,20 +192,26 @@ const RULES: &[Rule] = table! {
     SYS_clone [0: THREAD] Allow, "a guest thread";
     SYS_clone [0: PROCESS] Allow, "a guest process, under the same filter";
     SYS_clone [0: PROCESS_OF_GLIBC] Allow, "a guest process, under the same filter";
-    SYS_clone3 [] fails(ENOSYS), "its flags lie in memory, where no filter sees them; the C library takes clone";
+    SYS_clone3 [] fails(ENOSYS), "its flags lie in memory, where no filter sees them; the C library takes \
+        clone";
     SYS_set_robust_list [] Allow, "start of a thread in the C library";
-    SYS_rseq [] Allow, "start of a thread in the C library, which ends the process if it fails for any but the first";
+    SYS_rseq [] Allow, "start of a thread in the C library, which ends the process if it fails for any but \
+        the first";
     SYS_sched_getaffinity [0: int(0)] Allow, "the allocator's number of heaps";
-    SYS_sched_getaffinity [0: Test::NotInt(0)] fails(ENOSYS), "the C library asks of a new thread and does without; others are not told of";
+    SYS_sched_getaffinity [0: Test::NotInt(0)] fails(ENOSYS), "the C library asks of a new thread and does \
+        without; others are not told of";
     SYS_sched_yield [] Allow, "the guest's sched_yield, and waiting for threads to leave the code cache";
     SYS_futex [] Allow, "the hand-over of the channel's slots, locks of the runtime, futexes of the guest";
     SYS_futex_waitv [] Allow, "the guest's futex_waitv";
     SYS_membarrier [] Allow, "the guest's barriers among its threads";
     SYS_exit [] Allow, "end of a thread";
     SYS_exit_group [] Allow, "end of the process";
-    SYS_setpgid [] Allow, "groups of the guest's processes: itself and children, within a session that the sandbox has for itself";
-    SYS_setsid [] Allow, "sessions of the guest's processes; without a terminal, and nothing outside depends on them";
-    SYS_prctl [0: int(PR_SET_CHILD_SUBREAPER)] Allow, "who of the guest's processes gets orphans; all stay below the init process";
+    SYS_setpgid [] Allow, "groups of the guest's processes: itself and children, within a session that the \
+        sandbox has for itself";
+    SYS_setsid [] Allow, "sessions of the guest's processes; without a terminal, and nothing outside depends \
+        on them";
+    SYS_prctl [0: int(PR_SET_CHILD_SUBREAPER)] Allow, "who of the guest's processes gets orphans; all stay \
+        below the init process";
     SYS_prctl [0: int(PR_GET_CHILD_SUBREAPER)] Allow, "as PR_SET_CHILD_SUBREAPER";
     SYS_wait4 [] Allow, "the guest's children are this process's; it has no others";
     SYS_waitid [] Allow, "as wait4";
@@ -217,13 +228,15 @@ const RULES: &[Rule] = table! {
     SYS_alarm [] Allow, "the guest's alarm";
     SYS_setitimer [] Allow, "the guest's interval timers";
     SYS_getitimer [] Allow, "the guest's interval timers";
-    SYS_timer_create [0: FIXED_CLOCK] Allow, "the guest's timers, and raising a signal; signals no other process";
+    SYS_timer_create [0: FIXED_CLOCK] Allow, "the guest's timers, and raising a signal; signals no other \
+        process";
     SYS_timer_settime [] Allow, "as timer_create";
     SYS_timer_gettime [] Allow, "as timer_create";
     SYS_timer_getoverrun [] Allow, "as timer_create";
     SYS_timer_delete [] Allow, "as timer_create";
     SYS_tgkill [] fails(EPERM), "raise and abort in the C library; a process id cannot be tested";
-    SYS_restart_syscall [] Allow, "the kernel resumes a futex or signal wait with a time limit after the process was stopped";
+    SYS_restart_syscall [] Allow, "the kernel resumes a futex or signal wait with a time limit after the \
+        process was stopped";
 
     // Time and chance.
     SYS_clock_gettime [0: int(CLOCK_MONOTONIC)] Allow, "time limits, where the vDSO has no clock";
@@ -231,15 +244,20 @@ const RULES: &[Rule] = table! {
 
     // Descriptors.
     SYS_recvmsg [0: int(CONTROL_FD)] Allow, "descriptors from the supervisor";
-    SYS_sendto [0: int(CONTROL_FD), 4: Test::Long(0), 5: Test::Int(0)] Allow, "asks the supervisor to interrupt a call; carries no descriptor";
+    SYS_sendto [0: int(CONTROL_FD), 4: Test::Long(0), 5: Test::Int(0)] Allow, "asks the supervisor to \
+        interrupt a call; carries no descriptor";
     SYS_pread64 [] Allow, "headers of a program; every descriptor here is one that the guest may read";
     SYS_fstat [] Allow, "size of a program";
-    SYS_fcntl [1: int(F_GETFD)] Allow, "with debug assertions the standard library makes sure that what it closes is open";
-    SYS_dup2 [1: int(CONTROL_FD)] Allow, "a new process puts its own control socket in the place of its parent's; no file here answers to what is sent there";
-    SYS_close [0: Test::NotInt(CONTROL_FD as u32), 0: Test::NotInt(LOG_FD as u32)] Allow, "after a file is mapped";
+    SYS_fcntl [1: int(F_GETFD)] Allow, "with debug assertions the standard library makes sure that what it \
+        closes is open";
+    SYS_dup2 [1: int(CONTROL_FD)] Allow, "a new process puts its own control socket in the place of its \
+        parent's; no file here answers to what is sent there";
+    SYS_close [0: Test::NotInt(CONTROL_FD as u32), 0: Test::NotInt(LOG_FD as u32)] Allow, "after a file is \
+        mapped";
     SYS_close [0: int(LOG_FD)] Allow, if WithoutLog, "a received descriptor may have the log's number then";
     SYS_write [0: int(LOG_FD)] Allow, if WithLog, "the log of translation";
     SYS_write [0: int(LOG_FD)] fails(EBADF), if WithoutLog, "last words of the runtime, which nobody hears";
     SYS_write [0: int(STDERR_FILENO)] fails(EBADF), "message of a panic, which nobody hears";
-    SYS_openat [] fails(EPERM), "the allocator looks below /proc when it shrinks a thread's heap, and does without";
+    SYS_openat [] fails(EPERM), "the allocator looks below /proc when it shrinks a thread's heap, and does \
+        without";
 };

@@ -279,7 +279,8 @@ fn the_list_is_the_golden_one() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/confine.txt");
     let mut text = String::from(
         "# The host calls of the emulator child, as its seccomp filter judges them (src/confine/rules.rs).\n\
-         # \"int\" compares 32 bits, \"within\" means no bits but these. Everything else ends the process.\n\n",
+         # \"int\" compares 32 bits, \"within\" means no bits but these. Everything else ends the \
+         process.\n\n",
     );
     for rule in rules() {
         writeln!(text, "{}", line(rule)).unwrap();

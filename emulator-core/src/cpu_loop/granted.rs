@@ -1,8 +1,8 @@
 //! The calls that the child carries out itself once the supervisor has granted them.
 //!
-//! Each has exactly one entry in [`ALL`], by its number; a multiplexer of which only single commands are granted has one for
-//! each of those. The tests hold this list against the table of system calls, both ways, so a call that is granted has
-//! an implementation.
+//! Each has exactly one entry in [`ALL`], by its number; a multiplexer of which only single commands are
+//! granted has one for each of those. The tests hold this list against the table of system calls, both ways,
+//! so a call that is granted has an implementation.
 
 use self::Entry::{Call, Commands};
 use crate::base::result::SyscallResult;

@@ -73,7 +73,8 @@ pub unsafe fn raw(nr: i64, args: [u64; 6]) -> i64 {
     // SAFETY: the caller's contract; the kernel clobbers rcx and r11 only.
     unsafe {
         asm!("syscall", inlateout("rax") nr => ret, in("rdi") args[0], in("rsi") args[1], in("rdx") args[2],
-            in("r10") args[3], in("r8") args[4], in("r9") args[5], lateout("rcx") _, lateout("r11") _, options(nostack));
+            in("r10") args[3], in("r8") args[4], in("r9") args[5], lateout("rcx") _, lateout("r11") _,
+                options(nostack));
     }
     ret
 }

@@ -25,7 +25,8 @@ pub fn wake(addr: u64) {
     unsafe { call::raw(libc::SYS_futex, args) };
 }
 
-/// futex(2) with the guest's arguments, but for a `timeout` of the runtime's own; `waits`: the operation is one that waits.
+/// futex(2) with the guest's arguments, but for a `timeout` of the runtime's own; `waits`: the operation is
+/// one that waits.
 ///
 /// # Errors
 /// EFAULT for a word that is not guest memory, else as futex(2). EINTR also if work is pending.

@@ -142,7 +142,8 @@ pub fn mincore(thread: &Thread, args: &[u64; 6]) -> Result<i64, Errno> {
     thread.process.copy_out(args[2], &pages).map(|()| 0)
 }
 
-/// mlockall(2) succeeds, and so does munlockall(2): it is a promise about speed, and would lock the runtime's own memory too.
+/// mlockall(2) succeeds, and so does munlockall(2): it is a promise about speed, and would lock the runtime's
+/// own memory too.
 pub fn mlockall(args: &[u64; 6]) -> Result<i64, Errno> {
     const WHAT: u64 = (libc::MCL_CURRENT | libc::MCL_FUTURE) as u64;
     const ALL: u64 = WHAT | libc::MCL_ONFAULT as u64;

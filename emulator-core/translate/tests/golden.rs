@@ -80,7 +80,8 @@ fn render(header: &str) -> String {
     let host = disassemble(at.hot, &out.hot);
     let same = if texts.built == texts.optimised { " (same)\n".into() } else { texts.optimised };
     format!(
-        "{header}---- guest\n{guest}---- intermediate\n{}---- optimised\n{same}---- host\n{host}---- state recovery\n{}",
+        "{header}---- guest\n{guest}---- intermediate\n{}---- optimised\n{same}---- host\n{host}---- state \
+            recovery\n{}",
         texts.built,
         marks(out)
     )

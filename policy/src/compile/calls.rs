@@ -87,7 +87,8 @@ fn rule(context: &mut Context, item: &Item<SyscallRule>) -> Option<Item<CallRule
     Some(Item { value: CallRule { call: call.nr, comparison, action: action? }, rule })
 }
 
-/// Where a rule is said to be written: the span of a `[[syscalls.rules]]` is its header only; then its call stands for it.
+/// Where a rule is said to be written: the span of a `[[syscalls.rules]]` is its header only; then its call
+/// stands for it.
 fn place(context: &mut Context, table: RuleId, call: RuleId) -> RuleId {
     match (context.span(table), context.span(call)) {
         (Some(table), Some(call)) if !table.range.contains(&call.range.start) => {

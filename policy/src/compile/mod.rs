@@ -1,11 +1,12 @@
 //! From what the profiles say to what decides.
 //!
-//! Paths are decided on after links are resolved, so a rule must hold for the place its path leads to. A denial is entered
-//! both as it is written and as it resolves. An allowing rule is entered as it resolves; of the links on the way it grants
-//! only the sight, for whoever could write the name of a link could put another in its place.
+//! Paths are decided on after links are resolved, so a rule must hold for the place its path leads to. A
+//! denial is entered both as it is written and as it resolves. An allowing rule is entered as it resolves; of
+//! the links on the way it grants only the sight, for whoever could write the name of a link could put
+//! another in its place.
 //!
-//! An allowing rule follows no link that the guest itself could have made: one in a place that the profile lets it write
-//! may have been planted by an earlier run, to be granted what it points to in this one.
+//! An allowing rule follows no link that the guest itself could have made: one in a place that the profile
+//! lets it write may have been planted by an earlier run, to be granted what it points to in this one.
 
 mod calls;
 
@@ -225,8 +226,8 @@ fn tree(rules: &[PathRule], files: &dyn Files) -> Tree {
     tree
 }
 
-/// Everywhere that the guest might write, taken generously: as if every link were followed and nothing denied. A link
-/// that is not followed lies in here, and so does what is written of the path behind it.
+/// Everywhere that the guest might write, taken generously: as if every link were followed and nothing
+/// denied. A link that is not followed lies in here, and so does what is written of the path behind it.
 fn writable(rules: &[PathRule], files: &dyn Files) -> Tree {
     let mut tree = Tree::new();
     for rule in rules.iter().filter(|r| r.effect == Effect::Allow(AccessSet::WRITE)) {

@@ -21,8 +21,8 @@ pub trait Files {
     /// The target of a symbolic link as it is written (readlink(2)); `None` if the name is no symbolic link.
     fn read_link(&self, path: &Path) -> Option<PathBuf>;
 
-    /// A profile by its bare name, from folders that only root or the user can write; never from the working directory.
-    /// Gives the file and its text.
+    /// A profile by its bare name, from folders that only root or the user can write; never from the working
+    /// directory. Gives the file and its text.
     fn lookup_profile(&self, name: &str) -> Option<(PathBuf, String)>;
 }
 
@@ -36,11 +36,11 @@ pub(crate) fn path_of<'a>(names: impl IntoIterator<Item = &'a [u8]>) -> PathBuf 
     path
 }
 
-/// The names with every symbolic link on the way followed that `follow` (given the link's own resolved path) agrees to;
-/// `None` if the links do not end.
+/// The names with every symbolic link on the way followed that `follow` (given the link's own resolved path)
+/// agrees to; `None` if the links do not end.
 ///
-/// Links below `/proc` are never followed: they speak about whoever asks, and the supervisor's answer would be about
-/// the supervisor.
+/// Links below `/proc` are never followed: they speak about whoever asks, and the supervisor's answer would
+/// be about the supervisor.
 pub(crate) fn resolve<'a>(
     names: impl Iterator<Item = &'a [u8]>,
     files: &dyn Files,

@@ -1,11 +1,12 @@
 //! From a name to everything that the profile and those it extends say.
 //!
-//! A bare name (`untrusted`, `untrusted.toml`) is a built-in profile or one that [`Files::lookup_profile`] finds; it is never
-//! looked for in the working directory, which may belong to whoever wrote the guest. A path has a slash in it
-//! (`./local.toml`) and, in `extends`, is relative to the directory of the file that names it.
+//! A bare name (`untrusted`, `untrusted.toml`) is a built-in profile or one that [`Files::lookup_profile`]
+//! finds; it is never looked for in the working directory, which may belong to whoever wrote the guest. A
+//! path has a slash in it (`./local.toml`) and, in `extends`, is relative to the directory of the file that
+//! names it.
 //!
-//! What a profile extends lies below it in the stack of layers, each profile once: a diamond adds its top only one time, and a profile's own
-//! scalars always win over those that it extends.
+//! What a profile extends lies below it in the stack of layers, each profile once: a diamond adds its top
+//! only one time, and a profile's own scalars always win over those that it extends.
 
 pub(crate) mod builtin;
 pub(crate) mod files;
@@ -142,8 +143,8 @@ impl<'a> Loader<'a> {
         }
     }
 
-    /// The same file under the same name, whatever links and dots lead to it; of a relative path, which only the command
-    /// line gives, what the names alone tell.
+    /// The same file under the same name, whatever links and dots lead to it; of a relative path, which only
+    /// the command line gives, what the names alone tell.
     fn identity(&self, path: &Path) -> PathBuf {
         let names = || components(path.as_os_str().as_encoded_bytes());
         if !path.is_absolute() {

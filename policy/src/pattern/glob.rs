@@ -1,13 +1,15 @@
 //! Wildcards within one name: a path's component, an environment variable, an abstract socket.
 //!
-//! `*` stands for any run of bytes, `?` for one character, `[a-z]` for one of a class, `[!a-z]` for one outside it. A
-//! leading dot is nothing special. A character is a UTF-8 sequence, or a single byte where the name is no UTF-8.
+//! `*` stands for any run of bytes, `?` for one character, `[a-z]` for one of a class, `[!a-z]` for one
+//! outside it. A leading dot is nothing special. A character is a UTF-8 sequence, or a single byte where the
+//! name is no UTF-8.
 //!
-//! By hand and not by a library, because rules are compared as patterns: one language for names and paths, whose plain
-//! beginning, literals and reach ([`super::path`]) the tree of rules must see.
+//! By hand and not by a library, because rules are compared as patterns: one language for names and paths,
+//! whose plain beginning, literals and reach ([`super::path`]) the tree of rules must see.
 //!
-//! Matching keeps one point to fall back to, the last `*`: what an earlier `*` swallowed never needs to grow, for the
-//! later one can swallow more instead. So a name of n bytes costs at most n × tokens steps, whatever the pattern.
+//! Matching keeps one point to fall back to, the last `*`: what an earlier `*` swallowed never needs to grow,
+//! for the later one can swallow more instead. So a name of n bytes costs at most n × tokens steps, whatever
+//! the pattern.
 
 use std::str;
 

@@ -1,9 +1,9 @@
 //! Path patterns: from a profile's text to elements that match components.
 //!
-//! A pattern that matches a path matches everything below that path too, so `/usr` is a tree and `/home/*/.ssh` is all
-//! the trees of that name. Matching therefore looks for the *shortest* start of a path that the elements match, and
-//! that makes `**` as cheap as `*` within a name: the earliest fit of one part leaves the most to the next, so only the
-//! last `**` is ever reconsidered.
+//! A pattern that matches a path matches everything below that path too, so `/usr` is a tree and
+//! `/home/*/.ssh` is all the trees of that name. Matching therefore looks for the *shortest* start of a path
+//! that the elements match, and that makes `**` as cheap as `*` within a name: the earliest fit of one part
+//! leaves the most to the next, so only the last `**` is ever reconsidered.
 
 use crate::pattern::glob::{GlobError, Wildcard};
 use crate::pattern::variables::{ExpandError, Variables};
@@ -167,7 +167,8 @@ impl<'a> Iterator for Components<'a> {
     }
 }
 
-/// How many of the path's leading components the elements match, at the least; `None` if they match no start of it.
+/// How many of the path's leading components the elements match, at the least; `None` if they match no start
+/// of it.
 pub(crate) fn shortest(elements: &[Element], mut path: Components<'_>) -> Option<usize> {
     let (mut at, mut depth) = (0, 0);
     let mut fallback: Option<(usize, Components<'_>, usize)> = None;

@@ -1,8 +1,8 @@
 //! Variables of profiles: `${HOME}` and the like.
 //!
-//! A variable's value is a name of the host, never a pattern: a directory called `[x]` means just that directory. The
-//! value is therefore inserted with every special character quoted as a class of one (`[[]`), which the pattern parser
-//! reads back as that plain character.
+//! A variable's value is a name of the host, never a pattern: a directory called `[x]` means just that
+//! directory. The value is therefore inserted with every special character quoted as a class of one (`[[]`),
+//! which the pattern parser reads back as that plain character.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -10,15 +10,16 @@ use std::path::PathBuf;
 
 use crate::report::suggest;
 
-/// The values of this run. A variable without a value makes the profile that uses it fail to load, unless the entry
-/// says with a trailing `?` that it may be missing.
+/// The values of this run. A variable without a value makes the profile that uses it fail to load, unless the
+/// entry says with a trailing `?` that it may be missing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Variables {
     /// `${HOME}`: the home directory of the user.
     pub home: Option<PathBuf>,
     /// `${CWD}`: the working directory in which the guest starts, absolute and resolved.
     pub cwd: Option<PathBuf>,
-    /// `${PROGRAM}`: the guest's program file, absolute and resolved. `${PROGRAM_DIR}` is the directory that holds it.
+    /// `${PROGRAM}`: the guest's program file, absolute and resolved. `${PROGRAM_DIR}` is the directory that
+    /// holds it.
     pub program: Option<PathBuf>,
     /// `${TMPDIR}`: the directory for temporary files.
     pub tmpdir: Option<PathBuf>,
@@ -124,7 +125,8 @@ pub(crate) fn quote(name: &[u8]) -> Vec<u8> {
     out
 }
 
-/// A name as a wildcard that matches just it. Bytes that are no UTF-8, and so cannot stand in a profile, become `?`.
+/// A name as a wildcard that matches just it. Bytes that are no UTF-8, and so cannot stand in a profile,
+/// become `?`.
 fn wildcard(name: &[u8]) -> String {
     let quoted = quote(name);
     let chunks = quoted.utf8_chunks();

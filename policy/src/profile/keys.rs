@@ -1,10 +1,11 @@
 //! What a profile may say, declared once. From the fields of these types and their comments come the reader
-//! ([`super::reader`]) with the vocabulary of its suggestions, the JSON Schema ([`super::schema`]), the tables of keys in
-//! `docs/policy.md` and the written form of a profile.
+//! ([`super::reader`]) with the vocabulary of its suggestions, the JSON Schema ([`super::schema`]), the
+//! tables of keys in `docs/policy.md` and the written form of a profile.
 //!
-//! A profile with those that it extends and the options of the command line is a stack of layers, each of type
-//! [`Profile`], the ones read first at the bottom. Lists of several layers add up; of a single value the topmost counts.
-//! So layers are never merged: whoever compiles a key goes through all of them, or asks for the [`last`].
+//! A profile with those that it extends and the options of the command line is a stack of layers, each of
+//! type [`Profile`], the ones read first at the bottom. Lists of several layers add up; of a single value the
+//! topmost counts. So layers are never merged: whoever compiles a key goes through all of them, or asks for
+//! the [`last`].
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

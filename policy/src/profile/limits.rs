@@ -39,8 +39,8 @@ impl Measure for Duration {
 /// The table of limits: key, name in the code, unit, type, and whether a limit of 0 makes sense.
 macro_rules! limits {
     ($($(#[$doc:meta])* $key:ident: $limit:ident, $unit:ident as $type:ty, zero $zero:ident;)*) => {
-        /// The limits of `[limits]`; `None` is no limit. Memory, processes, threads, output and times are those of the
-        /// whole sandbox, the others of each process.
+        /// The limits of `[limits]`; `None` is no limit. Memory, processes, threads, output and times are
+        /// those of the whole sandbox, the others of each process.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         pub struct Limits {
             $($(#[$doc])* pub $key: Option<$type>,)*
@@ -183,10 +183,12 @@ impl<const LIMIT: usize> JsonSchema for Setting<LIMIT> {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         match Limit::ALL[LIMIT].unit() {
             Unit::Bytes => json_schema!({
-                "title": "size", "type": ["integer", "string"], "minimum": 0, "pattern": "^([0-9]+[KMGT]?|unlimited)$",
+                "title": "size", "type": ["integer", "string"], "minimum": 0,
+                    "pattern": "^([0-9]+[KMGT]?|unlimited)$",
             }),
             Unit::Count => json_schema!({
-                "title": "count", "type": ["integer", "string"], "minimum": 0, "pattern": "^([0-9]+|unlimited)$",
+                "title": "count", "type": ["integer", "string"], "minimum": 0,
+                    "pattern": "^([0-9]+|unlimited)$",
             }),
             Unit::Time => json_schema!({
                 "title": "time", "type": "string", "pattern": "^([0-9]+(ms|s|m|h|d)|unlimited)$",

@@ -1,4 +1,5 @@
-//! The language of profiles: its keys, the values and words that stand behind them, and how a document is read.
+//! The language of profiles: its keys, the values and words that stand behind them, and how a document is
+//! read.
 
 pub(crate) mod keys;
 pub(crate) mod limits;

@@ -1,10 +1,11 @@
 //! Reads a TOML document into a [`Profile`]: a deserializer of serde's that goes on after an error.
 //!
-//! Every error is to be reported at once, with its place, but what serde derives stops at the first. Three things keep
-//! that from happening, so that reading as a whole cannot fail:
+//! Every error is to be reported at once, with its place, but what serde derives stops at the first. Three
+//! things keep that from happening, so that reading as a whole cannot fail:
 //! * A key that a table does not know is reported and skipped before the derived code sees it: serde tells a
 //!   deserializer the keys of each struct, and so the vocabulary for suggestions needs no list of its own.
-//! * A value stands in an [`Entry`](super::value::Entry). Its error is reported here, and the entry stays empty.
+//! * A value stands in an [`Entry`](super::value::Entry). Its error is reported here, and the entry stays
+//!   empty.
 //! * A table or an array that is none is reported and read as an empty one.
 //!
 //! An error belongs to the innermost of these that holds it, and has that one's place.
@@ -298,8 +299,8 @@ impl<'de> Deserializer<'de> for Node<'_, '_> {
     }
 
     forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct tuple
-        tuple_struct identifier ignored_any
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct
+        tuple tuple_struct identifier ignored_any
     }
 }
 

@@ -32,7 +32,8 @@ fn every_key_that_errors_suggest_is_known_and_checks_its_type() {
 fn reading_goes_on_after_every_kind_of_error() {
     let found = errors(
         "version = \"1\"\ndescription = 99999999999999999999\nextends = [1, [], {}]\nfilesystem = []\n\
-         [environment.set]\nA = 1\n\"\" = \"x\"\n[syscalls]\nallow = 7\nrules = [{}, 5, { call = 1, colour = 2 }]\n\
+         [environment.set]\nA = 1\n\"\" = \"x\"\n[syscalls]\nallow = 7\nrules = [{}, 5, { call = 1, colour = \
+         2 }]\n\
          [audit]\ndenials = \"nowhere\"\n",
     );
     assert_eq!(
@@ -60,8 +61,10 @@ fn reading_goes_on_after_every_kind_of_error() {
 #[test]
 fn a_profile_as_it_is_written_reads_back_the_same() {
     let text = "version = 1\nextends = [\"base\"]\n[filesystem]\nread = [\"/a\"]\ndenied_error = \"EPERM\"\n\
-         [environment]\nset = { A = \"x\" }\n[limits]\nmemory = \"2K\"\nwall_time = \"3s\"\nthreads = \"unlimited\"\n\
-         [[syscalls.rules]]\ncall = \"read\"\narg = \"fd\"\none_of = [1, \"x\"]\naction = \"errno\"\nerrno = \"EIO\"\n";
+         [environment]\nset = { A = \"x\" }\n[limits]\nmemory = \"2K\"\nwall_time = \"3s\"\nthreads = \
+         \"unlimited\"\n\
+         [[syscalls.rules]]\ncall = \"read\"\narg = \"fd\"\none_of = [1, \"x\"]\naction = \"errno\"\nerrno = \
+         \"EIO\"\n";
     let written = |profile: &Profile| toml::to_string(profile).unwrap();
     let once = written(&read_again(text));
     assert_eq!(written(&read_again(&once)), once);

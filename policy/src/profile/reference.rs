@@ -1,5 +1,5 @@
-//! The tables of keys in `docs/policy.md` are made from the declaration of the keys: each stands behind a line
-//! `<!-- keys: SECTION -->`. `RXBOX_BLESS=1` writes them.
+//! The tables of keys in `docs/policy.md` are made from the declaration of the keys: each stands behind a
+//! line `<!-- keys: SECTION -->`. `RXBOX_BLESS=1` writes them.
 
 use std::fmt::Write;
 use std::{env, fs};

@@ -1,8 +1,9 @@
 //! The values of a profile's keys: each knows the rule that it is, and with it where it was written.
 //!
-//! A value that is wrong must not end the reading, for every error is to be reported at once. So what can be wrong stands
-//! in an [`Entry`], which the reader fills or, having reported the error, leaves empty; what contains entries never
-//! fails because of them. From other formats than the reader's an entry is its value, and fails like it.
+//! A value that is wrong must not end the reading, for every error is to be reported at once. So what can be
+//! wrong stands in an [`Entry`], which the reader fills or, having reported the error, leaves empty; what
+//! contains entries never fails because of them. From other formats than the reader's an entry is its value,
+//! and fails like it.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,7 +16,8 @@ use serde::{Serialize, Serializer};
 
 use crate::report::ledger::{Item, RuleId};
 
-/// The name under which an [`Entry`] asks the reader for two elements: its value, if that is right, and its rule.
+/// The name under which an [`Entry`] asks the reader for two elements: its value, if that is right, and its
+/// rule.
 pub(crate) const ENTRY: &str = "$rxbox_policy::Entry";
 
 /// A single value.

@@ -1,5 +1,5 @@
-//! The words of the language: those of a fixed few, and texts of one meaning each. What a text means is looked at when
-//! it is compiled, for that can depend on other entries and on the host.
+//! The words of the language: those of a fixed few, and texts of one meaning each. What a text means is
+//! looked at when it is compiled, for that can depend on other entries and on the host.
 
 use std::borrow::Cow;
 
@@ -9,8 +9,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::value::{Plural, Scalar, scalar};
 use crate::{errno, vocabulary};
 
-/// An enum whose variants are words of profiles and of reports. The string behind its name is what errors call such a
-/// word.
+/// An enum whose variants are words of profiles and of reports. The string behind its name is what errors
+/// call such a word.
 macro_rules! words {
     ($(
         $(#[$meta:meta])*
@@ -113,7 +113,8 @@ impl DeniedError {
     }
 }
 
-/// A text of one meaning: what it is called in the schema, and the words that it can be, if they are known beforehand.
+/// A text of one meaning: what it is called in the schema, and the words that it can be, if they are known
+/// beforehand.
 macro_rules! texts {
     ($($(#[$meta:meta])* $name:ident: $title:literal $(, $words:expr)?;)*) => {
         $(

@@ -1,7 +1,8 @@
 //! Where everything was written: the texts that were read, the rules found in them, the errors to report.
 //!
-//! Loading passes one [`Context`] through all its steps. A rule is entered once, when it is read, and from then on is a
-//! small number; a decision turns the number back into file, line and text without searching or allocating.
+//! Loading passes one [`Context`] through all its steps. A rule is entered once, when it is read, and from
+//! then on is a small number; a decision turns the number back into file, line and text without searching or
+//! allocating.
 
 use std::fmt;
 use std::ops::Range;

@@ -2,8 +2,8 @@
 
 use strsim::osa_distance as distance;
 
-/// The candidate at the least edit distance from `word`, if that is near enough to be a likely slip: at most a third
-/// of the word's letters, and at least one.
+/// The candidate at the least edit distance from `word`, if that is near enough to be a likely slip: at most
+/// a third of the word's letters, and at least one.
 pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = bounded(word)?;
     let limit = (word.chars().count() / 3).max(1);
@@ -27,7 +27,8 @@ pub(crate) fn known_words(word: &str, known: &[&str]) -> Option<String> {
         .or_else(|| few.then(|| format!("known are {}", known.join(", "))))
 }
 
-/// A word's letters, case folded. Words longer than any of ours are no slip of one, and would cost their square.
+/// A word's letters, case folded. Words longer than any of ours are no slip of one, and would cost their
+/// square.
 fn bounded(word: &str) -> Option<String> {
     (word.len() <= 64).then(|| word.to_lowercase())
 }

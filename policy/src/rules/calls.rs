@@ -1,8 +1,8 @@
 //! Rules about raw system calls.
 //!
-//! Several rules may speak of one call; the severest that applies decides, so no order of writing can weaken a denial:
-//! kill, then errno, then log, then allow, then the default. A rule about an argument applies when its comparison holds,
-//! over exactly those bits of the register that the kernel looks at.
+//! Several rules may speak of one call; the severest that applies decides, so no order of writing can weaken
+//! a denial: kill, then errno, then log, then allow, then the default. A rule about an argument applies when
+//! its comparison holds, over exactly those bits of the register that the kernel looks at.
 
 use std::collections::HashMap;
 

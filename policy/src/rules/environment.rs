@@ -1,5 +1,5 @@
-//! Which environment variables reach the guest: those that a pattern lets pass, and those that the profile sets. What
-//! is denied is neither passed nor set.
+//! Which environment variables reach the guest: those that a pattern lets pass, and those that the profile
+//! sets. What is denied is neither passed nor set.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -46,7 +46,8 @@ impl Environment {
         allowed.map_or((false, RuleId::NONE), |rule| (true, rule))
     }
 
-    /// The guest's environment: the host's variables that pass, in their order, then those that are set, by name.
+    /// The guest's environment: the host's variables that pass, in their order, then those that are set, by
+    /// name.
     pub(crate) fn build(
         &self,
         host: impl IntoIterator<Item = (OsString, OsString)>,

@@ -1,9 +1,9 @@
 //! Network rules: which addresses a guest may connect to, send to and bind.
 //!
-//! Addresses are judged by where the packets go, not by how they are written: a v4-mapped IPv6 address is its IPv4
-//! address, and the unspecified address as a target is loopback, for that is where Linux delivers it. Sockets that could
-//! send elsewhere than to the address they are given (raw, multipath and the like) are only for profiles that
-//! allow every address and deny none.
+//! Addresses are judged by where the packets go, not by how they are written: a v4-mapped IPv6 address is its
+//! IPv4 address, and the unspecified address as a target is loopback, for that is where Linux delivers it.
+//! Sockets that could send elsewhere than to the address they are given (raw, multipath and the like) are
+//! only for profiles that allow every address and deny none.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
@@ -23,9 +23,9 @@ pub enum Transport {
     Other,
 }
 
-/// One end of a connection, as the supervisor copied it out of the guest's `sockaddr`. Two meanings of `AF_UNSPEC` are the
-/// supervisor's to resolve first: connecting to it dissolves a connection and needs no decision; sending or binding to it
-/// on an internet socket means the IPv4 address behind it (ip(7)).
+/// One end of a connection, as the supervisor copied it out of the guest's `sockaddr`. Two meanings of
+/// `AF_UNSPEC` are the supervisor's to resolve first: connecting to it dissolves a connection and needs no
+/// decision; sending or binding to it on an internet socket means the IPv4 address behind it (ip(7)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Endpoint<'a> {
     /// An internet address.
@@ -107,7 +107,8 @@ impl NetError {
             Self::NoPort(_) => "write `ADDRESS:PORT`; `*` is every port",
             Self::Port(_) => "ports go from 0 to 65535",
             Self::Address(_) => {
-                "host names are not looked up: write an address, `ADDRESS/BITS` or `*` (localhost is `127.0.0.1` or \
+                "host names are not looked up: write an address, `ADDRESS/BITS` or `*` (localhost is \
+                    `127.0.0.1` or \
                  `[::1]`)"
             }
             Self::Brackets => "write `[::1]:80` or `[fd00::/8]:443`",

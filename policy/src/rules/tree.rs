@@ -1,11 +1,13 @@
 //! Path rules compiled for deciding: a trie over names, with globs hanging where their wildcards begin.
 //!
-//! A decision walks down the path once and looks at one slot per node; only the globs whose fixed start lies on the path are
-//! tried. Nothing is allocated, and nothing depends on how many rules the profile has elsewhere.
+//! A decision walks down the path once and looks at one slot per node; only the globs whose fixed start lies
+//! on the path are tried. Nothing is allocated, and nothing depends on how many rules the profile has
+//! elsewhere.
 //!
-//! The order of precedence is hidden, denied, allowed, whatever the order of writing: each level keeps its own slots, so
-//! an allow can never displace a denial. Within a level the rule that is reported is the most specific one, that with the
-//! longest match; of two equally long ones the plain path, then the one written first.
+//! The order of precedence is hidden, denied, allowed, whatever the order of writing: each level keeps its
+//! own slots, so an allow can never displace a denial. Within a level the rule that is reported is the most
+//! specific one, that with the longest match; of two equally long ones the plain path, then the one written
+//! first.
 
 use crate::decision::Access;
 use crate::pattern::path::{Components, Element, components, reaches_below, shortest};
@@ -190,7 +192,8 @@ impl Tree {
         found.outcome().unwrap_or_else(|| self.way(path, access))
     }
 
-    /// A directory on the way to something allowed may be looked at, else programs could not even resolve the path.
+    /// A directory on the way to something allowed may be looked at, else programs could not even resolve the
+    /// path.
     fn way(&self, path: &[u8], access: Access) -> Outcome {
         if access != Access::Metadata {
             return Outcome::Default;

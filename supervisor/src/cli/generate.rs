@@ -12,7 +12,8 @@ const SECTIONS: [(&str, &str); 4] = [
     (
         "EXIT STATUS",
         "The program's own; if a signal ended it rxbox ends by the same signal, which a shell shows as \
-         128+n; 124 time limit; 125 rxbox itself failed; 126 the program cannot be run; 127 it was not found; 137 \
+         128+n; 124 time limit; 125 rxbox itself failed; 126 the program cannot be run; 127 it was not \
+         found; 137 \
          memory limit; 159 killed by the policy. A program can use the same numbers: --status-fd tells which \
          it was.",
     ),

@@ -250,7 +250,9 @@ impl<'a> Area<'a> {
 unsafe fn copy(from: *const u8, to: *mut u8, n: usize) {
     // SAFETY: the caller's promise; the direction flag is clear by the calling convention.
     unsafe {
-        asm!("rep movsb", inout("rcx") n => _, inout("rsi") from => _, inout("rdi") to => _, options(nostack, preserves_flags));
+        asm!("rep \
+            movsb", inout("rcx") n => _, inout("rsi") from => _, inout("rdi") to => _, options(nostack,
+            preserves_flags));
     }
 }
 

@@ -5,9 +5,9 @@
 //! ```
 //!
 //! The text is made of names that a hostile guest chose, so whatever could move a cursor or forge a line is
-//! escaped. A guest that tries the same thing again adds to a count, which [`Audit::finish`] reports; and after
-//! [`LINES`] different lines only the number of further ones is kept, so that a guest can fill neither the
-//! log nor the supervisor's memory.
+//! escaped. A guest that tries the same thing again adds to a count, which [`Audit::finish`] reports; and
+//! after [`LINES`] different lines only the number of further ones is kept, so that a guest can fill neither
+//! the log nor the supervisor's memory.
 //!
 //! Every decision that does not simply allow passes through here; so this is also where a verdict to kill is
 //! carried out, whichever handler asked.

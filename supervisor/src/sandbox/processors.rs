@@ -2,10 +2,10 @@
 //! run meanwhile.
 //!
 //! No count of what runs says that: two sides that spin count as much as two that compute. So it is tried
-//! out. A thread that spins yields ([`Handoff::spin`](rxbox_wire::handoff::Handoff::spin)); if another then keeps the
-//! core, processors are short. That costs a time slice of the scheduler, some milliseconds, so for a while no
-//! thread spins then; each time that this turns out to have been too short, the next such while is twice as
-//! long.
+//! out. A thread that spins yields ([`Handoff::spin`](rxbox_wire::handoff::Handoff::spin)); if another then
+//! keeps the core, processors are short. That costs a time slice of the scheduler, some milliseconds, so for
+//! a while no thread spins then; each time that this turns out to have been too short, the next such while is
+//! twice as long.
 
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;

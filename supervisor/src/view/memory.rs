@@ -234,7 +234,8 @@ Rss:                   4 kB
     #[test]
     fn a_line_of_the_guests_map_has_its_part_of_the_hosts_mapping() {
         let memory = Memory(guests(HOST));
-        let maps = b"00400000-00401000 r--p 00000000 fe:00 7   /bin/guest\n00401000-00404000 r-xp 00001000 fe:00 7   /bin/guest\n";
+        let maps = b"00400000-00401000 r--p 00000000 fe:00 7   /bin/guest\n00401000-00404000 r-xp 00001000 \
+            fe:00 7   /bin/guest\n";
         let text = String::from_utf8(memory.smaps(maps)).unwrap();
         let sizes: Vec<&str> = text.lines().filter(|l| l.starts_with("Rss:")).map(str::trim).collect();
         assert_eq!(sizes, ["Rss:                   4 kB", "Rss:                  12 kB"]);

@@ -248,7 +248,8 @@ fn guest() -> &'static str {
             let scratch = Scratch::new("instructions-guest");
             let path = scratch.path().join("guest").to_string_lossy().into_owned();
             let source = concat!(env!("CARGO_MANIFEST_DIR"), "/guests/instructions.c");
-            let flags = "-O1 -Wall -ffreestanding -nostdlib -static -no-pie -fno-stack-protector -mgeneral-regs-only \
+            let flags = "-O1 -Wall -ffreestanding -nostdlib -static -no-pie -fno-stack-protector \
+                -mgeneral-regs-only \
                 -fcf-protection=none -fno-tree-loop-distribute-patterns";
             let mut gcc = Command::new("gcc");
             gcc.args(flags.split_whitespace()).arg(format!("-Wl,--section-start=.done={DONE:#x}"));

@@ -1,5 +1,5 @@
-//! What the table says about the lengths of arguments' data, for both sides: the child marshals by these rules, the
-//! supervisor holds the frame against them.
+//! What the table says about the lengths of arguments' data, for both sides: the child marshals by these
+//! rules, the supervisor holds the frame against them.
 
 use super::message::MessageHeader;
 use super::violation::Violation;
@@ -23,8 +23,8 @@ pub enum Length {
     },
 }
 
-/// The value of counting argument `at`, as wide as its kind: the kernel ignores the high half of a 32-bit count, and a
-/// negative count stands for no bytes at all (the handler then answers as the kernel does).
+/// The value of counting argument `at`, as wide as its kind: the kernel ignores the high half of a 32-bit
+/// count, and a negative count stands for no bytes at all (the handler then answers as the kernel does).
 pub fn count(kinds: &[Arg; 6], at: u8, args: &[u64; 6]) -> u64 {
     let value = args[at as usize];
     match kinds[at as usize].kind {

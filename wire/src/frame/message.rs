@@ -4,8 +4,9 @@ use super::words::u32_at;
 use crate::sizes::{ABSENT, ALIGN};
 use std::ops::Range;
 
-/// The head of a message's data (sendmsg(2), recvmsg(2)); behind it lie name, control data and bytes, each rounded up
-/// to [`ALIGN`]. For a message to receive the lengths are capacities; the reply's header says what was filled.
+/// The head of a message's data (sendmsg(2), recvmsg(2)); behind it lie name, control data and bytes, each
+/// rounded up to [`ALIGN`]. For a message to receive the lengths are capacities; the reply's header says what
+/// was filled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MessageHeader {
     /// Bytes of the address, or [`ABSENT`].

@@ -1,5 +1,5 @@
-//! What the columns of a row say of a call with given registers. What a command's row says goes before what its call's
-//! row does.
+//! What the columns of a row say of a call with given registers. What a command's row says goes before what
+//! its call's row does.
 
 use crate::kind::{Arg, Bulk, Command, Extent, Kind, Pieces, Restart, Route, Syscall, Timeout, Wait};
 
@@ -80,8 +80,8 @@ impl Syscall {
         command.map(|c| c.wait).filter(|&own| own != Wait::Never).unwrap_or(self.wait)
     }
 
-    /// Whether a call with these registers that a signal has interrupted is made again after a handler that was installed
-    /// with SA_RESTART.
+    /// Whether a call with these registers that a signal has interrupted is made again after a handler that
+    /// was installed with SA_RESTART.
     pub fn restarts(&self, args: &[u64; 6]) -> bool {
         let (.., command) = parts(self, args);
         let own = command.map(|c| c.restart).filter(|&own| own != Restart::Never);
@@ -121,8 +121,8 @@ impl Syscall {
     }
 }
 
-/// The arguments in force for these registers: those of the call's own row, those of a command's row behind them, and
-/// that row if the call is a multiplexer that knows the command.
+/// The arguments in force for these registers: those of the call's own row, those of a command's row behind
+/// them, and that row if the call is a multiplexer that knows the command.
 pub(super) fn parts(
     call: &Syscall,
     args: &[u64; 6],

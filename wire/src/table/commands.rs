@@ -1,7 +1,7 @@
 //! Commands of fcntl(2), futex(2), prctl(2) and arch_prctl(2).
 //!
-//! A row names the command, its own route and columns if it has any, and the arguments behind the command. A command that
-//! no row names is refused, never passed on as opaque bytes.
+//! A row names the command, its own route and columns if it has any, and the arguments behind the command. A
+//! command that no row names is refused, never passed on as opaque bytes.
 
 use super::structs::*;
 use crate::kind::Commands;
@@ -115,8 +115,10 @@ pub(super) static PRCTL: Commands = Commands {
         PR_GET_TID_ADDRESS, Grant => (address: Addr);
         PR_GET_TSC, Refuse[EINVAL UNKNOWN] => (mode: Addr);
         PR_SET_TSC, Refuse[EINVAL UNKNOWN] => (mode: U32);
-        PR_SET_VMA = 0x5356_4d41, Refuse[EINVAL UNKNOWN] => (attribute: U64, addr: Addr, size: U64, name: Addr);
-        PR_SET_MM, Refuse[EPERM "the layout that the kernel shows is the emulator's"] => (field: U64, addr: Addr);
+        PR_SET_VMA = 0x5356_4d41, Refuse[EINVAL UNKNOWN] => (attribute: U64, addr: Addr, size: U64,
+            name: Addr);
+        PR_SET_MM, Refuse[EPERM "the layout that the kernel shows is the \
+            emulator's"] => (field: U64, addr: Addr);
         PR_MCE_KILL, Refuse[EINVAL UNKNOWN] => (mode: U32);
         PR_MCE_KILL_GET, Refuse[EINVAL UNKNOWN];
         PR_TASK_PERF_EVENTS_DISABLE;

@@ -103,7 +103,8 @@ pub(super) const ROWS: &[Syscall] = calls! { Filesystem:
     431 fsconfig Refuse[EPERM MOUNTS] (fd: Fd, cmd: U32, key: Addr, value: Addr, aux: I32);
     432 fsmount Refuse[EPERM MOUNTS] (fs_fd: Fd, flags: U32, attr_flags: U32);
     433 fspick Refuse[EPERM MOUNTS] (dirfd: DirFd, pathname: Path, flags: U32);
-    437 openat2 Perform blocking restarts (dirfd: DirFd, pathname: Path, how: In(Elements { count: size, size: 1 }),
+    437 openat2 Perform blocking restarts (dirfd: DirFd, pathname: Path, how: In(Elements { count: size,
+        size: 1 }),
         size: U64);
     439 faccessat2 Perform (dirfd: DirFd, pathname: Path, mode: Flags(&ACCESS), flags: Flags(&ACCESS_AT));
     442 mount_setattr Refuse[EPERM MOUNTS] (dirfd: DirFd, pathname: Path, flags: U32, attr: Addr, size: U64);

@@ -1,7 +1,7 @@
 //! The requests of the child's own runtime. Their arguments cross as those of guest calls do.
 //!
-//! A request is declared once, and [`Internal`] and the rows come of that. The supervisor's dispatch is a match on
-//! [`Internal`] without a case for the rest, so a request that nobody serves does not compile.
+//! A request is declared once, and [`Internal`] and the rows come of that. The supervisor's dispatch is a
+//! match on [`Internal`] without a case for the rest, so a request that nobody serves does not compile.
 
 use super::structs::SIGINFO;
 use crate::kind::Extent::*;
@@ -23,22 +23,24 @@ macro_rules! requests {
             pub const ALL: &[Internal] = &[$(Internal::$request),*];
         }
 
-        pub(super) const ROWS: &[Syscall] = &[$(call!(Internal::$request.nr(), Process: $name Emulate $args)),*];
+        pub(super) const ROWS: &[Syscall] = &[$(call!(Internal::$request.nr(),
+            Process: $name Emulate $args)),*];
     };
 }
 
 requests! {
-    /// The first thread of the first process is ready: its host thread id. The reply's value is the guest thread id.
+    /// The first thread of the first process is ready: its host thread id. The reply's value is the guest
+    /// thread id.
     Hello hello(tid: Pid);
     /// Open a program or interpreter for execution. The descriptor comes over the control socket.
     OpenExec open_exec(path: Path);
-    /// The new image is in place: descriptors marked close-on-exec go, the name is taken. The file's path, arguments,
-    /// environment, and the path that was called, which for a script is not that of the file.
+    /// The new image is in place: descriptors marked close-on-exec go, the name is taken. The file's path,
+    /// arguments, environment, and the path that was called, which for a script is not that of the file.
     ExecDone exec_done(path: Path, argv: Strings, envp: Strings, called: Path);
     /// A line for the user about the guest (fatal signal with state, unsupported instruction).
     Report report(text: In(Bulk { count: size }), size: U64);
-    /// A new guest thread is there, of the host thread id given, and wants to be served: the reply's value is its slot
-    /// number.
+    /// A new guest thread is there, of the host thread id given, and wants to be served: the reply's value is
+    /// its slot number.
     NewThread new_thread(tid: Pid);
     /// A new guest process is wanted: control socket and channel of it come over the control socket.
     NewProcess new_process(pidfd: U32);
@@ -46,7 +48,8 @@ requests! {
     ProcessStarted process_started(pid: Pid, pidfd: Out(Fixed(4)));
     /// Text of a view that only the child can give, told before a path under /proc/self is read.
     View view(which: U32, text: In(Bulk { count: size }), size: U64);
-    /// A signal that the child has taken is to be sent to it again: to the thread of argument 0, or to the process.
+    /// A signal that the child has taken is to be sent to it again: to the thread of argument 0, or to the
+    /// process.
     SendAgain send_again(tid: Pid, sig: Signal, info: In(Struct(&SIGINFO)));
     /// A System V segment was taken out of the child's address space: the inode number of its memory.
     Detached detached(inode: U64);

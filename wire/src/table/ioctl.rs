@@ -1,7 +1,7 @@
 //! Requests of ioctl(2): terminals (ioctl_tty(2)), files (ioctl_fs(2)), sockets (netdevice(7)).
 //!
-//! Only the low 32 bits of a request count, as in the kernel, so high bits do not smuggle a refused one past. Requests
-//! that hand out descriptors or follow pointers inside their structure are refused.
+//! Only the low 32 bits of a request count, as in the kernel, so high bits do not smuggle a refused one past.
+//! Requests that hand out descriptors or follow pointers inside their structure are refused.
 
 use super::structs::*;
 use crate::kind::Commands;

@@ -1,7 +1,8 @@
 //! System V objects, POSIX message queues, and keys.
 //!
-//! The objects are the sandbox's own: the supervisor keeps them, and nothing of the host's is reached by their names. A
-//! segment of shared memory is granted: the child maps it, and takes it out of its address space.
+//! The objects are the sandbox's own: the supervisor keeps them, and nothing of the host's is reached by
+//! their names. A segment of shared memory is granted: the child maps it, and takes it out of its address
+//! space.
 
 use super::structs::*;
 use crate::kind::Extent::*;
@@ -24,7 +25,8 @@ pub(super) const ROWS: &[Syscall] = calls! { Ipc:
     66 semctl Emulate (semid: I32, semnum: I32, op: Command(&SEMCTL), arg: U64);
     67 shmdt Grant (shmaddr: Addr);
     68 msgget Emulate (key: I32, msgflg: Flags(&IPCGET));
-    69 msgsnd Perform blocking (msqid: I32, msgp: In(Message { count: msgsz }), msgsz: I64, msgflg: Flags(&MSGOP));
+    69 msgsnd Perform blocking (msqid: I32, msgp: In(Message { count: msgsz }), msgsz: I64,
+        msgflg: Flags(&MSGOP));
     70 msgrcv Perform blocking (msqid: I32, msgp: Out(Message { count: msgsz }), msgsz: I64, msgtyp: I64,
         msgflg: Flags(&MSGOP));
     71 msgctl Emulate (msqid: I32, op: Command(&MSGCTL), buf: U64);
@@ -32,14 +34,16 @@ pub(super) const ROWS: &[Syscall] = calls! { Ipc:
         timeout: In(Timeout(&TIMESPEC, FromNow)));
     240 mq_open Perform (name: Text, oflag: Flags(&OPEN), mode: Mode, attr: In(Struct(&MQ_ATTR)));
     241 mq_unlink Perform (name: Text);
-    242 mq_timedsend Perform blocking (mqdes: Fd, msg_ptr: In(Elements { count: msg_len, size: 1 }), msg_len: U64,
+    242 mq_timedsend Perform blocking (mqdes: Fd, msg_ptr: In(Elements { count: msg_len, size: 1 }),
+        msg_len: U64,
         msg_prio: U32, abs_timeout: In(Timeout(&TIMESPEC, Until)));
     243 mq_timedreceive Perform blocking (mqdes: Fd, msg_ptr: Out(Bulk { count: msg_len }), msg_len: U64,
         msg_prio: Out(Fixed(4)), abs_timeout: In(Timeout(&TIMESPEC, Until)));
     244 mq_notify Perform (mqdes: Fd, sevp: In(Struct(&SIGEVENT)));
     245 mq_getsetattr Perform (mqdes: Fd, newattr: In(Struct(&MQ_ATTR)), oldattr: Out(Struct(&MQ_ATTR)));
     248 add_key Refuse[ENOSYS KEYS] (r#type: Text, description: Text, payload: Addr, plen: U64, keyring: I32);
-    249 request_key Refuse[ENOSYS KEYS] (r#type: Text, description: Text, callout_info: Text, dest_keyring: I32);
+    249 request_key Refuse[ENOSYS KEYS] (r#type: Text, description: Text, callout_info: Text,
+        dest_keyring: I32);
     250 keyctl Refuse[ENOSYS KEYS] (operation: I32, arg2: U64, arg3: U64, arg4: U64, arg5: U64);
 };
 

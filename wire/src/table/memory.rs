@@ -9,11 +9,13 @@ const PKEYS: &str = "protection keys are not virtualised";
 const OTHERS: &str = "reaches into another process's memory";
 
 pub(super) const ROWS: &[Syscall] = calls! { Memory:
-    9 mmap Grant (addr: Addr, length: U64, prot: Flags(&PROT), flags: Flags(&MAP), fd: MapFd { flags }, offset: U64);
+    9 mmap Grant (addr: Addr, length: U64, prot: Flags(&PROT), flags: Flags(&MAP), fd: MapFd { flags },
+        offset: U64);
     10 mprotect Grant (addr: Addr, size: U64, prot: Flags(&PROT));
     11 munmap Grant (addr: Addr, length: U64);
     12 brk Grant (addr: Addr);
-    25 mremap Grant (old_address: Addr, old_size: U64, new_size: U64, flags: Flags(&MREMAP), new_address: Addr);
+    25 mremap Grant (old_address: Addr, old_size: U64, new_size: U64, flags: Flags(&MREMAP),
+        new_address: Addr);
     26 msync Grant (addr: Addr, length: U64, flags: Flags(&MSYNC));
     27 mincore Grant (addr: Addr, length: U64, vec: Addr);
     28 madvise Grant (addr: Addr, size: U64, advice: Choice(&MADVISE));
@@ -26,7 +28,8 @@ pub(super) const ROWS: &[Syscall] = calls! { Memory:
     238 set_mempolicy Refuse[ENOSYS NUMA] (mode: I32, nodemask: Addr, maxnode: U64);
     239 get_mempolicy Refuse[ENOSYS NUMA] (mode: Addr, nodemask: Addr, maxnode: U64, addr: Addr, flags: U64);
     256 migrate_pages Refuse[ENOSYS NUMA] (pid: Pid, maxnode: U64, old_nodes: Addr, new_nodes: Addr);
-    279 move_pages Refuse[ENOSYS NUMA] (pid: Pid, count: U64, pages: Addr, nodes: Addr, status: Addr, flags: I32);
+    279 move_pages Refuse[ENOSYS NUMA] (pid: Pid, count: U64, pages: Addr, nodes: Addr, status: Addr,
+        flags: I32);
     310 process_vm_readv Refuse[EPERM OTHERS]
         (pid: Pid, local_iov: Addr, liovcnt: U64, remote_iov: Addr, riovcnt: U64, flags: U64);
     311 process_vm_writev Refuse[EPERM OTHERS]
@@ -37,10 +40,13 @@ pub(super) const ROWS: &[Syscall] = calls! { Memory:
     329 pkey_mprotect Refuse[EINVAL PKEYS] (addr: Addr, size: U64, prot: Flags(&PROT), pkey: I32);
     330 pkey_alloc Refuse[ENOSPC PKEYS] (flags: U32, access_rights: U32);
     331 pkey_free Refuse[EINVAL PKEYS] (pkey: I32);
-    440 process_madvise Refuse[EPERM OTHERS] (pidfd: Fd, iovec: Addr, vlen: U64, advice: Choice(&MADVISE), flags: U32);
+    440 process_madvise Refuse[EPERM OTHERS] (pidfd: Fd, iovec: Addr, vlen: U64, advice: Choice(&MADVISE),
+        flags: U32);
     447 memfd_secret Refuse[ENOSYS "hides memory from the supervisor"] (flags: U32);
     448 process_mrelease Refuse[EPERM OTHERS] (pidfd: Fd, flags: U32);
     450 set_mempolicy_home_node Refuse[ENOSYS NUMA] (start: Addr, len: U64, home_node: U64, flags: U64);
-    453 map_shadow_stack Refuse[EOPNOTSUPP "shadow stacks are the translator's own"] (addr: Addr, size: U64, flags: U32);
-    462 mseal Refuse[ENOSYS "sealing is not virtualised; loaders go on without"] (addr: Addr, size: U64, flags: U64);
+    453 map_shadow_stack Refuse[EOPNOTSUPP "shadow stacks are the translator's \
+        own"] (addr: Addr, size: U64, flags: U32);
+    462 mseal Refuse[ENOSYS "sealing is not virtualised; loaders go on \
+        without"] (addr: Addr, size: U64, flags: U64);
 };

@@ -9,15 +9,18 @@ use crate::kind::Timeout::*;
 use crate::names::*;
 use crate::sizes::ADDRESS_MAX;
 
-// recvmmsg(2) and sendmmsg(2) are granted: the child carries them out as single messages, each of which is checked.
+// recvmmsg(2) and sendmmsg(2) are granted: the child carries them out as single messages, each of which is
+// checked.
 pub(super) const ROWS: &[Syscall] = calls! { Network:
     41 socket Perform (domain: Choice(&DOMAINS), r#type: Flags(&SOCKET_TYPES), protocol: I32);
     42 connect Perform blocking restarts (sockfd: Fd, addr: Address { len: addrlen }, addrlen: U32);
     43 accept Perform blocking restarts (sockfd: Fd, addr: Out(Behind { pointer: addrlen, cap: ADDRESS_MAX }),
         addrlen: InOut(Fixed(4)));
-    44 sendto Perform blocking restarts (sockfd: Fd, buf: In(Payload { count: size }), size: U64, flags: Flags(&MSG),
+    44 sendto Perform blocking restarts (sockfd: Fd, buf: In(Payload { count: size }), size: U64,
+        flags: Flags(&MSG),
         dest_addr: Address { len: addrlen }, addrlen: U32);
-    45 recvfrom Perform blocking restarts (sockfd: Fd, buf: Out(Payload { count: size }), size: U64, flags: Flags(&MSG),
+    45 recvfrom Perform blocking restarts (sockfd: Fd, buf: Out(Payload { count: size }), size: U64,
+        flags: Flags(&MSG),
         src_addr: Out(Behind { pointer: addrlen, cap: ADDRESS_MAX }), addrlen: InOut(Fixed(4)));
     46 sendmsg Perform blocking restarts (sockfd: Fd, msg: MsgIn, flags: Flags(&MSG));
     47 recvmsg Perform blocking restarts (sockfd: Fd, msg: MsgOut, flags: Flags(&MSG));
@@ -30,9 +33,12 @@ pub(super) const ROWS: &[Syscall] = calls! { Network:
         addrlen: InOut(Fixed(4)));
     53 socketpair Perform (domain: Choice(&DOMAINS), r#type: Flags(&SOCKET_TYPES), protocol: I32,
         sv: Out(Struct(&PAIR)));
-    54 setsockopt Perform (sockfd: Fd, level: Level(&SETSOCKOPT), optname: OptionName, optval: Addr, optlen: I32);
-    55 getsockopt Perform (sockfd: Fd, level: Level(&GETSOCKOPT), optname: OptionName, optval: Addr, optlen: Addr);
-    288 accept4 Perform blocking restarts (sockfd: Fd, addr: Out(Behind { pointer: addrlen, cap: ADDRESS_MAX }),
+    54 setsockopt Perform (sockfd: Fd, level: Level(&SETSOCKOPT), optname: OptionName, optval: Addr,
+        optlen: I32);
+    55 getsockopt Perform (sockfd: Fd, level: Level(&GETSOCKOPT), optname: OptionName, optval: Addr,
+        optlen: Addr);
+    288 accept4 Perform blocking restarts (sockfd: Fd, addr: Out(Behind { pointer: addrlen,
+        cap: ADDRESS_MAX }),
         addrlen: InOut(Fixed(4)), flags: Flags(&ACCEPT));
     299 recvmmsg Grant blocking restarts (sockfd: Fd, msgvec: Addr, vlen: U32, flags: Flags(&MSG),
         timeout: Local(Timeout(&TIMESPEC, BetweenMessages)));

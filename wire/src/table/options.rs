@@ -1,7 +1,8 @@
-//! Socket options (socket(7), ip(7), ipv6(7), tcp(7), udp(7), unix(7), netlink(7), vsock(7)) by level and name.
+//! Socket options (socket(7), ip(7), ipv6(7), tcp(7), udp(7), unix(7), netlink(7), vsock(7)) by level and
+//! name.
 //!
-//! Each option is written once; the tables of getsockopt(2) and setsockopt(2) come from the same rows, so that an option
-//! that can only be read answers a write as the kernel does.
+//! Each option is written once; the tables of getsockopt(2) and setsockopt(2) come from the same rows, so
+//! that an option that can only be read answers a write as the kernel does.
 
 use crate::kind::Extent::*;
 use crate::kind::Kind::*;
@@ -76,7 +77,8 @@ const OPTIONS: &[Row] = options! {
         SO_PEERPIDFD = 77 absent(DESCRIPTOR), SO_PASSRIGHTS = 83 Both,
     }
     IPPROTO_IP {
-        IP_TOS Both, IP_TTL Both, IP_HDRINCL Both, IP_OPTIONS refused(ROUTES), IP_RECVOPTS Both, IP_RETOPTS Both,
+        IP_TOS Both, IP_TTL Both, IP_HDRINCL Both, IP_OPTIONS refused(ROUTES), IP_RECVOPTS Both,
+            IP_RETOPTS Both,
         IP_PKTINFO Both, IP_PKTOPTIONS Get, IP_MTU_DISCOVER Both, IP_RECVERR Both, IP_RECVTTL Both,
         IP_RECVTOS Both, IP_MTU Get, IP_FREEBIND Both,
         IP_IPSEC_POLICY refused("changes the machine's policy"),
@@ -98,8 +100,10 @@ const OPTIONS: &[Row] = options! {
         IPV6_XFRM_POLICY = 35 refused("changes the machine's policy"), MCAST_JOIN_GROUP = 42 Set,
         MCAST_LEAVE_GROUP = 45 Set, MCAST_JOIN_SOURCE_GROUP = 46 Set, MCAST_LEAVE_SOURCE_GROUP = 47 Set,
         IPV6_RECVPKTINFO Both, IPV6_PKTINFO Both, IPV6_RECVHOPLIMIT Both, IPV6_HOPLIMIT Both,
-        IPV6_RECVHOPOPTS Both, IPV6_HOPOPTS refused(ROUTES), IPV6_RTHDRDSTOPTS refused(ROUTES), IPV6_RECVRTHDR Both,
-        IPV6_RTHDR refused(ROUTES), IPV6_RECVDSTOPTS Both, IPV6_DSTOPTS refused(ROUTES), IPV6_RECVPATHMTU Both, IPV6_PATHMTU Get,
+        IPV6_RECVHOPOPTS Both, IPV6_HOPOPTS refused(ROUTES), IPV6_RTHDRDSTOPTS refused(ROUTES),
+            IPV6_RECVRTHDR Both,
+        IPV6_RTHDR refused(ROUTES), IPV6_RECVDSTOPTS Both, IPV6_DSTOPTS refused(ROUTES),
+            IPV6_RECVPATHMTU Both, IPV6_PATHMTU Get,
         IPV6_DONTFRAG Both, IPV6_RECVTCLASS Both, IPV6_TCLASS Both, IPV6_AUTOFLOWLABEL = 70 Both,
         IPV6_ADDR_PREFERENCES = 72 Both, IPV6_MINHOPCOUNT = 73 Both, IPV6_TRANSPARENT = 75 refused(MARKS),
         IPV6_UNICAST_IF = 76 Both, IPV6_FREEBIND = 78 Both,

@@ -39,18 +39,22 @@ pub(super) const PROCESS: &[Syscall] = calls! { Process:
     146 sched_get_priority_max Perform (policy: Choice(&SCHED));
     147 sched_get_priority_min Perform (policy: Choice(&SCHED));
     148 sched_rr_get_interval Perform (pid: Pid, tp: Out(Struct(&TIMESPEC)));
-    154 modify_ldt Refuse[ENOSYS "segments of the guest's own are not translated"] (func: I32, ptr: Addr, bytecount: U64);
+    154 modify_ldt Refuse[ENOSYS "segments of the guest's own are not \
+        translated"] (func: I32, ptr: Addr, bytecount: U64);
     157 prctl Emulate (op: Command(&PRCTL), arg2: U64, arg3: U64, arg4: U64, arg5: U64);
     158 arch_prctl Grant (op: Command(&ARCH_PRCTL), addr: U64);
     186 gettid Emulate ();
-    202 futex Grant (uaddr: Addr, futex_op: Command(&FUTEX), val: U32, timeout: Addr, uaddr2: Addr, val3: U32);
-    203 sched_setaffinity Perform (pid: Pid, cpusetsize: U32, mask: In(Elements { count: cpusetsize, size: 1 }));
+    202 futex Grant (uaddr: Addr, futex_op: Command(&FUTEX), val: U32, timeout: Addr, uaddr2: Addr,
+        val3: U32);
+    203 sched_setaffinity Perform (pid: Pid, cpusetsize: U32, mask: In(Elements { count: cpusetsize,
+        size: 1 }));
     204 sched_getaffinity Perform (pid: Pid, cpusetsize: U32, mask: Out(Bulk { count: cpusetsize }));
     205 set_thread_area Refuse[ENOSYS "not offered to 64-bit programs"] (u_info: Addr);
     211 get_thread_area Refuse[ENOSYS "not offered to 64-bit programs"] (u_info: Addr);
     218 set_tid_address Grant (tidptr: Addr);
     231 exit_group Grant (status: I32);
-    247 waitid Grant blocking restarts (idtype: Choice(&WAIT_ID), id: Pid, infop: Addr, options: Flags(&WAIT), rusage: Addr);
+    247 waitid Grant blocking restarts (idtype: Choice(&WAIT_ID), id: Pid, infop: Addr, options: Flags(&WAIT),
+        rusage: Addr);
     251 ioprio_set Perform (which: I32, who: Pid, ioprio: I32);
     252 ioprio_get Perform (which: I32, who: Pid);
     272 unshare Refuse[EPERM NAMESPACES] (flags: Flags(&CLONE));
@@ -58,7 +62,8 @@ pub(super) const PROCESS: &[Syscall] = calls! { Process:
     274 get_robust_list Grant (pid: Pid, head_ptr: Addr, len_ptr: Addr);
     308 setns Refuse[EPERM NAMESPACES] (fd: Fd, nstype: Flags(&CLONE));
     309 getcpu Perform (cpu: Out(Fixed(4)), node: Out(Fixed(4)), tcache: Addr);
-    312 kcmp Refuse[ENOSYS "compares objects of the supervisor"] (pid1: Pid, pid2: Pid, kind: I32, idx1: U64, idx2: U64);
+    312 kcmp Refuse[ENOSYS "compares objects of the \
+        supervisor"] (pid1: Pid, pid2: Pid, kind: I32, idx1: U64, idx2: U64);
     314 sched_setattr Perform (pid: Pid, attr: In(Fixed(48)), flags: U32);
     315 sched_getattr Perform (pid: Pid, attr: Out(Bulk { count: size }), size: U32, flags: U32);
     317 seccomp Refuse[ENOSYS "filters over translated calls would be another policy; programs go on without"]
@@ -72,14 +77,16 @@ pub(super) const PROCESS: &[Syscall] = calls! { Process:
     435 clone3 Grant (cl_args: Addr, size: U64);
     438 pidfd_getfd Perform (pidfd: Fd, targetfd: I32, flags: U32);
     449 futex_waitv Grant blocking restarts
-        (waiters: Addr, nr_futexes: U32, flags: U32, timeout: Local(Timeout(&TIMESPEC, Until)), clockid: Choice(&CLOCKS));
+        (waiters: Addr, nr_futexes: U32, flags: U32, timeout: Local(Timeout(&TIMESPEC, Until)),
+            clockid: Choice(&CLOCKS));
     454 futex_wake Refuse[ENOSYS FUTEX2] (uaddr: Addr, mask: U64, nr: I32, flags: U32);
     455 futex_wait Refuse[ENOSYS FUTEX2]
         (uaddr: Addr, val: U64, mask: U64, flags: U32, timeout: Addr, clockid: Choice(&CLOCKS));
     456 futex_requeue Refuse[ENOSYS FUTEX2] (waiters: Addr, flags: U32, nr_wake: I32, nr_requeue: I32);
 };
 
-/// Signals, and the timers that raise them: dispositions, masks and timers are the child's, so the child changes them.
+/// Signals, and the timers that raise them: dispositions, masks and timers are the child's, so the child
+/// changes them.
 pub(super) const SIGNAL: &[Syscall] = calls! { Signal:
     13 rt_sigaction Grant (signum: Signal, act: Addr, oldact: Addr, sigsetsize: U64);
     14 rt_sigprocmask Grant (how: Choice(&SIGMASK), set: Addr, oldset: Addr, sigsetsize: U64);
@@ -90,7 +97,8 @@ pub(super) const SIGNAL: &[Syscall] = calls! { Signal:
     38 setitimer Grant (which: Choice(&ITIMER), new_value: Addr, old_value: Addr);
     62 kill Perform (pid: Pid, sig: Signal);
     127 rt_sigpending Grant (set: Addr, sigsetsize: U64);
-    128 rt_sigtimedwait Grant blocking (set: Addr, info: Addr, timeout: Local(Timeout(&TIMESPEC, FromNow)), sigsetsize: U64);
+    128 rt_sigtimedwait Grant blocking (set: Addr, info: Addr, timeout: Local(Timeout(&TIMESPEC, FromNow)),
+        sigsetsize: U64);
     129 rt_sigqueueinfo Perform (tgid: Pid, sig: Signal, info: In(Struct(&SIGINFO)));
     130 rt_sigsuspend Grant blocking (mask: SigMask { size: sigsetsize }, sigsetsize: U64);
     131 sigaltstack Grant (ss: Addr, old_ss: Addr);

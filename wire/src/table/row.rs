@@ -3,8 +3,8 @@
 use crate::kind::{Command, Syscall};
 
 /// Arguments `name: Kind`. Within a kind, the name of another argument stands for its index, as in
-/// `Out(Bulk { count })`: an index cannot be mistaken and a misspelt one does not build. `(lead, …)` are arguments that
-/// take up an index but belong to another row.
+/// `Out(Bulk { count })`: an index cannot be mistaken and a misspelt one does not build. `(lead, …)` are
+/// arguments that take up an index but belong to another row.
 macro_rules! args {
     ($(($($lead:ident),*))?) => { &[] };
     ($(($($lead:ident),*))? $($arg:ident: $kind:expr),+) => {{
@@ -84,8 +84,8 @@ macro_rules! column {
     };
 }
 
-/// A table of a multiplexer's commands, the row form being that of calls. The value of a command comes from `libc` unless
-/// it is spelled out; the arguments of the call up to the command are listed in parentheses.
+/// A table of a multiplexer's commands, the row form being that of calls. The value of a command comes from
+/// `libc` unless it is spelled out; the arguments of the call up to the command are listed in parentheses.
 macro_rules! command_rows {
     ($lead:tt $(
         $name:ident $(= $value:literal)? $($word:ident)* $(, $route:ident $([$errno:ident $why:expr])?)?

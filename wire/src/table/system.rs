@@ -44,7 +44,8 @@ pub(super) const SYSTEM: &[Syscall] = calls! { System:
     99 sysinfo Emulate (info: Out(Struct(&SYSINFO)));
     103 syslog Refuse[EPERM "the kernel's messages are the machine's"] (op: I32, bufp: Addr, size: I32);
     156 _sysctl Refuse[ENOSYS OBSOLETE] (args: Addr);
-    318 getrandom Perform blocking restarts (buf: Out(Bulk { count: size }), size: U64, flags: Flags(&GETRANDOM));
+    318 getrandom Perform blocking restarts (buf: Out(Bulk { count: size }), size: U64,
+        flags: Flags(&GETRANDOM));
 };
 
 /// Administration of the machine, and other policies than the supervisor's.
@@ -80,7 +81,8 @@ pub(super) const ADMIN: &[Syscall] = calls! { Admin:
     321 bpf Refuse[EPERM "programs in the kernel"] (cmd: I32, attr: Addr, size: U32);
     443 quotactl_fd Refuse[EPERM ADMINISTRATION] (fd: Fd, op: U32, id: I32, addr: Addr);
     444 landlock_create_ruleset Refuse[ENOSYS OTHER_POLICY] (attr: Addr, size: U64, flags: U32);
-    445 landlock_add_rule Refuse[ENOSYS OTHER_POLICY] (ruleset_fd: Fd, rule_type: I32, rule_attr: Addr, flags: U32);
+    445 landlock_add_rule Refuse[ENOSYS OTHER_POLICY] (ruleset_fd: Fd, rule_type: I32, rule_attr: Addr,
+        flags: U32);
     446 landlock_restrict_self Refuse[ENOSYS OTHER_POLICY] (ruleset_fd: Fd, flags: U32);
     459 lsm_get_self_attr Refuse[ENOSYS OTHER_POLICY] (attr: U32, ctx: Addr, size: Addr, flags: U32);
     460 lsm_set_self_attr Refuse[ENOSYS OTHER_POLICY] (attr: U32, ctx: Addr, size: U32, flags: U32);

@@ -139,7 +139,8 @@ fn a_32_bit_call_ends_a_process() {
         // SAFETY: the 32-bit getpid, which the filter stops; a kernel without 32-bit calls raises SIGSEGV
         // instead.
         unsafe {
-            std::arch::asm!("int 0x80", inlateout("eax") 20 => _, out("r8") _, out("r9") _, out("r10") _, out("r11") _)
+            std::arch::asm!("int \
+                0x80", inlateout("eax") 20 => _, out("r8") _, out("r9") _, out("r10") _, out("r11") _)
         };
         0
     });

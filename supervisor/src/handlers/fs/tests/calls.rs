@@ -1,4 +1,5 @@
-//! Whole calls: that each takes its arguments from where the manual says and fills what the guest gave room for.
+//! Whole calls: that each takes its arguments from where the manual says and fills what the guest gave room
+//! for.
 
 use super::tree;
 use crate::handlers::tests::{A, Guest, word, words};

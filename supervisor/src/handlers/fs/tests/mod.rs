@@ -117,7 +117,8 @@ fn c(name: &str) -> CString {
     CString::new(name).unwrap()
 }
 
-/// Makes one call with the kernel and one with the handlers, each on a tree of its own, and compares answers and trees.
+/// Makes one call with the kernel and one with the handlers, each on a tree of its own, and compares answers
+/// and trees.
 fn alike<T: PartialEq + std::fmt::Debug>(
     what: &str,
     kernel: impl Fn(&std::fs::File) -> Result<T, Errno>,
