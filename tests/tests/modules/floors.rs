@@ -72,7 +72,7 @@ const TRANSLATE: Rules = Rules {
         &["lib"],
     ],
     circles: &[],
-    largest_circle: Some(5),
+    largest_circle: None,
 };
 
 const CHILD: Rules = Rules {

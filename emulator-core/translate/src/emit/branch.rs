@@ -1,7 +1,10 @@
 //! Emission of control flow: direct jumps that are chained, conditional exits, calls, returns and indirect
 //! jumps.
 
-use super::{CodeBuffer, EmitError, Emitter, Exit, PcAt, displacement};
+use super::buffer::CodeBuffer;
+use super::code::{EmitError, Exit, displacement};
+use super::emitter::Emitter;
+use super::mark::PcAt;
 use crate::ir::op::{Cond, Op};
 use crate::ir::var::Var;
 use crate::state;

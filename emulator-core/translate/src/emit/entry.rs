@@ -1,7 +1,9 @@
 //! Entries for indirect branches: what stands in front of a block that is reached by a return, a jump or a
 //! call through a register or memory.
 
-use super::{CodeBuffer, EmitError, displacement, stubs};
+use super::buffer::CodeBuffer;
+use super::code::{EmitError, displacement};
+use super::stubs;
 use crate::state;
 use dynasmrt::{DynasmApi, dynasm};
 

@@ -14,112 +14,29 @@
 
 mod branch;
 mod buffer;
+mod code;
+mod emitter;
 mod entry;
 pub mod mark;
 pub mod native;
 pub mod stubs;
 
 pub use buffer::CodeBuffer;
+pub use code::{
+    Code, EXIT_LOOKUP, EXIT_STOPPED, EmitError, Entry, Exit, FIRST_EXIT, Placement, displacement,
+};
 pub use entry::late_entry;
 pub use mark::{Mark, PcAt};
 
 use crate::decode::MemOperand;
 use crate::ir::block::Block;
-use crate::ir::op::{Mem, Op, Reason};
+use crate::ir::op::{Mem, Op};
 use crate::ir::var::Var;
 use crate::regalloc::Assignment;
 use crate::state;
 use dynasmrt::{DynasmApi, dynasm};
+use emitter::Emitter;
 use mark::Marker;
-
-/// Where the pieces will lie and how exits are numbered.
-#[derive(Clone, Copy, Debug)]
-pub struct Placement {
-    /// Host address of the hot code, a multiple of 16.
-    pub hot: u64,
-    /// Host address of the cold code.
-    pub cold: u64,
-    /// Number of the block's first exit.
-    pub first_exit: u32,
-    /// Emit the entry for indirect branches in front of the block.
-    pub indirect_entry: bool,
-}
-
-/// Exit numbers that every code cache has.
-pub const EXIT_LOOKUP: u32 = 0;
-/// The thread was stopped; the pc is in the CPU state.
-pub const EXIT_STOPPED: u32 = 1;
-/// The first number for blocks.
-pub const FIRST_EXIT: u32 = 2;
-
-/// A translated block.
-#[derive(Clone, Debug, Default)]
-pub struct Code {
-    /// Host code for [`Placement::hot`].
-    pub hot: CodeBuffer,
-    /// Host code for [`Placement::cold`].
-    pub cold: CodeBuffer,
-    /// Where the block can be entered, ascending by guest pc; the first entry is the block's beginning.
-    pub entries: Vec<Entry>,
-    /// The exits, in the order of their numbers.
-    pub exits: Vec<Exit>,
-    /// State recovery for the hot code, ascending. In the cold code the state is that of the exit whose stub
-    /// it is.
-    pub marks: Vec<Mark>,
-}
-
-/// A place where a block can be entered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// Guest address.
-    pub pc: u64,
-    /// Host address for chained jumps and the prologue.
-    pub direct: u64,
-    /// Host address for indirect branches, if there is one.
-    pub indirect: Option<u64>,
-}
-
-/// One way out of a block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
-    /// To the block at a guest address.
-    Goto {
-        /// Guest address.
-        pc: u64,
-        /// Host address of the jump's 32-bit displacement.
-        patch: u64,
-        /// Host address of the stub that the jump goes to while it is not chained.
-        stub: u64,
-    },
-    /// To the cpu loop.
-    Leave {
-        /// Why.
-        reason: Reason,
-        /// Guest address that the reason is about.
-        pc: u64,
-    },
-}
-
-/// The host cannot reach what the code needs, or the assembler refused; the block is given up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum EmitError {
-    /// An address beyond the reach of a 32-bit displacement, or a block larger than a mark can say.
-    #[error("host address out of reach")]
-    Reach,
-    /// A variable where the operation cannot have one.
-    #[error("operation on a variable that is in the wrong place")]
-    Place,
-}
-
-impl Code {
-    fn restart(&mut self, at: Placement) {
-        self.hot.restart(at.hot);
-        self.cold.restart(at.cold);
-        self.entries.clear();
-        self.exits.clear();
-        self.marks.clear();
-    }
-}
 
 /// Emits a block, in the place of what `out` was.
 ///
@@ -167,29 +84,7 @@ pub fn emit(
     Ok(())
 }
 
-struct Emitter<'a> {
-    asm: &'a mut CodeBuffer,
-    cold: &'a mut CodeBuffer,
-    entries: &'a mut Vec<Entry>,
-    exits: &'a mut Vec<Exit>,
-    marks: Marker<'a>,
-    block: &'a Block,
-    guest: &'a [u8],
-    first_exit: u32,
-    /// Where the guest pc is now.
-    pc: PcAt,
-    /// Guest registers that are in their home now.
-    borrowed: u8,
-    /// Registers of the temporaries.
-    regs: [Option<u8>; 128],
-}
-
 impl Emitter<'_> {
-    /// Notes where the guest state is from here on.
-    fn mark(&mut self) {
-        self.marks.set(Mark { borrowed: self.borrowed, ..Mark::plain(self.asm.at(), self.pc) });
-    }
-
     /// Here the block can be entered for the guest address `pc`: by direct jumps, and by indirect ones if
     /// they are told to come here too.
     fn entry(&mut self, pc: u64, indirect: bool) -> Result<(), EmitError> {
@@ -236,10 +131,6 @@ impl Emitter<'_> {
             self.borrowed &= !(1 << a.reg);
             self.mark();
         }
-    }
-
-    fn reg(&self, v: Var) -> Result<u8, EmitError> {
-        v.as_gpr().or(self.regs[v.0 as usize & 127]).ok_or(EmitError::Place)
     }
 
     /// Operation `i`.
@@ -376,9 +267,4 @@ fn home(v: Var) -> Option<i32> {
         Some(n) => Some(state::LOCALS + i32::from(n) * 8),
         None => (v == Var::GS_BASE).then_some(state::GS_BASE),
     }
-}
-
-/// The 32-bit displacement from `from` (the end of the instruction) to `to`.
-pub fn displacement(to: u64, from: u64) -> Result<i32, EmitError> {
-    i32::try_from(to.wrapping_sub(from) as i64).map_err(|_| EmitError::Reach)
 }

@@ -1,7 +1,8 @@
 //! The host's copy of a guest instruction, with its memory operand rewritten where the front end says so; and
 //! the encoding of `mov`/`lea` with a guest operand.
 
-use super::{CodeBuffer, EmitError, displacement};
+use super::buffer::CodeBuffer;
+use super::code::{EmitError, displacement};
 use crate::decode::{Insn, MemOperand, Space};
 use crate::ir::op::Mem;
 use dynasmrt::DynasmApi;

@@ -5,7 +5,8 @@
 //! says in a table of its own which target an entry is for. Threads race on the tables, but every word is
 //! replaced whole and every entry compares, so at worst they look once more.
 
-use super::{EXIT_LOOKUP, EmitError, Mark};
+use super::code::{EXIT_LOOKUP, EmitError};
+use super::mark::Mark;
 use crate::state;
 use dynasmrt::x64::X64Relocation;
 use dynasmrt::{DynasmApi, DynasmLabelApi, VecAssembler, dynasm};
