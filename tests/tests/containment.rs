@@ -99,15 +99,15 @@ fn a_process_that_is_killed_from_outside_ends_alone_and_its_parent_is_told() {
 /// itself any more would do it.
 #[test]
 fn a_process_whose_channel_is_corrupted_ends_alone_and_its_parent_is_told() {
-    let script = "cat >/dev/null <&3 & echo $!; wait $!; echo was $?; echo alive | cat";
-    let script = format!("exec 3<&0; {script}");
-    let mut run = Run::start(&PERMISSIVE, &["/bin/sh", "-c", &script]);
+    let scratch = Scratch::new("corrupted-channel");
+    let copy = scratch.path().join("copy");
+    let script = "exec 3<&0; cat >\"$0\" <&3 & echo $!; wait $!; echo was $?; echo alive | cat";
+    let mut run = Run::start(&PERMISSIVE, &["/bin/sh", "-c", script, copy.to_str().unwrap()]);
     let pid = run.number();
-    // It reads: its request is with the worker. The reply finds no turn that it could have.
-    eventually("the read", || {
-        let name = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
-        name.contains("rxbox-channel")
-    });
+    // It has read, so it reads again: its request is with the worker. The reply finds no turn that it could
+    // have.
+    run.rxbox.stdin.as_mut().unwrap().write_all(b"x\n").unwrap();
+    eventually("the read", || fs::read(&copy).is_ok_and(|text| text == b"x\n"));
     let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
     let channel = maps.lines().find(|l| l.contains("rxbox-channel")).unwrap();
     let base = u64::from_str_radix(channel.split('-').next().unwrap(), 16).unwrap();
