@@ -3,11 +3,13 @@
 #include <grp.h>
 #include <sched.h>
 #include <signal.h>
+#include <asm/prctl.h>
 #include <sys/auxv.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <sys/time.h>
 #include <sys/times.h>
@@ -156,6 +158,7 @@ static void identity(void) {
     SHOW(prctl(PR_SET_NAME, "a name longer than sixteen"));
     SHOW(prctl(PR_GET_NAME, name));
     puts(name);
+    SHOW(syscall(SYS_arch_prctl, ARCH_GET_CPUID, 0));
     SHOW(prctl(PR_GET_DUMPABLE));
     SHOW(prctl(PR_SET_DUMPABLE, 0));
     SHOW(prctl(PR_GET_DUMPABLE));
