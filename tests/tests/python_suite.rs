@@ -149,7 +149,7 @@ fn report(differences: &[String], native: &Run, boxed: &Run) -> String {
         }
     }
     if let Some(output) = &boxed.broken_off {
-        let _ = write!(out, "\nThe run in rxbox was broken off:\n{output}");
+        let _ = write!(out, "\nThe run in rxbox was interrupted:\n{output}");
     }
     out
 }

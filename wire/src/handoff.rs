@@ -65,7 +65,7 @@ impl Handoff<'_> {
     }
 
     /// Looks for as long as the wait allows whether the turn has left `current`; true if it has. The clock is
-    /// only read once in [`LOOKS`] looks. After [`HOLD`] it gives way between looks to whoever else could run
+    /// only read once in [`LOOKS`] looks. After [`HOLD`] it yields between looks to whatever else could run
     /// on this core, such as the other side.
     pub fn spin(&self, current: u32, wait: &mut Wait) -> bool {
         let limit = wait.awake();

@@ -6,20 +6,20 @@
 //! * **A side that has just woken the other one waits for it as long as that takes** ([`LONG`]). Otherwise it
 //!   would be asleep itself by the time the other is up, would have to be woken in turn, and so on: two sides
 //!   once out of step would stay so, at two wake-ups a call.
-//! * **Otherwise it waits for a while that shrinks with each time it was in vain** and is full again with the
+//! * **Otherwise it waits for a while that shrinks with each time it was useless** and is full again with the
 //!   first that was not: a guest that calls often finds its worker awake, one that computes does not pay for
 //!   it.
 //! * **A side that fell asleep just before its turn came** ([`NEAR`]) waits long the next time: a guest that
 //!   computes for some 50 µs between its calls, as one does that reads a file piece by piece, would else wake
 //!   its worker for each.
 //!
-//! Long waits that are in vain, because the call blocks or no core is free, are made less and less often.
+//! Long waits that are useless, because the call blocks or no core is free, are made less and less often.
 //!
 //! The other side may well be waiting for this very core, and so may those that it depends on. A wait
-//! therefore gives way between looks ([`Handoff::spin`](crate::handoff::Handoff::spin)). Where nobody else
+//! therefore yields between looks ([`Handoff::spin`](crate::handoff::Handoff::spin)). Where nobody else
 //! wants the core that costs nothing; where somebody computes it costs a turn of the scheduler's, some
-//! milliseconds. Then cores are short ([`Cores::Contended`]), and for a while nobody gives way, since nobody
-//! looks for so long: a sleeper that is woken is put before who computes, one that gave way is not.
+//! milliseconds. Then cores are short ([`Cores::Contended`]), and for a while no side yields, since nobody
+//! looks for so long: a sleeper that is woken is put before a thread that computes, one that yielded is not.
 
 use std::time::{Duration, Instant};
 
@@ -34,7 +34,7 @@ pub const NEAR: Duration = Duration::from_micros(240);
 /// Who gave way and comes back after so long was not held up by the other side: that does its work in less,
 /// or sleeps.
 pub const TURN_OF_OTHERS: Duration = Duration::from_micros(500);
-/// After so many long waits in vain, the pauses between them grow no more: then one in 2⁶ is long.
+/// After so many useless long waits, the pauses between them grow no more: then one in 2⁶ is long.
 const MOST_IN_VAIN: u32 = 6;
 
 /// How much spinning the cores allow.

@@ -125,7 +125,7 @@ fn sched_setaffinity(call: &mut Call<'_>) -> SyscallResult {
     sched::set_affinity(tid, call.need(2)?)
 }
 
-/// Set in a policy to say that children start anew.
+/// Set in a policy to say that children start with the default again.
 const RESET_ON_FORK: i32 = libc::SCHED_RESET_ON_FORK;
 
 fn sched_getscheduler(call: &mut Call<'_>) -> SyscallResult {

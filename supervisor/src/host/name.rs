@@ -108,7 +108,7 @@ pub fn readlink(dir: BorrowedFd<'_>, name: &CStr) -> Result<Vec<u8>, Errno> {
     Err(Errno::ENAMETOOLONG)
 }
 
-/// Opens the object that `fd` holds anew with `flags`, which must not create and not refuse to follow.
+/// Opens the object that `fd` holds again, with `flags`, which must not create and not refuse to follow.
 /// Opening a FIFO or a device may wait: the wait can be interrupted (EINTR).
 pub fn reopen(fd: BorrowedFd<'_>, flags: i32) -> Result<OwnedFd, Errno> {
     let name = reopen_name(fd);

@@ -25,7 +25,7 @@ use std::sync::Arc;
 pub(crate) const HANDLERS: &[Entry] =
     &[("open", open), ("openat", openat), ("openat2", openat2), ("creat", creat)];
 
-/// How often an open starts anew because a name came or went in the middle.
+/// How often an open starts again because a name came or went in the middle.
 const RETRIES: usize = 64;
 
 /// What to open a name for.
@@ -286,7 +286,7 @@ fn open_node(caller: &Caller<'_>, node: &Node, judged: &[u8], how: Opening) -> R
     }
 }
 
-/// Opens what the guest has open already, by the name of its descriptor. A descriptor can be opened anew with
+/// Opens what the guest has open already, by the name of its descriptor. A descriptor can be opened again with
 /// the rights it has; more than these the policy must allow for the name that the file has now.
 fn open_again(caller: &Caller<'_>, file: &Arc<File>, how: Opening) -> Result<File, Errno> {
     if let Some(path) = file.path.as_deref().filter(|_| file.kind == Kind::View) {
