@@ -4,7 +4,7 @@
 //! things keep that from happening, so that reading as a whole cannot fail:
 //! * A key that a table does not know is reported and skipped before the derived code sees it: serde tells a
 //!   deserializer the keys of each struct, and so the vocabulary for suggestions needs no list of its own.
-//! * A value stands in an [`Entry`](super::value::Entry). Its error is reported here, and the entry stays
+//! * A value stands in an [`Entry`]. Its error is reported here, and the entry stays
 //!   empty.
 //! * A table or an array that is none is reported and read as an empty one.
 //!
@@ -354,7 +354,7 @@ impl<'de> SeqAccess<'de> for Elements<'_, '_> {
     }
 }
 
-/// The two parts of an [`Entry`](super::value::Entry): its value, unless that is wrong, and its rule.
+/// The two parts of an [`Entry`]: its value, unless that is wrong, and its rule.
 struct Parts<'a, 'i> {
     node: Node<'a, 'i>,
     value_read: bool,

@@ -1,7 +1,7 @@
 //! The policy's limit on what the sandbox writes to standard output and standard error.
 //!
-//! What counts is where the bytes go, not by which descriptor: a stream may be duplicated, opened again by its
-//! name or come back over a socket. So a file is compared with the supervisor's own streams when it is
+//! What counts is where the bytes go, not by which descriptor: a stream may be duplicated, opened again by
+//! its name or come back over a socket. So a file is compared with the supervisor's own streams when it is
 //! written to, and only under a policy that has the limit. Devices that swallow everything do not count.
 
 use crate::host::SyscallResult;

@@ -286,8 +286,8 @@ fn open_node(caller: &Caller<'_>, node: &Node, judged: &[u8], how: Opening) -> R
     }
 }
 
-/// Opens what the guest has open already, by the name of its descriptor. A descriptor can be opened again with
-/// the rights it has; more than these the policy must allow for the name that the file has now.
+/// Opens what the guest has open already, by the name of its descriptor. A descriptor can be opened again
+/// with the rights it has; more than these the policy must allow for the name that the file has now.
 fn open_again(caller: &Caller<'_>, file: &Arc<File>, how: Opening) -> Result<File, Errno> {
     if let Some(path) = file.path.as_deref().filter(|_| file.kind == Kind::View) {
         let node = crate::view::at(caller, path)?;
