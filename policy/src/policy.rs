@@ -10,11 +10,12 @@ use crate::load::files::Files;
 use crate::load::overrides::Overrides;
 use crate::pattern::variables::Variables;
 use crate::profile::limits::{Limit, Limits};
-use crate::profile::words::{Denials, Layer};
+use crate::profile::words::{Capability, Denials, Layer};
 use crate::report::diagnostic::Diagnostics;
 use crate::report::ledger::{Ledger, RuleId};
 use crate::rules::calls::Action;
 use crate::rules::network::{AF_INET, AF_INET6, Answer, Endpoint};
+use crate::rules::reach::Reach;
 use crate::rules::tree::Outcome;
 
 const SOCK_STREAM: i32 = 1;
@@ -60,6 +61,11 @@ impl Policy {
     /// The profile's own words about itself.
     pub fn description(&self) -> Option<&str> {
         self.compiled.description.as_deref()
+    }
+
+    /// What the profile allows at the most, for a second wall behind the decisions.
+    pub fn reach(&self) -> &Reach {
+        &self.compiled.reach
     }
 
     /// Decides about a path as the kernel would act on it: absolute, normalised, with links resolved.
@@ -189,6 +195,11 @@ impl Policy {
     /// The layers without which the profile does not want to run, each with the rule that says so.
     pub fn required_layers(&self) -> impl Iterator<Item = (Layer, Rule<'_>)> {
         self.compiled.layers.iter().map(|item| (item.value, self.rule(item.rule)))
+    }
+
+    /// The capabilities that the supervisor keeps if it has them.
+    pub fn capabilities(&self) -> &[Capability] {
+        &self.compiled.capabilities
     }
 
     /// Where denials are told.

@@ -5,7 +5,7 @@ mod support;
 
 use std::ffi::OsString;
 
-use rxbox_policy::{Access, Denials, Endpoint, Layer, Transport, Verdict};
+use rxbox_policy::{Access, Capability, Denials, Endpoint, Layer, Transport, Verdict};
 use support::{granted, messages, policy, verdict};
 
 const EPERM: i32 = 1;
@@ -144,6 +144,25 @@ fn entries_that_could_have_no_effect_are_errors() {
     ] {
         assert_eq!(messages(&format!("version = 1\n[syscalls]\n{body}")), [message], "{body}");
     }
+}
+
+#[test]
+fn capabilities_are_kept_only_if_a_profile_names_them() {
+    assert!(policy("version = 1").capabilities().is_empty());
+    let named = policy("version = 1\n[hardening]\ncapabilities = [\"chown\", \"net_raw\"]");
+    assert_eq!(named.capabilities(), [Capability::Chown, Capability::NetRaw]);
+}
+
+#[test]
+fn what_a_profile_reaches_is_what_it_allows_and_nothing_that_it_denies() {
+    let p = policy(
+        "version = 1\n[filesystem]\nread = [\"/a\", \"/b/*/c\"]\ndeny = [\"/d?\"]\n\
+         [network]\nallow = [\"tcp:*:443\"]",
+    );
+    let trees: Vec<_> = p.reach().trees.iter().map(|(path, _)| path.to_str().unwrap()).collect();
+    assert_eq!(trees, ["/a", "/b"]);
+    assert_eq!((p.reach().connect.as_deref(), p.reach().bind.as_deref()), (Some(&[443][..]), Some(&[][..])));
+    assert!(!p.reach().no_network() && policy("version = 1").reach().no_network());
 }
 
 #[test]

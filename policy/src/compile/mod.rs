@@ -22,11 +22,14 @@ use crate::pattern::variables::{ExpandError, Variables};
 use crate::profile::keys::{Filesystem, Profile, in_order, last};
 use crate::profile::limits::{Limit, Limits};
 use crate::profile::value::List;
-use crate::profile::words::{AddressText, Denials, DeniedError, Layer, PathText, VariablePattern};
+use crate::profile::words::{
+    AddressText, Capability, Denials, DeniedError, Layer, PathText, VariablePattern,
+};
 use crate::report::ledger::{Context, Item, RuleId};
 use crate::rules::calls::Calls;
 use crate::rules::environment::{self, Environment};
 use crate::rules::network::{self, Network};
+use crate::rules::reach::Reach;
 use crate::rules::tree::{AccessSet, Effect, Outcome, Tree};
 use crate::vocabulary;
 
@@ -36,11 +39,13 @@ pub(crate) struct Compiled {
     pub(crate) paths: Tree,
     pub(crate) denied_error: i32,
     pub(crate) network: Network,
+    pub(crate) reach: Reach,
     pub(crate) environment: Environment,
     pub(crate) limits: Limits,
     pub(crate) limit_rules: Vec<(Limit, RuleId)>,
     pub(crate) calls: Calls,
     pub(crate) layers: Vec<Item<Layer>>,
+    pub(crate) capabilities: Vec<Capability>,
     pub(crate) denials: Denials,
 }
 
@@ -82,9 +87,12 @@ impl<'a> Compiler<'a> {
         }
         let denied_error = last(layers, |layer| &layer.filesystem.denied_error);
         let denials = last(layers, |layer| &layer.audit.denials);
+        let mut reach = Reach::of(&network);
+        let paths = tree(&self.rules, self.files, &mut reach);
         Compiled {
             description: last(layers, |layer| &layer.description).map(|item| item.value.clone()),
-            paths: tree(&self.rules, self.files),
+            paths,
+            reach,
             denied_error: denied_error.map_or(DeniedError::default(), |item| item.value).errno(),
             network,
             environment,
@@ -92,6 +100,7 @@ impl<'a> Compiler<'a> {
             limit_rules,
             calls,
             layers: layers.iter().flat_map(|layer| layer.hardening.require.iter().cloned()).collect(),
+            capabilities: capabilities(layers),
             denials: denials.map_or(Denials::default(), |item| item.value),
         }
     }
@@ -185,6 +194,11 @@ impl<'a> Compiler<'a> {
     }
 }
 
+/// The capabilities that are kept.
+fn capabilities(layers: &[Profile]) -> Vec<Capability> {
+    layers.iter().flat_map(|layer| layer.hardening.capabilities.iter().map(|item| item.value)).collect()
+}
+
 /// The lists of `[filesystem]`, each with what its entries do.
 fn path_lists(keys: &Filesystem) -> [(Effect, &List<PathText>); 8] {
     [
@@ -207,14 +221,19 @@ enum NetList {
     Bind,
 }
 
-/// Enters the rules as they are written and as they resolve, as the head of this file says.
-fn tree(rules: &[PathRule], files: &dyn Files) -> Tree {
+/// Enters the rules as they are written and as they resolve, as the head of this file says, and notes what
+/// they grant.
+fn tree(rules: &[PathRule], files: &dyn Files, reach: &mut Reach) -> Tree {
     let writable = writable(rules, files);
     let mut tree = Tree::new();
     for PathRule { pattern, effect, rule } in rules {
         let allows = matches!(effect, Effect::Allow(_));
         let trusted = |link: &Path| !allows || !writable_at(&writable, link);
-        let as_written = match resolved(pattern, files, &trusted) {
+        let resolved = resolved(pattern, files, &trusted);
+        if let Effect::Allow(accesses) = effect {
+            reach.tree(resolved.as_ref().unwrap_or(&pattern.elements), *accesses);
+        }
+        let as_written = match resolved {
             Some(elements) => {
                 tree.insert(&elements, *effect, *rule);
                 if allows { Effect::Allow(AccessSet::SIGHT) } else { *effect }

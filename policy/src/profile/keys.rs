@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use super::limits::LimitKeys;
 use super::value::{Entry, List, NonEmpty, Plural, Table};
 use super::words::{
-    ActionWord, AddressText, ArgumentName, ArgumentValue, CallName, Denials, DeniedError, ErrnoName, Family,
-    Layer, PathText, ProfileName, VariableName, VariablePattern, Version,
+    ActionWord, AddressText, ArgumentName, ArgumentValue, CallName, Capability, Denials, DeniedError,
+    ErrnoName, Family, Layer, PathText, ProfileName, VariableName, VariablePattern, Version,
 };
 use crate::report::ledger::Item;
 
@@ -151,6 +151,9 @@ impl Plural for SyscallRule {
 pub(crate) struct Hardening {
     /// Layers without which the guest shall not run. One that is not listed is used where the host offers it.
     pub(crate) require: List<Layer>,
+    /// Capabilities (capabilities(7)) that the supervisor keeps if it has them, for calls that it makes for
+    /// the guest. All others are given up before the guest runs.
+    pub(crate) capabilities: List<Capability>,
 }
 
 /// What is told.

@@ -63,6 +63,44 @@ words! {
         Cgroup = "cgroup",
     }
 
+    /// A privilege of root's (capabilities(7)) that the supervisor can keep for calls of the guest.
+    pub enum Capability: "capability" {
+        /// Give files to others.
+        Chown = "chown",
+        /// Read and write whatever the permissions say.
+        DacOverride = "dac_override",
+        /// Read whatever the permissions say.
+        DacReadSearch = "dac_read_search",
+        /// Change attributes of files of others.
+        Fowner = "fowner",
+        /// Keep set-user-id bits when a file changes.
+        Fsetid = "fsetid",
+        /// Lock any amount of memory.
+        IpcLock = "ipc_lock",
+        /// Signal processes of other users.
+        Kill = "kill",
+        /// Take leases on any file.
+        Lease = "lease",
+        /// Change immutable and append-only attributes.
+        LinuxImmutable = "linux_immutable",
+        /// Make device nodes.
+        Mknod = "mknod",
+        /// Configure the network, and sockets beyond what users may.
+        NetAdmin = "net_admin",
+        /// Bind ports below 1024.
+        NetBindService = "net_bind_service",
+        /// Make raw and packet sockets.
+        NetRaw = "net_raw",
+        /// Set capabilities of files.
+        Setfcap = "setfcap",
+        /// Administer the system: among much else attributes of the `trusted` name space.
+        SysAdmin = "sys_admin",
+        /// Raise priorities.
+        SysNice = "sys_nice",
+        /// Exceed resource limits.
+        SysResource = "sys_resource",
+    }
+
     /// Where denials are told.
     #[derive(Default)]
     pub enum Denials: "place" {

@@ -3,4 +3,5 @@
 pub(crate) mod calls;
 pub(crate) mod environment;
 pub(crate) mod network;
+pub(crate) mod reach;
 pub(crate) mod tree;

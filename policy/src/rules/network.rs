@@ -153,6 +153,11 @@ impl Inet {
             && self.net.is_none_or(|(net, bits)| within(address, net, bits))
     }
 
+    /// The TCP ports that it speaks of, if it speaks of TCP.
+    pub(crate) fn tcp_ports(&self) -> Option<RangeInclusive<u16>> {
+        self.transport.is_none_or(|t| t == Transport::Tcp).then(|| self.ports.clone())
+    }
+
     fn everything(&self) -> bool {
         self.transport.is_none() && self.net.is_none()
     }

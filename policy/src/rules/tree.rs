@@ -57,7 +57,7 @@ impl AccessSet {
         Self(self.0 | other.0)
     }
 
-    fn contains(self, access: Access) -> bool {
+    pub(crate) fn contains(self, access: Access) -> bool {
         self.0 & (1 << access as u16) != 0
     }
 }
