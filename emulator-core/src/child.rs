@@ -1,8 +1,10 @@
 //! The life of an emulator child: from the first instruction of its `main` to the guest's first.
 //!
 //! The supervisor has executed this program once more, with an empty environment, no capabilities, and these
-//! descriptors: the channel, the control socket, perhaps the log. The order matters: everything that needs a
-//! host call beyond the filter comes first, then the filter, then the files of the guest, which are hostile.
+//! descriptors: the channel, the control socket, perhaps the log. The order matters. What needs files of the
+//! host comes first; then what takes them away, which wants a process of one thread ([`confine::isolate`]);
+//! then everything else that needs a host call beyond the filter; then the filter; last the files of the
+//! guest, which are hostile.
 
 use crate::base::sigset::SigSet;
 use crate::channel::Channel;
@@ -21,7 +23,7 @@ use crate::runtime::cpu::NewCpu;
 use crate::signal::lifecycle;
 use crate::thread::{Thread, request};
 use crate::{confine, cpu_loop};
-use rxbox_wire::boot::{Boot, CHANNEL_FD};
+use rxbox_wire::boot::{Boot, CHANNEL_FD, Layers};
 use std::fmt::Display;
 
 /// Exit status of a child whose program was found but cannot run.
@@ -53,9 +55,12 @@ fn own(what: &str, e: impl Display) -> StartError {
 pub fn child_main() -> ! {
     // Until the thread has its processor state, no signal can be taken.
     std::mem::forget(BlockedSignals::all());
+    let vdso = host_vdso();
+    let isolated = isolate();
     // Without a channel there is no way to tell why; the supervisor sees the status.
     let Ok((mut thread, boot)) = prepare() else { call::exit_process(OWN_FAILURE) };
-    if let Err(e) = start(&mut thread, &boot) {
+    let vdso = vdso.filter(|_| boot.vdso);
+    if let Err(e) = isolated.and_then(|layers| start(&mut thread, &boot, vdso.as_ref(), layers)) {
         request::report(&thread, &e.to_string());
         let status = if matches!(e, StartError::Program { .. }) { NOT_RUNNABLE } else { OWN_FAILURE };
         exit::exit_group(&thread, status);
@@ -64,6 +69,11 @@ pub fn child_main() -> ! {
     cpu_loop::live(thread);
     // A leader ends with its process.
     call::exit_process(OWN_FAILURE)
+}
+
+/// Takes away what no child needs; which layers the host offers for it.
+fn isolate() -> Result<Layers, StartError> {
+    confine::isolate().map_err(|e| StartError::Own(e.to_string()))
 }
 
 /// Everything before the guest's files: channel, boot block, code cache, processor state.
@@ -91,18 +101,17 @@ fn thread_library_ready() -> std::io::Result<()> {
 }
 
 /// From the first word to the supervisor to registers that are ready for the guest's first instruction.
-fn start(thread: &mut Thread, boot: &Boot) -> Result<(), StartError> {
+fn start(thread: &mut Thread, boot: &Boot, vdso: Option<&Vdso>, layers: Layers) -> Result<(), StartError> {
     if let Some(missing) = cpu::missing_features() {
         return Err(StartError::Own(format!("this host lacks {missing}")));
     }
-    let vdso = if boot.vdso { host_vdso() } else { None };
-    let auxiliary = auxiliary(thread, boot, vdso.as_ref());
-    let machine = Machine { auxiliary: auxiliary.clone(), vdso: vdso.clone() };
+    let auxiliary = auxiliary(thread, boot, vdso);
+    let machine = Machine { auxiliary: auxiliary.clone(), vdso: vdso.cloned() };
     thread.process.machine.set(machine).map_err(|_| StartError::Own("started twice".into()))?;
     lifecycle::start(thread, SigSet(boot.ignored), SigSet(boot.blocked));
     confine::install(&confine::Options { log: !boot.log.is_empty() })
         .map_err(|e| own("the seccomp filter", e))?;
-    thread.tid = i32::try_from(request::hello(thread)).unwrap_or(-1);
+    thread.tid = i32::try_from(request::hello(thread, layers)).unwrap_or(-1);
     let program =
         |why| StartError::Program { path: String::from_utf8_lossy(&boot.program).into_owned(), why };
     let open = |path: &[u8]| request::open_exec(thread, path);
@@ -113,7 +122,7 @@ fn start(thread: &mut Thread, boot: &Boot) -> Result<(), StartError> {
     let executable = Executable::check(resolved.file, open).map_err(program)?;
     let [space_seed, seed] = seeds(boot);
     let image = Program { executable, strings, auxiliary, seed };
-    let start = load::load(thread.process, &image, vdso.as_ref(), space_seed).map_err(program)?;
+    let start = load::load(thread.process, &image, vdso, space_seed).map_err(program)?;
     request::exec_done(thread, &resolved.path, strings);
     load::enter(thread, &start);
     Ok(())

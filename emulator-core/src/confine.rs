@@ -38,8 +38,10 @@
 //! A filter gives one answer to all that it lists, so there is one for each errno and one that allows. The
 //! kernel takes the strictest answer of all filters, and an errno is stricter than leave.
 
+mod isolate;
 mod rules;
 
+pub use isolate::{IsolateError, isolate};
 pub use rules::{Only, Rule, RuleAction, Test, rules};
 
 use seccompiler::{

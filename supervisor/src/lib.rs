@@ -32,6 +32,7 @@
 
 pub mod caller;
 pub mod cli;
+pub mod confine;
 pub mod context;
 pub mod files;
 pub mod handlers;

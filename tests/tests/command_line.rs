@@ -4,7 +4,6 @@
 use rxbox_tests::{Program, Scratch, rxbox};
 use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -288,10 +287,34 @@ fn a_stopped_program_goes_on() {
     assert_eq!((rest.as_str(), run.wait().unwrap().code()), ("over\n", Some(0)));
 }
 
-/// Processes whose working directory is `folder`; one that has ended has none.
-fn alive_in(folder: &Path) -> usize {
-    let all = std::fs::read_dir("/proc").unwrap().flatten();
-    all.filter(|entry| std::fs::read_link(entry.path().join("cwd")).is_ok_and(|cwd| cwd == folder)).count()
+/// A process of the host: its number and the time when it started, which no other has together.
+type HostProcess = (u32, u64);
+
+/// The parent and the start time of a process (proc_pid_stat(5)).
+fn parent_and_start(pid: u32) -> Option<(u32, u64)> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
+    Some((fields[1].parse().ok()?, fields[19].parse().ok()?))
+}
+
+/// A process and all below it.
+fn family(first: u32) -> Vec<HostProcess> {
+    let numbers = || std::fs::read_dir("/proc").unwrap().flatten();
+    let all: Vec<_> = numbers()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter_map(|pid| Some((pid, parent_and_start(pid)?)))
+        .collect();
+    let mut found = vec![first];
+    let mut next = 0;
+    while let Some(&parent) = found.get(next) {
+        found.extend(all.iter().filter(|(_, (of, _))| *of == parent).map(|(pid, _)| *pid));
+        next += 1;
+    }
+    all.iter().filter(|(pid, _)| found.contains(pid)).map(|(pid, (_, start))| (*pid, *start)).collect()
+}
+
+fn lives((pid, start): HostProcess) -> bool {
+    parent_and_start(pid).is_some_and(|(_, since)| since == start)
 }
 
 #[test]
@@ -302,10 +325,11 @@ fn nothing_is_left_of_a_run_that_is_killed() {
     run.stdout(Stdio::piped()).current_dir(scratch.path());
     let mut run = run.spawn().unwrap();
     run.stdout.as_mut().unwrap().read_exact(&mut [0; 6]).unwrap();
-    assert!(alive_in(scratch.path()) >= 4, "rxbox, its init process, and three processes of the guest");
+    let all = family(run.id());
+    assert!(all.len() >= 5, "rxbox, its init process, and three processes of the guest: {all:?}");
     run.kill().unwrap();
     assert_eq!(run.wait().unwrap().signal(), Some(libc::SIGKILL));
-    eventually(|| alive_in(scratch.path()) == 0);
+    eventually(|| !all.iter().any(|process| lives(*process)));
 }
 
 #[test]

@@ -205,3 +205,57 @@ fn a_parent_that_is_killed_while_it_forks_leaves_nothing_that_hangs() {
     let ran: Ran = Program::new(scratch.path(), &[&program, "killed"]).boxed("permissive");
     assert_eq!((ran.out().as_str(), ran.status), ("over\n", 0), "{}", ran.err());
 }
+
+/// Whether this host lets this user make namespaces.
+fn host_offers_namespaces() -> bool {
+    let made =
+        Command::new("unshare").args(["--user", "--net", "--mount", "--ipc", "--uts", "true"]).output();
+    made.is_ok_and(|output| output.status.success())
+}
+
+#[test]
+fn without_a_network_in_the_profile_sockets_see_no_interface_of_the_host() {
+    let scratch = Scratch::new("network-seen");
+    let program = guest(&scratch, "network_seen");
+    let program = Program::new(scratch.path(), &[program.to_str().unwrap()]);
+    let required = "version = 1\nextends = [\"untrusted\"]\n[hardening]\nrequire = [\"namespaces\"]\n";
+    let ran = program.boxed(scratch.file("required.toml", required));
+    if host_offers_namespaces() {
+        assert_eq!((ran.status, ran.out().as_str()), (0, "interface lo\njoined nowhere\n"), "{}", ran.err());
+    } else {
+        assert_eq!(ran.status, 125, "{}", ran.err());
+        assert!(ran.err().contains("layer namespaces is required"), "{}", ran.err());
+    }
+}
+
+#[test]
+fn the_child_of_a_confined_run_is_in_namespaces_of_its_own_and_sees_no_file() {
+    let mut run = Run::start(&["--profile", "untrusted"], &["/bin/sh", "-c", "echo $$; read line; exit 0"]);
+    let pid = run.number();
+    let own = |name: &str| fs::read_link(format!("/proc/self/ns/{name}")).unwrap();
+    let its = |name: &str| fs::read_link(format!("/proc/{pid}/ns/{name}")).unwrap();
+    for name in ["user", "mnt", "net", "ipc", "uts"] {
+        assert_eq!(its(name) != own(name), host_offers_namespaces(), "{name}");
+    }
+    let root = fs::read_dir(format!("/proc/{pid}/root/")).unwrap();
+    assert_eq!(root.count() == 0, host_offers_namespaces());
+    assert_eq!(run.rest().1.code(), Some(0));
+}
+
+#[test]
+fn descriptors_that_nobody_named_are_not_kept() {
+    let guest = "echo started; read line; exit 0";
+    let script = format!("exec 7>&2 2>/dev/null; exec \"$0\" --profile untrusted -- /bin/sh -c '{guest}'");
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", &script]).arg(rxbox());
+    let mut child =
+        shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut seventh = child.stderr.take().unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap());
+    let mut run = Run { rxbox: child, lines };
+    assert_eq!(run.line(), "started");
+    // A pipe ends when its last writer has closed it.
+    let ended = std::thread::spawn(move || seventh.read_to_end(&mut Vec::new()));
+    eventually("the end of the pipe", || ended.is_finished());
+    assert_eq!(run.rest().1.code(), Some(0));
+}

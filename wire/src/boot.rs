@@ -18,6 +18,17 @@ pub const PIECE: usize = 32 * 1024;
 /// `argv[0]` by which the program knows that it is to be an emulator child.
 pub const ROLE: &str = "rxbox-emulator";
 
+bitflags::bitflags! {
+    /// What is in force around the first child besides its filter. The host may not offer it.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct Layers: u32 {
+        /// User, mount, network, IPC and UTS namespaces of its own, with an empty root.
+        const NAMESPACES = 1;
+        /// A Landlock ruleset that grants nothing.
+        const LANDLOCK = 2;
+    }
+}
+
 /// The boot block.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Boot {

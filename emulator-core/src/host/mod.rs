@@ -7,6 +7,7 @@ pub mod fatal;
 pub mod futex;
 pub mod mailbox;
 pub mod map;
+pub mod namespaces;
 pub mod process;
 pub mod thread;
 pub mod wait;

@@ -8,6 +8,7 @@ use crate::loader::ImageFile;
 use crate::loader::stack::Strings;
 use crate::signal::info::SigInfo;
 use nix::errno::Errno;
+use rxbox_wire::boot::Layers;
 use rxbox_wire::frame::{Reply, Request};
 use rxbox_wire::sizes::{ABSENT, ALIGN, BULK_MAX, STRINGS_MAX};
 use rxbox_wire::table::Internal;
@@ -30,9 +31,10 @@ fn plain(thread: &Thread, what: Internal, args: [u64; 2]) -> i64 {
     send(thread, what, [args[0], args[1], 0, 0, 0, 0], &[]).ret
 }
 
-/// Says that the first thread of the first process is ready; gives the id that the guest knows it by.
-pub fn hello(thread: &Thread) -> i64 {
-    plain(thread, Internal::Hello, [gettid() as u64, 0])
+/// Says that the first thread of the first process is ready, and what is in force around it; gives the id
+/// that the guest knows it by.
+pub fn hello(thread: &Thread, layers: Layers) -> i64 {
+    plain(thread, Internal::Hello, [gettid() as u64, layers.bits().into()])
 }
 
 /// Makes the other threads of the process look up from what they wait for.

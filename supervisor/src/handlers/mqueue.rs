@@ -5,11 +5,11 @@
 
 use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
-use crate::host::mqueue;
+use crate::host::mqueue::{self, Attributes};
 use crate::host::signal::{Info, queue_process};
 use crate::host::wait::{self, Clock, Time};
 use crate::state::fd::{File, Kind};
-use crate::state::ipc::{Attributes, Event};
+use crate::state::ipc::Event;
 use nix::errno::Errno;
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
@@ -36,7 +36,8 @@ fn mq_open(call: &mut Call<'_>) -> SyscallResult {
     let (name, mode) = (call.string(0)?.to_bytes(), call.u32(2) & !call.process.umask() & 0o777);
     call.process.fds.room()?;
     let queues = &call.sandbox.ipc.queues;
-    let host = queues.open(name, flags, mode, attributes.as_ref(), &call.sandbox.budget)?;
+    let (budget, maker) = (&call.sandbox.budget, call.sandbox.maker.get());
+    let host = queues.open(name, flags, mode, attributes.as_ref(), budget, maker)?;
     let file = File::opened(host, Kind::Queue, flags, None);
     call.process.fds.insert(file, flags & libc::O_CLOEXEC != 0, 0).map(i64::from)
 }

@@ -11,6 +11,7 @@ pub mod dirent;
 pub mod futex;
 pub mod interrupt;
 pub mod limit;
+pub mod maker;
 pub mod mqueue;
 pub mod name;
 pub mod net;

@@ -1,22 +1,34 @@
 //! POSIX message queues of the host (mq_overview(7)).
 
 use super::SyscallResult;
-use super::name::reopen;
 use super::number::{Wait, owned, raw};
 use super::wait::Time;
 use nix::errno::Errno;
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bytes of `struct mq_attr`.
 pub const ATTRIBUTES: usize = 64;
+/// `struct mq_attr` as bytes.
+pub type Attributes = [u8; ATTRIBUTES];
 
 fn pointer<T>(value: Option<&T>) -> u64 {
     value.map_or(0, |v| std::ptr::from_ref(v) as u64)
 }
 
-/// mq_open(2): a new queue of this user's, to read and write.
-pub fn create(name: &CStr, attributes: Option<&[u8; ATTRIBUTES]>) -> Result<OwnedFd, Errno> {
+/// mq_open(2): a new queue of this user's without a name, to read and write. For the moment between its
+/// making and the loss of its name, that is one that cannot be guessed, and only this user could open it.
+pub fn nameless(attributes: Option<&Attributes>) -> Result<OwnedFd, Errno> {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let n = NEXT.fetch_add(1, Ordering::Relaxed);
+    let name = CString::new(format!("rxbox-{}-{n}", std::process::id())).map_err(|_| Errno::EINVAL)?;
+    let queue = create(&name, attributes)?;
+    unlink(&name)?;
+    Ok(queue)
+}
+
+fn create(name: &CStr, attributes: Option<&Attributes>) -> Result<OwnedFd, Errno> {
     const FLAGS: i32 = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_CLOEXEC;
     let args = [name.as_ptr() as u64, FLAGS as u64, 0o600, pointer(attributes), 0, 0];
     // SAFETY: the kernel reads a NUL-terminated name and the attributes if there are any, and makes a
@@ -24,20 +36,9 @@ pub fn create(name: &CStr, attributes: Option<&[u8; ATTRIBUTES]>) -> Result<Owne
     unsafe { owned(raw(Wait::Short, libc::SYS_mq_open, args)) }
 }
 
-/// mq_unlink(2).
-pub fn unlink(name: &CStr) -> SyscallResult {
+fn unlink(name: &CStr) -> SyscallResult {
     // SAFETY: the kernel reads a NUL-terminated name.
     unsafe { raw(Wait::Short, libc::SYS_mq_unlink, [name.as_ptr() as u64, 0, 0, 0, 0, 0]) }
-}
-
-/// A descriptor of the same queue with these access and status flags, whatever its mode says to others.
-pub fn open_as(queue: BorrowedFd<'_>, flags: i32) -> Result<OwnedFd, Errno> {
-    let mode = nix::sys::stat::fstat(queue)?.st_mode;
-    let change = |mode| nix::sys::stat::fchmod(queue, nix::sys::stat::Mode::from_bits_truncate(mode));
-    change(0o600)?;
-    let opened = reopen(queue, flags);
-    change(mode & 0o777)?;
-    opened
 }
 
 /// mq_timedsend(2), until a point in time (`None`: for ever).
@@ -73,7 +74,7 @@ pub fn receive(queue: BorrowedFd<'_>, room: usize, until: Option<&Time>) -> Resu
 }
 
 /// mq_getsetattr(2): the attributes before.
-pub fn attributes(queue: BorrowedFd<'_>, new: Option<&[u8; ATTRIBUTES]>) -> Result<[u8; ATTRIBUTES], Errno> {
+pub fn attributes(queue: BorrowedFd<'_>, new: Option<&Attributes>) -> Result<Attributes, Errno> {
     let mut old = [0; ATTRIBUTES];
     let args = [queue.as_raw_fd() as u64, pointer(new), old.as_mut_ptr() as u64, 0, 0, 0];
     // SAFETY: the kernel reads one structure, if there is one, and writes one.

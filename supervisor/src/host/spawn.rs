@@ -60,6 +60,21 @@ pub fn close_on_exec_from(first: u32) -> Result<(), Errno> {
     Errno::result(done).map(drop)
 }
 
+/// Closes all descriptors but one.
+///
+/// # Errors
+/// As close_range(2), which is there since Linux 5.9.
+pub fn close_all_but(kept: BorrowedFd<'_>) -> Result<(), Errno> {
+    let kept = kept.as_raw_fd().unsigned_abs();
+    for (first, last) in [(0, kept.checked_sub(1)), (kept + 1, Some(u32::MAX))] {
+        let Some(last) = last else { continue };
+        // SAFETY: the callers are forked processes that use nothing of what their parent has open, and end
+        // without dropping it.
+        Errno::result(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) })?;
+    }
+    Ok(())
+}
+
 /// The signals that this process was started to ignore, bit n - 1 for signal n.
 pub fn ignored_signals() -> u64 {
     let ignored = |signal: &i32| {

@@ -4,6 +4,7 @@ pub mod inherited;
 pub mod init;
 pub mod program;
 
+use crate::host::maker::Maker;
 use crate::host::stat::parent_of;
 use crate::host::transfer::{Buffer, getrandom};
 use crate::report::outcome::Outcome;
@@ -66,6 +67,7 @@ pub fn launch(
         channel: line.channel.memory(),
         control: end.as_fd(),
         log: guest.log_file.as_ref().map(AsFd::as_fd),
+        user_namespace: sandbox.maker.get().and_then(Maker::user_namespace),
         mask: &inherited.mask,
         continued: can_be_continued(),
     };

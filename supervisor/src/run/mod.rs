@@ -5,6 +5,10 @@ pub mod usage;
 
 use crate::cli::Run as Options;
 use crate::cli::profile::variables;
+use crate::confine;
+use crate::confine::descriptors::Foreign;
+use crate::confine::landlock::Enforced;
+use crate::host::maker::Maker;
 use crate::host::{interrupt, spawn};
 use crate::launch::inherited::{Inherited, set_own_limits};
 use crate::launch::program::{self, Program};
@@ -13,7 +17,7 @@ use crate::report::outcome::Outcome;
 use crate::report::tell;
 use crate::report::trace::Trace;
 use crate::sandbox::Sandbox;
-use crate::sandbox::layers;
+use crate::sandbox::layers::{self, SupervisorLayers};
 use crate::worker::{dispatch, serve};
 use event_loop::EventLoop;
 use nix::errno::Errno;
@@ -52,6 +56,7 @@ const FORWARDED: [Signal; 15] = [
 
 /// Runs the program; the exit status of rxbox.
 pub fn run(options: Options) -> i32 {
+    let foreign = Foreign::note();
     let mut report = match options.reports.status_fd.map(open_report).transpose() {
         Ok(report) => report,
         Err(e) => {
@@ -59,7 +64,7 @@ pub fn run(options: Options) -> i32 {
             return Outcome::Failed(String::new()).code();
         }
     };
-    let outcome = try_run(options).unwrap_or_else(|outcome| outcome);
+    let outcome = try_run(options, foreign).unwrap_or_else(|outcome| outcome);
     if let Some(text) = outcome.message() {
         tell(&format!("rxbox: {text}"));
     }
@@ -91,16 +96,17 @@ fn failed(what: &str, e: impl std::fmt::Display) -> Outcome {
 }
 
 /// Everything; an error is also an outcome, of a run that never started its guest.
-fn try_run(options: Options) -> Result<Outcome, Outcome> {
+fn try_run(options: Options, foreign: Foreign) -> Result<Outcome, Outcome> {
     let inherited = Inherited::record().map_err(|e| failed("the supervisor's own state", e.desc()))?;
     let (policy, program) = policy_and_program(&options)?;
     program::permitted(&policy, &program)?;
-    let missing = layers::missing(&policy);
+    let missing = layers::never_there(&policy);
     if !missing.is_empty() {
         return Err(Outcome::Failed(missing.join("\n")));
     }
     let budget = set_own_limits(policy.limits()).map_err(|e| failed("resource limits", e.desc()))?;
     let (guest_log, trace) = logs(&options)?;
+    foreign.close();
     let guest = Guest {
         envp: launch::environment(&policy),
         program,
@@ -121,11 +127,28 @@ fn run_guest(sandbox: &Arc<Sandbox>, guest: Guest, inherited: &Inherited) -> Res
     sigprocmask(SigmaskHow::SIG_BLOCK, Some(&forwarded), None).map_err(host)?;
     let signals =
         SignalFd::with_flags(&forwarded, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map_err(host)?;
+    give_rights_up(sandbox)?;
     let (init, main) = launch::launch(sandbox, guest, inherited)?;
     let outcome = EventLoop { sandbox, main: &main, init: &init, signals: &signals }.run();
     init.finish();
+    if let Some(maker) = sandbox.maker.get() {
+        maker.finish();
+    }
     sandbox.audit.finish();
     outcome.map_err(host)
+}
+
+/// Puts the second wall in force. This process must have one thread.
+fn give_rights_up(sandbox: &Sandbox) -> Result<(), Outcome> {
+    let reach = sandbox.policy.reach();
+    let maker = Maker::start().map_err(|e| failed("the supervisor", e.desc()))?;
+    let network = maker.isolated();
+    // It is the first.
+    let _ = sandbox.maker.set(maker);
+    let landlock =
+        confine::enclose(reach, sandbox.policy.capabilities()).map_err(|e| failed("the supervisor", e))?;
+    sandbox.layers.supervisor(SupervisorLayers { landlock: landlock != Enforced::Not, network });
+    Ok(())
 }
 
 /// Finds the program in the guest's `PATH`, which the policy makes, which may speak of the program: so first

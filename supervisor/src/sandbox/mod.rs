@@ -5,9 +5,11 @@ pub mod poller;
 pub mod processors;
 pub mod worker_pool;
 
+use crate::host::maker::Maker;
 use crate::report::audit::Audit;
 use crate::report::ending::Ending;
 use crate::report::trace::Trace;
+use crate::sandbox::layers::HostLayers;
 use crate::sandbox::poller::{Poller, Source};
 use crate::sandbox::processors::Processors;
 use crate::sandbox::worker_pool::WorkerPool;
@@ -23,8 +25,8 @@ use crate::state::terminals::Terminals;
 use nix::errno::Errno;
 use rxbox_policy::Policy;
 use std::os::fd::AsFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 /// Everything that the threads of the supervisor share.
@@ -34,10 +36,14 @@ pub struct Sandbox {
     pub policy: Arc<Policy>,
     /// What it was denied.
     pub audit: Audit,
+    /// The layers of confinement that depend on the host.
+    pub layers: HostLayers,
     /// Where the end is declared.
     pub ending: Arc<Ending>,
     /// What the event loop waits for.
     pub poller: Poller,
+    /// Makes what is to be in namespaces of the run's own, once the supervisor has given its rights up.
+    pub maker: OnceLock<Maker>,
     /// Directories in which guests have bound sockets.
     pub anchors: Anchors,
     /// Who is at the other end of sockets.
@@ -96,6 +102,8 @@ impl Sandbox {
             output: Output::of_host(policy.limits().output, ending.clone()),
             poller,
             ending,
+            layers: HostLayers::default(),
+            maker: OnceLock::new(),
             anchors: Anchors::default(),
             peers: Peers::default(),
             lock_waits: Waits::default(),
@@ -111,6 +119,11 @@ impl Sandbox {
             removal: Lock::new(Rank::Removal, ()),
             threads: AtomicU64::new(0),
         })
+    }
+
+    /// Where sockets are made if the policy allows no network and the host gives one to be alone in.
+    pub fn empty_network(&self) -> Option<&Maker> {
+        self.maker.get().filter(|maker| maker.isolated() && self.policy.reach().no_network())
     }
 
     /// Whether the policy lets one more process start: EAGAIN if not.

@@ -79,6 +79,9 @@ pub enum Source {
     Sizes,
     /// The host's file of the same name about the child, as it is: nothing in it is about the emulator.
     Host,
+    /// The host's file of the same name about the supervisor: it is in the namespaces in which the guest is
+    /// to see itself, the child may be in others.
+    Supervisor,
     /// The host's file, with what is about the emulator replaced.
     Edited(fn(&status::Subject<'_>, Vec<u8>) -> Vec<u8>),
     /// `fdinfo/N`.
@@ -96,25 +99,25 @@ static LEAVES: &[Leaf] = &[
     leaf("exe", What::Link),
     leaf("fd", What::Directory),
     leaf("fdinfo", What::Directory),
-    leaf("gid_map", What::Text(Source::Host)),
+    leaf("gid_map", What::Text(Source::Supervisor)),
     leaf("io", What::Denied),
     leaf("limits", What::Text(Source::Record(status::limits))),
     leaf("maps", What::Text(Source::Child)),
     leaf("mem", What::Denied),
-    leaf("mountinfo", What::Text(Source::Host)),
-    leaf("mounts", What::Text(Source::Host)),
-    leaf("mountstats", What::Text(Source::Host)),
+    leaf("mountinfo", What::Text(Source::Supervisor)),
+    leaf("mounts", What::Text(Source::Supervisor)),
+    leaf("mountstats", What::Text(Source::Supervisor)),
     leaf("oom_score", What::Text(Source::Host)),
     leaf("oom_score_adj", What::Text(Source::Host)),
     leaf("pagemap", What::Denied),
     leaf("root", What::Link),
-    leaf("setgroups", What::Text(Source::Host)),
+    leaf("setgroups", What::Text(Source::Supervisor)),
     leaf("smaps", What::Text(Source::Sizes)),
     leaf("smaps_rollup", What::Text(Source::Memory(Memory::rollup))),
     leaf("stat", What::Text(Source::Edited(status::stat))),
     leaf("statm", What::Text(Source::Memory(|memory| memory.statm().into()))),
     leaf("status", What::Text(Source::Edited(status::status))),
-    leaf("uid_map", What::Text(Source::Host)),
+    leaf("uid_map", What::Text(Source::Supervisor)),
 ];
 
 const fn leaf(name: &'static str, what: What) -> Leaf {
@@ -251,6 +254,7 @@ impl Entry {
         match self.what() {
             What::Text(Source::Record(make)) => Ok(make(process)),
             What::Text(Source::Host) => self.host_text(process),
+            What::Text(Source::Supervisor) => std::fs::read(self.own_path()).map_err(errno),
             What::Text(Source::Name) => Ok(status::name(&self.subject(caller, process))),
             What::Text(Source::Edited(edit)) => {
                 self.host_text(process).map(|text| edit(&self.subject(caller, process), text))
@@ -289,6 +293,12 @@ impl Entry {
     fn subject<'p>(&self, caller: &Caller<'_>, process: &'p Process) -> status::Subject<'p> {
         let tid = self.thread.unwrap_or(process.pid);
         status::Subject { process, tid, running: tid == caller.tid }
+    }
+
+    /// The supervisor's own file of the same name.
+    fn own_path(&self) -> String {
+        let At::Leaf(leaf) = self.at else { return String::new() };
+        format!("/proc/self/{}", leaf.name)
     }
 
     /// The host's file of the same name about the emulator child, whose process and thread ids are the

@@ -17,6 +17,7 @@ use crate::sandbox::layers;
 use crate::state::process::ExeRecord;
 use crate::worker::start;
 use nix::errno::Errno;
+use rxbox_wire::boot;
 use rxbox_wire::frame::Reply;
 use rxbox_wire::relay;
 use rxbox_wire::table::Internal;
@@ -49,16 +50,23 @@ pub fn serve(sandbox: &Arc<Sandbox>, request: Internal, call: &mut Call<'_>) -> 
 /// PR_SET_NO_NEW_PRIVS(2const), capabilities(7)).
 fn hello(call: &mut Call<'_>) -> SyscallResult {
     let (pid, tid) = (call.process.pid, call.i32(0));
-    if !call.process.executed()
-        && call.process.threads.ids().is_empty()
-        && let Err(missing) = layers::confirm(pid)
-    {
-        call.sandbox.ending.end(End::Broken(format!("the emulator child is not confined: {missing}")));
-        return Err(Errno::EPERM);
+    if !call.process.executed() && call.process.threads.ids().is_empty() {
+        confirm_layers(call.sandbox, pid, boot::Layers::from_bits_truncate(call.u32(1)))
+            .inspect_err(|missing| call.sandbox.ending.end(End::Broken(missing.clone())))
+            .map_err(|_| Errno::EPERM)?;
     }
     start::own_thread(call.process, tid)?;
     call.process.threads.set_guest(call.slot, tid)?;
     Ok(tid.into())
+}
+
+/// Whether the first child, `pid`, is confined as it always is and as the profile requires it; what is
+/// missing.
+fn confirm_layers(sandbox: &Sandbox, pid: i32, offered: boot::Layers) -> Result<(), String> {
+    layers::confirm(pid).map_err(|missing| format!("the emulator child is not confined: {missing}"))?;
+    sandbox.layers.child(offered);
+    let missing = sandbox.layers.missing(&sandbox.policy);
+    if missing.is_empty() { Ok(()) } else { Err(missing.join("\n")) }
 }
 
 fn open_program(call: &mut Call<'_>) -> SyscallResult {

@@ -123,6 +123,8 @@ const SUPERVISOR: Rules = Rules {
         // Names of files, and the guest's own /proc.
         &["view", "path"],
         &["handlers"],
+        // What is given up before the first request.
+        &["confine"],
         // Serving a guest thread; launching; waiting for the end.
         &["worker"],
         &["launch"],

@@ -29,9 +29,9 @@ macro_rules! requests {
 }
 
 requests! {
-    /// The first thread of the first process is ready: its host thread id. The reply's value is the guest
-    /// thread id.
-    Hello hello(tid: Pid);
+    /// The first thread of the first process is ready: its host thread id, and the bits of
+    /// [`crate::boot::Layers`] in force around it. The reply's value is the guest thread id.
+    Hello hello(tid: Pid, layers: U32);
     /// Open a program or interpreter for execution. The descriptor comes over the control socket.
     OpenExec open_exec(path: Path);
     /// The new image is in place: descriptors marked close-on-exec go, the name is taken. The file's path,

@@ -54,7 +54,11 @@ fn may_make(call: &Call<'_>) -> Result<(), Errno> {
 fn socket(call: &mut Call<'_>) -> SyscallResult {
     may_make(call)?;
     let kind = call.i32(1);
-    let host = new_fd(NewFd::Socket, [call.u32(0).into(), (kind | CLOEXEC) as u64, call.u32(2).into()])?;
+    let (domain, kind_of_host, protocol) = (call.u32(0), (kind | CLOEXEC) as u32, call.u32(2));
+    let host = match call.sandbox.empty_network() {
+        Some(maker) => maker.socket(domain, kind_of_host, protocol)?,
+        None => new_fd(NewFd::Socket, [domain.into(), kind_of_host.into(), protocol.into()])?,
+    };
     call.process.fds.insert(File::new(host, Kind::Socket), kind & CLOEXEC != 0, 0).map(i64::from)
 }
 

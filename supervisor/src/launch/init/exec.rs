@@ -3,7 +3,8 @@
 //! It starts as a fresh program, so it has neither the supervisor's memory nor its layout; with an empty
 //! environment; with /dev/null for its standard streams, since the user's terminal is not for it; with the
 //! descriptors of [`rxbox_wire::boot`] and no others; in a session without a terminal; without capabilities
-//! and any way to new ones.
+//! and any way to new ones. In a user namespace of the run's own it keeps, until it has read what it needs of
+//! the host's files, the two by which it puts itself into namespaces with nothing in them.
 
 use crate::host::spawn;
 use nix::errno::Errno;
@@ -26,6 +27,8 @@ pub struct Start<'a> {
     pub control: BorrowedFd<'a>,
     /// The log, if there is one.
     pub log: Option<BorrowedFd<'a>>,
+    /// The run's user namespace, if the host gives one.
+    pub user_namespace: Option<BorrowedFd<'a>>,
     /// The signals that rxbox was started to block.
     pub mask: &'a SigSet,
     /// Whether a process could continue rxbox's process group if that were stopped.
@@ -86,7 +89,7 @@ fn become_child(start: &Start<'_>, parent: Pid) -> Result<std::convert::Infallib
         return Err((3, Errno::ESRCH));
     }
     nix::sys::prctl::set_no_new_privs().map_err(|e| (4, e))?;
-    drop_capabilities().map_err(|e| (5, e))?;
+    drop_capabilities(start.user_namespace.is_some()).map_err(|e| (5, e))?;
     spawn::default_action(libc::SIGPIPE);
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(start.mask), None).map_err(|e| (6, e))?;
     let role = CString::new(ROLE).unwrap_or_default();
@@ -133,16 +136,21 @@ fn place_descriptors(start: &Start<'_>) -> Result<OwnedFd, Errno> {
     Ok(program)
 }
 
-/// Empties all sets. Without `CAP_SETPCAP` the bounding set stays, but with `no_new_privs` it gives nothing
-/// back: the supervisor confirms that nothing is left before it serves the child.
-fn drop_capabilities() -> Result<(), Errno> {
-    use caps::{CapSet, clear, has_cap};
+/// Empties all sets, but for what the child needs to isolate itself if it is in the run's user namespace.
+/// Without `CAP_SETPCAP` the bounding set stays, but with `no_new_privs` it gives nothing back: the
+/// supervisor confirms that nothing is left before it serves the child.
+fn drop_capabilities(in_own_namespace: bool) -> Result<(), Errno> {
+    use caps::{CapSet, Capability, CapsHashSet, clear, has_cap, set};
     let failed = |_| Errno::EPERM;
-    if has_cap(None, CapSet::Effective, caps::Capability::CAP_SETPCAP).map_err(failed)? {
+    let isolating = [Capability::CAP_SYS_ADMIN, Capability::CAP_SYS_CHROOT];
+    let kept: CapsHashSet = isolating.into_iter().filter(|_| in_own_namespace).collect();
+    // What is not in the bounding set cannot become inheritable any more.
+    set(None, CapSet::Inheritable, &kept).map_err(failed)?;
+    if has_cap(None, CapSet::Effective, Capability::CAP_SETPCAP).map_err(failed)? {
         clear(None, CapSet::Bounding).map_err(failed)?;
     }
-    for set in [CapSet::Ambient, CapSet::Effective, CapSet::Permitted, CapSet::Inheritable] {
-        clear(None, set).map_err(failed)?;
+    for which in [CapSet::Effective, CapSet::Permitted, CapSet::Ambient] {
+        set(None, which, &kept).map_err(failed)?;
     }
     Ok(())
 }

@@ -3,8 +3,10 @@
 use super::exec::{self, Start};
 use super::message::Message;
 use crate::host::spawn::{self, Ended};
+use caps::CapSet;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::{MsgFlags, send};
@@ -27,10 +29,17 @@ pub(super) fn run(start: &Start<'_>, socket: &OwnedFd) -> Result<(), Errno> {
     let signals = SignalFd::with_flags(&children, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
     let report =
         |message: Message| send(socket.as_raw_fd(), &message.encode(), MsgFlags::MSG_NOSIGNAL).map(drop);
+    if let Some(namespace) = start.user_namespace {
+        setns(namespace, CloneFlags::CLONE_NEWUSER)?;
+    }
     let first = match exec::start(start) {
         Ok(pid) => pid,
         Err((step, errno)) => return report(Message::Failed(step, errno as i32)),
     };
+    // In the user namespace it had all of them, for the first child's start.
+    for set in [CapSet::Effective, CapSet::Permitted] {
+        caps::clear(None, set).map_err(|_| Errno::EPERM)?;
+    }
     report(Message::Started(first.as_raw()))?;
     let mut ended = false;
     loop {

@@ -5,20 +5,17 @@
 //! kernel cannot do for a guest is to notify it, since all guests are one process to it: a registration is
 //! kept here too, and looked at after each message that was sent to an empty queue.
 
-use crate::host::mqueue::{self, ATTRIBUTES};
+use crate::host::maker::Maker;
+use crate::host::mqueue::{self, Attributes};
 use crate::host::name::reopen;
 use crate::state::fd::Budget;
 use crate::state::ranks::{Lock, Rank};
 use nix::errno::Errno;
-use nix::sys::stat::fstat;
+use nix::sys::stat::{Mode, fchmod, fstat};
 use std::collections::BTreeMap;
-use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-
-/// `struct mq_attr` as bytes.
-pub type Attributes = [u8; ATTRIBUTES];
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Whom a registration tells, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +87,8 @@ impl Default for Queues {
 }
 
 impl Queues {
-    /// mq_open(2). A new queue counts as one descriptor of the `budget`.
+    /// mq_open(2). A new queue counts as one descriptor of the `budget`. Without a maker it is made in the
+    /// supervisor's own IPC namespace.
     pub fn open(
         &self,
         name: &[u8],
@@ -98,7 +96,10 @@ impl Queues {
         mode: u32,
         attributes: Option<&Attributes>,
         budget: &Arc<Budget>,
+        maker: Option<&Maker>,
     ) -> Result<OwnedFd, Errno> {
+        let opened =
+            |queue, flags| maker.map_or_else(|| reopen(queue, flags), |maker| maker.open_queue(queue, flags));
         let name = checked(name)?;
         let access = flags & (libc::O_ACCMODE | libc::O_NONBLOCK);
         if access & libc::O_ACCMODE == libc::O_ACCMODE {
@@ -109,15 +110,17 @@ impl Queues {
             Some(_) if flags & (libc::O_CREAT | libc::O_EXCL) == libc::O_CREAT | libc::O_EXCL => {
                 Err(Errno::EEXIST)
             }
-            Some(queue) => reopen(queue.host.as_fd(), access),
+            Some(queue) => opened(queue.host.as_fd(), access),
             None if flags & libc::O_CREAT == 0 => Err(Errno::ENOENT),
             None => {
                 budget.take(1).map_err(|_| Errno::ENOSPC)?;
-                let host = nameless(mode, attributes).inspect_err(|_| budget.give(1))?;
-                let queue = Queue { host, budget: budget.clone() };
-                // Whoever makes a queue may use it as it likes, whatever the mode says to those who come
-                // later.
-                let opened = mqueue::open_as(queue.host.as_fd(), access)?;
+                let made =
+                    maker.map_or_else(|| mqueue::nameless(attributes), |maker| maker.queue(attributes));
+                let queue = Queue { host: made.inspect_err(|_| budget.give(1))?, budget: budget.clone() };
+                // The process that makes a queue may use it as it likes, whatever the mode says to those who
+                // come later.
+                let opened = opened(queue.host.as_fd(), access)?;
+                fchmod(&queue.host, Mode::from_bits_truncate(mode))?;
                 names.insert(name.to_vec(), queue);
                 Ok(opened)
             }
@@ -191,32 +194,20 @@ impl Queues {
     }
 }
 
-/// A queue of the host without a name. For the moment between its making and the loss of its name, that is
-/// one that nobody guesses, and only this user could open it.
-fn nameless(mode: u32, attributes: Option<&Attributes>) -> Result<OwnedFd, Errno> {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let n = NEXT.fetch_add(1, Ordering::Relaxed);
-    let name = CString::new(format!("rxbox-{}-{n}", std::process::id())).map_err(|_| Errno::EINVAL)?;
-    let queue = mqueue::create(&name, attributes)?;
-    mqueue::unlink(&name)?;
-    nix::sys::stat::fchmod(&queue, nix::sys::stat::Mode::from_bits_truncate(mode))?;
-    Ok(queue)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn queues() -> (Queues, OwnedFd) {
         let queues = Queues::default();
-        let fd = queues.open(b"q", libc::O_RDWR | libc::O_CREAT, 0o600, None, &Budget::new(9)).unwrap();
+        let fd = queues.open(b"q", libc::O_RDWR | libc::O_CREAT, 0o600, None, &Budget::new(9), None).unwrap();
         (queues, fd)
     }
 
     #[test]
     fn names_are_the_sandboxs_and_lead_to_one_queue() {
         let (queues, fd) = queues();
-        let open = |name: &[u8], flags| queues.open(name, flags, 0o600, None, &Budget::new(9));
+        let open = |name: &[u8], flags| queues.open(name, flags, 0o600, None, &Budget::new(9), None);
         let again = open(b"q", libc::O_RDONLY).unwrap();
         assert_eq!(fstat(&again).unwrap().st_ino, fstat(&fd).unwrap().st_ino);
         assert_eq!(open(b"q", libc::O_CREAT | libc::O_EXCL).map(drop), Err(Errno::EEXIST));

@@ -1,0 +1,166 @@
+//! Landlock (landlock(7)): the supervisor reaches no file, port, process or abstract socket outside of what
+//! the profile allows.
+//!
+//! A ruleset can only allow, by trees of files, and knows no names that are not there yet. So it is coarser
+//! than the profile, never finer: a rule with wildcards grants the tree above the first of them, one for a
+//! name that is not there the nearest directory above that is. What the profile denies inside of what it
+//! allows, only the handlers deny. Looking up names, stat(2), `O_PATH` and connecting to a socket by its path
+//! are nothing that Landlock (ABI 7) knows.
+//!
+//! What the supervisor needs for itself comes on top: its own program and libraries, which the emulator child
+//! executes, `/proc`, from which it learns about the processes of the guest, and `/dev/null`.
+
+use landlock::{
+    ABI, Access as _, AccessFs, AccessNet, AddRuleError, AddRulesError, BitFlags, CompatLevel, Compatible,
+    NetPort, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus,
+    Scope, make_bitflags,
+};
+use std::path::{Path, PathBuf};
+
+/// The newest version of the interface whose rights are handled.
+const NEWEST: ABI = ABI::V6;
+
+/// What the ruleset grants.
+#[derive(Clone, Debug, Default)]
+pub struct Grants {
+    /// Trees of files with the rights there.
+    pub trees: Vec<(PathBuf, Rights)>,
+    /// TCP ports to connect to; `None` for all.
+    pub connect: Option<Vec<u16>>,
+    /// TCP ports to bind to; `None` for all.
+    pub bind: Option<Vec<u16>>,
+    /// Whether abstract unix sockets outside of the sandbox may be reached.
+    pub abstract_sockets: bool,
+}
+
+/// Rights in a tree.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rights {
+    /// Files can be read, directories listed.
+    pub read: bool,
+    /// Files that are there can be changed.
+    pub modify: bool,
+    /// Names can be made and removed.
+    pub names: bool,
+    /// Files can be executed.
+    pub execute: bool,
+    /// Sockets can be made.
+    pub sockets: bool,
+}
+
+impl Rights {
+    fn access(self) -> BitFlags<AccessFs> {
+        let mut access = BitFlags::empty();
+        let mut add = |holds: bool, rights: BitFlags<AccessFs>| {
+            if holds {
+                access |= rights;
+            }
+        };
+        add(self.read, make_bitflags!(AccessFs::{ReadFile | ReadDir | IoctlDev}));
+        add(self.modify, make_bitflags!(AccessFs::{WriteFile | Truncate | IoctlDev}));
+        add(
+            self.names,
+            AccessFs::from_write(NEWEST) & !make_bitflags!(AccessFs::{WriteFile | Truncate | IoctlDev}),
+        );
+        add(self.execute, make_bitflags!(AccessFs::{Execute}));
+        add(self.sockets, make_bitflags!(AccessFs::{MakeSock | RemoveFile}));
+        access
+    }
+}
+
+/// How much of the ruleset the kernel enforces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Enforced {
+    /// All of it.
+    Fully,
+    /// An older kernel: what it knows.
+    Partly,
+    /// A kernel without Landlock, or one started without it.
+    Not,
+}
+
+/// Why the ruleset cannot be put in force.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot restrict the supervisor with Landlock: {0}")]
+pub struct Refused(#[from] RulesetError);
+
+/// Restricts this thread and everything that it starts.
+///
+/// # Errors
+/// The kernel has Landlock but refuses the ruleset.
+pub fn restrict(grants: &Grants) -> Result<Enforced, Refused> {
+    let mut ruleset = Ruleset::default().set_compatibility(CompatLevel::BestEffort);
+    ruleset = ruleset.handle_access(AccessFs::from_all(NEWEST))?;
+    for (ports, access) in [(&grants.connect, AccessNet::ConnectTcp), (&grants.bind, AccessNet::BindTcp)] {
+        if ports.is_some() {
+            ruleset = ruleset.handle_access(access)?;
+        }
+    }
+    ruleset = ruleset.scope(Scope::Signal)?;
+    if !grants.abstract_sockets {
+        ruleset = ruleset.scope(Scope::AbstractUnixSocket)?;
+    }
+    let mut ruleset = ruleset.create()?;
+    for (tree, rights) in grants.trees.iter().cloned().chain(own_needs()) {
+        let Some(rule) = rule(&tree, rights) else { continue };
+        match (&mut ruleset).add_rule(rule) {
+            Ok(_) => {}
+            Err(e) if needs_no_rule(&e) => {}
+            Err(e) => return Err(e.into()),
+        }
+    }
+    for (ports, access) in [(&grants.connect, AccessNet::ConnectTcp), (&grants.bind, AccessNet::BindTcp)] {
+        for port in ports.iter().flatten() {
+            ruleset = ruleset.add_rule(NetPort::new(*port, access))?;
+        }
+    }
+    Ok(match ruleset.restrict_self()?.ruleset {
+        RulesetStatus::FullyEnforced => Enforced::Fully,
+        RulesetStatus::PartiallyEnforced => Enforced::Partly,
+        RulesetStatus::NotEnforced => Enforced::Not,
+    })
+}
+
+/// The rule for a tree, or for the nearest directory above that is there; nothing if its rights mean nothing
+/// there.
+fn rule(tree: &Path, rights: Rights) -> Option<PathBeneath<PathFd>> {
+    let there = tree.ancestors().find_map(|path| Some((path, PathFd::new(path).ok()?)));
+    let (path, fd) = there?;
+    let mut access = rights.access();
+    if !path.is_dir() {
+        access &= AccessFs::from_file(NEWEST);
+    }
+    (!access.is_empty()).then(|| PathBeneath::new(fd, access))
+}
+
+/// Whether the file lies in no tree, like the pipe behind `/dev/stdin`. Landlock grants those to whoever can
+/// name them.
+fn needs_no_rule(error: &RulesetError) -> bool {
+    let RulesetError::AddRules(AddRulesError::Fs(AddRuleError::AddRuleCall { source, .. })) = error else {
+        return false;
+    };
+    source.raw_os_error() == Some(libc::EBADFD)
+}
+
+/// What the supervisor and the programs that it starts of itself need.
+fn own_needs() -> Vec<(PathBuf, Rights)> {
+    let read = Rights { read: true, ..Rights::default() };
+    let run = Rights { read: true, execute: true, ..Rights::default() };
+    let write = Rights { read: true, modify: true, ..Rights::default() };
+    let mut needs = vec![(PathBuf::from("/proc"), read), (PathBuf::from("/dev/null"), write)];
+    needs.extend(mapped_files().into_iter().map(|file| (file, run)));
+    needs
+}
+
+/// This program, its loader and its libraries: the files that are mapped executable.
+fn mapped_files() -> Vec<PathBuf> {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    let mut files: Vec<PathBuf> = maps
+        .lines()
+        .filter(|line| line.split(' ').nth(1).is_some_and(|rights| rights.contains('x')))
+        .filter_map(|line| line.find('/').map(|at| PathBuf::from(&line[at..])))
+        .collect();
+    files.sort_unstable();
+    files.dedup();
+    files
+}

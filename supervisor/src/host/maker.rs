@@ -1,0 +1,275 @@
+//! What belongs to a namespace is made by a process that lives in one of the run's own: the *maker*.
+//!
+//! A socket belongs for good to the network namespace of the process that made it (network_namespaces(7)),
+//! a POSIX message queue to the IPC namespace (ipc_namespaces(7)). The supervisor stays in the host's,
+//! because only a process with privileges could come back. So the maker is forked before the supervisor gives
+//! its rights up; it makes what it is asked for, hands it over, and does nothing else. It ends when the
+//! supervisor's end of its line closes.
+//!
+//! In a network without an interface that is up, whatever a socket does beyond what handlers know of (a
+//! report about a multicast group, an interface chosen by an option, an implicit bind) happens where there is
+//! nothing to reach. And queues are opened here, in or without a namespace of its own, because the file
+//! system of queues lies in no tree that the supervisor's Landlock rules could name.
+//!
+//! The user namespace is made at once, so that it is known whether the host gives it, and because the
+//! emulator child is to be in it as well: under Landlock nothing could be written that a user namespace needs
+//! (`uid_map`). The others, whose making takes longer, are made when the first thing is asked for.
+
+use super::mqueue::{self, ATTRIBUTES};
+use super::name::reopen_name;
+use super::net::{self, Received};
+use super::number::{NewFd, Wait, new_fd};
+use super::spawn;
+use super::transfer::Buffer;
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, MsgFlags, Shutdown, SockFlag, SockType, sendmsg, shutdown, socketpair,
+};
+use nix::sys::stat::Mode;
+use nix::sys::wait::waitpid;
+use nix::unistd::{Gid, Pid, Uid, getegid, geteuid};
+use std::io::IoSlice;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::{Mutex, PoisonError};
+
+/// What the maker is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Request {
+    /// socket(2): domain, type, protocol.
+    Socket([u32; 3]),
+    /// A queue without a name.
+    Queue(Option<mqueue::Attributes>),
+    /// The queue whose descriptor comes along, opened with these flags.
+    Open(i32),
+}
+
+/// Bytes of a request: what it is, three words, attributes.
+const REQUEST: usize = 4 * size_of::<u32>() + ATTRIBUTES;
+/// Bytes of an answer: an errno, 0 if a descriptor comes along.
+const ANSWER: usize = size_of::<i32>();
+
+impl Request {
+    fn encode(self) -> [u8; REQUEST] {
+        let (kind, words, attributes) = match self {
+            Request::Socket(words) => (0, words, None),
+            Request::Queue(attributes) => (1 + u32::from(attributes.is_some()), [0; 3], attributes),
+            Request::Open(flags) => (3, [flags as u32, 0, 0], None),
+        };
+        let mut bytes = [0; REQUEST];
+        for (place, word) in bytes.chunks_exact_mut(4).zip([kind, words[0], words[1], words[2]]) {
+            place.copy_from_slice(&word.to_le_bytes());
+        }
+        bytes[REQUEST - ATTRIBUTES..].copy_from_slice(&attributes.unwrap_or([0; ATTRIBUTES]));
+        bytes
+    }
+
+    fn decode(bytes: &[u8; REQUEST]) -> Option<Request> {
+        let word = |i: usize| u32::from_le_bytes(std::array::from_fn(|k| bytes[4 * i + k]));
+        Some(match word(0) {
+            0 => Request::Socket([word(1), word(2), word(3)]),
+            1 => Request::Queue(None),
+            2 => Request::Queue(Some(std::array::from_fn(|i| bytes[REQUEST - ATTRIBUTES + i]))),
+            3 => Request::Open(word(1) as i32),
+            _ => return None,
+        })
+    }
+}
+
+/// The supervisor's side of the maker.
+#[derive(Debug)]
+pub struct Maker {
+    line: Mutex<OwnedFd>,
+    pid: Pid,
+    user_namespace: Option<OwnedFd>,
+}
+
+impl Maker {
+    /// Starts it. This process must have one thread.
+    ///
+    /// # Errors
+    /// As fork(2).
+    pub fn start() -> Result<Maker, Errno> {
+        let (ours, theirs) =
+            socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
+        // The closing of the supervisor's end is a sign only if there is no copy of it in the maker.
+        let number = ours.as_raw_fd();
+        let work = || nix::unistd::close(number).and_then(|()| Work::start(&theirs)).and_then(|w| w.serve());
+        let pid = spawn::fork(|| i32::from(work().is_err()))?;
+        drop(theirs);
+        let (_, user_namespace) = received::<ANSWER>(ours.as_fd())?.ok_or(Errno::ECHILD)?;
+        Ok(Maker { line: Mutex::new(ours), pid, user_namespace })
+    }
+
+    /// Whether what it makes is in namespaces of its own, which the host may not give to this user.
+    pub fn isolated(&self) -> bool {
+        self.user_namespace.is_some()
+    }
+
+    /// The run's user namespace, for setns(2). Its only user and group are those of this process.
+    pub fn user_namespace(&self) -> Option<BorrowedFd<'_>> {
+        self.user_namespace.as_ref().map(AsFd::as_fd)
+    }
+
+    /// socket(2) in the maker's network.
+    ///
+    /// # Errors
+    /// As socket(2); ENOSPC if the host has no more network namespaces to give; EPIPE if the maker is gone.
+    pub fn socket(&self, domain: u32, kind: u32, protocol: u32) -> Result<OwnedFd, Errno> {
+        self.make(Request::Socket([domain, kind, protocol]), None)
+    }
+
+    /// mq_open(3): a new queue of this user's that has no name, to read and write.
+    ///
+    /// # Errors
+    /// As mq_open(3) and for [`Maker::socket`].
+    pub fn queue(&self, attributes: Option<&mqueue::Attributes>) -> Result<OwnedFd, Errno> {
+        self.make(Request::Queue(attributes.copied()), None)
+    }
+
+    /// Another descriptor of the same queue with these access and status flags, as its mode allows.
+    ///
+    /// # Errors
+    /// As mq_open(3); EPIPE if the maker is gone.
+    pub fn open_queue(&self, queue: BorrowedFd<'_>, flags: i32) -> Result<OwnedFd, Errno> {
+        self.make(Request::Open(flags), Some(queue))
+    }
+
+    fn make(&self, request: Request, of: Option<BorrowedFd<'_>>) -> Result<OwnedFd, Errno> {
+        let line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        send(line.as_fd(), &request.encode(), of)?;
+        match received::<ANSWER>(line.as_fd())? {
+            Some((_, Some(made))) => Ok(made),
+            Some((errno, None)) => Err(Errno::from_raw(i32::from_le_bytes(errno))),
+            None => Err(Errno::EPIPE),
+        }
+    }
+
+    /// Ends it and waits until it is gone.
+    pub fn finish(&self) {
+        let line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        // It may have ended by itself.
+        let _ = shutdown(line.as_raw_fd(), Shutdown::Both);
+        while waitpid(self.pid, None) == Err(Errno::EINTR) {}
+    }
+}
+
+/// The maker's own state.
+struct Work<'a> {
+    line: &'a OwnedFd,
+    /// Whether it is still to make its namespaces.
+    to_enter: bool,
+}
+
+impl Work<'_> {
+    /// Makes the user namespace if the host gives it, and tells the supervisor.
+    fn start(line: &OwnedFd) -> Result<Work<'_>, Errno> {
+        // Neither the terminal nor a process that signals the group is to end it; and a stream whose last
+        // user is the guest ends with the guest.
+        nix::unistd::setsid()?;
+        sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None)?;
+        spawn::close_all_but(line.as_fd())?;
+        let (user, group) = (geteuid(), getegid());
+        let entered = unshare(CloneFlags::CLONE_NEWUSER).is_ok();
+        let mut namespace = None;
+        if entered {
+            same_user(user, group)?;
+            namespace = Some(open(c"/proc/self/ns/user", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?);
+        }
+        send(line.as_fd(), &0i32.to_le_bytes(), namespace.as_ref().map(AsFd::as_fd))?;
+        Ok(Work { line, to_enter: entered })
+    }
+
+    fn serve(mut self) -> Result<(), Errno> {
+        while let Some((request, descriptor)) = received::<REQUEST>(self.line.as_fd())? {
+            let request = Request::decode(&request).ok_or(Errno::EBADMSG)?;
+            match self.made(request, descriptor) {
+                Ok(made) => send(self.line.as_fd(), &0i32.to_le_bytes(), Some(made.as_fd()))?,
+                Err(errno) => send(self.line.as_fd(), &(errno as i32).to_le_bytes(), None)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn made(&mut self, request: Request, descriptor: Option<OwnedFd>) -> Result<OwnedFd, Errno> {
+        if self.to_enter {
+            unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWIPC)?;
+            // A guest's socket has no more rights there than its user's has outside.
+            for set in [caps::CapSet::Effective, caps::CapSet::Permitted] {
+                caps::clear(None, set).map_err(|_| Errno::EPERM)?;
+            }
+            self.to_enter = false;
+        }
+        match (request, descriptor) {
+            (Request::Socket([domain, kind, protocol]), None) => {
+                new_fd(NewFd::Socket, [domain.into(), kind.into(), protocol.into()])
+            }
+            (Request::Queue(attributes), None) => mqueue::nameless(attributes.as_ref()),
+            (Request::Open(flags), Some(queue)) => {
+                // By its whole name: what the supervisor keeps of /proc/self leads to the supervisor.
+                let flags = OFlag::from_bits_retain(flags) | OFlag::O_CLOEXEC;
+                open(reopen_name(queue.as_fd()).absolute(), flags, Mode::empty())
+            }
+            _ => Err(Errno::EBADF),
+        }
+    }
+}
+
+/// Makes the user and group of the new user namespace those outside, so that files made there have an owner.
+fn same_user(user: Uid, group: Gid) -> Result<(), Errno> {
+    let map = |file: &str, line: String| {
+        std::fs::write(format!("/proc/self/{file}"), line)
+            .map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or(libc::EIO)))
+    };
+    // user_namespaces(7): without privileges outside, groups can be mapped only once they are for good.
+    map("setgroups", "deny".to_owned())?;
+    map("uid_map", format!("{user} {user} 1"))?;
+    map("gid_map", format!("{group} {group} 1"))
+}
+
+fn send(line: BorrowedFd<'_>, bytes: &[u8], descriptor: Option<BorrowedFd<'_>>) -> Result<(), Errno> {
+    let numbers: Vec<i32> = descriptor.iter().map(AsRawFd::as_raw_fd).collect();
+    let rights = [ControlMessage::ScmRights(&numbers)];
+    let rights = if numbers.is_empty() { &rights[..0] } else { &rights[..] };
+    sendmsg::<()>(line.as_raw_fd(), &[IoSlice::new(bytes)], rights, MsgFlags::MSG_NOSIGNAL, None).map(drop)
+}
+
+/// The bytes of a message and the descriptor that came along.
+type Parcel<const N: usize> = ([u8; N], Option<OwnedFd>);
+
+/// A message of `N` bytes with the descriptor that came along; nothing once the other end is closed.
+fn received<const N: usize>(line: BorrowedFd<'_>) -> Result<Option<Parcel<N>>, Errno> {
+    let (mut bytes, mut control) = ([0; N], [0; 32]);
+    loop {
+        let flags = libc::MSG_CMSG_CLOEXEC as u32;
+        let buffer = Buffer::from_slice(&mut bytes);
+        return match net::receive(Wait::Short, line, &mut [], &mut control, buffer, flags) {
+            Err(Errno::EINTR) => continue,
+            Ok(Received { count: 0, .. }) => Ok(None),
+            Ok(Received { count, mut rights, .. }) if count as usize == N => Ok(Some((bytes, rights.pop()))),
+            Ok(_) => Err(Errno::EBADMSG),
+            Err(e) => Err(e),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_arrives_as_it_was_made() {
+        let attributes = std::array::from_fn(|i| i as u8);
+        for request in [
+            Request::Socket([2, 1, u32::MAX]),
+            Request::Queue(None),
+            Request::Queue(Some(attributes)),
+            Request::Open(libc::O_RDWR | libc::O_NONBLOCK),
+        ] {
+            assert_eq!(Request::decode(&request.encode()), Some(request));
+        }
+        assert_eq!(Request::decode(&[9; REQUEST]), None);
+    }
+}
