@@ -5,7 +5,6 @@
 
 use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
-use crate::host::limit::set_cpu_limit;
 use crate::state::process::{LIMITS, Process, Rlimit};
 use nix::errno::Errno;
 use std::sync::Arc;
@@ -58,7 +57,7 @@ fn set(process: &Arc<Process>, resource: usize, new: Rlimit) -> Result<Rlimit, E
         .change_limit(resource, |old| if new.hard > old.hard { Err(Errno::EPERM) } else { Ok(new) })?;
     match resource {
         NOFILE => process.fds.set_limit(new.soft),
-        CPU => set_cpu_limit(process.pid, new.soft, new.hard)?,
+        CPU => process.handle.set_cpu_limit(new.soft, new.hard)?,
         _ => {}
     }
     Ok(old)

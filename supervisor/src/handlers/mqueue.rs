@@ -6,7 +6,7 @@
 use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
 use crate::host::mqueue::{self, Attributes};
-use crate::host::signal::{Info, queue_process};
+use crate::host::signal::Info;
 use crate::host::wait::{self, Clock, Time};
 use crate::state::fd::{File, Kind};
 use crate::state::ipc::Event;
@@ -108,7 +108,7 @@ fn notify(call: &Call<'_>, event: Event) {
         let sender = call.process;
         let info = Info::sent(signal, SI_MESGQ, sender.pid, sender.identity().uid()).with_value(event.value);
         // One that has just ended needs to know nothing.
-        let _ = queue_process(target.pidfd.as_fd(), &info);
+        let _ = target.handle.signal(&info);
     }
 }
 

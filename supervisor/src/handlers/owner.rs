@@ -11,7 +11,6 @@
 use crate::context::Call;
 use crate::host::SyscallResult;
 use crate::host::number::{self, Fcntl};
-use crate::host::signal::{Info, queue_process};
 use crate::state::fd::{File, Kind};
 use nix::errno::Errno;
 use std::os::fd::AsFd;
@@ -37,7 +36,7 @@ pub(super) fn set(call: &Call<'_>, file: &File, pid: i32) -> SyscallResult {
     name(owner.pid)?;
     // The kernel now holds the process that had this number, whatever becomes of the number. If that is not
     // the one meant, the one meant is gone.
-    if let Err(gone) = queue_process(owner.pidfd.as_fd(), &Info::none()) {
+    if let Err(gone) = owner.handle.is_there() {
         name(0)?;
         return Err(gone);
     }

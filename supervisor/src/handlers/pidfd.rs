@@ -5,12 +5,11 @@
 use super::signal::{from_caller, given, send};
 use crate::context::{Call, Entry, grant};
 use crate::host::SyscallResult;
-use crate::host::number::{NewFd, new_fd};
-use crate::host::signal::{Info, queue_process};
+use crate::host::process::ProcessHandle;
 use crate::state::fd::{File, Kind};
 use crate::state::process::Process;
 use nix::errno::Errno;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
 /// The handlers of this module.
@@ -30,14 +29,12 @@ fn of_process(call: &Call<'_>, pid: i32, flags: u32) -> Result<File, Errno> {
     if process.is_none() && !call.sandbox.processes.has_zombie(pid) {
         return Err(Errno::ESRCH);
     }
-    let host = new_fd(NewFd::Pidfd, [pid as u64, flags.into(), 0])?;
-    match process {
-        // Its number has not changed hands meanwhile.
-        Some(process) => queue_process(process.pidfd.as_fd(), &Info::none()).map(drop)?,
-        None if call.sandbox.processes.has_zombie(pid) => {}
-        None => return Err(Errno::ESRCH),
+    if let Some(process) = process {
+        return File::made(process.handle.descriptor(flags)?);
     }
-    File::made(host)
+    let host = ProcessHandle::open(pid)?.descriptor(flags)?;
+    // The handle was made for what has the number: still the zombie.
+    if call.sandbox.processes.has_zombie(pid) { File::made(host) } else { Err(Errno::ESRCH) }
 }
 
 fn open(call: &mut Call<'_>) -> SyscallResult {

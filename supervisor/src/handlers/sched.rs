@@ -4,10 +4,11 @@
 use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
 use crate::host::number::{ScalarCall, scalar_call};
-use crate::host::sched;
 use crate::host::stat::Stat;
 use crate::state::groups::group_of;
+use crate::state::process::Process;
 use nix::errno::Errno;
+use std::sync::Arc;
 
 /// The handlers of this module.
 pub const HANDLERS: &[Entry] = &[
@@ -29,24 +30,24 @@ pub const HANDLERS: &[Entry] = &[
     ("getcpu", getcpu),
 ];
 
-/// The host thread that a guest means by `tid`, 0 being the caller itself; ESRCH if it is none of the
-/// sandbox.
-fn thread(call: &Call<'_>, tid: i32) -> Result<i32, Errno> {
-    match tid {
-        0 => Ok(call.tid),
-        _ if tid == call.tid
-            || call.sandbox.processes.all().iter().any(|p| p.threads.ids().contains(&tid)) =>
-        {
-            Ok(tid)
-        }
-        _ => Err(Errno::ESRCH),
+/// A thread of the sandbox: its process, and its number.
+type Found = (Arc<Process>, i32);
+
+/// The thread that a guest means by `tid`, 0 being the caller itself; ESRCH if it is none of the sandbox.
+fn thread(call: &Call<'_>, tid: i32) -> Result<Found, Errno> {
+    if tid == 0 || tid == call.tid {
+        return Ok((call.process.clone(), call.tid));
     }
+    let all = call.sandbox.processes.all();
+    let owner = all.into_iter().find(|p| p.threads.ids().contains(&tid)).ok_or(Errno::ESRCH)?;
+    Ok((owner, tid))
 }
 
 /// [`thread`] for a call that only asks: that may be about the caller's parent too, which a program finds
-/// alive wherever it runs.
-fn asked(call: &Call<'_>, tid: i32) -> Result<i32, Errno> {
-    if tid != 0 && tid == call.process.ppid() { Ok(tid) } else { thread(call, tid) }
+/// alive wherever it runs. One outside of the sandbox is as the caller itself.
+fn asked(call: &Call<'_>, tid: i32) -> Result<Found, Errno> {
+    let found = thread(call, tid);
+    if found.is_err() && tid == call.process.ppid() { thread(call, 0) } else { found }
 }
 
 /// EINVAL for a negative number, which the calls on policies tell from one that nobody has.
@@ -54,13 +55,13 @@ fn positive(tid: i32) -> Result<i32, Errno> {
     if tid < 0 { Err(Errno::EINVAL) } else { Ok(tid) }
 }
 
-/// How a number is turned into a host thread.
-type Find = fn(&Call<'_>, i32) -> Result<i32, Errno>;
+/// How a number is turned into a thread.
+type Find = fn(&Call<'_>, i32) -> Result<Found, Errno>;
 
-/// The host processes or threads that getpriority(2) and its like name by `which` and `who`.
-fn members(call: &Call<'_>, which: u32, who: i32, find: Find) -> Result<Vec<i32>, Errno> {
-    let pids = |keep: &dyn Fn(&crate::state::process::Process) -> bool| -> Vec<i32> {
-        call.sandbox.processes.all().iter().filter(|p| keep(p)).map(|p| p.pid).collect()
+/// The processes (by their first threads) or threads that getpriority(2) and its like name by `which` and `who`.
+fn members(call: &Call<'_>, which: u32, who: i32, find: Find) -> Result<Vec<Found>, Errno> {
+    let pids = |keep: &dyn Fn(&Process) -> bool| -> Vec<Found> {
+        call.sandbox.processes.all().into_iter().filter(|p| keep(p)).map(|p| (p.clone(), p.pid)).collect()
     };
     let group = if who == 0 { group_of(call.process.pid) } else { Some(who) };
     let found = match which {
@@ -73,28 +74,16 @@ fn members(call: &Call<'_>, which: u32, who: i32, find: Find) -> Result<Vec<i32>
     if found.is_empty() { Err(Errno::ESRCH) } else { Ok(found) }
 }
 
-/// 20 less the nice value of a host thread, as the kernel's getpriority answers.
-fn priority(tid: i32) -> SyscallResult {
-    scalar_call(ScalarCall::GetPriority, [libc::PRIO_PROCESS.into(), tid as u64, 0])
-}
-
 fn getpriority(call: &mut Call<'_>) -> SyscallResult {
     let members = members(call, call.u32(0), call.i32(1), asked)?;
-    members.into_iter().filter_map(|tid| priority(tid).ok()).max().ok_or(Errno::ESRCH)
-}
-
-/// Sets the nice value of a host thread, upwards only: EACCES otherwise, as for any unprivileged process.
-fn be_nice(tid: i32, nice: i32) -> SyscallResult {
-    let nice = nice.clamp(-20, 19);
-    if 20 - i64::from(nice) > priority(tid)? {
-        return Err(Errno::EACCES);
-    }
-    scalar_call(ScalarCall::SetPriority, [libc::PRIO_PROCESS.into(), tid as u64, nice as u64])
+    let priority = |(process, tid): Found| process.handle.thread(tid)?.priority();
+    members.into_iter().filter_map(|found| priority(found).ok()).max().ok_or(Errno::ESRCH)
 }
 
 fn setpriority(call: &mut Call<'_>) -> SyscallResult {
     let members = members(call, call.u32(0), call.i32(1), thread)?;
-    members.into_iter().try_fold(0, |_, tid| be_nice(tid, call.i32(2)))
+    let nice = call.i32(2).clamp(-20, 19);
+    members.into_iter().try_fold(0, |_, (process, tid)| process.handle.thread(tid)?.set_nice(nice))
 }
 
 /// `IOPRIO_WHO_PROCESS` (ioprio_set(2)).
@@ -104,8 +93,8 @@ fn ioprio_get(call: &mut Call<'_>) -> SyscallResult {
     if call.u32(0) != IOPRIO_WHO_PROCESS {
         return Err(Errno::EINVAL);
     }
-    let tid = asked(call, call.i32(1))?;
-    scalar_call(ScalarCall::IoprioGet, [IOPRIO_WHO_PROCESS.into(), tid as u64, 0])
+    let (process, tid) = asked(call, call.i32(1))?;
+    process.handle.thread(tid)?.io_priority(IOPRIO_WHO_PROCESS)
 }
 
 /// The supervisor's workers do the input and output of guests, whose priority it is not.
@@ -114,23 +103,23 @@ fn ioprio_set(_: &mut Call<'_>) -> SyscallResult {
 }
 
 fn sched_getaffinity(call: &mut Call<'_>) -> SyscallResult {
-    let tid = asked(call, call.i32(0))?;
-    let n = sched::affinity(tid, call.buffer(2))?;
+    let (process, tid) = asked(call, call.i32(0))?;
+    let n = process.handle.thread(tid)?.affinity(call.buffer(2))?;
     call.filled(2, n as usize);
     Ok(n)
 }
 
 fn sched_setaffinity(call: &mut Call<'_>) -> SyscallResult {
-    let tid = thread(call, call.i32(0))?;
-    sched::set_affinity(tid, call.need(2)?)
+    let (process, tid) = thread(call, call.i32(0))?;
+    process.handle.thread(tid)?.set_affinity(call.need(2)?)
 }
 
 /// Set in a policy to say that children start with the default again.
 const RESET_ON_FORK: i32 = libc::SCHED_RESET_ON_FORK;
 
 fn sched_getscheduler(call: &mut Call<'_>) -> SyscallResult {
-    let tid = asked(call, positive(call.i32(0))?)?;
-    scalar_call(ScalarCall::SchedGetScheduler, [tid as u64, 0, 0])
+    let (process, tid) = asked(call, positive(call.i32(0))?)?;
+    process.handle.thread(tid)?.policy()
 }
 
 /// A policy without privilege. Real time and deadlines would take the machine from others: EPERM.
@@ -149,9 +138,9 @@ fn wanted_priority(call: &Call<'_>, i: usize) -> Result<u32, Errno> {
 }
 
 fn sched_setscheduler(call: &mut Call<'_>) -> SyscallResult {
-    let (tid, policy) = (thread(call, positive(call.i32(0))?)?, call.i32(1));
+    let ((process, tid), policy) = (thread(call, positive(call.i32(0))?)?, call.i32(1));
     ordinary(policy & !RESET_ON_FORK, wanted_priority(call, 2)?)?;
-    sched::set_policy(tid, policy)
+    process.handle.thread(tid)?.set_policy(policy)
 }
 
 fn sched_getparam(call: &mut Call<'_>) -> SyscallResult {
@@ -172,12 +161,13 @@ fn sched_setparam(call: &mut Call<'_>) -> SyscallResult {
 const ATTR_SIZE: usize = 48;
 
 fn sched_getattr(call: &mut Call<'_>) -> SyscallResult {
-    let tid = asked(call, positive(call.i32(0))?)?;
+    let (process, tid) = asked(call, positive(call.i32(0))?)?;
     if call.room(1) < ATTR_SIZE || call.u32(3) != 0 {
         return Err(Errno::EINVAL);
     }
-    let policy = scalar_call(ScalarCall::SchedGetScheduler, [tid as u64, 0, 0])? as i32;
-    let nice = 20 - priority(tid)? as i32;
+    let thread = process.handle.thread(tid)?;
+    let policy = thread.policy()? as i32;
+    let nice = 20 - thread.priority()? as i32;
     let flags = u64::from(policy & RESET_ON_FORK != 0);
     let mut attr = [0; ATTR_SIZE];
     attr[..4].copy_from_slice(&(ATTR_SIZE as u32).to_le_bytes());
@@ -189,7 +179,7 @@ fn sched_getattr(call: &mut Call<'_>) -> SyscallResult {
 }
 
 fn sched_setattr(call: &mut Call<'_>) -> SyscallResult {
-    let tid = thread(call, positive(call.i32(0))?)?;
+    let (process, tid) = thread(call, positive(call.i32(0))?)?;
     let attr: &[u8; ATTR_SIZE] = call.need(1)?.try_into().map_err(|_| Errno::EFAULT)?;
     let word = |at: usize| u32::from_le_bytes(std::array::from_fn(|i| attr[at + i]));
     let (size, policy, flags) = (word(0) as usize, word(4) as i32, word(8));
@@ -200,10 +190,11 @@ fn sched_setattr(call: &mut Call<'_>) -> SyscallResult {
         return Err(Errno::EINVAL);
     }
     ordinary(policy, word(20))?;
+    let thread = process.handle.thread(tid)?;
     if policy != libc::SCHED_IDLE {
-        be_nice(tid, word(16) as i32)?;
+        thread.set_nice((word(16) as i32).clamp(-20, 19))?;
     }
-    sched::set_policy(tid, if flags == 1 { policy | RESET_ON_FORK } else { policy })
+    thread.set_policy(if flags == 1 { policy | RESET_ON_FORK } else { policy })
 }
 
 fn sched_get_priority_max(call: &mut Call<'_>) -> SyscallResult {
@@ -215,14 +206,16 @@ fn sched_get_priority_min(call: &mut Call<'_>) -> SyscallResult {
 }
 
 fn sched_rr_get_interval(call: &mut Call<'_>) -> SyscallResult {
-    let interval = sched::interval(asked(call, positive(call.i32(0))?)?)?;
+    let (process, tid) = asked(call, positive(call.i32(0))?)?;
+    let interval = process.handle.thread(tid)?.interval()?;
     call.put_needed(1, &interval)
 }
 
 /// The processor that the calling guest thread runs on, not the one that serves it.
 fn getcpu(call: &mut Call<'_>) -> SyscallResult {
     const PROCESSOR: usize = 39;
-    let cpu = Stat::of_thread(call.process.pid, call.tid).ok_or(Errno::ESRCH)?.field(PROCESSOR) as u32;
+    let stat = |pid| Stat::of_thread(pid, call.tid).ok_or(Errno::ESRCH);
+    let cpu = call.process.handle.look(stat)?.field(PROCESSOR) as u32;
     call.put(0, &cpu.to_le_bytes());
     call.put(1, &node_of(cpu).to_le_bytes());
     Ok(0)

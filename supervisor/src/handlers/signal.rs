@@ -1,20 +1,19 @@
 //! Signals from guest to guest, and those that a call raises in its own caller.
 //!
 //! A guest signal is a host signal to the emulator child of the target, which delivers it. Only processes of
-//! the sandbox are ever targets: everything else, the supervisor first of all, does not exist (ESRCH). A
-//! process is held by its pidfd, so a number that was given to another process cannot be hit.
+//! the sandbox are ever targets: everything else, the supervisor first of all, does not exist (ESRCH); and a
+//! target is held by a handle ([`crate::host::process`]), so a number that was given to another cannot be hit.
 //!
 //! The kernel would tell the target that the supervisor sent the signal. It lets a sender say otherwise only
 //! with a negative code, so the true code travels as [`rxbox_wire::relay`] says.
 
 use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
-use crate::host::signal::{Info, queue_process, queue_thread};
+use crate::host::signal::Info;
 use crate::state::groups::group_of;
 use crate::state::process::Process;
 use nix::errno::Errno;
 use rxbox_wire::frame::Reply;
-use std::os::fd::AsFd;
 
 /// The handlers of this module.
 pub const HANDLERS: &[Entry] = &[
@@ -40,7 +39,7 @@ pub(super) fn from_caller(call: &Call<'_>, signal: i32, code: i32) -> Result<Inf
 pub(super) fn raise(call: &mut Call<'_>, signal: i32) {
     if let Ok(info) = from_caller(call, signal, libc::SI_USER) {
         // A caller that is ending meanwhile needs no signal any more.
-        let _ = queue_thread(call.process.pid, call.tid, &info);
+        let _ = call.process.handle.thread(call.tid).and_then(|thread| thread.signal(&info));
         call.reply.flags |= Reply::SIGNALLED;
     }
 }
@@ -55,12 +54,11 @@ pub(super) fn send(call: &mut Call<'_>, target: &Process, info: &Info) -> Syscal
 
 /// Sends to one thread of a process; ESRCH if it has no such thread.
 fn send_to_thread(call: &mut Call<'_>, target: &Process, tid: i32, info: &Info) -> SyscallResult {
-    // A process that has ended and been waited for has lost its number.
-    queue_process(target.pidfd.as_fd(), &Info::none())?;
+    let thread = target.handle.thread(tid)?;
     if tid == call.tid {
         call.reply.flags |= Reply::SIGNALLED;
     }
-    queue_thread(target.pid, tid, info)
+    thread.signal(info)
 }
 
 fn kill(call: &mut Call<'_>) -> SyscallResult {

@@ -98,7 +98,8 @@ fn update(file: &File, waiting: impl FnOnce() -> Result<u64, Errno>) -> Result<(
 
 /// The signals that wait for the calling thread or its process (proc_pid_status(5)).
 fn waiting(call: &Call<'_>) -> Result<u64, Errno> {
-    let status = Status::of_thread(call.process.pid, call.tid).ok_or(Errno::ESRCH)?;
+    let status = |pid| Status::of_thread(pid, call.tid).ok_or(Errno::ESRCH);
+    let status = call.process.handle.look(status)?;
     Ok(status.signals("SigPnd") | status.signals("ShdPnd"))
 }
 

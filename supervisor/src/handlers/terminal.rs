@@ -97,8 +97,12 @@ fn in_foreground(call: &mut Call<'_>, file: &File, signal: i32) -> Result<(), Er
 /// Whether the calling thread blocks or its process ignores a signal. The emulator child has the guest's mask
 /// and actions, so the host knows.
 fn holds_off(call: &Call<'_>, signal: i32) -> bool {
-    let status = Status::of_thread(call.process.pid, call.tid);
-    let sets = status.map_or(0, |status| status.signals("SigBlk") | status.signals("SigIgn"));
+    let status = |pid| Status::of_thread(pid, call.tid).ok_or(Errno::ESRCH);
+    let sets = call
+        .process
+        .handle
+        .look(status)
+        .map_or(0, |status| status.signals("SigBlk") | status.signals("SigIgn"));
     sets >> (signal - 1) & 1 != 0
 }
 

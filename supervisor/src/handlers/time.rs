@@ -8,7 +8,9 @@ use super::usage::thread_time;
 use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
 use crate::host::wait::{Clock, Time, clock, sleep};
+use crate::state::process::Process;
 use nix::errno::Errno;
+use std::sync::Arc;
 
 /// The handlers of this module.
 pub const HANDLERS: &[Entry] = &[
@@ -21,10 +23,12 @@ pub const HANDLERS: &[Entry] = &[
 ];
 
 /// What a guest's clock number means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum Meaning {
     /// A clock of the host.
     Host(i32),
+    /// A processor clock of a process.
+    Process(Arc<Process>, i32),
     /// Processor time of this thread of the caller.
     Thread(i32),
 }
@@ -43,7 +47,7 @@ fn process_clock(pid: i32, which: i32) -> i32 {
 
 fn meaning(call: &Call<'_>, id: i32) -> Result<Meaning, Errno> {
     match id {
-        libc::CLOCK_PROCESS_CPUTIME_ID => Ok(Meaning::Host(process_clock(call.process.pid, SCHEDULED))),
+        libc::CLOCK_PROCESS_CPUTIME_ID => Ok(Meaning::Process(call.process.clone(), SCHEDULED)),
         libc::CLOCK_THREAD_CPUTIME_ID => Ok(Meaning::Thread(call.tid)),
         0.. => Ok(Meaning::Host(id)),
         // Three is the clock of a descriptor, a device that no guest has.
@@ -53,9 +57,11 @@ fn meaning(call: &Call<'_>, id: i32) -> Result<Meaning, Errno> {
             tid => Ok(Meaning::Thread(tid)),
         },
         _ => match !(id >> 3) {
-            0 => Ok(Meaning::Host(process_clock(call.process.pid, id & CLOCK_MASK))),
-            pid if call.sandbox.processes.get(pid).is_some() => Ok(Meaning::Host(id)),
-            _ => Err(Errno::EINVAL),
+            0 => Ok(Meaning::Process(call.process.clone(), id & CLOCK_MASK)),
+            pid => {
+                let process = call.sandbox.processes.get(pid).ok_or(Errno::EINVAL)?;
+                Ok(Meaning::Process(process, id & CLOCK_MASK))
+            }
         },
     }
 }
@@ -65,10 +71,16 @@ fn timespec(ns: u64) -> Time {
     [ns / 1_000_000_000, ns % 1_000_000_000]
 }
 
+/// What a processor clock of a process tells.
+fn used(process: &Process, which: i32, what: Clock) -> Result<Time, Errno> {
+    process.handle.look(|pid| clock(what, process_clock(pid, which)))
+}
+
 fn clock_gettime(call: &mut Call<'_>) -> SyscallResult {
     let now = match meaning(call, call.i32(0))? {
         Meaning::Host(id) => clock(Clock::Time, id)?,
-        Meaning::Thread(tid) => timespec(thread_time(call.process.pid, tid)?),
+        Meaning::Process(process, which) => used(&process, which, Clock::Time)?,
+        Meaning::Thread(tid) => timespec(thread_time(call.process, tid)?),
     };
     call.put_needed(1, &now)
 }
@@ -76,6 +88,7 @@ fn clock_gettime(call: &mut Call<'_>) -> SyscallResult {
 fn clock_getres(call: &mut Call<'_>) -> SyscallResult {
     let resolution = match meaning(call, call.i32(0))? {
         Meaning::Host(id) => clock(Clock::Resolution, id)?,
+        Meaning::Process(process, which) => used(&process, which, Clock::Resolution)?,
         Meaning::Thread(_) => timespec(1),
     };
     call.put_words(1, &resolution);
@@ -103,6 +116,10 @@ fn clock_nanosleep(call: &mut Call<'_>) -> SyscallResult {
     match meaning(call, call.i32(0))? {
         Meaning::Host(id) if ALARM_CLOCKS.contains(&id) => Err(Errno::EPERM),
         Meaning::Host(id) => sleep_on(call, id, call.u32(1), [2, 3]),
+        Meaning::Process(process, which) => {
+            let id = process.handle.look(|pid| Ok(process_clock(pid, which)))?;
+            sleep_on(call, id, call.u32(1), [2, 3])
+        }
         Meaning::Thread(_) => Err(Errno::EINVAL),
     }
 }

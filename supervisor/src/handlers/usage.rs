@@ -5,6 +5,7 @@ use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
 use crate::host::stat::{Stat, Status};
 use crate::host::wait::{Clock, clock};
+use crate::state::process::Process;
 use nix::errno::Errno;
 use std::fs;
 
@@ -15,15 +16,20 @@ pub const HANDLERS: &[Entry] = &[("getrusage", getrusage), ("times", times)];
 const TICKS: u64 = 100;
 
 /// Nanoseconds of processor time of a thread; ESRCH if the process has no such thread.
-pub(super) fn thread_time(pid: i32, tid: i32) -> Result<u64, Errno> {
-    let text = fs::read_to_string(format!("/proc/{pid}/task/{tid}/schedstat")).map_err(|_| Errno::EINVAL)?;
+pub(super) fn thread_time(process: &Process, tid: i32) -> Result<u64, Errno> {
+    let read = |pid| fs::read_to_string(format!("/proc/{pid}/task/{tid}/schedstat"));
+    let text = process.handle.look(|pid| read(pid).map_err(|_| Errno::EINVAL))?;
     text.split_ascii_whitespace().next().and_then(|ns| ns.parse().ok()).ok_or(Errno::EINVAL)
 }
 
 /// Nanoseconds of processor time of a process.
-fn process_time(pid: i32) -> Result<u64, Errno> {
-    let [s, ns] = clock(Clock::Time, !pid << 3 | 2)?;
+fn process_time(process: &Process) -> Result<u64, Errno> {
+    let [s, ns] = process.handle.look(|pid| clock(Clock::Time, !pid << 3 | 2))?;
     Ok(s * 1_000_000_000 + ns)
+}
+
+fn stat(process: &Process) -> Result<Stat, Errno> {
+    process.handle.look(|pid| Stat::of_process(pid).ok_or(Errno::ESRCH))
 }
 
 const MINOR_FAULTS: usize = 10;
@@ -46,28 +52,28 @@ fn split(total_ns: u64, user_ticks: u64, system_ticks: u64) -> [u64; 2] {
 }
 
 /// Kibibytes of the largest resident set so far.
-fn largest_set(pid: i32) -> u64 {
-    let status = Status::of_process(pid);
+fn largest_set(process: &Process) -> u64 {
+    let status = process.handle.look(|pid| Status::of_process(pid).ok_or(Errno::ESRCH)).ok();
     let value = status.as_ref().map_or("", |status| status.value("VmHWM"));
     value.split_ascii_whitespace().next().and_then(|n| n.parse().ok()).unwrap_or(0)
 }
 
 /// The 18 words of a `struct rusage` (getrusage(2)).
 fn getrusage(call: &mut Call<'_>) -> SyscallResult {
-    let (pid, tid) = (call.process.pid, call.tid);
+    let (process, tid) = (call.process, call.tid);
     let (stat, [user, system], set) = match call.i32(0) {
         libc::RUSAGE_SELF => {
-            let stat = Stat::of_process(pid).ok_or(Errno::ESRCH)?;
-            let used = split(process_time(pid)?, stat.field(USER), stat.field(SYSTEM));
-            (stat, used, largest_set(pid))
+            let stat = stat(process)?;
+            let used = split(process_time(process)?, stat.field(USER), stat.field(SYSTEM));
+            (stat, used, largest_set(process))
         }
         libc::RUSAGE_THREAD => {
-            let stat = Stat::of_thread(pid, tid).ok_or(Errno::ESRCH)?;
-            let used = split(thread_time(pid, tid)?, stat.field(USER), stat.field(SYSTEM));
-            (stat, used, largest_set(pid))
+            let stat = process.handle.look(|pid| Stat::of_thread(pid, tid).ok_or(Errno::ESRCH))?;
+            let used = split(thread_time(process, tid)?, stat.field(USER), stat.field(SYSTEM));
+            (stat, used, largest_set(process))
         }
         libc::RUSAGE_CHILDREN => {
-            let stat = Stat::of_process(pid).ok_or(Errno::ESRCH)?;
+            let stat = stat(process)?;
             let used = [CHILDREN_USER, CHILDREN_SYSTEM].map(|f| stat.field(f) * (1_000_000 / TICKS));
             (stat, used, 0)
         }
@@ -83,7 +89,7 @@ fn getrusage(call: &mut Call<'_>) -> SyscallResult {
 }
 
 fn times(call: &mut Call<'_>) -> SyscallResult {
-    let stat = Stat::of_process(call.process.pid).ok_or(Errno::ESRCH)?;
+    let stat = stat(call.process)?;
     call.put_words(0, &[USER, SYSTEM, CHILDREN_USER, CHILDREN_SYSTEM].map(|f| stat.field(f)));
     let [s, ns] = clock(Clock::Time, libc::CLOCK_BOOTTIME)?;
     Ok((s * TICKS + ns / (1_000_000_000 / TICKS)) as i64)

@@ -3,13 +3,17 @@
 use super::SyscallResult;
 use super::wait::Time;
 use rxbox_wire::handoff::Futex;
-use std::ptr::null;
 use std::sync::atomic::AtomicU32;
+
+/// The longest sleep: a hostile child can put back a word that was changed to wake somebody, just before he
+/// sleeps on it.
+const LONGEST: Time = [10, 0];
 
 /// Sleeps while the word has this value; returns on a wake-up, another value, a signal, or for no reason.
 pub fn wait(word: &AtomicU32, value: u32) {
-    let args = [word.as_ptr() as u64, libc::FUTEX_WAIT as u64, value.into(), null::<u8>() as u64, 0, 0];
-    // SAFETY: the word outlives the call; the time-out is null. All results mean the same: look again.
+    let time = LONGEST.as_ptr() as u64;
+    let args = [word.as_ptr() as u64, libc::FUTEX_WAIT as u64, value.into(), time, 0, 0];
+    // SAFETY: word and time outlive the call. All results mean the same: look again.
     let _ = unsafe { super::raw::call(libc::SYS_futex, args) };
 }
 

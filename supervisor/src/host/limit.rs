@@ -1,15 +1,7 @@
-//! Resource limits of emulator children, and what the host tells of itself.
+//! What the host tells of itself.
 
 use super::number::{Wait, raw};
 use nix::errno::Errno;
-
-/// Limits the processor time of a child (RLIMIT_CPU), in seconds.
-pub fn set_cpu_limit(pid: i32, soft: u64, hard: u64) -> Result<(), Errno> {
-    let limit = [soft, hard];
-    let args = [pid as u64, libc::RLIMIT_CPU.into(), limit.as_ptr() as u64, 0, 0, 0];
-    // SAFETY: the kernel reads one `struct rlimit64`, two words.
-    unsafe { raw(Wait::Short, libc::SYS_prlimit64, args) }.map(drop)
-}
 
 /// sysinfo(2), the structure's bytes.
 pub fn sysinfo() -> Result<[u8; 112], Errno> {

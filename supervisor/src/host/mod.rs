@@ -7,6 +7,7 @@
 
 pub mod cmsg;
 pub mod command;
+pub mod descendants;
 pub mod dirent;
 pub mod futex;
 pub mod interrupt;
@@ -16,8 +17,8 @@ pub mod mqueue;
 pub mod name;
 pub mod net;
 pub mod number;
+pub mod process;
 mod raw;
-pub mod sched;
 pub mod shm;
 pub mod signal;
 pub mod spawn;

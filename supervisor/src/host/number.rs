@@ -100,20 +100,10 @@ pub fn fcntl(fd: BorrowedFd<'_>, command: Fcntl, argument: u64) -> SyscallResult
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i64)]
 pub enum ScalarCall {
-    /// tgkill(2): thread group, thread, signal.
-    Tgkill = libc::SYS_tgkill,
-    /// getpriority(2): which, who.
-    GetPriority = libc::SYS_getpriority,
-    /// setpriority(2): which, who, priority.
-    SetPriority = libc::SYS_setpriority,
-    /// sched_getscheduler(2): thread.
-    SchedGetScheduler = libc::SYS_sched_getscheduler,
     /// sched_get_priority_max(2): policy.
     SchedPriorityMax = libc::SYS_sched_get_priority_max,
     /// sched_get_priority_min(2): policy.
     SchedPriorityMin = libc::SYS_sched_get_priority_min,
-    /// ioprio_get(2): which, who.
-    IoprioGet = libc::SYS_ioprio_get,
 }
 
 /// Makes a call that takes only numbers.

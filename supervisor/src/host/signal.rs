@@ -1,9 +1,6 @@
-//! Sending host signals with their information.
+//! The information that goes with a signal.
 
-use super::SyscallResult;
-use super::number::{Wait, raw};
 use rxbox_wire::relay;
-use std::os::fd::{AsRawFd, BorrowedFd};
 
 /// A `siginfo_t`, as the kernel takes it.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +15,10 @@ impl Info {
     /// `si_code`.
     pub fn code(&self) -> i32 {
         i32::from_le_bytes([self.0[8], self.0[9], self.0[10], self.0[11]])
+    }
+    /// Where it lies, for a call that reads it.
+    pub(super) fn address(&self) -> u64 {
+        self.0.as_ptr() as u64
     }
     fn set(&mut self, at: usize, value: i32) {
         self.0[at..at + 4].copy_from_slice(&value.to_le_bytes());
@@ -52,18 +53,4 @@ impl Info {
         self.set(8, code);
         self
     }
-}
-
-/// pidfd_send_signal(2): to a process.
-pub fn queue_process(process: BorrowedFd<'_>, info: &Info) -> SyscallResult {
-    let args = [process.as_raw_fd() as u64, info.signal() as u64, info.0.as_ptr() as u64, 0, 0, 0];
-    // SAFETY: the kernel reads one siginfo, borrowed here.
-    unsafe { raw(Wait::Short, libc::SYS_pidfd_send_signal, args) }
-}
-
-/// rt_tgsigqueueinfo(2): to a thread.
-pub fn queue_thread(process: i32, thread: i32, info: &Info) -> SyscallResult {
-    let args = [process as u64, thread as u64, info.signal() as u64, info.0.as_ptr() as u64, 0, 0];
-    // SAFETY: the kernel reads one siginfo, borrowed here.
-    unsafe { raw(Wait::Short, libc::SYS_rt_tgsigqueueinfo, args) }
 }

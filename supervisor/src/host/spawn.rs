@@ -176,11 +176,3 @@ fn wait(kind: libc::idtype_t, id: u32, flags: i32) -> Result<Option<(i32, Ended)
     let ended = if code == libc::CLD_EXITED { Ended::Exited(status) } else { Ended::Signaled(status) };
     Ok((pid != 0).then_some((pid, ended)))
 }
-
-/// The pid-file descriptor of a child (pidfd_open(2)).
-///
-/// # Errors
-/// As pidfd_open(2).
-pub fn pidfd(pid: Pid) -> Result<OwnedFd, Errno> {
-    super::number::new_fd(super::number::NewFd::Pidfd, [pid.as_raw() as u64, 0, 0])
-}

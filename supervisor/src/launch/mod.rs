@@ -5,6 +5,7 @@ pub mod init;
 pub mod program;
 
 use crate::host::maker::Maker;
+use crate::host::process::ProcessHandle;
 use crate::host::stat::parent_of;
 use crate::host::transfer::{Buffer, getrandom};
 use crate::report::outcome::Outcome;
@@ -97,9 +98,9 @@ fn first_process(
     let state = State::host(exe, inherited.umask, limits)?;
     let fds = standard_descriptors(limits[libc::RLIMIT_NOFILE as usize].soft, sandbox.budget.clone())?;
     sandbox.terminals.start(pid);
-    let pidfd = crate::host::spawn::pidfd(nix::unistd::Pid::from_raw(pid))?;
+    let handle = ProcessHandle::open(pid)?;
     let start = Fork::first(line, fds, state);
-    Ok(Arc::new(Process::new(pid, nix::unistd::getppid().as_raw(), pidfd, start)))
+    Ok(Arc::new(Process::new(pid, nix::unistd::getppid().as_raw(), handle, start)))
 }
 
 /// Whether a process could continue rxbox's process group if that were stopped: one of the same session

@@ -1,7 +1,7 @@
 //! A guest for tests: a process under a policy, in a scratch directory, without an emulator child.
 
 use crate::caller::Caller;
-use crate::host::number::{NewFd, new_fd};
+use crate::host::process::ProcessHandle;
 use crate::sandbox::Sandbox;
 use crate::state::fd::{Budget, FdTable};
 use crate::state::names::Dir;
@@ -88,8 +88,7 @@ impl Guest {
         let pid = std::process::id() as i32;
         let fds = FdTable::new(1024, budget);
         let start = Fork::first(Line::new().unwrap().0, fds, state);
-        let process =
-            Arc::new(Process::new(pid, 1, new_fd(NewFd::Pidfd, [pid as u64, 0, 0]).unwrap(), start));
+        let process = Arc::new(Process::new(pid, 1, ProcessHandle::open(pid).unwrap(), start));
         sandbox.add_process(process.clone()).unwrap();
         Guest { sandbox, process }
     }

@@ -5,7 +5,7 @@
 //! * the init process: how the first process has ended, which ends the run;
 //! * signals to rxbox, which go on to the first process; the time limit; an end that some thread declares.
 
-use crate::host::signal::{Info, queue_process};
+use crate::host::signal::Info;
 use crate::host::spawn;
 use crate::host::stat::is_stopped;
 use crate::launch::init::{ChildEvent, Init};
@@ -142,7 +142,7 @@ impl EventLoop<'_> {
             let info = Info::sent(number, code, signal.ssi_pid as i32, signal.ssi_uid);
             if sent && number != libc::SIGCONT {
                 // A guest that has just ended needs no signal.
-                let _ = queue_process(self.main.pidfd.as_fd(), &info);
+                let _ = self.main.handle.signal(&info);
                 continue;
             }
             let foreground = self.sandbox.terminals.foreground_of_own().filter(|_| !sent);

@@ -140,7 +140,7 @@ impl Sandbox {
     /// The event loop cannot wait for it.
     pub fn add_process(&self, process: Arc<Process>) -> Result<(), Errno> {
         self.poller.add(process.line.control.as_fd(), Source::Control(process.pid))?;
-        self.poller.add(process.pidfd.as_fd(), Source::Process(process.pid))?;
+        self.poller.add(process.handle.as_fd(), Source::Process(process.pid))?;
         self.processes.insert(process);
         Ok(())
     }
@@ -152,7 +152,7 @@ impl Sandbox {
     }
 
     fn remove_locked(&self, process: &Process) {
-        self.poller.remove(process.pidfd.as_fd());
+        self.poller.remove(process.handle.as_fd());
         self.poller.remove(process.line.control.as_fd());
         let orphans = self.processes.remove(process);
         orphans.iter().for_each(|orphan| self.processes.left_alone(orphan));

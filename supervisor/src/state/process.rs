@@ -10,7 +10,8 @@ mod line;
 pub use identity::{Identity, Ids, LIMITS, Rlimit, host_limits};
 pub use line::Line;
 
-use crate::host::signal::{Info, queue_process};
+use crate::host::process::ProcessHandle;
+use crate::host::signal::Info;
 use crate::state::attributes::{Attributes, COMM_SIZE};
 use crate::state::fd::{Budget, FdTable, File};
 use crate::state::locks::RecordLocks;
@@ -55,8 +56,8 @@ pub struct Process {
     /// Process id, of the guest process and of the emulator child on the host.
     pub pid: i32,
     parent: AtomicI32,
-    /// Refers to the emulator child, whatever becomes of its number.
-    pub pidfd: OwnedFd,
+    /// The emulator child.
+    pub handle: ProcessHandle,
     /// Open descriptors.
     pub fds: FdTable,
     /// Record locks (fcntl(2)).
@@ -123,12 +124,12 @@ fn write<T>(lock: &RwLock<T>, value: T) {
 
 impl Process {
     /// A process whose emulator child is `pid`, with what it starts from.
-    pub fn new(pid: i32, ppid: i32, pidfd: OwnedFd, start: Fork) -> Process {
+    pub fn new(pid: i32, ppid: i32, handle: ProcessHandle, start: Fork) -> Process {
         let Fork { line, fds, attributes, state, first, missed: _ } = start;
         Process {
             pid,
             parent: AtomicI32::new(ppid),
-            pidfd,
+            handle,
             fds,
             locks: RecordLocks::default(),
             attributes,
@@ -176,12 +177,12 @@ impl Process {
     pub fn end_fork(
         &self,
         slot: usize,
-        child: Result<(i32, OwnedFd), Errno>,
+        child: Result<(i32, ProcessHandle), Errno>,
     ) -> Result<(Process, Vec<Info>), Errno> {
         let mut fork = self.forks().remove(&slot).ok_or(Errno::EINVAL)?;
-        let (pid, pidfd) = child.inspect_err(|_| fork.line.close())?;
+        let (pid, handle) = child.inspect_err(|_| fork.line.close())?;
         let missed = std::mem::take(&mut fork.missed);
-        let process = Process::new(pid, self.pid, pidfd, fork);
+        let process = Process::new(pid, self.pid, handle, fork);
         process.set_name(&self.name());
         Ok((process, missed))
     }
@@ -206,7 +207,7 @@ impl Process {
         let signal = self.attributes.parent_death_signal.load(Ordering::Relaxed);
         if signal != 0 {
             // Nobody is told if the process itself is ending.
-            let _ = queue_process(self.pidfd.as_fd(), &Info::sent(signal, libc::SI_USER, 0, 0));
+            let _ = self.handle.signal(&Info::sent(signal, libc::SI_USER, 0, 0));
         }
     }
     /// Whether this is the process that the sandbox began with.
@@ -343,9 +344,7 @@ impl Process {
 
     /// Whether the emulator child runs no more, asked of the host.
     pub fn has_ended(&self) -> bool {
-        use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-        let mut fds = [PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)];
-        poll(&mut fds, PollTimeout::ZERO) == Ok(1)
+        self.handle.has_ended()
     }
 
     /// Whether the emulator child has ended, as far as somebody took note of it.
@@ -356,7 +355,7 @@ impl Process {
     /// as the stop would have done natively, so that they are made again: a read of a terminal now perhaps
     /// from the background.
     pub fn signal(&self, info: &Info) -> Result<i64, Errno> {
-        let sent = queue_process(self.pidfd.as_fd(), info)?;
+        let sent = self.handle.signal(info)?;
         if info.signal() == libc::SIGCONT {
             self.threads.interrupt_all(&self.line.channel);
         }
@@ -365,7 +364,7 @@ impl Process {
     /// Ends the emulator child.
     pub fn kill(&self) {
         // It may have ended by itself.
-        let _ = queue_process(self.pidfd.as_fd(), &Info::sent(libc::SIGKILL, libc::SI_USER, 0, 0));
+        let _ = self.handle.signal(&Info::sent(libc::SIGKILL, libc::SI_USER, 0, 0));
     }
     /// Takes note that the emulator child has ended: its descriptors are closed, its locks dropped, its
     /// workers sent home.

@@ -7,6 +7,7 @@
 //! figures as much as it has of the host's mapping.
 
 use super::procfs::errno;
+use crate::state::process::Process;
 use nix::errno::Errno;
 use rxbox_wire::sizes::PAGE;
 use rxbox_wire::space::is_guests;
@@ -64,9 +65,10 @@ fn guests(smaps: &str) -> Vec<Mapping> {
 pub struct Memory(Vec<Mapping>);
 
 impl Memory {
-    /// Of the child `pid`.
-    pub(super) fn of(pid: i32) -> Result<Memory, Errno> {
-        let text = std::fs::read(format!("/proc/{pid}/smaps")).map_err(errno)?;
+    /// Of a process's child.
+    pub(super) fn of(process: &Process) -> Result<Memory, Errno> {
+        let read = |pid| std::fs::read(format!("/proc/{pid}/smaps")).map_err(errno);
+        let text = process.handle.look(read)?;
         Ok(Memory(guests(&String::from_utf8_lossy(&text))))
     }
 

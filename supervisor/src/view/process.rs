@@ -260,14 +260,14 @@ impl Entry {
                 self.host_text(process).map(|text| edit(&self.subject(caller, process), text))
             }
             What::Text(Source::DescriptorInfo(n)) => status::descriptor(process, n),
-            What::Text(Source::Memory(make)) => Memory::of(process.pid).map(|memory| make(&memory)),
+            What::Text(Source::Memory(make)) => Memory::of(process).map(|memory| make(&memory)),
             What::Text(Source::Child) if process.pid == caller.process.pid => {
                 let name = self.path();
                 process.view(name.rsplit('/').next().unwrap_or_default()).ok_or(Errno::EACCES)
             }
             What::Text(Source::Sizes) if process.pid == caller.process.pid => {
                 let maps = process.view("maps").ok_or(Errno::EACCES)?;
-                Memory::of(process.pid).map(|memory| memory.smaps(&maps))
+                Memory::of(process).map(|memory| memory.smaps(&maps))
             }
             What::Text(Source::Child | Source::Sizes) | What::Denied => Err(Errno::EACCES),
             What::Link => Err(Errno::ELOOP),
@@ -304,7 +304,8 @@ impl Entry {
     /// The host's file of the same name about the emulator child, whose process and thread ids are the
     /// guest's.
     fn host_text(&self, process: &Process) -> Result<Vec<u8>, Errno> {
-        std::fs::read(format!("/proc/{}{}", process.pid, self.path())).map_err(errno)
+        let path = self.path();
+        process.handle.look(|pid| std::fs::read(format!("/proc/{pid}{path}")).map_err(errno))
     }
 }
 

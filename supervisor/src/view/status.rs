@@ -90,7 +90,7 @@ pub(super) fn stat(subject: &Subject<'_>, host: Vec<u8>) -> Vec<u8> {
     // The name stands in parentheses and can hold any character, so the last one ends it.
     let Some((_, fields)) = host.trim_end().rsplit_once(") ") else { return Vec::new() };
     // A process that has just ended has no memory.
-    let memory = Memory::of(subject.process.pid).ok();
+    let memory = Memory::of(subject.process).ok();
     let sizes = memory.map_or((0, 0), |m| (m.total(), m.resident_pages()));
     let mut text = format!("{} (", subject.tid).into_bytes();
     text.extend(subject.name());
@@ -142,7 +142,7 @@ fn signal_sets(subject: &Subject<'_>, host: &str) -> [u64; 3] {
 pub(super) fn status(subject: &Subject<'_>, host: Vec<u8>) -> Vec<u8> {
     let process = subject.process;
     let host = String::from_utf8_lossy(&host);
-    let memory = Memory::of(process.pid).ok();
+    let memory = Memory::of(process).ok();
     let [blocked, ignored, caught] = signal_sets(subject, &host);
     let mut text = Vec::with_capacity(host.len());
     for line in host.lines() {

@@ -9,7 +9,7 @@ use crate::context::Call;
 use crate::handlers::fs::open_exec;
 use crate::host::SyscallResult;
 use crate::host::name::reopen;
-use crate::host::signal::{Info, queue_process, queue_thread};
+use crate::host::signal::Info;
 use crate::report::ending::End;
 use crate::report::escape::shown;
 use crate::sandbox::Sandbox;
@@ -55,7 +55,7 @@ fn hello(call: &mut Call<'_>) -> SyscallResult {
             .inspect_err(|missing| call.sandbox.ending.end(End::Broken(missing.clone())))
             .map_err(|_| Errno::EPERM)?;
     }
-    start::own_thread(call.process, tid)?;
+    call.process.handle.thread(tid)?;
     call.process.threads.set_guest(call.slot, tid)?;
     Ok(tid.into())
 }
@@ -127,7 +127,8 @@ fn kick_siblings(call: &mut Call<'_>) -> SyscallResult {
     let process = call.process;
     for tid in process.threads.ids().into_iter().filter(|tid| *tid != call.tid) {
         // One that is ending needs no call.
-        let _ = queue_thread(process.pid, tid, &Info::sent(relay::KICK_SIGNAL, relay::KICK_CODE, 0, 0));
+        let kick = Info::sent(relay::KICK_SIGNAL, relay::KICK_CODE, 0, 0);
+        let _ = process.handle.thread(tid).and_then(|thread| thread.signal(&kick));
     }
     Ok(0)
 }
@@ -146,7 +147,7 @@ fn send_again(call: &mut Call<'_>) -> SyscallResult {
     let info = call.need(2)?.try_into().map_err(|_| Errno::EFAULT)?;
     let info = Info::given(info, call.i32(1)).relayed();
     match call.i32(0) {
-        0 => queue_process(call.process.pidfd.as_fd(), &info),
-        tid => queue_thread(call.process.pid, tid, &info),
+        0 => call.process.handle.signal(&info),
+        tid => call.process.handle.thread(tid)?.signal(&info),
     }
 }

@@ -69,6 +69,7 @@ impl Worker<'_> {
         let mut woke = false;
         while !self.process.ended() {
             match self.wait(&handoff, &mut policy, woke) {
+                _ if self.process.ended() => return,
                 REQUEST => {}
                 CLOSED => return,
                 turn => return self.end_for_violation(&format!("turn word {turn}")),
@@ -84,12 +85,14 @@ impl Worker<'_> {
         }
     }
 
-    /// Waits until it is the worker's turn, or the turn word is one that no honest child leaves there.
+    /// Waits until it is the worker's turn, or the turn word is one that no honest child leaves there, or the
+    /// process has ended: that is a fact of the supervisor's own, since a process that has forked the one of
+    /// the slot has the same memory and can write any word there, again and again.
     fn wait(&self, handoff: &Handoff<'_>, policy: &mut SpinPolicy, woke: bool) -> u32 {
         let processors = &self.sandbox.processors;
         let mut wait = policy.begin(woke, processors.cores());
         let mut turn = handoff.turn.load(Ordering::Acquire);
-        while matches!(turn, IDLE | REPLY) {
+        while matches!(turn, IDLE | REPLY) && !self.process.ended() {
             let turned = handoff.spin(turn, &mut wait);
             // Were the guest thread the one that got the core, it would not be asleep, waiting for the reply.
             if wait.has_lost_core() && handoff.peer_sleeps.load(Ordering::Relaxed) != 0 {

@@ -6,25 +6,17 @@
 use crate::context::Call;
 use crate::handlers::pidfd::for_child;
 use crate::host::SyscallResult;
-use crate::host::number::{NewFd, ScalarCall, new_fd, scalar_call};
-use crate::host::signal::{Info, queue_process};
-use crate::host::stat::parent_of;
+use crate::host::process::ProcessHandle;
 use crate::sandbox::Sandbox;
 use crate::state::process::Process;
 use nix::errno::Errno;
 use rxbox_wire::frame::Reply;
-use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-
-/// ESRCH if no thread of the process has this id: what signal 0 says of another process's.
-pub(super) fn own_thread(process: &Process, tid: i32) -> Result<(), Errno> {
-    scalar_call(ScalarCall::Tgkill, [process.pid as u64, tid as u64, 0]).map(drop)
-}
 
 /// A thread of the caller's process has started, and gets a slot: its number.
 pub(super) fn new_thread(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> SyscallResult {
     let tid = call.i32(0);
-    own_thread(call.process, tid)?;
+    call.process.handle.thread(tid)?;
     sandbox.enter_thread()?;
     let started = call.process.threads.reserve(Some(tid)).and_then(|slot| {
         sandbox.start_worker(call.process, slot).inspect_err(|_| call.process.threads.free(slot))?;
@@ -47,8 +39,13 @@ pub(super) fn new_process(call: &mut Call<'_>) -> SyscallResult {
 /// The caller has forked, or has failed to: the new process is added, and starts.
 pub(super) fn process_started(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> SyscallResult {
     let pid = call.i32(0);
-    let child = if pid > 0 { child_of(call.process, pid).map(|fd| (pid, fd)) } else { Err(Errno::ECANCELED) };
+    let child = if pid > 0 { new_child(sandbox, call.process, pid) } else { Err(Errno::ECANCELED) };
     let births = sandbox.processes.births();
+    // Another thread may have told of it meanwhile.
+    let child = child.and_then(|new| match sandbox.processes.get(pid) {
+        Some(_) => Err(Errno::EEXIST),
+        None => Ok(new),
+    });
     let (process, missed) = match call.process.end_fork(call.slot, child) {
         // The fork failed in the child, which knows why.
         Err(Errno::ECANCELED) => return Ok(0),
@@ -61,7 +58,7 @@ pub(super) fn process_started(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> Sy
     start_first_thread(sandbox, &process, added, Some(pid))?;
     for info in missed {
         // It may have ended already.
-        let _ = queue_process(process.pidfd.as_fd(), &info);
+        let _ = process.handle.signal(&info);
     }
     if call.present(1) {
         // There was room before the fork; if another thread has taken it, the process is there all the same.
@@ -98,20 +95,24 @@ fn start_first_thread(
     })
 }
 
-/// A descriptor of the process `pid` if that is a child of `parent`'s emulator: nothing else on the host can
-/// be passed off as a guest process. The parent is asked for after the descriptor was made, while that still
-/// refers to a process: so the number has not changed hands in between.
-fn child_of(parent: &Process, pid: i32) -> Result<OwnedFd, Errno> {
-    let fd = new_fd(NewFd::Pidfd, [pid as u64, 0, 0])?;
-    let stated = parent_of(pid).ok_or(Errno::ESRCH)?;
-    queue_process(fd.as_fd(), &Info::none())?;
-    if stated == parent.pid { Ok(fd) } else { Err(Errno::ESRCH) }
+/// The process `pid` if that is a child of `parent`'s emulator and not known yet: nothing else on the host can
+/// be passed off as a new guest process. One of this number that has ended, though the event loop has not seen
+/// it, gives way.
+fn new_child(sandbox: &Sandbox, parent: &Process, pid: i32) -> Result<(i32, ProcessHandle), Errno> {
+    let child = ProcessHandle::of_child(pid, parent.pid)?;
+    match sandbox.processes.get(pid) {
+        Some(known) if known.handle.is_there().is_ok() => return Err(Errno::EEXIST),
+        Some(former) => sandbox.remove_process(&former),
+        None => {}
+    }
+    Ok((pid, child))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::handlers::tests::Guest;
+    use crate::handlers::tests::{Guest, ended, living};
+    use crate::host::number::{NewFd, new_fd};
     use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
     use rxbox_wire::handoff::{CLOSED, REPLY, REQUEST};
     use std::fs::File;
@@ -121,22 +122,38 @@ mod tests {
 
     fn own() -> (Guest, Arc<Process>) {
         let guest = Guest::free();
-        let pid = std::process::id() as i32;
-        let own = guest.add(pid, new_fd(NewFd::Pidfd, [pid as u64, 0, 0]).unwrap());
+        let own = guest.add(std::process::id() as i32, living());
         (guest, own)
     }
 
     #[test]
-    fn only_a_child_of_the_caller_is_taken_for_its_new_process() {
-        let (_guest, own) = own();
+    fn only_a_child_of_the_caller_is_taken_for_its_new_process_and_only_once() {
+        let (guest, own) = own();
         let mut child = Command::new("/bin/sleep").arg("600").spawn().unwrap();
-        assert!(child_of(&own, child.id() as i32).is_ok());
+        let pid = child.id() as i32;
+        let new = |pid| new_child(&guest.sandbox, &own, pid).map(|(pid, _)| pid);
+        assert_eq!(new(pid), Ok(pid));
         for other in [own.pid, own.ppid(), 1, nix::unistd::getppid().as_raw(), 5_000_000] {
-            assert_eq!(child_of(&own, other).map(drop), Err(Errno::ESRCH), "{other}");
+            assert_eq!(new(other), Err(Errno::ESRCH), "{other}");
         }
+        guest.add(pid, new_fd(NewFd::Pidfd, [pid as u64, 0, 0]).unwrap());
+        assert_eq!(new(pid), Err(Errno::EEXIST));
         child.kill().unwrap();
         child.wait().unwrap();
-        assert_eq!(child_of(&own, child.id() as i32).map(drop), Err(Errno::ESRCH));
+        assert_eq!(new(pid), Err(Errno::ESRCH));
+    }
+
+    /// The number of a process that has ended, which the event loop has not seen yet, is given out again.
+    #[test]
+    fn a_process_that_has_ended_gives_way_to_a_new_one_of_its_number() {
+        let (guest, own) = own();
+        let mut child = Command::new("/bin/sleep").arg("600").spawn().unwrap();
+        let pid = child.id() as i32;
+        let former = guest.add(pid, ended());
+        assert_eq!(new_child(&guest.sandbox, &own, pid).map(|(pid, _)| pid), Ok(pid));
+        assert!(former.ended() && guest.sandbox.processes.get(pid).is_none());
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 
     #[test]
@@ -148,8 +165,8 @@ mod tests {
         own.set_name(b"parent");
         own.begin_fork(3).unwrap();
         own.set_umask(0);
-        let pidfd = new_fd(NewFd::Pidfd, [own.pid as u64, 0, 0]).unwrap();
-        let (child, _) = own.end_fork(3, Ok((77, pidfd))).unwrap();
+        let handle = ProcessHandle::of_parts(77, living());
+        let (child, _) = own.end_fork(3, Ok((77, handle))).unwrap();
         assert_eq!(
             (child.pid, child.ppid(), child.umask(), child.name()),
             (77, own.pid, 0o077, b"parent".to_vec())

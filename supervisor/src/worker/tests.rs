@@ -343,15 +343,33 @@ fn a_worker_that_is_done_serves_the_next_slot() {
     assert_eq!((process.threads.count(), sandbox.thread_count()), (0, 0));
 }
 
+/// The memory of a process that has ended is still that of the process that forked it, which can write any turn
+/// word.
+#[test]
+fn no_request_is_served_for_a_process_that_has_ended() {
+    let scene = Scene::of_this_process();
+    scene.start();
+    let hello = request(Internal::Hello.nr(), [nix::unistd::gettid().as_raw() as u64, 0, 0, 0, 0, 0]);
+    scene.process.end();
+    let turn = scene.slot().guest_handoff().turn;
+    for word in [REPLY, IDLE, REQUEST] {
+        scene.slot().write_request(&hello.encode());
+        turn.store(word, Ordering::SeqCst);
+        crate::host::futex::wake(turn);
+    }
+    scene.wait_until_gone();
+    assert!(scene.process.threads.ids().is_empty());
+}
+
 /// Only the first process takes the sandbox with it.
 #[test]
 fn a_process_that_is_taken_over_ends_alone() {
     use std::os::unix::process::ExitStatusExt;
     let scene = Scene::new();
     let mut child = std::process::Command::new("/bin/sleep").arg("1000").spawn().unwrap();
-    let pidfd = crate::host::spawn::pidfd(nix::unistd::Pid::from_raw(child.id() as i32)).unwrap();
+    let handle = crate::host::process::ProcessHandle::open(child.id() as i32).unwrap();
     scene.process.begin_fork(0).unwrap();
-    let (process, _) = scene.process.end_fork(0, Ok((child.id() as i32, pidfd))).unwrap();
+    let (process, _) = scene.process.end_fork(0, Ok((child.id() as i32, handle))).unwrap();
     let scene = Scene { process: Arc::new(process), ..scene };
     scene.start();
     scene.slot().guest_handoff().pass(77, &HostFutex);

@@ -11,6 +11,7 @@ use crate::context::{Call, Handler};
 use crate::files::HostFiles;
 use crate::host::SyscallResult;
 use crate::host::number::{NewFd, new_fd};
+use crate::host::process::ProcessHandle;
 use crate::host::shm::Area;
 use crate::sandbox::Sandbox;
 use crate::state::fd::{Budget, FdTable, File};
@@ -106,7 +107,10 @@ fn process(pid: i32, ppid: i32, pidfd: OwnedFd, budget: &Arc<Budget>) -> (Arc<Pr
     let state = State::host(exe, 0o022, limits).unwrap();
     let fds = FdTable::new(64, budget.clone());
     let (line, end) = Line::new().unwrap();
-    (Arc::new(Process::new(pid, ppid, pidfd, Fork::first(line, fds, state))), end)
+    (
+        Arc::new(Process::new(pid, ppid, ProcessHandle::of_parts(pid, pidfd), Fork::first(line, fds, state))),
+        end,
+    )
 }
 
 /// The test's own process as one of a sandbox, and the child's end of its control socket.

@@ -2,16 +2,16 @@
 
 use super::exec::{self, Start};
 use super::message::Message;
+use crate::host::descendants::kill_below;
 use crate::host::spawn::{self, Ended};
 use caps::CapSet;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, setns};
-use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::{MsgFlags, send};
 use nix::unistd::Pid;
-use std::collections::BTreeMap;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 /// The init process's whole life: it starts the first child, reports on it, and ends all when the socket
@@ -82,8 +82,7 @@ fn reap_others(first: Pid) -> Result<Option<Message>, Errno> {
     Ok(None)
 }
 
-/// Kills everything below this process until nothing is left. In each round all are stopped before they are
-/// killed, so that ever fewer are left that can fork.
+/// Kills everything below this process until nothing is left.
 fn kill_all_below() -> Result<(), Errno> {
     let own = std::process::id() as i32;
     loop {
@@ -95,57 +94,7 @@ fn kill_all_below() -> Result<(), Errno> {
                 Err(e) => return Err(e),
             }
         }
-        for signal in [Signal::SIGSTOP, Signal::SIGKILL] {
-            for pid in descendants(&processes(), own) {
-                // One that has ended meanwhile is as good as killed: its number is not given to another
-                // before it is reaped, and only its parent, stopped or this process, can do that.
-                let _ = kill(Pid::from_raw(pid), signal);
-            }
-        }
+        kill_below(own);
         spawn::wait_for_any()?;
-    }
-}
-
-/// All processes of the host with their parents.
-fn processes() -> BTreeMap<i32, i32> {
-    let Ok(entries) = std::fs::read_dir("/proc") else { return BTreeMap::new() };
-    entries
-        .filter_map(|entry| {
-            let pid = entry.ok()?.file_name().to_str()?.parse().ok()?;
-            Some((pid, crate::host::stat::parent_of(pid)?))
-        })
-        .collect()
-}
-
-fn children_of(parents: &BTreeMap<i32, i32>, of: i32) -> Vec<i32> {
-    parents.iter().filter(|(_, parent)| **parent == of).map(|(pid, _)| *pid).collect()
-}
-
-fn descendants(parents: &BTreeMap<i32, i32>, of: i32) -> Vec<i32> {
-    let mut found = children_of(parents, of);
-    let mut i = 0;
-    while let Some(&pid) = found.get(i) {
-        i += 1;
-        // A snapshot taken while processes come and go can hold a cycle.
-        for child in children_of(parents, pid) {
-            if !found.contains(&child) && child != of {
-                found.push(child);
-            }
-        }
-    }
-    found
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn descendants_are_found_through_all_generations_and_circles_end() {
-        let parents = BTreeMap::from([(2, 1), (3, 2), (4, 3), (5, 9), (6, 7), (7, 6), (8, 2)]);
-        assert_eq!(descendants(&parents, 2), [3, 8, 4]);
-        assert_eq!(descendants(&parents, 6), [7]);
-        assert_eq!(descendants(&parents, 5), [0; 0]);
-        assert!(processes().contains_key(&(std::process::id() as i32)));
     }
 }

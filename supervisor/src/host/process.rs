@@ -1,0 +1,339 @@
+//! Processes and threads of guests, as the host has them.
+//!
+//! A number is no name for a process: once a process was waited for, its number is free and may be given to
+//! any other of the host, and who waits is the process's parent, a guest. A thread's number is free as soon as
+//! the thread ends. So a guest that has taken its emulator over decides when a number changes hands, and
+//! nothing is ever done to a number that was merely looked up. A [`ProcessHandle`] holds a process by its
+//! descriptor (pidfd_open(2)), a [`ThreadHandle`] a thread; they are the only ways to one in the supervisor,
+//! and `tests/tests/handles.rs` holds that.
+//!
+//! * **Signals** go to the descriptor.
+//! * **Looking** (`/proc/N`, clocks, limits) needs a number. What was seen counts only if the handle's process
+//!   is still there *afterwards*: as long as it is, its number was its own all the time.
+//! * **A thread is one of the process** if the kernel finds it in the group of that number while the process
+//!   is there, and the descriptor that was made for it before still has a thread afterwards.
+//! * **Scheduling** has no calls that take descriptors. A thread that is another's is named by its number
+//!   between two looks that find the handle's thread there; all that can be done is to step back
+//!   ([`ThreadHandle::set_nice`] and the like), which never needs a privilege.
+//!
+//! Before Linux 6.9 there are no descriptors of threads: a signal to one then goes to the number of the
+//! process and that of the thread, between two looks that find the process there.
+
+use super::SyscallResult;
+use super::number::{NewFd, Wait, new_fd, raw};
+use super::signal::Info;
+use super::stat::parent_of;
+use super::transfer::Buffer;
+use super::wait::Time;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+/// `PIDFD_THREAD` (pidfd_open(2), since Linux 6.9).
+const THREAD: u64 = libc::O_EXCL as u64;
+
+/// A process.
+#[derive(Debug)]
+pub struct ProcessHandle {
+    number: i32,
+    fd: OwnedFd,
+}
+
+impl ProcessHandle {
+    /// The process that has this number now.
+    ///
+    /// # Errors
+    /// As pidfd_open(2).
+    pub fn open(number: i32) -> Result<ProcessHandle, Errno> {
+        let fd = new_fd(NewFd::Pidfd, [number as u64, 0, 0])?;
+        Ok(ProcessHandle { number, fd })
+    }
+
+    /// The process that has this number now, if it is a child of `parent`; ESRCH if not. The parent is asked
+    /// for after the handle was made and while its process is there.
+    pub fn of_child(number: i32, parent: i32) -> Result<ProcessHandle, Errno> {
+        let child = ProcessHandle::open(number)?;
+        match child.look(|number| parent_of(number).ok_or(Errno::ESRCH))? {
+            stated if stated == parent => Ok(child),
+            _ => Err(Errno::ESRCH),
+        }
+    }
+
+    /// A handle whose number and descriptor need not belong together.
+    #[cfg(test)]
+    pub(crate) fn of_parts(number: i32, fd: OwnedFd) -> ProcessHandle {
+        ProcessHandle { number, fd }
+    }
+
+    /// The number that it has, or had.
+    pub fn number(&self) -> i32 {
+        self.number
+    }
+
+    /// Another descriptor of the process, with these flags of pidfd_open(2).
+    ///
+    /// # Errors
+    /// As pidfd_open(2).
+    pub fn descriptor(&self, flags: u32) -> Result<OwnedFd, Errno> {
+        self.look(|number| new_fd(NewFd::Pidfd, [number as u64, flags.into(), 0]))
+    }
+
+    /// ESRCH if the process has ended and was waited for: its number may be another's.
+    pub fn is_there(&self) -> Result<(), Errno> {
+        self.signal(&Info::none()).map(drop)
+    }
+
+    /// Whether the process runs no more.
+    pub fn has_ended(&self) -> bool {
+        let mut fds = [PollFd::new(self.fd.as_fd(), PollFlags::POLLIN)];
+        poll(&mut fds, PollTimeout::ZERO) == Ok(1)
+    }
+
+    /// Sends it a signal (pidfd_send_signal(2)).
+    pub fn signal(&self, info: &Info) -> SyscallResult {
+        send(self.fd.as_fd(), info)
+    }
+
+    /// What is seen of the process by its number. ESRCH if it could have been another's.
+    pub fn look<T>(&self, look: impl FnOnce(i32) -> Result<T, Errno>) -> Result<T, Errno> {
+        let seen = look(self.number);
+        self.is_there()?;
+        seen
+    }
+
+    /// The thread of the process that has this number; ESRCH if there is none, EINVAL for what is no number.
+    pub fn thread(&self, number: i32) -> Result<ThreadHandle<'_>, Errno> {
+        if number <= 0 {
+            return Err(Errno::EINVAL);
+        }
+        let fd = match new_fd(NewFd::Pidfd, [number as u64, THREAD, 0]) {
+            // The flag is not known.
+            Err(Errno::EINVAL) => None,
+            fd => Some(fd.map_err(|_| Errno::ESRCH)?),
+        };
+        let thread = ThreadHandle { process: self, number, fd };
+        // What signal 0 says of a thread of another group.
+        scalar(libc::SYS_tgkill, [self.number as u64, number as u64, 0])?;
+        thread.is_there()?;
+        Ok(thread)
+    }
+
+    /// Limits its processor time (RLIMIT_CPU), in seconds.
+    pub fn set_cpu_limit(&self, soft: u64, hard: u64) -> Result<(), Errno> {
+        self.is_there()?;
+        let limit = [soft, hard];
+        let args = [self.number as u64, libc::RLIMIT_CPU.into(), limit.as_ptr() as u64, 0, 0, 0];
+        // SAFETY: the kernel reads one `struct rlimit64`, two words.
+        self.look(|_| unsafe { raw(Wait::Short, libc::SYS_prlimit64, args) }.map(drop))
+    }
+}
+
+impl AsFd for ProcessHandle {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// A thread of a process.
+#[derive(Debug)]
+pub struct ThreadHandle<'a> {
+    process: &'a ProcessHandle,
+    number: i32,
+    fd: Option<OwnedFd>,
+}
+
+impl ThreadHandle<'_> {
+    /// ESRCH if the thread has ended: its number may be another's.
+    fn is_there(&self) -> Result<(), Errno> {
+        self.process.is_there()?;
+        match &self.fd {
+            Some(fd) => send(fd.as_fd(), &Info::none()).map(drop),
+            None => scalar(libc::SYS_tgkill, [self.process.number as u64, self.number as u64, 0]).map(drop),
+        }
+    }
+
+    /// What a call says of the thread, or does to it, by its number.
+    fn by_number<T>(&self, call: impl FnOnce(u64) -> Result<T, Errno>) -> Result<T, Errno> {
+        self.is_there()?;
+        let done = call(self.number as u64);
+        self.is_there()?;
+        done
+    }
+
+    /// Sends it a signal: pidfd_send_signal(2), or rt_tgsigqueueinfo(2) where threads have no descriptors.
+    pub fn signal(&self, info: &Info) -> SyscallResult {
+        if let Some(fd) = &self.fd {
+            return send(fd.as_fd(), info);
+        }
+        let group = self.process.number as u64;
+        self.by_number(|thread| {
+            let args = [group, thread, info.signal() as u64, info.address(), 0, 0];
+            // SAFETY: the kernel reads one siginfo, borrowed here.
+            unsafe { raw(Wait::Short, libc::SYS_rt_tgsigqueueinfo, args) }
+        })
+    }
+
+    /// 20 less its nice value, as the kernel's getpriority(2) answers.
+    pub fn priority(&self) -> SyscallResult {
+        self.by_number(|thread| scalar(libc::SYS_getpriority, [libc::PRIO_PROCESS.into(), thread, 0]))
+    }
+
+    /// Sets its nice value (setpriority(2)), upwards only: EACCES otherwise, as for any unprivileged process.
+    pub fn set_nice(&self, nice: i32) -> SyscallResult {
+        if 20 - i64::from(nice) > self.priority()? {
+            return Err(Errno::EACCES);
+        }
+        let args = |thread| [libc::PRIO_PROCESS.into(), thread, nice as u64];
+        self.by_number(|thread| scalar(libc::SYS_setpriority, args(thread)))
+    }
+
+    /// ioprio_get(2); `who` says that the number is a process's.
+    pub fn io_priority(&self, who: u32) -> SyscallResult {
+        self.by_number(|thread| scalar(libc::SYS_ioprio_get, [who.into(), thread, 0]))
+    }
+
+    /// sched_getscheduler(2).
+    pub fn policy(&self) -> SyscallResult {
+        self.by_number(|thread| scalar(libc::SYS_sched_getscheduler, [thread, 0, 0]))
+    }
+
+    /// sched_setscheduler(2), with priority 0.
+    pub fn set_policy(&self, policy: i32) -> SyscallResult {
+        let priority = 0u32;
+        self.by_number(|thread| {
+            let args = [thread, policy as u64, &raw const priority as u64, 0, 0, 0];
+            // SAFETY: the kernel reads one `struct sched_param`, four bytes.
+            unsafe { raw(Wait::Short, libc::SYS_sched_setscheduler, args) }
+        })
+    }
+
+    /// sched_getaffinity(2): the kernel's call, which answers how many bytes it wrote.
+    pub fn affinity(&self, mask: Buffer<'_>) -> SyscallResult {
+        self.by_number(|thread| {
+            let args = [thread, mask.len() as u64, mask.address(), 0, 0, 0];
+            // SAFETY: the kernel writes at most the buffer's length.
+            unsafe { raw(Wait::Short, libc::SYS_sched_getaffinity, args) }
+        })
+    }
+
+    /// sched_setaffinity(2).
+    pub fn set_affinity(&self, mask: &[u8]) -> SyscallResult {
+        self.by_number(|thread| {
+            let args = [thread, mask.len() as u64, mask.as_ptr() as u64, 0, 0, 0];
+            // SAFETY: the kernel reads the mask, borrowed here.
+            unsafe { raw(Wait::Short, libc::SYS_sched_setaffinity, args) }
+        })
+    }
+
+    /// sched_rr_get_interval(2).
+    pub fn interval(&self) -> Result<Time, Errno> {
+        let mut time = [0; 2];
+        let at = time.as_mut_ptr() as u64;
+        self.by_number(|thread| {
+            // SAFETY: the kernel writes one timespec.
+            unsafe { raw(Wait::Short, libc::SYS_sched_rr_get_interval, [thread, at, 0, 0, 0, 0]) }
+        })?;
+        Ok(time)
+    }
+}
+
+/// A call that takes only numbers.
+fn scalar(nr: i64, [a, b, c]: [u64; 3]) -> SyscallResult {
+    // SAFETY: the calls made here take no pointer.
+    unsafe { raw(Wait::Short, nr, [a, b, c, 0, 0, 0]) }
+}
+
+/// pidfd_send_signal(2): to what the descriptor is of.
+fn send(to: BorrowedFd<'_>, info: &Info) -> SyscallResult {
+    let args = [to.as_raw_fd() as u64, info.signal() as u64, info.address(), 0, 0, 0];
+    // SAFETY: the kernel reads one siginfo, borrowed here.
+    unsafe { raw(Wait::Short, libc::SYS_pidfd_send_signal, args) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::unistd::{getpid, getppid, gettid};
+    use std::process::{Child, Command};
+
+    fn child() -> (Child, ProcessHandle) {
+        let child = Command::new("/bin/sleep").arg("600").spawn().unwrap();
+        let handle = ProcessHandle::open(child.id() as i32).unwrap();
+        (child, handle)
+    }
+
+    #[test]
+    fn a_process_that_was_waited_for_is_gone_for_good() {
+        let (mut child, handle) = child();
+        let number = child.id() as i32;
+        assert_eq!((handle.is_there(), handle.has_ended()), (Ok(()), false));
+        assert_eq!(handle.look(Ok), Ok(number));
+        assert!(handle.thread(number).unwrap().priority().is_ok());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!((handle.is_there(), handle.has_ended()), (Err(Errno::ESRCH), true));
+        assert_eq!(handle.look(Ok), Err(Errno::ESRCH));
+        assert_eq!(handle.thread(number).map(drop), Err(Errno::ESRCH));
+        assert_eq!(handle.set_cpu_limit(1, 1), Err(Errno::ESRCH));
+        assert_eq!(handle.descriptor(0).map(drop), Err(Errno::ESRCH));
+    }
+
+    /// The number of a process that was waited for is this process's now.
+    #[test]
+    fn a_number_that_has_changed_hands_is_neither_looked_at_nor_acted_on() {
+        let (mut child, handle) = child();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let own = ProcessHandle::of_parts(getpid().as_raw(), handle.fd);
+        let info = Info::sent(libc::SIGKILL, libc::SI_USER, 0, 0);
+        assert_eq!(own.signal(&info), Err(Errno::ESRCH));
+        assert_eq!(own.thread(gettid().as_raw()).map(drop), Err(Errno::ESRCH));
+        assert_eq!(own.look(Ok), Err(Errno::ESRCH));
+        assert_eq!(own.set_cpu_limit(1, 1), Err(Errno::ESRCH));
+    }
+
+    #[test]
+    fn a_thread_that_has_ended_is_nobody() {
+        let own = ProcessHandle::open(getpid().as_raw()).unwrap();
+        let (tell, told) = std::sync::mpsc::channel();
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            tell.send(gettid().as_raw()).unwrap();
+            let _ = ended.recv();
+        });
+        let number = told.recv().unwrap();
+        let handle = own.thread(number).unwrap();
+        assert_eq!(handle.is_there(), Ok(()));
+        drop(end);
+        thread.join().unwrap();
+        // It is gone from the host a moment after it was joined.
+        while handle.is_there().is_ok() {
+            std::thread::yield_now();
+        }
+        assert_eq!(handle.signal(&Info::none()), Err(Errno::ESRCH));
+        assert_eq!(handle.set_nice(19), Err(Errno::ESRCH));
+        assert_eq!(handle.set_policy(libc::SCHED_IDLE), Err(Errno::ESRCH));
+        assert_eq!(own.thread(number).map(drop), Err(Errno::ESRCH));
+    }
+
+    #[test]
+    fn a_thread_of_another_process_is_none_of_this() {
+        let own = ProcessHandle::open(getpid().as_raw()).unwrap();
+        for other in [getppid().as_raw(), 1, 0, -1, i32::MAX] {
+            assert!(own.thread(other).is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn only_a_child_is_taken_for_a_child() {
+        let (mut child, _) = child();
+        let own = getpid().as_raw();
+        assert!(ProcessHandle::of_child(child.id() as i32, own).is_ok());
+        for other in [own, getppid().as_raw(), 1, 5_000_000] {
+            assert_eq!(ProcessHandle::of_child(other, own).map(drop), Err(Errno::ESRCH), "{other}");
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(ProcessHandle::of_child(child.id() as i32, own).map(drop), Err(Errno::ESRCH));
+    }
+}
