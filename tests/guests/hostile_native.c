@@ -1,0 +1,105 @@
+// The attacks of a child that is not its guest's emulator any more, by name. Each prints what it got.
+#include "hostile_native.h"
+
+// Starts a process that ends, and keeps the worker of its slot waiting: it is told to go by the turn word, which
+// says at once again that it is to wait. Whether the worker stays.
+static int held_back(Slot s, Slot *slot, long *number) {
+    Line line = announce(s);
+    long pid = bare_fork();
+    if (!pid) { begin(line); die(0); }
+    if (request(s, OWN(PROCESS_STARTED), pid, 0, 0) != pid) return 0;
+    *number = pid;
+    *slot = slot_of(line.channel, 0);
+    volatile u32 *turn = slot->turn, *worker_sleeps = turn + 128 / 4;
+    int gone = 0;
+    for (int i = 0; i < 2000000 && gone < 200000; i++) {
+        if (*turn == CLOSED) { *turn = REPLY; wake(turn); }
+        if (i % 1000 == 0 && host(SYS_wait4, pid, 0, 1, 0) == pid) gone = 1;
+        if (gone) gone++;
+    }
+    *turn = REPLY;
+    pause_ms(20);
+    return *worker_sleeps;
+}
+
+// Slots of a process that has ended are not served, whatever its parent, which has the same memory, writes there.
+static void ended_slot(void) {
+    Slot s = own(), other;
+    long pid = 0;
+    for (int i = 0; i < 20 && !held_back(s, &other, &pid); i++);
+    say("ended", pid);
+    listen_for_word();
+    // "Send signal 9 once more", to the thread of that number.
+    char info[128] = {9};
+    u64 args[6] = {pid, 9};
+    u32 len[6] = {ABSENT, ABSENT, sizeof info, ABSENT, ABSENT, ABSENT};
+    memcpy(data_of(other), info, sizeof info);
+    put_request(other, OWN(SEND_AGAIN), args, len);
+    say("served", ask(other, 500));
+}
+
+// The same process is told of again and again.
+static void registered_again(void) {
+    Slot s = own();
+    Line line = announce(s);
+    long pid = bare_fork();
+    if (!pid) { begin(line); pause_ms(600000); die(0); }
+    int taken = request(s, OWN(PROCESS_STARTED), pid, 0, 0) == pid;
+    for (int i = 0; i < 62; i++) {
+        if (!announce(s).channel) continue;
+        taken += request(s, OWN(PROCESS_STARTED), pid, 0, 0) == pid;
+    }
+    say("taken", taken);
+}
+
+// Processes that the supervisor is not told of; and what they have of memory.
+static void untold(void) {
+    int made = 0;
+    for (int i = 0; i < 40; i++) {
+        long pid = bare_fork();
+        if (!pid) { pause_ms(600000); die(0); }
+        made += pid > 0;
+    }
+    say("made", made);
+}
+
+// One is announced, and said to have failed.
+static void denied(void) {
+    Slot s = own();
+    int made = 0, alive = 0;
+    long pids[40];
+    for (int i = 0; i < 40; i++) {
+        Line line = announce(s);
+        if (!line.channel) continue;
+        host(SYS_close, line.memory), host(SYS_close, line.control);
+        host(SYS_munmap, line.channel, (u64)SLOTS * SLOT);
+        long pid = bare_fork();
+        if (!pid) { pause_ms(600000); die(0); }
+        if (pid > 0) pids[made++] = pid;
+        request(s, OWN(PROCESS_STARTED), -EAGAIN, 0, 0);
+    }
+    for (int i = 0; i < made; i++) alive += host(SYS_wait4, pids[i], 0, 1, 0) == 0;
+    say("alive", alive);
+}
+
+// Generations that each begin when the one before ends (its robust futex wakes them), so that there is always one
+// that a look at the processes does not find.
+static void chain(void) {
+    say_text("chain\n");
+    static struct { void *next; long offset; void *pending; } head;
+    static struct { void *next; u32 word; } entry;
+    for (int generation = 0; generation < 20000; generation++) {
+        long pid = bare_fork();
+        if (pid < 0) { say("end", -pid); return; }
+        if (pid) die(0);
+    }
+}
+
+void attack(const char *name) {
+    if (!strcmp(name, "ended_slot")) ended_slot();
+    else if (!strcmp(name, "registered_again")) registered_again();
+    else if (!strcmp(name, "untold")) untold();
+    else if (!strcmp(name, "denied")) denied();
+    else if (!strcmp(name, "chain")) chain();
+    else say_text("no such attack\n");
+}

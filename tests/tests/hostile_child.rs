@@ -1,0 +1,100 @@
+//! A child that is not its guest's emulator any more: native code in a real child of the real `rxbox`, which
+//! speaks the channel and the control socket by itself (`guests/hostile_native.c`). By design that gives it
+//! nothing; each test tries one thing that it could give.
+
+use rxbox_tests::{Scratch, compile_guest, rxbox};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+/// Where the native code lies in the child: in the part of the code cache that the stubs leave free.
+const AT: &str = "0x70181000";
+
+/// Builds the hostile guest.
+fn hostile(scratch: &Scratch) -> PathBuf {
+    let at = |name: &str| scratch.path().join(name);
+    let source = format!("{}/guests/hostile_native.c", env!("CARGO_MANIFEST_DIR"));
+    let run = |command: &mut Command| assert!(command.status().expect("a compiler").success(), "{command:?}");
+    // Code and data in one piece, at the place where it runs.
+    run(Command::new("gcc")
+        .args(["-O1", "-w", "-ffreestanding", "-nostdlib", "-static", "-fno-pic", "-no-pie"])
+        .args(["-fno-stack-protector", "-fcf-protection=none", "-fno-asynchronous-unwind-tables"])
+        .args(["-Wl,--build-id=none", "-Wl,-N", "-Wl,--no-warn-rwx-segments", &format!("-Wl,-Ttext={AT}")])
+        .args(["-o".as_ref(), at("native.elf").as_os_str(), source.as_ref()]));
+    run(Command::new("objcopy").args(["-O", "binary"]).args([at("native.elf"), at("native.bin")]));
+    let native = format!("-DNATIVE=\"{}\"", at("native.bin").display());
+    compile_guest("hostile", &at("hostile"), &[&native]);
+    at("hostile")
+}
+
+/// A profile that allows much, but no more than these limits.
+fn profile(scratch: &Scratch, limits: &str) -> PathBuf {
+    let text = format!("version = 1\nextends = [\"permissive\"]\n[limits]\n{limits}\n");
+    scratch.file("limits.toml", text)
+}
+
+/// What an attack prints.
+fn attack(name: &str, limits: &str) -> String {
+    let scratch = Scratch::new("hostile");
+    let mut command = Command::new(rxbox());
+    command.arg("--profile").arg(profile(&scratch, limits)).arg("--").arg(hostile(&scratch)).arg(name);
+    let output = command.stdin(Stdio::null()).output().expect("rxbox runs");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{name}: {}{}", text(&output.stdout), text(&output.stderr));
+    text(&output.stdout)
+}
+
+/// `native.elf` begins with the entry: the guest jumps to its first byte.
+#[test]
+fn native_code_runs_in_the_child() {
+    assert_eq!(attack("nothing", ""), "no such attack\n");
+}
+
+#[test]
+fn a_process_that_is_told_of_again_is_taken_once() {
+    assert_eq!(attack("registered_again", "processes = 4"), "taken 1\n");
+}
+
+/// In a PID namespace of the test's own, where it decides which number comes next: the number of a guest
+/// process that has ended goes to another process, which is none of the sandbox's.
+const NUMBER_AGAIN: &str = r#"
+mkfifo in out
+"$RXBOX" --profile permissive -- ./hostile ended_slot <in >out & exec 7>in 8<out
+read -r word number <&8
+for try in $(seq 200); do
+    echo $((number - 1)) >/proc/sys/kernel/ns_last_pid
+    sleep 1000 & victim=$!
+    [ $victim = $number ] && break
+    kill $victim
+done
+[ $victim = $number ] && echo "has the number"
+echo >&7
+read -r word served <&8; echo "$word $served"
+kill -0 $victim && echo alive; kill $victim
+"#;
+
+#[test]
+fn a_number_that_is_another_process_by_now_is_not_signalled() {
+    let scratch = Scratch::new("number");
+    hostile(&scratch);
+    let namespace = |script: &str| {
+        let mut command = Command::new("unshare");
+        command.args(["-Urpf", "--mount-proc", "sh", "-c", script]).current_dir(scratch.path());
+        command.env("RXBOX", rxbox()).output().expect("unshare")
+    };
+    // Where no namespaces may be made, that the slot is not served is all that can be seen.
+    if !namespace("echo 100 >/proc/sys/kernel/ns_last_pid").status.success() {
+        return slot_is_not_served(&scratch);
+    }
+    let output = namespace(NUMBER_AGAIN);
+    let text = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(text, "has the number\nserved 0\nalive\n", "{errors}");
+}
+
+fn slot_is_not_served(scratch: &Scratch) {
+    let mut command = Command::new(rxbox());
+    command.args(["--profile", "permissive", "--"]).arg(scratch.path().join("hostile")).arg("ended_slot");
+    let output = command.stdin(Stdio::null()).output().expect("rxbox runs");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.ends_with("served 0\n"), "{text}");
+}
