@@ -54,7 +54,8 @@ fn running() -> Running {
     let mut word = [0; 6];
     rxbox.stdout.as_mut().unwrap().read_exact(&mut word).unwrap();
     assert_eq!(&word, b"ready\n");
-    let init = children(rxbox.id())[0];
+    let name = |pid: &u32| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    let init = children(rxbox.id()).into_iter().find(|pid| name(pid) == "rxbox-init\n").unwrap();
     let emulator = children(init)[0];
     Running { rxbox, init, emulator }
 }

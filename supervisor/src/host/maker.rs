@@ -169,6 +169,7 @@ impl Work<'_> {
         // Neither the terminal nor a process that signals the group is to end it; and a stream whose last
         // user is the guest ends with the guest.
         nix::unistd::setsid()?;
+        nix::sys::prctl::set_name(c"rxbox-maker")?;
         sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None)?;
         spawn::close_all_but(line.as_fd())?;
         let (user, group) = (geteuid(), getegid());

@@ -22,6 +22,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 pub(super) fn run(start: &Start<'_>, socket: &OwnedFd) -> Result<(), Errno> {
     nix::sys::prctl::set_child_subreaper(true)?;
     nix::unistd::setsid()?;
+    nix::sys::prctl::set_name(c"rxbox-init")?;
     // Whatever the terminal or a process sends to the group is not for the init process.
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None)?;
     let mut children = SigSet::empty();
