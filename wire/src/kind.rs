@@ -1,5 +1,7 @@
 //! The kinds of arguments, routes and classes: the vocabulary of the system-call table.
 
+use crate::effect::Effect;
+
 /// What an argument is, and so how it crosses the channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -373,6 +375,8 @@ pub struct Command {
     pub name: &'static str,
     /// The arguments behind the command argument. Those not listed are unused.
     pub args: &'static [Arg],
+    /// What it does beside acting on what these name; nothing if it is refused.
+    pub effects: &'static [Effect],
     /// The route, if it is not the call's own.
     pub route: Option<Route>,
     /// Whether it waits; [`Wait::Never`] leaves that to the call's row.

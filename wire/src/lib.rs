@@ -3,6 +3,7 @@
 //! * [`table`]: every x86-64 Linux system call, once: argument names and kinds, route, class. Marshalling in
 //!   the child, validation in the supervisor, policy vocabulary, tracing and `rxbox syscalls` are all read
 //!   from it.
+//! * [`effect`]: what commands of multiplexers do beside acting on what their arguments name.
 //! * [`names`]: what flags, signals, errors and the like are called; [`text`] renders calls with them, as
 //!   strace does.
 //! * [`frame`]: the request and the reply, as the bytes that lie in a slot of the channel, and the rule by
@@ -23,6 +24,7 @@
 pub mod boot;
 pub mod channel;
 pub mod control;
+pub mod effect;
 pub mod frame;
 pub mod handoff;
 pub mod kind;

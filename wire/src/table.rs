@@ -12,13 +12,14 @@
 //! the same form (`commands.rs`).
 //!
 //! The merged table is checked when it is compiled (`check.rs`): a row out of order, a count that is no
-//! integer or a length that no pointer holds does not build.
+//! integer, a length that no pointer holds or a command without effects does not build.
 
 #[macro_use]
 mod row;
 mod check;
 mod columns;
 mod commands;
+mod control;
 mod descriptor;
 mod filesystem;
 mod internal;
@@ -32,6 +33,7 @@ mod structs;
 mod system;
 mod time;
 
+pub use control::{CONTROL, control};
 pub use internal::Internal;
 
 use crate::kind::{Arg, Command, Kind, Syscall};

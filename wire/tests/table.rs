@@ -6,6 +6,7 @@
     reason = "helpers of tests fail like the tests themselves"
 )]
 
+use rxbox_wire::effect::Effect;
 use rxbox_wire::kind::{Bulk, Command, Extent, Kind, Pieces, Route, Syscall, Wait};
 use rxbox_wire::table::Internal;
 use rxbox_wire::{names, sizes, table};
@@ -107,6 +108,59 @@ fn every_refusal_has_a_named_errno_and_a_reason() {
         }
     }
     assert!(refused > 100);
+}
+
+/// The effects that rows declare, all commands and control messages together.
+fn effects() -> impl Iterator<Item = (&'static str, Effect)> {
+    let commands = table::multiplexers().flat_map(|(_, commands)| commands.rows);
+    let rows = commands.chain(table::CONTROL);
+    rows.flat_map(|row| row.effects.iter().map(move |effect| (row.name, *effect)))
+}
+
+#[test]
+fn effects_are_declared_by_the_rows_that_have_them() {
+    let have = |is: fn(Effect) -> bool| {
+        let mut names: Vec<_> = effects().filter(|(_, effect)| is(*effect)).map(|(name, _)| name).collect();
+        names.sort_unstable();
+        names.dedup();
+        names.join(" ")
+    };
+    let ways = "IPV6_ADDR_PREFERENCES IPV6_FREEBIND IPV6_MULTICAST_IF IPV6_PKTINFO IPV6_UNICAST_IF \
+                IP_FREEBIND IP_HDRINCL IP_MULTICAST_IF IP_PKTINFO IP_UNICAST_IF SO_BINDTODEVICE SO_BINDTOIFINDEX";
+    assert_eq!(have(|effect| matches!(effect, Effect::Route(_))), ways);
+    let groups = "IPV6_ADD_MEMBERSHIP IPV6_DROP_MEMBERSHIP IPV6_JOIN_ANYCAST IPV6_LEAVE_ANYCAST \
+                  IP_ADD_MEMBERSHIP IP_ADD_SOURCE_MEMBERSHIP IP_BLOCK_SOURCE IP_DROP_MEMBERSHIP \
+                  IP_DROP_SOURCE_MEMBERSHIP IP_UNBLOCK_SOURCE MCAST_JOIN_GROUP MCAST_JOIN_SOURCE_GROUP \
+                  MCAST_LEAVE_GROUP MCAST_LEAVE_SOURCE_GROUP";
+    assert_eq!(have(|effect| matches!(effect, Effect::Emit(_))), groups);
+    assert_eq!(have(|effect| effect == Effect::Bind), "IP_LOCAL_PORT_RANGE");
+    let privileged = "F_SETPIPE_SZ IPV6_JOIN_ANYCAST IPV6_LEAVE_ANYCAST NETLINK_ADD_MEMBERSHIP \
+                      SO_BINDTODEVICE SO_BINDTOIFINDEX SO_PRIORITY TCP_CONGESTION";
+    assert_eq!(have(|effect| effect == Effect::Privilege), privileged);
+    for is in [
+        |effect| effect == Effect::Harmless,
+        |effect| effect == Effect::Attributes,
+        |effect| effect == Effect::KernelMemory,
+        |effect| effect == Effect::Block,
+        |effect| matches!(effect, Effect::Interface(_)),
+    ] {
+        assert!(!have(is).is_empty());
+    }
+}
+
+#[test]
+fn control_messages_that_lead_elsewhere_have_no_row() {
+    assert!(table::control(libc::SOL_SOCKET, libc::SCM_RIGHTS).is_some());
+    for (level, kind) in [
+        (libc::IPPROTO_IP, libc::IP_RETOPTS),
+        (libc::IPPROTO_IPV6, libc::IPV6_RTHDR),
+        (libc::IPPROTO_IPV6, libc::IPV6_HOPOPTS),
+        (libc::IPPROTO_IPV6, libc::IPV6_DSTOPTS),
+        (libc::SOL_SOCKET, libc::SO_MARK),
+        (libc::SOL_SOCKET, -1),
+    ] {
+        assert_eq!(table::control(level, kind), None, "{level} {kind}");
+    }
 }
 
 #[test]

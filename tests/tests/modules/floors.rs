@@ -14,6 +14,7 @@ const WIRE: Rules = Rules {
         // Vocabulary: sizes, what a row can say, names of numbers.
         &[
             "sizes",
+            "effect",
             "kind",
             "lock",
             "log",

@@ -1,6 +1,7 @@
 //! What the compiler checks of the table.
 #![expect(clippy::panic, reason = "a row that breaks a rule does not compile")]
 
+use crate::effect;
 use crate::kind::{Arg, Bulk, Command, Extent, Kind, Restart, Route, Struct, Syscall, Timeout, Wait};
 
 /// Ascending numbers, at most six arguments, sound references between them, and columns that go together.
@@ -142,6 +143,16 @@ pub(super) const fn commands(rows: &[Command]) {
     }
 }
 
+/// Ascending values without a double, each with effects.
+pub(super) const fn messages(rows: &[Command]) {
+    commands(rows);
+    let mut i = 0;
+    while i < rows.len() {
+        effects(&rows[i], Route::Perform);
+        i += 1;
+    }
+}
+
 /// Every argument of a row (behind the `lead` ones) refers to integers and length pointers of the same row
 /// only.
 const fn arguments(args: &[Arg], lead: &[Arg], columns: Columns) {
@@ -176,8 +187,26 @@ const fn behind(rows: &[Command], args: &[Arg], from: usize, columns: Columns) {
         let columns = columns.of(&rows[i]);
         columns.check(rows[i].args);
         arguments(rows[i].args, lead, columns);
+        effects(&rows[i], columns.route);
+        assert!(
+            matches!(lead[0].kind, Kind::Fd) || !effect::asks(rows[i].effects),
+            "the policy is asked about effects on open files"
+        );
         i += 1;
     }
+}
+
+/// A command that is offered declares its effects, that it waits among them.
+const fn effects(row: &Command, route: Route) {
+    if matches!(route, Route::Refuse { .. }) {
+        assert!(row.effects.is_empty(), "what is refused has no effects");
+    } else {
+        assert!(effect::declared(row.effects), "a command declares its effects, or that it is harmless");
+    }
+    assert!(
+        matches!(row.wait, Wait::Never) || effect::blocks(row.effects),
+        "a command that waits declares that it blocks"
+    );
 }
 
 const fn extent(args: &[Arg], lead: &[Arg], e: Extent) {

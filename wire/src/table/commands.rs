@@ -4,6 +4,7 @@
 //! command that no row names is refused, never passed on as opaque bytes.
 
 use super::structs::*;
+use crate::effect::Effect::*;
 use crate::kind::Commands;
 use crate::kind::Extent::*;
 use crate::kind::Kind::*;
@@ -20,33 +21,33 @@ pub(super) static FCNTL: Commands = Commands {
     options: None,
     unknown: libc::EINVAL,
     rows: command_rows! { (fd, op)
-        F_DUPFD => (arg: I32);
-        F_DUPFD_CLOEXEC => (arg: I32);
-        F_GETFD;
-        F_SETFD => (arg: Flags(&FD_FLAGS));
-        F_GETFL;
-        F_SETFL => (arg: Flags(&OPEN));
-        F_GETLK => (arg: InOut(Struct(&FLOCK_STRUCT)));
-        F_SETLK => (arg: In(Struct(&FLOCK_STRUCT)));
-        F_SETLKW restarts => (arg: In(Struct(&FLOCK_STRUCT)));
-        F_OFD_GETLK => (arg: InOut(Struct(&FLOCK_STRUCT)));
-        F_OFD_SETLK => (arg: In(Struct(&FLOCK_STRUCT)));
-        F_OFD_SETLKW restarts => (arg: In(Struct(&FLOCK_STRUCT)));
-        F_GETPIPE_SZ;
-        F_SETPIPE_SZ => (arg: I32);
-        F_GET_SEALS;
-        F_ADD_SEALS => (arg: Flags(&SEALS));
-        F_GET_RW_HINT = 1035 => (arg: Out(Fixed(8)));
-        F_SET_RW_HINT = 1036 => (arg: In(Fixed(8)));
-        F_GETOWN;
-        F_SETOWN => (arg: I32);
-        F_GETOWN_EX = 16 => (arg: Out(Struct(&OWNER)));
-        F_SETOWN_EX = 15 => (arg: In(Struct(&OWNER)));
+        F_DUPFD [Harmless] => (arg: I32);
+        F_DUPFD_CLOEXEC [Harmless] => (arg: I32);
+        F_GETFD [Harmless];
+        F_SETFD [Harmless] => (arg: Flags(&FD_FLAGS));
+        F_GETFL [Harmless];
+        F_SETFL [Harmless] => (arg: Flags(&OPEN));
+        F_GETLK [Harmless] => (arg: InOut(Struct(&FLOCK_STRUCT)));
+        F_SETLK [KernelMemory] => (arg: In(Struct(&FLOCK_STRUCT)));
+        F_SETLKW [KernelMemory, Block] restarts => (arg: In(Struct(&FLOCK_STRUCT)));
+        F_OFD_GETLK [Harmless] => (arg: InOut(Struct(&FLOCK_STRUCT)));
+        F_OFD_SETLK [KernelMemory] => (arg: In(Struct(&FLOCK_STRUCT)));
+        F_OFD_SETLKW [KernelMemory, Block] restarts => (arg: In(Struct(&FLOCK_STRUCT)));
+        F_GETPIPE_SZ [Harmless];
+        F_SETPIPE_SZ [KernelMemory, Privilege] => (arg: I32);
+        F_GET_SEALS [Harmless];
+        F_ADD_SEALS [Harmless] => (arg: Flags(&SEALS));
+        F_GET_RW_HINT = 1035 [Harmless] => (arg: Out(Fixed(8)));
+        F_SET_RW_HINT = 1036 [Harmless] => (arg: In(Fixed(8)));
+        F_GETOWN [Harmless];
+        F_SETOWN [Harmless] => (arg: I32);
+        F_GETOWN_EX = 16 [Harmless] => (arg: Out(Struct(&OWNER)));
+        F_SETOWN_EX = 15 [Harmless] => (arg: In(Struct(&OWNER)));
         F_GETSIG = 11, Refuse[EINVAL NUMBERED];
         F_SETSIG = 10, Refuse[EINVAL NUMBERED] => (arg: Signal);
         F_GETLEASE, Refuse[EINVAL LEASES];
         F_SETLEASE, Refuse[EINVAL LEASES] => (arg: I32);
-        F_NOTIFY => (arg: U32);
+        F_NOTIFY [Harmless] => (arg: U32);
     },
 };
 
@@ -57,22 +58,24 @@ pub(super) static FUTEX: Commands = Commands {
     options: Some(&FUTEX_OPTIONS),
     unknown: libc::ENOSYS,
     rows: command_rows! { (uaddr, futex_op)
-        FUTEX_WAIT blocking restarts_unless_timed => (val: U32, timeout: Local(Timeout(&TIMESPEC, FromNow)));
-        FUTEX_WAKE => (val: U32);
+        FUTEX_WAIT [Block] blocking restarts_unless_timed
+            => (val: U32, timeout: Local(Timeout(&TIMESPEC, FromNow)));
+        FUTEX_WAKE [Harmless] => (val: U32);
         FUTEX_FD, Refuse[ENOSYS "removed from Linux 2.6.26"];
-        FUTEX_REQUEUE => (val: U32, val2: U32, uaddr2: Addr);
-        FUTEX_CMP_REQUEUE => (val: U32, val2: U32, uaddr2: Addr, val3: U32);
-        FUTEX_WAKE_OP => (val: U32, val2: U32, uaddr2: Addr, val3: U32);
-        FUTEX_LOCK_PI blocking restarts => (val: U32, timeout: Local(Timeout(&TIMESPEC, Until)));
-        FUTEX_UNLOCK_PI;
-        FUTEX_TRYLOCK_PI;
-        FUTEX_WAIT_BITSET blocking restarts_unless_timed
+        FUTEX_REQUEUE [Harmless] => (val: U32, val2: U32, uaddr2: Addr);
+        FUTEX_CMP_REQUEUE [Harmless] => (val: U32, val2: U32, uaddr2: Addr, val3: U32);
+        FUTEX_WAKE_OP [Harmless] => (val: U32, val2: U32, uaddr2: Addr, val3: U32);
+        FUTEX_LOCK_PI [Block] blocking restarts => (val: U32, timeout: Local(Timeout(&TIMESPEC, Until)));
+        FUTEX_UNLOCK_PI [Harmless];
+        FUTEX_TRYLOCK_PI [Harmless];
+        FUTEX_WAIT_BITSET [Block] blocking restarts_unless_timed
             => (val: U32, timeout: Local(Timeout(&TIMESPEC, Until)), uaddr2: Addr, val3: U32);
-        FUTEX_WAKE_BITSET => (val: U32, timeout: Addr, uaddr2: Addr, val3: U32);
-        FUTEX_WAIT_REQUEUE_PI blocking restarts
+        FUTEX_WAKE_BITSET [Harmless] => (val: U32, timeout: Addr, uaddr2: Addr, val3: U32);
+        FUTEX_WAIT_REQUEUE_PI [Block] blocking restarts
             => (val: U32, timeout: Local(Timeout(&TIMESPEC, Until)), uaddr2: Addr);
-        FUTEX_CMP_REQUEUE_PI => (val: U32, val2: U32, uaddr2: Addr, val3: U32);
-        FUTEX_LOCK_PI2 = 13 blocking restarts => (val: U32, timeout: Local(Timeout(&TIMESPEC, Until)));
+        FUTEX_CMP_REQUEUE_PI [Harmless] => (val: U32, val2: U32, uaddr2: Addr, val3: U32);
+        FUTEX_LOCK_PI2 = 13 [Block] blocking restarts
+            => (val: U32, timeout: Local(Timeout(&TIMESPEC, Until)));
     },
 };
 
@@ -86,33 +89,33 @@ pub(super) static PRCTL: Commands = Commands {
     options: None,
     unknown: libc::EINVAL,
     rows: command_rows! { (op)
-        PR_SET_PDEATHSIG => (sig: Signal);
-        PR_GET_PDEATHSIG => (sig: Out(Fixed(4)));
-        PR_GET_DUMPABLE;
-        PR_SET_DUMPABLE => (dumpable: U32);
-        PR_GET_KEEPCAPS;
-        PR_SET_KEEPCAPS => (state: U32);
-        PR_GET_TIMING;
-        PR_SET_TIMING => (timing: U32);
-        PR_SET_NAME => (name: Text);
-        PR_GET_NAME => (name: Out(Fixed(16)));
-        PR_GET_SECCOMP;
+        PR_SET_PDEATHSIG [Harmless] => (sig: Signal);
+        PR_GET_PDEATHSIG [Harmless] => (sig: Out(Fixed(4)));
+        PR_GET_DUMPABLE [Harmless];
+        PR_SET_DUMPABLE [Harmless] => (dumpable: U32);
+        PR_GET_KEEPCAPS [Harmless];
+        PR_SET_KEEPCAPS [Harmless] => (state: U32);
+        PR_GET_TIMING [Harmless];
+        PR_SET_TIMING [Harmless] => (timing: U32);
+        PR_SET_NAME [Harmless] => (name: Text);
+        PR_GET_NAME [Harmless] => (name: Out(Fixed(16)));
+        PR_GET_SECCOMP [Harmless];
         PR_SET_SECCOMP, Refuse[EINVAL UNKNOWN] => (mode: U32);
-        PR_CAPBSET_READ => (cap: U32);
-        PR_CAPBSET_DROP => (cap: U32);
-        PR_CAP_AMBIENT => (op2: U32, cap: U32, zero4: U64, zero5: U64);
-        PR_GET_SECUREBITS;
+        PR_CAPBSET_READ [Harmless] => (cap: U32);
+        PR_CAPBSET_DROP [Harmless] => (cap: U32);
+        PR_CAP_AMBIENT [Harmless] => (op2: U32, cap: U32, zero4: U64, zero5: U64);
+        PR_GET_SECUREBITS [Harmless];
         PR_SET_SECUREBITS, Refuse[EPERM HARDENING] => (bits: U32);
-        PR_SET_NO_NEW_PRIVS => (one: U64, zero3: U64, zero4: U64, zero5: U64);
-        PR_GET_NO_NEW_PRIVS => (zero2: U64, zero3: U64, zero4: U64, zero5: U64);
-        PR_SET_TIMERSLACK => (nanoseconds: U64);
-        PR_GET_TIMERSLACK;
-        PR_SET_CHILD_SUBREAPER, Grant => (set: U64);
-        PR_GET_CHILD_SUBREAPER, Grant => (set: Addr);
-        PR_SET_PTRACER => (pid: U64);
-        PR_SET_THP_DISABLE => (flag: U64, zero3: U64, zero4: U64, zero5: U64);
-        PR_GET_THP_DISABLE => (zero2: U64, zero3: U64, zero4: U64, zero5: U64);
-        PR_GET_TID_ADDRESS, Grant => (address: Addr);
+        PR_SET_NO_NEW_PRIVS [Harmless] => (one: U64, zero3: U64, zero4: U64, zero5: U64);
+        PR_GET_NO_NEW_PRIVS [Harmless] => (zero2: U64, zero3: U64, zero4: U64, zero5: U64);
+        PR_SET_TIMERSLACK [Harmless] => (nanoseconds: U64);
+        PR_GET_TIMERSLACK [Harmless];
+        PR_SET_CHILD_SUBREAPER [Harmless], Grant => (set: U64);
+        PR_GET_CHILD_SUBREAPER [Harmless], Grant => (set: Addr);
+        PR_SET_PTRACER [Harmless] => (pid: U64);
+        PR_SET_THP_DISABLE [Harmless] => (flag: U64, zero3: U64, zero4: U64, zero5: U64);
+        PR_GET_THP_DISABLE [Harmless] => (zero2: U64, zero3: U64, zero4: U64, zero5: U64);
+        PR_GET_TID_ADDRESS [Harmless], Grant => (address: Addr);
         PR_GET_TSC, Refuse[EINVAL UNKNOWN] => (mode: Addr);
         PR_SET_TSC, Refuse[EINVAL UNKNOWN] => (mode: U32);
         PR_SET_VMA = 0x5356_4d41, Refuse[EINVAL UNKNOWN] => (attribute: U64, addr: Addr, size: U64,
@@ -121,8 +124,8 @@ pub(super) static PRCTL: Commands = Commands {
             emulator's"] => (field: U64, addr: Addr);
         PR_MCE_KILL, Refuse[EINVAL UNKNOWN] => (mode: U32);
         PR_MCE_KILL_GET, Refuse[EINVAL UNKNOWN];
-        PR_TASK_PERF_EVENTS_DISABLE;
-        PR_TASK_PERF_EVENTS_ENABLE;
+        PR_TASK_PERF_EVENTS_DISABLE [Harmless];
+        PR_TASK_PERF_EVENTS_ENABLE [Harmless];
         PR_GET_SPECULATION_CTRL, Refuse[ENODEV HARDENING] => (misfeature: U64);
         PR_SET_SPECULATION_CTRL, Refuse[ENODEV HARDENING] => (misfeature: U64, value: U64);
         PR_SET_IO_FLUSHER = 57, Refuse[EPERM HARDENING] => (state: U64);
@@ -147,11 +150,11 @@ pub(super) static ARCH_PRCTL: Commands = Commands {
     options: None,
     unknown: libc::EINVAL,
     rows: command_rows! { (op)
-        ARCH_SET_GS = 0x1001 => (addr: Addr);
-        ARCH_SET_FS = 0x1002 => (addr: Addr);
-        ARCH_GET_FS = 0x1003 => (addr: Addr);
-        ARCH_GET_GS = 0x1004 => (addr: Addr);
-        ARCH_GET_CPUID = 0x1011;
+        ARCH_SET_GS = 0x1001 [Harmless] => (addr: Addr);
+        ARCH_SET_FS = 0x1002 [Harmless] => (addr: Addr);
+        ARCH_GET_FS = 0x1003 [Harmless] => (addr: Addr);
+        ARCH_GET_GS = 0x1004 [Harmless] => (addr: Addr);
+        ARCH_GET_CPUID = 0x1011 [Harmless];
         ARCH_SET_CPUID = 0x1012, Refuse[ENODEV "cpuid is answered by the translator"] => (enabled: U64);
         ARCH_GET_XCOMP_SUPP = 0x1021, Refuse[EINVAL TILES] => (addr: Addr);
         ARCH_GET_XCOMP_PERM = 0x1022, Refuse[EINVAL TILES] => (addr: Addr);

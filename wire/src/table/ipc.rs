@@ -5,6 +5,7 @@
 //! space.
 
 use super::structs::*;
+use crate::effect::Effect::*;
 use crate::kind::Extent::*;
 use crate::kind::Kind::*;
 use crate::kind::Timeout::*;
@@ -54,15 +55,15 @@ static SHMCTL: Commands = Commands {
     options: None,
     unknown: libc::EINVAL,
     rows: command_rows! { (shmid, op)
-        IPC_RMID = 0;
-        IPC_SET = 1 => (buf: In(Struct(&SHMID_DS)));
-        IPC_STAT = 2 => (buf: Out(Struct(&SHMID_DS)));
-        IPC_INFO = 3 => (buf: Out(Fixed(72)));
-        SHM_LOCK = 11;
-        SHM_UNLOCK = 12;
-        SHM_STAT = 13 => (buf: Out(Struct(&SHMID_DS)));
-        SHM_INFO = 14 => (buf: Out(Fixed(48)));
-        SHM_STAT_ANY = 15 => (buf: Out(Struct(&SHMID_DS)));
+        IPC_RMID = 0 [Harmless];
+        IPC_SET = 1 [Harmless] => (buf: In(Struct(&SHMID_DS)));
+        IPC_STAT = 2 [Harmless] => (buf: Out(Struct(&SHMID_DS)));
+        IPC_INFO = 3 [Harmless] => (buf: Out(Fixed(72)));
+        SHM_LOCK = 11 [Harmless];
+        SHM_UNLOCK = 12 [Harmless];
+        SHM_STAT = 13 [Harmless] => (buf: Out(Struct(&SHMID_DS)));
+        SHM_INFO = 14 [Harmless] => (buf: Out(Fixed(48)));
+        SHM_STAT_ANY = 15 [Harmless] => (buf: Out(Struct(&SHMID_DS)));
     },
 };
 
@@ -73,20 +74,20 @@ static SEMCTL: Commands = Commands {
     options: None,
     unknown: libc::EINVAL,
     rows: command_rows! { (semid, semnum, op)
-        IPC_RMID = 0;
-        IPC_SET = 1 => (buf: In(Struct(&SEMID_DS)));
-        IPC_STAT = 2 => (buf: Out(Struct(&SEMID_DS)));
-        IPC_INFO = 3 => (info: Out(Fixed(40)));
-        GETPID = 11;
-        GETVAL = 12;
-        GETALL = 13 => (values: Out(Within(SEMAPHORES)));
-        GETNCNT = 14;
-        GETZCNT = 15;
-        SETVAL = 16 => (value: I32);
-        SETALL = 17 => (values: In(Within(SEMAPHORES)));
-        SEM_STAT = 18 => (buf: Out(Struct(&SEMID_DS)));
-        SEM_INFO = 19 => (info: Out(Fixed(40)));
-        SEM_STAT_ANY = 20 => (buf: Out(Struct(&SEMID_DS)));
+        IPC_RMID = 0 [Harmless];
+        IPC_SET = 1 [Harmless] => (buf: In(Struct(&SEMID_DS)));
+        IPC_STAT = 2 [Harmless] => (buf: Out(Struct(&SEMID_DS)));
+        IPC_INFO = 3 [Harmless] => (info: Out(Fixed(40)));
+        GETPID = 11 [Harmless];
+        GETVAL = 12 [Harmless];
+        GETALL = 13 [Harmless] => (values: Out(Within(SEMAPHORES)));
+        GETNCNT = 14 [Harmless];
+        GETZCNT = 15 [Harmless];
+        SETVAL = 16 [Harmless] => (value: I32);
+        SETALL = 17 [Harmless] => (values: In(Within(SEMAPHORES)));
+        SEM_STAT = 18 [Harmless] => (buf: Out(Struct(&SEMID_DS)));
+        SEM_INFO = 19 [Harmless] => (info: Out(Fixed(40)));
+        SEM_STAT_ANY = 20 [Harmless] => (buf: Out(Struct(&SEMID_DS)));
     },
 };
 
@@ -97,12 +98,12 @@ static MSGCTL: Commands = Commands {
     options: None,
     unknown: libc::EINVAL,
     rows: command_rows! { (msqid, op)
-        IPC_RMID = 0;
-        IPC_SET = 1 => (buf: In(Struct(&MSQID_DS)));
-        IPC_STAT = 2 => (buf: Out(Struct(&MSQID_DS)));
-        IPC_INFO = 3 => (buf: Out(Fixed(32)));
-        MSG_STAT = 11 => (buf: Out(Struct(&MSQID_DS)));
-        MSG_INFO = 12 => (buf: Out(Fixed(32)));
-        MSG_STAT_ANY = 13 => (buf: Out(Struct(&MSQID_DS)));
+        IPC_RMID = 0 [Harmless];
+        IPC_SET = 1 [Harmless] => (buf: In(Struct(&MSQID_DS)));
+        IPC_STAT = 2 [Harmless] => (buf: Out(Struct(&MSQID_DS)));
+        IPC_INFO = 3 [Harmless] => (buf: Out(Fixed(32)));
+        MSG_STAT = 11 [Harmless] => (buf: Out(Struct(&MSQID_DS)));
+        MSG_INFO = 12 [Harmless] => (buf: Out(Fixed(32)));
+        MSG_STAT_ANY = 13 [Harmless] => (buf: Out(Struct(&MSQID_DS)));
     },
 };

@@ -84,17 +84,20 @@ macro_rules! column {
     };
 }
 
-/// A table of a multiplexer's commands, the row form being that of calls. The value of a command comes from
+/// A table of a multiplexer's commands, the row form being that of calls with the effects in brackets behind
+/// the name. The value of a command comes from
 /// `libc` unless it is spelled out; the arguments of the call up to the command are listed in parentheses.
 macro_rules! command_rows {
     ($lead:tt $(
-        $name:ident $(= $value:literal)? $($word:ident)* $(, $route:ident $([$errno:ident $why:expr])?)?
+        $name:ident $(= $value:literal)? $([$($effect:expr),+])? $($word:ident)*
+        $(, $route:ident $([$errno:ident $why:expr])?)?
         $(=> ($($arg:ident: $kind:expr),* $(,)?))?;
     )*) => {{
         const ROWS: &[crate::kind::Command] = &[$(columns!($($word)* => crate::kind::Command {
             value: crate::names::value!($name $(= $value)?),
             name: stringify!($name),
             args: args!($lead $($($arg: $kind),*)?),
+            effects: &[$($($effect),+)?],
             route: command_route!($($route $([$errno $why])?)?),
             wait: crate::kind::Wait::Never,
             restart: crate::kind::Restart::Never,
