@@ -27,6 +27,10 @@ pub enum DeniedWhat<'a> {
         /// The protocol.
         protocol: i32,
     },
+    /// As [`Policy::join`] was asked.
+    Join(IpAddr),
+    /// As [`Policy::route`] was asked.
+    Route,
     /// As [`Policy::call`] was asked.
     Call(u32, &'a [u64; 6]),
     /// An environment variable.
@@ -42,6 +46,8 @@ impl Policy {
             DeniedWhat::Connect(endpoint) => self.connect(&endpoint),
             DeniedWhat::Bind(endpoint) => self.bind(&endpoint),
             DeniedWhat::Socket { domain, kind, protocol } => self.socket(domain, kind, protocol),
+            DeniedWhat::Join(group) => self.join(group),
+            DeniedWhat::Route => self.route(),
             DeniedWhat::Call(number, args) => self.call(number, args),
             DeniedWhat::Variable(name) => self.variable(name.as_ref()),
         };
@@ -71,7 +77,8 @@ fn allowing(what: &DeniedWhat<'_>) -> String {
         }
         DeniedWhat::Connect(endpoint) => network(&endpoint, CONNECT),
         DeniedWhat::Bind(endpoint) => network(&endpoint, BIND),
-        DeniedWhat::Socket { domain: AF_INET | AF_INET6, .. } => add("\"ip:*\"", CONNECT),
+        DeniedWhat::Join(group) => add(&format!("\"udp:{}:*\"", host(group)), CONNECT),
+        DeniedWhat::Route | DeniedWhat::Socket { domain: AF_INET | AF_INET6, .. } => add("\"ip:*\"", CONNECT),
         DeniedWhat::Socket { domain, .. } => family(domain),
         DeniedWhat::Call(number, _) => add(&toml_string(&vocabulary::call_name(number)), "[syscalls] allow"),
         DeniedWhat::Variable(name) => add(&toml_string(name), "[environment] pass"),
@@ -84,10 +91,7 @@ const BIND: &str = "[network] bind";
 fn network(endpoint: &Endpoint<'_>, key: &str) -> String {
     match *endpoint {
         Endpoint::Inet { transport, address, port } => {
-            let host = match address.to_canonical() {
-                IpAddr::V4(a) => a.to_string(),
-                IpAddr::V6(a) => format!("[{a}]"),
-            };
+            let host = host(address);
             let entry = match transport {
                 Transport::Tcp => format!("\"tcp:{host}:{port}\""),
                 Transport::Udp => format!("\"udp:{host}:{port}\""),
@@ -98,6 +102,14 @@ fn network(endpoint: &Endpoint<'_>, key: &str) -> String {
         Endpoint::UnixPath(path) => add(&toml_path("unix:", path), key),
         Endpoint::UnixAbstract(name) => add(&toml_name("unix:@", name), key),
         Endpoint::Family(number) => family(number),
+    }
+}
+
+/// An address as an entry has it.
+fn host(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(a) => a.to_string(),
+        IpAddr::V6(a) => format!("[{a}]"),
     }
 }
 

@@ -43,5 +43,5 @@ pub use profile::schema::schema_json;
 pub use profile::words::{Capability, Denials, Layer};
 pub use report::diagnostic::{Diagnostic, Diagnostics};
 pub use report::suggest::did_you_mean;
-pub use rules::network::{Endpoint, Transport};
+pub use rules::network::{Endpoint, Transport, target};
 pub use rules::reach::Reach;

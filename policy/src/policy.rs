@@ -1,6 +1,7 @@
 //! The loaded policy: every question that the supervisor asks.
 
 use std::ffi::{OsStr, OsString};
+use std::net::IpAddr;
 
 use crate::compile::{Compiled, Compiler};
 use crate::decision::{Access, Decision, Rule, Verdict};
@@ -14,7 +15,7 @@ use crate::profile::words::{Capability, Denials, Layer};
 use crate::report::diagnostic::Diagnostics;
 use crate::report::ledger::{Ledger, RuleId};
 use crate::rules::calls::Action;
-use crate::rules::network::{AF_INET, AF_INET6, Answer, Endpoint};
+use crate::rules::network::{AF_INET, AF_INET6, AF_NETLINK, Answer, Endpoint};
 use crate::rules::reach::Reach;
 use crate::rules::tree::Outcome;
 
@@ -143,10 +144,30 @@ impl Policy {
         if plain || !matches!(domain, AF_INET | AF_INET6) {
             return self.allow(rule);
         }
-        match network.other_transports() {
+        match network.everywhere() {
             (true, rule) => self.allow(rule),
             (false, rule) => self.decision(Verdict::Deny { errno: errno::EPROTONOSUPPORT }, rule),
         }
+    }
+
+    /// Decides about joining a group of addresses, or an anycast address, and about leaving it: both send
+    /// packets to the network.
+    pub fn join(&self, group: IpAddr) -> Decision<'_> {
+        self.network(self.compiled.network.join(group))
+    }
+
+    /// Decides about choosing route, source or device of packets: only for those who may reach every address.
+    pub fn route(&self) -> Decision<'_> {
+        match self.compiled.network.everywhere() {
+            (true, rule) => self.allow(rule),
+            (false, rule) => self.decision(Verdict::Deny { errno: errno::EPERM }, rule),
+        }
+    }
+
+    /// Whether the guest may see the network interfaces of the host other than loopback: where `families`
+    /// lists `netlink`, which tells them all.
+    pub fn shows_interfaces(&self) -> bool {
+        self.compiled.network.family(AF_NETLINK).0
     }
 
     /// Decides about a raw system call, before any other question about it.

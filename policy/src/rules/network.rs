@@ -48,6 +48,7 @@ pub enum Endpoint<'a> {
 pub(crate) const AF_UNIX: i32 = 1;
 pub(crate) const AF_INET: i32 = 2;
 pub(crate) const AF_INET6: i32 = 10;
+pub(crate) const AF_NETLINK: i32 = 16;
 
 /// A parsed entry of `allow`, `deny` or `bind`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -158,6 +159,11 @@ impl Inet {
         self.transport.is_none_or(|t| t == Transport::Tcp).then(|| self.ports.clone())
     }
 
+    /// Whether it covers this address, which is already canonical, by some transport and port.
+    fn covers(&self, address: IpAddr) -> bool {
+        self.net.is_none_or(|(net, bits)| within(address, net, bits))
+    }
+
     fn everything(&self) -> bool {
         self.transport.is_none() && self.net.is_none()
     }
@@ -212,8 +218,8 @@ fn within(address: IpAddr, net: IpAddr, bits: u8) -> bool {
     address.is_ipv4() == net.is_ipv4() && differing.checked_shr(128 - u32::from(bits)).unwrap_or(0) == 0
 }
 
-/// Where packets for an address really go.
-fn target(address: IpAddr) -> IpAddr {
+/// Where packets for an address really go, in the form in which it is judged.
+pub fn target(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(a) if a.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(a) if a.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
@@ -262,8 +268,16 @@ impl Network {
         (!listed.is_none() || matches!(number, AF_UNIX | AF_INET | AF_INET6), listed)
     }
 
-    /// Sockets of other transports than TCP and UDP.
-    pub(crate) fn other_transports(&self) -> Answer {
+    /// A group may be joined by a guest that may send something to it, for joining sends to the network too.
+    pub(crate) fn join(&self, group: IpAddr) -> Answer {
+        let group = group.to_canonical();
+        let sends = |i: &Inet| i.transport != Some(Transport::Tcp) && i.covers(group);
+        answer(&self.deny, &self.allow, sends)
+    }
+
+    /// What may reach every address: sockets of other transports than TCP and UDP, and the choice of the way
+    /// that packets take.
+    pub(crate) fn everywhere(&self) -> Answer {
         match (self.deny.first(), self.allow.iter().find(|a| a.value.everything())) {
             (Some(deny), _) => (false, deny.rule),
             (None, Some(allow)) => (true, allow.rule),

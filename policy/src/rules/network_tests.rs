@@ -69,10 +69,10 @@ fn binding_every_address_needs_a_rule_for_every_address() {
 }
 
 #[test]
-fn other_transports_need_all_addresses_allowed_and_none_denied() {
-    assert!(network(&["ip:*"], &[]).other_transports().0);
-    assert!(!network(&["ip:*"], &["tcp:10.0.0.1:1"]).other_transports().0);
-    assert!(!network(&["tcp:*:*", "udp:*:*", "ip:10.0.0.0/8"], &[]).other_transports().0);
+fn other_transports_and_choosing_the_way_need_all_addresses_allowed_and_none_denied() {
+    assert!(network(&["ip:*"], &[]).everywhere().0);
+    assert!(!network(&["ip:*"], &["tcp:10.0.0.1:1"]).everywhere().0);
+    assert!(!network(&["tcp:*:*", "udp:*:*", "ip:10.0.0.0/8"], &[]).everywhere().0);
 }
 
 #[test]
@@ -94,5 +94,20 @@ fn each_broken_pattern_says_what_is_wrong() {
         ("unix:@[", "in the abstract name: `[` without its `]`"),
     ] {
         assert_eq!(Pattern::parse(text).unwrap_err().to_string(), message, "{text}");
+    }
+}
+
+#[test]
+fn a_group_is_joined_by_who_may_send_to_it() {
+    let joins = |allow: &[&str], deny: &[&str]| network(allow, deny).join("239.1.2.3".parse().unwrap()).0;
+    for (allow, deny, expected) in [
+        (&["udp:239.1.2.3:5000"][..], &[][..], true),
+        (&["udp:239.0.0.0/8:*"], &[], true),
+        (&["ip:*"], &[], true),
+        (&["tcp:*:*", "udp:239.1.2.4:*", "udp:[ff02::1]:*"], &[], false),
+        (&["ip:*"], &["udp:239.1.2.3:5000"], false),
+        (&[], &[], false),
+    ] {
+        assert_eq!(joins(allow, deny), expected, "{allow:?} {deny:?}");
     }
 }

@@ -184,6 +184,8 @@ impl fmt::Display for What<'_> {
             DeniedWhat::Path(access, path) => write!(f, "{access} {}", Escaped(path)),
             DeniedWhat::Connect(endpoint) => write!(f, "connect {}", Address(endpoint)),
             DeniedWhat::Bind(endpoint) => write!(f, "bind {}", Address(endpoint)),
+            DeniedWhat::Join(group) => write!(f, "join {group}"),
+            DeniedWhat::Route => f.write_str("choose route"),
             DeniedWhat::Socket { domain, kind, protocol } => write!(f, "socket {domain}, {kind}, {protocol}"),
             DeniedWhat::Call(nr, _) => match rxbox_wire::table::row(*nr) {
                 Some(row) => write!(f, "call {}", row.name),
