@@ -1,6 +1,7 @@
 //! Bytes from one open descriptor to another, and what is done to the storage behind a descriptor.
 
 use super::io::{broken_pipe, under_limit};
+use super::socket::binding::{may_send, sent};
 use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
 use crate::host::number::{OnFd, Wait, on_fd};
@@ -53,6 +54,7 @@ fn offset(call: &Call<'_>, i: usize) -> Result<Option<i64>, Errno> {
 
 /// How many of `n` bytes may be written to `to`.
 fn share(call: &mut Call<'_>, to: &File, offset: Option<i64>, n: u64) -> Result<Share, Errno> {
+    may_send(call, to)?;
     let n = under_limit(call, to, offset, n.min(TRANSFER_MAX))?;
     call.sandbox.output.take(to, n)
 }
@@ -66,6 +68,7 @@ fn finish(
     done: SyscallResult,
 ) -> SyscallResult {
     call.sandbox.output.settle(share, &done);
+    sent(to, &done);
     match done {
         Ok(_) => {
             for &(i, o) in offsets {

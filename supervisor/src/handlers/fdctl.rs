@@ -136,9 +136,6 @@ pub(super) fn put_pair(call: &mut Call<'_>, i: usize, pair: [i32; 2]) {
 /// The status flags that F_SETFL may change. O_ASYNC only where its signal is the guest's ([`owner`]).
 const SETTABLE: i32 = libc::O_APPEND | libc::O_NONBLOCK | libc::O_DIRECT | libc::O_NOATIME;
 
-/// Most bytes of a pipe without privileges, whoever runs the supervisor (the default of fs.pipe-max-size).
-const PIPE_MAX: u32 = 1 << 20;
-
 /// How long written data are expected to live (fcntl(2)): an advice that nothing here acts on. None is set.
 const F_GET_RW_HINT: i32 = 1035;
 const F_SET_RW_HINT: i32 = 1036;
@@ -166,7 +163,6 @@ fn fcntl(call: &mut Call<'_>) -> SyscallResult {
         libc::F_GETFL => file.status_flags().map(i64::from),
         libc::F_SETFL => set_flags(call, &file),
         libc::F_GETPIPE_SZ => number(Fcntl::GetPipeSize),
-        libc::F_SETPIPE_SZ if call.u32(2) > PIPE_MAX => Err(Errno::EPERM),
         libc::F_SETPIPE_SZ => number(Fcntl::SetPipeSize),
         libc::F_GET_SEALS => number(Fcntl::GetSeals),
         libc::F_ADD_SEALS => number(Fcntl::AddSeals),

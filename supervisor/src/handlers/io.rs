@@ -7,6 +7,7 @@
 //! thread.
 
 use super::signal::raise;
+use super::socket::binding::{may_send, sent};
 use super::{signalfd, terminal};
 use crate::caller::Caller;
 use crate::context::{Call, Entry};
@@ -117,10 +118,12 @@ fn move_data(call: &mut Call<'_>, way: Way, at: At) -> SyscallResult {
     let n = under_limit(call, &file, at.explicit(), wanted as u64)?;
     let share = call.sandbox.output.take(&file, n)?;
     if file.kind == Kind::Socket {
+        may_send(call, &file)?;
         call.sandbox.peers.sends(&file, call.process.pid);
     }
     let done = at.transfer(way, &file, call.buffer(1).first(share.n as usize));
     call.sandbox.output.settle(&share, &done);
+    sent(&file, &done);
     match done {
         Ok(_) => more(call, &file, wanted, &done),
         Err(e) => broken_pipe(call, &file, e),

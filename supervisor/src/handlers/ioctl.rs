@@ -8,6 +8,7 @@ use crate::host::command;
 use crate::host::number::Wait;
 use crate::state::fd::{File, Kind};
 use nix::errno::Errno;
+use rxbox_wire::effect::Effect;
 use std::os::fd::{AsFd, AsRawFd};
 
 /// The handlers of this module.
@@ -34,12 +35,7 @@ fn ioctl(call: &mut Call<'_>) -> SyscallResult {
         TIOCGSID => terminal::session(call, &file),
         TIOCSCTTY => terminal::take(call, &file),
         TIOCNOTTY => terminal::leave(call, &file),
-        request => {
-            if file.kind == Kind::Terminal && CHANGING.contains(&request) {
-                terminal::may_change(call, &file)?;
-            }
-            forward(call, &file, request, call.u64(2))
-        }
+        request => forward(call, &file, request, call.u64(2)),
     }
 }
 
@@ -56,35 +52,14 @@ const TIOCGSID: u32 = libc::TIOCGSID as u32;
 const TIOCSCTTY: u32 = libc::TIOCSCTTY as u32;
 const TIOCNOTTY: u32 = libc::TIOCNOTTY as u32;
 
-/// Requests that may wait: for output to drain, or for a lease on the terminal.
-const WAITING: &[u32] =
-    &[libc::TCSETSW as u32, libc::TCSETSF as u32, libc::TCSBRK as u32, libc::TCSBRKP as u32];
-
-/// Requests that change a terminal, which a process in the background must not do (tty_ioctl(4)). Its window
-/// size anybody may change.
-const CHANGING: &[u32] = &[
-    libc::TCSETS as u32,
-    libc::TCSETSW as u32,
-    libc::TCSETSF as u32,
-    libc::TCSETS2 as u32,
-    libc::TCSETSW2 as u32,
-    libc::TCSETSF2 as u32,
-    libc::TCSETA as u32,
-    libc::TCSETAW as u32,
-    libc::TCSETAF as u32,
-    libc::TCSBRK as u32,
-    libc::TCSBRKP as u32,
-    libc::TCXONC as u32,
-    libc::TCFLSH as u32,
-];
-
 /// Passes a request of the table on, its structure through private memory.
 fn forward(call: &mut Call<'_>, file: &File, request: u32, number: u64) -> SyscallResult {
     let mut memory = [0; command::IOCTL_MAX];
     if let Some(given) = call.bytes(2) {
         memory.get_mut(..given.len()).ok_or(Errno::EINVAL)?.copy_from_slice(given);
     }
-    let wait = if WAITING.contains(&request) { file.wait() } else { Wait::Short };
+    let blocks = call.checked.command.is_some_and(|row| row.effects.contains(&Effect::Block));
+    let wait = if blocks { file.wait() } else { Wait::Short };
     let done = command::ioctl(wait, file.host.as_fd(), request, number, &mut memory)?;
     let room = call.room(2).min(memory.len());
     call.put(2, &memory[..room]);

@@ -5,6 +5,7 @@
 //! built. A granted call without a handler is approved as it is.
 
 pub mod copy;
+pub mod effect;
 pub mod event;
 pub mod fdctl;
 pub mod fs;

@@ -4,13 +4,14 @@ use super::number::{Wait, owned, raw};
 use super::transfer::Buffer;
 use super::{SyscallResult, cmsg};
 use nix::errno::Errno;
+use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// Room for every socket address there is (`struct sockaddr_storage`).
 pub const ADDRESS_MAX: usize = 128;
 
 /// A socket address as the kernel reads and writes it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Address {
     bytes: [u8; ADDRESS_MAX],
     /// Bytes in use; what the kernel wanted to write may be more than there was room for.
@@ -23,6 +24,32 @@ impl Address {
         let mut bytes = [0; ADDRESS_MAX];
         bytes.get_mut(..address.len()).ok_or(Errno::EINVAL)?.copy_from_slice(address);
         Ok(Address { bytes, len: address.len() as u32 })
+    }
+    /// An internet address, with nothing in it but what its value says.
+    pub fn internet(value: SocketAddr) -> Address {
+        let mut bytes = [0; ADDRESS_MAX];
+        bytes[2..4].copy_from_slice(&value.port().to_be_bytes());
+        let (family, len) = match value {
+            SocketAddr::V4(v4) => {
+                bytes[4..8].copy_from_slice(&v4.ip().octets());
+                (libc::AF_INET, 16)
+            }
+            SocketAddr::V6(v6) => {
+                bytes[8..24].copy_from_slice(&v6.ip().octets());
+                bytes[24..28].copy_from_slice(&v6.scope_id().to_ne_bytes());
+                (libc::AF_INET6, 28)
+            }
+        };
+        bytes[..2].copy_from_slice(&(family as u16).to_ne_bytes());
+        Address { bytes, len }
+    }
+    /// The one that takes a connection back (AF_UNSPEC, connect(2)).
+    pub fn nothing() -> Address {
+        Address { bytes: [0; ADDRESS_MAX], len: 16 }
+    }
+    /// Whether it is an IPv6 address with a scope.
+    pub fn has_scope(&self) -> bool {
+        self.bytes.starts_with(&(libc::AF_INET6 as u16).to_ne_bytes()) && self.bytes[24..28] != [0; 4]
     }
     fn room() -> Address {
         Address { bytes: [0; ADDRESS_MAX], len: ADDRESS_MAX as u32 }

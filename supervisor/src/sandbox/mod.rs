@@ -20,7 +20,7 @@ use crate::state::output::Output;
 use crate::state::process::Process;
 use crate::state::processes::Processes;
 use crate::state::ranks::{Lock, Rank};
-use crate::state::sockets::{Anchors, Peers};
+use crate::state::sockets::{Anchors, Peers, Travellers};
 use crate::state::terminals::Terminals;
 use nix::errno::Errno;
 use rxbox_policy::Policy;
@@ -48,6 +48,8 @@ pub struct Sandbox {
     pub anchors: Anchors,
     /// Who is at the other end of sockets.
     pub peers: Peers,
+    /// Sockets that processes send each other.
+    pub travellers: Travellers,
     /// Who waits for a record lock.
     pub lock_waits: Waits,
     /// Semaphores, shared memory, message queues.
@@ -106,6 +108,7 @@ impl Sandbox {
             maker: OnceLock::new(),
             anchors: Anchors::default(),
             peers: Peers::default(),
+            travellers: Travellers::default(),
             lock_waits: Waits::default(),
             ipc: Namespace::default(),
             terminals: Terminals::default(),

@@ -11,6 +11,7 @@
 
 use crate::host::number::{NewFd, Wait, new_fd};
 use crate::state::ranks::{Guard, Lock, Rank, ReadGuard, SharedLock, WriteGuard};
+use crate::state::sockets::Internet;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::stat::{FileStat, SFlag, fstat};
@@ -77,6 +78,8 @@ pub enum Extra {
         /// Whether the host's eventfd is readable.
         readable: bool,
     },
+    /// What has been judged of a socket of the internet.
+    Internet(Internet),
 }
 
 /// An open file.
@@ -112,11 +115,29 @@ impl File {
         File { path, access: flags & FIXED, ..File::new(host, kind) }
     }
 
+    /// A socket, and what has been judged of it if it is one of the internet.
+    pub fn socket(host: OwnedFd, internet: Option<Internet>) -> File {
+        let record = extra(internet.map_or(Extra::None, Extra::Internet));
+        File::new(host, Kind::Socket).with_record(record)
+    }
+
     /// A file of which only the descriptor is known; the host is asked what it is.
     pub fn made(host: OwnedFd) -> Result<File, Errno> {
         let flags = fcntl(&host, FcntlArg::F_GETFL)?;
         let kind = if flags & libc::O_PATH != 0 { Kind::Path } else { kind_of(&host, &fstat(&host)?) };
+        if kind == Kind::Socket {
+            let internet = Internet::found(&host)?;
+            return Ok(File::socket(host, internet));
+        }
         Ok(File::opened(host, kind, flags, None))
+    }
+
+    /// As one that the user gave to the guest: a socket of the internet as it is bound or not.
+    pub fn given(self) -> File {
+        if let Extra::Internet(internet) = &mut *self.extra() {
+            internet.bound = true;
+        }
+        self
     }
 
     /// A text of the supervisor's making. `host` is only asked for its status.
@@ -205,6 +226,16 @@ impl File {
     /// its own records, and is not copied between descriptors by the kernel either.
     pub fn can_travel(&self) -> bool {
         !matches!(self.kind, Kind::View | Kind::Signals)
+    }
+
+    /// The state beside the description, which outlives this descriptor of it.
+    pub fn record(&self) -> Arc<Lock<Extra>> {
+        self.extra.clone()
+    }
+
+    /// As another descriptor of the description with this state.
+    pub fn with_record(self, record: Arc<Lock<Extra>>) -> File {
+        File { extra: record, ..self }
     }
 
     /// The state beside the description.

@@ -411,7 +411,7 @@ pub fn standard_descriptors(limit: u64, budget: Arc<Budget>) -> Result<FdTable, 
     let (input, output, error) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
     for (n, fd) in [(0, input.as_fd()), (1, output.as_fd()), (2, error.as_fd())] {
         match fd.try_clone_to_owned() {
-            Ok(host) => drop(fds.insert_at(n, File::made(host)?, false)?),
+            Ok(host) => drop(fds.insert_at(n, File::made(host)?.given(), false)?),
             Err(e) if e.raw_os_error() == Some(libc::EBADF) => {}
             Err(e) => return Err(Errno::from_raw(e.raw_os_error().unwrap_or(libc::EMFILE))),
         }

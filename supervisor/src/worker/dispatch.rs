@@ -59,13 +59,17 @@ pub fn serve(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> SyscallResult {
         return Err(errno);
     }
     let own = call.checked.command.and_then(|c| c.route);
-    match (own.unwrap_or(call.checked.call.route), entry.handler) {
-        (Route::Refuse { errno, .. }, _) => Err(Errno::from_raw(errno)),
+    let route = own.unwrap_or(call.checked.call.route);
+    if let Route::Refuse { errno, .. } = route {
+        return Err(Errno::from_raw(errno));
+    }
+    let _meanwhile = handlers::effect::judge_command(call)?;
+    match (route, entry.handler) {
         // A command that the child carries out, of a call that it does not: the handler knows nothing of it.
         (Route::Grant, _) if own.is_some() => grant(call),
         (_, Some(handler)) => handler(call),
         (Route::Grant, None) => grant(call),
-        (Route::Perform | Route::Emulate, None) => Err(Errno::ENOSYS),
+        (_, None) => Err(Errno::ENOSYS),
     }
 }
 

@@ -1,8 +1,9 @@
 //! What a guest's socket address means, and what the policy says to it.
 //!
-//! The address is judged from the supervisor's copy, which is also what the kernel gets. It must be of the
-//! socket's own family, so that the kernel cannot read it as another than the one that was judged; where the
-//! kernel takes AF_UNSPEC for an IPv4 address it is judged as one.
+//! The guest's bytes are read once, and what the kernel gets is written anew from the value that was judged.
+//! It is of the socket's own family, so that the kernel cannot read it as another one; where the kernel takes
+//! AF_UNSPEC for an IPv4 address it is one; and the unspecified address as a destination, for which the
+//! kernel would take the source, is the loopback address.
 //!
 //! The file of a unix socket is looked up once. The kernel is then told the supervisor's descriptor of it
 //! (connect) or of its directory (bind) in place of the name, so it cannot be led elsewhere. The kernel
@@ -13,13 +14,13 @@ use crate::caller::Caller;
 use crate::context::Call;
 use crate::host::command::get_option;
 use crate::host::name::reopen_name;
-use crate::host::net::{Address, Whose, address_of};
+use crate::host::net::Address;
 use crate::path::{Found, Lookup, Target, parent, resolve};
-use crate::state::fd::File;
+use crate::state::fd::{Extra, File};
 use nix::errno::Errno;
-use rxbox_policy::{Access, DeniedWhat, Endpoint, Transport};
+use rxbox_policy::{Access, DeniedWhat, Endpoint, Transport, target};
 use std::ffi::CString;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::{AsFd, OwnedFd};
 
 const UNIX: i32 = libc::AF_UNIX;
@@ -49,22 +50,21 @@ impl Nature {
     pub(super) fn is_internet(self) -> bool {
         matches!(self.domain, INET | INET6)
     }
-    /// Whether a socket of the internet has a port.
-    pub(super) fn is_bound(self, socket: &File) -> Result<bool, Errno> {
-        Ok(address_of(Whose::Own, socket.host.as_fd())?.bytes().get(2..4).is_some_and(|port| port != [0, 0]))
+    /// The address that stands for any of the host, with this port.
+    pub(super) fn any(self, port: u16) -> SocketAddr {
+        match self.domain {
+            INET => (Ipv4Addr::UNSPECIFIED, port).into(),
+            _ => (Ipv6Addr::UNSPECIFIED, port).into(),
+        }
     }
-    /// The address that stands for any address and port.
-    pub(super) fn unspecified(self) -> Vec<u8> {
-        let mut a = vec![0; if self.domain == INET { 16 } else { 28 }];
-        a[..2].copy_from_slice(&(self.domain as u16).to_le_bytes());
-        a
-    }
-    fn transport(self) -> Transport {
-        match self.protocol {
+    /// One end of a connection of such a socket.
+    pub(super) fn endpoint(self, at: SocketAddr) -> Endpoint<'static> {
+        let transport = match self.protocol {
             libc::IPPROTO_TCP => Transport::Tcp,
             libc::IPPROTO_UDP => Transport::Udp,
             _ => Transport::Other,
-        }
+        };
+        Endpoint::Inet { transport, address: at.ip(), port: at.port() }
     }
 }
 
@@ -73,7 +73,8 @@ impl Nature {
 pub(super) enum Name<'a> {
     /// AF_UNSPEC: no address.
     Nothing,
-    Internet(IpAddr, u16),
+    /// With a scope only where the kernel looks at it.
+    Internet(SocketAddr),
     UnixPath(&'a [u8]),
     /// Without the leading NUL.
     UnixAbstract(&'a [u8]),
@@ -87,34 +88,38 @@ pub(super) enum Name<'a> {
 /// this nature can have.
 pub(super) fn read(bytes: &[u8], nature: Nature) -> Result<Name<'_>, Errno> {
     let [a, b, rest @ ..] = bytes else { return Err(Errno::EINVAL) };
-    let family = i32::from(u16::from_le_bytes([*a, *b]));
-    match family {
-        UNSPEC if nature.is_internet() && rest.len() >= 14 => Ok(inet(rest)),
+    match i32::from(u16::from_le_bytes([*a, *b])) {
+        // The kernel takes it for an IPv4 address (ip(7)).
+        UNSPEC if nature.domain == INET => inet(rest),
         UNSPEC => Ok(Name::Nothing),
-        INET if nature.is_internet() => {
-            if rest.len() < 14 {
-                Err(Errno::EINVAL)
-            } else {
-                Ok(inet(rest))
-            }
-        }
-        INET6 if nature.is_internet() => match rest {
-            [p, q, _, _, _, _, address @ ..] if address.len() >= 16 => {
-                let address: [u8; 16] = std::array::from_fn(|i| address[i]);
-                Ok(Name::Internet(Ipv6Addr::from(address).into(), u16::from_be_bytes([*p, *q])))
-            }
-            _ => Err(Errno::EINVAL),
-        },
+        INET if nature.is_internet() => inet(rest),
+        INET6 if nature.is_internet() => inet6(rest),
         UNIX if nature.domain == UNIX => unix(rest),
-        _ if family == nature.domain => Ok(Name::Other(family)),
+        family if family == nature.domain => Ok(Name::Other(family)),
         _ => Err(Errno::EAFNOSUPPORT),
     }
 }
 
-/// Port and IPv4 address; the caller has seen that they are there.
-fn inet(rest: &[u8]) -> Name<'_> {
-    let address = Ipv4Addr::from([rest[2], rest[3], rest[4], rest[5]]);
-    Name::Internet(address.into(), u16::from_be_bytes([rest[0], rest[1]]))
+/// What follows the family in a `sockaddr_in`.
+fn inet(rest: &[u8]) -> Result<Name<'static>, Errno> {
+    let &[p, q, a, b, c, d, _, _, _, _, _, _, _, _, ..] = rest else { return Err(Errno::EINVAL) };
+    Ok(Name::Internet((Ipv4Addr::from([a, b, c, d]), u16::from_be_bytes([p, q])).into()))
+}
+
+/// What follows the family in a `sockaddr_in6`; its end, the scope, may be missing (RFC 2133).
+fn inet6(rest: &[u8]) -> Result<Name<'static>, Errno> {
+    let &[p, q, _, _, _, _, ref rest @ ..] = rest else { return Err(Errno::EINVAL) };
+    let (address, rest) = rest.split_first_chunk::<16>().ok_or(Errno::EINVAL)?;
+    let address = Ipv6Addr::from(*address);
+    let scope = rest.first_chunk::<4>().filter(|_| has_scope(address)).map_or(0, |s| u32::from_ne_bytes(*s));
+    Ok(Name::Internet(SocketAddrV6::new(address, u16::from_be_bytes([p, q]), 0, scope).into()))
+}
+
+/// Whether the scope of an address says which link it is on: of link-local ones, and of groups within an
+/// interface or a link.
+fn has_scope(address: Ipv6Addr) -> bool {
+    let [first, second, ..] = address.octets();
+    address.is_unicast_link_local() || first == 0xff && matches!(second & 0xf, 1 | 2)
 }
 
 fn unix(name: &[u8]) -> Result<Name<'_>, Errno> {
@@ -126,15 +131,6 @@ fn unix(name: &[u8]) -> Result<Name<'_>, Errno> {
     }
 }
 
-/// Why an address is used as a destination.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Purpose {
-    /// connect(2), where AF_UNSPEC takes the connection back.
-    Connect,
-    /// sendto(2) and the like.
-    Send,
-}
-
 /// An address that the policy allows, as the kernel is to be told it.
 pub(super) struct Destination {
     pub(super) address: Address,
@@ -142,29 +138,81 @@ pub(super) struct Destination {
     _file: Option<OwnedFd>,
 }
 
-/// Where the guest wants to connect or send to.
+impl From<Address> for Destination {
+    fn from(address: Address) -> Destination {
+        Destination { address, _file: None }
+    }
+}
+
+/// Where the guest wants to send to; `None` is where the socket is connected to.
 pub(super) fn destination(
     call: &Call<'_>,
     socket: &File,
     given: &[u8],
-    purpose: Purpose,
-) -> Result<Destination, Errno> {
+) -> Result<Option<Destination>, Errno> {
     let nature = Nature::of(socket)?;
-    let as_given = || Ok(Destination { address: Address::new(given)?, _file: None });
-    let unspecified = given.starts_with(&[0, 0]);
-    let endpoint = match read(given, nature)? {
-        Name::Internet(..) | Name::Nothing if unspecified && purpose == Purpose::Connect => {
-            return as_given();
-        }
-        Name::Nothing if nature.is_internet() => return as_given(),
+    let (endpoint, address) = match read(given, nature)? {
+        // To an IPv6 socket that is no address.
+        Name::Nothing if nature.is_internet() => return Ok(None),
         Name::Nothing | Name::UnixUnnamed => return Err(Errno::EINVAL),
-        Name::UnixPath(path) => return unix_destination(call, path),
-        Name::Internet(address, port) => Endpoint::Inet { transport: nature.transport(), address, port },
-        Name::UnixAbstract(name) => Endpoint::UnixAbstract(name),
-        Name::Other(family) => Endpoint::Family(family),
+        Name::UnixPath(path) => return unix_destination(call, path).map(Some),
+        Name::Internet(to) => {
+            let to = delivered(to);
+            may_leave_device(call, socket, to)?;
+            (nature.endpoint(to), Address::internet(to))
+        }
+        Name::UnixAbstract(name) => (Endpoint::UnixAbstract(name), unix_abstract(name)?),
+        Name::Other(family) => (Endpoint::Family(family), Address::new(given)?),
     };
     call.enforce(&call.sandbox.policy.connect(&endpoint), &DeniedWhat::Connect(endpoint))?;
-    as_given()
+    Ok(Some(address.into()))
+}
+
+/// Where the guest wants to connect to, which may be nowhere.
+pub(super) fn connection(call: &Call<'_>, socket: &File, given: &[u8]) -> Result<Destination, Errno> {
+    if given.starts_with(&(UNSPEC as u16).to_ne_bytes()) {
+        return Ok(Address::nothing().into());
+    }
+    destination(call, socket, given)?.ok_or(Errno::EINVAL)
+}
+
+/// The address where packets really go ([`rxbox_policy::target`]), in the form of the one that was given.
+fn delivered(to: SocketAddr) -> SocketAddr {
+    let mut delivered = to;
+    delivered.set_ip(match (to.ip(), target(to.ip())) {
+        (IpAddr::V6(_), IpAddr::V4(mapped)) => mapped.to_ipv6_mapped().into(),
+        (_, target) => target,
+    });
+    delivered
+}
+
+/// A socket whose device an address with a scope has chosen sends by that whatever it sends, wherever it
+/// belongs.
+fn may_leave_device(call: &Call<'_>, socket: &File, to: SocketAddr) -> Result<(), Errno> {
+    let scope = matches!(to, SocketAddr::V6(to) if to.scope_id() != 0);
+    let chosen = matches!(&*socket.extra(), Extra::Internet(internet) if internet.scoped);
+    if chosen && !scope { may_route(call) } else { Ok(()) }
+}
+
+/// Asks whether the guest may choose the way of packets.
+pub(in crate::handlers) fn may_route(call: &Call<'_>) -> Result<(), Errno> {
+    call.enforce(&call.sandbox.policy.route(), &DeniedWhat::Route)
+}
+
+/// Asks whether the guest may join a group, or leave it.
+pub(in crate::handlers) fn may_join(call: &Call<'_>, group: IpAddr) -> Result<(), Errno> {
+    call.enforce(&call.sandbox.policy.join(group), &DeniedWhat::Join(group))
+}
+
+/// Asks whether the guest may bind the socket to this address.
+pub(in crate::handlers) fn may_bind(call: &Call<'_>, socket: &File, at: SocketAddr) -> Result<(), Errno> {
+    let endpoint = Nature::of(socket)?.endpoint(at);
+    call.enforce(&call.sandbox.policy.bind(&endpoint), &DeniedWhat::Bind(endpoint))
+}
+
+/// The address to which the kernel binds a socket that has none: every one of the host, and a free port.
+pub(in crate::handlers) fn implicit(socket: &File) -> Result<SocketAddr, Errno> {
+    Ok(Nature::of(socket)?.any(0))
 }
 
 fn unix_destination(call: &Call<'_>, path: &[u8]) -> Result<Destination, Errno> {
@@ -187,19 +235,27 @@ fn unix_address(name: &[u8]) -> Result<Address, Errno> {
     Address::new(&[&(UNIX as u16).to_le_bytes(), name].concat())
 }
 
+fn unix_abstract(name: &[u8]) -> Result<Address, Errno> {
+    unix_address(&[b"\0", name].concat())
+}
+
 /// What the guest wants its socket to be called.
 pub(super) fn own(call: &Call<'_>, socket: &File, given: &[u8]) -> Result<Address, Errno> {
     let nature = Nature::of(socket)?;
-    let endpoint = match read(given, nature)? {
-        Name::Internet(address, port) => Endpoint::Inet { transport: nature.transport(), address, port },
-        Name::UnixAbstract(name) => Endpoint::UnixAbstract(name),
-        Name::UnixUnnamed => Endpoint::UnixAbstract(b""),
+    let (endpoint, address) = match read(given, nature)? {
+        Name::Internet(at) if given.starts_with(&[0, 0]) && !at.ip().is_unspecified() => {
+            return Err(Errno::EAFNOSUPPORT);
+        }
+        Name::Internet(at) => (nature.endpoint(at), Address::internet(at)),
+        Name::UnixAbstract(name) => (Endpoint::UnixAbstract(name), unix_abstract(name)?),
+        Name::UnixUnnamed => (Endpoint::UnixAbstract(b""), unix_address(b"")?),
         Name::UnixPath(path) => return unix_own(call, socket, path),
-        Name::Other(family) => Endpoint::Family(family),
+        Name::Other(family) => (Endpoint::Family(family), Address::new(given)?),
+        Name::Nothing if nature.is_internet() => return Err(Errno::EAFNOSUPPORT),
         Name::Nothing => return Err(Errno::EINVAL),
     };
     call.enforce(&call.sandbox.policy.bind(&endpoint), &DeniedWhat::Bind(endpoint))?;
-    Address::new(given)
+    Ok(address)
 }
 
 fn unix_own(call: &Call<'_>, socket: &File, path: &[u8]) -> Result<Address, Errno> {

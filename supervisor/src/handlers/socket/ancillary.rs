@@ -1,14 +1,17 @@
 //! Control data of messages (cmsg(3)): descriptors and credentials are translated between the guest's and the
-//! host's, what only says how a packet is sent passes, everything else is refused.
+//! host's, what says how a packet is sent passes once its effects are judged, what the table does not know is
+//! refused.
 //!
 //! Descriptors have the same size in both worlds, so data to receive have room for exactly what the guest has
 //! room for, and the kernel itself cuts what is too much.
 
+use super::super::effect;
 use crate::context::Call;
 use crate::host::cmsg::{CREDENTIALS, HEADER, RIGHTS, i32_at, pieces};
 use crate::host::net::Received;
 use crate::state::fd::File;
 use nix::errno::Errno;
+use rxbox_wire::table;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
@@ -25,25 +28,12 @@ pub(super) struct Outgoing {
     files: Vec<Arc<File>>,
 }
 
-/// Control data that only says how a packet is sent: neither a pointer nor another way to its destination (as
-/// source routes and routing headers would be).
-const PASSING: &[(i32, i32)] = &[
-    (libc::SOL_SOCKET, libc::SO_TIMESTAMPING),
-    (libc::SOL_SOCKET, libc::SO_TXTIME),
-    (libc::IPPROTO_IP, libc::IP_PKTINFO),
-    (libc::IPPROTO_IP, libc::IP_TTL),
-    (libc::IPPROTO_IP, libc::IP_TOS),
-    (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO),
-    (libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT),
-    (libc::IPPROTO_IPV6, libc::IPV6_TCLASS),
-    (libc::IPPROTO_IPV6, libc::IPV6_DONTFRAG),
-    (libc::IPPROTO_UDP, libc::UDP_SEGMENT),
-];
-
 /// Translates what the guest sends.
-pub(super) fn outgoing(call: &Call<'_>, control: &[u8]) -> Result<Outgoing, Errno> {
+pub(super) fn outgoing(call: &mut Call<'_>, socket: &File, control: &[u8]) -> Result<Outgoing, Errno> {
     let mut out = Outgoing { bytes: control.to_vec(), files: Vec::new() };
     for piece in pieces(control)? {
+        let row = table::control(piece.kind.0, piece.kind.1).ok_or(Errno::EINVAL)?;
+        effect::judge(call, socket, row.effects, &control[piece.data.clone()])?;
         let data = &mut out.bytes[piece.data];
         match piece.kind {
             RIGHTS => {
@@ -55,13 +45,13 @@ pub(super) fn outgoing(call: &Call<'_>, control: &[u8]) -> Result<Outgoing, Errn
                     if !file.can_travel() {
                         return Err(Errno::EINVAL);
                     }
+                    call.sandbox.travellers.leaves(&file);
                     number.copy_from_slice(&file.host.as_raw_fd().to_le_bytes());
                     out.files.push(file);
                 }
             }
             CREDENTIALS => credentials_out(call, data)?,
-            kind if PASSING.contains(&kind) => {}
-            _ => return Err(Errno::EINVAL),
+            _ => {}
         }
     }
     Ok(out)
@@ -98,10 +88,10 @@ pub(super) fn incoming(
                 let (start, end) = (piece.data.start, piece.data.end);
                 let mut at = start;
                 while at + 4 <= end {
-                    let number = rights
-                        .next()
-                        .ok_or(Errno::EBADF)
-                        .and_then(|host| call.process.fds.insert(File::made(host)?, cloexec, 0));
+                    let number = rights.next().ok_or(Errno::EBADF).and_then(|host| {
+                        let file = call.sandbox.travellers.arrives(File::made(host)?);
+                        call.process.fds.insert(file, cloexec, 0)
+                    });
                     let Ok(number) = number else { break };
                     control[at..at + 4].copy_from_slice(&number.to_le_bytes());
                     at += 4;

@@ -4,9 +4,9 @@
 //! judged and translated in the supervisor's own memory.
 
 use super::super::io::broken_pipe;
-use super::address::{Destination, Purpose, destination};
+use super::address::{Destination, destination, may_route};
 use super::ancillary::{self, CONTROL_MAX};
-use super::{put_address, socket_of};
+use super::{binding, put_address, socket_of};
 use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
 use crate::host::net::{self, ADDRESS_MAX, Address, Received};
@@ -38,7 +38,7 @@ fn wait_of(flags: u32) -> Wait {
 fn send_to(call: &Call<'_>, socket: &File, name: Option<&[u8]>) -> Result<Option<Destination>, Errno> {
     match name {
         None | Some([]) => Ok(None),
-        Some(name) => destination(call, socket, name, Purpose::Send).map(Some),
+        Some(name) => destination(call, socket, name),
     }
 }
 
@@ -52,6 +52,13 @@ fn send(
     flags: u32,
 ) -> SyscallResult {
     let name = to.map_or(&[][..], |d| d.address.bytes());
+    match to {
+        Some(to) => binding::may_send_to(call, socket, &to.address)?,
+        None => binding::may_send(call, socket)?,
+    }
+    if flags & libc::MSG_DONTROUTE as u32 != 0 {
+        may_route(call)?;
+    }
     // Zero-copy sends would tell of buffers that the guest does not have.
     let host_flags = (flags | NOSIGNAL) & !(libc::MSG_ZEROCOPY as u32);
     let share = call.sandbox.output.take(socket, data.len() as u64)?;
@@ -59,6 +66,7 @@ fn send(
     call.sandbox.peers.sends(socket, call.process.pid);
     let done = net::send(wait_of(flags), socket.host.as_fd(), name, control, data, host_flags);
     call.sandbox.output.settle(&share, &done);
+    binding::sent(socket, &done);
     done
 }
 
@@ -99,7 +107,8 @@ fn sendmsg(call: &mut Call<'_>) -> SyscallResult {
     let (header, message) = message(call)?;
     let [name, control, data] = header.parts();
     let to = send_to(call, &socket, message.get(name).filter(|_| header.name != ABSENT))?;
-    let control = ancillary::outgoing(call, message.get(control).unwrap_or_default())?;
+    let control = message.get(control).unwrap_or_default().to_vec();
+    let control = ancillary::outgoing(call, &socket, &control)?;
     let data = call.buffer(1).part(data);
     let wanted = data.len();
     let done = send(call, &socket, to.as_ref(), &control.bytes, data, call.u32(2));

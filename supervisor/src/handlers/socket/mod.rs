@@ -2,6 +2,7 @@
 //!
 //! * [`address`]: what a guest's address means, what the policy says to it, and what the kernel is told
 //!   instead;
+//! * [`binding`]: what is bound and connected, and with whose consent;
 //! * [`message`]: sending and receiving;
 //! * [`ancillary`]: descriptors and credentials that travel with messages;
 //! * [`option`]: socket options.
@@ -9,11 +10,14 @@
 //! Who is at the other end of a unix socket, and under which name one is bound, [`crate::state::sockets`]
 //! keeps.
 
-mod address;
+pub(super) mod address;
 mod ancillary;
+pub(super) mod binding;
 pub(super) mod message;
 pub(super) mod option;
 
+#[cfg(test)]
+mod consent_tests;
 #[cfg(test)]
 mod tests;
 
@@ -21,10 +25,10 @@ use super::event::CLOEXEC;
 use super::fdctl::{insert_pair, put_pair};
 use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
-use crate::host::net::{self, Address, To, Whose};
+use crate::host::net::{self, Address, Whose};
 use crate::host::number::{NewFd, OnFd, Wait, new_fd, on_fd};
-use crate::state::fd::{File, Kind};
-use address::Nature;
+use crate::state::fd::{Extra, File, Kind};
+use crate::state::sockets::Internet;
 use nix::errno::Errno;
 use rxbox_policy::DeniedWhat;
 use std::os::fd::AsFd;
@@ -53,13 +57,14 @@ fn may_make(call: &Call<'_>) -> Result<(), Errno> {
 
 fn socket(call: &mut Call<'_>) -> SyscallResult {
     may_make(call)?;
-    let kind = call.i32(1);
-    let (domain, kind_of_host, protocol) = (call.u32(0), (kind | CLOEXEC) as u32, call.u32(2));
+    let (domain, kind, protocol) = (call.i32(0), call.i32(1), call.i32(2));
+    let of_host = [domain, kind | CLOEXEC, protocol].map(|n| n as u32);
     let host = match call.sandbox.empty_network() {
-        Some(maker) => maker.socket(domain, kind_of_host, protocol)?,
-        None => new_fd(NewFd::Socket, [domain.into(), kind_of_host.into(), protocol.into()])?,
+        Some(maker) => maker.socket(of_host[0], of_host[1], of_host[2])?,
+        None => new_fd(NewFd::Socket, of_host.map(u64::from))?,
     };
-    call.process.fds.insert(File::new(host, Kind::Socket), kind & CLOEXEC != 0, 0).map(i64::from)
+    let socket = File::socket(host, Internet::made(domain, kind, protocol));
+    call.process.fds.insert(socket, kind & CLOEXEC != 0, 0).map(i64::from)
 }
 
 fn socketpair(call: &mut Call<'_>) -> SyscallResult {
@@ -90,31 +95,27 @@ fn given<'a>(call: &'a Call<'_>) -> Result<&'a [u8], Errno> {
 fn bind(call: &mut Call<'_>) -> SyscallResult {
     let socket = socket_of(call)?;
     let to = address::own(call, &socket, given(call)?)?;
-    net::to_address(Wait::Short, To::Bind, socket.host.as_fd(), &to)
+    binding::bind(&socket, &to)
 }
 
 fn connect(call: &mut Call<'_>) -> SyscallResult {
     let socket = socket_of(call)?;
-    let to = address::destination(call, &socket, given(call)?, address::Purpose::Connect)?;
+    let to = address::connection(call, &socket, given(call)?)?;
     let local = to.address.bytes().starts_with(&(libc::AF_UNIX as u16).to_ne_bytes());
     if local {
         call.sandbox.peers.connects(&socket, call.process.pid);
     }
-    let done = net::to_address(Wait::Long, To::Connect, socket.host.as_fd(), &to.address)?;
+    let done = binding::connect(&socket, &to.address)?;
     if local {
         call.sandbox.peers.connected(&socket);
     }
     Ok(done)
 }
 
-/// A socket of the internet that listens without an address gets one from the kernel: any, with a free port.
 fn listen(call: &mut Call<'_>) -> SyscallResult {
     let socket = socket_of(call)?;
-    let nature = Nature::of(&socket)?;
-    if nature.is_internet() && !nature.is_bound(&socket)? {
-        address::own(call, &socket, &nature.unspecified())?;
-    }
-    if !nature.is_internet() {
+    binding::may_listen(call, &socket)?;
+    if !matches!(&*socket.extra(), Extra::Internet(_)) {
         call.sandbox.peers.listens(&socket, call.process.pid);
     }
     on_fd(Wait::Short, OnFd::Listen, socket.host.as_fd(), [call.u64(1), 0, 0])
@@ -140,7 +141,8 @@ fn accept_with(call: &mut Call<'_>, flags: i32) -> SyscallResult {
     // A connection for which there is no number stays in the queue.
     call.process.fds.room()?;
     let (host, peer) = net::accept(socket.wait(), socket.host.as_fd(), (flags | CLOEXEC) as u32)?;
-    let number = call.process.fds.insert(File::new(host, Kind::Socket), flags & CLOEXEC != 0, 0)?;
+    let internet = matches!(&*socket.extra(), Extra::Internet(_)).then(Internet::default);
+    let number = call.process.fds.insert(File::socket(host, internet), flags & CLOEXEC != 0, 0)?;
     put_address(call, 1, 2, &peer)?;
     Ok(number.into())
 }
@@ -162,6 +164,9 @@ fn tell_address(call: &mut Call<'_>, whose: Whose) -> SyscallResult {
     let socket = socket_of(call)?;
     if !call.present(1) || !call.present(2) {
         return Err(Errno::EFAULT);
+    }
+    if whose == Whose::Peer && !binding::has_peer(&socket) {
+        return Err(Errno::ENOTCONN);
     }
     let told = net::address_of(whose, socket.host.as_fd())?;
     put_address(call, 1, 2, &told)?;

@@ -11,16 +11,16 @@ use std::io::Read;
 use std::net::{TcpListener, UdpSocket};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 
-const STREAM: i64 = libc::SOCK_STREAM as i64;
-const DGRAM: i64 = libc::SOCK_DGRAM as i64;
+pub(super) const STREAM: i64 = libc::SOCK_STREAM as i64;
+pub(super) const DGRAM: i64 = libc::SOCK_DGRAM as i64;
 
 /// A `sockaddr_in`.
-fn inet(address: [u8; 4], port: u16) -> Vec<u8> {
+pub(super) fn inet(address: [u8; 4], port: u16) -> Vec<u8> {
     [&(libc::AF_INET as u16).to_le_bytes()[..], &port.to_be_bytes(), &address, &[0; 8]].concat()
 }
 
 /// A `sockaddr_in6`.
-fn inet6(address: [u8; 16], port: u16) -> Vec<u8> {
+pub(super) fn inet6(address: [u8; 16], port: u16) -> Vec<u8> {
     [&(libc::AF_INET6 as u16).to_le_bytes()[..], &port.to_be_bytes(), &[0; 4], &address, &[0; 4]].concat()
 }
 
@@ -29,17 +29,17 @@ fn unix(name: &[u8]) -> Vec<u8> {
     [&(libc::AF_UNIX as u16).to_le_bytes()[..], name].concat()
 }
 
-fn with_address(g: &Guest, call: &str, socket: i64, address: &[u8]) -> Result<i64, Errno> {
+pub(super) fn with_address(g: &Guest, call: &str, socket: i64, address: &[u8]) -> Result<i64, Errno> {
     g.ask(call, &[N(socket), M(address), N(address.len() as i64)])
 }
 
-fn send_to(g: &Guest, socket: i64, flags: i32, address: &[u8]) -> Result<i64, Errno> {
+pub(super) fn send_to(g: &Guest, socket: i64, flags: i32, address: &[u8]) -> Result<i64, Errno> {
     let address = [M(address), N(address.len() as i64)];
     let [a, n] = address;
     g.ask("sendto", &[N(socket), M(b"x"), N(1), N(flags.into()), a, n])
 }
 
-fn socket(g: &Guest, domain: i32, kind: i64) -> i64 {
+pub(super) fn socket(g: &Guest, domain: i32, kind: i64) -> i64 {
     g.ask("socket", &[N(domain.into()), N(kind), N(0)]).unwrap()
 }
 
@@ -120,7 +120,7 @@ fn an_address_is_read_only_as_one_of_the_sockets_own_family() {
     for short in [&[][..], &[2], &inet([1, 2, 3, 4], 5)[..15], &inet6([0; 16], 5)[..23]] {
         assert_eq!(read(short, internet), Err(Errno::EINVAL));
     }
-    assert_eq!(read(&inet([1, 2, 3, 4], 5), internet), Ok(Name::Internet([1, 2, 3, 4].into(), 5)));
+    assert_eq!(read(&inet([1, 2, 3, 4], 5), internet), Ok(Name::Internet(([1, 2, 3, 4], 5).into())));
     assert_eq!(read(&unix(b"/x\0/y"), local), Ok(Name::UnixPath(b"/x")));
     assert_eq!(read(&unix(b"\0a\0b"), local), Ok(Name::UnixAbstract(b"a\0b")));
     assert_eq!(read(&unix(b""), local), Ok(Name::UnixUnnamed));
@@ -204,7 +204,7 @@ fn a_socket_is_only_bound_where_the_policy_says() {
 }
 
 /// A message as it crosses the channel.
-fn message(name: Option<&[u8]>, control: Option<&[u8]>, data: &[u8]) -> Vec<u8> {
+pub(super) fn message(name: Option<&[u8]>, control: Option<&[u8]>, data: &[u8]) -> Vec<u8> {
     let len = |part: Option<&[u8]>| part.map_or(ABSENT, |p| p.len() as u32);
     let header = MessageHeader { name: len(name), control: len(control), bytes: data.len() as u32, flags: 0 };
     let parts = header.parts();
@@ -219,7 +219,7 @@ fn message(name: Option<&[u8]>, control: Option<&[u8]>, data: &[u8]) -> Vec<u8> 
 }
 
 /// One piece of control data.
-fn piece(level: i32, kind: i32, data: &[u8]) -> Vec<u8> {
+pub(super) fn piece(level: i32, kind: i32, data: &[u8]) -> Vec<u8> {
     let len = 16 + data.len();
     let mut bytes =
         [&(len as u64).to_le_bytes()[..], &level.to_le_bytes(), &kind.to_le_bytes(), data].concat();
@@ -227,13 +227,13 @@ fn piece(level: i32, kind: i32, data: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn rights(numbers: &[i64]) -> Vec<u8> {
+pub(super) fn rights(numbers: &[i64]) -> Vec<u8> {
     let data: Vec<u8> = numbers.iter().flat_map(|n| (*n as i32).to_le_bytes()).collect();
     piece(libc::SOL_SOCKET, libc::SCM_RIGHTS, &data)
 }
 
 /// Receives with so much room for control data: what the header says, and the control data.
-fn receive(g: &Guest, socket: i64, room: usize, flags: i32) -> (Done, MessageHeader, Vec<u8>) {
+pub(super) fn receive(g: &Guest, socket: i64, room: usize, flags: i32) -> (Done, MessageHeader, Vec<u8>) {
     let request = message(None, Some(&vec![0; room]), &[0; 16]);
     let done = g.call("recvmsg", &[N(socket), M(&request), N(flags.into())]);
     let header = MessageHeader::decode_head(&done.out[1]).unwrap();

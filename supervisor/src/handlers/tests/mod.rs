@@ -7,6 +7,7 @@ mod signals;
 mod waiting;
 
 use super::ALL;
+use super::effect::judge_command;
 use crate::context::{Call, Handler};
 use crate::files::HostFiles;
 use crate::host::SyscallResult;
@@ -211,7 +212,10 @@ impl Guest {
             reply: Reply { ret: 0, flags: 0, out: [0; 6] },
             area: Area::from_slice(memory),
         };
-        let answer = handler(checked.call.name)(&mut call);
+        let answer = match judge_command(&mut call) {
+            Ok(_meanwhile) => handler(checked.call.name)(&mut call),
+            Err(denied) => Err(denied),
+        };
         (answer, call.reply)
     }
 }

@@ -1,0 +1,151 @@
+//! Effects of commands: one question for each.
+//!
+//! Which effects a socket option, a control message, an ioctl(2) request or another command has, its row
+//! says ([`rxbox_wire::effect`]). What each effect means under a policy stands here and nowhere else, so that
+//! a new row is judged by what it declares. Where an effect depends on a capability, the kernel is asked with
+//! those alone that the profile keeps.
+
+use super::socket::address::{implicit, may_bind, may_join, may_route};
+use super::terminal;
+use crate::caller::Caller;
+use crate::confine::capabilities::Meanwhile;
+use crate::context::Call;
+use crate::host::command::{IOCTL_MAX, ioctl};
+use crate::host::number::Wait;
+use crate::state::fd::{File, Kind};
+use nix::errno::Errno;
+use rxbox_policy::Access;
+use rxbox_wire::effect::{Choice, Effect, HARMLESS, Named, Place};
+use rxbox_wire::kind::Kind as Arg;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::AsFd;
+
+/// Judges the command of a call, if it is one of a multiplexer. While what it returns is kept the thread has
+/// no capabilities but those that the profile keeps.
+///
+/// # Errors
+/// The descriptor is not open, or an effect is denied.
+pub fn judge_command(call: &mut Call<'_>) -> Result<Option<Meanwhile>, Errno> {
+    match call.checked.command {
+        // The table sees to it that commands of other objects have no effects to ask about.
+        Some(row) if row.effects != HARMLESS && call.checked.kinds[0].kind == Arg::Fd => {
+            let file = call.file(0)?;
+            let value = (1..6).find_map(|i| call.bytes(i)).unwrap_or_default().to_vec();
+            judge(call, &file, row.effects, &value)?;
+            let privileged = row.effects.iter().any(|effect| is_privileged(*effect));
+            privileged.then(|| Meanwhile::only(call.sandbox.policy.capabilities())).transpose()
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Judges effects on an open file, with the value that says what exactly is done.
+///
+/// # Errors
+/// An effect is denied; EINVAL if the value is too short for it.
+pub(super) fn judge(call: &mut Call<'_>, file: &File, effects: &[Effect], value: &[u8]) -> Result<(), Errno> {
+    effects.iter().try_for_each(|effect| ask(call, file, *effect, value))
+}
+
+/// The question of each effect. On a file that is not a socket the effects of sockets do not come about: the
+/// kernel refuses.
+fn ask(call: &mut Call<'_>, file: &File, effect: Effect, value: &[u8]) -> Result<(), Errno> {
+    let socket = file.kind == Kind::Socket;
+    let nothing = value.iter().all(|byte| *byte == 0);
+    match effect {
+        // Nobody's business.
+        Effect::Harmless => Ok(()),
+        // The handler's, which then waits interruptibly.
+        Effect::Block => Ok(()),
+        // The kernel's, which bounds it for every process alike.
+        Effect::KernelMemory => Ok(()),
+        // The kernel's, which is asked with the profile's capabilities alone.
+        Effect::Privilege => Ok(()),
+        Effect::Route(Choice::Way) if socket && !nothing => may_route(call),
+        Effect::Route(Choice::Source(place, device)) if socket => {
+            may_choose_source(call, file, place, device, value)
+        }
+        Effect::Emit(place) if socket => may_join(call, address(place, value)?),
+        Effect::Bind if socket && !nothing => may_bind(call, file, implicit(file)?),
+        Effect::Interface(named) if socket && !call.sandbox.policy.shows_interfaces() => {
+            is_loopback(file, named, value)
+        }
+        Effect::Route(_) | Effect::Emit(_) | Effect::Bind | Effect::Interface(_) => Ok(()),
+        // The handler lists those that the guest may see.
+        Effect::Interfaces => Ok(()),
+        Effect::Attributes => match file.kind {
+            Kind::Terminal => terminal::may_change(call, file),
+            Kind::Regular | Kind::Directory => Caller::of(call).check_open(Access::Attributes, file),
+            _ => Ok(()),
+        },
+    }
+}
+
+/// Whether the kernel may ask for a capability.
+fn is_privileged(effect: Effect) -> bool {
+    match effect {
+        // A name that no interface has may load a module.
+        Effect::Privilege | Effect::Interface(_) => true,
+        Effect::Harmless
+        | Effect::Block
+        | Effect::KernelMemory
+        | Effect::Interfaces
+        | Effect::Route(_)
+        | Effect::Emit(_)
+        | Effect::Bind
+        | Effect::Attributes => false,
+    }
+}
+
+/// A source alone is chosen by whoever may bind to it.
+fn may_choose_source(
+    call: &Call<'_>,
+    socket: &File,
+    place: Place,
+    device: u8,
+    value: &[u8],
+) -> Result<(), Errno> {
+    let source = address(place, value)?;
+    let device = u32::from_ne_bytes(bytes(value, device)?);
+    match (device, source.is_unspecified()) {
+        (0, true) => Ok(()),
+        (0, false) if !call.sandbox.policy.route().allowed() => may_bind(call, socket, (source, 0).into()),
+        _ => may_route(call),
+    }
+}
+
+/// Loopback is the first interface of every network namespace. Whether there are others is not told.
+fn is_loopback(socket: &File, named: Named, value: &[u8]) -> Result<(), Errno> {
+    const NAME: usize = 16;
+    const LOOPBACK: [u8; 4] = 1i32.to_ne_bytes();
+    let is_it = match named {
+        Named::Number => bytes::<4>(value, NAME as u8)? == LOOPBACK,
+        Named::Name => {
+            let mut request = [0; IOCTL_MAX];
+            request[NAME..NAME + 4].copy_from_slice(&LOOPBACK);
+            ioctl(Wait::Short, socket.host.as_fd(), libc::SIOCGIFNAME as u32, 0, &mut request)?;
+            // An alias of an interface has its name, a colon and more.
+            let name = |text: &[u8]| text[..NAME].split(|b| matches!(b, 0 | b':')).next().map(<[u8]>::to_vec);
+            value.len() >= NAME && name(value) == name(&request)
+        }
+    };
+    if is_it { Ok(()) } else { Err(Errno::ENODEV) }
+}
+
+/// The internet address at a place of a value.
+fn address(place: Place, value: &[u8]) -> Result<IpAddr, Errno> {
+    match place {
+        Place::V4(at) => Ok(Ipv4Addr::from(bytes::<4>(value, at)?).into()),
+        Place::V6(at) => Ok(Ipv6Addr::from(bytes::<16>(value, at)?).into()),
+        Place::Sockaddr(at) => match u16::from_ne_bytes(bytes(value, at)?).into() {
+            libc::AF_INET => address(Place::V4(at + 4), value),
+            libc::AF_INET6 => address(Place::V6(at + 8), value),
+            _ => Err(Errno::EADDRNOTAVAIL),
+        },
+    }
+}
+
+/// So many bytes at an offset of a value; EINVAL if it is too short.
+fn bytes<const N: usize>(value: &[u8], at: u8) -> Result<[u8; N], Errno> {
+    value.get(at.into()..).and_then(|rest| rest.first_chunk().copied()).ok_or(Errno::EINVAL)
+}

@@ -1,0 +1,139 @@
+//! Being bound and connected, with consent.
+//!
+//! The kernel binds a socket of the internet that has no address when it listens, connects or sends, to every
+//! address of the host. Each of these is judged as a bind(2) to port 0 of the unspecified address, by the
+//! record of what was judged before ([`Internet`]) and not by what the kernel says of the socket:
+//!
+//! * listening needs that consent, or a bind(2);
+//! * a datagram socket that may not be bound so is connected, on the host, to whom it sends: it then hears
+//!   nobody else, which is all that the permission to send there gives. To the guest it is not connected;
+//! * a port that a call leaves behind without consent is given back.
+
+use super::address;
+use crate::context::Call;
+use crate::host::SyscallResult;
+use crate::host::net::{self, Address, To};
+use crate::host::number::Wait;
+use crate::state::fd::{Extra, File, Kind};
+use crate::state::sockets::Internet;
+use nix::errno::Errno;
+use std::os::fd::AsFd;
+
+/// Does something to the record of a socket of the internet, alone.
+fn with<T>(socket: &File, what: impl FnOnce(&mut Internet) -> T) -> Option<T> {
+    match &mut *socket.extra() {
+        Extra::Internet(internet) => Some(what(internet)),
+        _ => None,
+    }
+}
+
+/// Takes back a connection, and a port that nobody asked for.
+fn dissolve(socket: &File) -> SyscallResult {
+    net::to_address(Wait::Short, To::Connect, socket.host.as_fd(), &Address::nothing())
+}
+
+/// bind(2) to an address that was judged.
+pub(super) fn bind(socket: &File, to: &Address) -> SyscallResult {
+    let done = net::to_address(Wait::Short, To::Bind, socket.host.as_fd(), to)?;
+    with(socket, |internet| {
+        internet.bound = true;
+        internet.scoped |= to.has_scope();
+    });
+    Ok(done)
+}
+
+/// connect(2) to an address that was judged. On a datagram socket nobody else sends or connects meanwhile, so
+/// that the record stays true.
+pub(super) fn connect(socket: &File, to: &Address) -> SyscallResult {
+    let host = |wait| net::to_address(wait, To::Connect, socket.host.as_fd(), to);
+    let datagram = |internet: &mut Internet| {
+        internet.scoped |= to.has_scope();
+        internet.autobinds.then(|| {
+            let done = host(Wait::Short);
+            if done.is_ok() {
+                internet.connected = *to != Address::nothing();
+                internet.hears = None;
+            } else {
+                give_back(socket, internet);
+            }
+            done
+        })
+    };
+    with(socket, datagram).flatten().unwrap_or_else(|| host(Wait::Long))
+}
+
+/// After a call that may have bound the socket without consent.
+fn give_back(socket: &File, internet: &Internet) {
+    if internet.is_open_to_all_by_sending() && internet.hears.is_none() {
+        // At worst there was nothing to give back.
+        let _ = dissolve(socket);
+    }
+}
+
+/// Asks for what listen(2) does to a socket that is not bound.
+pub(super) fn may_listen(call: &Call<'_>, socket: &File) -> Result<(), Errno> {
+    if with(socket, |internet| !internet.bound) == Some(true) {
+        consent(call, socket)?;
+    }
+    Ok(())
+}
+
+/// Asks for what the kernel does to a socket without an address.
+fn consent(call: &Call<'_>, socket: &File) -> Result<(), Errno> {
+    address::may_bind(call, socket, address::implicit(socket)?)?;
+    with(socket, |internet| internet.bound = true);
+    Ok(())
+}
+
+/// Before a datagram is sent to an address that was judged.
+pub(super) fn may_send_to(call: &Call<'_>, socket: &File, to: &Address) -> Result<(), Errno> {
+    let open = |internet: &Internet| internet.is_open_to_all_by_sending() && internet.hears != Some(*to);
+    if with(socket, |internet| open(internet)) != Some(true) {
+        return Ok(());
+    }
+    let anywhere = address::Nature::of(socket)?;
+    let consented = call.sandbox.policy.bind(&anywhere.endpoint(anywhere.any(0))).allowed();
+    let narrow = |internet: &mut Internet| {
+        if consented {
+            internet.bound = true;
+        } else if open(internet) {
+            if let Err(e) = net::to_address(Wait::Short, To::Connect, socket.host.as_fd(), to) {
+                give_back(socket, internet);
+                return Err(e);
+            }
+            internet.hears = Some(*to);
+            internet.scoped |= to.has_scope();
+        }
+        Ok(())
+    };
+    with(socket, narrow).unwrap_or(Ok(()))
+}
+
+/// Before bytes are sent on a file without an address.
+///
+/// # Errors
+/// EDESTADDRREQ for a socket that is only connected on the host, EACCES where the kernel would bind it.
+pub(in crate::handlers) fn may_send(call: &Call<'_>, file: &File) -> Result<(), Errno> {
+    if file.kind != Kind::Socket {
+        return Ok(());
+    }
+    let open = |internet: &mut Internet| internet.is_open_to_all_by_sending().then_some(internet.hears);
+    match with(file, open).flatten() {
+        None => Ok(()),
+        Some(Some(_)) => Err(Errno::EDESTADDRREQ),
+        Some(None) => consent(call, file),
+    }
+}
+
+/// After that: another thread may have taken the connection back just then, upon which the kernel has bound
+/// the socket.
+pub(in crate::handlers) fn sent(file: &File, done: &SyscallResult) {
+    if *done == Err(Errno::EDESTADDRREQ) && file.kind == Kind::Socket {
+        with(file, |internet| give_back(file, internet));
+    }
+}
+
+/// Whether the guest knows of the connection that the socket has on the host.
+pub(super) fn has_peer(socket: &File) -> bool {
+    with(socket, |internet| internet.hears.is_none()).unwrap_or(true)
+}
