@@ -55,7 +55,9 @@ fn running() -> Running {
     rxbox.stdout.as_mut().unwrap().read_exact(&mut word).unwrap();
     assert_eq!(&word, b"ready\n");
     let name = |pid: &u32| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-    let init = children(rxbox.id()).into_iter().find(|pid| name(pid) == "rxbox-init\n").unwrap();
+    // The process that was started stands for the guest; its child is the supervisor.
+    let supervisor = children(rxbox.id())[0];
+    let init = children(supervisor).into_iter().find(|pid| name(pid) == "rxbox-init\n").unwrap();
     let emulator = children(init)[0];
     Running { rxbox, init, emulator }
 }

@@ -101,10 +101,51 @@ static void killed(void) {
     puts("over");
 }
 
+static void computes(void) {
+    for (volatile unsigned spin = 0;; spin++) continue;
+}
+
+// The first process stops for good, and a child computes.
+static void stopped_computing(void) {
+    if (fork() == 0) computes();
+    raise(SIGSTOP);
+}
+
+// The first process stops for good, and a child takes memory.
+static void stopped_growing(void) {
+    if (fork() == 0) memory();
+    raise(SIGSTOP);
+}
+
+// The first process stops until its child continues it, which makes calls of its own meanwhile.
+static void continued(void) {
+    pid_t parent = getpid();
+    for (int i = 0; i < 100; i++) {
+        pid_t child = fork();
+        if (child == 0) {
+            char state = 0;
+            while (state != 'T') {
+                char name[64], text[512] = "";
+                snprintf(name, sizeof name, "/proc/%d/stat", parent);
+                int fd = open(name, O_RDONLY);
+                read(fd, text, sizeof text - 1);
+                close(fd);
+                state = strrchr(text, ')')[2];
+            }
+            kill(parent, SIGCONT);
+            _exit(0);
+        }
+        raise(SIGSTOP);
+        waitpid(child, NULL, 0);
+    }
+    puts("over");
+}
+
 int main(int argc, char **argv) {
     struct { const char *name; void (*run)(void); } all[] = {{"forks", forks}, {"bomb", bomb}, {"threads", threads},
-        {"descriptors", descriptors}, {"storm", storm}, {"memory", memory}, {"killed", killed}};
-    for (int i = 0; i < 7; i++) {
+        {"descriptors", descriptors}, {"storm", storm}, {"memory", memory}, {"killed", killed},
+        {"stopped-computing", stopped_computing}, {"stopped-growing", stopped_growing}, {"continued", continued}};
+    for (int i = 0; i < sizeof all / sizeof all[0]; i++) {
         if (!strcmp(argv[1], all[i].name)) all[i].run();
     }
     return 0;

@@ -259,3 +259,29 @@ fn descriptors_that_nobody_named_are_not_kept() {
     eventually("the end of the pipe", || ended.is_finished());
     assert_eq!(run.rest().1.code(), Some(0));
 }
+
+/// The guest stops itself, and natively the job with it: its limits go on, and end it.
+#[test]
+fn a_guest_that_is_stopped_is_ended_at_its_limits() {
+    let scratch = Scratch::new("stopped");
+    for (mode, limit, code) in [
+        ("stopped-computing", "wall_time = \"1s\"", 124),
+        ("stopped-computing", "cpu_time = \"500ms\"", 128 + libc::SIGXCPU),
+        ("stopped-growing", "memory = \"100M\"", 137),
+    ] {
+        let (profile, program) = (limits(&scratch, limit), contained(&scratch, mode));
+        let mut run = Run::start(&["--profile", &profile], &[&program, mode]);
+        eventually(limit, || run.rxbox.try_wait().unwrap().is_some());
+        assert_eq!(run.rest().1.code(), Some(code), "{limit}");
+    }
+}
+
+/// A first process that is stopped does not keep the others from running, one of which continues it.
+#[test]
+fn a_stopped_process_is_continued_by_its_child() {
+    let scratch = Scratch::new("continued");
+    let program = contained(&scratch, "continued");
+    let mut run = Run::start(&PERMISSIVE, &[&program, "continued"]);
+    eventually("the end", || run.rxbox.try_wait().unwrap().is_some());
+    assert_eq!(run.rest().0, "over\n");
+}

@@ -35,7 +35,7 @@ fn controlling(call: &Call<'_>, file: &File) -> Result<(u32, Terminal), Errno> {
 /// continue it or it holds the signal off.
 pub(super) fn may_read(call: &mut Call<'_>, file: &File) -> Result<(), Errno> {
     in_foreground(call, file, libc::SIGTTIN)?;
-    if !waits_for_input(file) || is_background_of_host(file) {
+    if !waits_for_input(file) {
         return Ok(());
     }
     poll(&mut [libc::pollfd { fd: file.host.as_raw_fd(), events: libc::POLLIN, revents: 0 }], None)?;
@@ -45,7 +45,8 @@ pub(super) fn may_read(call: &mut Call<'_>, file: &File) -> Result<(), Errno> {
     in_foreground(call, file, libc::SIGTTIN)
 }
 
-/// Whether the file is rxbox's own terminal with rxbox in the background: a read then stops rxbox itself.
+/// Whether the file is rxbox's own terminal with rxbox in the background: then no guest is in the foreground.
+/// The kernel asks no guest but the supervisor, which holds the signals off.
 fn is_background_of_host(file: &File) -> bool {
     nix::unistd::tcgetpgrp(&file.host).is_ok_and(|group| group != nix::unistd::getpgrp())
 }
@@ -82,7 +83,8 @@ pub(super) fn may_change(call: &mut Call<'_>, file: &File) -> Result<(), Errno> 
 /// The kernel's `__tty_check_change`.
 fn in_foreground(call: &mut Call<'_>, file: &File, signal: i32) -> Result<(), Errno> {
     let Ok((_, terminal)) = controlling(call, file) else { return Ok(()) };
-    let Some(group) = group_of(call.process.pid).filter(|g| *g != terminal.foreground) else { return Ok(()) };
+    let background = |group: &i32| *group != terminal.foreground || is_background_of_host(file);
+    let Some(group) = group_of(call.process.pid).filter(background) else { return Ok(()) };
     if holds_off(call, signal) {
         return if signal == libc::SIGTTIN { Err(Errno::EIO) } else { Ok(()) };
     }
@@ -114,7 +116,9 @@ fn put_number(call: &mut Call<'_>, number: i32) -> SyscallResult {
 /// TIOCGPGRP.
 pub(super) fn foreground(call: &mut Call<'_>, file: &File) -> SyscallResult {
     let (_, terminal) = controlling(call, file)?;
-    put_number(call, terminal.foreground)
+    // So the kernel shows a group of another PID namespace.
+    const OUTSIDE: i32 = 0;
+    put_number(call, if is_background_of_host(file) { OUTSIDE } else { terminal.foreground })
 }
 
 /// TIOCGSID.

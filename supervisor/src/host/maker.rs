@@ -171,7 +171,7 @@ impl Work<'_> {
         nix::unistd::setsid()?;
         nix::sys::prctl::set_name(c"rxbox-maker")?;
         sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None)?;
-        spawn::close_all_but(line.as_fd())?;
+        spawn::close_all_from(0, line.as_fd())?;
         let (user, group) = (geteuid(), getegid());
         let entered = unshare(CloneFlags::CLONE_NEWUSER).is_ok();
         let mut namespace = None;

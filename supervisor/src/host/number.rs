@@ -67,6 +67,9 @@ pub fn on_fd(wait: Wait, call: OnFd, fd: BorrowedFd<'_>, rest: [u64; 3]) -> Sysc
     unsafe { raw(wait, call as i64, args) }
 }
 
+/// `F_SETSIG` (fcntl(2)).
+const F_SETSIG: i32 = 10;
+
 /// Commands of fcntl(2) whose argument is a number and that do not make a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]
@@ -87,6 +90,8 @@ pub enum Fcntl {
     GetOwner = libc::F_GETOWN,
     /// Sets who is sent them: a process.
     SetOwner = libc::F_SETOWN,
+    /// Sets which signal they are.
+    SetSignal = F_SETSIG,
 }
 
 /// fcntl(2) with a number.

@@ -60,17 +60,17 @@ pub fn close_on_exec_from(first: u32) -> Result<(), Errno> {
     Errno::result(done).map(drop)
 }
 
-/// Closes all descriptors but one.
+/// Closes all descriptors from `first` on but one.
 ///
 /// # Errors
-/// As close_range(2), which is there since Linux 5.9.
-pub fn close_all_but(kept: BorrowedFd<'_>) -> Result<(), Errno> {
-    let kept = kept.as_raw_fd().unsigned_abs();
-    for (first, last) in [(0, kept.checked_sub(1)), (kept + 1, Some(u32::MAX))] {
-        let Some(last) = last else { continue };
-        // SAFETY: the callers are forked processes that use nothing of what their parent has open, and end
-        // without dropping it.
-        Errno::result(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) })?;
+/// As close_range(2).
+pub fn close_all_from(first: u32, but: BorrowedFd<'_>) -> Result<(), Errno> {
+    let but = but.as_raw_fd().cast_unsigned();
+    let parts = [(first, but.saturating_sub(1)), (first.max(but + 1), u32::MAX)];
+    for (from, to) in parts.into_iter().filter(|(from, to)| from <= to) {
+        // SAFETY: the caller is a process that does nothing more but by descriptors that it makes afterwards:
+        // no owner of a number is used, or dropped, again.
+        Errno::result(unsafe { libc::syscall(libc::SYS_close_range, from, to, 0) })?;
     }
     Ok(())
 }
@@ -97,9 +97,18 @@ pub fn ignore(signal: i32) {
     unsafe { libc::signal(signal, libc::SIG_IGN) };
 }
 
-/// Lets a signal have its default effect on this process. Comes back if that is to stop it, once it is
+/// Whom a signal is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// This process.
+    Own,
+    /// Its process group, and so this process too.
+    Group,
+}
+
+/// Sends a signal, which has its default effect on this process. Comes back if that is to stop it, once it is
 /// continued, or if the kernel ignores the signal.
-pub fn act_by_default(signal: i32) {
+pub fn act_by_default(signal: i32, target: Target) {
     let mut set = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: the set is filled before it is read; what the default action does to the process is what is
     // wanted; the mask is the calling thread's, and comes back.
@@ -108,7 +117,7 @@ pub fn act_by_default(signal: i32) {
         libc::sigemptyset(set.as_mut_ptr());
         libc::sigaddset(set.as_mut_ptr(), signal);
         libc::pthread_sigmask(libc::SIG_UNBLOCK, set.as_ptr(), std::ptr::null_mut());
-        libc::kill(libc::getpid(), signal);
+        libc::kill(if target == Target::Own { libc::getpid() } else { 0 }, signal);
         libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), std::ptr::null_mut());
     }
 }
@@ -144,13 +153,27 @@ pub fn wait_for_any() -> Result<(), Errno> {
     wait(libc::P_ALL, 0, libc::WEXITED).map(drop)
 }
 
-/// The signal by which the child `pid` was stopped since this was last asked.
+/// Waits for the child `pid` to end and takes it away; how it has ended.
 ///
 /// # Errors
 /// ECHILD if there is no such child.
-pub fn stopped(pid: i32) -> Result<Option<i32>, Errno> {
-    let ended = wait(libc::P_PID, pid as u32, libc::WSTOPPED | libc::WNOHANG)?;
-    Ok(ended.map(|(_, how)| match how {
+pub fn wait_for(pid: Pid) -> Result<Ended, Errno> {
+    loop {
+        match wait(libc::P_PID, pid.as_raw() as u32, libc::WEXITED) {
+            Err(Errno::EINTR) => {}
+            ended => return ended?.map(|(_, how)| how).ok_or(Errno::ECHILD),
+        }
+    }
+}
+
+/// The signal by which the child `pid` was stopped since this was last asked, or SIGCONT if it was continued.
+///
+/// # Errors
+/// ECHILD if there is no such child.
+pub fn stopped_or_continued(pid: i32) -> Result<Option<i32>, Errno> {
+    let changed = wait(libc::P_PID, pid as u32, libc::WSTOPPED | libc::WCONTINUED | libc::WNOHANG)?;
+    // In both cases the status is the signal (waitid(2)).
+    Ok(changed.map(|(_, how)| match how {
         Ended::Exited(signal) | Ended::Signaled(signal) => signal,
     }))
 }

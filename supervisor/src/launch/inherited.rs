@@ -13,6 +13,8 @@ use std::sync::Arc;
 /// What rxbox was started with.
 #[derive(Debug)]
 pub struct Inherited {
+    /// Who started rxbox.
+    pub parent: i32,
     /// Resource limits.
     pub limits: [Rlimit; LIMITS],
     /// File mode creation mask.
@@ -31,6 +33,7 @@ impl Inherited {
     /// The host fails.
     pub fn record() -> Result<Inherited, Errno> {
         let inherited = Inherited {
+            parent: nix::unistd::getppid().as_raw(),
             limits: host_limits()?,
             umask: umask(Mode::empty()).bits(),
             mask: SigSet::thread_get_mask()?,

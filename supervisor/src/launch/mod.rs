@@ -100,7 +100,7 @@ fn first_process(
     sandbox.terminals.start(pid);
     let handle = ProcessHandle::open(pid)?;
     let start = Fork::first(line, fds, state);
-    Ok(Arc::new(Process::new(pid, nix::unistd::getppid().as_raw(), handle, start)))
+    Ok(Arc::new(Process::new(pid, inherited.parent, handle, start)))
 }
 
 /// Whether a process could continue rxbox's process group if that were stopped: one of the same session

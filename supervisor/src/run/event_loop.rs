@@ -4,14 +4,17 @@
 //! * process descriptors: a guest process has ended;
 //! * the init process: how the first process has ended, which ends the run;
 //! * signals to rxbox, which go on to the first process; the time limit; an end that some thread declares.
+//!
+//! Limits hold because this loop always comes round: it runs in a process that the guest cannot stop
+//! ([`crate::run::job`]), and does nothing that can wait for somebody.
 
 use crate::host::signal::Info;
-use crate::host::spawn;
 use crate::host::stat::is_stopped;
 use crate::launch::init::{ChildEvent, Init};
 use crate::report::ending::End;
 use crate::report::escape::shown;
 use crate::report::outcome::Outcome;
+use crate::run::job::{Job, REPEAT, Received, Said};
 use crate::run::usage::Meter;
 use crate::sandbox::Sandbox;
 use crate::sandbox::poller::Source;
@@ -19,7 +22,6 @@ use crate::state::groups::group_of;
 use crate::state::process::Process;
 use nix::errno::Errno;
 use nix::poll::PollTimeout;
-use nix::sys::signalfd::SignalFd;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -29,7 +31,7 @@ const MESSAGES: usize = 64;
 /// Exit status of a child that could not load the program.
 const NOT_RUNNABLE: i32 = 126;
 /// How often the limits on processor time and memory are checked, which no event reports.
-const TICK: Duration = Duration::from_millis(100);
+const TICK: Duration = Duration::from_millis(REPEAT as u64);
 
 /// The event loop of a run.
 #[derive(Debug)]
@@ -40,8 +42,8 @@ pub struct EventLoop<'a> {
     pub main: &'a Arc<Process>,
     /// The init process.
     pub init: &'a Init,
-    /// Signals to rxbox.
-    pub signals: &'a SignalFd,
+    /// The job process.
+    pub job: &'a Job,
 }
 
 impl EventLoop<'_> {
@@ -51,7 +53,7 @@ impl EventLoop<'_> {
     /// The host fails the supervisor itself.
     pub fn run(&self) -> Result<Outcome, Errno> {
         let (poller, ending) = (&self.sandbox.poller, &self.sandbox.ending);
-        poller.add(self.signals.as_fd(), Source::Signals)?;
+        poller.add(self.job.as_fd(), Source::Job)?;
         poller.add(self.init.as_fd(), Source::Init)?;
         let limits = self.sandbox.policy.limits();
         let deadline = limits.wall_time.map(|t| self.sandbox.started + t);
@@ -68,7 +70,11 @@ impl EventLoop<'_> {
             if let Some(end) = ending.cause() {
                 return Ok(Outcome::Ended(end.clone()));
             }
-            for source in poller.wait(timeout(deadline, meter.needed()))? {
+            let catching_up = self.job.is_stopped() && !is_stopped(self.main.pid);
+            if catching_up {
+                self.job.keep_up();
+            }
+            for source in poller.wait(timeout(deadline, meter.needed() || catching_up))? {
                 if let Some(outcome) = self.handle(source)? {
                     return Ok(outcome);
                 }
@@ -81,7 +87,7 @@ impl EventLoop<'_> {
         let processes = &self.sandbox.processes;
         match source {
             Source::Ending => {}
-            Source::Signals => self.forward_signals()?,
+            Source::Job => self.hear_job()?,
             Source::Init => return self.first_process_changed(),
             // A process that is gone meanwhile needs nothing more.
             Source::Control(pid) => processes.get(pid).iter().for_each(|process| self.message(process)),
@@ -100,18 +106,20 @@ impl EventLoop<'_> {
         }
     }
 
-    /// The status comes from the init process, whose child the first process is. If that is stopped rxbox
-    /// stops as well, so that whoever started it sees what it would see of the program.
+    /// The status comes from the init process, whose child the first process is. If that is stopped or
+    /// continued so is the job process, so that whoever started rxbox sees what it would see of the program.
     fn first_process_changed(&self) -> Result<Option<Outcome>, Errno> {
         let outcome = match self.init.event()? {
             None => return Ok(None),
             Some(ChildEvent::Stopped(signal)) => {
                 // It may have been continued meanwhile.
                 if is_stopped(self.main.pid) {
-                    spawn::act_by_default(signal);
+                    self.job.stop(signal);
                 }
                 return Ok(None);
             }
+            // The loop keeps the job process up with it.
+            Some(ChildEvent::Continued) => return Ok(None),
             Some(ChildEvent::Ended(outcome)) => outcome,
         };
         Ok(Some(match (self.sandbox.ending.cause(), outcome) {
@@ -130,27 +138,38 @@ impl EventLoop<'_> {
         }))
     }
 
-    /// Forwards signals to rxbox to the guest: those that a process sent to the first process, those that the
-    /// terminal raised to the group in the foreground. Who continues a job (a shell's `fg`) continues the
-    /// whole group.
-    fn forward_signals(&self) -> Result<(), Errno> {
-        const FROM_PROCESS: [i32; 3] = [libc::SI_USER, libc::SI_QUEUE, libc::SI_TKILL];
-        while let Some(signal) = self.signals.read_signal()? {
-            let number = signal.ssi_signo as i32;
-            let sent = FROM_PROCESS.contains(&signal.ssi_code);
-            let code = if sent { libc::SI_USER } else { signal.ssi_code };
-            let info = Info::sent(number, code, signal.ssi_pid as i32, signal.ssi_uid);
-            if sent && number != libc::SIGCONT {
-                // A guest that has just ended needs no signal.
-                let _ = self.main.handle.signal(&info);
-                continue;
-            }
-            let foreground = self.sandbox.terminals.foreground_of_own().filter(|_| !sent);
-            if let Some(group) = foreground.or_else(|| group_of(self.main.pid)) {
-                self.sandbox.processes.signal_group(group, &info);
+    fn hear_job(&self) -> Result<(), Errno> {
+        while let Some(said) = self.job.said()? {
+            match said {
+                Said::Signal(received) => self.forward(received),
+                Said::Running => {}
+                Said::Ended => {
+                    self.sandbox.poller.remove(self.job.as_fd());
+                    self.sandbox.ending.end(End::Broken("the job process has ended".to_owned()));
+                    break;
+                }
             }
         }
         Ok(())
+    }
+
+    /// Forwards a signal to rxbox to the guest: one that a process sent to the first process, one that the
+    /// terminal raised to the group in the foreground. Who continues a job (a shell's `fg`) continues the
+    /// whole group.
+    fn forward(&self, received: Received) {
+        const FROM_PROCESS: [i32; 3] = [libc::SI_USER, libc::SI_QUEUE, libc::SI_TKILL];
+        let sent = FROM_PROCESS.contains(&received.code);
+        let code = if sent { libc::SI_USER } else { received.code };
+        let info = Info::sent(received.signal, code, received.pid, received.uid.cast_unsigned());
+        if sent && received.signal != libc::SIGCONT {
+            // A guest that has just ended needs no signal.
+            let _ = self.main.handle.signal(&info);
+            return;
+        }
+        let foreground = self.sandbox.terminals.foreground_of_own().filter(|_| !sent);
+        if let Some(group) = foreground.or_else(|| group_of(self.main.pid)) {
+            self.sandbox.processes.signal_group(group, &info);
+        }
     }
 }
 

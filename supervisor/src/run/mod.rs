@@ -1,6 +1,7 @@
 //! A whole run, from the command line to the exit status.
 
 pub mod event_loop;
+pub mod job;
 pub mod usage;
 
 use crate::cli::Run as Options;
@@ -8,8 +9,8 @@ use crate::cli::profile::variables;
 use crate::confine;
 use crate::confine::descriptors::Foreign;
 use crate::confine::landlock::Enforced;
+use crate::host::interrupt;
 use crate::host::maker::Maker;
-use crate::host::{interrupt, spawn};
 use crate::launch::inherited::{Inherited, set_own_limits};
 use crate::launch::program::{self, Program};
 use crate::launch::{self, Guest};
@@ -20,10 +21,8 @@ use crate::sandbox::Sandbox;
 use crate::sandbox::layers::{self, SupervisorLayers};
 use crate::worker::{dispatch, serve};
 use event_loop::EventLoop;
+use job::Job;
 use nix::errno::Errno;
-use nix::sys::resource::{Resource, setrlimit};
-use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rxbox_policy::Policy;
 use rxbox_wire::log::LogItems;
 use std::ffi::{OsStr, OsString};
@@ -35,28 +34,18 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Signals to rxbox that are forwarded to the guest.
-const FORWARDED: [Signal; 15] = [
-    Signal::SIGTERM,
-    Signal::SIGINT,
-    Signal::SIGHUP,
-    Signal::SIGQUIT,
-    Signal::SIGUSR1,
-    Signal::SIGUSR2,
-    Signal::SIGWINCH,
-    Signal::SIGTSTP,
-    Signal::SIGCONT,
-    Signal::SIGALRM,
-    Signal::SIGVTALRM,
-    Signal::SIGPROF,
-    Signal::SIGIO,
-    Signal::SIGPWR,
-    Signal::SIGURG,
-];
-
 /// Runs the program; the exit status of rxbox.
 pub fn run(options: Options) -> i32 {
     let foreign = Foreign::note();
+    let standing = job::stand_for(|job, inherited| supervise(options, foreign, job, &inherited));
+    standing.unwrap_or_else(|e| {
+        tell(&format!("rxbox: the job process: {}", e.desc()));
+        Outcome::Failed(String::new()).code()
+    })
+}
+
+/// What the supervisor does; its exit status.
+fn supervise(options: Options, foreign: Foreign, job: &Job, inherited: &Inherited) -> i32 {
     let mut report = match options.reports.status_fd.map(open_report).transpose() {
         Ok(report) => report,
         Err(e) => {
@@ -64,7 +53,7 @@ pub fn run(options: Options) -> i32 {
             return Outcome::Failed(String::new()).code();
         }
     };
-    let outcome = try_run(options, foreign).unwrap_or_else(|outcome| outcome);
+    let outcome = try_run(options, foreign, job, inherited).unwrap_or_else(|outcome| outcome);
     if let Some(text) = outcome.message() {
         tell(&format!("rxbox: {text}"));
     }
@@ -73,17 +62,9 @@ pub fn run(options: Options) -> i32 {
         let _ = writeln!(report, "{}", outcome.json());
     }
     if let Outcome::Signaled(signal) = outcome {
-        die_by(signal);
+        job::die_by(signal);
     }
     outcome.code()
-}
-
-/// Ends rxbox by the signal that ended the guest, for the process that waits for it; without a core file,
-/// which would be rxbox's own. Returns if the signal has another meaning here.
-fn die_by(signal: i32) {
-    if signal != libc::SIGSYS && setrlimit(Resource::RLIMIT_CORE, 0, 0).is_ok() {
-        spawn::act_by_default(signal);
-    }
 }
 
 /// The descriptor that the user gave, opened again so that it is rxbox's own.
@@ -96,8 +77,7 @@ fn failed(what: &str, e: impl std::fmt::Display) -> Outcome {
 }
 
 /// Everything; an error is also an outcome, of a run that never started its guest.
-fn try_run(options: Options, foreign: Foreign) -> Result<Outcome, Outcome> {
-    let inherited = Inherited::record().map_err(|e| failed("the supervisor's own state", e.desc()))?;
+fn try_run(options: Options, foreign: Foreign, job: &Job, inherited: &Inherited) -> Result<Outcome, Outcome> {
     let (policy, program) = policy_and_program(&options)?;
     program::permitted(&policy, &program)?;
     let missing = layers::never_there(&policy);
@@ -116,24 +96,26 @@ fn try_run(options: Options, foreign: Foreign) -> Result<Outcome, Outcome> {
     };
     let sandbox = Sandbox::new(policy, options.reports.quiet, trace, budget, serve)
         .map_err(|e| failed("the supervisor", e.desc()))?;
-    run_guest(&Arc::new(sandbox), guest, &inherited)
+    run_guest(&Arc::new(sandbox), guest, job, inherited)
 }
 
-fn run_guest(sandbox: &Arc<Sandbox>, guest: Guest, inherited: &Inherited) -> Result<Outcome, Outcome> {
+fn run_guest(
+    sandbox: &Arc<Sandbox>,
+    guest: Guest,
+    job: &Job,
+    inherited: &Inherited,
+) -> Result<Outcome, Outcome> {
     let host = |e: Errno| failed("the supervisor", e.desc());
     dispatch::prepare();
     interrupt::install().map_err(host)?;
-    let forwarded: SigSet = FORWARDED.into_iter().collect();
-    sigprocmask(SigmaskHow::SIG_BLOCK, Some(&forwarded), None).map_err(host)?;
-    let signals =
-        SignalFd::with_flags(&forwarded, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map_err(host)?;
     give_rights_up(sandbox)?;
     let (init, main) = launch::launch(sandbox, guest, inherited)?;
-    let outcome = EventLoop { sandbox, main: &main, init: &init, signals: &signals }.run();
+    let outcome = EventLoop { sandbox, main: &main, init: &init, job }.run();
     init.finish();
     if let Some(maker) = sandbox.maker.get() {
         maker.finish();
     }
+    job.wait_until_running().map_err(host)?;
     sandbox.audit.finish();
     outcome.map_err(host)
 }

@@ -12,8 +12,8 @@ use std::os::fd::BorrowedFd;
 pub enum Source {
     /// An end has been declared ([`crate::report::ending`]).
     Ending,
-    /// Signals to rxbox.
-    Signals,
+    /// The job process has something to say.
+    Job,
     /// The init process has something to say.
     Init,
     /// The control socket of the process with this id.
@@ -27,7 +27,7 @@ impl Source {
     fn encode(self) -> u64 {
         let (kind, pid) = match self {
             Source::Ending => (0, 0),
-            Source::Signals => (1, 0),
+            Source::Job => (1, 0),
             Source::Init => (2, 0),
             Source::Control(pid) => (3, pid),
             Source::Process(pid) => (4, pid),
@@ -39,7 +39,7 @@ impl Source {
         let pid = number as u32 as i32;
         Some(match number >> 32 {
             0 => Source::Ending,
-            1 => Source::Signals,
+            1 => Source::Job,
             2 => Source::Init,
             3 => Source::Control(pid),
             4 => Source::Process(pid),
@@ -104,7 +104,7 @@ mod tests {
         let ready = || poller.wait(PollTimeout::ZERO).unwrap().collect::<Vec<_>>();
         nix::unistd::write(&write, b"x").unwrap();
         for source in
-            [Source::Ending, Source::Signals, Source::Init, Source::Control(1), Source::Process(i32::MAX)]
+            [Source::Ending, Source::Job, Source::Init, Source::Control(1), Source::Process(i32::MAX)]
         {
             poller.add(read.as_fd(), source).unwrap();
             assert_eq!(ready(), [source]);

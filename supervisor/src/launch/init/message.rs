@@ -13,6 +13,8 @@ pub(super) enum Message {
     Signaled(i32),
     /// It was stopped: signal.
     Stopped(i32),
+    /// It was continued.
+    Continued,
 }
 
 impl Message {
@@ -23,6 +25,7 @@ impl Message {
             Message::Exited(status) => (2, 0, status),
             Message::Signaled(signal) => (3, 0, signal),
             Message::Stopped(signal) => (4, 0, signal),
+            Message::Continued => (5, 0, 0),
         };
         let mut b = [0; 9];
         b[..4].copy_from_slice(&kind.to_le_bytes());
@@ -41,6 +44,7 @@ impl Message {
             2 => Message::Exited(number),
             3 => Message::Signaled(number),
             4 => Message::Stopped(number),
+            5 => Message::Continued,
             _ => return None,
         })
     }
@@ -58,6 +62,7 @@ mod tests {
             Message::Exited(255),
             Message::Signaled(9),
             Message::Stopped(19),
+            Message::Continued,
         ] {
             assert_eq!(Message::decode(&word.encode()), Some(word));
         }

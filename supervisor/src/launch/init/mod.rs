@@ -9,8 +9,8 @@
 //! killed itself, the first child dies by its death signal, and the supervisor ends the run.
 //!
 //! It leads a session without a terminal, in which the emulator children are: nothing that happens to rxbox's
-//! terminal or group reaches them except through the supervisor. When the first child is stopped it reports
-//! that ([`message`]), for rxbox to stop as well.
+//! terminal or group reaches them except through the supervisor. When the first child is stopped or continued
+//! it reports that ([`message`]), for the job process to do the same ([`crate::run::job`]).
 //!
 //! The first child is not reaped while the run lasts, so that its number, which its filter lets signals go
 //! to, cannot be given to another process.
@@ -42,6 +42,8 @@ pub struct Init {
 pub enum ChildEvent {
     /// It was stopped by this signal.
     Stopped(i32),
+    /// It was continued.
+    Continued,
     /// It has ended.
     Ended(Outcome),
 }
@@ -109,6 +111,7 @@ impl Init {
             Ok(Some(Message::Exited(status))) => Some(ChildEvent::Ended(Outcome::Exited(status))),
             Ok(Some(Message::Signaled(signal))) => Some(ChildEvent::Ended(Outcome::Signaled(signal))),
             Ok(Some(Message::Stopped(signal))) => Some(ChildEvent::Stopped(signal)),
+            Ok(Some(Message::Continued)) => Some(ChildEvent::Continued),
             Ok(_) => None,
             Err(Errno::EPIPE | Errno::ECONNRESET) => {
                 Some(ChildEvent::Ended(Outcome::Ended(End::Broken("the init process has ended".to_owned()))))

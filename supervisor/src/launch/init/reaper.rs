@@ -61,8 +61,9 @@ pub(super) fn run(start: &Start<'_>, socket: &OwnedFd) -> Result<(), Errno> {
         if let Some(message) = reap_others(first)? {
             ended = true;
             report(message)?;
-        } else if let Some(signal) = spawn::stopped(first.as_raw())? {
-            report(Message::Stopped(signal))?;
+        } else if let Some(signal) = spawn::stopped_or_continued(first.as_raw())? {
+            let continued = signal == libc::SIGCONT;
+            report(if continued { Message::Continued } else { Message::Stopped(signal) })?;
         }
     }
     kill_all_below()

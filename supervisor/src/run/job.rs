@@ -1,0 +1,315 @@
+//! The job process: what whoever started rxbox sees of a run.
+//!
+//! A program that is stopped is seen to be stopped by the shell that started it; but what enforces limits
+//! must never stop. So the process that was started forks the supervisor, and stands for the guest itself:
+//! it stops when the supervisor says that the first process has, passes signals on, and ends as the
+//! supervisor does. It has no other duty, and nothing that the guest does can make the supervisor wait for
+//! it.
+//!
+//! A stop and the end of it can meet. Whoever continues the first process inside the sandbox has the job
+//! process continued as well; should that have been about to stop, it stops all the same, and says
+//! afterwards that it runs again: until then the supervisor repeats to continue it ([`Job::keep_up`]).
+//!
+//! The supervisor may send the job process no signal, confined as it is. The kernel does that for the socket,
+//! by the job process's own wish: whatever arrives there comes with SIGCONT, which continues it.
+//!
+//! If the job process is killed, the supervisor gets a death signal and with it all that it runs; the end
+//! of the socket ends the run as well.
+
+use crate::host::number::{Fcntl, fcntl};
+use crate::host::process::ProcessHandle;
+use crate::host::spawn::{self, Ended, Target};
+use crate::launch::inherited::Inherited;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::sys::signalfd::{SfdFlags, SignalFd, siginfo};
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
+use nix::unistd::{Pid, getppid};
+use std::cell::Cell;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+/// Signals to rxbox that are forwarded to the guest.
+const FORWARDED: [Signal; 17] = [
+    Signal::SIGTERM,
+    Signal::SIGINT,
+    Signal::SIGHUP,
+    Signal::SIGQUIT,
+    Signal::SIGUSR1,
+    Signal::SIGUSR2,
+    Signal::SIGWINCH,
+    Signal::SIGTSTP,
+    Signal::SIGTTIN,
+    Signal::SIGTTOU,
+    Signal::SIGCONT,
+    Signal::SIGALRM,
+    Signal::SIGVTALRM,
+    Signal::SIGPROF,
+    Signal::SIGIO,
+    Signal::SIGPWR,
+    Signal::SIGURG,
+];
+
+/// The supervisor's side of the job process.
+#[derive(Debug)]
+pub struct Job {
+    socket: OwnedFd,
+    /// How often it was told to stop and has not said afterwards that it runs.
+    stops: Cell<u32>,
+}
+
+/// A signal that the job process has got, with what signalfd(2) says of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// Its number.
+    pub signal: i32,
+    /// `si_code`.
+    pub code: i32,
+    /// The process that sent it.
+    pub pid: i32,
+    /// That process's user.
+    pub uid: i32,
+}
+
+/// What the job process says.
+#[derive(Clone, Copy, Debug)]
+pub enum Said {
+    /// It has got a signal.
+    Signal(Received),
+    /// It runs again.
+    Running,
+    /// It has ended.
+    Ended,
+}
+
+/// Has `supervise` done by a child of this process, which must have one thread, and stands for it until it
+/// has ended. Returns its exit status, and does not return if it was ended by a signal.
+///
+/// # Errors
+/// The host fails; nothing has been done.
+pub fn stand_for(supervise: impl FnOnce(&Job, Inherited) -> i32) -> Result<i32, Errno> {
+    let inherited = Inherited::record()?;
+    // The supervisor holds them off for good: what a terminal or a process sends to the group is for the job
+    // process, and nothing of it may stop the supervisor.
+    let forwarded: SigSet = FORWARDED.into_iter().collect();
+    sigprocmask(SigmaskHow::SIG_BLOCK, Some(&forwarded), None)?;
+    let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
+    let job = nix::unistd::getpid();
+    let end = ours.as_raw_fd();
+    // What the work owns is dropped here once it is forked, so `theirs` closes.
+    let supervisor = spawn::fork(move || {
+        // A copy in the supervisor would keep it from seeing the end of the job process.
+        match nix::unistd::close(end).and_then(|()| Job::of(theirs, job)) {
+            Ok(job) => supervise(&job, inherited),
+            Err(_) => 125,
+        }
+    })?;
+    stand_in(&ours, supervisor, &forwarded)
+}
+
+/// The job process's life after the fork.
+fn stand_in(socket: &OwnedFd, supervisor: Pid, forwarded: &SigSet) -> Result<i32, Errno> {
+    // Whoever waits for the end of what rxbox was given must not wait for this process.
+    spawn::close_all_from(3, socket.as_fd())?;
+    spawn::default_action(libc::SIGCHLD);
+    let signals = SignalFd::with_flags(forwarded, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+    let child = ProcessHandle::open(supervisor.as_raw())?;
+    for (command, argument) in [
+        (Fcntl::SetOwner, nix::unistd::getpid().as_raw()),
+        (Fcntl::SetSignal, libc::SIGCONT),
+        (Fcntl::SetFlags, libc::O_ASYNC),
+    ] {
+        fcntl(socket.as_fd(), command, argument.cast_unsigned().into())?;
+    }
+    loop {
+        let events = [signals.as_fd(), socket.as_fd(), child.as_fd()];
+        let mut events = events.map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+        match poll(&mut events, PollTimeout::NONE) {
+            Err(Errno::EINTR) => {}
+            done => drop(done?),
+        }
+        let [_, told, ended] = events.map(|event| event.any().unwrap_or(true));
+        while let Some(signal) = signals.read_signal()? {
+            let received = Received::of(&signal);
+            if !received.is_for_socket() {
+                say(socket, &received)?;
+            }
+        }
+        if told {
+            let mut signal = [0; 4];
+            match recv(socket.as_raw_fd(), &mut signal, MsgFlags::MSG_DONTWAIT) {
+                Ok(4) if signal != KEEP_UP => {
+                    stop(i32::from_le_bytes(signal));
+                    say(socket, &RUNNING)?;
+                }
+                Ok(4) => {}
+                Err(Errno::EAGAIN | Errno::EINTR) => {}
+                _ => break,
+            }
+        }
+        if ended {
+            break;
+        }
+    }
+    Ok(match spawn::wait_for(supervisor)? {
+        Ended::Exited(status) => status,
+        Ended::Signaled(signal) => {
+            die_by(signal);
+            128 + signal
+        }
+    })
+}
+
+/// Stops this process, and with it the whole group where the kernel does: if one of it in the background uses
+/// the terminal.
+fn stop(signal: i32) {
+    let background = matches!(signal, libc::SIGTTIN | libc::SIGTTOU);
+    spawn::act_by_default(signal, if background { Target::Group } else { Target::Own });
+}
+
+/// A supervisor that is gone needs to know nothing.
+fn say(socket: &OwnedFd, received: &Received) -> Result<(), Errno> {
+    match send(socket.as_raw_fd(), &received.encode(), MsgFlags::MSG_NOSIGNAL) {
+        Ok(_) | Err(Errno::EPIPE | Errno::ECONNRESET) => Ok(()),
+        Err(e) => Err(e),
+    }
+}
+
+/// Ends this process by the signal that ended the guest, for the process that waits for it; without a core
+/// file, which would be rxbox's own. Returns if the signal has another meaning here.
+pub fn die_by(signal: i32) {
+    if signal != libc::SIGSYS && setrlimit(Resource::RLIMIT_CORE, 0, 0).is_ok() {
+        spawn::act_by_default(signal, Target::Own);
+    }
+}
+
+/// What is sent instead of a signal to stop by, for the sake of the SIGCONT that comes with it.
+const KEEP_UP: [u8; 4] = [0; 4];
+
+/// What stands for [`Said::Running`] on the socket.
+const RUNNING: Received = Received { signal: 0, code: 0, pid: 0, uid: 0 };
+
+impl Received {
+    fn of(info: &siginfo) -> Received {
+        Received {
+            signal: info.ssi_signo as i32,
+            code: info.ssi_code,
+            pid: info.ssi_pid as i32,
+            uid: info.ssi_uid as i32,
+        }
+    }
+
+    /// Whether the kernel raised it for the socket: the codes are those of SIGIO, `POLL_IN` to `POLL_HUP`
+    /// (sigaction(2)).
+    fn is_for_socket(&self) -> bool {
+        self.signal == libc::SIGCONT && (1..=6).contains(&self.code)
+    }
+
+    fn encode(self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        let words = [self.signal, self.code, self.pid, self.uid];
+        bytes.chunks_exact_mut(4).zip(words).for_each(|(to, word)| to.copy_from_slice(&word.to_le_bytes()));
+        bytes
+    }
+
+    fn decode(bytes: [u8; 16]) -> Received {
+        let word = |n: usize| i32::from_le_bytes(std::array::from_fn(|k| bytes[4 * n + k]));
+        Received { signal: word(0), code: word(1), pid: word(2), uid: word(3) }
+    }
+}
+
+impl Job {
+    /// Of the supervisor, whose parent is the job process.
+    fn of(socket: OwnedFd, job: Pid) -> Result<Job, Errno> {
+        nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+        if getppid() != job {
+            return Err(Errno::ESRCH);
+        }
+        Ok(Job { socket, stops: Cell::new(0) })
+    }
+
+    /// What the job process says next, if it has said anything.
+    ///
+    /// # Errors
+    /// The socket fails.
+    pub fn said(&self) -> Result<Option<Said>, Errno> {
+        let mut bytes = [0; 16];
+        match recv(self.socket.as_raw_fd(), &mut bytes, MsgFlags::MSG_DONTWAIT) {
+            Ok(16) => {
+                let received = Received::decode(bytes);
+                if received != RUNNING {
+                    return Ok(Some(Said::Signal(received)));
+                }
+                self.stops.set(self.stops.get().saturating_sub(1));
+                Ok(Some(Said::Running))
+            }
+            Ok(_) | Err(Errno::EPIPE | Errno::ECONNRESET) => Ok(Some(Said::Ended)),
+            Err(Errno::EAGAIN | Errno::EINTR) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// The first process was stopped by this signal: the job process does the same.
+    pub fn stop(&self, signal: i32) {
+        // One that takes no more is stopped already.
+        if self.send(signal.to_le_bytes()).is_ok() {
+            self.stops.set(self.stops.get() + 1);
+        }
+    }
+
+    fn send(&self, bytes: [u8; 4]) -> Result<usize, Errno> {
+        send(self.socket.as_raw_fd(), &bytes, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL)
+    }
+
+    /// Whether it was told to stop and has not said since that it runs.
+    pub fn is_stopped(&self) -> bool {
+        self.stops.get() > 0
+    }
+
+    /// The first process runs: so is the job process to. To be repeated as long as [`Job::is_stopped`].
+    pub fn keep_up(&self) {
+        if self.is_stopped() {
+            // One that has ended has taken this process with it.
+            let _ = self.send(KEEP_UP);
+        }
+    }
+
+    /// The run is over: waits until the job process runs, to be seen to end.
+    ///
+    /// # Errors
+    /// The socket fails.
+    pub fn wait_until_running(&self) -> Result<(), Errno> {
+        while self.is_stopped() {
+            self.keep_up();
+            match poll(&mut [PollFd::new(self.as_fd(), PollFlags::POLLIN)], PollTimeout::from(REPEAT)) {
+                Err(Errno::EINTR) => {}
+                done => drop(done?),
+            }
+            if let Some(Said::Ended) = self.said()? {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Milliseconds until a job process that was about to stop is continued once more.
+pub const REPEAT: u8 = 100;
+
+impl AsFd for Job {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_a_signal_comes_back_as_it_was() {
+        let received = Received { signal: 20, code: -6, pid: i32::MAX, uid: -1 };
+        assert_eq!(Received::decode(received.encode()), received);
+    }
+}
