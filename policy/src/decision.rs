@@ -8,8 +8,8 @@ use crate::errno;
 /// with every symbolic link resolved that the call follows.
 ///
 /// A call that does several things asks several times: `open(O_CREAT | O_RDWR)` is `Create`, `Read` and
-/// `Write`; `link` is `Write` on the old name, because the new one gives that much, and `Create` on the new.
-/// For `rename` there is [`crate::Policy::rename`].
+/// `Write`. For calls that make and move names there are [`crate::Policy::make`], [`crate::Policy::rename`]
+/// and [`crate::Policy::link`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Access {
     /// Read a file's contents or its extended attributes.
@@ -70,6 +70,17 @@ impl fmt::Display for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
+}
+
+/// What is to have a name that is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Make {
+    /// A new directory, with nothing in it.
+    Directory,
+    /// A file, FIFO or socket.
+    File,
+    /// A symbolic link.
+    Link,
 }
 
 /// What to do with the request.

@@ -5,6 +5,8 @@ use rxbox_wire::names;
 pub(crate) const EPERM: i32 = 1;
 pub(crate) const ENOENT: i32 = 2;
 pub(crate) const EACCES: i32 = 13;
+pub(crate) const EBUSY: i32 = 16;
+pub(crate) const EXDEV: i32 = 18;
 pub(crate) const EPROTONOSUPPORT: i32 = 93;
 pub(crate) const EAFNOSUPPORT: i32 = 97;
 
@@ -32,8 +34,8 @@ mod tests {
 
     #[test]
     fn the_constants_agree_with_the_names() {
-        let constants = [EPERM, ENOENT, EACCES, EPROTONOSUPPORT, EAFNOSUPPORT];
-        let names = ["EPERM", "ENOENT", "EACCES", "EPROTONOSUPPORT", "EAFNOSUPPORT"];
+        let constants = [EPERM, ENOENT, EACCES, EBUSY, EXDEV, EPROTONOSUPPORT, EAFNOSUPPORT];
+        let names = ["EPERM", "ENOENT", "EACCES", "EBUSY", "EXDEV", "EPROTONOSUPPORT", "EAFNOSUPPORT"];
         assert_eq!(constants.map(|n| name(n).unwrap()), names);
         assert_eq!(names.map(|n| number(n).unwrap()), constants);
         assert_eq!(number("ENOSUCH"), None);

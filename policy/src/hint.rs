@@ -2,7 +2,8 @@
 
 use std::net::IpAddr;
 
-use crate::decision::{Access, Decision};
+use crate::decision::{Access, Decision, Make, Verdict};
+use crate::errno;
 use crate::load::overrides::OVERRIDE_OPTIONS;
 use crate::pattern::variables::{toml_name, toml_path, toml_string};
 use crate::policy::Policy;
@@ -14,6 +15,10 @@ use crate::vocabulary;
 pub enum DeniedWhat<'a> {
     /// An access to a path, as [`Policy::path`] was asked.
     Path(Access, &'a [u8]),
+    /// As [`Policy::make`] was asked.
+    Make(Make, &'a [u8]),
+    /// As [`Policy::rename`] was asked.
+    Rename(&'a [u8], &'a [u8]),
     /// As [`Policy::connect`] was asked.
     Connect(Endpoint<'a>),
     /// As [`Policy::bind`] was asked.
@@ -43,6 +48,8 @@ impl Policy {
     pub fn hint(&self, what: &DeniedWhat<'_>) -> String {
         let decision = match *what {
             DeniedWhat::Path(access, path) => self.path(access, path),
+            DeniedWhat::Make(make, path) => self.make(make, path),
+            DeniedWhat::Rename(from, to) => self.rename(from, to),
             DeniedWhat::Connect(endpoint) => self.connect(&endpoint),
             DeniedWhat::Bind(endpoint) => self.bind(&endpoint),
             DeniedWhat::Socket { domain, kind, protocol } => self.socket(domain, kind, protocol),
@@ -54,7 +61,12 @@ impl Policy {
         if decision.allowed() {
             return "the policy allows it".to_owned();
         }
-        if decision.rule.is_default() { allowing(what) } else { removing(&decision) }
+        match decision.verdict {
+            // Narrowing the entry would not help: it is what names the place.
+            Verdict::Deny { errno: errno::EBUSY } => "what an entry of the policy names stays".to_owned(),
+            _ if decision.rule.is_default() => allowing(what),
+            _ => removing(&decision),
+        }
     }
 }
 
@@ -74,6 +86,9 @@ fn allowing(what: &DeniedWhat<'_>) -> String {
                 _ => "[filesystem] read",
             };
             add(&toml_path("", path), key)
+        }
+        DeniedWhat::Make(_, path) | DeniedWhat::Rename(_, path) => {
+            add(&toml_path("", path), "[filesystem] write")
         }
         DeniedWhat::Connect(endpoint) => network(&endpoint, CONNECT),
         DeniedWhat::Bind(endpoint) => network(&endpoint, BIND),

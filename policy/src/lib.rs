@@ -31,7 +31,7 @@ mod report;
 mod rules;
 mod vocabulary;
 
-pub use decision::{Access, Decision, Rule, Verdict};
+pub use decision::{Access, Decision, Make, Rule, Verdict};
 pub use hint::DeniedWhat;
 pub use load::builtin::{builtin, builtin_names};
 pub use load::files::Files;

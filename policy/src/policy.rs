@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::net::IpAddr;
 
 use crate::compile::{Compiled, Compiler};
-use crate::decision::{Access, Decision, Rule, Verdict};
+use crate::decision::{Access, Decision, Make, Rule, Verdict};
 use crate::errno;
 use crate::load::Loader;
 use crate::load::files::Files;
@@ -77,27 +77,73 @@ impl Policy {
             Outcome::Allow(rule) => self.allow(rule),
             Outcome::Hide(rule) => self.decision(Verdict::Hide, rule),
             Outcome::Deny(rule) => self.decision(Verdict::Deny { errno }, rule),
+            Outcome::Kept(rule) => self.decision(Verdict::Deny { errno: errno::EBUSY }, rule),
             Outcome::Default => self.decision(Verdict::Deny { errno }, RuleId::NONE),
         }
     }
 
-    /// Decides about giving one name to what has another. A directory does not move if rules protect
-    /// something below either name, for it would carry its contents out from under the one or under the
-    /// other. An exchange (`RENAME_EXCHANGE`) is two renames.
-    pub fn rename(&self, from: &[u8], to: &[u8], directory: bool) -> Decision<'_> {
-        let remove = self.path(Access::Remove, from);
-        if !remove.allowed() {
-            return remove;
-        }
-        let create = self.path(Access::Create, to);
-        if !create.allowed() || !directory {
+    /// Decides about making a name, by what is to have it. On the way to something that is denied or hidden
+    /// there is no symbolic link, which would put another place under its name, and where a rule spells the
+    /// name out nothing but a directory. An entry's own name becomes no link either.
+    pub fn make(&self, what: Make, path: &[u8]) -> Decision<'_> {
+        let create = self.path(Access::Create, path);
+        if !create.allowed() {
             return create;
         }
         let paths = &self.compiled.paths;
-        match paths.guards_below(from).or(paths.guards_below(to)) {
-            RuleId::NONE => create,
-            rule => self.decision(Verdict::Deny { errno: self.compiled.denied_error }, rule),
+        let closed = match what {
+            Make::Directory => RuleId::NONE,
+            Make::File => paths.closes_below_by_name(path),
+            Make::Link => paths.closes_below(path),
+        };
+        let kept = if what == Make::Link { paths.kept(path) } else { RuleId::NONE };
+        match (closed, kept) {
+            (RuleId::NONE, RuleId::NONE) => create,
+            (RuleId::NONE, rule) => self.decision(Verdict::Deny { errno: errno::EBUSY }, rule),
+            (rule, _) => self.decision(Verdict::Deny { errno: self.compiled.denied_error }, rule),
         }
+    }
+
+    /// Decides about giving one name to what has another, whatever that is: it may be replaced before the
+    /// kernel looks. It must not get a right by its new name that it did not have by its old one, and it may
+    /// be a directory, so the rules below both names must be the same. The errno is else `EXDEV`, as between
+    /// two file systems: programs know it, and copy file by file instead, each judged by its own names. An
+    /// exchange (`RENAME_EXCHANGE`) is two renames.
+    pub fn rename(&self, from: &[u8], to: &[u8]) -> Decision<'_> {
+        let (remove, create) = (self.path(Access::Remove, from), self.path(Access::Create, to));
+        if !remove.allowed() {
+            return remove;
+        }
+        let paths = &self.compiled.paths;
+        let kept = paths.kept(to);
+        if create.allowed() && !kept.is_none() {
+            return self.decision(Verdict::Deny { errno: errno::EBUSY }, kept);
+        }
+        match paths.differs_below(from, to) {
+            RuleId::NONE => self.gaining(from, to).unwrap_or(create),
+            _ if !create.allowed() => create,
+            rule => self.decision(Verdict::Deny { errno: errno::EXDEV }, rule),
+        }
+    }
+
+    /// Decides about a second name for what has one already and is no directory (link(2)); `what` says what
+    /// it is. As with [`Policy::rename`] the new name must give nothing new.
+    pub fn link(&self, what: Make, from: &[u8], to: &[u8]) -> Decision<'_> {
+        let make = self.make(what, to);
+        if make.allowed() { self.gaining(from, to).unwrap_or(make) } else { make }
+    }
+
+    /// The denial of a move by which something would get a right.
+    fn gaining(&self, from: &[u8], to: &[u8]) -> Option<Decision<'_>> {
+        // What is left out are rights to the name, which the calls that make and take it away ask for.
+        let rights = Access::ALL
+            .into_iter()
+            .filter(|access| !matches!(access, Access::Create | Access::Remove | Access::Metadata));
+        rights.into_iter().find_map(|access| {
+            let new = self.path(access, to);
+            let gained = new.allowed() && !self.path(access, from).allowed();
+            gained.then_some(Decision { verdict: Verdict::Deny { errno: errno::EXDEV }, ..new })
+        })
     }
 
     /// Whether a listing of this directory may hold names to leave out: those for which [`Policy::path`] with

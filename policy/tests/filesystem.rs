@@ -3,10 +3,13 @@
 
 mod support;
 
-use rxbox_policy::{Access, Policy, Variables, Verdict};
+use rxbox_policy::{Access, Make, Policy, Variables, Verdict};
 use support::{Host, allows, debian, filesystem, granted, policy, verdict};
 
 const EPERM: i32 = 1;
+const EACCES: i32 = 13;
+const EBUSY: i32 = 16;
+const EXDEV: i32 = 18;
 
 #[test]
 fn each_list_grants_what_its_name_says_to_the_path_and_all_below() {
@@ -17,7 +20,8 @@ fn each_list_grants_what_its_name_says_to_the_path_and_all_below() {
         ("execute", &["read", "execute", "list", "metadata"]),
     ] {
         let p = filesystem(&format!("{list} = [\"/a/b\"]"));
-        assert_eq!(granted(&p, "/a/b"), expected, "{list}");
+        let kept = granted(&p, "/a/b");
+        assert!(kept.iter().eq(expected.iter().filter(|a| **a != "remove")), "{list}: {kept:?}");
         assert_eq!(granted(&p, "/a/b/c/d"), expected, "{list}");
         assert_eq!(granted(&p, "/a"), ["metadata"], "{list}");
         assert_eq!(granted(&p, "/a/bc"), [""; 0], "{list}");
@@ -44,7 +48,7 @@ fn each_denying_list_takes_away_what_its_name_says_from_the_path_and_all_below()
     ] {
         assert_eq!(kept(list, "/a/b"), expected, "{list}");
         assert_eq!(kept(list, "/a/b/c/d"), expected, "{list}");
-        assert_eq!(kept(list, "/a").len(), 10, "{list}");
+        assert_eq!(kept(list, "/a").len(), 9, "{list}: all but the right to remove it");
         assert_eq!(kept(list, "/a/bc").len(), 10, "{list}");
     }
 }
@@ -107,14 +111,90 @@ fn the_most_specific_rule_is_reported() {
 }
 
 #[test]
-fn a_directory_does_not_move_out_from_under_a_protection_nor_in() {
-    let p = filesystem("write = [\"/w\"]\ndeny_write = [\"/w/a/.git/hooks\"]\nhidden = [\"/w/b/*/.env\"]");
-    let moves = |from: &str, to: &str, dir| p.rename(from.as_bytes(), to.as_bytes(), dir).allowed();
-    assert!(moves("/w/x", "/w/y", true));
-    assert!(!moves("/w/a", "/w/y", true) && !moves("/w/y", "/w/a/.git", true));
-    assert!(!moves("/w/b/c", "/w/y", true) && !moves("/w/y", "/w/b", true));
-    assert!(moves("/w/a/.git", "/w/y", false));
-    assert!(!moves("/w/x", "/v", false) && !moves("/v", "/w/x", false));
+fn nothing_moves_out_from_under_a_rule_nor_in() {
+    let p = filesystem(
+        "write = [\"/w\"]\ndeny_write = [\"/w/a/.git/hooks\"]\nhidden = [\"/w/b/*/.env\", \"/w/d/**/x/y\"]",
+    );
+    for (from, to, errno) in [
+        ("/w/x", "/w/y", 0),
+        ("/w/a", "/w/y", EXDEV),
+        ("/w/y", "/w/a/.git", EXDEV),
+        ("/w/a/.git", "/w/y", EXDEV),
+        ("/w/a/.git/index.lock", "/w/a/.git/index", 0),
+        ("/w/a/.git/x", "/w/a/.git/hooks", EACCES),
+        ("/w/b", "/w/y", EXDEV),
+        ("/w/y", "/w/b", EXDEV),
+        // What moves beside itself keeps all rules below it.
+        ("/w/b/c", "/w/b/e", 0),
+        ("/w/b/c", "/w/y", EXDEV),
+        ("/w/y", "/w/b/c", EXDEV),
+        ("/w/d/a", "/w/d/b/c", 0),
+        ("/w/d/a", "/w/d/x", EXDEV),
+        ("/w/d/x", "/w/d/a/x", 0),
+        ("/w/x", "/v", EACCES),
+        ("/v", "/w/x", EACCES),
+        ("/w", "/w/x", EBUSY),
+        ("/w/x", "/w", EBUSY),
+    ] {
+        let found = p.rename(from.as_bytes(), to.as_bytes()).verdict.errno().unwrap_or(0);
+        assert_eq!(found, errno, "{from} {to}");
+    }
+}
+
+#[test]
+fn nothing_gets_a_right_by_another_name() {
+    let p = policy(
+        "version = 1\n[filesystem]\nwrite = [\"/w\"]\nexecute = [\"/w/bin\"]\n\
+         [network]\nallow = [\"unix:/w/app.sock\", \"unix:/w/open\"]\ndeny = [\"unix:/w/open/agent\"]\n\
+         bind = [\"unix:/w/own\"]",
+    );
+    for (from, to, errno) in [
+        ("/w/agent", "/w/app.sock", EXDEV),
+        ("/w/open/agent", "/w/open/x", EXDEV),
+        ("/w/open/x", "/w/open/y", 0),
+        ("/w/x", "/w/own/x", EXDEV),
+        ("/w/x", "/w/bin/x", EXDEV),
+        ("/w/bin/x", "/w/x", 0),
+        ("/w/x", "/w/y", 0),
+    ] {
+        let (a, b) = (from.as_bytes(), to.as_bytes());
+        assert_eq!(p.rename(a, b).verdict.errno().unwrap_or(0), errno, "{from} {to}");
+        assert_eq!(p.link(Make::File, a, b).verdict.errno().unwrap_or(0), errno, "{from} {to}");
+    }
+}
+
+#[test]
+fn what_leads_to_something_denied_is_made_as_a_directory_only() {
+    let p = filesystem(
+        "write = [\"/w\"]\ndeny_write = [\"/w/.git/hooks\", \"/w/**/.env\"]\ndeny_execute = [\"/v/x\"]",
+    );
+    let makes = |path: &str| {
+        [Make::Directory, Make::File, Make::Link].map(|what| p.make(what, path.as_bytes()).allowed())
+    };
+    assert_eq!(makes("/w/.git"), [true, false, false]);
+    assert_eq!(makes("/w/.git/hooks"), [false; 3]);
+    // Any name may be one on the way for `**`; but for links, files could never be made there.
+    assert_eq!(makes("/w/x"), [true, true, false]);
+    assert_eq!(makes("/w/x/.env/y"), [false; 3]);
+    assert_eq!(makes("/v"), [false; 3]);
+    let p = filesystem("write = [\"/w\"]\ndeny = [\"/w/a/b\"]");
+    let link = |path: &str| p.make(Make::Link, path.as_bytes()).allowed();
+    assert!(link("/w/x") && link("/w/a/x") && !link("/w/a"));
+}
+
+#[test]
+fn an_entry_s_own_name_stays() {
+    let host = Host::default().link("/alias", "/w");
+    let p = host
+        .load("version = 1\n[filesystem]\nwrite = [\"/alias\", \"/v/*\"]\nread = [\"/w/in\", \"/w/no?\"]")
+        .unwrap();
+    for (path, errno) in [("/w", EBUSY), ("/w/in", EBUSY), ("/w/x", 0), ("/v/x", 0), ("/alias", EACCES)] {
+        let verdict = p.path(Access::Remove, path.as_bytes()).verdict;
+        assert_eq!(verdict.errno().unwrap_or(0), errno, "{path}");
+    }
+    let made = |what, path: &str| p.make(what, path.as_bytes()).verdict.errno().unwrap_or(0);
+    assert_eq!(made(Make::Link, "/w/no"), EBUSY);
+    assert_eq!([made(Make::Directory, "/w/no"), made(Make::File, "/w/no"), made(Make::Link, "/w/x")], [0; 3]);
 }
 
 #[test]
@@ -130,6 +210,45 @@ fn a_rule_also_holds_where_its_links_lead() {
     assert!(!allows(&p, Access::Read, "/data/u/.ssh/id") && !allows(&p, Access::Read, "/data/u/a.key"));
     assert!(allows(&p, Access::Read, "/data/u/a"));
     assert_eq!(granted(&p, "/lib"), ["metadata"]);
+}
+
+#[test]
+fn a_denial_holds_where_the_links_that_its_wildcards_match_lead() {
+    let host = || {
+        Host::default()
+            .link("/gl/home/alice", "../data/alice")
+            .link("/gl/home/bob/.ssh", "/gl/data/keys")
+            .link("/gl/home/loop", "loop")
+            .link("/gl/srv/a/secret.key", "../../data/secret")
+            .link("/gl/data/alice/.ssh", "/gl/deep")
+    };
+    let p = host()
+        .load(
+            "version = 1\n[filesystem]\nread = [\"/gl\"]\n\
+             deny = [\"/gl/home/*/.ssh\", \"/gl/srv/*/secret.key\", \"/gl/home/*/**/x\", \"/gl/srv/*/*/y\"]",
+        )
+        .unwrap();
+    for path in
+        ["/gl/home/alice/.ssh", "/gl/data/alice/.ssh/id", "/gl/deep/id", "/gl/data/keys", "/gl/data/secret"]
+    {
+        assert!(!allows(&p, Access::Read, path), "{path}");
+    }
+    for path in ["/gl/data/alice/x", "/gl/data/alice/a/b/x", "/gl/data/secret/y"] {
+        assert!(!allows(&p, Access::Read, path), "{path}");
+    }
+    for path in ["/gl/data/alice", "/gl/data/bob/.ssh", "/gl/data/x"] {
+        assert!(allows(&p, Access::Read, path), "{path}");
+    }
+}
+
+#[test]
+fn the_links_on_the_way_to_an_entry_can_be_seen() {
+    let host = Host::default().link("/a", "/b").link("/b", "c").link("/d/e", "../a/f");
+    let p = host.load("version = 1\n[filesystem]\nread = [\"/d/e\"]").unwrap();
+    assert!(allows(&p, Access::Read, "/c/f/x") && !allows(&p, Access::Metadata, "/c/x"));
+    for link in ["/d/e", "/a", "/b"] {
+        assert_eq!(granted(&p, link), ["metadata"], "{link}");
+    }
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn answer(policy: &Policy, question: &str) -> String {
         "socket" => policy.socket(number(1), number(2), number(3)).to_string(),
         "env" => policy.variable(words[1].as_ref()).to_string(),
         "limit" => policy.limit_rule(Limit::by_name(words[1]).unwrap()).to_string(),
-        "rename-dir" => policy.rename(words[1].as_bytes(), words[2].as_bytes(), true).to_string(),
+        "rename" => policy.rename(words[1].as_bytes(), words[2].as_bytes()).to_string(),
         "require" => {
             let layers = policy.required_layers().map(|(layer, rule)| format!("{} {rule}", layer.name()));
             layers.collect::<Vec<_>>().join(", ")

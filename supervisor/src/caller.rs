@@ -7,7 +7,7 @@ use crate::state::fd::File;
 use crate::state::names::name_of;
 use crate::state::process::Process;
 use nix::errno::Errno;
-use rxbox_policy::{Access, DeniedWhat, Verdict};
+use rxbox_policy::{Access, Decision, DeniedWhat, Make, Verdict};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
@@ -32,9 +32,27 @@ impl<'a> Caller<'a> {
 
     /// The policy's decision on `access` to the resolved name `path`; a denial is audited.
     pub fn check(&self, access: Access, path: &[u8]) -> Result<(), Errno> {
+        self.enforce(&self.sandbox.policy.path(access, path), &DeniedWhat::Path(access, path))
+    }
+
+    /// The policy's decision on making the name `path`; a denial is audited.
+    pub fn check_make(&self, what: Make, path: &[u8]) -> Result<(), Errno> {
+        self.enforce(&self.sandbox.policy.make(what, path), &DeniedWhat::Make(what, path))
+    }
+
+    /// The policy's decision on a rename; a denial is audited, but for EXDEV, after which programs copy and
+    /// are judged for that.
+    pub fn check_rename(&self, from: &[u8], to: &[u8]) -> Result<(), Errno> {
+        let decision = self.sandbox.policy.rename(from, to);
+        match decision.verdict {
+            Verdict::Deny { errno: libc::EXDEV } => Err(Errno::EXDEV),
+            _ => self.enforce(&decision, &DeniedWhat::Rename(from, to)),
+        }
+    }
+
+    fn enforce(&self, decision: &Decision<'_>, what: &DeniedWhat<'_>) -> Result<(), Errno> {
         let who = || Who { call: self.call, pid: self.process.pid, name: self.process.name() };
-        let decision = self.sandbox.policy.path(access, path);
-        self.sandbox.audit.enforce(&decision, &DeniedWhat::Path(access, path), who)
+        self.sandbox.audit.enforce(decision, what, who)
     }
 
     /// Whether the policy allows it; asks without a trace, to choose between answers.

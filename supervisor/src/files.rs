@@ -5,6 +5,7 @@
 
 use nix::unistd::geteuid;
 use rxbox_policy::Files;
+use std::ffi::OsString;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -56,6 +57,15 @@ impl Files for HostFiles {
 
     fn read_link(&self, path: &Path) -> Option<PathBuf> {
         std::fs::read_link(path).ok()
+    }
+
+    fn directories_and_links(&self, directory: &Path) -> Vec<OsString> {
+        let leads_on = |entry: &std::fs::DirEntry| {
+            // What some file systems do not tell may be either.
+            entry.file_type().map_or(true, |kind| kind.is_dir() || kind.is_symlink())
+        };
+        let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+        entries.filter(leads_on).map(|entry| entry.file_name()).collect()
     }
 
     fn lookup_profile(&self, name: &str) -> Option<(PathBuf, String)> {

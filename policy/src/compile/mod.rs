@@ -1,23 +1,14 @@
 //! From what the profiles say to what decides.
-//!
-//! Paths are decided on after links are resolved, so a rule must hold for the place its path leads to. A
-//! denial is entered both as it is written and as it resolves. An allowing rule is entered as it resolves; of
-//! the links on the way it grants only the sight, for whoever could write the name of a link could put
-//! another in its place.
-//!
-//! An allowing rule follows no link that the guest itself could have made: one in a place that the profile
-//! lets it write may have been planted by an earlier run, to be granted what it points to in this one.
 
 mod calls;
+mod links;
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
-use std::path::Path;
 
-use crate::decision::Access;
-use crate::load::files::{Files, path_of, resolve};
+use crate::load::files::{Files, path_of};
 use crate::pattern::glob::Wildcard;
-use crate::pattern::path::{Element, Pattern, PatternError};
+use crate::pattern::path::{Pattern, PatternError};
 use crate::pattern::variables::{ExpandError, Variables};
 use crate::profile::keys::{Filesystem, Profile, in_order, last};
 use crate::profile::limits::{Limit, Limits};
@@ -30,7 +21,7 @@ use crate::rules::calls::Calls;
 use crate::rules::environment::{self, Environment};
 use crate::rules::network::{self, Network};
 use crate::rules::reach::Reach;
-use crate::rules::tree::{AccessSet, Effect, Outcome, Tree};
+use crate::rules::tree::{AccessSet, Effect, Tree};
 use crate::vocabulary;
 
 /// The compiled parts of a policy.
@@ -49,19 +40,12 @@ pub(crate) struct Compiled {
     pub(crate) denials: Denials,
 }
 
-/// A path rule, parsed.
-struct PathRule {
-    pattern: Pattern,
-    effect: Effect,
-    rule: RuleId,
-}
-
 /// What compiling looks at and reports to.
 pub(crate) struct Compiler<'a> {
     pub(crate) context: &'a mut Context,
     pub(crate) files: &'a dyn Files,
     pub(crate) variables: &'a Variables,
-    rules: Vec<PathRule>,
+    rules: Vec<links::PathRule>,
 }
 
 impl<'a> Compiler<'a> {
@@ -88,7 +72,7 @@ impl<'a> Compiler<'a> {
         let denied_error = last(layers, |layer| &layer.filesystem.denied_error);
         let denials = last(layers, |layer| &layer.audit.denials);
         let mut reach = Reach::of(&network);
-        let paths = tree(&self.rules, self.files, &mut reach);
+        let paths = links::tree(self.context, &self.rules, self.files, &mut reach);
         Compiled {
             description: last(layers, |layer| &layer.description).map(|item| item.value.clone()),
             paths,
@@ -120,7 +104,7 @@ impl<'a> Compiler<'a> {
             let help = Some("end it in `?` if it may be missing".to_owned());
             self.context.error_at(rule, format!("{} does not exist", path.display()), help);
         }
-        self.rules.push(PathRule { pattern, effect, rule });
+        self.rules.push(links::PathRule { pattern, effect, rule });
     }
 
     fn network(&mut self, layers: &[Profile]) -> Network {
@@ -219,53 +203,4 @@ enum NetList {
     Allow,
     Deny,
     Bind,
-}
-
-/// Enters the rules as they are written and as they resolve, as the head of this file says, and notes what
-/// they grant.
-fn tree(rules: &[PathRule], files: &dyn Files, reach: &mut Reach) -> Tree {
-    let writable = writable(rules, files);
-    let mut tree = Tree::new();
-    for PathRule { pattern, effect, rule } in rules {
-        let allows = matches!(effect, Effect::Allow(_));
-        let trusted = |link: &Path| !allows || !writable_at(&writable, link);
-        let resolved = resolved(pattern, files, &trusted);
-        if let Effect::Allow(accesses) = effect {
-            reach.tree(resolved.as_ref().unwrap_or(&pattern.elements), *accesses);
-        }
-        let as_written = match resolved {
-            Some(elements) => {
-                tree.insert(&elements, *effect, *rule);
-                if allows { Effect::Allow(AccessSet::SIGHT) } else { *effect }
-            }
-            None => *effect,
-        };
-        tree.insert(&pattern.elements, as_written, *rule);
-    }
-    tree
-}
-
-/// Everywhere that the guest might write, taken generously: as if every link were followed and nothing
-/// denied. A link that is not followed lies in here, and so does what is written of the path behind it.
-fn writable(rules: &[PathRule], files: &dyn Files) -> Tree {
-    let mut tree = Tree::new();
-    for rule in rules.iter().filter(|r| r.effect == Effect::Allow(AccessSet::WRITE)) {
-        let elements = resolved(&rule.pattern, files, &|_| true);
-        tree.insert(elements.as_ref().unwrap_or(&rule.pattern.elements), rule.effect, rule.rule);
-    }
-    tree
-}
-
-fn writable_at(writable: &Tree, link: &Path) -> bool {
-    writable.decide(link.as_os_str().as_encoded_bytes(), Access::Create) != Outcome::Default
-}
-
-/// The pattern with the links among its names before the first wildcard followed, if there are any.
-fn resolved(pattern: &Pattern, files: &dyn Files, follow: &dyn Fn(&Path) -> bool) -> Option<Vec<Element>> {
-    let names = resolve(pattern.prefix(), files, follow)?;
-    if pattern.prefix().eq(names.iter().map(Vec::as_slice)) {
-        return None;
-    }
-    let rest = &pattern.elements[pattern.prefix().count()..];
-    Some(names.into_iter().map(|n| Element::Name(n.into())).chain(rest.iter().cloned()).collect())
 }

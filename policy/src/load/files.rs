@@ -1,6 +1,7 @@
 //! What loading needs to know of the host's files, asked through a trait: this crate does no I/O.
 
 use std::collections::VecDeque;
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +21,9 @@ pub trait Files {
 
     /// The target of a symbolic link as it is written (readlink(2)); `None` if the name is no symbolic link.
     fn read_link(&self, path: &Path) -> Option<PathBuf>;
+
+    /// The names of the directories and symbolic links in a directory; none if it cannot be listed.
+    fn directories_and_links(&self, directory: &Path) -> Vec<OsString>;
 
     /// A profile by its bare name, from folders that only root or the user can write; never from the working
     /// directory. Gives the file and its text.

@@ -202,6 +202,32 @@ pub(crate) fn reaches_below(elements: &[Element], mut directory: Components<'_>)
     false
 }
 
+/// Elements of a pattern that [`states`] can follow, at most.
+pub(crate) const MAX_STATES: usize = 127;
+
+/// Where a match of the elements can stand after exactly these names, without being at its end: bit `n` says
+/// that the elements from `n` on are still to be matched. Two directories with the same states get the same
+/// answers for all that lies below them.
+pub(crate) fn states(elements: &[Element], path: Components<'_>) -> u128 {
+    let skip = |mut set: u128| {
+        for (at, element) in elements.iter().enumerate() {
+            if *element == Element::AnyDepth && set & (1 << at) != 0 {
+                set |= 1 << (at + 1);
+            }
+        }
+        set & !(1 << elements.len())
+    };
+    path.fold(skip(1), |before, name| {
+        let mut after = 0;
+        for (at, element) in elements.iter().enumerate().filter(|(at, _)| before & (1 << at) != 0) {
+            if element.matches(name) {
+                after |= if *element == Element::AnyDepth { 1 << at } else { 1 << (at + 1) };
+            }
+        }
+        skip(after)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -242,6 +268,23 @@ mod tests {
         ] {
             let found = reaches_below(&elements(pattern), components(directory.as_bytes()));
             assert_eq!(found, expected, "{pattern} {directory}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_of_a_pattern_below_a_directory_is_told() {
+        for (pattern, directory, left) in [
+            ("/*/x", "/", 0b01),
+            ("/*/x", "/a", 0b10),
+            ("/*/x", "/a/x", 0),
+            ("/*/x", "/a/b", 0),
+            ("/**/x/y", "/", 0b11),
+            ("/**/x/y", "/a", 0b11),
+            ("/**/x/y", "/a/x", 0b111),
+            ("/**/x/y", "/a/x/y", 0b11),
+        ] {
+            let found = states(&elements(pattern), components(directory.as_bytes()));
+            assert_eq!(found, left, "{pattern} {directory}");
         }
     }
 

@@ -10,8 +10,10 @@
 //! first.
 
 use crate::decision::Access;
-use crate::pattern::path::{Components, Element, components, reaches_below, shortest};
+use crate::pattern::path::{Components, Element, components, shortest};
 use crate::report::ledger::RuleId;
+
+mod below;
 
 const ACCESSES: usize = Access::ALL.len();
 
@@ -76,6 +78,8 @@ pub(crate) enum Outcome {
     Hide(RuleId),
     Deny(RuleId),
     Allow(RuleId),
+    /// Nothing but that the name is an entry's own, which stays ([`Tree::keep`]).
+    Kept(RuleId),
     Default,
 }
 
@@ -94,6 +98,8 @@ struct Node {
     allow: [RuleId; ACCESSES],
     deny: [RuleId; ACCESSES],
     hide: RuleId,
+    /// The entry whose name this is.
+    kept: RuleId,
     below: Below,
 }
 
@@ -103,6 +109,8 @@ struct Below {
     allow: RuleId,
     /// Denies or hides.
     guard: RuleId,
+    /// Denies that names are made, or hides.
+    closed: RuleId,
     hide: RuleId,
 }
 
@@ -148,6 +156,18 @@ impl Tree {
         self.nodes[node].add(effect, rule);
     }
 
+    /// Marks the name of an entry, which the guest does not take away: what the entry speaks of in this run
+    /// it is to speak of in the next one. Nothing to do for a pattern.
+    pub(crate) fn keep(&mut self, elements: &[Element], rule: RuleId) {
+        let mut node = 0;
+        for element in elements {
+            let Element::Name(name) = element else { return };
+            node = self.child_or_new(node, name);
+        }
+        let kept = &mut self.nodes[node].kept;
+        *kept = kept.or(rule);
+    }
+
     fn child_or_new(&mut self, node: usize, name: &[u8]) -> usize {
         match self.nodes[node].find(name) {
             Ok(at) => self.nodes[node].children[at].1,
@@ -173,12 +193,16 @@ impl Tree {
         let mut rest = components(path);
         let mut node = &self.nodes[0];
         let mut depth = 0;
+        let mut kept = RuleId::NONE;
         loop {
             found.add_node(node, access, depth);
             for glob in &node.globs {
                 found.add_glob(glob, access, depth, &rest);
             }
-            let Some(name) = rest.next() else { break };
+            let Some(name) = rest.next() else {
+                kept = node.kept;
+                break;
+            };
             if dots(name) {
                 return Outcome::Default;
             }
@@ -189,7 +213,11 @@ impl Tree {
         if rest.any(dots) {
             return Outcome::Default;
         }
-        found.outcome().unwrap_or_else(|| self.way(path, access))
+        match found.outcome() {
+            Some(Outcome::Allow(_)) if access == Access::Remove && !kept.is_none() => Outcome::Kept(kept),
+            Some(outcome) => outcome,
+            None => self.way(path, access),
+        }
     }
 
     /// A directory on the way to something allowed may be looked at, else programs could not even resolve the
@@ -201,34 +229,6 @@ impl Tree {
         match self.below(path, |b| b.allow) {
             RuleId::NONE => Outcome::Default,
             rule => Outcome::Allow(rule),
-        }
-    }
-
-    /// The first rule that hides something strictly below a directory, or could.
-    pub(crate) fn hides_below(&self, directory: &[u8]) -> RuleId {
-        self.below(directory, |b| b.hide)
-    }
-
-    /// The first rule that denies or hides something strictly below a directory, or could.
-    pub(crate) fn guards_below(&self, directory: &[u8]) -> RuleId {
-        self.below(directory, |b| b.guard)
-    }
-
-    fn below(&self, directory: &[u8], kind: impl Fn(&Below) -> RuleId) -> RuleId {
-        let mut rest = components(directory);
-        let mut node = &self.nodes[0];
-        loop {
-            let here = rest.clone();
-            let Some(name) = rest.next() else { return kind(&node.below) };
-            let reaching = node.globs.iter().find_map(|g| {
-                let rule = kind(&g.below());
-                (!rule.is_none() && reaches_below(&g.elements, here.clone())).then_some(rule)
-            });
-            match (reaching, self.child(node, name)) {
-                (Some(rule), _) => return rule,
-                (None, Some(child)) => node = child,
-                (None, None) => return RuleId::NONE,
-            }
         }
     }
 }
@@ -254,9 +254,15 @@ impl Below {
     fn add(&mut self, effect: Effect, rule: RuleId) {
         match effect {
             Effect::Allow(_) => self.allow = self.allow.or(rule),
-            Effect::Deny(_) => self.guard = self.guard.or(rule),
+            Effect::Deny(set) => {
+                self.guard = self.guard.or(rule);
+                if set.contains(Access::Create) {
+                    self.closed = self.closed.or(rule);
+                }
+            }
             Effect::Hide => {
                 self.guard = self.guard.or(rule);
+                self.closed = self.closed.or(rule);
                 self.hide = self.hide.or(rule);
             }
         }

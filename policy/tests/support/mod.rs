@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test program uses its part")]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
@@ -61,6 +62,12 @@ impl Files for Host {
 
     fn read_link(&self, path: &Path) -> Option<PathBuf> {
         self.links.get(path).cloned()
+    }
+
+    fn directories_and_links(&self, directory: &Path) -> Vec<OsString> {
+        let below = self.links.keys().filter_map(|link| link.strip_prefix(directory).ok());
+        let names: BTreeSet<_> = below.filter_map(|rest| rest.iter().next()).collect();
+        names.into_iter().map(OsString::from).collect()
     }
 
     fn lookup_profile(&self, name: &str) -> Option<(PathBuf, String)> {

@@ -9,6 +9,7 @@ use crate::state::process::{ExeRecord, Fork, Identity, Line, Process, Rlimit, St
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use rxbox_policy::{Files, Policy, Variables};
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -51,6 +52,10 @@ impl Files for Profile {
     }
     fn read_link(&self, path: &Path) -> Option<PathBuf> {
         path.read_link().ok()
+    }
+    fn directories_and_links(&self, directory: &Path) -> Vec<OsString> {
+        let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+        entries.map(|entry| entry.file_name()).collect()
     }
     fn lookup_profile(&self, name: &str) -> Option<(PathBuf, String)> {
         (name == "test").then(|| ("/test.toml".into(), self.0.clone()))

@@ -16,7 +16,7 @@ use super::ending::{End, Ending};
 use super::escape::Escaped;
 use super::tell;
 use nix::errno::Errno;
-use rxbox_policy::{Decision, DeniedWhat, Endpoint, Policy, Rule, Transport, Verdict};
+use rxbox_policy::{Decision, DeniedWhat, Endpoint, Make, Policy, Rule, Transport, Verdict};
 use std::collections::HashMap;
 use std::fmt::{self, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -182,6 +182,9 @@ impl fmt::Display for What<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             DeniedWhat::Path(access, path) => write!(f, "{access} {}", Escaped(path)),
+            DeniedWhat::Make(Make::Directory | Make::File, path) => write!(f, "create {}", Escaped(path)),
+            DeniedWhat::Make(Make::Link, path) => write!(f, "create the link {}", Escaped(path)),
+            DeniedWhat::Rename(from, to) => write!(f, "rename {} to {}", Escaped(from), Escaped(to)),
             DeniedWhat::Connect(endpoint) => write!(f, "connect {}", Address(endpoint)),
             DeniedWhat::Bind(endpoint) => write!(f, "bind {}", Address(endpoint)),
             DeniedWhat::Join(group) => write!(f, "join {group}"),

@@ -18,7 +18,7 @@ use nix::errno::Errno;
 use nix::fcntl::AtFlags;
 use nix::sys::stat::{Mode, SFlag, fstatat, mkdirat, mknodat};
 use nix::unistd::{self, UnlinkatFlags, symlinkat, unlinkat};
-use rxbox_policy::Access;
+use rxbox_policy::{Access, Make};
 use std::ffi::CStr;
 use std::os::fd::AsFd;
 
@@ -46,7 +46,7 @@ pub(super) fn is_there(caller: &Caller<'_>, place: &Parent) -> bool {
 /// The place where a name is to be made, with the policy's consent. A name that is there already is EEXIST
 /// whether or not it could be made: programs make directories that may be there (`mkdir -p`) and go on after
 /// EEXIST only.
-pub(super) fn place_for(caller: &Caller<'_>, dirfd: i32, path: &CStr) -> Result<Parent, Errno> {
+pub(super) fn place_for(caller: &Caller<'_>, dirfd: i32, path: &CStr, what: Make) -> Result<Parent, Errno> {
     let place = parent(caller, dirfd, path)?;
     if place.is_dots() {
         return Ok(place);
@@ -56,15 +56,15 @@ pub(super) fn place_for(caller: &Caller<'_>, dirfd: i32, path: &CStr) -> Result<
         return Err(if there { Errno::EEXIST } else { Errno::ENOENT });
     }
     let name = place.path();
-    if !caller.allows(Access::Create, &name) && is_there(caller, &place) {
+    if !caller.sandbox.policy.make(what, &name).allowed() && is_there(caller, &place) {
         return Err(Errno::EEXIST);
     }
-    caller.check(Access::Create, &name)?;
+    caller.check_make(what, &name)?;
     Ok(place)
 }
 
 pub(super) fn make_directory(caller: &Caller<'_>, dirfd: i32, path: &CStr, mode: u32) -> SyscallResult {
-    let place = place_for(caller, dirfd, path)?;
+    let place = place_for(caller, dirfd, path, Make::Directory)?;
     let mode = creation_mode(caller, mode) & 0o1777;
     mkdirat(&place.dir, place.leaf(), Mode::from_bits_truncate(mode)).map(|()| 0)
 }
@@ -79,7 +79,7 @@ pub(super) fn make_node(caller: &Caller<'_>, dirfd: i32, path: &CStr, mode: u32)
         libc::S_IFCHR | libc::S_IFBLK | libc::S_IFDIR => return Err(Errno::EPERM),
         _ => return Err(Errno::EINVAL),
     };
-    let place = place_for(caller, dirfd, path)?;
+    let place = place_for(caller, dirfd, path, Make::File)?;
     let mode = Mode::from_bits_truncate(creation_mode(caller, mode));
     mknodat(&place.dir, place.leaf(), kind, mode, 0).map(|()| 0)
 }
@@ -89,7 +89,7 @@ pub(super) fn make_link(caller: &Caller<'_>, text: &CStr, dirfd: i32, path: &CSt
     if text.is_empty() {
         return Err(Errno::ENOENT);
     }
-    let place = place_for(caller, dirfd, path)?;
+    let place = place_for(caller, dirfd, path, Make::Link)?;
     symlinkat(text, &place.dir, place.leaf()).map(|()| 0)
 }
 
@@ -102,7 +102,8 @@ fn linkat(call: &mut Call<'_>) -> SyscallResult {
 }
 
 /// link(2). The new name gives what it gives: a file that may only be read must not get a name by which it
-/// may be written to, and one that may not be read none at all. So the old name must allow both.
+/// may be written to, and one that may not be read none at all. So the old name must allow both, and whatever
+/// else the new one would give.
 pub(super) fn add_name(
     caller: &Caller<'_>,
     old: (i32, &CStr),
@@ -116,45 +117,52 @@ pub(super) fn add_name(
         ..Lookup::FOLLOW
     };
     let found = find(caller, old.0, old.1, how)?;
-    let place = place_for(caller, new.0, new.1)?;
-    match &found.target {
-        Target::View(_) => Err(Errno::EXDEV),
+    let what = if found.is_link() { Make::Link } else { Make::File };
+    let place = place_for(caller, new.0, new.1, what)?;
+    let held = match &found.target {
+        Target::View(_) => return Err(Errno::EXDEV),
         Target::Open(file) => {
-            may_name(caller, file)?;
-            let name = reopen_name(file.host.as_fd());
-            let from = (descriptor_directory()?, name.relative());
-            unistd::linkat(from.0, from.1, &place.dir, place.leaf(), AtFlags::AT_SYMLINK_FOLLOW).map(|()| 0)
+            may_name(caller, file, &place)?;
+            file.host.as_fd()
         }
         Target::Host(object) => {
-            may_give(caller, &found.path)?;
+            may_give(caller, what, &found.path, &place)?;
             if object.is_link() {
-                // A second name for a link can only be made by its first; what has that now is judged by it.
+                // A second name for a link can only be made by its first. What has that now need not be a
+                // link any more, and is judged as either.
                 let from = parent(caller, old.0, old.1)?;
-                may_give(caller, &from.path())?;
+                may_give(caller, what, &from.path(), &place)?;
                 return unistd::linkat(&from.dir, from.leaf(), &place.dir, place.leaf(), AtFlags::empty())
                     .map(|()| 0);
             }
-            let name = reopen_name(object.as_fd());
-            let from = (descriptor_directory()?, name.relative());
-            unistd::linkat(from.0, from.1, &place.dir, place.leaf(), AtFlags::AT_SYMLINK_FOLLOW).map(|()| 0)
+            object.as_fd()
         }
-    }
+    };
+    let name = reopen_name(held);
+    let from = (descriptor_directory()?, name.relative());
+    unistd::linkat(from.0, from.1, &place.dir, place.leaf(), AtFlags::AT_SYMLINK_FOLLOW).map(|()| 0)
 }
 
-/// Whether the policy gives a file whole, so that it may have another name.
-fn may_give(caller: &Caller<'_>, path: &[u8]) -> Result<(), Errno> {
+/// Whether the policy gives a file whole, so that it may have another name; EXDEV if that would give more.
+fn may_give(caller: &Caller<'_>, what: Make, path: &[u8], place: &Parent) -> Result<(), Errno> {
     caller.check(Access::Read, path)?;
-    caller.check(Access::Write, path)
+    caller.check(Access::Write, path)?;
+    let new = place.path();
+    if place.is_dots() || caller.sandbox.policy.link(what, path, &new).allowed() {
+        Ok(())
+    } else {
+        Err(Errno::EXDEV)
+    }
 }
 
 /// Whether an open file may get a name: one without a name (`O_TMPFILE`) if the guest can write to it; any
 /// other as its name says.
-fn may_name(caller: &Caller<'_>, file: &File) -> Result<(), Errno> {
+fn may_name(caller: &Caller<'_>, file: &File, place: &Parent) -> Result<(), Errno> {
     if file.kind == Kind::View {
         return Err(Errno::EXDEV);
     }
     match name_of(file.host.as_fd()) {
-        Ok(path) => may_give(caller, &path),
+        Ok(path) => may_give(caller, Make::File, &path, place),
         Err(_) if file.writable() => Ok(()),
         Err(_) => Err(Errno::ENOENT),
     }

@@ -16,7 +16,7 @@ use libc::{
 };
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, ResolveFlag};
-use rxbox_policy::Access;
+use rxbox_policy::{Access, Make};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -226,7 +226,7 @@ pub(super) fn creation_mode(caller: &Caller<'_>, mode: u32) -> u32 {
 /// Makes a new file; EEXIST if the name is taken meanwhile.
 fn create(caller: &Caller<'_>, place: &Parent, how: Opening) -> Result<File, Errno> {
     let path = place.path();
-    caller.check(Access::Create, &path)?;
+    caller.check_make(Make::File, &path)?;
     for access in accesses(how.flags, false) {
         caller.check(access, &path)?;
     }

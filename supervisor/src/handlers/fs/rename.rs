@@ -1,11 +1,11 @@
 //! rename(2).
 //!
 //! A rename takes one name away and makes another, and both are asked for. It must not carry anything from
-//! under one rule to under another: a file whose old name may not be read must not get one that may, and a
-//! directory takes all below it along. Where the policy distinguishes something below either name, a
-//! directory is not moved; where the old name gives less than the new, neither is a file. The errno is then
-//! EXDEV, as between two file systems, for that is how it is: programs know it, and copy file by file
-//! instead, each judged by its own names.
+//! under one rule to under another. What has the old name may be exchanged until the kernel looks, by another
+//! thread of the guest's or by anybody, so the policy judges the two names alone and allows what is right
+//! whatever they lead to ([`rxbox_policy::Policy::rename`]). Else the errno is EXDEV, as between two file
+//! systems, for that is how it is: programs know it, and copy file by file instead, each judged by its own
+//! names.
 
 use super::named::VIEW_IS_FIXED;
 use super::names::is_there;
@@ -15,9 +15,8 @@ use crate::host::SyscallResult;
 use crate::path::{Parent, parent};
 use libc::AT_FDCWD;
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, RenameFlags, renameat2};
-use nix::sys::stat::fstatat;
-use rxbox_policy::{Access, Verdict};
+use nix::fcntl::{RenameFlags, renameat2};
+use rxbox_policy::Access;
 use std::ffi::CStr;
 
 /// The handlers of this module.
@@ -60,19 +59,7 @@ fn may_move(caller: &Caller<'_>, from: &Parent, to: &Parent) -> Result<(), Errno
     }
     caller.check(Access::Remove, &old)?;
     caller.check(Access::Create, &new)?;
-    let gains = [Access::Read, Access::Write];
-    if gains.into_iter().any(|access| caller.allows(access, &new) && !caller.allows(access, &old)) {
-        return Err(Errno::EXDEV);
-    }
-    // Should a directory take the file's place before the kernel looks, then one that the guest has just
-    // made: those in which the policy distinguishes something are moved neither away from a name nor to it.
-    let file = fstatat(&from.dir, from.name(), AtFlags::AT_SYMLINK_NOFOLLOW)
-        .is_ok_and(|stat| stat.st_mode & libc::S_IFMT != libc::S_IFDIR);
-    match caller.sandbox.policy.rename(&old, &new, true).verdict {
-        Verdict::Allow => Ok(()),
-        _ if file && from.name() == from.leaf.as_bytes() => Ok(()),
-        _ => Err(Errno::EXDEV),
-    }
+    caller.check_rename(&old, &new)
 }
 
 /// Whether what has the name already may lose it.

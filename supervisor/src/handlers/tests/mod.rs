@@ -68,6 +68,9 @@ impl Files for OneProfile<'_> {
     fn read_link(&self, path: &Path) -> Option<PathBuf> {
         HostFiles::default().read_link(path)
     }
+    fn directories_and_links(&self, directory: &Path) -> Vec<std::ffi::OsString> {
+        HostFiles::default().directories_and_links(directory)
+    }
     fn lookup_profile(&self, name: &str) -> Option<(PathBuf, String)> {
         HostFiles::default().lookup_profile(name)
     }

@@ -1,0 +1,174 @@
+//! Where the paths of rules lead to.
+//!
+//! Paths are decided on after links are resolved, so a rule must hold for the place its path leads to. A
+//! denial is entered both as it is written and as it resolves, also through the links that its wildcards
+//! match now: the guest can put no further ones there, because no link is made on the way to something denied
+//! ([`crate::Policy::make`]). What `**` stands for is not searched. An allowing rule is entered as it
+//! resolves; of the links on the way it grants only the sight, for whoever could write the name of a link
+//! could put another in its place.
+//!
+//! An allowing rule follows no link that the guest itself could have made: one in a place that the profile
+//! lets it write may have been planted by an earlier run, to be granted what it points to in this one. For
+//! the same reason the name of an entry, as written and as resolved, is kept ([`Tree::keep`]).
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+
+use crate::decision::Access;
+use crate::load::files::{Files, path_of, resolve};
+use crate::pattern::path::{Element, Pattern, components};
+use crate::pattern::variables::os;
+use crate::report::ledger::{Context, RuleId};
+use crate::rules::reach::Reach;
+use crate::rules::tree::{AccessSet, Effect, Outcome, Tree};
+
+/// Names that are looked at for the wildcards of one rule, at most.
+const MAX_NAMES: usize = 1 << 16;
+
+/// A path rule, parsed.
+pub(super) struct PathRule {
+    pub(super) pattern: Pattern,
+    pub(super) effect: Effect,
+    pub(super) rule: RuleId,
+}
+
+/// Enters the rules as they are written and as they resolve, and notes what they grant.
+pub(super) fn tree(context: &mut Context, rules: &[PathRule], files: &dyn Files, reach: &mut Reach) -> Tree {
+    let writable = writable(rules, files);
+    let mut tree = Tree::new();
+    for PathRule { pattern, effect, rule } in rules {
+        match effect {
+            Effect::Allow(accesses) => {
+                let granted = allow(&mut tree, &writable, (pattern, *accesses, *rule), files);
+                reach.tree(&granted, *accesses);
+            }
+            Effect::Deny(_) | Effect::Hide => {
+                tree.insert(&pattern.elements, *effect, *rule);
+                match places(pattern, files) {
+                    Some(places) => places.iter().for_each(|place| tree.insert(place, *effect, *rule)),
+                    None => context.error_at(
+                        *rule,
+                        format!("the wildcards match more than {MAX_NAMES} names"),
+                        Some("name the directories in which it is to hold".to_owned()),
+                    ),
+                }
+            }
+        }
+    }
+    tree
+}
+
+/// Enters an allowing rule; gives the pattern for which it grants what it grants.
+fn allow(
+    tree: &mut Tree,
+    writable: &Tree,
+    (pattern, accesses, rule): (&Pattern, AccessSet, RuleId),
+    files: &dyn Files,
+) -> Vec<Element> {
+    let links = RefCell::new(Vec::new());
+    let trusted = |link: &Path| {
+        let trusted = !writable_at(writable, link);
+        if trusted {
+            links.borrow_mut().push(link.to_path_buf());
+        }
+        trusted
+    };
+    let resolved = resolved(pattern, files, &trusted);
+    if accesses.contains(Access::Read) {
+        resolved.iter().chain([&pattern.elements]).for_each(|elements| tree.keep(elements, rule));
+    }
+    if resolved.is_some() {
+        let links = links.into_inner().into_iter().map(|link| names_of(&link));
+        for seen in links.chain([pattern.elements.clone()]) {
+            tree.insert(&seen, Effect::Allow(AccessSet::SIGHT), rule);
+        }
+    }
+    let granted = resolved.unwrap_or_else(|| pattern.elements.clone());
+    tree.insert(&granted, Effect::Allow(accesses), rule);
+    granted
+}
+
+/// Everywhere that the guest might write, taken generously: as if every link were followed and nothing
+/// denied. A link that is not followed lies in here, and so does what is written of the path behind it.
+fn writable(rules: &[PathRule], files: &dyn Files) -> Tree {
+    let mut tree = Tree::new();
+    for rule in rules.iter().filter(|r| r.effect == Effect::Allow(AccessSet::WRITE)) {
+        let elements = resolved(&rule.pattern, files, &|_| true);
+        tree.insert(elements.as_ref().unwrap_or(&rule.pattern.elements), rule.effect, rule.rule);
+    }
+    tree
+}
+
+fn writable_at(writable: &Tree, link: &Path) -> bool {
+    writable.decide(link.as_os_str().as_encoded_bytes(), Access::Create) != Outcome::Default
+}
+
+/// The pattern with the links among its names before the first wildcard followed, if there are any.
+fn resolved(pattern: &Pattern, files: &dyn Files, follow: &dyn Fn(&Path) -> bool) -> Option<Vec<Element>> {
+    let names = resolve(pattern.prefix(), files, follow)?;
+    if pattern.prefix().eq(names.iter().map(Vec::as_slice)) {
+        return None;
+    }
+    let rest = &pattern.elements[pattern.prefix().count()..];
+    Some(names.into_iter().map(|n| Element::Name(n.into())).chain(rest.iter().cloned()).collect())
+}
+
+/// Everywhere else that the names which a pattern matches now lead to through links, each with what is left
+/// of the pattern there; `None` if there is too much to look at. `**` is not searched: what it stands for
+/// could be everything.
+fn places(pattern: &Pattern, files: &dyn Files) -> Option<Vec<Vec<Element>>> {
+    let ahead = |place: &Path, at: usize| {
+        names_of(place).into_iter().chain(pattern.elements[at..].iter().cloned()).collect::<Vec<_>>()
+    };
+    let mut found = Vec::new();
+    let mut looked_at = 0;
+    // Where a way leads, how much of the pattern that is, and whether a link was on it.
+    let mut ways = vec![(PathBuf::from("/"), 0, false)];
+    while let Some((mut place, mut at, mut moved)) = ways.pop() {
+        while let Some(Element::Name(name)) = pattern.elements.get(at) {
+            // What does not end leads nowhere.
+            let Some((next, link)) = step(&place, name, files) else { break };
+            if link && moved {
+                found.push(ahead(&place, at));
+            }
+            (place, moved, at) = (next, moved | link, at + 1);
+        }
+        let rest = &pattern.elements[at..];
+        if moved {
+            found.push(ahead(&place, at));
+        }
+        let Some(Element::Wild(wildcard)) = rest.first().filter(|_| !place.starts_with("/proc")) else {
+            continue;
+        };
+        for name in files.directories_and_links(&place) {
+            looked_at += 1;
+            if looked_at > MAX_NAMES {
+                return None;
+            }
+            let name = name.as_encoded_bytes();
+            if wildcard.matches(name)
+                && let Some((next, link)) = step(&place, name, files)
+            {
+                ways.push((next, at + 1, link));
+            }
+        }
+    }
+    Some(found)
+}
+
+/// Where a name in a directory leads, and whether through a link; `None` if its links do not end.
+fn step(directory: &Path, name: &[u8], files: &dyn Files) -> Option<(PathBuf, bool)> {
+    let next = directory.join(os(name));
+    if files.read_link(&next).is_none() {
+        return Some((next, false));
+    }
+    let names = resolve(components(next.as_os_str().as_encoded_bytes()), files, &|_| true)?;
+    let place = path_of(names.iter().map(Vec::as_slice));
+    let link = place != next;
+    Some((place, link))
+}
+
+/// A plain path as a pattern.
+fn names_of(path: &Path) -> Vec<Element> {
+    components(path.as_os_str().as_encoded_bytes()).map(|name| Element::Name(name.into())).collect()
+}
