@@ -92,6 +92,10 @@ pub enum Kind {
     MsgIn,
     /// A `msghdr` to receive into: crosses likewise with capacities; the reply fills them.
     MsgOut,
+    /// An `ifconf` (netdevice(7)), by which the guest is told a list of interfaces: crosses as
+    /// [`crate::sizes::LIST_HEAD`] bytes and room for the list. The reply's first four bytes say how long it
+    /// is, also where there is no room.
+    InterfaceList,
     /// A NULL-terminated array of strings (argv, envp): crosses as the strings with their NULs, one after the
     /// other. The supervisor only shows and records them, so as many whole strings cross as fit
     /// [`crate::sizes::STRINGS_MAX`].
@@ -135,6 +139,7 @@ impl Kind {
             | Kind::IovecOut { .. }
             | Kind::MsgIn
             | Kind::MsgOut
+            | Kind::InterfaceList
             | Kind::Strings
             | Kind::Unused => None,
         }

@@ -34,3 +34,7 @@ pub const MESSAGE_MAX: u64 = 8192;
 pub const INTERNAL: u32 = 0x8000_0000;
 
 const _: () = assert!(SLOT_SIZE.is_multiple_of(PAGE as usize));
+/// Bytes in front of a list of interfaces ([`crate::kind::Kind::InterfaceList`]).
+pub const LIST_HEAD: usize = 8;
+/// Most bytes of such a list: 1638 addresses of interfaces.
+pub const LIST_MAX: usize = 65536;

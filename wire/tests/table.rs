@@ -144,6 +144,7 @@ fn effects_are_declared_by_the_rows_that_have_them() {
         |effect| effect == Effect::KernelMemory,
         |effect| effect == Effect::Block,
         |effect| matches!(effect, Effect::Interface(_)),
+        |effect| effect == Effect::Interfaces,
     ] {
         assert!(!have(is).is_empty());
     }
@@ -152,6 +153,10 @@ fn effects_are_declared_by_the_rows_that_have_them() {
 #[test]
 fn control_messages_that_lead_elsewhere_have_no_row() {
     assert!(table::control(libc::SOL_SOCKET, libc::SCM_RIGHTS).is_some());
+    for row in table::CONTROL {
+        let alone = |effect: &Effect| matches!(effect, Effect::Harmless | Effect::Route(_));
+        assert!(row.effects.iter().all(alone), "nothing gives capabilities up for {}", row.name);
+    }
     for (level, kind) in [
         (libc::IPPROTO_IP, libc::IP_RETOPTS),
         (libc::IPPROTO_IPV6, libc::IPV6_RTHDR),

@@ -3,8 +3,8 @@
 //! Nothing here knows single calls. Guest memory is read and written only through [`crate::guest::access`],
 //! so a bad pointer is EFAULT.
 
-use super::msghdr;
 use super::vectors::{gather, gather_some, scatter};
+use super::{interfaces, msghdr};
 use crate::channel::Slot;
 use crate::guest::access;
 use crate::guest::read::{Vectors, strings, vectors};
@@ -28,6 +28,8 @@ enum Side {
     Scatter(Vectors),
     /// A message that the reply may fill.
     Message(msghdr::Receive),
+    /// A list of interfaces that the reply may fill.
+    Interfaces(interfaces::List),
 }
 
 /// One request in the making: lengths so far, and where the next data go.
@@ -206,6 +208,11 @@ fn pack(p: &mut Packer<'_>, i: usize, kinds: &[Arg; 6], args: &[u64; 6]) -> Resu
             m.write(p.slot, start);
             return Ok(Side::Message(m));
         }
+        Kind::InterfaceList => {
+            let list = interfaces::List::read(addr)?;
+            p.place(i, list.size() as u64)?;
+            return Ok(Side::Interfaces(list));
+        }
         _ => {}
     }
     Ok(Side::None)
@@ -234,5 +241,6 @@ fn unpack(process: &Process, slot: &Slot, side: &Side, start: usize, n: usize) -
         Side::Out(addr) => process.copy_from_slot(slot, start, *addr, n),
         Side::Scatter(vectors) => scatter(process, slot, start, n, vectors),
         Side::Message(m) => m.fill(process, slot, start),
+        Side::Interfaces(list) => list.fill(process, slot, start),
     }
 }

@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | [`marshal`] | carries arguments and results across the channel, as the table says |
 //! | [`transfer`], [`msghdr`], [`mmsg`], [`vectors`] | bulk data: in pieces, messages, vectors |
+//! | [`interfaces`] | a list behind a pointer in a structure |
 //! | [`memory`], [`shm`], [`rlimit`] | the address space |
 //! | [`futex`], [`wait`], [`process`] | threads and processes |
 //!
@@ -12,6 +13,7 @@
 //! [`crate::signal::calls`], those that make and end threads and processes in [`crate::lifecycle`].
 
 pub mod futex;
+pub mod interfaces;
 pub mod marshal;
 pub mod memory;
 pub mod mmsg;

@@ -6,19 +6,17 @@
 //! those alone that the profile keeps.
 
 use super::socket::address::{implicit, may_bind, may_join, may_route};
-use super::terminal;
+use super::socket::option::may_set;
+use super::{interface, terminal};
 use crate::caller::Caller;
 use crate::confine::capabilities::Meanwhile;
 use crate::context::Call;
-use crate::host::command::{IOCTL_MAX, ioctl};
-use crate::host::number::Wait;
 use crate::state::fd::{File, Kind};
 use nix::errno::Errno;
 use rxbox_policy::Access;
-use rxbox_wire::effect::{Choice, Effect, HARMLESS, Named, Place};
+use rxbox_wire::effect::{Choice, Effect, HARMLESS, Place};
 use rxbox_wire::kind::Kind as Arg;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::os::fd::AsFd;
 
 /// Judges the command of a call, if it is one of a multiplexer. While what it returns is kept the thread has
 /// no capabilities but those that the profile keeps.
@@ -30,10 +28,12 @@ pub fn judge_command(call: &mut Call<'_>) -> Result<Option<Meanwhile>, Errno> {
         // The table sees to it that commands of other objects have no effects to ask about.
         Some(row) if row.effects != HARMLESS && call.checked.kinds[0].kind == Arg::Fd => {
             let file = call.file(0)?;
+            let privileged = row.effects.iter().any(|effect| is_privileged(*effect));
+            let kept = call.sandbox.policy.capabilities();
+            let meanwhile = privileged.then(|| Meanwhile::only(kept)).transpose()?;
             let value = (1..6).find_map(|i| call.bytes(i)).unwrap_or_default().to_vec();
             judge(call, &file, row.effects, &value)?;
-            let privileged = row.effects.iter().any(|effect| is_privileged(*effect));
-            privileged.then(|| Meanwhile::only(call.sandbox.policy.capabilities())).transpose()
+            Ok(meanwhile)
         }
         _ => Ok(None),
     }
@@ -60,6 +60,7 @@ fn ask(call: &mut Call<'_>, file: &File, effect: Effect, value: &[u8]) -> Result
         // The kernel's, which bounds it for every process alike.
         Effect::KernelMemory => Ok(()),
         // The kernel's, which is asked with the profile's capabilities alone.
+        Effect::Privilege if socket => may_set(call, file, value),
         Effect::Privilege => Ok(()),
         Effect::Route(Choice::Way) if socket && !nothing => may_route(call),
         Effect::Route(Choice::Source(place, device)) if socket => {
@@ -68,7 +69,7 @@ fn ask(call: &mut Call<'_>, file: &File, effect: Effect, value: &[u8]) -> Result
         Effect::Emit(place) if socket => may_join(call, address(place, value)?),
         Effect::Bind if socket && !nothing => may_bind(call, file, implicit(file)?),
         Effect::Interface(named) if socket && !call.sandbox.policy.shows_interfaces() => {
-            is_loopback(file, named, value)
+            interface::is_loopback(file, named, value)
         }
         Effect::Route(_) | Effect::Emit(_) | Effect::Bind | Effect::Interface(_) => Ok(()),
         // The handler lists those that the guest may see.
@@ -112,24 +113,6 @@ fn may_choose_source(
         (0, false) if !call.sandbox.policy.route().allowed() => may_bind(call, socket, (source, 0).into()),
         _ => may_route(call),
     }
-}
-
-/// Loopback is the first interface of every network namespace. Whether there are others is not told.
-fn is_loopback(socket: &File, named: Named, value: &[u8]) -> Result<(), Errno> {
-    const NAME: usize = 16;
-    const LOOPBACK: [u8; 4] = 1i32.to_ne_bytes();
-    let is_it = match named {
-        Named::Number => bytes::<4>(value, NAME as u8)? == LOOPBACK,
-        Named::Name => {
-            let mut request = [0; IOCTL_MAX];
-            request[NAME..NAME + 4].copy_from_slice(&LOOPBACK);
-            ioctl(Wait::Short, socket.host.as_fd(), libc::SIOCGIFNAME as u32, 0, &mut request)?;
-            // An alias of an interface has its name, a colon and more.
-            let name = |text: &[u8]| text[..NAME].split(|b| matches!(b, 0 | b':')).next().map(<[u8]>::to_vec);
-            value.len() >= NAME && name(value) == name(&request)
-        }
-    };
-    if is_it { Ok(()) } else { Err(Errno::ENODEV) }
 }
 
 /// The internet address at a place of a value.

@@ -1,7 +1,7 @@
 //! ioctl(2). Which requests there are and what memory they touch, the system-call table says; those that act
 //! on what the supervisor keeps (close-on-exec, job control, another descriptor) are carried out here.
 
-use super::{owner, terminal};
+use super::{interface, owner, terminal};
 use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
 use crate::host::command;
@@ -35,6 +35,7 @@ fn ioctl(call: &mut Call<'_>) -> SyscallResult {
         TIOCGSID => terminal::session(call, &file),
         TIOCSCTTY => terminal::take(call, &file),
         TIOCNOTTY => terminal::leave(call, &file),
+        SIOCGIFCONF => interface::list(call, &file),
         request => forward(call, &file, request, call.u64(2)),
     }
 }
@@ -51,6 +52,7 @@ const TIOCSPGRP: u32 = libc::TIOCSPGRP as u32;
 const TIOCGSID: u32 = libc::TIOCGSID as u32;
 const TIOCSCTTY: u32 = libc::TIOCSCTTY as u32;
 const TIOCNOTTY: u32 = libc::TIOCNOTTY as u32;
+const SIOCGIFCONF: u32 = 0x8912;
 
 /// Passes a request of the table on, its structure through private memory.
 fn forward(call: &mut Call<'_>, file: &File, request: u32, number: u64) -> SyscallResult {

@@ -11,6 +11,7 @@ pub mod fdctl;
 pub mod fs;
 pub mod group;
 pub mod identity;
+pub mod interface;
 pub mod io;
 pub mod ioctl;
 pub mod ipc;

@@ -107,6 +107,20 @@ pub fn accept(wait: Wait, socket: BorrowedFd<'_>, flags: u32) -> Result<(OwnedFd
     Ok((fd, a))
 }
 
+/// The addresses of interfaces (SIOCGIFCONF, netdevice(7)): how many bytes of `list` the kernel filled with
+/// an `ifreq` each.
+pub fn interfaces(socket: BorrowedFd<'_>, list: &mut [u8]) -> Result<usize, Errno> {
+    const SIOCGIFCONF: u64 = 0x8912;
+    // SAFETY: an ifconf of zeros is a valid one (no room).
+    let mut all: libc::ifconf = unsafe { std::mem::zeroed() };
+    all.ifc_len = i32::try_from(list.len()).map_err(|_| Errno::EINVAL)?;
+    all.ifc_ifcu.ifcu_buf = list.as_mut_ptr().cast();
+    let args = [socket.as_raw_fd() as u64, SIOCGIFCONF, &raw mut all as u64, 0, 0, 0];
+    // SAFETY: the kernel writes at most `ifc_len` bytes, all of `list`, and the length.
+    unsafe { raw(Wait::Short, libc::SYS_ioctl, args) }?;
+    Ok(list.len().min(usize::try_from(all.ifc_len).unwrap_or(0)))
+}
+
 /// socketpair(2).
 pub fn socketpair(domain: u32, kind: u32, protocol: u32) -> Result<[OwnedFd; 2], Errno> {
     let mut pair = [-1i32; 2];

@@ -4,7 +4,9 @@
 use super::message::MessageHeader;
 use super::violation::Violation;
 use crate::kind::{Arg, Extent, Kind};
-use crate::sizes::{ADDRESS_MAX, BULK_MAX, DATA_SIZE, MESSAGE_MAX, STRING_MAX, STRINGS_MAX};
+use crate::sizes::{
+    ADDRESS_MAX, BULK_MAX, DATA_SIZE, LIST_HEAD, LIST_MAX, MESSAGE_MAX, STRING_MAX, STRINGS_MAX,
+};
 
 /// Most descriptors of a select(2) set.
 const SELECT_MAX: u64 = 65536;
@@ -58,6 +60,7 @@ pub fn length(kinds: &[Arg; 6], at: usize, args: &[u64; 6]) -> Option<Length> {
         },
         Kind::IovecIn { .. } | Kind::IovecOut { .. } => Length::AtMost(BULK_MAX as u64),
         Kind::MsgIn | Kind::MsgOut => Length::AtMost(DATA_SIZE as u64),
+        Kind::InterfaceList => Length::AtMost((LIST_HEAD + LIST_MAX) as u64),
         _ => return None,
     })
 }

@@ -131,7 +131,7 @@ pub(super) static IOCTL: Commands = Commands {
         SIOCGIFMAP [Interface(Name)] => (argp: InOut(Fixed(40)));
         // Of /dev/vsock: the machine's own address (vsock(7)).
         IOCTL_VM_SOCKETS_GET_LOCAL_CID = 0x7b9 [Harmless] => (argp: Out(Fixed(4)));
-        SIOCGIFCONF = 0x8912, Refuse[EINVAL POINTERS];
+        SIOCGIFCONF = 0x8912 [Interfaces] => (argp: InterfaceList);
         SIOCETHTOOL, Refuse[EOPNOTSUPP POINTERS];
     },
 };
