@@ -7,7 +7,7 @@
 use super::{lock, owner};
 use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
-use crate::host::number::{self, Fcntl, OnFd, Wait};
+use crate::host::number::{self, Fcntl};
 use crate::state::fd::{File, Kind};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -24,7 +24,7 @@ pub const HANDLERS: &[Entry] = &[
     ("pipe", pipe),
     ("pipe2", pipe2),
     ("fcntl", fcntl),
-    ("flock", flock),
+    ("flock", lock::whole),
 ];
 
 fn dup(call: &mut Call<'_>) -> SyscallResult {
@@ -204,11 +204,4 @@ fn set_flags(call: &Call<'_>, file: &File) -> SyscallResult {
         wanted |= owner::switched_on(call, file)?;
     }
     number::fcntl(file.host.as_fd(), Fcntl::SetFlags, wanted as u64)
-}
-
-fn flock(call: &mut Call<'_>) -> SyscallResult {
-    let file = call.file(0)?;
-    let wait = if call.i32(1) & libc::LOCK_NB != 0 { Wait::Short } else { Wait::Long };
-    let wait = if file.wait() == Wait::Long { Wait::Long } else { wait };
-    number::on_fd(wait, OnFd::Flock, file.host.as_fd(), [call.u64(1), 0, 0])
 }

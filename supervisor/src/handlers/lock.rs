@@ -1,12 +1,17 @@
-//! fcntl(2) on locks: what of a call is the guest's to say, before [`crate::state::locks`] keeps it.
+//! fcntl(2) on locks, and flock(2): what of a call is the guest's to say, before [`crate::state::locks`]
+//! keeps it; and whether a lock is taken on the file, for which the guest must be allowed to write to it.
 
+use crate::caller::Caller;
 use crate::context::Call;
 use crate::host::SyscallResult;
 use crate::host::command::{self, Flock};
 use crate::host::number::{OnFd, Wait, on_fd};
-use crate::state::fd::{File, Kind};
-use crate::state::locks::{Inode, Ranges, Wanted, i16_at, inode, range_of};
+use crate::state::apart::{Apart, Inode, StandIn};
+use crate::state::fd::{Extra, File, Kind};
+use crate::state::locks::{Ranges, Wanted, i16_at, inode, range_of};
+use crate::state::names::name_of;
 use nix::errno::Errno;
+use rxbox_policy::Access;
 use std::os::fd::AsFd;
 
 /// The `struct flock` of argument 2.
@@ -32,8 +37,9 @@ pub(super) fn record(call: &mut Call<'_>, file: &File) -> SyscallResult {
     // The process id of a lock on a description must be 0; what the guest wrote there does not count.
     lock[24..28].fill(0);
     let asked = lock;
-    let locks = &call.process.locks;
-    let mut done = locks.apply(file, if command == Flock::Get { command } else { Flock::Set }, &mut lock);
+    let (locks, apart) = (&call.process.locks, apart(call, file));
+    let first = if command == Flock::Get { command } else { Flock::Set };
+    let mut done = locks.apply(file, apart, first, &mut lock);
     if done == Err(Errno::EAGAIN) || command == Flock::Get && i16_at(&lock, 0) != libc::F_UNLCK {
         // It may be a process's that has ended.
         call.sandbox.remove_ended(call.process);
@@ -41,7 +47,7 @@ pub(super) fn record(call: &mut Call<'_>, file: &File) -> SyscallResult {
         done = if command == Flock::Wait {
             wait(call, file, &mut lock)
         } else {
-            locks.apply(file, command, &mut lock)
+            locks.apply(file, apart, command, &mut lock)
         };
     }
     if done.is_ok() && command == Flock::Get {
@@ -91,11 +97,51 @@ pub(super) fn description(call: &mut Call<'_>, file: &File) -> SyscallResult {
         libc::F_OFD_SETLK => Flock::Set,
         _ => Flock::Wait,
     };
-    let done = command::lock(command, file.host.as_fd(), &mut lock)?;
+    let done = match stand_in(call, file)? {
+        Some(apart) => {
+            if command != Flock::Get {
+                allowed(file, i16_at(&lock, 0))?;
+            }
+            from_start(file, &mut lock)?;
+            command::lock(command, apart.as_fd(), &mut lock)?
+        }
+        None => command::lock(command, file.host.as_fd(), &mut lock)?,
+    };
     if command == Flock::Get {
         call.put(2, &lock);
     }
     Ok(done)
+}
+
+/// flock(2).
+pub(super) fn whole(call: &mut Call<'_>) -> SyscallResult {
+    let file = call.file(0)?;
+    let wait = if call.i32(1) & libc::LOCK_NB != 0 { Wait::Short } else { Wait::Long };
+    let wait = if file.wait() == Wait::Long { Wait::Long } else { wait };
+    match stand_in(call, &file)? {
+        Some(apart) => on_fd(wait, OnFd::Flock, apart.as_fd(), [call.u64(1), 0, 0]),
+        None => on_fd(wait, OnFd::Flock, file.host.as_fd(), [call.u64(1), 0, 0]),
+    }
+}
+
+/// Where the locks of a file are taken if not on itself: the guest could hold up those outside who write to
+/// it, and so takes locks there only where it may write, too.
+fn apart<'c>(call: &'c Call<'_>, file: &File) -> Option<&'c Apart> {
+    let theirs = matches!(file.kind, Kind::Regular | Kind::Directory) && !file.writable();
+    let may_write = |path: Vec<u8>| Caller::of(call).allows(Access::Write, &path);
+    (theirs && !name_of(file.host.as_fd()).is_ok_and(may_write)).then_some(&call.sandbox.apart)
+}
+
+/// The same for the locks of an open file description.
+fn stand_in(call: &Call<'_>, file: &File) -> Result<Option<StandIn>, Errno> {
+    let Some(apart) = apart(call, file) else { return Ok(None) };
+    let mut extra = file.extra();
+    if let Extra::LockedApart(stand_in) = &*extra {
+        return Ok(Some(stand_in.clone()));
+    }
+    let stand_in = apart.open(inode(file)?)?;
+    *extra = Extra::LockedApart(stand_in.clone());
+    Ok(Some(stand_in))
 }
 
 /// The processes of the sandbox, without the caller, whose locks on a file are as `what` says.
@@ -106,9 +152,10 @@ fn holders(call: &Call<'_>, inode: Inode, but: i32, what: impl Fn(&Ranges) -> bo
 
 /// Sets a lock, waiting for it: EDEADLK if somebody would then wait for ever.
 fn wait(call: &Call<'_>, file: &File, lock: &mut [u8; Flock::SIZE]) -> SyscallResult {
-    let Some(range) = range_of(lock) else { return call.process.locks.apply(file, Flock::Wait, lock) };
+    let apply = |lock| call.process.locks.apply(file, apart(call, file), Flock::Wait, lock);
+    let Some(range) = range_of(lock) else { return apply(lock) };
     let wanted = Wanted { pid: call.process.pid, file: inode(file)?, range };
     let blockers = |w: &Wanted<Inode>| holders(call, w.file, w.pid, |ranges| ranges.block(&w.range));
     let _waiting = call.sandbox.lock_waits.enter(call.tid, wanted, blockers)?;
-    call.process.locks.apply(file, Flock::Wait, lock)
+    apply(lock)
 }

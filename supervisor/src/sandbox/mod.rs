@@ -13,6 +13,7 @@ use crate::sandbox::layers::HostLayers;
 use crate::sandbox::poller::{Poller, Source};
 use crate::sandbox::processors::Processors;
 use crate::sandbox::worker_pool::WorkerPool;
+use crate::state::apart::Apart;
 use crate::state::fd::Budget;
 use crate::state::ipc::Namespace;
 use crate::state::locks::Waits;
@@ -52,6 +53,8 @@ pub struct Sandbox {
     pub travellers: Travellers,
     /// Who waits for a record lock.
     pub lock_waits: Waits,
+    /// Where files are locked that the guest may only read.
+    pub apart: Apart,
     /// Semaphores, shared memory, message queues.
     pub ipc: Namespace,
     /// Job control of terminals.
@@ -110,6 +113,7 @@ impl Sandbox {
             peers: Peers::default(),
             travellers: Travellers::default(),
             lock_waits: Waits::default(),
+            apart: Apart::default(),
             ipc: Namespace::default(),
             terminals: Terminals::default(),
             policy,

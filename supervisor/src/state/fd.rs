@@ -10,6 +10,7 @@
 //! around.
 
 use crate::host::number::{NewFd, Wait, new_fd};
+use crate::state::apart::StandIn;
 use crate::state::ranks::{Guard, Lock, Rank, ReadGuard, SharedLock, WriteGuard};
 use crate::state::sockets::Internet;
 use nix::errno::Errno;
@@ -80,6 +81,8 @@ pub enum Extra {
     },
     /// What has been judged of a socket of the internet.
     Internet(Internet),
+    /// Where its own locks are taken, if not on the file ([`crate::state::apart::Apart`]).
+    LockedApart(StandIn),
 }
 
 /// An open file.

@@ -1,7 +1,8 @@
 //! Changing what a file has beside its contents, and its length by name: chmod(2), chown(2), utimensat(2),
 //! truncate(2).
 //!
-//! All of these are writing, by descriptor too: a descriptor open to read gives no right to change its file.
+//! All of these are judged by the file's name, by descriptor too: a descriptor gives no right to anything but
+//! the contents.
 
 use super::named::{done, known, named};
 use crate::caller::Caller;
@@ -37,7 +38,7 @@ pub(crate) const HANDLERS: &[Entry] = &[
 /// The object to change, with the policy's consent.
 fn changed<'r>(caller: &Caller<'_>, found: &'r Resolved) -> Result<BorrowedFd<'r>, Errno> {
     let object = found.changeable()?;
-    found.check(caller, Access::Write)?;
+    found.check(caller, Access::Attributes)?;
     Ok(object)
 }
 

@@ -135,7 +135,7 @@ fn change(
         return Err(foreign(name, Errno::EPERM));
     }
     let object = found.changeable().map_err(|_| VIEW_IS_FIXED)?;
-    found.check(&caller, Access::Write)?;
+    found.check(&caller, Access::Attributes)?;
     if found.is_link() {
         return Err(Errno::EPERM);
     }

@@ -22,23 +22,50 @@ pub use ranges::{Ranges, Wanted};
 use crate::host::SyscallResult;
 use crate::host::command::{self, Flock};
 use crate::host::name::reopen;
+use crate::state::apart::{Apart, Inode, StandIn};
 use crate::state::fd::{File, Kind};
 use crate::state::ranks::{Guard, Lock, Rank};
 use nix::errno::Errno;
 use ranges::{Range, deadlock};
 use std::collections::{BTreeMap, HashMap};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-/// Device and inode number.
-pub type Inode = (u64, u64);
 
 /// What stands for a guest process at one file.
 #[derive(Debug)]
 struct Owner {
-    description: Arc<OwnedFd>,
+    description: Description,
+    /// What it was opened for: `O_RDONLY`, `O_WRONLY`, `O_RDWR`.
+    access: i32,
     ranges: Ranges,
+}
+
+/// A description on which locks are taken: of the file, or of its stand-in.
+#[derive(Clone, Debug)]
+enum Description {
+    File(Arc<OwnedFd>),
+    Apart(StandIn),
+}
+
+impl AsFd for Description {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Description::File(fd) => fd.as_fd(),
+            Description::Apart(fd) => fd.as_fd(),
+        }
+    }
+}
+
+impl Description {
+    fn is(&self, other: &Description) -> bool {
+        self.as_fd().as_raw_fd() == other.as_fd().as_raw_fd()
+    }
+}
+
+/// The access mode that allows what either of two allows.
+fn both(a: i32, b: i32) -> i32 {
+    if a == b { a } else { libc::O_RDWR }
 }
 
 /// The descriptions that stand for a guest process, by the file they lock.
@@ -114,18 +141,39 @@ impl RecordLocks {
         self.owners.lock()
     }
 
-    /// The description for `file`, made at the first lock. It is opened for reading and writing if that is
-    /// possible, whatever the guest's descriptor may do: the guest never gets hold of it.
-    fn owner(&self, file: &File) -> Result<Arc<OwnedFd>, Errno> {
+    /// The description for `file`, made at the first lock, on the file itself or on its stand-in. The file is
+    /// opened for what the guest has it open for and no more: a file that is open to write, be it for nothing
+    /// but locks, is not executed by anybody.
+    fn owner(&self, file: &File, apart: Option<&Apart>) -> Result<Description, Errno> {
         let inode = inode(file)?;
-        if let Some(owner) = self.map().get(&inode) {
-            return Ok(owner.description.clone());
-        }
-        let open = |mode| reopen(file.host.as_fd(), mode | libc::O_NONBLOCK);
-        let new = open(libc::O_RDWR).or_else(|_| open(libc::O_RDONLY)).or_else(|_| open(libc::O_WRONLY))?;
+        let access = match (file.readable(), file.writable()) {
+            _ if apart.is_some() => libc::O_RDWR,
+            (true, true) => libc::O_RDWR,
+            (false, true) => libc::O_WRONLY,
+            _ => libc::O_RDONLY,
+        };
+        let access = match self.map().get(&inode) {
+            Some(owner) if both(owner.access, access) == owner.access => {
+                return Ok(owner.description.clone());
+            }
+            Some(owner) => both(owner.access, access),
+            None => access,
+        };
+        let description = match apart {
+            Some(apart) => Description::Apart(apart.open(inode)?),
+            None => Description::File(Arc::new(reopen(file.host.as_fd(), access | libc::O_NONBLOCK)?)),
+        };
         self.used.store(true, Ordering::Release);
-        let owner = Owner { description: Arc::new(new), ranges: Ranges::default() };
-        Ok(self.map().entry(inode).or_insert(owner).description.clone())
+        let mut map = self.map();
+        let owner = map.entry(inode).or_insert_with(|| Owner {
+            description: description.clone(),
+            access,
+            ranges: Ranges::default(),
+        });
+        if owner.access != access {
+            owner.widen(description, access);
+        }
+        Ok(owner.description.clone())
     }
 
     /// Drops the process's locks on the file: one of its descriptors was closed.
@@ -138,33 +186,67 @@ impl RecordLocks {
         }
     }
 
-    /// Carries out a lock command (of the F_OFD family) for the process, and keeps the book. A lock that was
-    /// only got after another thread had closed the file is given back: EBADF, as the kernel does.
-    pub fn apply(&self, file: &File, command: Flock, lock: &mut [u8; Flock::SIZE]) -> SyscallResult {
-        let owner = self.owner(file)?;
-        let (kind, range) = (i16_at(lock, 0), range_of(lock));
-        if command != Flock::Get && kind != libc::F_UNLCK && self.looks(inode(file)?, Ranges::full) {
-            return Err(Errno::ENOLCK);
-        }
-        let done = command::lock(command, owner.as_fd(), lock)?;
-        if command == Flock::Get {
-            return Ok(done);
-        }
-        let mut map = self.map();
-        match map.get_mut(&inode(file)?).filter(|o| Arc::ptr_eq(&o.description, &owner)) {
-            None => return Err(Errno::EBADF),
-            Some(Owner { ranges, .. }) => match range {
+    /// Carries out a lock command (of the F_OFD family) for the process, and keeps the book; on the file's
+    /// stand-in if it is given where these are. A lock that was only got after another thread had closed the
+    /// file is given back: EBADF, as the kernel does.
+    pub fn apply(
+        &self,
+        file: &File,
+        apart: Option<&Apart>,
+        command: Flock,
+        lock: &mut [u8; Flock::SIZE],
+    ) -> SyscallResult {
+        let asked = *lock;
+        loop {
+            let owner = self.owner(file, apart)?;
+            let (kind, range) = (i16_at(lock, 0), range_of(lock));
+            if command != Flock::Get && kind != libc::F_UNLCK && self.looks(inode(file)?, Ranges::full) {
+                return Err(Errno::ENOLCK);
+            }
+            let done = command::lock(command, owner.as_fd(), lock)?;
+            if command == Flock::Get {
+                return Ok(done);
+            }
+            let mut map = self.map();
+            let Some(Owner { ranges, description, .. }) = map.get_mut(&inode(file)?) else {
+                return Err(Errno::EBADF);
+            };
+            if !description.is(&owner) {
+                // Opened for more meanwhile: the lock is taken there.
+                *lock = asked;
+                continue;
+            }
+            match range {
                 Some(range) if kind == libc::F_UNLCK => ranges.clear(&range),
                 Some(range) => ranges.set(range),
                 None => {}
-            },
+            }
+            return Ok(done);
         }
-        Ok(done)
     }
 
     /// Whether the locks on a file are as `what` says.
     pub fn looks(&self, inode: Inode, what: impl FnOnce(&Ranges) -> bool) -> bool {
         self.map().get(&inode).is_some_and(|owner| what(&owner.ranges))
+    }
+}
+
+impl Owner {
+    /// Takes over a description that is open for more, with the locks. Those to read can be held twice. Those
+    /// to write are given up for a moment, which only befalls a process that has the file open to write alone
+    /// and then to read; one that somebody else gets in this moment is lost.
+    fn widen(&mut self, to: Description, access: i32) {
+        let held = std::mem::take(&mut self.ranges);
+        let take = |to: &Description, ranges: &mut Ranges, write: bool| {
+            for range in held.all().iter().filter(|range| range.writes() == write) {
+                if command::lock(Flock::Set, to.as_fd(), &mut range.lock()).is_ok() {
+                    ranges.set(*range);
+                }
+            }
+        };
+        take(&to, &mut self.ranges, false);
+        (self.description, self.access) = (to, access);
+        take(&self.description, &mut self.ranges, true);
     }
 }
 

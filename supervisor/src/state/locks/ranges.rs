@@ -1,5 +1,6 @@
 //! Which ranges of a file a process has locked, and who waits for whom.
 
+use crate::host::command::Flock;
 use std::collections::BTreeMap;
 
 /// Bytes of a file, `first..=last`, locked to read or to write.
@@ -22,6 +23,23 @@ impl Range {
         (first >= 0 && first <= last).then_some(Range { first, last, write })
     }
 
+    /// Whether it is locked to write.
+    pub(super) fn writes(&self) -> bool {
+        self.write
+    }
+
+    /// The `struct flock` that locks it.
+    pub(super) fn lock(&self) -> [u8; Flock::SIZE] {
+        let mut lock = [0; Flock::SIZE];
+        let kind = if self.write { libc::F_WRLCK } else { libc::F_RDLCK };
+        lock[..2].copy_from_slice(&(kind as i16).to_le_bytes());
+        lock[8..16].copy_from_slice(&self.first.to_le_bytes());
+        // A length of 0 is up to the end, whatever that will be.
+        let length = if self.last == i64::MAX { 0 } else { self.last - self.first + 1 };
+        lock[16..24].copy_from_slice(&length.to_le_bytes());
+        lock
+    }
+
     fn overlaps(&self, other: &Range) -> bool {
         self.first <= other.last && other.first <= self.last
     }
@@ -39,6 +57,11 @@ const MOST: usize = 1 << 13;
 pub struct Ranges(Vec<Range>);
 
 impl Ranges {
+    /// All of them.
+    pub(super) fn all(&self) -> &[Range] {
+        &self.0
+    }
+
     /// Unlocks the bytes of a range.
     pub fn clear(&mut self, range: &Range) {
         let parts = |held: &Range| {
