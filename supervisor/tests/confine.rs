@@ -10,8 +10,8 @@ use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, connect, socket};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
-use rxbox::confine::enclose;
 use rxbox::confine::landlock::Enforced;
+use rxbox::confine::{enclose, filter};
 use rxbox::host::maker::Maker;
 use rxbox::host::mqueue;
 use rxbox::host::spawn;
@@ -145,6 +145,20 @@ fn queues_are_made_and_opened_behind_the_wall(scratch: &Path) {
     maker.finish();
 }
 
+fn host_calls_of_no_handler_fail(scratch: &Path) {
+    enclose(&reach(scratch, &[Access::Read]), &[]).unwrap();
+    filter::restrict(false).unwrap();
+    let program = std::ffi::CString::new("/proc/self/exe").unwrap();
+    assert_eq!(nix::unistd::execv(&program, &[&program]), Err(Errno::ENOSYS));
+    assert_eq!(nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWUSER), Err(Errno::ENOSYS));
+    let made = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::empty(), None);
+    assert_eq!(made.map(drop), Err(Errno::ENOSYS));
+    // Threads and their ends are its own.
+    assert_eq!(std::thread::spawn(|| 7).join().unwrap(), 7);
+    let (reader, _writer) = nix::unistd::pipe().unwrap();
+    assert_eq!(nix::unistd::dup(&reader).map(drop), Err(Errno::ENOSYS));
+}
+
 /// What is checked: its name, and how.
 type Check = (&'static str, fn(&Path));
 
@@ -154,7 +168,7 @@ macro_rules! checks {
     };
 }
 
-const CHECKS: [Check; 8] = checks![
+const CHECKS: [Check; 9] = checks![
     files_outside_of_the_profile_are_out_of_reach,
     what_the_profile_lets_write_can_be_written_and_renamed,
     a_pipe_under_a_name_of_the_profile_is_no_obstacle,
@@ -163,6 +177,7 @@ const CHECKS: [Check; 8] = checks![
     processes_outside_cannot_be_signalled,
     sockets_of_the_maker_are_where_nobody_is,
     queues_are_made_and_opened_behind_the_wall,
+    host_calls_of_no_handler_fail,
 ];
 
 fn main() -> ExitCode {

@@ -7,6 +7,7 @@
 //! * [`descriptors`]: those that rxbox was started with and nobody named.
 //! * [`capabilities`]: all that the profile does not keep.
 //! * [`landlock`]: files, ports, signals and abstract sockets outside of what the profile allows.
+//! * [`filter`]: host calls that no handler makes.
 //! * `no_new_privs`; and no other process of the user may look into this one (`PR_SET_DUMPABLE`, prctl(2)).
 //!
 //! All of it holds for the whole process and everything that it starts, because it is done while there is one
@@ -15,6 +16,7 @@
 
 pub mod capabilities;
 pub mod descriptors;
+pub mod filter;
 pub mod landlock;
 
 use landlock::{Enforced, Grants, Rights};

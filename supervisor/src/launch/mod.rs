@@ -4,6 +4,7 @@ pub mod inherited;
 pub mod init;
 pub mod program;
 
+use crate::confine;
 use crate::host::maker::Maker;
 use crate::host::process::ProcessHandle;
 use crate::host::stat::parent_of;
@@ -45,7 +46,8 @@ pub struct Guest {
     pub log_file: Option<File>,
 }
 
-/// Starts the guest: init process, emulator child, worker.
+/// Starts the guest: init process, emulator child, worker. From the start of the child on the supervisor is
+/// held by its own filter.
 ///
 /// # Errors
 /// [`Outcome::Failed`] with what failed.
@@ -74,6 +76,8 @@ pub fn launch(
     };
     let (init, pid) = Init::start(&start).map_err(|e| Outcome::Failed(e.to_string()))?;
     drop(end);
+    confine::filter::restrict(sandbox.empty_network().is_none())
+        .map_err(|e| Outcome::Failed(e.to_string()))?;
     line.send_boot(&boot).map_err(failed("the emulator child"))?;
     let process = first_process(sandbox, guest, inherited, limits, line, pid)
         .map_err(failed("the working directory or the first process"))?;
