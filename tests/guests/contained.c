@@ -1,7 +1,9 @@
 // Uses up what it can get of one thing, says how far it came, and goes on trying.
 #include "show.h"
 #include <pthread.h>
+#include <netinet/in.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 static void *waits(void *unused) {
@@ -141,10 +143,34 @@ static void continued(void) {
     puts("over");
 }
 
+// A child ends with a connection whose data nobody takes and whose closing waits for that for an hour.
+static void lingers(void) {
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof address;
+    int listener = socket(AF_INET, SOCK_STREAM, 0), status;
+    bind(listener, (void *)&address, sizeof address);
+    listen(listener, 1);
+    getsockname(listener, (void *)&address, &length);
+    if (fork() == 0) {
+        static char block[1 << 16];
+        struct linger hour = {1, 3600};
+        int s = socket(AF_INET, SOCK_STREAM, 0);
+        connect(s, (void *)&address, sizeof address);
+        setsockopt(s, SOL_SOCKET, SO_LINGER, &hour, sizeof hour);
+        while (send(s, block, sizeof block, MSG_DONTWAIT) > 0) continue;
+        _exit(errno == EAGAIN ? 0 : 1);
+    }
+    wait(&status);
+    printf("%d\n", status);
+    fflush(stdout);
+    waits(NULL);
+}
+
 int main(int argc, char **argv) {
     struct { const char *name; void (*run)(void); } all[] = {{"forks", forks}, {"bomb", bomb}, {"threads", threads},
         {"descriptors", descriptors}, {"storm", storm}, {"memory", memory}, {"killed", killed},
-        {"stopped-computing", stopped_computing}, {"stopped-growing", stopped_growing}, {"continued", continued}};
+        {"stopped-computing", stopped_computing}, {"stopped-growing", stopped_growing}, {"continued", continued},
+        {"lingers", lingers}};
     for (int i = 0; i < sizeof all / sizeof all[0]; i++) {
         if (!strcmp(argv[1], all[i].name)) all[i].run();
     }

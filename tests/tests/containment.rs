@@ -285,3 +285,16 @@ fn a_stopped_process_is_continued_by_its_child() {
     eventually("the end", || run.rxbox.try_wait().unwrap().is_some());
     assert_eq!(run.rest().0, "over\n");
 }
+
+/// The closing of a socket can wait as long as its guest says, which is nobody's time but its own.
+#[test]
+fn a_socket_whose_closing_waits_keeps_no_limit_and_no_signal_waiting() {
+    let scratch = Scratch::new("linger");
+    let program = contained(&scratch, "lingers");
+    let profile = limits(&scratch, "wall_time = \"2s\"");
+    let mut run = Run::start(&["--profile", &profile], &[&program, "lingers"]);
+    assert_eq!(run.line(), "0");
+    eventually("the time limit", || run.rxbox.try_wait().unwrap().is_some());
+    assert_eq!(run.rest().1.code(), Some(124));
+    runs_into("lingers", "processes = 5", |line| line == "0");
+}

@@ -1,5 +1,6 @@
 //! A sandbox: the policy, and all guest processes under it.
 
+pub mod closer;
 pub mod layers;
 pub mod poller;
 pub mod processors;
@@ -9,6 +10,7 @@ use crate::host::maker::Maker;
 use crate::report::audit::Audit;
 use crate::report::ending::Ending;
 use crate::report::trace::Trace;
+use crate::sandbox::closer::Closer;
 use crate::sandbox::layers::HostLayers;
 use crate::sandbox::poller::{Poller, Source};
 use crate::sandbox::processors::Processors;
@@ -65,6 +67,8 @@ pub struct Sandbox {
     pub trace: Option<Trace>,
     /// How many processors there are for guest threads and workers.
     pub processors: Processors,
+    /// What closes files whose closing may wait.
+    pub closer: Closer,
     /// The threads that serve guest threads.
     pub workers: WorkerPool<Job>,
     /// When the run began.
@@ -119,6 +123,7 @@ impl Sandbox {
             policy,
             trace,
             processors: Processors::of_host(),
+            closer: Closer::default(),
             workers: WorkerPool::new(serve),
             started: Instant::now(),
             budget,
@@ -133,10 +138,15 @@ impl Sandbox {
         self.maker.get().filter(|maker| maker.isolated() && self.policy.reach().no_network())
     }
 
+    /// Processes that count against the limit.
+    fn process_count(&self) -> u64 {
+        (self.processes.count() + self.closer.processes()) as u64
+    }
+
     /// Whether the policy lets one more process start: EAGAIN if not.
     pub fn room_for_process(&self) -> Result<(), Errno> {
         match self.policy.limits().processes {
-            Some(most) if self.processes.count() as u64 >= most => Err(Errno::EAGAIN),
+            Some(most) if self.process_count() >= most => Err(Errno::EAGAIN),
             _ => Ok(()),
         }
     }
@@ -166,7 +176,7 @@ impl Sandbox {
         if let Some(foreground) = self.terminals.leader_ended(process.pid) {
             self.processes.hang_up(foreground);
         }
-        process.end();
+        process.end().into_iter().for_each(|files| self.closer.close(files));
         self.ipc.ended(process.pid);
     }
 
@@ -186,7 +196,8 @@ impl Sandbox {
     /// # Errors
     /// EAGAIN: no thread can be made for it.
     pub fn start_worker(self: &Arc<Self>, process: &Arc<Process>, slot: usize) -> Result<(), Errno> {
-        self.workers.start(Job { sandbox: self.clone(), process: process.clone(), slot })
+        let job = Job { sandbox: self.clone(), process: process.clone(), slot };
+        self.workers.start(job).map_err(|_| Errno::EAGAIN)
     }
 
     /// Counts one more thread in: EAGAIN if the policy does not let it start.

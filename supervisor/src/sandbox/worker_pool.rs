@@ -1,8 +1,7 @@
 //! Threads that do jobs. One that is done waits for another job, since threads and processes of guests come
 //! and go quickly, and a thread of the host costs more than most calls.
 
-use nix::errno::Errno;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// Threads kept waiting at most.
@@ -33,8 +32,8 @@ impl<J: Send + 'static> WorkerPool<J> {
     /// Has a job done by a thread that waits, or else by a new one.
     ///
     /// # Errors
-    /// EAGAIN: no thread can be made.
-    pub fn start(&self, mut job: J) -> Result<(), Errno> {
+    /// The job, if no thread can be made.
+    pub fn start(&self, mut job: J) -> Result<(), J> {
         while let Some(worker) = { lock(&self.idle).pop() } {
             match worker.send(job) {
                 Ok(()) => return Ok(()),
@@ -43,7 +42,11 @@ impl<J: Send + 'static> WorkerPool<J> {
         }
         let (work, idle) = (self.work, Arc::downgrade(&self.idle));
         let thread = std::thread::Builder::new().name("worker".to_owned()).stack_size(STACK);
-        thread.spawn(move || do_jobs(work, job, &idle)).map(drop).map_err(|_| Errno::EAGAIN)
+        let (sender, receiver) = channel();
+        match thread.spawn(move || do_jobs(work, receiver, &idle)) {
+            Ok(_) => sender.send(job).map_err(|back| back.0),
+            Err(_) => Err(job),
+        }
     }
 
     /// How many threads wait.
@@ -54,9 +57,10 @@ impl<J: Send + 'static> WorkerPool<J> {
 }
 
 /// A thread's life: it ends when enough others wait, or the pool is gone.
-fn do_jobs<J>(work: fn(J), first: J, idle: &Weak<Mutex<Idle<J>>>) {
-    let mut job = first;
-    loop {
+fn do_jobs<J>(work: fn(J), first: Receiver<J>, idle: &Weak<Mutex<Idle<J>>>) {
+    let mut jobs = first;
+    // The only sender is in the pool, or with who started this thread.
+    while let Ok(job) = jobs.recv() {
         work(job);
         let (sender, receiver) = channel();
         {
@@ -67,9 +71,7 @@ fn do_jobs<J>(work: fn(J), first: J, idle: &Weak<Mutex<Idle<J>>>) {
             }
             idle.push(sender);
         }
-        // The only sender is in the pool.
-        let Ok(next) = receiver.recv() else { return };
-        job = next;
+        jobs = receiver;
     }
 }
 

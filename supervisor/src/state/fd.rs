@@ -212,6 +212,26 @@ impl File {
             _ => Wait::Long,
         }
     }
+    /// Whether closing it may wait for somebody: for a peer to take what a socket still has (SO_LINGER,
+    /// socket(7)), or for a device or a file server to write what is left. File systems that keep all that
+    /// they have on this host do nothing when a file is closed.
+    pub fn closing_may_wait(&self) -> bool {
+        use nix::sys::socket::{getsockopt, sockopt::Linger};
+        use nix::sys::statfs::{
+            BTRFS_SUPER_MAGIC, EXT4_SUPER_MAGIC, PROC_SUPER_MAGIC, TMPFS_MAGIC, XFS_SUPER_MAGIC, fstatfs,
+        };
+        /// Major number of the devices without hardware (null(4)).
+        const MEMORY: u64 = 1;
+        const LOCAL: [nix::sys::statfs::FsType; 5] =
+            [BTRFS_SUPER_MAGIC, EXT4_SUPER_MAGIC, PROC_SUPER_MAGIC, TMPFS_MAGIC, XFS_SUPER_MAGIC];
+        match self.kind {
+            Kind::Socket => getsockopt(&self.host, Linger).is_ok_and(|l| l.l_onoff != 0 && l.l_linger > 0),
+            Kind::Regular => !fstatfs(&self.host).is_ok_and(|fs| LOCAL.contains(&fs.filesystem_type())),
+            Kind::CharDevice => !fstat(&self.host).is_ok_and(|s| nix::sys::stat::major(s.st_rdev) == MEMORY),
+            Kind::BlockDevice | Kind::Terminal | Kind::Other => true,
+            _ => false,
+        }
+    }
     /// The access mode and status flags it has now (F_GETFL).
     pub fn status_flags(&self) -> Result<i32, Errno> {
         // The kernel adds O_LARGEFILE to whatever is opened by a name, which the guest did not do with a
@@ -334,6 +354,36 @@ impl Budget {
     }
 }
 
+/// Files that were taken out of a table. They are closed, and their share of the budget is free, when this is
+/// dropped.
+#[derive(Debug)]
+pub struct Released {
+    files: Vec<Arc<File>>,
+    budget: Arc<Budget>,
+}
+
+impl Released {
+    /// The files.
+    pub fn files(&self) -> &[Arc<File>] {
+        &self.files
+    }
+
+    /// Takes those out whose closing may wait.
+    pub fn split_off_waiting(&mut self) -> Option<Released> {
+        let (waiting, rest) = std::mem::take(&mut self.files).into_iter().partition(|f| f.closing_may_wait());
+        self.files = rest;
+        Some(Released { files: waiting, budget: self.budget.clone() }).filter(|r| !r.files.is_empty())
+    }
+}
+
+impl Drop for Released {
+    fn drop(&mut self) {
+        let n = self.files.len();
+        self.files.clear();
+        self.budget.give(n);
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Entry {
     file: Arc<File>,
@@ -443,25 +493,24 @@ impl FdTable {
     }
 
     /// Takes away what execve(2) closes, and returns it.
-    pub fn close_on_exec(&self) -> Vec<Arc<File>> {
+    pub fn close_on_exec(&self) -> Released {
         self.retain(|e| !e.cloexec)
     }
 
     /// Takes away everything: the process has ended.
-    pub fn clear(&self) -> Vec<Arc<File>> {
+    pub fn clear(&self) -> Released {
         self.retain(|_| false)
     }
 
-    fn retain(&self, keep: impl Fn(&Entry) -> bool) -> Vec<Arc<File>> {
-        let mut gone = Vec::new();
+    fn retain(&self, keep: impl Fn(&Entry) -> bool) -> Released {
+        let mut files = Vec::new();
         self.write().retain(|_, e| {
             keep(e) || {
-                gone.push(e.file.clone());
+                files.push(e.file.clone());
                 false
             }
         });
-        self.budget.give(gone.len());
-        gone
+        Released { files, budget: self.budget.clone() }
     }
 
     /// The table of a forked child: the same numbers, each with a host descriptor of its own on the same

@@ -61,7 +61,7 @@ fn exec_closes_what_is_marked_and_nothing_else() {
     t.insert(file(), true, 0).unwrap();
     t.insert(file(), false, 0).unwrap();
     t.set_cloexec(2, true).unwrap();
-    assert_eq!(t.close_on_exec().len(), 2);
+    assert_eq!(t.close_on_exec().files().len(), 2);
     assert_eq!(t.iter().iter().map(|(n, ..)| *n).collect::<Vec<_>>(), [0]);
 }
 

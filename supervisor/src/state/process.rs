@@ -13,7 +13,7 @@ pub use line::Line;
 use crate::host::process::ProcessHandle;
 use crate::host::signal::Info;
 use crate::state::attributes::{Attributes, COMM_SIZE};
-use crate::state::fd::{Budget, FdTable, File};
+use crate::state::fd::{Budget, FdTable, File, Released};
 use crate::state::locks::RecordLocks;
 use crate::state::names::{Dir, label_of, name_of};
 use crate::state::ranks::{Guard, Lock, Rank};
@@ -367,16 +367,18 @@ impl Process {
         let _ = self.handle.signal(&Info::sent(libc::SIGKILL, libc::SI_USER, 0, 0));
     }
     /// Takes note that the emulator child has ended: its descriptors are closed, its locks dropped, its
-    /// workers sent home.
-    pub fn end(&self) {
+    /// workers sent home. Returns the files whose closing may wait.
+    pub fn end(&self) -> Vec<Released> {
         self.ended.store(true, Ordering::Release);
-        for file in self.fds.clear() {
-            self.locks.release(&file);
-        }
+        let mut own = self.fds.clear();
+        own.files().iter().for_each(|file| self.locks.release(file));
+        let mut waiting: Vec<_> = own.split_off_waiting().into_iter().collect();
         for fork in std::mem::take(&mut *self.forks()).into_values() {
             fork.line.close();
+            waiting.extend(fork.fds.clear().split_off_waiting());
         }
         self.threads.close_all(&self.line.channel);
+        waiting
     }
 }
 

@@ -92,9 +92,8 @@ fn exec_done(call: &mut Call<'_>) -> SyscallResult {
     let called = call.string(3)?.to_bytes();
     call.process.set_name(called.rsplit(|&b| b == b'/').next().unwrap_or_default());
     call.process.threads.keep_only(call.slot);
-    for file in call.process.fds.close_on_exec() {
-        call.process.locks.release(&file);
-    }
+    let closed = call.process.fds.close_on_exec();
+    closed.files().iter().for_each(|file| call.process.locks.release(file));
     call.sandbox.ipc.executed(call.process.pid);
     Ok(0)
 }
