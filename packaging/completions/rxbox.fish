@@ -42,7 +42,7 @@ out_asm\t'host instructions of each block'
 exec\t'each block that the cpu loop enters; blocks are not chained then'
 syscall\t'each system call, as strace prints it'
 page\t'the guest\'s memory map when it changes'"
-complete -c rxbox -n "__fish_rxbox_needs_command" -l log-file -d 'Append the log to FILE instead of standard error' -r -F
+complete -c rxbox -n "__fish_rxbox_needs_command" -l log-file -d 'Append the log to FILE instead of standard error, and denials as well' -r -F
 complete -c rxbox -n "__fish_rxbox_needs_command" -l status-fd -d 'Write the outcome as a line of JSON to descriptor N' -r
 complete -c rxbox -n "__fish_rxbox_needs_command" -s h -l help -d 'Print help'
 complete -c rxbox -n "__fish_rxbox_needs_command" -s q -l quiet -d 'Do not tell what was denied'

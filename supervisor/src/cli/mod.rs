@@ -128,14 +128,15 @@ pub struct Reports {
     #[arg(long = "log", value_name = "ITEMS", value_delimiter = ',', value_parser = log_item())]
     #[arg(allow_hyphen_values = true)]
     pub items: Vec<LogItem>,
-    /// Append the log to FILE instead of standard error
+    /// Append the log to FILE instead of standard error, and denials as well
     #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
     pub log_file: Option<PathBuf>,
     /// Write the outcome as a line of JSON to descriptor N
     ///
     /// It is an object with "event", which is "end", "cause", "code" (the exit status of rxbox) and, where
     /// they apply, "status", "signal" and "message". An exit status alone does not tell whether the program
-    /// chose it.
+    /// chose it. Before it comes, for each rule that denied something, one with "event", which is "denied",
+    /// "rule" and "count".
     #[arg(long, value_name = "N", value_parser = descriptor, allow_hyphen_values = true)]
     pub status_fd: Option<i32>,
     /// Do not tell what was denied

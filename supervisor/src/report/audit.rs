@@ -5,40 +5,35 @@
 //! ```
 //!
 //! The text is made of names that a hostile guest chose, so whatever could move a cursor or forge a line is
-//! escaped. A guest that tries the same thing again adds to a count, which [`Audit::finish`] reports; and
-//! after [`LINES`] different lines only the number of further ones is kept, so that a guest can fill neither
-//! the log nor the supervisor's memory.
+//! escaped. A guest that tries the same thing again adds to a count; of a flood only the first [`LINES`]
+//! lines are told at once. Nothing is lost of the rest ([`super::account`]), nor of what the guest kept from
+//! being written or took away again ([`super::stream`]): [`Audit::finish`] tells it when the run is over.
 //!
 //! Every decision that does not simply allow passes through here; so this is also where a verdict to kill is
 //! carried out, whichever handler asked.
 
+use super::account::{Account, Came};
 use super::ending::{End, Ending};
 use super::escape::Escaped;
-use super::tell;
+use super::stream::Stream;
 use nix::errno::Errno;
 use rxbox_policy::{Decision, DeniedWhat, Endpoint, Make, Policy, Rule, Transport, Verdict};
-use std::collections::HashMap;
 use std::fmt::{self, Write as _};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
-/// Different lines of one run, at most.
+/// Different lines that are told at once.
 const LINES: usize = 1000;
+/// Further ones that are told at the end.
+const LATE_LINES: usize = 2000;
 
 /// The audit of one sandbox.
 #[derive(Debug)]
 pub struct Audit {
     policy: Arc<Policy>,
     ending: Arc<Ending>,
-    quiet: bool,
-    told: Mutex<Told>,
-}
-
-#[derive(Debug, Default)]
-struct Told {
-    /// How often each thing came up, by its text without the process.
-    counts: HashMap<String, u64>,
-    /// Things beyond [`LINES`].
-    untold: u64,
+    streams: Vec<Arc<Stream>>,
+    account: Mutex<Account>,
 }
 
 /// Who did it.
@@ -53,9 +48,9 @@ pub struct Who {
 }
 
 impl Audit {
-    /// An audit that tells on standard error unless `quiet`, and ends the sandbox through `ending`.
-    pub fn new(policy: Arc<Policy>, ending: Arc<Ending>, quiet: bool) -> Audit {
-        Audit { policy, ending, quiet, told: Mutex::default() }
+    /// An audit that tells on these streams and ends the sandbox through `ending`.
+    pub fn new(policy: Arc<Policy>, ending: Arc<Ending>, streams: Vec<Arc<Stream>>) -> Audit {
+        Audit { policy, ending, streams, account: Mutex::default() }
     }
 
     /// Carries a decision of the policy out: nothing if it simply allows, else a record of who did what, and
@@ -83,12 +78,13 @@ impl Audit {
     }
 
     fn record(&self, who: &Who, what: &DeniedWhat<'_>, decision: &Decision<'_>) {
-        if decision.log
-            && !self.quiet
-            && self.first(&format!("{} {} ({})", word(decision), What(what), who.call))
-        {
-            let hint = if decision.allowed() { String::new() } else { self.policy.hint(what) };
-            tell(&line(who, what, decision, &hint));
+        if decision.log {
+            let thing = format!("{} {} ({})", word(decision), What(what), who.call);
+            let rule = (!decision.allowed()).then(|| RuleName(decision.rule).to_string());
+            self.enter(rule.as_deref(), &thing, || {
+                let hint = if decision.allowed() { String::new() } else { self.policy.hint(what) };
+                line(who, what, decision, &hint)
+            });
         }
         if decision.verdict == Verdict::Kill {
             let rule = decision.rule;
@@ -102,44 +98,58 @@ impl Audit {
 
     /// Passes on a line about the guest that came from its child; the text is escaped already.
     pub fn note(&self, text: &str) {
-        if !self.quiet && self.first(text) {
-            tell(&format!("rxbox: {text}"));
-        }
+        self.enter(None, text, || format!("rxbox: {text}"));
     }
 
-    /// Whether this came up for the first time and there is room to tell it; counts it in any case.
-    fn first(&self, key: &str) -> bool {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = told.counts.get_mut(key) {
-            *count += 1;
-            return false;
-        }
-        if told.counts.len() >= LINES {
-            told.untold += 1;
-            return false;
-        }
-        told.counts.insert(key.to_owned(), 1);
-        true
+    fn account(&self) -> MutexGuard<'_, Account> {
+        self.account.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells what came up more than once.
-    pub fn finish(&self) {
-        for text in self.summary() {
-            tell(&text);
+    fn enter(&self, rule: Option<&str>, thing: &str, line: impl FnOnce() -> String) {
+        let mut account = self.account();
+        if account.enter(rule, thing, line) == Came::Again {
+            return;
         }
+        let Some(first) = account.get(thing).filter(|first| first.number < LINES) else { return };
+        let told = self.streams.iter().map(|stream| stream.offer(&first.line)).collect();
+        account.set_told(thing, told);
     }
 
-    fn summary(&self) -> Vec<String> {
-        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let repeated = told.counts.iter().filter(|(_, n)| **n > 1);
-        let mut lines: Vec<_> =
-            repeated.map(|(what, n)| format!("rxbox: {what}: {n} times in all")).collect();
-        lines.sort();
-        if told.untold > 0 {
-            lines.push(format!("rxbox: {} further events are not shown", told.untold));
-        }
-        lines
+    /// How often each rule denied something.
+    pub fn denials(&self) -> Vec<(String, u64)> {
+        self.account().rules().map(|(rule, count)| (rule.to_owned(), count)).collect()
     }
+
+    /// Tells what was not told or is not there any more, and what came up more than once. No guest may run
+    /// any more. What a stream does not take until the deadline is given up.
+    pub fn finish(&self, deadline: Instant) {
+        let account = self.account();
+        for (n, stream) in self.streams.iter().enumerate() {
+            let told: Vec<&str> =
+                account.things().into_iter().filter(|(_, t)| t.is_told(n)).map(|(_, t)| &*t.line).collect();
+            let again = stream.missing(told.iter().copied()).into_iter().filter_map(|k| told.get(k).copied());
+            let late = account.untold(n).into_iter().take(LATE_LINES).map(|(_, thing)| &*thing.line);
+            let lines = again.chain(late).map(str::to_owned).chain(summary(&account, n));
+            // One that takes a line no more in time takes none of those behind it.
+            let _ = lines.into_iter().all(|line| stream.deliver(&line, deadline));
+        }
+    }
+}
+
+/// What is said in the end to stream `n` of all that came up: counts of what is shown, and by rule if not all
+/// is.
+fn summary(account: &Account, n: usize) -> Vec<String> {
+    let repeated = account.things().into_iter().filter(|(_, thing)| thing.count > 1);
+    let mut lines: Vec<_> =
+        repeated.map(|(what, thing)| format!("rxbox: {what}: {} times in all", thing.count)).collect();
+    lines.sort();
+    lines.truncate(LINES + LATE_LINES);
+    let unnamed = account.others() + account.untold(n).len().saturating_sub(LATE_LINES) as u64;
+    if unnamed > 0 {
+        lines.push(format!("rxbox: {unnamed} further events are not shown; in all:"));
+        lines.extend(account.rules().map(|(rule, count)| format!("rxbox: {count} denied by {rule}")));
+    }
+    lines
 }
 
 fn word(decision: &Decision<'_>) -> &'static str {
@@ -223,6 +233,7 @@ impl fmt::Display for Address<'_> {
 mod tests {
     use super::*;
     use rxbox_policy::Access;
+    use std::os::fd::AsFd;
 
     fn who() -> Who {
         Who { call: "openat", pid: 7, name: b"prog".to_vec() }
@@ -254,25 +265,42 @@ mod tests {
     fn audit() -> Audit {
         let files = crate::files::HostFiles::default();
         let policy = Policy::load("permissive", &files, &rxbox_policy::Variables::default()).unwrap();
-        Audit::new(Arc::new(policy), Ending::new().unwrap(), false)
+        Audit::new(Arc::new(policy), Ending::new().unwrap(), Vec::new())
+    }
+
+    /// What a pipe gets of `events` whose reader takes nothing before the end.
+    fn told(events: impl Fn(&Audit)) -> Vec<String> {
+        let (read, write) = nix::unistd::pipe().unwrap();
+        let stream = Arc::new(Stream::of(write.as_fd()).unwrap());
+        let audit = Audit { streams: vec![stream], ..audit() };
+        events(&audit);
+        let reader = std::thread::spawn(move || std::io::read_to_string(std::fs::File::from(read)).unwrap());
+        audit.finish(Instant::now() + std::time::Duration::from_secs(60));
+        drop((audit, write));
+        reader.join().unwrap().lines().map(str::to_owned).collect()
     }
 
     #[test]
     fn repeats_are_counted_and_summed_up() {
-        let audit = audit();
-        assert!(audit.first("denied a"));
-        assert!(!audit.first("denied a"));
-        assert!(audit.first("denied b"));
-        assert!(!audit.first("denied a"));
-        assert_eq!(audit.summary(), ["rxbox: denied a: 3 times in all"]);
+        let lines = told(|audit| ["a", "a", "b", "a"].into_iter().for_each(|text| audit.note(text)));
+        assert_eq!(lines, ["rxbox: a", "rxbox: b", "rxbox: a: 3 times in all"]);
     }
 
     #[test]
-    fn a_flood_of_different_lines_is_bounded() {
-        let audit = audit();
-        let told = (0..LINES + 50).filter(|n| audit.first(&format!("denied {n}"))).count();
-        assert_eq!(told, LINES);
-        assert_eq!(audit.summary(), ["rxbox: 50 further events are not shown"]);
+    fn a_flood_is_bounded_and_what_it_came_before_is_told() {
+        let rule = Rule { file: "/etc/rxbox/untrusted.toml", line: 14, text: "filesystem.deny" };
+        let deny = |audit: &Audit, path: &str| {
+            let what = DeniedWhat::Path(Access::Read, path.as_bytes());
+            audit.enforce(&denied(rule), &what, who).unwrap_err();
+        };
+        let flood = LINES + LATE_LINES + 50;
+        let lines = told(|audit| {
+            (0..flood).for_each(|n| deny(audit, &format!("/junk/{n}")));
+            deny(audit, "/etc/shadow");
+        });
+        assert!(lines.iter().any(|l| l.starts_with("rxbox: denied read /etc/shadow")), "{lines:?}");
+        assert!(lines.len() > LATE_LINES && lines.len() < flood);
+        assert_eq!(lines.last().map(|l| &**l), Some("rxbox: 3051 denied by untrusted.toml:14"));
     }
 
     #[test]

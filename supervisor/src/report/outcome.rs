@@ -91,10 +91,22 @@ impl Outcome {
     }
 }
 
+/// The report of what a rule has denied.
+pub fn denied_json(rule: &str, count: u64) -> String {
+    serde_json::to_string(&Report::Denied { rule: rule.to_owned(), count }).unwrap_or_default()
+}
+
 /// A report: an object of JSON whose `event` says what happened.
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 enum Report {
+    /// What one rule has denied.
+    Denied {
+        /// The rule, as the audit names it.
+        rule: String,
+        /// How often.
+        count: u64,
+    },
     /// The run is over. What does not apply to its end is left out.
     End {
         cause: Cause,

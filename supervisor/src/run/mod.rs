@@ -4,8 +4,8 @@ pub mod event_loop;
 pub mod job;
 pub mod usage;
 
-use crate::cli::Run as Options;
 use crate::cli::profile::variables;
+use crate::cli::{Reports, Run as Options};
 use crate::confine;
 use crate::confine::descriptors::Foreign;
 use crate::confine::landlock::Enforced;
@@ -14,7 +14,8 @@ use crate::host::maker::Maker;
 use crate::launch::inherited::{Inherited, set_own_limits};
 use crate::launch::program::{self, Program};
 use crate::launch::{self, Guest};
-use crate::report::outcome::Outcome;
+use crate::report::outcome::{Outcome, denied_json};
+use crate::report::stream::{PATIENCE, Stream};
 use crate::report::tell;
 use crate::report::trace::Trace;
 use crate::sandbox::Sandbox;
@@ -27,12 +28,12 @@ use rxbox_policy::Policy;
 use rxbox_wire::log::LogItems;
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
-use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Runs the program; the exit status of rxbox.
 pub fn run(options: Options) -> i32 {
@@ -44,22 +45,56 @@ pub fn run(options: Options) -> i32 {
     })
 }
 
+/// Where the supervisor tells what becomes of the run.
+struct Streams {
+    stderr: Arc<Stream>,
+    /// `--status-fd`.
+    status: Option<Stream>,
+}
+
+impl Streams {
+    /// Opens them before any guest can reach what they lead to.
+    fn open(reports: &Reports) -> Result<Streams, String> {
+        let stderr = Stream::of(std::io::stderr().as_fd()).map_err(|e| format!("standard error: {e}"))?;
+        let status = reports.status_fd.map(Stream::to_number).transpose();
+        Ok(Streams { stderr: Arc::new(stderr), status: status.map_err(|e| format!("--status-fd: {e}"))? })
+    }
+
+    /// Where denials are told.
+    fn of_audit(&self, reports: &Reports) -> Result<Vec<Arc<Stream>>, Outcome> {
+        if reports.quiet {
+            return Ok(Vec::new());
+        }
+        let file = reports.log_file.as_deref().map(Stream::to_file).transpose();
+        let file = file.map_err(|e| failed("the log", e))?;
+        Ok(std::iter::once(self.stderr.clone()).chain(file.map(Arc::new)).collect())
+    }
+}
+
 /// What the supervisor does; its exit status.
 fn supervise(options: Options, foreign: Foreign, job: &Job, inherited: &Inherited) -> i32 {
-    let mut report = match options.reports.status_fd.map(open_report).transpose() {
-        Ok(report) => report,
+    let streams = match Streams::open(&options.reports) {
+        Ok(streams) => streams,
         Err(e) => {
-            tell(&format!("rxbox: --status-fd: {e}"));
+            tell(&format!("rxbox: {e}"));
             return Outcome::Failed(String::new()).code();
         }
     };
-    let outcome = try_run(options, foreign, job, inherited).unwrap_or_else(|outcome| outcome);
+    let (outcome, denials) = match prepare(options, &streams, foreign) {
+        Ok((sandbox, guest)) => {
+            let outcome = run_guest(&sandbox, guest, job, inherited).unwrap_or_else(|outcome| outcome);
+            (outcome, sandbox.audit.denials())
+        }
+        Err(outcome) => (outcome, Vec::new()),
+    };
+    let deadline = Instant::now() + PATIENCE;
     if let Some(text) = outcome.message() {
-        tell(&format!("rxbox: {text}"));
+        streams.stderr.deliver(&format!("rxbox: {text}"), deadline);
     }
-    if let Some(report) = &mut report {
-        // A reader that is gone wants no report.
-        let _ = writeln!(report, "{}", outcome.json());
+    if let Some(status) = &streams.status {
+        let denied = denials.iter().map(|(rule, count)| denied_json(rule, *count));
+        // A reader that is gone or takes nothing wants no report.
+        let _ = denied.chain([outcome.json()]).all(|line| status.deliver(&line, deadline));
     }
     if let Outcome::Signaled(signal) = outcome {
         job::die_by(signal);
@@ -67,17 +102,12 @@ fn supervise(options: Options, foreign: Foreign, job: &Job, inherited: &Inherite
     outcome.code()
 }
 
-/// The descriptor that the user gave, opened again so that it is rxbox's own.
-fn open_report(number: i32) -> std::io::Result<File> {
-    OpenOptions::new().append(true).open(format!("/proc/self/fd/{number}"))
-}
-
 fn failed(what: &str, e: impl std::fmt::Display) -> Outcome {
     Outcome::Failed(format!("{what}: {e}"))
 }
 
-/// Everything; an error is also an outcome, of a run that never started its guest.
-fn try_run(options: Options, foreign: Foreign, job: &Job, inherited: &Inherited) -> Result<Outcome, Outcome> {
+/// Everything before the run; an error is also an outcome, of a run that never started its guest.
+fn prepare(options: Options, streams: &Streams, foreign: Foreign) -> Result<(Arc<Sandbox>, Guest), Outcome> {
     let (policy, program) = policy_and_program(&options)?;
     program::permitted(&policy, &program)?;
     let missing = layers::never_there(&policy);
@@ -86,6 +116,7 @@ fn try_run(options: Options, foreign: Foreign, job: &Job, inherited: &Inherited)
     }
     let budget = set_own_limits(policy.limits()).map_err(|e| failed("resource limits", e.desc()))?;
     let (guest_log, trace) = logs(&options)?;
+    let audit = streams.of_audit(&options.reports)?;
     foreign.close();
     let guest = Guest {
         envp: launch::environment(&policy),
@@ -94,9 +125,13 @@ fn try_run(options: Options, foreign: Foreign, job: &Job, inherited: &Inherited)
         log_file: guest_log,
         argv: options.words.into_iter().map(OsString::into_vec).collect(),
     };
-    let sandbox = Sandbox::new(policy, options.reports.quiet, trace, budget, serve)
-        .map_err(|e| failed("the supervisor", e.desc()))?;
-    run_guest(&Arc::new(sandbox), guest, job, inherited)
+    let sandbox =
+        Sandbox::new(policy, audit, trace, budget, serve).map_err(|e| failed("the supervisor", e.desc()))?;
+    let sandbox = Arc::new(sandbox);
+    // Files that guests leave open are closed by the end of this process, which does not wait for what they
+    // still have to deliver.
+    std::mem::forget(sandbox.clone());
+    Ok((sandbox, guest))
 }
 
 fn run_guest(
@@ -116,7 +151,7 @@ fn run_guest(
         maker.finish();
     }
     job.wait_until_running().map_err(host)?;
-    sandbox.audit.finish();
+    sandbox.audit.finish(Instant::now() + PATIENCE);
     outcome.map_err(host)
 }
 

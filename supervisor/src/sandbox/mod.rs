@@ -9,6 +9,7 @@ pub mod worker_pool;
 use crate::host::maker::Maker;
 use crate::report::audit::Audit;
 use crate::report::ending::Ending;
+use crate::report::stream::Stream;
 use crate::report::trace::Trace;
 use crate::sandbox::closer::Closer;
 use crate::sandbox::layers::HostLayers;
@@ -95,11 +96,11 @@ pub struct Job {
 }
 
 impl Sandbox {
-    /// A sandbox without processes. Its workers serve slots with `serve`: what they do stands above the
-    /// sandbox ([`crate::worker::serve`]).
+    /// A sandbox without processes, whose audit tells on these streams. Its workers serve slots with `serve`:
+    /// what they do stands above the sandbox ([`crate::worker::serve`]).
     pub fn new(
         policy: Arc<Policy>,
-        quiet: bool,
+        streams: Vec<Arc<Stream>>,
         trace: Option<Trace>,
         budget: Arc<Budget>,
         serve: fn(Job),
@@ -107,7 +108,7 @@ impl Sandbox {
         let (ending, poller) = (Ending::new()?, Poller::new()?);
         poller.add(ending.event(), Source::Ending)?;
         Ok(Sandbox {
-            audit: Audit::new(policy.clone(), ending.clone(), quiet),
+            audit: Audit::new(policy.clone(), ending.clone(), streams),
             output: Output::of_host(policy.limits().output, ending.clone()),
             poller,
             ending,
