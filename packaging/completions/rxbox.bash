@@ -22,6 +22,9 @@ _rxbox() {
             rxbox,completions)
                 cmd="rxbox__subcmd__completions"
                 ;;
+            rxbox,doctor)
+                cmd="rxbox__subcmd__doctor"
+                ;;
             rxbox,explain)
                 cmd="rxbox__subcmd__explain"
                 ;;
@@ -41,7 +44,7 @@ _rxbox() {
 
     case "${cmd}" in
         rxbox)
-            opts="-h -q -V --help --profile --allow-read --allow-write --allow-exec --deny-path --allow-net --allow-bind --pass-env --env --limit --time-limit --log --log-file --status-fd --quiet --version explain check syscalls schema completions man"
+            opts="-h -q -V --help --profile --allow-read --allow-write --allow-exec --deny-path --allow-net --allow-bind --pass-env --env --limit --time-limit --log --log-file --status-fd --quiet --version explain check syscalls schema doctor completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -155,6 +158,20 @@ _rxbox() {
             ;;
         rxbox__subcmd__completions)
             opts="-h --help bash elvish fish powershell zsh"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rxbox__subcmd__doctor)
+            opts="-h --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -51,6 +51,7 @@ complete -c rxbox -n "__fish_rxbox_needs_command" -a "explain" -d 'Print a decis
 complete -c rxbox -n "__fish_rxbox_needs_command" -a "check" -d 'Look for errors in profiles'
 complete -c rxbox -n "__fish_rxbox_needs_command" -a "syscalls" -d 'Print the table of system calls, or one row of it'
 complete -c rxbox -n "__fish_rxbox_needs_command" -a "schema" -d 'Print the JSON Schema of profiles, by which editors complete and check them'
+complete -c rxbox -n "__fish_rxbox_needs_command" -a "doctor" -d 'Print which layers of confinement this host offers, why one is missing, and how to get it'
 complete -c rxbox -n "__fish_rxbox_needs_command" -a "completions" -d 'Print the completions of a shell'
 complete -c rxbox -n "__fish_rxbox_needs_command" -a "man" -d 'Print the manual page'
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l program -d 'The program that the profile\'s variables speak of; else rxbox itself' -r -F
@@ -69,5 +70,7 @@ complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -s h -l help -d 'Pr
 complete -c rxbox -n "__fish_rxbox_using_subcommand check" -s h -l help -d 'Print help'
 complete -c rxbox -n "__fish_rxbox_using_subcommand syscalls" -s h -l help -d 'Print help'
 complete -c rxbox -n "__fish_rxbox_using_subcommand schema" -s h -l help -d 'Print help'
+complete -c rxbox -n "__fish_rxbox_using_subcommand doctor" -l json -d 'Print it as JSON'
+complete -c rxbox -n "__fish_rxbox_using_subcommand doctor" -s h -l help -d 'Print help'
 complete -c rxbox -n "__fish_rxbox_using_subcommand completions" -s h -l help -d 'Print help'
 complete -c rxbox -n "__fish_rxbox_using_subcommand man" -s h -l help -d 'Print help'

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use rxbox::cli::profile::variables;
-use rxbox::cli::{self, Command, commands, generate};
+use rxbox::cli::{self, Command, commands, doctor, generate};
 use rxbox::run;
 use rxbox::sandbox::layers;
 use std::process::ExitCode;
@@ -33,6 +33,10 @@ fn carry_out(command: Command) -> ExitCode {
             let (text, well) = commands::check(&profiles);
             print(text, well)
         }
+        Command::Doctor { json } => match doctor::examine() {
+            Ok(found) => print(if json { doctor::json(&found) } else { doctor::table(&found) }, true),
+            Err(e) => fail(&format!("doctor: {}", e.desc())),
+        },
         Command::Completions { shell } => print(generate::completions(shell), true),
         Command::Schema => print(rxbox_policy::schema_json(), true),
         Command::Man => print(generate::manual(), true),

@@ -115,12 +115,31 @@ fn the_report_tells_equal_statuses_apart() {
             Command::new("/bin/sh").args(["-c", &script, env!("CARGO_BIN_EXE_rxbox")]).output().unwrap();
         String::from_utf8(out.stdout).unwrap()
     };
-    assert_eq!(
-        report("/bin/sh -c 'exit 124'"),
-        "{\"event\":\"end\",\"cause\":\"exit\",\"code\":124,\"status\":124}\n"
-    );
+    let both = report("/bin/sh -c 'exit 124'");
+    let (layers, end) = both.split_once('\n').unwrap();
+    assert!(layers.starts_with("{\"event\":\"layers\",\"in_force\":[\"seccomp\""), "{layers}");
+    assert_eq!(end, "{\"event\":\"end\",\"cause\":\"exit\",\"code\":124,\"status\":124}\n");
     assert!(report("--time-limit 1 /bin/sleep 600").contains("\"cause\":\"time-limit\",\"code\":124"));
     assert!(report("/nowhere/x").contains("\"cause\":\"not-found\""));
+}
+
+#[test]
+fn what_doctor_finds_is_what_a_run_has() {
+    let words = |text: &str| -> Vec<String> { text.split('"').map(str::to_owned).collect() };
+    let found = Command::new(env!("CARGO_BIN_EXE_rxbox")).arg("doctor").output().unwrap();
+    let found = String::from_utf8(found.stdout).unwrap();
+    let available: Vec<&str> = found
+        .lines()
+        .filter(|line| line.contains(" available") || line.contains(" partly"))
+        .filter_map(|line| line.split(' ').next())
+        .collect();
+    let script = "exec 3>&1 >/dev/null; exec \"$0\" --profile untrusted --status-fd 3 /bin/true";
+    let run = Command::new("/bin/sh").args(["-c", script, env!("CARGO_BIN_EXE_rxbox")]).output().unwrap();
+    let report = String::from_utf8(run.stdout).unwrap();
+    let in_force = report.split("\"missing\"").next().unwrap().split("\"in_force\":").nth(1).unwrap();
+    let in_force: Vec<String> = words(in_force).into_iter().skip(1).step_by(2).collect();
+    assert!(available.contains(&"seccomp"), "{found}");
+    assert_eq!(available, in_force, "{found}{report}");
 }
 
 #[test]

@@ -10,6 +10,7 @@
 //! program.
 
 pub mod commands;
+pub mod doctor;
 mod error;
 pub mod generate;
 pub mod profile;
@@ -89,6 +90,12 @@ pub enum Command {
     },
     /// Print the JSON Schema of profiles, by which editors complete and check them
     Schema,
+    /// Print which layers of confinement this host offers, why one is missing, and how to get it
+    Doctor {
+        /// Print it as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Print the completions of a shell
     Completions {
         /// The shell

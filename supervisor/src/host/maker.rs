@@ -83,7 +83,7 @@ impl Request {
 pub struct Maker {
     line: Mutex<OwnedFd>,
     pid: Pid,
-    user_namespace: Option<OwnedFd>,
+    user_namespace: Result<OwnedFd, Errno>,
 }
 
 impl Maker {
@@ -99,18 +99,24 @@ impl Maker {
         let work = || nix::unistd::close(number).and_then(|()| Work::start(&theirs)).and_then(|w| w.serve());
         let pid = spawn::fork(|| i32::from(work().is_err()))?;
         drop(theirs);
-        let (_, user_namespace) = received::<ANSWER>(ours.as_fd())?.ok_or(Errno::ECHILD)?;
+        let (errno, namespace) = received::<ANSWER>(ours.as_fd())?.ok_or(Errno::ECHILD)?;
+        let user_namespace = namespace.ok_or(Errno::from_raw(i32::from_le_bytes(errno)));
         Ok(Maker { line: Mutex::new(ours), pid, user_namespace })
     }
 
     /// Whether what it makes is in namespaces of its own, which the host may not give to this user.
     pub fn isolated(&self) -> bool {
-        self.user_namespace.is_some()
+        self.user_namespace.is_ok()
+    }
+
+    /// Why it is not, as unshare(2) says it.
+    pub fn refusal(&self) -> Option<Errno> {
+        self.user_namespace.as_ref().err().copied()
     }
 
     /// The run's user namespace, for setns(2). Its only user and group are those of this process.
     pub fn user_namespace(&self) -> Option<BorrowedFd<'_>> {
-        self.user_namespace.as_ref().map(AsFd::as_fd)
+        self.user_namespace.as_ref().ok().map(AsFd::as_fd)
     }
 
     /// socket(2) in the maker's network.
@@ -173,14 +179,12 @@ impl Work<'_> {
         sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None)?;
         spawn::close_all_from(0, line.as_fd())?;
         let (user, group) = (geteuid(), getegid());
-        let entered = unshare(CloneFlags::CLONE_NEWUSER).is_ok();
-        let mut namespace = None;
-        if entered {
-            same_user(user, group)?;
-            namespace = Some(open(c"/proc/self/ns/user", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?);
-        }
-        send(line.as_fd(), &0i32.to_le_bytes(), namespace.as_ref().map(AsFd::as_fd))?;
-        Ok(Work { line, to_enter: entered })
+        let entered = unshare(CloneFlags::CLONE_NEWUSER).and_then(|()| same_user(user, group));
+        let namespace = entered
+            .and_then(|()| open(c"/proc/self/ns/user", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()));
+        let errno = namespace.as_ref().err().map_or(0, |e| *e as i32);
+        send(line.as_fd(), &errno.to_le_bytes(), namespace.as_ref().ok().map(AsFd::as_fd))?;
+        Ok(Work { line, to_enter: namespace.is_ok() })
     }
 
     fn serve(mut self) -> Result<(), Errno> {

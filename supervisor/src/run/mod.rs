@@ -49,14 +49,14 @@ pub fn run(options: Options) -> i32 {
 struct Streams {
     stderr: Arc<Stream>,
     /// `--status-fd`.
-    status: Option<Stream>,
+    status: Option<Arc<Stream>>,
 }
 
 impl Streams {
     /// Opens them before any guest can reach what they lead to.
     fn open(reports: &Reports) -> Result<Streams, String> {
         let stderr = Stream::of(std::io::stderr().as_fd()).map_err(|e| format!("standard error: {e}"))?;
-        let status = reports.status_fd.map(Stream::to_number).transpose();
+        let status = reports.status_fd.map(|n| Stream::to_number(n).map(Arc::new)).transpose();
         Ok(Streams { stderr: Arc::new(stderr), status: status.map_err(|e| format!("--status-fd: {e}"))? })
     }
 
@@ -125,8 +125,8 @@ fn prepare(options: Options, streams: &Streams, foreign: Foreign) -> Result<(Arc
         log_file: guest_log,
         argv: options.words.into_iter().map(OsString::into_vec).collect(),
     };
-    let sandbox =
-        Sandbox::new(policy, audit, trace, budget, serve).map_err(|e| failed("the supervisor", e.desc()))?;
+    let sandbox = Sandbox::new(policy, audit, trace, streams.status.clone(), budget, serve)
+        .map_err(|e| failed("the supervisor", e.desc()))?;
     let sandbox = Arc::new(sandbox);
     // Files that guests leave open are closed by the end of this process, which does not wait for what they
     // still have to deliver.

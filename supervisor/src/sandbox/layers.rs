@@ -23,9 +23,14 @@ pub fn names() -> String {
     format!("{}; where the host offers them {}", join(&ALWAYS), join(&WHERE_OFFERED))
 }
 
+/// Whether this version has the layer, always or where the host offers it.
+pub fn known(layer: Layer) -> bool {
+    ALWAYS.contains(&layer) || WHERE_OFFERED.contains(&layer)
+}
+
 /// What the profile requires and no host gives it with this version, with the rule that says so.
 pub fn never_there(policy: &Policy) -> Vec<String> {
-    lacking(policy, |layer| ALWAYS.contains(&layer) || WHERE_OFFERED.contains(&layer))
+    lacking(policy, known)
 }
 
 fn lacking(policy: &Policy, there: impl Fn(Layer) -> bool) -> Vec<String> {
@@ -85,6 +90,14 @@ impl HostLayers {
     pub fn in_force(&self) -> impl Iterator<Item = Layer> {
         Layer::ALL.into_iter().filter(|layer| self.has(*layer))
     }
+
+    /// The report of them: one line of JSON.
+    pub fn json(&self) -> String {
+        let names = |there: bool| {
+            Layer::ALL.into_iter().filter(|l| self.has(*l) == there).map(Layer::name).collect::<Vec<_>>()
+        };
+        serde_json::json!({ "event": "layers", "in_force": names(true), "missing": names(false) }).to_string()
+    }
 }
 
 /// Confirms from the host's records that process `pid` is confined.
@@ -124,6 +137,8 @@ mod tests {
             layers.supervisor(SupervisorLayers { landlock: supervisor, network: true });
             layers.child(if child { boot::Layers::LANDLOCK } else { boot::Layers::empty() });
             assert_eq!(layers.in_force().any(|l| l == Layer::Landlock), there);
+            let told = layers.json();
+            assert_eq!(told.split("missing").next().unwrap().contains("landlock"), there, "{told}");
         }
     }
 

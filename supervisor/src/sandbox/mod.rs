@@ -66,6 +66,8 @@ pub struct Sandbox {
     pub output: Output,
     /// The log of system calls, if the user wants one.
     pub trace: Option<Trace>,
+    /// Where the program that started rxbox is told of the run, if it wants to be.
+    pub status: Option<Arc<Stream>>,
     /// How many processors there are for guest threads and workers.
     pub processors: Processors,
     /// What closes files whose closing may wait.
@@ -102,6 +104,7 @@ impl Sandbox {
         policy: Arc<Policy>,
         streams: Vec<Arc<Stream>>,
         trace: Option<Trace>,
+        status: Option<Arc<Stream>>,
         budget: Arc<Budget>,
         serve: fn(Job),
     ) -> Result<Sandbox, Errno> {
@@ -123,6 +126,7 @@ impl Sandbox {
             terminals: Terminals::default(),
             policy,
             trace,
+            status,
             processors: Processors::of_host(),
             closer: Closer::default(),
             workers: WorkerPool::new(serve),

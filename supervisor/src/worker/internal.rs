@@ -12,6 +12,7 @@ use crate::host::name::reopen;
 use crate::host::signal::Info;
 use crate::report::ending::End;
 use crate::report::escape::shown;
+use crate::report::stream::PATIENCE;
 use crate::sandbox::Sandbox;
 use crate::sandbox::layers;
 use crate::state::process::ExeRecord;
@@ -23,6 +24,7 @@ use rxbox_wire::relay;
 use rxbox_wire::table::Internal;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Answers a request of the runtime's.
 pub fn serve(sandbox: &Arc<Sandbox>, request: Internal, call: &mut Call<'_>) -> SyscallResult {
@@ -65,6 +67,10 @@ fn hello(call: &mut Call<'_>) -> SyscallResult {
 fn confirm_layers(sandbox: &Sandbox, pid: i32, offered: boot::Layers) -> Result<(), String> {
     layers::confirm(pid).map_err(|missing| format!("the emulator child is not confined: {missing}"))?;
     sandbox.layers.child(offered);
+    if let Some(status) = &sandbox.status {
+        // A reader that is gone or takes nothing wants no report.
+        let _ = status.deliver(&sandbox.layers.json(), Instant::now() + PATIENCE);
+    }
     let missing = sandbox.layers.missing(&sandbox.policy);
     if missing.is_empty() { Ok(()) } else { Err(missing.join("\n")) }
 }

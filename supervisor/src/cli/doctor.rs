@@ -1,0 +1,171 @@
+//! `rxbox doctor`: which layers of confinement this host offers, why one is missing, and how to get it.
+//!
+//! Nothing is concluded from versions: each layer is put in force, by what a run does, in a process that then
+//! ends. What the host says about a refusal (sysctls, modules) only explains it.
+
+use crate::confine::landlock::Enforced;
+use crate::confine::{enclose, filter};
+use crate::host::maker::Maker;
+use crate::host::spawn;
+use crate::sandbox::layers;
+use nix::errno::Errno;
+use nix::sys::wait::{WaitStatus, waitpid};
+use rxbox_policy::{Layer, Reach};
+use serde::Serialize;
+use std::fmt::Write as _;
+
+/// What there is of a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// All of it.
+    Available,
+    /// As much as this kernel knows.
+    Partly,
+    /// The host refuses it.
+    Missing,
+    /// This version of rxbox has none.
+    Unsupported,
+}
+
+/// A layer on this host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Its name in `[hardening] require`.
+    pub layer: &'static str,
+    /// What there is of it.
+    pub state: State,
+    /// Why not all, and how to get it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// Tries each layer. This process must have one thread.
+///
+/// # Errors
+/// No process can be made to try them in.
+pub fn examine() -> Result<Vec<Finding>, Errno> {
+    let maker = Maker::start()?;
+    let namespaces = match maker.refusal() {
+        None => (State::Available, None),
+        Some(errno) => (State::Missing, Some(why_no_namespace(errno, &knob))),
+    };
+    maker.finish();
+    let filter =
+        tried(|| nix::sys::prctl::set_no_new_privs().is_ok_and(|()| filter::restrict(false).is_ok()).into())?;
+    let seccomp = match filter {
+        1 => (State::Available, None),
+        _ => (State::Missing, Some("what rxbox runs in forbids seccomp filters: it cannot run".to_owned())),
+    };
+    let landlock = match tried(|| enclose(&Reach::default(), &[]).map_or(0, |found| 1 + found as i32))? {
+        n if n == 1 + Enforced::Fully as i32 => (State::Available, None),
+        n if n == 1 + Enforced::Partly as i32 => {
+            (State::Partly, Some("a newer kernel knows more of it (Linux 6.12 all)".to_owned()))
+        }
+        _ => (State::Missing, Some(NO_LANDLOCK.to_owned())),
+    };
+    Ok(Layer::ALL
+        .into_iter()
+        .map(|layer| {
+            let (state, why) = match layer {
+                Layer::Seccomp => seccomp.clone(),
+                Layer::Landlock => landlock.clone(),
+                Layer::Namespaces => namespaces.clone(),
+                layer if layers::known(layer) => (State::Available, None),
+                _ => (State::Unsupported, Some("this version of rxbox has no such layer".to_owned())),
+            };
+            Finding { layer: layer.name(), state, why }
+        })
+        .collect())
+}
+
+const NO_LANDLOCK: &str = "the kernel (Linux 5.13 or later) must be built with CONFIG_SECURITY_LANDLOCK and \
+    started with landlock among its modules (lsm=landlock,... on its command line); or what rxbox runs in \
+    refuses the calls";
+
+/// What a process of its own comes to.
+fn tried(attempt: impl FnOnce() -> i32) -> Result<i32, Errno> {
+    let child = spawn::fork(attempt)?;
+    match waitpid(child, None)? {
+        WaitStatus::Exited(_, status) => Ok(status),
+        _ => Ok(0),
+    }
+}
+
+/// A number of the kernel's below `/proc/sys`.
+fn knob(name: &str) -> Option<u64> {
+    std::fs::read_to_string(format!("/proc/sys/{name}")).ok()?.trim().parse().ok()
+}
+
+/// Why there is no user namespace, and what to do: the kernel's switches first, then its errno.
+fn why_no_namespace(errno: Errno, knob: &dyn Fn(&str) -> Option<u64>) -> String {
+    if knob("kernel/unprivileged_userns_clone") == Some(0) {
+        return "user namespaces are off for users: sysctl kernel.unprivileged_userns_clone=1".to_owned();
+    }
+    if knob("user/max_user_namespaces") == Some(0) {
+        return "user namespaces are off: sysctl user.max_user_namespaces=15000".to_owned();
+    }
+    if knob("kernel/apparmor_restrict_unprivileged_userns") == Some(1) {
+        return "AppArmor restricts user namespaces: give rxbox a profile with `userns,`, or sysctl \
+            kernel.apparmor_restrict_unprivileged_userns=0"
+            .to_owned();
+    }
+    let cause = match errno {
+        Errno::EINVAL => "the kernel is built without CONFIG_USER_NS",
+        Errno::ENOSPC | Errno::EUSERS => "there are too many already, or too deep ones (user_namespaces(7))",
+        _ => {
+            "what rxbox runs in refuses user namespaces; a container engine allows them with a seccomp \
+             profile that lets unshare and setns through"
+        }
+    };
+    format!("{}: {cause}", errno.desc())
+}
+
+/// The findings as a table.
+pub fn table(findings: &[Finding]) -> String {
+    let mut text = String::new();
+    for Finding { layer, state, why } in findings {
+        let state = match state {
+            State::Available => "available",
+            State::Partly => "partly",
+            State::Missing => "missing",
+            State::Unsupported => "unsupported",
+        };
+        let why = why.as_deref().map(|why| format!("  {why}")).unwrap_or_default();
+        let _ = writeln!(text, "{}", format!("{layer:<14}{state:<11}{why}").trim_end());
+    }
+    text
+}
+
+/// The findings as JSON: an array of objects.
+pub fn json(findings: &[Finding]) -> String {
+    // Words can always be written into memory.
+    serde_json::to_string_pretty(findings).unwrap_or_default() + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_switch_that_is_off_is_named_with_the_command_that_turns_it_on() {
+        let off = |name: &'static str| move |asked: &str| (asked == name).then_some(0);
+        for switch in ["kernel/unprivileged_userns_clone", "user/max_user_namespaces"] {
+            let why = why_no_namespace(Errno::EPERM, &off(switch));
+            assert!(why.contains(&format!("sysctl {}=", switch.replace('/', "."))), "{why}");
+        }
+        assert!(why_no_namespace(Errno::EINVAL, &|_| None).contains("CONFIG_USER_NS"));
+    }
+
+    #[test]
+    fn a_table_has_a_line_for_each_layer_and_no_blanks_at_its_end() {
+        let finding = |state, why| Finding { layer: "landlock", state, why };
+        let findings =
+            [finding(State::Available, None), finding(State::Missing, Some("no kernel".to_owned()))];
+        assert_eq!(table(&findings), "landlock      available\nlandlock      missing      no kernel\n");
+        assert_eq!(
+            json(&findings[..1]),
+            "[\n  {\n    \"layer\": \"landlock\",\n    \"state\": \"available\"\n  }\n]\n"
+        );
+    }
+}
