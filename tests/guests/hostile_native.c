@@ -52,21 +52,40 @@ static void registered_again(void) {
     say("taken", taken);
 }
 
-// Processes that the supervisor is not told of; and what they have of memory.
+// A process that does nothing but be there.
+static void idle(void) { for (;;) pause_ms(600000); }
+
+// How many of these children do not end, within some seconds for each.
+static int still_there(const long *pids, int n) {
+    int alive = 0;
+    for (int i = 0; i < n && alive < 3; i++) {
+        int ended = 0;
+        for (int wait = 0; wait < 3000 && !ended; wait++) {
+            ended = host(SYS_wait4, pids[i], 0, 1, 0) != 0;
+            if (!ended) pause_ms(1);
+        }
+        alive += !ended;
+    }
+    return alive;
+}
+
+// Processes that the supervisor is not told of.
 static void untold(void) {
+    long pids[40];
     int made = 0;
     for (int i = 0; i < 40; i++) {
         long pid = bare_fork();
-        if (!pid) { pause_ms(600000); die(0); }
-        made += pid > 0;
+        if (!pid) idle();
+        if (pid > 0) pids[made++] = pid;
     }
     say("made", made);
+    say("alive", still_there(pids, made));
 }
 
-// One is announced, and said to have failed.
+// Each is announced, and said to have failed.
 static void denied(void) {
     Slot s = own();
-    int made = 0, alive = 0;
+    int made = 0;
     long pids[40];
     for (int i = 0; i < 40; i++) {
         Line line = announce(s);
@@ -74,25 +93,49 @@ static void denied(void) {
         host(SYS_close, line.memory), host(SYS_close, line.control);
         host(SYS_munmap, line.channel, (u64)SLOTS * SLOT);
         long pid = bare_fork();
-        if (!pid) { pause_ms(600000); die(0); }
+        if (!pid) idle();
         if (pid > 0) pids[made++] = pid;
         request(s, OWN(PROCESS_STARTED), -EAGAIN, 0, 0);
     }
-    for (int i = 0; i < made; i++) alive += host(SYS_wait4, pids[i], 0, 1, 0) == 0;
-    say("alive", alive);
+    say("alive", still_there(pids, made));
 }
 
-// Generations that each begin when the one before ends (its robust futex wakes them), so that there is always one
-// that a look at the processes does not find.
-static void chain(void) {
-    say_text("chain\n");
-    static struct { void *next; long offset; void *pending; } head;
-    static struct { void *next; u32 word; } entry;
-    for (int generation = 0; generation < 20000; generation++) {
+// A process that is known announces another, makes it, and ends without a word; whoever is left is this one's.
+static void orphaned(void) {
+    Slot s = own();
+    host(SYS_prctl, 36 /* PR_SET_CHILD_SUBREAPER */, 1);
+    for (int i = 0; i < 10; i++) {
+        Line line = announce(s);
         long pid = bare_fork();
-        if (pid < 0) { say("end", -pid); return; }
-        if (pid) die(0);
+        if (!pid) {
+            begin(line);
+            announce(own());
+            if (!bare_fork()) idle();
+            die(0);
+        }
+        if (request(s, OWN(PROCESS_STARTED), pid, 0, 0) != pid) say_text("not started\n");
+        reap(pid);
     }
+    // All of them end: then there is no child any more.
+    long left = 0;
+    for (int wait = 0; wait < 5000 && left != -ECHILD; wait++) {
+        left = host(SYS_wait4, -1, 0, 1, 0);
+        if (!left) pause_ms(1);
+    }
+    say_text(left == -ECHILD ? "nobody is left\n" : "somebody is left\n");
+}
+
+// Forks to one announcement.
+static void twice(void) {
+    Slot s = own();
+    int made = 0;
+    announce(s);
+    for (int i = 0; i < 3; i++) {
+        long pid = bare_fork();
+        if (!pid) idle();
+        made += pid > 0;
+    }
+    say("made", made);
 }
 
 void attack(const char *name) {
@@ -100,6 +143,7 @@ void attack(const char *name) {
     else if (!strcmp(name, "registered_again")) registered_again();
     else if (!strcmp(name, "untold")) untold();
     else if (!strcmp(name, "denied")) denied();
-    else if (!strcmp(name, "chain")) chain();
+    else if (!strcmp(name, "orphaned")) orphaned();
+    else if (!strcmp(name, "twice")) twice();
     else say_text("no such attack\n");
 }

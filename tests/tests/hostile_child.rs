@@ -2,7 +2,7 @@
 //! speaks the channel and the control socket by itself (`guests/hostile_native.c`). By design that gives it
 //! nothing; each test tries one thing that it could give.
 
-use rxbox_tests::{Scratch, compile_guest, rxbox};
+use rxbox_tests::{Scratch, compile_guest, guest, rxbox};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -35,12 +35,24 @@ fn profile(scratch: &Scratch, limits: &str) -> PathBuf {
 /// What an attack prints.
 fn attack(name: &str, limits: &str) -> String {
     let scratch = Scratch::new("hostile");
-    let mut command = Command::new(rxbox());
-    command.arg("--profile").arg(profile(&scratch, limits)).arg("--").arg(hostile(&scratch)).arg(name);
+    attack_by(Command::new(rxbox()), &scratch, name, limits)
+}
+
+/// What an attack prints, with rxbox started by this command.
+fn attack_by(mut command: Command, scratch: &Scratch, name: &str, limits: &str) -> String {
+    command.arg("--profile").arg(profile(scratch, limits)).arg("--").arg(hostile(scratch)).arg(name);
     let output = command.stdin(Stdio::null()).output().expect("rxbox runs");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert_eq!(output.status.code(), Some(0), "{name}: {}{}", text(&output.stdout), text(&output.stderr));
     text(&output.stdout)
+}
+
+/// Starts rxbox where no fork gate can be had. Nothing if the host would give none anyway.
+fn without_gate(scratch: &Scratch) -> Option<Command> {
+    let mut command = Command::new(guest(scratch, "listener"));
+    let has = Command::new(command.get_program()).arg("/bin/true").status().expect("it runs");
+    command.arg(rxbox());
+    has.success().then_some(command)
 }
 
 /// `native.elf` begins with the entry: the guest jumps to its first byte.
@@ -52,6 +64,60 @@ fn native_code_runs_in_the_child() {
 #[test]
 fn a_process_that_is_told_of_again_is_taken_once() {
     assert_eq!(attack("registered_again", "processes = 4"), "taken 1\n");
+}
+
+/// Whether this host lets rxbox have a fork gate.
+fn has_gate() -> bool {
+    let rxbox = rxbox();
+    let required = "version = 1\nextends = [\"permissive\"]\n[hardening]\nrequire = [\"fork_gate\"]\n";
+    let scratch = Scratch::new("gate");
+    let profile = scratch.file("required.toml", required);
+    let status = Command::new(rxbox).arg("--profile").arg(profile).args(["--", "/bin/true"]).status();
+    status.expect("rxbox runs").success()
+}
+
+#[test]
+fn a_fork_that_is_not_announced_is_not_made() {
+    // Without a gate they are made, and ended.
+    let made = if has_gate() { 0 } else { 40 };
+    assert_eq!(attack("untold", "processes = 2"), format!("made {made}\nalive 0\n"));
+}
+
+#[test]
+fn one_announcement_is_for_one_fork() {
+    let made = if has_gate() { 1 } else { 3 };
+    assert_eq!(attack("twice", "processes = 2"), format!("made {made}\n"));
+}
+
+#[test]
+fn a_fork_that_is_said_to_have_failed_leaves_no_process() {
+    assert_eq!(attack("denied", "processes = 2"), "alive 0\n");
+}
+
+#[test]
+fn a_fork_that_a_process_leaves_behind_leaves_no_process() {
+    assert_eq!(attack("orphaned", ""), "nobody is left\n");
+}
+
+#[test]
+fn where_forks_pass_no_gate_processes_that_are_not_told_of_are_ended() {
+    let scratch = Scratch::new("ungated");
+    let Some(command) = without_gate(&scratch) else { return assert!(!has_gate()) };
+    assert_eq!(attack_by(command, &scratch, "untold", "processes = 2"), "made 40\nalive 0\n");
+    let Some(command) = without_gate(&scratch) else { panic!("there was none before") };
+    assert_eq!(attack_by(command, &scratch, "orphaned", ""), "nobody is left\n");
+}
+
+#[test]
+fn a_gate_that_is_required_and_cannot_be_had_refuses_the_run() {
+    let scratch = Scratch::new("required");
+    let Some(mut command) = without_gate(&scratch) else { return assert!(!has_gate()) };
+    let required = "version = 1\nextends = [\"permissive\"]\n[hardening]\nrequire = [\"fork_gate\"]\n";
+    let profile = scratch.file("required.toml", required);
+    let output = command.arg("--profile").arg(profile).args(["--", "/bin/true"]).output().expect("it runs");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(125), "{told}");
+    assert!(told.contains("layer fork_gate is required by"), "{told}");
 }
 
 /// In a PID namespace of the test's own, where it decides which number comes next: the number of a guest

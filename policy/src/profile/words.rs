@@ -59,6 +59,8 @@ words! {
         NoNewPrivs = "no_new_privs",
         /// Resource limits of the kernel (setrlimit(2)).
         Rlimits = "rlimits",
+        /// Forks that the kernel holds until the supervisor lets them through.
+        ForkGate = "fork_gate",
         /// A cgroup of its own.
         Cgroup = "cgroup",
     }

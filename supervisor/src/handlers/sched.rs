@@ -58,7 +58,8 @@ fn positive(tid: i32) -> Result<i32, Errno> {
 /// How a number is turned into a thread.
 type Find = fn(&Call<'_>, i32) -> Result<Found, Errno>;
 
-/// The processes (by their first threads) or threads that getpriority(2) and its like name by `which` and `who`.
+/// The processes (by their first threads) or threads that getpriority(2) and its like name by `which` and
+/// `who`.
 fn members(call: &Call<'_>, which: u32, who: i32, find: Find) -> Result<Vec<Found>, Errno> {
     let pids = |keep: &dyn Fn(&Process) -> bool| -> Vec<Found> {
         call.sandbox.processes.all().into_iter().filter(|p| keep(p)).map(|p| (p.clone(), p.pid)).collect()

@@ -2,7 +2,8 @@
 //!
 //! A guest signal is a host signal to the emulator child of the target, which delivers it. Only processes of
 //! the sandbox are ever targets: everything else, the supervisor first of all, does not exist (ESRCH); and a
-//! target is held by a handle ([`crate::host::process`]), so a number that was given to another cannot be hit.
+//! target is held by a handle ([`crate::host::process`]), so a number that was given to another cannot be
+//! hit.
 //!
 //! The kernel would tell the target that the supervisor sent the signal. It lets a sender say otherwise only
 //! with a negative code, so the true code travels as [`rxbox_wire::relay`] says.

@@ -2,18 +2,25 @@
 
 use super::process::ProcessHandle;
 use super::signal::Info;
-use super::stat::parent_of;
+use super::stat::Stat;
 use std::collections::BTreeMap;
 
-/// All processes of the host by number, with the numbers of their parents.
+/// All processes of the host that run, by number, with the numbers of their parents.
 pub fn parents() -> BTreeMap<i32, i32> {
     let Ok(entries) = std::fs::read_dir("/proc") else { return BTreeMap::new() };
     entries
         .filter_map(|entry| {
             let pid = entry.ok()?.file_name().to_str()?.parse().ok()?;
-            Some((pid, parent_of(pid)?))
+            let stat = Stat::of_process(pid).filter(runs)?;
+            Some((pid, stat.parent()?))
         })
         .collect()
+}
+
+/// Whether a process runs. One whose first thread has ended looks like one that has ended, but has others.
+fn runs(stat: &Stat) -> bool {
+    const THREADS: usize = 20;
+    stat.state() != Some(b'Z') || stat.field(THREADS) > 1
 }
 
 /// Kills every process below `parent` that is found. Each is stopped before its own children are looked at,

@@ -17,21 +17,17 @@
 
 use super::mqueue::{self, ATTRIBUTES};
 use super::name::reopen_name;
-use super::net::{self, Received};
-use super::number::{NewFd, Wait, new_fd};
+use super::number::{NewFd, new_fd};
+use super::parcel::{received, send};
 use super::spawn;
-use super::transfer::Buffer;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
-use nix::sys::socket::{
-    AddressFamily, ControlMessage, MsgFlags, Shutdown, SockFlag, SockType, sendmsg, shutdown, socketpair,
-};
+use nix::sys::socket::{AddressFamily, MsgFlags, Shutdown, SockFlag, SockType, shutdown, socketpair};
 use nix::sys::stat::Mode;
 use nix::sys::wait::waitpid;
 use nix::unistd::{Gid, Pid, Uid, getegid, geteuid};
-use std::io::IoSlice;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 
@@ -99,7 +95,7 @@ impl Maker {
         let work = || nix::unistd::close(number).and_then(|()| Work::start(&theirs)).and_then(|w| w.serve());
         let pid = spawn::fork(|| i32::from(work().is_err()))?;
         drop(theirs);
-        let (errno, namespace) = received::<ANSWER>(ours.as_fd())?.ok_or(Errno::ECHILD)?;
+        let (errno, namespace) = received::<ANSWER>(ours.as_fd(), MsgFlags::empty())?.ok_or(Errno::ECHILD)?;
         let user_namespace = namespace.ok_or(Errno::from_raw(i32::from_le_bytes(errno)));
         Ok(Maker { line: Mutex::new(ours), pid, user_namespace })
     }
@@ -146,7 +142,7 @@ impl Maker {
     fn make(&self, request: Request, of: Option<BorrowedFd<'_>>) -> Result<OwnedFd, Errno> {
         let line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
         send(line.as_fd(), &request.encode(), of)?;
-        match received::<ANSWER>(line.as_fd())? {
+        match received::<ANSWER>(line.as_fd(), MsgFlags::empty())? {
             Some((_, Some(made))) => Ok(made),
             Some((errno, None)) => Err(Errno::from_raw(i32::from_le_bytes(errno))),
             None => Err(Errno::EPIPE),
@@ -188,7 +184,7 @@ impl Work<'_> {
     }
 
     fn serve(mut self) -> Result<(), Errno> {
-        while let Some((request, descriptor)) = received::<REQUEST>(self.line.as_fd())? {
+        while let Some((request, descriptor)) = received::<REQUEST>(self.line.as_fd(), MsgFlags::empty())? {
             let request = Request::decode(&request).ok_or(Errno::EBADMSG)?;
             match self.made(request, descriptor) {
                 Ok(made) => send(self.line.as_fd(), &0i32.to_le_bytes(), Some(made.as_fd()))?,
@@ -232,32 +228,6 @@ fn same_user(user: Uid, group: Gid) -> Result<(), Errno> {
     map("setgroups", "deny".to_owned())?;
     map("uid_map", format!("{user} {user} 1"))?;
     map("gid_map", format!("{group} {group} 1"))
-}
-
-fn send(line: BorrowedFd<'_>, bytes: &[u8], descriptor: Option<BorrowedFd<'_>>) -> Result<(), Errno> {
-    let numbers: Vec<i32> = descriptor.iter().map(AsRawFd::as_raw_fd).collect();
-    let rights = [ControlMessage::ScmRights(&numbers)];
-    let rights = if numbers.is_empty() { &rights[..0] } else { &rights[..] };
-    sendmsg::<()>(line.as_raw_fd(), &[IoSlice::new(bytes)], rights, MsgFlags::MSG_NOSIGNAL, None).map(drop)
-}
-
-/// The bytes of a message and the descriptor that came along.
-type Parcel<const N: usize> = ([u8; N], Option<OwnedFd>);
-
-/// A message of `N` bytes with the descriptor that came along; nothing once the other end is closed.
-fn received<const N: usize>(line: BorrowedFd<'_>) -> Result<Option<Parcel<N>>, Errno> {
-    let (mut bytes, mut control) = ([0; N], [0; 32]);
-    loop {
-        let flags = libc::MSG_CMSG_CLOEXEC as u32;
-        let buffer = Buffer::from_slice(&mut bytes);
-        return match net::receive(Wait::Short, line, &mut [], &mut control, buffer, flags) {
-            Err(Errno::EINTR) => continue,
-            Ok(Received { count: 0, .. }) => Ok(None),
-            Ok(Received { count, mut rights, .. }) if count as usize == N => Ok(Some((bytes, rights.pop()))),
-            Ok(_) => Err(Errno::EBADMSG),
-            Err(e) => Err(e),
-        };
-    }
 }
 
 #[cfg(test)]

@@ -1,15 +1,15 @@
 //! Processes and threads of guests, as the host has them.
 //!
 //! A number is no name for a process: once a process was waited for, its number is free and may be given to
-//! any other of the host, and who waits is the process's parent, a guest. A thread's number is free as soon as
-//! the thread ends. So a guest that has taken its emulator over decides when a number changes hands, and
+//! any other of the host, and who waits is the process's parent, a guest. A thread's number is free as soon
+//! as the thread ends. So a guest that has taken its emulator over decides when a number changes hands, and
 //! nothing is ever done to a number that was merely looked up. A [`ProcessHandle`] holds a process by its
-//! descriptor (pidfd_open(2)), a [`ThreadHandle`] a thread; they are the only ways to one in the supervisor,
-//! and `tests/tests/handles.rs` holds that.
+//! descriptor (pidfd_open(2)), a [`ThreadHandle`] a thread; they are the only ways to one in the
+//! supervisor, and `tests/tests/handles.rs` holds that.
 //!
 //! * **Signals** go to the descriptor.
-//! * **Looking** (`/proc/N`, clocks, limits) needs a number. What was seen counts only if the handle's process
-//!   is still there *afterwards*: as long as it is, its number was its own all the time.
+//! * **Looking** (`/proc/N`, clocks, limits) needs a number. What was seen counts only if the handle's
+//!   process is still there *afterwards*: as long as it is, its number was its own all the time.
 //! * **A thread is one of the process** if the kernel finds it in the group of that number while the process
 //!   is there, and the descriptor that was made for it before still has a thread afterwards.
 //! * **Scheduling** has no calls that take descriptors. A thread that is another's is named by its number

@@ -5,6 +5,7 @@ pub mod init;
 pub mod program;
 
 use crate::confine;
+use crate::host::fork_gate::ForkGate;
 use crate::host::maker::Maker;
 use crate::host::process::ProcessHandle;
 use crate::host::stat::parent_of;
@@ -46,16 +47,23 @@ pub struct Guest {
     pub log_file: Option<File>,
 }
 
+/// What has been started.
+#[derive(Debug)]
+pub struct Launched {
+    /// The init process.
+    pub init: Init,
+    /// The first process.
+    pub first: Arc<Process>,
+    /// Where forks are let through, if the host gives that.
+    pub gate: Option<ForkGate>,
+}
+
 /// Starts the guest: init process, emulator child, worker. From the start of the child on the supervisor is
 /// held by its own filter.
 ///
 /// # Errors
 /// [`Outcome::Failed`] with what failed.
-pub fn launch(
-    sandbox: &Arc<Sandbox>,
-    guest: Guest,
-    inherited: &Inherited,
-) -> Result<(Init, Arc<Process>), Outcome> {
+pub fn launch(sandbox: &Arc<Sandbox>, guest: Guest, inherited: &Inherited) -> Result<Launched, Outcome> {
     let failed = |what: &str| {
         let what = what.to_owned();
         move |e: Errno| Outcome::Failed(format!("{what}: {}", e.desc()))
@@ -74,7 +82,9 @@ pub fn launch(
         mask: &inherited.mask,
         continued: can_be_continued(),
     };
-    let (init, pid) = Init::start(&start).map_err(|e| Outcome::Failed(e.to_string()))?;
+    let (init, pid, gate) = Init::start(&start).map_err(|e| Outcome::Failed(e.to_string()))?;
+    sandbox.forks.begin(init.number(), gate.is_some());
+    sandbox.layers.gate(gate.is_some());
     drop(end);
     confine::filter::restrict(sandbox.empty_network().is_none())
         .map_err(|e| Outcome::Failed(e.to_string()))?;
@@ -82,7 +92,7 @@ pub fn launch(
     let process = first_process(sandbox, guest, inherited, limits, line, pid)
         .map_err(failed("the working directory or the first process"))?;
     start_first_process(sandbox, &process).map_err(failed("the first worker"))?;
-    Ok((init, process))
+    Ok(Launched { init, first: process, gate })
 }
 
 fn first_process(

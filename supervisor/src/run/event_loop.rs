@@ -74,7 +74,11 @@ impl EventLoop<'_> {
             if catching_up {
                 self.job.keep_up();
             }
-            for source in poller.wait(timeout(deadline, meter.needed() || catching_up))? {
+            let ungated = self.sandbox.forks.are_ungated();
+            if ungated {
+                self.sandbox.sweep();
+            }
+            for source in poller.wait(timeout(deadline, meter.needed() || catching_up || ungated))? {
                 if let Some(outcome) = self.handle(source)? {
                     return Ok(outcome);
                 }

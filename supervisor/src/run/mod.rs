@@ -9,16 +9,18 @@ use crate::cli::{Reports, Run as Options};
 use crate::confine;
 use crate::confine::descriptors::Foreign;
 use crate::confine::landlock::Enforced;
+use crate::host::fork_gate::ForkGate;
 use crate::host::interrupt;
 use crate::host::maker::Maker;
 use crate::launch::inherited::{Inherited, set_own_limits};
 use crate::launch::program::{self, Program};
-use crate::launch::{self, Guest};
+use crate::launch::{self, Guest, Launched};
 use crate::report::outcome::{Outcome, denied_json};
 use crate::report::stream::{PATIENCE, Stream};
 use crate::report::tell;
 use crate::report::trace::Trace;
 use crate::sandbox::Sandbox;
+use crate::sandbox::forks::Forks;
 use crate::sandbox::layers::{self, SupervisorLayers};
 use crate::worker::{dispatch, serve};
 use event_loop::EventLoop;
@@ -144,7 +146,10 @@ fn run_guest(
     dispatch::prepare();
     interrupt::install().map_err(host)?;
     give_rights_up(sandbox)?;
-    let (init, main) = launch::launch(sandbox, guest, inherited)?;
+    let Launched { init, first: main, gate } = launch::launch(sandbox, guest, inherited)?;
+    if let Some(gate) = gate {
+        keep_gate(sandbox, gate).map_err(|e| failed("the supervisor", e))?;
+    }
     let outcome = EventLoop { sandbox, main: &main, init: &init, job }.run();
     init.finish();
     if let Some(maker) = sandbox.maker.get() {
@@ -153,6 +158,20 @@ fn run_guest(
     job.wait_until_running().map_err(host)?;
     sandbox.audit.finish(Instant::now() + PATIENCE);
     outcome.map_err(host)
+}
+
+/// Lets forks through in a thread of its own: they wait for that alone.
+fn keep_gate(sandbox: &Arc<Sandbox>, gate: ForkGate) -> std::io::Result<()> {
+    let sandbox = sandbox.clone();
+    let keep = move || {
+        // An error is the kernel's word that no more come.
+        while let Ok(asking) = gate.next() {
+            if let Some(asking) = asking {
+                gate.answer(&asking, Forks::may_pass(&sandbox.processes, asking.thread));
+            }
+        }
+    };
+    std::thread::Builder::new().name("forks".to_owned()).spawn(keep).map(drop)
 }
 
 /// Puts the second wall in force. This process must have one thread.

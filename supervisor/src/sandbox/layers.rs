@@ -15,7 +15,7 @@ use std::sync::OnceLock;
 const ALWAYS: [Layer; 4] = [Layer::Seccomp, Layer::Capabilities, Layer::NoNewPrivs, Layer::Rlimits];
 
 /// Layers that this version puts there if the host offers them.
-const WHERE_OFFERED: [Layer; 2] = [Layer::Landlock, Layer::Namespaces];
+const WHERE_OFFERED: [Layer; 3] = [Layer::Landlock, Layer::Namespaces, Layer::ForkGate];
 
 /// The layers that this version knows, for its user.
 pub fn names() -> String {
@@ -55,6 +55,7 @@ pub struct SupervisorLayers {
 pub struct HostLayers {
     supervisor: OnceLock<SupervisorLayers>,
     child: OnceLock<boot::Layers>,
+    gate: OnceLock<bool>,
 }
 
 impl HostLayers {
@@ -62,6 +63,12 @@ impl HostLayers {
     pub fn supervisor(&self, layers: SupervisorLayers) {
         // It does not change.
         let _ = self.supervisor.set(layers);
+    }
+
+    /// Notes whether forks pass a gate, which is known once the child is started.
+    pub fn gate(&self, there: bool) {
+        // It does not change.
+        let _ = self.gate.set(there);
     }
 
     /// Notes what the first child says of itself, before its first guest instruction; only then can it be
@@ -77,6 +84,7 @@ impl HostLayers {
         match layer {
             Layer::Landlock => supervisor.landlock && child.contains(boot::Layers::LANDLOCK),
             Layer::Namespaces => supervisor.network && child.contains(boot::Layers::NAMESPACES),
+            Layer::ForkGate => self.gate.get() == Some(&true),
             _ => ALWAYS.contains(&layer),
         }
     }

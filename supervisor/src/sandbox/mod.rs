@@ -1,6 +1,7 @@
 //! A sandbox: the policy, and all guest processes under it.
 
 pub mod closer;
+pub mod forks;
 pub mod layers;
 pub mod poller;
 pub mod processors;
@@ -12,6 +13,7 @@ use crate::report::ending::Ending;
 use crate::report::stream::Stream;
 use crate::report::trace::Trace;
 use crate::sandbox::closer::Closer;
+use crate::sandbox::forks::Forks;
 use crate::sandbox::layers::HostLayers;
 use crate::sandbox::poller::{Poller, Source};
 use crate::sandbox::processors::Processors;
@@ -80,6 +82,8 @@ pub struct Sandbox {
     pub budget: Arc<Budget>,
     /// The guest processes.
     pub processes: Processes,
+    /// What is known of forks.
+    pub forks: Forks,
     /// Held while a process is removed.
     removal: Lock<()>,
     /// Guest threads alive or about to start.
@@ -133,6 +137,7 @@ impl Sandbox {
             started: Instant::now(),
             budget,
             processes: Processes::default(),
+            forks: Forks::default(),
             removal: Lock::new(Rank::Removal, ()),
             threads: AtomicU64::new(0),
         })
@@ -143,17 +148,23 @@ impl Sandbox {
         self.maker.get().filter(|maker| maker.isolated() && self.policy.reach().no_network())
     }
 
-    /// Processes that count against the limit.
-    fn process_count(&self) -> u64 {
-        (self.processes.count() + self.closer.processes()) as u64
-    }
-
-    /// Whether the policy lets one more process start: EAGAIN if not.
-    pub fn room_for_process(&self) -> Result<(), Errno> {
-        match self.policy.limits().processes {
-            Some(most) if self.process_count() >= most => Err(Errno::EAGAIN),
-            _ => Ok(()),
+    /// Announces a fork of the process's thread in this slot ([`Process::begin_fork`]). EAGAIN if the policy
+    /// does not let one more process start: one counts from its announcement until what it had open is closed.
+    pub fn announce_fork(&self, process: &Process, slot: usize) -> Result<(), Errno> {
+        let given_up = {
+            let _births = self.processes.births();
+            if let Some(most) = self.policy.limits().processes {
+                Forks::room(&self.processes, most.saturating_sub(self.closer.processes() as u64))?;
+            }
+            process.begin_fork(slot)?
+        };
+        if given_up {
+            self.sweep();
         }
+        if self.forks.are_ungated() {
+            process.let_fork_through(slot);
+        }
+        Ok(())
     }
 
     /// Adds a process that has started.
@@ -167,13 +178,24 @@ impl Sandbox {
         Ok(())
     }
 
-    /// Removes a process that has ended; its children are orphans, and get the signal that they asked for.
-    pub fn remove_process(&self, process: &Process) {
-        let _alone = self.removal.lock();
-        self.remove_locked(process);
+    /// Kills the processes that nobody is about to tell of ([`Forks::sweep`]).
+    pub fn sweep(&self) {
+        self.forks.sweep(&self.processes);
     }
 
-    fn remove_locked(&self, process: &Process) {
+    /// Removes a process that has ended; its children are orphans, and get the signal that they asked for.
+    pub fn remove_process(&self, process: &Process) {
+        let given_up = {
+            let _alone = self.removal.lock();
+            self.remove_locked(process)
+        };
+        if given_up {
+            self.sweep();
+        }
+    }
+
+    /// Whether it leaves forks behind that may have been made.
+    fn remove_locked(&self, process: &Process) -> bool {
         self.poller.remove(process.handle.as_fd());
         self.poller.remove(process.line.control.as_fd());
         let orphans = self.processes.remove(process);
@@ -181,18 +203,25 @@ impl Sandbox {
         if let Some(foreground) = self.terminals.leader_ended(process.pid) {
             self.processes.hang_up(foreground);
         }
+        let (_, made) = process.forks_under_way();
         process.end().into_iter().for_each(|files| self.closer.close(files));
         self.ipc.ended(process.pid);
+        made > 0
     }
 
     /// Removes the processes whose end the event loop has not seen yet: what they leave behind (locks,
     /// semaphores to undo) must be gone before the `caller`, who may know of their end, looks.
     pub fn remove_ended(&self, caller: &Process) {
         // A removal that is under way comes to its end first.
-        let _alone = self.removal.lock();
+        let alone = self.removal.lock();
         let others = self.processes.all();
+        let mut given_up = false;
         for process in others.iter().filter(|p| p.pid != caller.pid && p.has_ended()) {
-            self.remove_locked(process);
+            given_up |= self.remove_locked(process);
+        }
+        drop(alone);
+        if given_up {
+            self.sweep();
         }
     }
 

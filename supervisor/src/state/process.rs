@@ -92,6 +92,8 @@ pub struct Fork {
     attributes: Attributes,
     state: State,
     first: bool,
+    /// It was let through: the new process may be there.
+    made: bool,
     /// Signals to all of a group that came while the new process was not known yet.
     missed: Vec<Info>,
 }
@@ -125,7 +127,7 @@ fn write<T>(lock: &RwLock<T>, value: T) {
 impl Process {
     /// A process whose emulator child is `pid`, with what it starts from.
     pub fn new(pid: i32, ppid: i32, handle: ProcessHandle, start: Fork) -> Process {
-        let Fork { line, fds, attributes, state, first, missed: _ } = start;
+        let Fork { line, fds, attributes, state, first, made: _, missed: _ } = start;
         Process {
             pid,
             parent: AtomicI32::new(ppid),
@@ -152,8 +154,9 @@ impl Process {
     }
 
     /// Begins a fork asked for in `slot`: takes the state as it is now and sends channel and control socket
-    /// for the new process to the child.
-    pub fn begin_fork(&self, slot: usize) -> Result<(), Errno> {
+    /// for the new process to the child. Whether one that was begun there before, and let through, is given
+    /// up for it.
+    pub fn begin_fork(&self, slot: usize) -> Result<bool, Errno> {
         let (line, end) = Line::for_fork()?;
         self.line.send(&About::default(), &[line.channel.memory(), end.as_fd()])?;
         let state = State {
@@ -165,11 +168,27 @@ impl Process {
         };
         let attributes = self.attributes.inherited();
         let fds = self.fds.clone_for_fork()?;
-        let fork = Fork { line, fds, attributes, state, first: false, missed: Vec::new() };
-        if let Some(before) = self.forks().insert(slot, fork) {
-            before.line.close();
-        }
-        Ok(())
+        let fork = Fork { line, fds, attributes, state, first: false, made: false, missed: Vec::new() };
+        let Some(before) = self.forks().insert(slot, fork) else { return Ok(false) };
+        before.line.close();
+        Ok(before.made)
+    }
+
+    /// The thread in `slot` is about to make the process that it has announced: whether it has, and has not
+    /// made one since.
+    pub fn let_fork_through(&self, slot: usize) -> bool {
+        self.forks().get_mut(&slot).is_some_and(|fork| !std::mem::replace(&mut fork.made, true))
+    }
+
+    /// Whether the fork under way in `slot` was let through.
+    pub fn fork_is_made(&self, slot: usize) -> bool {
+        self.forks().get(&slot).is_some_and(|fork| fork.made)
+    }
+
+    /// How many forks are under way, and how many of them were let through.
+    pub fn forks_under_way(&self) -> (usize, usize) {
+        let forks = self.forks();
+        (forks.len(), forks.values().filter(|fork| fork.made).count())
     }
 
     /// Ends the fork begun in `slot`: with the new process and the signals that it has missed, or without
@@ -402,7 +421,15 @@ impl State {
 impl Fork {
     /// What the first process starts with.
     pub fn first(line: Line, fds: FdTable, state: State) -> Fork {
-        Fork { line, fds, attributes: Attributes::default(), state, first: true, missed: Vec::new() }
+        Fork {
+            line,
+            fds,
+            attributes: Attributes::default(),
+            state,
+            first: true,
+            made: true,
+            missed: Vec::new(),
+        }
     }
 }
 

@@ -82,6 +82,11 @@ impl Threads {
         self.slots().remove(&slot);
     }
 
+    /// The slot of the thread with this id.
+    pub fn slot_of(&self, guest: i32) -> Option<usize> {
+        self.slots().iter().find(|(_, user)| user.guest == Some(guest)).map(|(n, _)| *n)
+    }
+
     /// Ids of the threads that are there.
     pub fn ids(&self) -> Vec<i32> {
         self.slots().values().filter_map(|s| s.guest).collect()

@@ -27,11 +27,10 @@ pub(super) fn new_thread(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> Syscall
 
 /// The caller is about to fork: the new process's line is sent to it.
 pub(super) fn new_process(call: &mut Call<'_>) -> SyscallResult {
-    call.sandbox.room_for_process()?;
     if call.u32(0) != 0 {
         call.process.fds.room()?;
     }
-    call.process.begin_fork(call.slot)?;
+    call.sandbox.announce_fork(call.process, call.slot)?;
     call.reply.flags |= Reply::FD;
     Ok(0)
 }
@@ -46,14 +45,22 @@ pub(super) fn process_started(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> Sy
         Some(_) => Err(Errno::EEXIST),
         None => Ok(new),
     });
+    let made = call.process.fork_is_made(call.slot);
     let (process, missed) = match call.process.end_fork(call.slot, child) {
-        // The fork failed in the child, which knows why.
-        Err(Errno::ECANCELED) => return Ok(0),
-        born => born?,
+        Ok(born) => born,
+        Err(errno) => {
+            drop(births);
+            if made {
+                sandbox.sweep();
+            }
+            // If the fork failed in the child, that knows why.
+            return if errno == Errno::ECANCELED { Ok(0) } else { Err(errno) };
+        }
     };
     let process = Arc::new(process);
     let added = sandbox.add_process(process.clone());
     drop(births);
+    sandbox.forks.told(&sandbox.processes);
     sandbox.ipc.forked(call.process.pid, pid);
     start_first_thread(sandbox, &process, added, Some(pid))?;
     for info in missed {
@@ -95,9 +102,9 @@ fn start_first_thread(
     })
 }
 
-/// The process `pid` if that is a child of `parent`'s emulator and not known yet: nothing else on the host can
-/// be passed off as a new guest process. One of this number that has ended, though the event loop has not seen
-/// it, gives way.
+/// The process `pid` if that is a child of `parent`'s emulator and not known yet: nothing else on the host
+/// can be passed off as a new guest process. One of this number that has ended, though the event loop has
+/// not seen it, gives way.
 fn new_child(sandbox: &Sandbox, parent: &Process, pid: i32) -> Result<(i32, ProcessHandle), Errno> {
     let child = ProcessHandle::of_child(pid, parent.pid)?;
     match sandbox.processes.get(pid) {

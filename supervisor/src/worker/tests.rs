@@ -343,8 +343,8 @@ fn a_worker_that_is_done_serves_the_next_slot() {
     assert_eq!((process.threads.count(), sandbox.thread_count()), (0, 0));
 }
 
-/// The memory of a process that has ended is still that of the process that forked it, which can write any turn
-/// word.
+/// The memory of a process that has ended is still that of the process that forked it, which can write any
+/// turn word.
 #[test]
 fn no_request_is_served_for_a_process_that_has_ended() {
     let scene = Scene::of_this_process();

@@ -6,11 +6,14 @@
 //! and any way to new ones. In a user namespace of the run's own it keeps, until it has read what it needs of
 //! the host's files, the two by which it puts itself into namespaces with nothing in them.
 
+use crate::host::fork_gate;
+use crate::host::parcel::{received, send};
 use crate::host::spawn;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, socketpair};
 use nix::unistd::{Pid, fexecve, getppid};
 use rxbox_wire::boot::{CHANNEL_FD, CONTROL_FD, LOG_FD, ROLE};
 use std::ffi::{CStr, CString};
@@ -35,6 +38,9 @@ pub struct Start<'a> {
     pub continued: bool,
 }
 
+/// Above every number that is given out.
+const ABOVE: i32 = 10;
+
 /// The steps that can fail, for the message.
 pub const STEPS: [&str; 9] = [
     "cannot fork",
@@ -51,35 +57,54 @@ pub const STEPS: [&str; 9] = [
 /// A step's index in [`STEPS`] and why it failed.
 type Failed = (u8, Errno);
 
-/// Starts the child; its process id once it runs its own program.
+/// The child, once it runs its own program: its process id, and the end of its fork gate if the host gives
+/// one.
+pub type Started = (Pid, Option<OwnedFd>);
+
+/// In the place of a step: the child goes on, and its fork gate comes along.
+const GATE: u8 = u8::MAX;
+
+/// Starts the child.
 ///
 /// # Errors
 /// The step that failed, in this process or in the child.
-pub fn start(start: &Start<'_>) -> Result<Pid, Failed> {
-    let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|e| (1, e))?;
+pub fn start(start: &Start<'_>) -> Result<Started, Failed> {
+    let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
+        .map_err(|e| (1, e))?;
     let parent = nix::unistd::getpid();
     let child = spawn::fork(|| {
-        let Err((step, errno)) = become_child(start, parent);
-        let number = (errno as i32).to_le_bytes();
-        // If the pipe fails there is only the status left.
-        let _ = nix::unistd::write(&write, &[step, number[0], number[1], number[2], number[3]]);
+        let Err((step, errno)) = become_child(start, parent, theirs.as_fd());
+        // If the socket fails there is only the status left.
+        let _ = send(theirs.as_fd(), &report(step, errno as i32), None);
         125
     })
     .map_err(|e| (0, e))?;
-    drop(write);
-    // The pipe closes with exec; whatever comes before that is a failure.
-    let mut report = [0; 5];
-    match nix::unistd::read(&read, &mut report) {
-        Ok(0) => Ok(child),
-        Ok(_) => Err((
-            report[0],
-            Errno::from_raw(i32::from_le_bytes([report[1], report[2], report[3], report[4]])),
-        )),
-        Err(e) => Err((0, e)),
+    drop(theirs);
+    let mut gate = None;
+    // The socket closes with exec; whatever comes before that but the gate is a failure.
+    while let Some((report, descriptor)) =
+        received::<5>(ours.as_fd(), MsgFlags::empty()).map_err(|e| (0, e))?
+    {
+        if report[0] != GATE {
+            let number = i32::from_le_bytes([report[1], report[2], report[3], report[4]]);
+            return Err((report[0], Errno::from_raw(number)));
+        }
+        gate = descriptor;
     }
+    Ok((child, gate))
 }
 
-fn become_child(start: &Start<'_>, parent: Pid) -> Result<std::convert::Infallible, Failed> {
+fn report(step: u8, number: i32) -> [u8; 5] {
+    let number = number.to_le_bytes();
+    [step, number[0], number[1], number[2], number[3]]
+}
+
+fn become_child(
+    start: &Start<'_>,
+    parent: Pid,
+    reports: BorrowedFd<'_>,
+) -> Result<std::convert::Infallible, Failed> {
+    let reports = spawn::aside(reports, ABOVE).map_err(|e| (1, e))?;
     lead_group(start.continued).map_err(|e| (8, e))?;
     let program = place_descriptors(start).map_err(|e| (1, e))?;
     setrlimit(Resource::RLIMIT_CORE, 0, 0).map_err(|e| (2, e))?;
@@ -89,6 +114,10 @@ fn become_child(start: &Start<'_>, parent: Pid) -> Result<std::convert::Infallib
         return Err((3, Errno::ESRCH));
     }
     nix::sys::prctl::set_no_new_privs().map_err(|e| (4, e))?;
+    // Where the host refuses it the layer is missing.
+    if let Ok(gate) = fork_gate::set_up() {
+        send(reports.as_fd(), &report(GATE, 0), Some(gate.as_fd())).map_err(|e| (4, e))?;
+    }
     drop_capabilities(start.user_namespace.is_some()).map_err(|e| (5, e))?;
     spawn::default_action(libc::SIGPIPE);
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(start.mask), None).map_err(|e| (6, e))?;
@@ -116,8 +145,6 @@ fn limit_stack() -> Result<(), Errno> {
 /// Puts the descriptors at their numbers; the rest closes with exec. Returns the program at a number of its
 /// own.
 fn place_descriptors(start: &Start<'_>) -> Result<OwnedFd, Errno> {
-    /// Above every number that is given out.
-    const ABOVE: i32 = 10;
     let aside = |fd: BorrowedFd<'_>| spawn::aside(fd, ABOVE);
     let program = aside(start.program)?;
     let null =

@@ -18,7 +18,10 @@ pub(super) enum Message {
 }
 
 impl Message {
-    pub(super) fn encode(self) -> [u8; 9] {
+    /// Bytes of a message.
+    pub(super) const SIZE: usize = 9;
+
+    pub(super) fn encode(self) -> [u8; Message::SIZE] {
         let (kind, step, number) = match self {
             Message::Started(pid) => (0u32, 0, pid),
             Message::Failed(step, errno) => (1, step, errno),
@@ -27,7 +30,7 @@ impl Message {
             Message::Stopped(signal) => (4, 0, signal),
             Message::Continued => (5, 0, 0),
         };
-        let mut b = [0; 9];
+        let mut b = [0; Message::SIZE];
         b[..4].copy_from_slice(&kind.to_le_bytes());
         b[4] = step;
         b[5..].copy_from_slice(&number.to_le_bytes());
@@ -36,7 +39,7 @@ impl Message {
 
     /// `None`: the bytes are no message.
     pub(super) fn decode(b: &[u8]) -> Option<Message> {
-        let b: &[u8; 9] = b.try_into().ok()?;
+        let b: &[u8; Message::SIZE] = b.try_into().ok()?;
         let number = i32::from_le_bytes([b[5], b[6], b[7], b[8]]);
         Some(match b[0] {
             0 => Message::Started(number),

@@ -19,13 +19,15 @@ pub mod exec;
 mod message;
 mod reaper;
 
+use crate::host::fork_gate::ForkGate;
+use crate::host::parcel::received;
 use crate::host::spawn;
 use crate::report::ending::End;
 use crate::report::outcome::Outcome;
 use exec::Start;
 use message::Message;
 use nix::errno::Errno;
-use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, socketpair};
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, socketpair};
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -65,12 +67,12 @@ pub enum StartError {
 }
 
 impl Init {
-    /// Starts the init process and through it the first emulator child; returns its process id as well. This
-    /// process must have one thread.
+    /// Starts the init process and through it the first emulator child; returns the child's process id and,
+    /// if the host gives one, its fork gate as well. This process must have one thread.
     ///
     /// # Errors
     /// What failed.
-    pub fn start(start: &Start<'_>) -> Result<(Init, i32), StartError> {
+    pub fn start(start: &Start<'_>) -> Result<(Init, i32, Option<ForkGate>), StartError> {
         let (ours, theirs) =
             socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
         let pid = spawn::fork(|| {
@@ -81,8 +83,8 @@ impl Init {
         drop(theirs);
         let init = Init { socket: ours, pid };
         match init.receive(MsgFlags::empty())? {
-            Some(Message::Started(child)) => Ok((init, child)),
-            Some(Message::Failed(step, errno)) => {
+            Some((Message::Started(child), gate)) => Ok((init, child, gate.map(ForkGate::new))),
+            Some((Message::Failed(step, errno), _)) => {
                 let step = exec::STEPS.get(usize::from(step)).copied().unwrap_or("exec");
                 Err(StartError::Step { step, errno: Errno::from_raw(errno) })
             }
@@ -90,13 +92,13 @@ impl Init {
         }
     }
 
-    fn receive(&self, flags: MsgFlags) -> Result<Option<Message>, Errno> {
-        let mut buffer = [0; 16];
-        loop {
-            match recv(self.socket.as_raw_fd(), &mut buffer, flags) {
-                Err(Errno::EINTR) => {}
-                Err(Errno::EAGAIN) => return Ok(None),
-                n => return Message::decode(&buffer[..n?]).map(Some).ok_or(Errno::EPIPE),
+    /// The next message, with the descriptor that came along; nothing if there is none yet.
+    fn receive(&self, flags: MsgFlags) -> Result<Option<(Message, Option<OwnedFd>)>, Errno> {
+        match received::<{ Message::SIZE }>(self.socket.as_fd(), flags) {
+            Err(Errno::EAGAIN) => Ok(None),
+            parcel => {
+                let (bytes, descriptor) = parcel?.ok_or(Errno::EPIPE)?;
+                Ok(Some((Message::decode(&bytes).ok_or(Errno::EPIPE)?, descriptor)))
             }
         }
     }
@@ -107,7 +109,7 @@ impl Init {
     /// # Errors
     /// The socket fails.
     pub fn event(&self) -> Result<Option<ChildEvent>, Errno> {
-        Ok(match self.receive(MsgFlags::MSG_DONTWAIT) {
+        Ok(match self.receive(MsgFlags::MSG_DONTWAIT).map(|got| got.map(|(message, _)| message)) {
             Ok(Some(Message::Exited(status))) => Some(ChildEvent::Ended(Outcome::Exited(status))),
             Ok(Some(Message::Signaled(signal))) => Some(ChildEvent::Ended(Outcome::Signaled(signal))),
             Ok(Some(Message::Stopped(signal))) => Some(ChildEvent::Stopped(signal)),
@@ -118,6 +120,11 @@ impl Init {
             }
             Err(e) => return Err(e),
         })
+    }
+
+    /// Its process id.
+    pub fn number(&self) -> i32 {
+        self.pid.as_raw()
     }
 
     /// Ends all that is left of the run and waits until it is gone.

@@ -3,6 +3,7 @@
 use super::exec::{self, Start};
 use super::message::Message;
 use crate::host::descendants::kill_below;
+use crate::host::parcel::send;
 use crate::host::spawn::{self, Ended};
 use caps::CapSet;
 use nix::errno::Errno;
@@ -10,9 +11,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::socket::{MsgFlags, send};
 use nix::unistd::Pid;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 
 /// The init process's whole life: it starts the first child, reports on it, and ends all when the socket
 /// closes.
@@ -28,20 +28,21 @@ pub(super) fn run(start: &Start<'_>, socket: &OwnedFd) -> Result<(), Errno> {
     let mut children = SigSet::empty();
     children.add(Signal::SIGCHLD);
     let signals = SignalFd::with_flags(&children, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
-    let report =
-        |message: Message| send(socket.as_raw_fd(), &message.encode(), MsgFlags::MSG_NOSIGNAL).map(drop);
+    let report = |message: Message| send(socket.as_fd(), &message.encode(), None);
     if let Some(namespace) = start.user_namespace {
         setns(namespace, CloneFlags::CLONE_NEWUSER)?;
     }
-    let first = match exec::start(start) {
-        Ok(pid) => pid,
+    let (first, gate) = match exec::start(start) {
+        Ok(started) => started,
         Err((step, errno)) => return report(Message::Failed(step, errno as i32)),
     };
     // In the user namespace it had all of them, for the first child's start.
     for set in [CapSet::Effective, CapSet::Permitted] {
         caps::clear(None, set).map_err(|_| Errno::EPERM)?;
     }
-    report(Message::Started(first.as_raw()))?;
+    send(socket.as_fd(), &Message::Started(first.as_raw()).encode(), gate.as_ref().map(AsFd::as_fd))?;
+    // From now on the supervisor alone holds it.
+    drop(gate);
     let mut ended = false;
     loop {
         let mut events =
