@@ -56,6 +56,13 @@ impl Default for Registration {
     }
 }
 
+impl Registration {
+    /// Whether it says nothing and nobody uses it but the table.
+    fn is_idle(self: &Arc<Self>) -> bool {
+        self.event.lock().is_none() && Arc::strong_count(self) == 1
+    }
+}
+
 /// The queues of a sandbox.
 #[derive(Debug)]
 pub struct Queues {
@@ -150,17 +157,27 @@ impl Queues {
 
     /// A process is not to be notified any more: it has said so, or closed a descriptor of the queue.
     pub fn forget(&self, queue: BorrowedFd<'_>, pid: i32) {
-        if let Ok(registration) = self.registration(queue) {
-            registration.event.lock().take_if(|event| event.pid == pid);
+        self.tidy(queue, |event| event.pid == pid);
+    }
+
+    /// Takes the event of a queue away if it is `gone`, and its registration if nobody needs that any more:
+    /// the queue may never be heard of again.
+    fn tidy(&self, queue: BorrowedFd<'_>, gone: impl FnOnce(&mut Event) -> bool) {
+        let Ok(inode) = fstat(queue).map(|s| s.st_ino) else { return };
+        let mut registrations = self.registrations.lock();
+        if let Some(registration) = registrations.get(&inode) {
+            registration.event.lock().take_if(gone);
+            if registration.is_idle() {
+                registrations.remove(&inode);
+            }
         }
     }
 
     /// A process ends: nothing notifies it any more. Registrations of nobody are dropped.
     pub(super) fn leave(&self, pid: i32) {
         self.registrations.lock().retain(|_, registration| {
-            let mut event = registration.event.lock();
-            event.take_if(|event| event.pid == pid);
-            event.is_some() || Arc::strong_count(registration) > 1
+            registration.event.lock().take_if(|event| event.pid == pid);
+            !registration.is_idle()
         });
     }
 
@@ -190,6 +207,9 @@ impl Queues {
         registration.receivers.fetch_add(1, Ordering::AcqRel);
         let received = receive();
         registration.receivers.fetch_sub(1, Ordering::AcqRel);
+        drop(registration);
+        // Another thread may have closed the queue meanwhile.
+        self.tidy(queue, |_| false);
         received
     }
 }
@@ -217,6 +237,21 @@ mod tests {
         queues.unlink(b"q").unwrap();
         assert_eq!(queues.unlink(b"q"), Err(Errno::ENOENT));
         assert_ne!(fstat(open(b"q", libc::O_CREAT).unwrap()).unwrap().st_ino, fstat(&fd).unwrap().st_ino);
+    }
+
+    #[test]
+    fn nothing_is_left_of_queues_that_are_gone() {
+        let queues = Queues::default();
+        for _ in 0..3 {
+            let flags = libc::O_RDWR | libc::O_CREAT;
+            let fd = queues.open(b"q", flags, 0o600, None, &Budget::new(9), None).unwrap();
+            queues.register(fd.as_fd(), Event { pid: 7, signal: None, value: 0 }).unwrap();
+            queues.send(fd.as_fd(), || Ok(())).unwrap();
+            queues.unlink(b"q").unwrap();
+            queues.forget(fd.as_fd(), 7);
+            queues.receive(fd.as_fd(), || Ok(())).unwrap();
+        }
+        assert!(queues.registrations.lock().is_empty() && queues.names.lock().is_empty());
     }
 
     #[test]
