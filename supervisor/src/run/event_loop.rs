@@ -63,7 +63,7 @@ impl EventLoop<'_> {
                 ending.end(End::TimeLimit);
             }
             if meter.needed()
-                && let Some(end) = meter.check(&self.sandbox.processes.pids())
+                && let Some(end) = meter.check(&self.sandbox.processes.pids(), self.init.number())
             {
                 ending.end(end);
             }

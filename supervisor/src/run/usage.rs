@@ -2,10 +2,14 @@
 //! to time. What happens between two checks is missed; the guest can pass such a limit by what it gets done
 //! in that time.
 //!
-//! Processor time is that of the emulator children: translation counts as the guest's. Memory is what their
+//! Processor time is that of the emulator children, since translation is for the guest, those that have ended
+//! included; and that of the supervisor, but for the thread that measures: whatever else it does it does for
+//! the guest. Memory is what their
 //! pages take: a page that several of them share counts in each.
 
+use crate::host::stat::Stat;
 use crate::report::ending::End;
+use nix::time::{ClockId, clock_gettime};
 use nix::unistd::SysconfVar;
 use rxbox_policy::Limits;
 use std::collections::HashMap;
@@ -18,12 +22,14 @@ pub struct Meter {
     cpu_time: Option<Duration>,
     /// Processor time last seen of each process, so that those that have ended still count.
     seen: HashMap<i32, Duration>,
+    /// The supervisor's when measuring began.
+    own: Duration,
 }
 
 impl Meter {
     /// A meter for these limits.
     pub fn new(limits: &Limits) -> Meter {
-        Meter { memory: limits.memory, cpu_time: limits.cpu_time, seen: HashMap::new() }
+        Meter { memory: limits.memory, cpu_time: limits.cpu_time, seen: HashMap::new(), own: own_time() }
     }
 
     /// Whether there is anything to check.
@@ -31,8 +37,8 @@ impl Meter {
         self.memory.is_some() || self.cpu_time.is_some()
     }
 
-    /// The limit that these processes pass, if they do.
-    pub fn check(&mut self, pids: &[i32]) -> Option<End> {
+    /// The limit that these processes pass, if they do, with all that the init process has waited for.
+    pub fn check(&mut self, pids: &[i32], init: i32) -> Option<End> {
         let mut memory = 0;
         for &pid in pids {
             memory += resident(pid).unwrap_or(0);
@@ -40,11 +46,37 @@ impl Meter {
                 self.seen.insert(pid, time);
             }
         }
-        if self.cpu_time.is_some_and(|most| self.seen.values().sum::<Duration>() > most) {
+        if self.cpu_time.is_some_and(|most| self.time(pids, init) > most) {
             return Some(End::CpuLimit);
         }
         self.memory.is_some_and(|most| memory > most).then_some(End::MemoryLimit)
     }
+}
+
+impl Meter {
+    /// Processor time used so far. A process that came and went between two checks is known from its parent,
+    /// if that waited for it; one whose parent did not, from having been seen.
+    fn time(&self, pids: &[i32], init: i32) -> Duration {
+        let seen: Duration = self.seen.values().sum();
+        let alive: Duration = pids.iter().filter_map(|pid| self.seen.get(pid)).sum();
+        let waited: Duration = pids.iter().chain([&init]).map(|pid| time_of_children(*pid)).sum();
+        seen.max(alive + waited) + own_time().saturating_sub(self.own)
+    }
+}
+
+/// Processor time of this process without that of the calling thread.
+fn own_time() -> Duration {
+    let time = |clock| clock_gettime(clock).map_or(Duration::ZERO, Duration::from);
+    time(ClockId::CLOCK_PROCESS_CPUTIME_ID).saturating_sub(time(ClockId::CLOCK_THREAD_CPUTIME_ID))
+}
+
+/// Processor time of the children of a process that it has waited for, and theirs (`cutime` and `cstime`,
+/// proc_pid_stat(5)).
+fn time_of_children(pid: i32) -> Duration {
+    let ticks = nix::unistd::sysconf(SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100);
+    let ticks = u32::try_from(ticks).unwrap_or(100).max(1);
+    let waited = Stat::of_process(pid).map_or(0, |stat| stat.field(16) + stat.field(17));
+    Duration::from_secs(waited) / ticks
 }
 
 /// Bytes of memory that a process's pages take (proc_pid_statm(5)).
@@ -78,6 +110,20 @@ mod tests {
         assert!(processor_time(own).unwrap() > before);
         // Beyond the highest process id that Linux gives out.
         assert_eq!((resident(5_000_000), processor_time(5_000_000)), (None, None));
+    }
+
+    #[test]
+    fn what_the_supervisor_does_counts_and_measuring_does_not() {
+        let limits = Limits { cpu_time: Some(Duration::from_millis(50)), ..Limits::default() };
+        let spin = || {
+            let start = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from).unwrap();
+            while clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from).unwrap() - start
+                < Duration::from_millis(100)
+            {}
+        };
+        let mut meter = Meter::new(&limits);
+        std::thread::scope(|s| s.spawn(spin).join().unwrap());
+        assert_eq!(meter.check(&[], 5_000_000), Some(End::CpuLimit));
     }
 
     #[test]
