@@ -166,11 +166,54 @@ static void lingers(void) {
     waits(NULL);
 }
 
+// Children that have ended and are not waited for, as many as there can be; then one is.
+static void zombies(void) {
+    int n = 0, error;
+    pid_t pid;
+    while ((pid = fork()) > 0) n++;
+    if (pid == 0) _exit(0);
+    error = errno;
+    wait(NULL);
+    pid = fork();
+    if (pid == 0) _exit(0);
+    say(n, pid > 0 ? "zombies, one fewer and one more" : "zombies", error);
+    waits(NULL);
+}
+
+// Locks as many files as can be; what is unlocked makes room again, and a look at a file is always possible.
+static void locks(void) {
+    struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
+    struct stat status;
+    char name[64];
+    int n = 0, fd, error, again = 0;
+    for (int i = 0; i < 2000; i++) {
+        // Room for the lock of one file at a time.
+        fd = open("/proc/self/exe", O_RDONLY);
+        fcntl(fd, F_SETLK, &lock);
+        close(fd);
+    }
+    for (;; n++) {
+        snprintf(name, sizeof name, "locked-%d", n);
+        fd = open(name, O_RDWR | O_CREAT, 0600);
+        if (fd < 0 || fcntl(fd, F_SETLK, &lock) < 0) break;
+    }
+    error = errno;
+    if (n > 0) {
+        lock.l_type = F_UNLCK;
+        fcntl(fd - 1, F_SETLK, &lock);
+        lock.l_type = F_RDLCK;
+        again = fd < 0 || fcntl(fd, F_SETLK, &lock) == 0;
+    }
+    printf("%s, then %d %d\n", strerrorname_np(error), stat("/", &status), again);
+    fflush(stdout);
+    waits(NULL);
+}
+
 int main(int argc, char **argv) {
     struct { const char *name; void (*run)(void); } all[] = {{"forks", forks}, {"bomb", bomb}, {"threads", threads},
         {"descriptors", descriptors}, {"storm", storm}, {"memory", memory}, {"killed", killed},
         {"stopped-computing", stopped_computing}, {"stopped-growing", stopped_growing}, {"continued", continued},
-        {"lingers", lingers}};
+        {"lingers", lingers}, {"zombies", zombies}, {"locks", locks}};
     for (int i = 0; i < sizeof all / sizeof all[0]; i++) {
         if (!strcmp(argv[1], all[i].name)) all[i].run();
     }

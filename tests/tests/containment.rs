@@ -167,6 +167,26 @@ fn processes_that_never_stop_forking_can_be_ended() {
 }
 
 #[test]
+fn processes_that_nobody_waits_for_count_until_somebody_does() {
+    runs_into("zombies", "processes = 8", |line| line == "7 zombies, one fewer and one more, then EAGAIN");
+}
+
+/// Each lock has a descriptor of the supervisor's, which keeps some for itself.
+#[test]
+fn locks_run_into_a_bound_of_their_own() {
+    let scratch = Scratch::new("locks");
+    let program = contained(&scratch, "locks");
+    let script = "ulimit -n 1024; cd \"$1\"; exec \"$0\" --profile permissive -- \"$2\" locks";
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", script]).arg(rxbox()).arg(scratch.path()).arg(program);
+    let mut rxbox = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(rxbox.stdout.take().unwrap());
+    let mut run = Run { rxbox, lines };
+    assert_eq!(run.line(), "ENOLCK, then 0 1");
+    run.ends_when_told();
+}
+
+#[test]
 fn a_thread_bomb_runs_into_the_limit_of_threads() {
     runs_into("threads", "threads = 30", |line| line == "29 threads, then EAGAIN");
 }

@@ -1,7 +1,7 @@
 //! What rxbox is started with: it is recorded for the guest, and then changed for the supervisor.
 
 use crate::host::spawn;
-use crate::state::fd::Budget;
+use crate::state::budget::Budget;
 use crate::state::process::{LIMITS, Rlimit, host_limits};
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};

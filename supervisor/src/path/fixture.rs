@@ -3,7 +3,8 @@
 use crate::caller::Caller;
 use crate::host::process::ProcessHandle;
 use crate::sandbox::Sandbox;
-use crate::state::fd::{Budget, FdTable};
+use crate::state::budget::Budget;
+use crate::state::fd::FdTable;
 use crate::state::names::Dir;
 use crate::state::process::{ExeRecord, Fork, Identity, Line, Process, Rlimit, State};
 use nix::fcntl::{OFlag, open};

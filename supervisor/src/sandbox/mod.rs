@@ -19,7 +19,7 @@ use crate::sandbox::poller::{Poller, Source};
 use crate::sandbox::processors::Processors;
 use crate::sandbox::worker_pool::WorkerPool;
 use crate::state::apart::Apart;
-use crate::state::fd::Budget;
+use crate::state::budget::Budget;
 use crate::state::ipc::Namespace;
 use crate::state::locks::Waits;
 use crate::state::output::Output;
@@ -125,7 +125,7 @@ impl Sandbox {
             peers: Peers::default(),
             travellers: Travellers::default(),
             lock_waits: Waits::default(),
-            apart: Apart::default(),
+            apart: Apart::new(budget.clone()),
             ipc: Namespace::default(),
             terminals: Terminals::default(),
             policy,
@@ -149,12 +149,14 @@ impl Sandbox {
     }
 
     /// Announces a fork of the process's thread in this slot ([`Process::begin_fork`]). EAGAIN if the policy
-    /// does not let one more process start: one counts from its announcement until what it had open is closed.
+    /// does not let one more process start: one counts from its announcement until it is waited for and what
+    /// it had open is closed.
     pub fn announce_fork(&self, process: &Process, slot: usize) -> Result<(), Errno> {
         let given_up = {
             let _births = self.processes.births();
             if let Some(most) = self.policy.limits().processes {
-                Forks::room(&self.processes, most.saturating_sub(self.closer.processes() as u64))?;
+                let ended = self.processes.zombie_count() + self.closer.processes();
+                Forks::room(&self.processes, most.saturating_sub(ended as u64))?;
             }
             process.begin_fork(slot)?
         };
@@ -198,7 +200,16 @@ impl Sandbox {
     fn remove_locked(&self, process: &Process) -> bool {
         self.poller.remove(process.handle.as_fd());
         self.poller.remove(process.line.control.as_fd());
-        let orphans = self.processes.remove(process);
+        let orphans = {
+            // Whoever counts meanwhile finds it as one or the other.
+            let _births = self.processes.births();
+            if self.policy.limits().processes.is_some()
+                && let Some(zombie) = self.processes.get(process.pid)
+            {
+                self.processes.keep_zombie(zombie);
+            }
+            self.processes.remove(process)
+        };
         orphans.iter().for_each(|orphan| self.processes.left_alone(orphan));
         if let Some(foreground) = self.terminals.leader_ended(process.pid) {
             self.processes.hang_up(foreground);

@@ -6,6 +6,7 @@
 //! long as any description of it lives.
 
 use crate::host::name::reopen;
+use crate::state::budget::{Budget, Share};
 use nix::errno::Errno;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use std::collections::HashMap;
@@ -16,14 +17,19 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 pub type Inode = (u64, u64);
 
 /// The stand-ins of a sandbox.
-#[derive(Debug, Default)]
-pub struct Apart(Mutex<HashMap<Inode, Weak<OwnedFd>>>);
+#[derive(Debug)]
+pub struct Apart {
+    files: Mutex<HashMap<Inode, Weak<OwnedFd>>>,
+    budget: Arc<Budget>,
+}
 
 /// A description of a stand-in, which keeps it alive.
 #[derive(Clone, Debug)]
 pub struct StandIn {
     description: Arc<OwnedFd>,
     _file: Arc<OwnedFd>,
+    /// Of both descriptors, though others may have the file, too.
+    _share: Arc<Share>,
 }
 
 impl AsFd for StandIn {
@@ -33,15 +39,24 @@ impl AsFd for StandIn {
 }
 
 impl Apart {
+    /// No stand-ins; those to come count against this budget.
+    pub fn new(budget: Arc<Budget>) -> Apart {
+        Apart { files: Mutex::default(), budget }
+    }
+
     /// A new description of the stand-in for a file.
+    ///
+    /// # Errors
+    /// ENOLCK if there may be no more descriptors.
     pub fn open(&self, inode: Inode) -> Result<StandIn, Errno> {
+        let share = Arc::new(self.budget.share(2).map_err(|_| Errno::ENOLCK)?);
         let file = self.file(inode)?;
         let description = Arc::new(reopen(file.as_fd(), libc::O_RDWR)?);
-        Ok(StandIn { description, _file: file })
+        Ok(StandIn { description, _file: file, _share: share })
     }
 
     fn file(&self, inode: Inode) -> Result<Arc<OwnedFd>, Errno> {
-        let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(file) = files.get(&inode).and_then(Weak::upgrade) {
             return Ok(file);
         }

@@ -5,12 +5,11 @@
 //! descriptor of its own. Duplicates share the open file description on the host, as in the kernel, and the
 //! state that the supervisor keeps beside it.
 //!
-//! All guest processes share the supervisor's host descriptors. A [`Budget`] keeps a reserve of those for the
-//! supervisor, so that a guest that opens all it can gets ENFILE while its siblings still find their way
-//! around.
+//! All guest processes share the supervisor's host descriptors, within a budget ([`crate::state::budget`]).
 
 use crate::host::number::{NewFd, Wait, new_fd};
 use crate::state::apart::StandIn;
+use crate::state::budget::Budget;
 use crate::state::ranks::{Guard, Lock, Rank, ReadGuard, SharedLock, WriteGuard};
 use crate::state::sockets::Internet;
 use nix::errno::Errno;
@@ -19,7 +18,7 @@ use nix::sys::stat::{FileStat, SFlag, fstat};
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// What an open file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -325,35 +324,6 @@ fn anonymous_kind(host: &OwnedFd) -> Kind {
     }
 }
 
-/// How many descriptors all guest processes of a sandbox may have open together.
-#[derive(Debug)]
-pub struct Budget {
-    used: AtomicUsize,
-    most: usize,
-}
-
-impl Budget {
-    /// A budget of `most` descriptors.
-    pub fn new(most: usize) -> Arc<Budget> {
-        Arc::new(Budget { used: AtomicUsize::new(0), most })
-    }
-    /// Takes `n` out of it. ENFILE if there are fewer.
-    pub(crate) fn take(&self, n: usize) -> Result<(), Errno> {
-        let take = |used: usize| used.checked_add(n).filter(|u| *u <= self.most);
-        self.used
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
-            .map(drop)
-            .map_err(|_| Errno::ENFILE)
-    }
-    fn room(&self) -> Result<(), Errno> {
-        if self.used.load(Ordering::Relaxed) < self.most { Ok(()) } else { Err(Errno::ENFILE) }
-    }
-    /// Gives `n` back.
-    pub(crate) fn give(&self, n: usize) {
-        self.used.fetch_sub(n, Ordering::Relaxed);
-    }
-}
-
 /// Files that were taken out of a table. They are closed, and their share of the budget is free, when this is
 /// dropped.
 #[derive(Debug)]
@@ -402,6 +372,11 @@ pub struct FdTable {
 }
 
 impl FdTable {
+    /// What its descriptors count against.
+    pub fn budget(&self) -> &Arc<Budget> {
+        &self.budget
+    }
+
     /// An empty table for numbers below `limit`.
     pub fn new(limit: u64, budget: Arc<Budget>) -> FdTable {
         FdTable {

@@ -12,6 +12,7 @@
 
 pub mod apart;
 pub mod attributes;
+pub mod budget;
 pub mod fd;
 pub mod groups;
 pub mod ipc;

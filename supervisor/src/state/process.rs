@@ -13,7 +13,8 @@ pub use line::Line;
 use crate::host::process::ProcessHandle;
 use crate::host::signal::Info;
 use crate::state::attributes::{Attributes, COMM_SIZE};
-use crate::state::fd::{Budget, FdTable, File, Released};
+use crate::state::budget::Budget;
+use crate::state::fd::{FdTable, File, Released};
 use crate::state::locks::RecordLocks;
 use crate::state::names::{Dir, label_of, name_of};
 use crate::state::ranks::{Guard, Lock, Rank};
@@ -132,8 +133,8 @@ impl Process {
             pid,
             parent: AtomicI32::new(ppid),
             handle,
+            locks: RecordLocks::new(fds.budget().clone()),
             fds,
-            locks: RecordLocks::default(),
             attributes,
             line,
             threads: Threads::default(),

@@ -5,13 +5,15 @@ use crate::host::stat::{parent_of, zombie_parent};
 use crate::state::process::Process;
 use crate::state::ranks::{Guard, Lock, Rank, ReadGuard, SharedLock};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The processes that have started and have not ended, as far as somebody took note of it.
 #[derive(Debug)]
 pub struct Processes {
     map: SharedLock<BTreeMap<i32, Arc<Process>>>,
     births: Lock<()>,
+    /// Those that have ended, are not waited for, and are kept in mind.
+    zombies: Mutex<Vec<Arc<Process>>>,
 }
 
 impl Default for Processes {
@@ -19,6 +21,7 @@ impl Default for Processes {
         Processes {
             map: SharedLock::new(Rank::Processes, BTreeMap::new()),
             births: Lock::new(Rank::Births, ()),
+            zombies: Mutex::default(),
         }
     }
 }
@@ -62,6 +65,24 @@ impl Processes {
     /// Takes one in that has started.
     pub fn insert(&self, process: Arc<Process>) {
         self.map.write().insert(process.pid, process);
+    }
+
+    /// Keeps one in mind that has ended, as long as its number is taken: nobody has waited for it.
+    pub fn keep_zombie(&self, process: Arc<Process>) {
+        let mut zombies = self.zombies();
+        zombies.push(process);
+        zombies.retain(|zombie| zombie.handle.is_there().is_ok());
+    }
+
+    /// How many are kept in mind.
+    pub fn zombie_count(&self) -> usize {
+        let mut zombies = self.zombies();
+        zombies.retain(|zombie| zombie.handle.is_there().is_ok());
+        zombies.len()
+    }
+
+    fn zombies(&self) -> MutexGuard<'_, Vec<Arc<Process>>> {
+        self.zombies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes one out that has ended: its children, which are orphans and have their new parents.

@@ -8,7 +8,7 @@
 use crate::host::maker::Maker;
 use crate::host::mqueue::{self, Attributes};
 use crate::host::name::reopen;
-use crate::state::fd::Budget;
+use crate::state::budget::Budget;
 use crate::state::ranks::{Lock, Rank};
 use nix::errno::Errno;
 use nix::sys::stat::{Mode, fchmod, fstat};

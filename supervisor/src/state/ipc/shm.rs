@@ -9,7 +9,7 @@ use super::changes::now;
 use super::perm::{Perm, Right};
 use super::table::{Get, Owned, Table};
 use crate::host::name::reopen;
-use crate::state::fd::Budget;
+use crate::state::budget::Budget;
 use crate::state::process::Identity;
 use crate::state::ranks::{Lock, Rank};
 use nix::errno::Errno;

@@ -14,6 +14,9 @@
 //! What the kernel then cannot know any more is which process holds a lock (F_GETLK) and that processes wait
 //! for each other in a circle (EDEADLK). For these the supervisor keeps a book of the ranges that each
 //! process has locked; and for a bound on how many they are (ENOLCK).
+//!
+//! Such a description is there as long as something is locked by it or somebody waits for that, and counts as
+//! one of the descriptors that all guests together may have (ENOLCK).
 
 mod ranges;
 
@@ -23,6 +26,7 @@ use crate::host::SyscallResult;
 use crate::host::command::{self, Flock};
 use crate::host::name::reopen;
 use crate::state::apart::{Apart, Inode, StandIn};
+use crate::state::budget::{Budget, Share};
 use crate::state::fd::{File, Kind};
 use crate::state::ranks::{Guard, Lock, Rank};
 use nix::errno::Errno;
@@ -39,19 +43,21 @@ struct Owner {
     /// What it was opened for: `O_RDONLY`, `O_WRONLY`, `O_RDWR`.
     access: i32,
     ranges: Ranges,
+    /// Calls that are under way.
+    users: usize,
 }
 
 /// A description on which locks are taken: of the file, or of its stand-in.
 #[derive(Clone, Debug)]
 enum Description {
-    File(Arc<OwnedFd>),
+    File(Arc<(OwnedFd, Share)>),
     Apart(StandIn),
 }
 
 impl AsFd for Description {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
-            Description::File(fd) => fd.as_fd(),
+            Description::File(file) => file.0.as_fd(),
             Description::Apart(fd) => fd.as_fd(),
         }
     }
@@ -72,6 +78,7 @@ fn both(a: i32, b: i32) -> i32 {
 #[derive(Debug)]
 pub struct RecordLocks {
     owners: Lock<HashMap<Inode, Owner>>,
+    budget: Arc<Budget>,
     /// Whether there ever was one, so that closing costs nothing to programs that never lock.
     used: AtomicBool,
 }
@@ -130,21 +137,21 @@ pub fn inode(file: &File) -> Result<Inode, Errno> {
     Ok((s.st_dev, s.st_ino))
 }
 
-impl Default for RecordLocks {
-    fn default() -> Self {
-        RecordLocks { owners: Lock::new(Rank::RecordLocks, HashMap::new()), used: AtomicBool::new(false) }
-    }
-}
-
 impl RecordLocks {
+    /// No locks; what stands for those to come counts against this budget.
+    pub fn new(budget: Arc<Budget>) -> RecordLocks {
+        let owners = Lock::new(Rank::RecordLocks, HashMap::new());
+        RecordLocks { owners, budget, used: AtomicBool::new(false) }
+    }
+
     fn map(&self) -> Guard<'_, HashMap<Inode, Owner>> {
         self.owners.lock()
     }
 
-    /// The description for `file`, made at the first lock, on the file itself or on its stand-in. The file is
-    /// opened for what the guest has it open for and no more: a file that is open to write, be it for nothing
-    /// but locks, is not executed by anybody.
-    fn owner(&self, file: &File, apart: Option<&Apart>) -> Result<Description, Errno> {
+    /// The description for `file`, made at the first lock, on the file itself or on its stand-in; to be left
+    /// when the call is over. The file is opened for what the guest has it open for and no more: a file that
+    /// is open to write, be it for nothing but locks, is not executed by anybody.
+    fn enter(&self, file: &File, apart: Option<&Apart>) -> Result<Description, Errno> {
         let inode = inode(file)?;
         let access = match (file.readable(), file.writable()) {
             _ if apart.is_some() => libc::O_RDWR,
@@ -152,8 +159,9 @@ impl RecordLocks {
             (false, true) => libc::O_WRONLY,
             _ => libc::O_RDONLY,
         };
-        let access = match self.map().get(&inode) {
+        let access = match self.map().get_mut(&inode) {
             Some(owner) if both(owner.access, access) == owner.access => {
+                owner.users += 1;
                 return Ok(owner.description.clone());
             }
             Some(owner) => both(owner.access, access),
@@ -161,7 +169,11 @@ impl RecordLocks {
         };
         let description = match apart {
             Some(apart) => Description::Apart(apart.open(inode)?),
-            None => Description::File(Arc::new(reopen(file.host.as_fd(), access | libc::O_NONBLOCK)?)),
+            None => {
+                let share = self.budget.share(1).map_err(|_| Errno::ENOLCK)?;
+                let own = reopen(file.host.as_fd(), access | libc::O_NONBLOCK)?;
+                Description::File(Arc::new((own, share)))
+            }
         };
         self.used.store(true, Ordering::Release);
         let mut map = self.map();
@@ -169,11 +181,24 @@ impl RecordLocks {
             description: description.clone(),
             access,
             ranges: Ranges::default(),
+            users: 0,
         });
+        owner.users += 1;
         if owner.access != access {
             owner.widen(description, access);
         }
         Ok(owner.description.clone())
+    }
+
+    /// A call is over: without locks and other calls nothing stands for the process at this file any more.
+    fn leave(&self, inode: Inode) {
+        let mut map = self.map();
+        let Some(owner) = map.get_mut(&inode) else { return };
+        owner.users = owner.users.saturating_sub(1);
+        let idle = owner.users == 0 && owner.ranges == Ranges::default();
+        let gone = if idle { map.remove(&inode) } else { None };
+        drop(map);
+        drop(gone);
     }
 
     /// Drops the process's locks on the file: one of its descriptors was closed.
@@ -196,33 +221,47 @@ impl RecordLocks {
         command: Flock,
         lock: &mut [u8; Flock::SIZE],
     ) -> SyscallResult {
-        let asked = *lock;
+        let (asked, inode) = (*lock, inode(file)?);
         loop {
-            let owner = self.owner(file, apart)?;
-            let (kind, range) = (i16_at(lock, 0), range_of(lock));
-            if command != Flock::Get && kind != libc::F_UNLCK && self.looks(inode(file)?, Ranges::full) {
-                return Err(Errno::ENOLCK);
-            }
-            let done = command::lock(command, owner.as_fd(), lock)?;
-            if command == Flock::Get {
-                return Ok(done);
-            }
-            let mut map = self.map();
-            let Some(Owner { ranges, description, .. }) = map.get_mut(&inode(file)?) else {
-                return Err(Errno::EBADF);
-            };
-            if !description.is(&owner) {
+            let owner = self.enter(file, apart)?;
+            let done = self.apply_to(&owner, inode, command, lock);
+            self.leave(inode);
+            match done {
                 // Opened for more meanwhile: the lock is taken there.
-                *lock = asked;
-                continue;
+                Ok(None) => *lock = asked,
+                Ok(Some(done)) => return Ok(done),
+                Err(e) => return Err(e),
             }
-            match range {
-                Some(range) if kind == libc::F_UNLCK => ranges.clear(&range),
-                Some(range) => ranges.set(range),
-                None => {}
-            }
-            return Ok(done);
         }
+    }
+
+    /// As [`RecordLocks::apply`]; nothing if another description stands for the process now.
+    fn apply_to(
+        &self,
+        owner: &Description,
+        inode: Inode,
+        command: Flock,
+        lock: &mut [u8; Flock::SIZE],
+    ) -> Result<Option<i64>, Errno> {
+        let (kind, range) = (i16_at(lock, 0), range_of(lock));
+        if command != Flock::Get && kind != libc::F_UNLCK && self.looks(inode, Ranges::full) {
+            return Err(Errno::ENOLCK);
+        }
+        let done = command::lock(command, owner.as_fd(), lock)?;
+        if command == Flock::Get {
+            return Ok(Some(done));
+        }
+        let mut map = self.map();
+        let Owner { ranges, description, .. } = map.get_mut(&inode).ok_or(Errno::EBADF)?;
+        if !description.is(owner) {
+            return Ok(None);
+        }
+        match range {
+            Some(range) if kind == libc::F_UNLCK => ranges.clear(&range),
+            Some(range) => ranges.set(range),
+            None => {}
+        }
+        Ok(Some(done))
     }
 
     /// Whether the locks on a file are as `what` says.
