@@ -15,6 +15,7 @@ use landlock::{
     NetPort, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus,
     Scope, make_bitflags,
 };
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The newest version of the interface whose rights are handled.
@@ -101,7 +102,7 @@ pub fn restrict(grants: &Grants) -> Result<Enforced, Refused> {
         ruleset = ruleset.scope(Scope::AbstractUnixSocket)?;
     }
     let mut ruleset = ruleset.create()?;
-    for (tree, rights) in grants.trees.iter().cloned().chain(own_needs()) {
+    for (tree, rights) in needed(grants.trees.iter().cloned().chain(own_needs()).collect()) {
         let Some(rule) = rule(&tree, rights) else { continue };
         match (&mut ruleset).add_rule(rule) {
             Ok(_) => {}
@@ -119,6 +120,19 @@ pub fn restrict(grants: &Grants) -> Result<Enforced, Refused> {
         RulesetStatus::PartiallyEnforced => Enforced::Partly,
         RulesetStatus::NotEnforced => Enforced::Not,
     })
+}
+
+/// The trees without those that lie in another that grants the same or more.
+fn needed(trees: Vec<(PathBuf, Rights)>) -> Vec<(PathBuf, Rights)> {
+    let granted: BTreeMap<&Path, BitFlags<AccessFs>> =
+        trees.iter().fold(BTreeMap::new(), |mut granted, (tree, rights)| {
+            *granted.entry(tree.as_path()).or_default() |= rights.access();
+            granted
+        });
+    let above = |tree: &Path, rights: Rights| {
+        tree.ancestors().skip(1).any(|a| granted.get(a).is_some_and(|g| g.contains(rights.access())))
+    };
+    trees.iter().filter(|(tree, rights)| !above(tree, *rights)).cloned().collect()
 }
 
 /// The rule for a tree, or for the nearest directory above that is there; nothing if its rights mean nothing
@@ -163,4 +177,22 @@ fn mapped_files() -> Vec<PathBuf> {
     files.sort_unstable();
     files.dedup();
     files
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tree_in_another_with_the_same_rights_needs_no_rule_of_its_own() {
+        let read = Rights { read: true, ..Rights::default() };
+        let run = Rights { execute: true, ..read };
+        let trees =
+            |list: &[(&str, Rights)]| list.iter().map(|(p, r)| (PathBuf::from(p), *r)).collect::<Vec<_>>();
+        let given = trees(&[("/usr", read), ("/usr/bin", run), ("/usr/lib", read), ("/usrlocal", read)]);
+        assert_eq!(needed(given), trees(&[("/usr", read), ("/usr/bin", run), ("/usrlocal", read)]));
+        // What two rules for one tree grant together counts.
+        let given = trees(&[("/a", read), ("/a", run), ("/a/b", run)]);
+        assert_eq!(needed(given), trees(&[("/a", read), ("/a", run)]));
+    }
 }
