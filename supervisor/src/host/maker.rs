@@ -15,6 +15,8 @@
 //! emulator child is to be in it as well: under Landlock nothing could be written that a user namespace needs
 //! (`uid_map`). The others, whose making takes longer, are made when the first thing is asked for.
 
+use super::SyscallResult;
+use super::command::set_option;
 use super::mqueue::{self, ATTRIBUTES};
 use super::name::reopen_name;
 use super::number::{NewFd, new_fd};
@@ -40,6 +42,8 @@ enum Request {
     Queue(Option<mqueue::Attributes>),
     /// The queue whose descriptor comes along, opened with these flags.
     Open(i32),
+    /// setsockopt(2) on the socket whose descriptor comes along: level, name, length, value.
+    Option([u32; 3], mqueue::Attributes),
 }
 
 /// Bytes of a request: what it is, three words, attributes.
@@ -53,6 +57,7 @@ impl Request {
             Request::Socket(words) => (0, words, None),
             Request::Queue(attributes) => (1 + u32::from(attributes.is_some()), [0; 3], attributes),
             Request::Open(flags) => (3, [flags as u32, 0, 0], None),
+            Request::Option(words, value) => (4, words, Some(value)),
         };
         let mut bytes = [0; REQUEST];
         for (place, word) in bytes.chunks_exact_mut(4).zip([kind, words[0], words[1], words[2]]) {
@@ -63,12 +68,14 @@ impl Request {
     }
 
     fn decode(bytes: &[u8; REQUEST]) -> Option<Request> {
+        let rest = std::array::from_fn(|i| bytes[REQUEST - ATTRIBUTES + i]);
         let word = |i: usize| u32::from_le_bytes(std::array::from_fn(|k| bytes[4 * i + k]));
         Some(match word(0) {
             0 => Request::Socket([word(1), word(2), word(3)]),
             1 => Request::Queue(None),
-            2 => Request::Queue(Some(std::array::from_fn(|i| bytes[REQUEST - ATTRIBUTES + i]))),
+            2 => Request::Queue(Some(rest)),
             3 => Request::Open(word(1) as i32),
+            4 => Request::Option([word(1), word(2), word(3)], rest),
             _ => return None,
         })
     }
@@ -139,12 +146,33 @@ impl Maker {
         self.make(Request::Open(flags), Some(queue))
     }
 
+    /// setsockopt(2) on a socket of the maker's network. To the supervisor that network belongs, so the
+    /// kernel would let it set more than an ordinary user (user_namespaces(7)); the maker has no capabilities
+    /// there.
+    ///
+    /// # Errors
+    /// As setsockopt(2); EINVAL for a value that exceeds those of all options which need a capability; EPIPE
+    /// if the maker is gone.
+    pub fn set_option(&self, socket: BorrowedFd<'_>, level: u32, name: u32, value: &[u8]) -> SyscallResult {
+        let mut bytes = [0; ATTRIBUTES];
+        bytes.get_mut(..value.len()).ok_or(Errno::EINVAL)?.copy_from_slice(value);
+        self.ask(Request::Option([level, name, value.len() as u32], bytes), Some(socket)).map(|_| 0)
+    }
+
     fn make(&self, request: Request, of: Option<BorrowedFd<'_>>) -> Result<OwnedFd, Errno> {
+        self.ask(request, of)?.ok_or(Errno::EPIPE)
+    }
+
+    /// What it gives, if it does what it is asked for.
+    fn ask(&self, request: Request, of: Option<BorrowedFd<'_>>) -> Result<Option<OwnedFd>, Errno> {
         let line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
         send(line.as_fd(), &request.encode(), of)?;
         match received::<ANSWER>(line.as_fd(), MsgFlags::empty())? {
-            Some((_, Some(made))) => Ok(made),
-            Some((errno, None)) => Err(Errno::from_raw(i32::from_le_bytes(errno))),
+            Some((_, Some(made))) => Ok(Some(made)),
+            Some((errno, None)) => match i32::from_le_bytes(errno) {
+                0 => Ok(None),
+                errno => Err(Errno::from_raw(errno)),
+            },
             None => Err(Errno::EPIPE),
         }
     }
@@ -187,14 +215,14 @@ impl Work<'_> {
         while let Some((request, descriptor)) = received::<REQUEST>(self.line.as_fd(), MsgFlags::empty())? {
             let request = Request::decode(&request).ok_or(Errno::EBADMSG)?;
             match self.made(request, descriptor) {
-                Ok(made) => send(self.line.as_fd(), &0i32.to_le_bytes(), Some(made.as_fd()))?,
+                Ok(made) => send(self.line.as_fd(), &0i32.to_le_bytes(), made.as_ref().map(AsFd::as_fd))?,
                 Err(errno) => send(self.line.as_fd(), &(errno as i32).to_le_bytes(), None)?,
             }
         }
         Ok(())
     }
 
-    fn made(&mut self, request: Request, descriptor: Option<OwnedFd>) -> Result<OwnedFd, Errno> {
+    fn made(&mut self, request: Request, descriptor: Option<OwnedFd>) -> Result<Option<OwnedFd>, Errno> {
         if self.to_enter {
             unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWIPC)?;
             // A guest's socket has no more rights there than its user's has outside.
@@ -205,13 +233,17 @@ impl Work<'_> {
         }
         match (request, descriptor) {
             (Request::Socket([domain, kind, protocol]), None) => {
-                new_fd(NewFd::Socket, [domain.into(), kind.into(), protocol.into()])
+                new_fd(NewFd::Socket, [domain.into(), kind.into(), protocol.into()]).map(Some)
             }
-            (Request::Queue(attributes), None) => mqueue::nameless(attributes.as_ref()),
+            (Request::Queue(attributes), None) => mqueue::nameless(attributes.as_ref()).map(Some),
             (Request::Open(flags), Some(queue)) => {
                 // By its whole name: what the supervisor keeps of /proc/self leads to the supervisor.
                 let flags = OFlag::from_bits_retain(flags) | OFlag::O_CLOEXEC;
-                open(reopen_name(queue.as_fd()).absolute(), flags, Mode::empty())
+                open(reopen_name(queue.as_fd()).absolute(), flags, Mode::empty()).map(Some)
+            }
+            (Request::Option([level, name, length], value), Some(socket)) => {
+                let value = value.get(..length as usize).ok_or(Errno::EINVAL)?;
+                set_option(socket.as_fd(), level, name, value).map(|_| None)
             }
             _ => Err(Errno::EBADF),
         }
@@ -242,6 +274,7 @@ mod tests {
             Request::Queue(None),
             Request::Queue(Some(attributes)),
             Request::Open(libc::O_RDWR | libc::O_NONBLOCK),
+            Request::Option([1, 12, 4], attributes),
         ] {
             assert_eq!(Request::decode(&request.encode()), Some(request));
         }
