@@ -177,6 +177,23 @@ static void capabilities(void) {
     TRY(priority(7));
 }
 
+// What everybody may set, whatever the profile.
+static void harmless(void) {
+    char algorithm[16];
+    socklen_t len = sizeof algorithm;
+    int s = tcp(), one = 1, tos = 16;
+    printf("%d", getsockopt(s, IPPROTO_TCP, TCP_CONGESTION, algorithm, &len));
+    printf(" %d", setsockopt(s, IPPROTO_TCP, TCP_CONGESTION, algorithm, strnlen(algorithm, len)));
+    printf(" %d %d", priority(0), priority(6));
+    printf(" %d", setsockopt(s, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one));
+    printf(" %d", setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one));
+    printf(" %d", setsockopt(s, SOL_SOCKET, SO_BINDTODEVICE, "", 0));
+    s = udp();
+    printf(" %d", setsockopt(s, IPPROTO_IP, IP_TOS, &tos, sizeof tos));
+    printf(" %d", setsockopt(s, IPPROTO_IP, IP_RECVERR, &one, sizeof one));
+    printf(" %d\n", setsockopt(s, IPPROTO_IP, IP_PKTINFO, &one, sizeof one));
+}
+
 // Which interfaces are seen, by each request that tells of any.
 static void interfaces(void) {
     struct ifreq r, list[16];
@@ -201,7 +218,7 @@ int main(int argc, char **argv) {
     setbuf(stdout, NULL);
     struct { const char *name; void (*run)(void); } all[] = {
         {"groups", groups}, {"devices", devices}, {"implicit", implicit}, {"capabilities", capabilities},
-        {"interfaces", interfaces}, {"unspecified_by_device", unspecified_by_device},
+        {"harmless", harmless}, {"interfaces", interfaces}, {"unspecified_by_device", unspecified_by_device},
         {"unspecified_after_another", unspecified_after_another}, {"unspecified_by_message", unspecified_by_message},
     };
     for (int i = 0; i < sizeof all / sizeof *all; i++)

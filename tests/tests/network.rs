@@ -126,6 +126,17 @@ fn the_supervisors_capabilities_are_not_the_guests() {
 }
 
 #[test]
+fn what_concerns_nobody_else_is_set_by_everybody() {
+    let field = Field::new();
+    let native = field.native("harmless", false);
+    assert!(native.out().starts_with("0 0 0 0 0 0 0 0 0 0\n"), "{}", native.out());
+    for network in [NONE, SOME] {
+        let ran = field.boxed(&profile(&field.scratch, network), "harmless");
+        assert_eq!(ran.out(), native.out(), "{network}: {}", ran.err());
+    }
+}
+
+#[test]
 fn of_the_interfaces_only_loopback_is_told_unless_the_profile_shows_them() {
     let field = Field::new();
     let native = field.native("interfaces", false);

@@ -17,8 +17,10 @@ pub enum Effect {
     Emit(Place),
     /// Has a say in the port that the kernel gives to a socket without one. A value of zeros takes it back.
     Bind,
-    /// Changes what others than the guest see of the object: a file's attributes, a terminal's settings.
+    /// Changes attributes of a file, which outlive the descriptor.
     Attributes,
+    /// Changes a terminal, which a process in the background must not do (tty_ioctl(4)).
+    Terminal,
     /// Keeps memory of the kernel's, within a bound that the kernel has.
     KernelMemory,
     /// May wait for others.

@@ -140,7 +140,7 @@ fn effects_are_declared_by_the_rows_that_have_them() {
     assert_eq!(have(|effect| effect == Effect::Privilege), privileged);
     for is in [
         |effect| effect == Effect::Harmless,
-        |effect| effect == Effect::Attributes,
+        |effect| effect == Effect::Terminal,
         |effect| effect == Effect::KernelMemory,
         |effect| effect == Effect::Block,
         |effect| matches!(effect, Effect::Interface(_)),

@@ -29,40 +29,6 @@ pub fn keep_only(kept: &[Capability]) -> Result<(), Errno> {
     Ok(())
 }
 
-/// While it lives, this thread has no effective capabilities but those that the profile keeps: the kernel
-/// answers it as it answers a user who has just these.
-#[derive(Debug)]
-pub struct Meanwhile {
-    /// What it had, if it was more.
-    before: Option<CapsHashSet>,
-}
-
-impl Meanwhile {
-    /// Gives the others up until it is dropped.
-    ///
-    /// # Errors
-    /// EPERM if the kernel refuses.
-    pub fn only(kept: &[Capability]) -> Result<Meanwhile, Errno> {
-        let failed = |_| Errno::EPERM;
-        let before = caps::read(None, CapSet::Effective).map_err(failed)?;
-        let kept: CapsHashSet = kept.iter().map(|c| kernels(*c)).collect();
-        if before.is_subset(&kept) {
-            return Ok(Meanwhile { before: None });
-        }
-        caps::set(None, CapSet::Effective, &before.intersection(&kept).copied().collect()).map_err(failed)?;
-        Ok(Meanwhile { before: Some(before) })
-    }
-}
-
-impl Drop for Meanwhile {
-    fn drop(&mut self) {
-        if let Some(before) = &self.before {
-            // They are still permitted; if it failed nevertheless, the thread would have less than it may.
-            let _ = caps::set(None, CapSet::Effective, before);
-        }
-    }
-}
-
 fn kernels(capability: Capability) -> Kernels {
     match capability {
         Capability::Chown => Kernels::CAP_CHOWN,
@@ -88,18 +54,6 @@ fn kernels(capability: Capability) -> Kernels {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_thread_has_less_meanwhile_and_as_much_as_before_afterwards() {
-        let effective = || caps::read(None, CapSet::Effective).unwrap();
-        let before = effective();
-        for kept in [&[][..], &[Capability::NetRaw]] {
-            let meanwhile = Meanwhile::only(kept).unwrap();
-            assert!(effective().len() <= kept.len() && effective().is_subset(&before));
-            drop(meanwhile);
-            assert_eq!(effective(), before);
-        }
-    }
 
     #[test]
     fn every_capability_of_the_language_is_the_kernels_of_that_name() {

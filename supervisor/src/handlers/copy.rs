@@ -68,7 +68,7 @@ fn finish(
     done: SyscallResult,
 ) -> SyscallResult {
     call.sandbox.output.settle(share, &done);
-    sent(to, &done);
+    sent(to);
     match done {
         Ok(_) => {
             for &(i, o) in offsets {

@@ -2,14 +2,11 @@
 //!
 //! Which effects a socket option, a control message, an ioctl(2) request or another command has, its row
 //! says ([`rxbox_wire::effect`]). What each effect means under a policy stands here and nowhere else, so that
-//! a new row is judged by what it declares. Where an effect depends on a capability, the kernel is asked with
-//! those alone that the profile keeps.
+//! a new row is judged by what it declares.
 
 use super::socket::address::{implicit, may_bind, may_join, may_route};
-use super::socket::option::may_set;
 use super::{interface, terminal};
 use crate::caller::Caller;
-use crate::confine::capabilities::Meanwhile;
 use crate::context::Call;
 use crate::state::fd::{File, Kind};
 use nix::errno::Errno;
@@ -18,24 +15,19 @@ use rxbox_wire::effect::{Choice, Effect, HARMLESS, Place};
 use rxbox_wire::kind::Kind as Arg;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Judges the command of a call, if it is one of a multiplexer. While what it returns is kept the thread has
-/// no capabilities but those that the profile keeps.
+/// Judges the command of a call, if it is one of a multiplexer.
 ///
 /// # Errors
 /// The descriptor is not open, or an effect is denied.
-pub fn judge_command(call: &mut Call<'_>) -> Result<Option<Meanwhile>, Errno> {
+pub fn judge_command(call: &mut Call<'_>) -> Result<(), Errno> {
     match call.checked.command {
         // The table sees to it that commands of other objects have no effects to ask about.
         Some(row) if row.effects != HARMLESS && call.checked.kinds[0].kind == Arg::Fd => {
             let file = call.file(0)?;
-            let privileged = row.effects.iter().any(|effect| is_privileged(*effect));
-            let kept = call.sandbox.policy.capabilities();
-            let meanwhile = privileged.then(|| Meanwhile::only(kept)).transpose()?;
             let value = (1..6).find_map(|i| call.bytes(i)).unwrap_or_default().to_vec();
-            judge(call, &file, row.effects, &value)?;
-            Ok(meanwhile)
+            judge(call, &file, row.effects, &value)
         }
-        _ => Ok(None),
+        _ => Ok(()),
     }
 }
 
@@ -47,8 +39,8 @@ pub(super) fn judge(call: &mut Call<'_>, file: &File, effects: &[Effect], value:
     effects.iter().try_for_each(|effect| ask(call, file, *effect, value))
 }
 
-/// The question of each effect. On a file that is not a socket the effects of sockets do not come about: the
-/// kernel refuses.
+/// The question of each effect. What is no socket, or no terminal, has no effects of such: the kernel
+/// refuses.
 fn ask(call: &mut Call<'_>, file: &File, effect: Effect, value: &[u8]) -> Result<(), Errno> {
     let socket = file.kind == Kind::Socket;
     let nothing = value.iter().all(|byte| *byte == 0);
@@ -59,8 +51,7 @@ fn ask(call: &mut Call<'_>, file: &File, effect: Effect, value: &[u8]) -> Result
         Effect::Block => Ok(()),
         // The kernel's, which bounds it for every process alike.
         Effect::KernelMemory => Ok(()),
-        // The kernel's, which is asked with the profile's capabilities alone.
-        Effect::Privilege if socket => may_set(call, file, value),
+        // The kernel's: of those who ask it nobody has a capability that the profile does not keep.
         Effect::Privilege => Ok(()),
         Effect::Route(Choice::Way) if socket && !nothing => may_route(call),
         Effect::Route(Choice::Source(place, device)) if socket => {
@@ -74,27 +65,9 @@ fn ask(call: &mut Call<'_>, file: &File, effect: Effect, value: &[u8]) -> Result
         Effect::Route(_) | Effect::Emit(_) | Effect::Bind | Effect::Interface(_) => Ok(()),
         // The handler lists those that the guest may see.
         Effect::Interfaces => Ok(()),
-        Effect::Attributes => match file.kind {
-            Kind::Terminal => terminal::may_change(call, file),
-            Kind::Regular | Kind::Directory => Caller::of(call).check_open(Access::Attributes, file),
-            _ => Ok(()),
-        },
-    }
-}
-
-/// Whether the kernel may ask for a capability.
-fn is_privileged(effect: Effect) -> bool {
-    match effect {
-        // A name that no interface has may load a module.
-        Effect::Privilege | Effect::Interface(_) => true,
-        Effect::Harmless
-        | Effect::Block
-        | Effect::KernelMemory
-        | Effect::Interfaces
-        | Effect::Route(_)
-        | Effect::Emit(_)
-        | Effect::Bind
-        | Effect::Attributes => false,
+        Effect::Terminal if file.kind == Kind::Terminal => terminal::may_change(call, file),
+        Effect::Terminal => Ok(()),
+        Effect::Attributes => Caller::of(call).check_open(Access::Attributes, file),
     }
 }
 

@@ -123,7 +123,7 @@ fn move_data(call: &mut Call<'_>, way: Way, at: At) -> SyscallResult {
     }
     let done = at.transfer(way, &file, call.buffer(1).first(share.n as usize));
     call.sandbox.output.settle(&share, &done);
-    sent(&file, &done);
+    sent(&file);
     match done {
         Ok(_) => more(call, &file, wanted, &done),
         Err(e) => broken_pipe(call, &file, e),

@@ -63,7 +63,7 @@ pub fn serve(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> SyscallResult {
     if let Route::Refuse { errno, .. } = route {
         return Err(Errno::from_raw(errno));
     }
-    let _meanwhile = handlers::effect::judge_command(call)?;
+    handlers::effect::judge_command(call)?;
     match (route, entry.handler) {
         // A command that the child carries out, of a call that it does not: the handler knows nothing of it.
         (Route::Grant, _) if own.is_some() => grant(call),

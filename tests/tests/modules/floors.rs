@@ -115,8 +115,6 @@ const SUPERVISOR: Rules = Rules {
     floors: &[
         // The host's kernel, and what the user gets to see.
         &["host", "report"],
-        // What is given up before the first request, or for a while.
-        &["confine"],
         // What the kernel would keep of guest processes.
         &["state"],
         // What all threads share; a call, and who makes it.
@@ -126,6 +124,8 @@ const SUPERVISOR: Rules = Rules {
         // Names of files, and the guest's own /proc.
         &["view", "path"],
         &["handlers"],
+        // What is given up before the first request.
+        &["confine"],
         // Serving a guest thread; launching; waiting for the end.
         &["worker"],
         &["launch"],

@@ -23,25 +23,26 @@ pub(super) static IOCTL: Commands = Commands {
     options: None,
     unknown: libc::ENOTTY,
     rows: command_rows! { (fd, request)
-        // Terminals. `struct termios` of the kernel has 36 bytes, `termios2` 44.
+        // Terminals. `struct termios` of the kernel has 36 bytes, `termios2` 44. The window size anybody may
+        // change.
         TCGETS [Harmless] => (argp: Out(Fixed(36)));
-        TCSETS [Attributes] => (argp: In(Fixed(36)));
-        TCSETSW [Attributes, Block] => (argp: In(Fixed(36)));
-        TCSETSF [Attributes, Block] => (argp: In(Fixed(36)));
+        TCSETS [Terminal] => (argp: In(Fixed(36)));
+        TCSETSW [Terminal, Block] => (argp: In(Fixed(36)));
+        TCSETSF [Terminal, Block] => (argp: In(Fixed(36)));
         TCGETS2 [Harmless] => (argp: Out(Fixed(44)));
-        TCSETS2 [Attributes] => (argp: In(Fixed(44)));
-        TCSETSW2 [Attributes, Block] => (argp: In(Fixed(44)));
-        TCSETSF2 [Attributes, Block] => (argp: In(Fixed(44)));
+        TCSETS2 [Terminal] => (argp: In(Fixed(44)));
+        TCSETSW2 [Terminal, Block] => (argp: In(Fixed(44)));
+        TCSETSF2 [Terminal, Block] => (argp: In(Fixed(44)));
         TCGETA [Harmless] => (argp: Out(Fixed(18)));
-        TCSETA [Attributes] => (argp: In(Fixed(18)));
-        TCSETAW [Attributes, Block] => (argp: In(Fixed(18)));
-        TCSETAF [Attributes, Block] => (argp: In(Fixed(18)));
-        TCSBRK [Attributes, Block] => (arg: I32);
-        TCSBRKP [Attributes, Block] => (arg: I32);
+        TCSETA [Terminal] => (argp: In(Fixed(18)));
+        TCSETAW [Terminal, Block] => (argp: In(Fixed(18)));
+        TCSETAF [Terminal, Block] => (argp: In(Fixed(18)));
+        TCSBRK [Terminal, Block] => (arg: I32);
+        TCSBRKP [Terminal, Block] => (arg: I32);
         TIOCSBRK [Harmless];
         TIOCCBRK [Harmless];
-        TCXONC [Attributes] => (arg: I32);
-        TCFLSH [Attributes] => (arg: I32);
+        TCXONC [Terminal] => (arg: I32);
+        TCFLSH [Terminal] => (arg: I32);
         TIOCGWINSZ [Harmless] => (argp: Out(Struct(&WINSIZE)));
         TIOCSWINSZ [Harmless] => (argp: In(Struct(&WINSIZE)));
         TIOCGPGRP [Harmless] => (argp: Out(Fixed(4)));

@@ -49,10 +49,12 @@ pub(super) fn connect(socket: &File, to: &Address) -> SyscallResult {
     let datagram = |internet: &mut Internet| {
         internet.scoped |= to.has_scope();
         internet.autobinds.then(|| {
+            if internet.hears.take().is_some() {
+                dissolve(socket)?;
+            }
             let done = host(Wait::Short);
             if done.is_ok() {
                 internet.connected = *to != Address::nothing();
-                internet.hears = None;
             } else {
                 give_back(socket, internet);
             }
@@ -97,6 +99,10 @@ pub(super) fn may_send_to(call: &Call<'_>, socket: &File, to: &Address) -> Resul
         if consented {
             internet.bound = true;
         } else if open(internet) {
+            // Or it would go on with the source that goes with the other peer.
+            if internet.hears.take().is_some() {
+                dissolve(socket)?;
+            }
             if let Err(e) = net::to_address(Wait::Short, To::Connect, socket.host.as_fd(), to) {
                 give_back(socket, internet);
                 return Err(e);
@@ -125,10 +131,10 @@ pub(in crate::handlers) fn may_send(call: &Call<'_>, file: &File) -> Result<(), 
     }
 }
 
-/// After that: another thread may have taken the connection back just then, upon which the kernel has bound
-/// the socket.
-pub(in crate::handlers) fn sent(file: &File, done: &SyscallResult) {
-    if *done == Err(Errno::EDESTADDRREQ) && file.kind == Kind::Socket {
+/// After bytes were sent, or not: another thread may have taken the connection back just before, upon which
+/// the kernel has bound the socket.
+pub(in crate::handlers) fn sent(file: &File) {
+    if file.kind == Kind::Socket {
         with(file, |internet| give_back(file, internet));
     }
 }

@@ -66,7 +66,7 @@ fn send(
     call.sandbox.peers.sends(socket, call.process.pid);
     let done = net::send(wait_of(flags), socket.host.as_fd(), name, control, data, host_flags);
     call.sandbox.output.settle(&share, &done);
-    binding::sent(socket, &done);
+    binding::sent(socket);
     done
 }
 

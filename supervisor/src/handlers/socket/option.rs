@@ -5,10 +5,8 @@ use super::{length_word, socket_of};
 use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
 use crate::host::command::{get_option, set_option};
-use crate::host::number::{NewFd, new_fd};
-use crate::state::fd::File;
 use nix::errno::Errno;
-use rxbox_wire::kind::Kind;
+use rxbox_wire::effect::Effect;
 use std::os::fd::AsFd;
 
 /// The handlers of this module.
@@ -44,28 +42,16 @@ fn getsockopt(call: &mut Call<'_>) -> SyscallResult {
     Ok(0)
 }
 
-/// Whether the host lets its user set the option of the call to this value. In a network of the run's own the
-/// supervisor, whose network it is (user_namespaces(7)), may do more: there a socket like the guest's answers
-/// that is in the host's network and sends nothing.
-pub(in crate::handlers) fn may_set(call: &Call<'_>, socket: &File, value: &[u8]) -> Result<(), Errno> {
-    if call.sandbox.empty_network().is_none() || !matches!(call.checked.kinds[1].kind, Kind::Level(_)) {
-        return Ok(());
-    }
-    let number = |name: i32| {
-        let mut number = [0; 4];
-        get_option(socket.host.as_fd(), libc::SOL_SOCKET as u32, name as u32, &mut number)?;
-        Ok::<_, Errno>(u32::from_le_bytes(number).into())
-    };
-    let kind = number(libc::SO_TYPE)? | libc::SOCK_CLOEXEC as u64;
-    let like = new_fd(NewFd::Socket, [number(libc::SO_DOMAIN)?, kind, number(libc::SO_PROTOCOL)?])?;
-    set_option(like.as_fd(), call.u32(1), call.u32(2), value).map(drop)
-}
-
 fn setsockopt(call: &mut Call<'_>) -> SyscallResult {
     let socket = socket_of(call)?;
     let value = call.bytes(3).unwrap_or_default();
     if (call.u32(1), call.u32(2)) == SENDERS && value.iter().any(|b| *b != 0) {
         call.sandbox.peers.ask();
     }
-    set_option(socket.host.as_fd(), call.u32(1), call.u32(2), value)
+    let (fd, level, name) = (socket.host.as_fd(), call.u32(1), call.u32(2));
+    let privileged = call.checked.command.is_some_and(|row| row.effects.contains(&Effect::Privilege));
+    match call.sandbox.empty_network().filter(|_| privileged) {
+        Some(maker) => maker.set_option(fd, level, name, value),
+        None => set_option(fd, level, name, value),
+    }
 }

@@ -218,7 +218,7 @@ impl Guest {
             area: Area::from_slice(memory),
         };
         let answer = match judge_command(&mut call) {
-            Ok(_meanwhile) => handler(checked.call.name)(&mut call),
+            Ok(()) => handler(checked.call.name)(&mut call),
             Err(denied) => Err(denied),
         };
         (answer, call.reply)
