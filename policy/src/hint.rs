@@ -7,6 +7,7 @@ use crate::errno;
 use crate::load::overrides::OVERRIDE_OPTIONS;
 use crate::pattern::variables::{toml_name, toml_path, toml_string};
 use crate::policy::Policy;
+use crate::report::ledger::OWN;
 use crate::rules::network::{AF_INET, AF_INET6, Endpoint, Transport};
 use crate::vocabulary;
 
@@ -65,6 +66,7 @@ impl Policy {
             // Narrowing the entry would not help: it is what names the place.
             Verdict::Deny { errno: errno::EBUSY } => "what an entry of the policy names stays".to_owned(),
             _ if decision.rule.is_default() => allowing(what),
+            _ if decision.rule.file == OWN => "rxbox reads or writes that itself".to_owned(),
             _ => removing(&decision),
         }
     }

@@ -53,9 +53,10 @@ impl Policy {
     ) -> Result<Self, Diagnostics> {
         let mut loader = Loader::new(files);
         loader.root(name_or_path);
+        let own = loader.own_files(variables);
         let Loader { mut context, mut layers, .. } = loader;
         layers.push(overrides.layer(&mut context, variables));
-        let compiled = Compiler::new(&mut context, files, variables).compile(&layers);
+        let compiled = Compiler::new(&mut context, files, variables).compile(&layers, &own);
         Ok(Self { ledger: context.finish()?, compiled })
     }
 
@@ -246,6 +247,11 @@ impl Policy {
             (true, rule) => self.allow(rule),
             (false, rule) => self.decision(Verdict::Hide, rule),
         }
+    }
+
+    /// What the user may want to know before the guest runs: entries that grant nothing in this run.
+    pub fn notes(&self) -> &[String] {
+        &self.compiled.notes
     }
 
     /// The limits.

@@ -68,6 +68,10 @@ impl Files for HostFiles {
         entries.filter(leads_on).map(|entry| entry.file_name()).collect()
     }
 
+    fn profile_folders(&self) -> Vec<PathBuf> {
+        self.folders.clone()
+    }
+
     fn lookup_profile(&self, name: &str) -> Option<(PathBuf, String)> {
         if name.contains('/') {
             return None;

@@ -132,9 +132,42 @@ static void roots(void) {
     if (mkdir("beside/later", 0755) != 0 || writes("beside/file", "x") != 1) puts("ESCAPED: entries of their own");
 }
 
+// Files of rxbox's own: the profile that is in force, the log, the report.
+static void own(void) {
+    const char *names[] = {"profile.toml", "included.toml", "rx.log", "report", "config/rxbox/other.toml"};
+    writes("mine", "version = 1\nextends = [\"permissive\"]\n");
+    symlink("mine", "link");
+    mkdir("folder", 0755);
+    for (int i = 0; i < 5; i++) {
+        const char *name = names[i];
+        puts(name);
+        TRY(writes(name, "version = 1\n"));
+        TRY(open(name, O_WRONLY | O_APPEND | O_CREAT, 0644));
+        TRY(truncate(name, 0));
+        TRY(chmod(name, 0666));
+        TRY(unlink(name));
+        TRY(rename(name, "moved"));
+        TRY(rename("mine", name));
+        TRY(rename("link", name));
+        TRY(syscall(SYS_renameat2, AT_FDCWD, "mine", AT_FDCWD, name, EXCHANGE));
+        TRY(link(name, "another"));
+        TRY(symlink("mine", name));
+    }
+    TRY(rename("config", "moved"));
+    TRY(rename("config/rxbox", "config/moved"));
+    TRY(symlink("folder", "config/rxbox"));
+    // The link by which this program was started.
+    TRY(unlink("start"));
+    TRY(rename("link", "start"));
+}
+
+// A link where the log will be.
+static void plant(void) { symlink("../outside", "later.log"); }
+
 int main(int argc, char **argv) {
     struct { const char *name; void (*run)(void); } all[] = {
-        {"wildcards", wildcards}, {"guarded", guarded}, {"race", race}, {"sockets", sockets}, {"roots", roots}};
+        {"wildcards", wildcards}, {"guarded", guarded}, {"race", race}, {"sockets", sockets}, {"roots", roots},
+        {"own", own}, {"plant", plant}};
     for (unsigned i = 0; i < sizeof all / sizeof *all; i++)
         if (argc > 1 && !strcmp(argv[1], all[i].name)) { all[i].run(); return 0; }
     return 99;

@@ -2,7 +2,7 @@
 //! guest does to the names on the way, in this run and in the next one.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
-use rxbox_tests::{Program, Ran, Scratch, guest};
+use rxbox_tests::{Program, Ran, Scratch, guest, rxbox};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
@@ -89,6 +89,37 @@ fn a_socket_is_not_reached_by_a_name_that_it_gets() {
         "[filesystem]\nwrite = [\"@\"]\n[network]\nallow = [\"unix:@/app.sock\", \"unix:@/open\"]\n\
          deny = [\"unix:@/open/docker\"]",
     );
+}
+
+/// The guest may write to the folder in which they all are.
+#[test]
+fn files_of_rxbox_s_own_are_not_the_guest_s() {
+    let field = Field::new();
+    let text = "version = 1\nextends = [\"base\", \"./included.toml\"]\n[filesystem]\nwrite = [\"${CWD}\"]\n";
+    let config = field.at("config/rxbox");
+    fs::create_dir_all(&config).unwrap();
+    symlink(&field.program, field.at("start")).unwrap();
+    for (name, text) in [("profile.toml", text), ("included.toml", "version = 1\n")] {
+        fs::write(field.at(name), text).unwrap();
+    }
+    let run = |what: &str, options: &str| {
+        let script = format!("exec \"$@\" {options} --log syscall -- ./start {what} 3>report");
+        let rxbox = rxbox().to_string_lossy();
+        let argv =
+            ["/bin/sh", "-c", &script, "sh", &rxbox, "--profile", "./profile.toml", "--status-fd", "3"];
+        let config = config.with_file_name("").to_string_lossy().into_owned();
+        Program::new(&field.at(""), &argv).env("XDG_CONFIG_HOME", &config).native()
+    };
+    let ran = run("own", "--log-file rx.log");
+    assert!(!ran.out().contains("ESCAPED") && ran.status == 0, "{}{}", ran.out(), ran.err());
+    assert_eq!(ran.out().matches("held").count(), 5 * 11 + 5, "{}", ran.out());
+    assert_eq!(fs::read_to_string(field.at("profile.toml")).unwrap(), text);
+    assert!(fs::read_to_string(field.at("rx.log")).unwrap().contains("renameat2"));
+    assert!(fs::read_to_string(field.at("report")).unwrap().contains("\"cause\""));
+    assert_eq!(run("plant", "--log-file rx.log").status, 0);
+    let ran = run("plant", "--log-file later.log");
+    assert!(ran.status == 125 && ran.err().contains("is a link that the program can make"), "{}", ran.err());
+    assert!(!field.scratch.path().join("outside").exists());
 }
 
 /// Each try alone would let the next run of the same command line write to `target`.

@@ -88,6 +88,28 @@ fn allow(
     granted
 }
 
+/// Keeps a name, and the links on the way from it.
+pub(super) fn keep(tree: &mut Tree, path: &Path, rule: RuleId, files: &dyn Files) {
+    let links = RefCell::new(vec![path.to_path_buf()]);
+    let note = |link: &Path| {
+        links.borrow_mut().push(link.to_path_buf());
+        true
+    };
+    let names = path.as_os_str().as_encoded_bytes();
+    if resolve(components(names), files, &note).is_some() {
+        links.into_inner().iter().for_each(|link| tree.keep(&names_of(link), rule));
+    }
+}
+
+/// A path as a pattern; one with dots as it resolves.
+pub(super) fn normal(path: &Path, files: &dyn Files) -> Vec<Element> {
+    let names = || components(path.as_os_str().as_encoded_bytes());
+    match resolve(names(), files, &|_| true).filter(|_| names().any(|name| matches!(name, b"." | b".."))) {
+        Some(resolved) => names_of(&path_of(resolved.iter().map(Vec::as_slice))),
+        None => names_of(path),
+    }
+}
+
 /// Everywhere that the guest might write, taken generously: as if every link were followed and nothing
 /// denied. A link that is not followed lies in here, and so does what is written of the path behind it.
 fn writable(rules: &[PathRule], files: &dyn Files) -> Tree {

@@ -5,6 +5,7 @@ mod links;
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
 
 use crate::load::files::{Files, path_of};
 use crate::pattern::glob::Wildcard;
@@ -38,6 +39,7 @@ pub(crate) struct Compiled {
     pub(crate) layers: Vec<Item<Layer>>,
     pub(crate) capabilities: Vec<Capability>,
     pub(crate) denials: Denials,
+    pub(crate) notes: Vec<String>,
 }
 
 /// What compiling looks at and reports to.
@@ -46,18 +48,23 @@ pub(crate) struct Compiler<'a> {
     pub(crate) files: &'a dyn Files,
     pub(crate) variables: &'a Variables,
     rules: Vec<links::PathRule>,
+    notes: Vec<String>,
 }
 
 impl<'a> Compiler<'a> {
     pub(crate) fn new(context: &'a mut Context, files: &'a dyn Files, variables: &'a Variables) -> Self {
-        Self { context, files, variables, rules: Vec::new() }
+        Self { context, files, variables, rules: Vec::new(), notes: Vec::new() }
     }
 
-    pub(crate) fn compile(mut self, layers: &[Profile]) -> Compiled {
+    /// Compiles the layers. `own` are files of rxbox's own, which the guest does not change.
+    pub(crate) fn compile(mut self, layers: &[Profile], own: &[PathBuf]) -> Compiled {
         for layer in layers {
             for (effect, item) in in_order(path_lists(&layer.filesystem)) {
                 self.path(&item.value.0, item.rule, effect, true);
             }
+        }
+        for path in own.iter().chain(&self.variables.own) {
+            self.own(path);
         }
         let network = self.network(layers);
         let environment = self.environment(layers);
@@ -72,7 +79,11 @@ impl<'a> Compiler<'a> {
         let denied_error = last(layers, |layer| &layer.filesystem.denied_error);
         let denials = last(layers, |layer| &layer.audit.denials);
         let mut reach = Reach::of(&network);
-        let paths = links::tree(self.context, &self.rules, self.files, &mut reach);
+        let mut paths = links::tree(self.context, &self.rules, self.files, &mut reach);
+        if let Some(invoked) = &self.variables.invoked {
+            let rule = self.context.own("the program's name", invoked);
+            links::keep(&mut paths, invoked, rule, self.files);
+        }
         Compiled {
             description: last(layers, |layer| &layer.description).map(|item| item.value.clone()),
             paths,
@@ -86,12 +97,31 @@ impl<'a> Compiler<'a> {
             layers: layers.iter().flat_map(|layer| layer.hardening.require.iter().cloned()).collect(),
             capabilities: capabilities(layers),
             denials: denials.map_or(Denials::default(), |item| item.value),
+            notes: self.notes,
         }
     }
 
     /// Takes a path rule in. `must_exist` is whether a plain path without the mark `?` must be there.
     fn path(&mut self, text: &str, rule: RuleId, effect: Effect, must_exist: bool) {
-        let pattern = match Pattern::parse(text, self.variables) {
+        let allows = matches!(effect, Effect::Allow(_));
+        if let Some((name, value)) = self.variables.too_much(text).filter(|_| allows)
+            && !self.context.is_option(rule)
+        {
+            let (rule, value) = (self.context.shown(rule), value.display());
+            self.notes.push(format!(
+                "{rule} grants nothing, since ${{{name}}} is {value}; to grant all of that, name it: \
+                 --allow-read {value}"
+            ));
+            return;
+        }
+        for variables in self.variables.at_other_homes(text).filter(|_| !allows) {
+            self.path_of(text, &variables, rule, effect, false);
+        }
+        self.path_of(text, self.variables, rule, effect, must_exist);
+    }
+
+    fn path_of(&mut self, text: &str, variables: &Variables, rule: RuleId, effect: Effect, must_exist: bool) {
+        let pattern = match Pattern::parse(text, variables) {
             Ok(pattern) => pattern,
             Err(PatternError::Variable(ExpandError::Unset(_))) if Pattern::split_mark(text).1 => {
                 return;
@@ -105,6 +135,14 @@ impl<'a> Compiler<'a> {
             self.context.error_at(rule, format!("{} does not exist", path.display()), help);
         }
         self.rules.push(links::PathRule { pattern, effect, rule });
+    }
+
+    /// Takes in that the guest neither changes nor replaces a file.
+    fn own(&mut self, path: &Path) {
+        let rule = self.context.own("a file of its own", path);
+        let elements = links::normal(path, self.files);
+        let pattern = Pattern { elements, optional: true };
+        self.rules.push(links::PathRule { pattern, effect: Effect::Deny(AccessSet::REPLACE), rule });
     }
 
     fn network(&mut self, layers: &[Profile]) -> Network {

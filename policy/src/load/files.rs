@@ -25,6 +25,9 @@ pub trait Files {
     /// The names of the directories and symbolic links in a directory; none if it cannot be listed.
     fn directories_and_links(&self, directory: &Path) -> Vec<OsString>;
 
+    /// The folders in which [`Files::lookup_profile`] looks.
+    fn profile_folders(&self) -> Vec<PathBuf>;
+
     /// A profile by its bare name, from folders that only root or the user can write; never from the working
     /// directory. Gives the file and its text.
     fn lookup_profile(&self, name: &str) -> Option<(PathBuf, String)>;

@@ -20,7 +20,7 @@ use toml::de::DeTable;
 use crate::load::builtin::{builtin, builtin_names};
 use crate::load::files::{Files, path_of, resolve};
 use crate::pattern::path::components;
-use crate::pattern::variables::os;
+use crate::pattern::variables::{Variables, os};
 use crate::profile::keys::Profile;
 use crate::profile::reader;
 use crate::report::ledger::{Context, Item, Span};
@@ -44,19 +44,32 @@ pub(crate) struct Loader<'a> {
     pub(crate) context: Context,
     /// What was read, each profile after those that it extends.
     pub(crate) layers: Vec<Profile>,
+    /// The files of them; built-in profiles have none.
+    read: Vec<PathBuf>,
     done: Vec<PathBuf>,
     open: Vec<PathBuf>,
 }
 
 impl<'a> Loader<'a> {
     pub(crate) fn new(files: &'a dyn Files) -> Self {
-        Self { files, context: Context::default(), layers: Vec::new(), done: Vec::new(), open: Vec::new() }
+        let (read, done, open) = (Vec::new(), Vec::new(), Vec::new());
+        Self { files, context: Context::default(), layers: Vec::new(), read, done, open }
     }
 
     /// Loads the profile that the command line names.
     pub(crate) fn root(&mut self, name: &str) {
         let span = self.context.option("--profile", name);
         self.load(name, Some(Path::new("")), span);
+    }
+
+    /// The files that were read, and where further profiles would be looked up.
+    pub(crate) fn own_files(&self, variables: &Variables) -> Vec<PathBuf> {
+        let absolute = |path: &PathBuf| match &variables.cwd {
+            Some(cwd) => cwd.join(path),
+            None => path.clone(),
+        };
+        let read = self.read.iter().map(absolute);
+        read.chain(self.files.profile_folders()).filter(|path| path.is_absolute()).collect()
     }
 
     fn load(&mut self, name: &str, directory: Option<&Path>, span: Span) {
@@ -86,6 +99,9 @@ impl<'a> Loader<'a> {
     }
 
     fn read(&mut self, found: Found) {
+        if found.directory.is_some() {
+            self.read.push(found.path.clone());
+        }
         let source = self.context.profile(found.path.display().to_string(), found.text.clone());
         // The errors of syntax after the first are mostly its consequences.
         let document = match DeTable::parse(&found.text) {

@@ -6,7 +6,7 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::report::suggest;
 
@@ -16,6 +16,8 @@ use crate::report::suggest;
 pub struct Variables {
     /// `${HOME}`: the home directory of the user.
     pub home: Option<PathBuf>,
+    /// Where else the user may be at home: what denies something in `${HOME}` denies it there, too.
+    pub other_homes: Vec<PathBuf>,
     /// `${CWD}`: the working directory in which the guest starts, absolute and resolved.
     pub cwd: Option<PathBuf>,
     /// `${PROGRAM}`: the guest's program file, absolute and resolved. `${PROGRAM_DIR}` is the directory that
@@ -27,6 +29,11 @@ pub struct Variables {
     pub user: Option<String>,
     /// `${UID}`: the user's number.
     pub uid: Option<u32>,
+    /// The name by which the program is run, absolute: it may be a link to `${PROGRAM}`.
+    pub invoked: Option<PathBuf>,
+    /// Files that rxbox reads or writes itself, absolute; profiles are known without. The guest changes none
+    /// of them.
+    pub own: Vec<PathBuf>,
 }
 
 const NAMES: [&str; 7] = ["HOME", "CWD", "PROGRAM", "PROGRAM_DIR", "TMPDIR", "USER", "UID"];
@@ -101,6 +108,26 @@ impl Variables {
         }
         out.extend_from_slice(rest.as_bytes());
         Ok(out)
+    }
+
+    /// The variable that is all of this path's text, if its value is too much to grant by a variable alone:
+    /// the root, a directory for everybody's temporary files, a home, or what lies above one. A program may
+    /// well be started there, by a service manager or by mistake.
+    pub(crate) fn too_much(&self, text: &str) -> Option<(&'static str, PathBuf)> {
+        let text = text.strip_suffix('?').unwrap_or(text).trim_end_matches('/');
+        let name = ["CWD", "PROGRAM_DIR"].into_iter().find(|n| text == format!("${{{n}}}"))?;
+        let value = PathBuf::from(os(&self.value(name).ok()?));
+        let homes = self.home.iter().chain(&self.other_homes).map(PathBuf::as_path);
+        let mut homes = homes.chain([Path::new("/root"), Path::new("/home/user")]);
+        let shared = ["/tmp", "/var/tmp", "/dev/shm"].iter().any(|shared| value == Path::new(shared));
+        let home = value.parent() == Some(Path::new("/home")) || homes.any(|home| home.starts_with(&value));
+        (shared || home).then_some((name, value))
+    }
+
+    /// These with another home, for each of [`Variables::other_homes`], if the text speaks of the home.
+    pub(crate) fn at_other_homes(&self, text: &str) -> impl Iterator<Item = Variables> {
+        let others = if text.contains("${HOME}") { &self.other_homes[..] } else { &[] };
+        others.iter().map(|home| Variables { home: Some(home.clone()), ..self.clone() })
     }
 
     /// The absolute form of a path given on the command line, which is relative to `${CWD}`.
@@ -193,6 +220,25 @@ mod tests {
         assert_eq!(error.help().unwrap(), "did you mean `HOME`?");
         assert_eq!(vars().expand("${CWD}"), Err(ExpandError::Unset("CWD")));
         assert_eq!(vars().expand("${HOME"), Err(ExpandError::Unclosed));
+    }
+
+    #[test]
+    fn roots_homes_and_what_lies_above_are_too_much_to_grant_by_a_variable() {
+        let at = |cwd: &str| Variables {
+            home: Some("/data/u".into()),
+            other_homes: vec!["/srv/homes/u".into()],
+            cwd: Some(cwd.into()),
+            program: Some(format!("{cwd}/prog").into()),
+            ..Variables::default()
+        };
+        for cwd in ["/", "/tmp", "/var/tmp", "/data", "/data/u", "/srv/homes", "/home", "/home/v", "/root"] {
+            assert!(at(cwd).too_much("${CWD}").is_some_and(|(name, _)| name == "CWD"), "{cwd}");
+            assert!(at(cwd).too_much("${PROGRAM_DIR}/?").is_some() || cwd == "/", "{cwd}");
+            assert!(at(cwd).too_much("${CWD}/x").is_none());
+        }
+        for cwd in ["/data/u/x", "/tmp/x", "/home/v/x", "/usr/bin", "/srv/homes/v"] {
+            assert!(at(cwd).too_much("${CWD}").is_none(), "{cwd}");
+        }
     }
 
     #[test]

@@ -6,9 +6,13 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::path::Path;
 
 use crate::decision::Rule;
 use crate::report::diagnostic::{Diagnostic, Diagnostics};
+
+/// The file that is named for rules which no profile and no option says.
+pub(crate) const OWN: &str = "rxbox";
 
 /// A text that was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +108,12 @@ impl Context {
         Span { source, range: 0..value.len() }
     }
 
+    /// Enters a rule that no profile and no option says, about a file.
+    pub(crate) fn own(&mut self, what: &str, path: &Path) -> RuleId {
+        let span = self.option(OWN, &path.to_string_lossy());
+        self.rule(what, span)
+    }
+
     fn source(&mut self, name: String, text: String, origin: Origin) -> SourceId {
         let line_ends = text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(at, _)| at).collect();
         self.sources.push(Source { name, text, line_ends, origin });
@@ -126,6 +136,18 @@ impl Context {
     /// Where a rule was written; nothing for the default.
     pub(crate) fn span(&self, rule: RuleId) -> Option<Span> {
         Some(self.entry(rule)?.span.clone())
+    }
+
+    /// Whether the rule is an option of the command line.
+    pub(crate) fn is_option(&self, rule: RuleId) -> bool {
+        self.span(rule).is_some_and(|span| self.sources[span.source.0].origin == Origin::Option)
+    }
+
+    /// The rule as it will be shown.
+    pub(crate) fn shown(&self, rule: RuleId) -> String {
+        self.entry(rule).map_or_else(String::new, |entry| {
+            format!("`{}` ({}:{})", entry.text, self.sources[entry.span.source.0].name, entry.line)
+        })
     }
 
     fn entry(&self, rule: RuleId) -> Option<&Entry> {

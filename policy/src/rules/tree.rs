@@ -31,6 +31,8 @@ impl AccessSet {
     /// What changes something.
     pub(crate) const CHANGE: Self =
         Self::of(&[Access::Write, Access::Attributes, Access::Create, Access::Remove]);
+    /// What changes something, or puts something in its place.
+    pub(crate) const REPLACE: Self = Self::CHANGE.with(Self::of(&[Access::Bind]));
     /// What `write` grants.
     pub(crate) const WRITE: Self = Self::READ.with(Self::CHANGE);
     /// Running it.
@@ -112,6 +114,8 @@ struct Below {
     /// Denies that names are made, or hides.
     closed: RuleId,
     hide: RuleId,
+    /// Keeps a name.
+    kept: RuleId,
 }
 
 #[derive(Debug)]
@@ -160,8 +164,13 @@ impl Tree {
     /// it is to speak of in the next one. Nothing to do for a pattern.
     pub(crate) fn keep(&mut self, elements: &[Element], rule: RuleId) {
         let mut node = 0;
+        if !elements.iter().all(|element| matches!(element, Element::Name(_))) {
+            return;
+        }
         for element in elements {
             let Element::Name(name) = element else { return };
+            let below = &mut self.nodes[node].below.kept;
+            *below = below.or(rule);
             node = self.child_or_new(node, name);
         }
         let kept = &mut self.nodes[node].kept;

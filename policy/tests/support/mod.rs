@@ -70,6 +70,11 @@ impl Files for Host {
         names.into_iter().map(OsString::from).collect()
     }
 
+    fn profile_folders(&self) -> Vec<PathBuf> {
+        let folders: BTreeSet<_> = self.folder.values().filter_map(|path| path.parent()).collect();
+        folders.into_iter().map(Path::to_path_buf).collect()
+    }
+
     fn lookup_profile(&self, name: &str) -> Option<(PathBuf, String)> {
         let path = self.folder.get(name)?;
         Some((path.clone(), self.texts.get(path)?.clone()))
@@ -100,6 +105,7 @@ pub(crate) fn variables() -> Variables {
         tmpdir: Some("/tmp".into()),
         user: Some("u".into()),
         uid: Some(1000),
+        ..Variables::default()
     }
 }
 

@@ -84,12 +84,18 @@ impl FromArgMatches for Added {
 /// The variables of profiles. Where nothing is run, rxbox itself stands for the program.
 pub fn variables(program: Option<&Path>) -> Variables {
     let program = program.map(Path::to_path_buf).or_else(|| std::env::current_exe().ok());
+    let home = std::env::home_dir();
+    let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten();
+    let listed = user.as_ref().map(|user| user.dir.clone()).filter(|dir| dir.is_absolute());
     Variables {
-        home: std::env::home_dir(),
+        other_homes: listed.into_iter().filter(|dir| Some(dir) != home.as_ref()).collect(),
+        home,
         cwd: std::env::current_dir().ok(),
         program,
         tmpdir: Some(std::env::temp_dir()),
-        user: nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten().map(|u| u.name),
+        user: user.map(|u| u.name),
         uid: Some(nix::unistd::getuid().as_raw()),
+        invoked: None,
+        own: Vec::new(),
     }
 }

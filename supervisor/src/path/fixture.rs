@@ -58,6 +58,9 @@ impl Files for Profile {
         let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
         entries.map(|entry| entry.file_name()).collect()
     }
+    fn profile_folders(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
     fn lookup_profile(&self, name: &str) -> Option<(PathBuf, String)> {
         (name == "test").then(|| ("/test.toml".into(), self.0.clone()))
     }

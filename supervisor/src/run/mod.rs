@@ -2,6 +2,7 @@
 
 pub mod event_loop;
 pub mod job;
+mod own_files;
 pub mod usage;
 
 use crate::cli::profile::variables;
@@ -29,10 +30,9 @@ use nix::errno::Errno;
 use rxbox_policy::Policy;
 use rxbox_wire::log::LogItems;
 use std::ffi::{OsStr, OsString};
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -117,7 +117,10 @@ fn prepare(options: Options, streams: &Streams, foreign: Foreign) -> Result<(Arc
         return Err(Outcome::Failed(missing.join("\n")));
     }
     let budget = set_own_limits(policy.limits()).map_err(|e| failed("resource limits", e.desc()))?;
-    let (guest_log, trace) = logs(&options)?;
+    if !options.reports.quiet {
+        policy.notes().iter().for_each(|note| tell(&format!("rxbox: note: {note}")));
+    }
+    let (guest_log, trace) = logs(&options, &policy)?;
     let audit = streams.of_audit(&options.reports)?;
     foreign.close();
     let guest = Guest {
@@ -204,14 +207,19 @@ fn policy_and_program(options: &Options) -> Result<(Arc<Policy>, Program), Outco
 
 fn load_for(options: &Options, program: &Program) -> Result<Policy, Outcome> {
     let path = Path::new(OsStr::from_bytes(&program.path));
-    options.profile.load(&variables(Some(path))).map_err(|e| Outcome::Failed(e.to_string()))
+    let mut variables = variables(Some(path));
+    let cwd = variables.cwd.clone().unwrap_or_default();
+    let invoked = cwd.join(OsStr::from_bytes(&program.invoked));
+    variables.invoked = Some(invoked.components().collect());
+    variables.own = own_files::of(&options.reports).into_iter().map(|path| cwd.join(path)).collect();
+    options.profile.load(&variables).map_err(|e| Outcome::Failed(e.to_string()))
 }
 
 /// The log for the child, if it is to log anything, and that for system calls.
-fn logs(options: &Options) -> Result<(Option<File>, Option<Trace>), Outcome> {
+fn logs(options: &Options, policy: &Policy) -> Result<(Option<File>, Option<Trace>), Outcome> {
     let open = || -> Result<File, Outcome> {
         match &options.reports.log_file {
-            Some(path) => OpenOptions::new().append(true).create(true).mode(0o600).open(path),
+            Some(path) => own_files::open_log(path, policy),
             None => std::io::stderr().as_fd().try_clone_to_owned().map(File::from),
         }
         .map_err(|e| failed("the log", e))

@@ -55,10 +55,8 @@ impl Tree {
             if let Some(glob) = differs {
                 return glob.rule;
             }
-            if rest.clone().next().is_none()
-                && let Some((_, child)) = node.children.first()
-            {
-                return self.nodes[*child].first_rule().or(node.below.guard).or(node.below.allow);
+            if rest.clone().next().is_none() && !node.children.is_empty() {
+                return node.below.guard.or(node.below.allow).or(node.below.kept);
             }
         }
         RuleId::NONE
@@ -89,13 +87,5 @@ impl Tree {
                 (None, None) => return RuleId::NONE,
             }
         }
-    }
-}
-
-impl Node {
-    /// A rule that speaks of this name.
-    fn first_rule(&self) -> RuleId {
-        let all = self.deny.iter().chain(&self.allow).copied();
-        all.fold(self.hide, RuleId::or)
     }
 }

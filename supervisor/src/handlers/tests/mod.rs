@@ -72,6 +72,9 @@ impl Files for OneProfile<'_> {
     fn directories_and_links(&self, directory: &Path) -> Vec<std::ffi::OsString> {
         HostFiles::default().directories_and_links(directory)
     }
+    fn profile_folders(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
     fn lookup_profile(&self, name: &str) -> Option<(PathBuf, String)> {
         HostFiles::default().lookup_profile(name)
     }
