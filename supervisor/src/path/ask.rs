@@ -1,6 +1,8 @@
 //! What a walk asks of the kernel.
 
+use super::look::{lexical, may_walk};
 use super::{Lookup, Resolved, Target};
+use crate::caller::Caller;
 use crate::host::name::{fstatfs, reopen};
 use crate::state::names::{Object, in_proc, name_of};
 use nix::errno::Errno;
@@ -35,11 +37,19 @@ pub(super) fn on_procfs(object: &Object) -> Result<bool, Errno> {
     Ok(major(object.stat.st_dev) == 0 && fstatfs(object.as_fd())?.f_type == libc::PROC_SUPER_MAGIC)
 }
 
-/// Goes the whole way in one call of the kernel's, if it leads through no link, not out of a directory again,
-/// and not into a procfs. `None` says: walk. ENOENT is the one error that needs no second look: hidden and
-/// missing are alike.
-pub(super) fn whole(base: BorrowedFd<'_>, path: &CStr, how: Lookup) -> Result<Option<Resolved>, Errno> {
-    if in_proc(path.to_bytes()) || leads_out_again(path.to_bytes()) {
+/// Goes the whole way in one call of the kernel's, if it leads through no link, not out of a directory, not
+/// into a procfs, and nowhere that the guest may not look. `None` says: walk. ENOENT is the one error that
+/// needs no second look: hidden and missing are alike. `at` is the name of `base`.
+pub(super) fn whole(
+    caller: &Caller<'_>,
+    (base, at): (BorrowedFd<'_>, &[u8]),
+    path: &CStr,
+    how: Lookup,
+) -> Result<Option<Resolved>, Errno> {
+    if in_proc(path.to_bytes())
+        || leads_out(path.to_bytes())
+        || !may_walk(caller, &lexical(at, path.to_bytes()))
+    {
         return Ok(None);
     }
     let fd = match hold(base, path, how.follow, how.restrict) {
@@ -55,17 +65,10 @@ pub(super) fn whole(base: BorrowedFd<'_>, path: &CStr, how: Lookup) -> Result<Op
     Ok(name_of(object.as_fd()).ok().map(|path| Resolved { path, target: Target::Host(object) }))
 }
 
-/// Whether a `..` follows another name: it then leads out of a directory that the result does not show.
-pub(super) fn leads_out_again(path: &[u8]) -> bool {
-    let mut inside = false;
-    path.split(|&b| b == b'/').any(|name| match name {
-        b"" | b"." => false,
-        b".." => inside,
-        _ => {
-            inside = true;
-            false
-        }
-    })
+/// Whether there is a `..` in it: that leads out of a directory that the result does not show, or to one whose
+/// name nobody has judged.
+pub(super) fn leads_out(path: &[u8]) -> bool {
+    path.split(|&b| b == b'/').any(|name| name == b"..")
 }
 
 /// Whether the kernel would follow a link at the end of a path (`fs.protected_symlinks`, proc_sys_fs(5)): in

@@ -12,18 +12,22 @@
 //! * the action is done on that descriptor, or, for calls that make or take away a name, on the last
 //!   component below the descriptor of its parent ([`Parent`]), which those calls never follow.
 //!
-//! A hidden name is like a missing one on every way: as the end of a path, as a link on the way, as a
+//! No name is looked up where the guest may not look ([`look`]): neither the errno nor a file server that is
+//! asked then tells anything. A hidden name is like a missing one on every way: as the end of a path, as a link on the way, as a
 //! directory from which `..` leads out, and in the choice of the errno.
 
 mod ask;
+mod look;
 mod place;
 mod walk;
 
 pub use crate::view::Target;
 pub use walk::{parent, resolve};
 
+use crate::caller::Caller;
 use crate::state::names::{Dir, join};
 use nix::fcntl::ResolveFlag;
+use rxbox_policy::Access;
 use std::ffi::{CStr, CString};
 
 /// How a name is to be looked up.
@@ -37,16 +41,28 @@ pub struct Lookup {
     pub missing: bool,
     /// The restrictions of openat2(2).
     pub restrict: ResolveFlag,
+    /// What is to be done with it, for the record of a name that is not even looked up.
+    pub want: Access,
 }
 
 impl Lookup {
     /// Follows a link at the end, as stat(2) does.
-    pub const FOLLOW: Lookup =
-        Lookup { follow: true, empty: false, missing: false, restrict: ResolveFlag::empty() };
+    pub const FOLLOW: Lookup = Lookup {
+        follow: true,
+        empty: false,
+        missing: false,
+        restrict: ResolveFlag::empty(),
+        want: Access::Metadata,
+    };
     /// Takes a link at the end as the object, as lstat(2) does.
     pub const LINK: Lookup = Lookup { follow: false, ..Lookup::FOLLOW };
     /// The restrictions that keep a look-up below its start.
     const FENCED: ResolveFlag = ResolveFlag::RESOLVE_BENEATH.union(ResolveFlag::RESOLVE_IN_ROOT);
+
+    /// The same, for another purpose than looking.
+    pub fn to(self, want: Access) -> Lookup {
+        Lookup { want, ..self }
+    }
 
     /// As the `AT_*` flags of the `*at` calls say.
     pub fn at(flags: i32) -> Lookup {
@@ -94,6 +110,10 @@ impl Parent {
     /// Whether the directory is one of the guest's `/proc`.
     pub fn in_view(&self) -> bool {
         self.dir.in_view()
+    }
+    /// Whether the guest may find out if there is something of this name.
+    pub fn may_look(&self, caller: &Caller<'_>) -> bool {
+        look::may_look(caller, &self.dir.path, &self.path())
     }
     /// Whether the last component is one that no call can make or take away (`.`, `..`, the root); the kernel
     /// has an errno of its own for each call.

@@ -3,7 +3,7 @@
 use super::Lookup;
 use crate::caller::Caller;
 use crate::state::fd::{File, Kind};
-use crate::state::names::{Dir, in_proc, root};
+use crate::state::names::{Dir, in_proc, label_of, root};
 use crate::view::{self, Node};
 use nix::errno::Errno;
 use std::ffi::{CStr, CString};
@@ -20,6 +20,20 @@ pub(super) enum Base {
 }
 
 impl Base {
+    /// The name by which what is looked up in it is judged. A directory that the guest holds can get another
+    /// name, but by the guest itself only one below which the same rules hold.
+    pub(super) fn name(&self) -> Result<Vec<u8>, Errno> {
+        match self {
+            Base::Root(_) => Ok(b"/".to_vec()),
+            Base::Cwd(dir) => Ok(dir.path.to_vec()),
+            Base::File(file) => match &file.path {
+                Some(path) => Ok(path.to_vec()),
+                None => label_of(file.host.as_fd()),
+            },
+            Base::Held(fd) => label_of(fd.as_fd()),
+        }
+    }
+
     /// A directory just opened, as a place.
     pub(super) fn held(fd: OwnedFd) -> Place {
         Place::Host(Base::Held(Arc::new(fd)))
@@ -85,6 +99,10 @@ pub(super) struct Step {
 }
 
 impl Step {
+    /// Whether it is `.` or `..`, which are always there.
+    pub(super) fn is_dots(&self) -> bool {
+        matches!(self.name.as_bytes(), b"." | b"..")
+    }
     /// Whether a link here is followed.
     pub(super) fn follows(&self, how: Lookup) -> bool {
         !self.last || self.slash || how.follow

@@ -223,7 +223,7 @@ fn a_hidden_name_is_a_missing_one_on_every_way() {
         let name = CString::new(name).unwrap();
         let found = resolve(&guest.caller(), libc::AT_FDCWD, &name, how)?;
         let Found::There(found) = found else { return Err(Errno::ENOENT) };
-        guest.caller().check(rxbox_policy::Access::Metadata, &found.path)
+        guest.caller().check(Access::Metadata, &found.path)
     };
     for name in [
         "vault",

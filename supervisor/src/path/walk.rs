@@ -8,7 +8,8 @@
 //! The walk holds each directory by descriptor, as the kernel does: a rename on the way changes nothing
 //! behind it.
 
-use super::ask::{again, hold, leads_out_again, may_follow, on_procfs, whole};
+use super::ask::{again, hold, leads_out, may_follow, on_procfs, whole};
+use super::look::{lexical, may_look, may_walk, refusal};
 use super::place::{Base, Place, Step};
 use super::{Found, Lookup, Parent, Resolved, Target};
 use crate::caller::Caller;
@@ -53,12 +54,16 @@ fn look_up(caller: &Caller<'_>, dirfd: i32, path: &CStr, how: Lookup) -> Result<
         return Err(Errno::ENAMETOOLONG);
     }
     let start = Place::of(caller, dirfd, path, how)?;
+    let at = match &start {
+        Place::Host(base) => base.name()?,
+        Place::View(_) => Vec::new(),
+    };
     if let Place::Host(base) = &start
-        && let Some(found) = whole(base.as_fd(), path, how)?
+        && let Some(found) = whole(caller, (base.as_fd(), &at), path, how)?
     {
         return Ok(Found::There(found));
     }
-    Walk::new(caller, start, path.to_bytes(), how)?.run()
+    Walk::new(caller, (start, at), path.to_bytes(), how)?.run()
 }
 
 /// Looks up the directory that a name is to be made in or taken from; the last component itself is not looked
@@ -116,24 +121,31 @@ struct Walk<'a> {
     caller: &'a Caller<'a>,
     how: Lookup,
     place: Place,
+    /// The name of the place, on the host.
+    at: Vec<u8>,
     /// What is left of the way.
     rest: Vec<u8>,
     links: u32,
-    /// For [`Lookup::FENCED`]: the directory that must not be left.
-    fence: Option<(Base, FileStat)>,
+    /// For [`Lookup::FENCED`]: the directory that must not be left, and its name.
+    fence: Option<(Base, FileStat, Vec<u8>)>,
 }
 
 impl<'a> Walk<'a> {
-    fn new(caller: &'a Caller<'a>, place: Place, path: &[u8], how: Lookup) -> Result<Self, Errno> {
+    fn new(
+        caller: &'a Caller<'a>,
+        (place, at): (Place, Vec<u8>),
+        path: &[u8],
+        how: Lookup,
+    ) -> Result<Self, Errno> {
         if how.restrict.bits() & libc::RESOLVE_CACHED != 0 {
             return Err(Errno::EAGAIN);
         }
         let fence = match &place {
             _ if !how.restrict.intersects(Lookup::FENCED) => None,
-            Place::Host(base) => Some((base.clone(), fstat(base)?)),
+            Place::Host(base) => Some((base.clone(), fstat(base)?, at.clone())),
             Place::View(_) => return Err(Errno::EXDEV),
         };
-        let mut walk = Walk { caller, how, place, rest: Vec::new(), links: 0, fence };
+        let mut walk = Walk { caller, how, place, at, rest: Vec::new(), links: 0, fence };
         walk.enter(path)?;
         Ok(walk)
     }
@@ -166,7 +178,7 @@ impl<'a> Walk<'a> {
                 Some(_) if self.how.restrict.contains(ResolveFlag::RESOLVE_BENEATH) => {
                     return Err(Errno::EXDEV);
                 }
-                Some((base, _)) => self.place = Place::Host(base.clone()),
+                Some((base, _, at)) => (self.place, self.at) = (Place::Host(base.clone()), at.clone()),
                 None => self.jump(Place::root()?)?,
             }
         }
@@ -188,6 +200,9 @@ impl<'a> Walk<'a> {
                 _ => return Err(Errno::EXDEV),
             }
         }
+        if let Place::Host(base) = &to {
+            self.at = base.name()?;
+        }
         self.place = to;
         Ok(())
     }
@@ -197,7 +212,7 @@ impl<'a> Walk<'a> {
         if let (Place::Host(base), None) = (&self.place, &self.fence) {
             let rest = CString::new(self.rest.as_slice()).map_err(|_| Errno::EINVAL)?;
             if !rest.is_empty()
-                && let Some(found) = whole(base.as_fd(), &rest, self.how)?
+                && let Some(found) = whole(self.caller, (base.as_fd(), &self.at), &rest, self.how)?
             {
                 return Ok(Some(Found::There(found)));
             }
@@ -210,7 +225,9 @@ impl<'a> Walk<'a> {
     fn leap(&mut self) -> Result<(), Errno> {
         let (Place::Host(base), None) = (&self.place, &self.fence) else { return Ok(()) };
         let (way, leaf) = split(&self.rest);
-        if way.iter().all(|&b| b == b'/') || in_proc(way) || leads_out_again(way) {
+        let there = lexical(&self.at, way);
+        if way.iter().all(|&b| b == b'/') || in_proc(way) || leads_out(way) || !may_walk(self.caller, &there)
+        {
             return Ok(());
         }
         let name = CString::new(way).map_err(|_| Errno::EINVAL)?;
@@ -219,7 +236,7 @@ impl<'a> Walk<'a> {
         };
         if !on_procfs(&object)? {
             self.rest = leaf.to_vec();
-            self.place = Base::held(object.fd);
+            (self.place, self.at) = (Base::held(object.fd), there);
         }
         Ok(())
     }
@@ -267,6 +284,10 @@ impl<'a> Walk<'a> {
                 return if step.last { self.stand(base).map(Some) } else { Ok(None) };
             }
         }
+        let there = lexical(&self.at, step.name.as_bytes());
+        if !step.is_dots() && !may_look(self.caller, &self.at, &there) {
+            return Err(self.refused(&there));
+        }
         for _ in 0..RETRIES {
             let object = match hold(base.as_fd(), &step.name, false, self.restrict()).and_then(Object::of) {
                 Ok(object) => object,
@@ -276,12 +297,15 @@ impl<'a> Walk<'a> {
                 return self.enter_proc(&object, step);
             }
             if object.is_link() && step.follows(self.how) {
-                return self.follow(&base, &object, step).map(|()| None);
+                return self.follow(&base, &object, (step, &there)).map(|()| None);
             }
             if !object.is_dir() && !step.may_be_file() {
                 return self.failed(base, step, Errno::ENOTDIR).map(Some);
             }
             if !step.last {
+                // Where `..` leads only the kernel knows.
+                let up = step.name.as_bytes() == b"..";
+                self.at = if up { name_of(object.as_fd())? } else { there };
                 self.place = Base::held(object.fd);
                 return Ok(None);
             }
@@ -320,7 +344,7 @@ impl<'a> Walk<'a> {
     /// Whether `..` would leave the fence; EXDEV if that is an error.
     fn at_fence(&self, base: &Base) -> Result<bool, Errno> {
         match &self.fence {
-            Some((_, fence)) if same(fence, &fstat(base)?) => {
+            Some((_, fence, _)) if same(fence, &fstat(base)?) => {
                 if self.how.restrict.contains(ResolveFlag::RESOLVE_BENEATH) {
                     Err(Errno::EXDEV)
                 } else {
@@ -365,9 +389,10 @@ impl<'a> Walk<'a> {
         if refused || self.links > MAX_LINKS { Err(Errno::ELOOP) } else { Ok(()) }
     }
 
-    fn follow(&mut self, base: &Base, link: &Object, step: &Step) -> Result<(), Errno> {
-        if self.hides(base, step.name.as_bytes())? {
-            return Err(Errno::ENOENT);
+    /// Follows a link, which the guest must be allowed to see itself.
+    fn follow(&mut self, base: &Base, link: &Object, (step, name): (&Step, &[u8])) -> Result<(), Errno> {
+        if !self.caller.allows(Access::Metadata, name) {
+            return Err(self.refused(name));
         }
         self.count_link()?;
         if step.last && !may_follow(&fstat(base)?, &link.stat) {
@@ -386,6 +411,14 @@ impl<'a> Walk<'a> {
             self.rest.push(b'/');
         }
         self.enter(text)
+    }
+
+    /// The answer where the walk may not go on, at this name.
+    fn refused(&self, name: &[u8]) -> Errno {
+        if leads_out(&self.rest) {
+            return refusal(self.caller, self.how.want, name);
+        }
+        refusal(self.caller, self.how.want, &lexical(name, &self.rest))
     }
 
     fn view_step(&mut self, step: &Step) -> Result<Option<Found>, Errno> {

@@ -44,7 +44,7 @@ fn changed<'r>(caller: &Caller<'_>, found: &'r Resolved) -> Result<BorrowedFd<'r
 
 fn chmod(call: &Call<'_>, dirfd: i32, path: usize, mode: u32, flags: i32) -> SyscallResult {
     known(flags, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)?;
-    let (caller, found) = named(call, dirfd, path, Lookup::at(flags))?;
+    let (caller, found) = named(call, dirfd, path, Lookup::at(flags).to(Access::Attributes))?;
     done(set_mode(&caller, &found, mode))
 }
 
@@ -78,7 +78,7 @@ pub(super) fn set_mode(caller: &Caller<'_>, found: &Resolved, mode: u32) -> Resu
 
 fn chown(call: &Call<'_>, dirfd: i32, path: usize, ids: [u32; 2], flags: i32) -> SyscallResult {
     known(flags, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)?;
-    let (caller, found) = named(call, dirfd, path, Lookup::at(flags))?;
+    let (caller, found) = named(call, dirfd, path, Lookup::at(flags).to(Access::Attributes))?;
     done(set_owner(&caller, &found, ids))
 }
 
@@ -99,7 +99,7 @@ fn utimensat(call: &mut Call<'_>) -> SyscallResult {
     known(flags, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)?;
     let times = if call.present(2) { exact_times(call.words(2)?)? } else { NOW };
     if call.present(1) {
-        let (caller, found) = named(call, call.i32(0), 1, Lookup::at(flags))?;
+        let (caller, found) = named(call, call.i32(0), 1, Lookup::at(flags).to(Access::Attributes))?;
         return done(set(&caller, &found, &times));
     }
     // Without a path it is futimens(3).
@@ -144,7 +144,7 @@ fn utimes(call: &Call<'_>, dirfd: i32, path: usize) -> SyscallResult {
             &times,
         ));
     }
-    let (caller, found) = named(call, dirfd, path, Lookup::FOLLOW)?;
+    let (caller, found) = named(call, dirfd, path, Lookup::FOLLOW.to(Access::Attributes))?;
     done(set(&caller, &found, &times))
 }
 
@@ -156,7 +156,7 @@ fn utime(call: &mut Call<'_>) -> SyscallResult {
     } else {
         NOW
     };
-    let (caller, found) = named(call, AT_FDCWD, 0, Lookup::FOLLOW)?;
+    let (caller, found) = named(call, AT_FDCWD, 0, Lookup::FOLLOW.to(Access::Attributes))?;
     done(set(&caller, &found, &times))
 }
 
@@ -165,7 +165,7 @@ fn set(caller: &Caller<'_>, found: &Resolved, times: &[libc::timespec; 2]) -> Re
 }
 
 fn truncate(call: &mut Call<'_>) -> SyscallResult {
-    let (caller, found) = named(call, AT_FDCWD, 0, Lookup::FOLLOW)?;
+    let (caller, found) = named(call, AT_FDCWD, 0, Lookup::FOLLOW.to(Access::Write))?;
     done(set_length(&caller, &found, call.i64(1)))
 }
 

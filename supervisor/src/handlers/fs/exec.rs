@@ -22,7 +22,7 @@ pub fn open_exec(
     flags: i32,
 ) -> Result<(OwnedFd, Vec<u8>), Errno> {
     super::named::known(flags, libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW)?;
-    let found = find(caller, dirfd, path, Lookup::at(flags))?;
+    let found = find(caller, dirfd, path, Lookup::at(flags).to(Access::Execute))?;
     let (object, path) = match found.target {
         Target::Host(object) => (object, found.path),
         Target::Open(file) if file.kind != Kind::View => {

@@ -5,9 +5,10 @@
 //! one file per subject: [`open`], [`stat`], [`names`] (calls that make or take away names), [`attributes`],
 //! [`xattr`], [`directory`], [`watch`], [`exec`].
 //!
-//! Order of answers: a name that does not exist says so, whoever asks, unless it is hidden; then the policy
-//! speaks; then the kernel. So a program that probes for files finds what it would find without the sandbox,
-//! and a denial is only reported for what is there.
+//! Order of answers: where the guest may not look, the policy speaks, whether there is anything or not;
+//! elsewhere a name that does not exist says so, unless it is hidden; then the policy speaks; then the
+//! kernel. So a program that probes for files finds what it would find without the sandbox where it may
+//! look, and learns nothing where it may not.
 
 pub(super) mod attributes;
 pub(super) mod directory;

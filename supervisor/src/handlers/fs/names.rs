@@ -37,10 +37,21 @@ pub(crate) const HANDLERS: &[Entry] = &[
     ("rmdir", |call| remove(&Caller::of(call), AT_FDCWD, call.string(0)?, AT_REMOVEDIR)),
 ];
 
+/// Whether a name exists, without the slashes: a link or file is there even if it is no directory. `None`
+/// where the guest may not look.
+fn exists(caller: &Caller<'_>, place: &Parent) -> Option<bool> {
+    let look = || fstatat(&place.dir, place.name(), AtFlags::AT_SYMLINK_NOFOLLOW).is_ok();
+    place.may_look(caller).then(look)
+}
+
 /// Whether a name exists and may be known to.
 pub(super) fn is_there(caller: &Caller<'_>, place: &Parent) -> bool {
-    // Without the slashes: a link or file is there even if it is no directory.
-    fstatat(&place.dir, place.name(), AtFlags::AT_SYMLINK_NOFOLLOW).is_ok() && !caller.hides(&place.path())
+    exists(caller, place) == Some(true)
+}
+
+/// Whether a name looks missing: it is, or it is hidden.
+pub(super) fn is_missing(caller: &Caller<'_>, place: &Parent) -> bool {
+    exists(caller, place) == Some(false) || caller.hides(&place.path())
 }
 
 /// The place where a name is to be made, with the policy's consent. A name that is there already is EEXIST
@@ -178,7 +189,7 @@ pub(super) fn remove(caller: &Caller<'_>, dirfd: i32, path: &CStr, flags: i32) -
     }
     if !place.is_dots() {
         let name = place.path();
-        if !caller.allows(Access::Remove, &name) && !is_there(caller, &place) {
+        if !caller.allows(Access::Remove, &name) && is_missing(caller, &place) {
             return Err(Errno::ENOENT);
         }
         caller.check(Access::Remove, &name)?;

@@ -131,7 +131,8 @@ pub(super) fn open_file(caller: &Caller<'_>, dirfd: i32, path: &CStr, how: Openi
         return Err(Errno::EISDIR);
     }
     let follow = how.flags & O_NOFOLLOW == 0 && !(creates && how.flags & O_EXCL != 0);
-    let lookup = Lookup { follow, missing: creates, restrict: how.restrict, ..Lookup::FOLLOW };
+    let want = accesses(how.flags, false).next().unwrap_or(Access::Metadata);
+    let lookup = Lookup { follow, missing: creates, restrict: how.restrict, want, ..Lookup::FOLLOW };
     for _ in 0..RETRIES {
         match resolve(caller, dirfd, path, lookup)? {
             Found::There(found) if creates && how.flags & O_EXCL != 0 => {

@@ -8,7 +8,7 @@
 //! names.
 
 use super::named::VIEW_IS_FIXED;
-use super::names::is_there;
+use super::names::is_missing;
 use crate::caller::Caller;
 use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
@@ -54,7 +54,7 @@ pub(super) fn rename(caller: &Caller<'_>, old: (i32, &CStr), new: (i32, &CStr), 
 /// Whether what has the name `from` may have the name `to` instead.
 fn may_move(caller: &Caller<'_>, from: &Parent, to: &Parent) -> Result<(), Errno> {
     let (old, new) = (from.path(), to.path());
-    if !caller.allows(Access::Remove, &old) && !is_there(caller, from) {
+    if !caller.allows(Access::Remove, &old) && is_missing(caller, from) {
         return Err(Errno::ENOENT);
     }
     caller.check(Access::Remove, &old)?;
@@ -67,7 +67,7 @@ fn may_replace(caller: &Caller<'_>, to: &Parent, flags: RenameFlags) -> Result<(
     let name = to.path();
     if flags.contains(RenameFlags::RENAME_NOREPLACE)
         || caller.allows(Access::Remove, &name)
-        || !is_there(caller, to)
+        || is_missing(caller, to)
     {
         return Ok(());
     }

@@ -217,7 +217,9 @@ pub(in crate::handlers) fn implicit(socket: &File) -> Result<SocketAddr, Errno> 
 
 fn unix_destination(call: &Call<'_>, path: &[u8]) -> Result<Destination, Errno> {
     let path = CString::new(path).map_err(|_| Errno::EINVAL)?;
-    let Found::There(found) = resolve(&Caller::of(call), libc::AT_FDCWD, &path, Lookup::FOLLOW)? else {
+    let Found::There(found) =
+        resolve(&Caller::of(call), libc::AT_FDCWD, &path, Lookup::FOLLOW.to(Access::Connect))?
+    else {
         return Err(Errno::ENOENT);
     };
     // Neither an entry of /proc nor a descriptor by its number is a socket's name.

@@ -250,6 +250,48 @@ fn programs_are_opened_only_if_the_policy_lets_them_run() {
     assert_eq!(run("loop"), Err(Errno::ELOOP));
 }
 
+/// What every call that takes a name says to it.
+fn answers(guest: &Guest, name: &str) -> Vec<Result<i64, Errno>> {
+    let at = libc::AT_FDCWD;
+    let g = &guest.caller();
+    let n = &c(name);
+    let mut list: Vec<Result<i64, Errno>> = Vec::new();
+    for flags in [
+        0,
+        libc::O_DIRECTORY,
+        libc::O_NOFOLLOW,
+        libc::O_PATH,
+        libc::O_RDWR,
+        libc::O_CREAT | libc::O_RDWR,
+        libc::O_CREAT | libc::O_EXCL,
+        libc::O_TMPFILE | libc::O_RDWR,
+    ] {
+        list.push(open(guest, name, flags).map(|_| 0));
+    }
+    for how in [Lookup::FOLLOW, Lookup::LINK] {
+        let found = || find(g, at, n, how);
+        list.push(found().and_then(|f| stat::status_of(g, &f)).map(|_| 0));
+        list.push(found().and_then(|f| stat::link_text(g, &f)).map(|_| 0));
+        list.push(found().and_then(|f| stat::check_access(g, &f, libc::F_OK, 0)).map(|()| 0));
+        list.push(found().and_then(|f| attributes::set_mode(g, &f, 0o700)).map(|()| 0));
+        list.push(found().and_then(|f| attributes::set_length(g, &f, 0)).map(|()| 0));
+        list.push(found().and_then(|f| directory::change(g, f)));
+    }
+    list.push(names::make_directory(g, at, n, 0o777));
+    list.push(names::make_node(g, at, n, libc::S_IFREG));
+    list.push(names::make_link(g, c"x", at, n));
+    list.push(names::remove(g, at, n, 0));
+    list.push(names::remove(g, at, n, libc::AT_REMOVEDIR));
+    for flags in [0, RenameFlags::RENAME_NOREPLACE.bits(), RenameFlags::RENAME_EXCHANGE.bits()] {
+        list.push(rename::rename(g, (at, n), (at, c"free"), flags));
+        list.push(rename::rename(g, (at, c"dir"), (at, n), flags));
+    }
+    list.push(names::add_name(g, (at, n), (at, c"free"), 0));
+    list.push(names::add_name(g, (at, c"dir/inner"), (at, n), 0));
+    list.push(open_exec(g, at, n, 0).map(|_| 0));
+    list
+}
+
 #[test]
 fn no_call_tells_a_hidden_name_from_a_missing_one() {
     let scratch = tree();
@@ -260,47 +302,8 @@ fn no_call_tells_a_hidden_name_from_a_missing_one() {
     symlink("file", scratch.0.join("ghost-link")).unwrap();
     std::fs::remove_file(scratch.0.join("file")).unwrap();
     let guest = Guest::under(&scratch, "write = [\"@\"]\nhidden = [\"@/vault\", \"@/ghost*\", \"@/none*\"]");
-    let at = libc::AT_FDCWD;
     // Each hidden name with one that the same rule would hide if it were there.
-    let answers = |name: &str| {
-        let g = &guest.caller();
-        let n = &c(name);
-        let mut list: Vec<Result<i64, Errno>> = Vec::new();
-        for flags in [
-            0,
-            libc::O_DIRECTORY,
-            libc::O_NOFOLLOW,
-            libc::O_PATH,
-            libc::O_RDWR,
-            libc::O_CREAT | libc::O_RDWR,
-            libc::O_CREAT | libc::O_EXCL,
-            libc::O_TMPFILE | libc::O_RDWR,
-        ] {
-            list.push(open(&guest, name, flags).map(|_| 0));
-        }
-        for how in [Lookup::FOLLOW, Lookup::LINK] {
-            let found = || find(g, at, n, how);
-            list.push(found().and_then(|f| stat::status_of(g, &f)).map(|_| 0));
-            list.push(found().and_then(|f| stat::link_text(g, &f)).map(|_| 0));
-            list.push(found().and_then(|f| stat::check_access(g, &f, libc::F_OK, 0)).map(|()| 0));
-            list.push(found().and_then(|f| attributes::set_mode(g, &f, 0o700)).map(|()| 0));
-            list.push(found().and_then(|f| attributes::set_length(g, &f, 0)).map(|()| 0));
-            list.push(found().and_then(|f| directory::change(g, f)));
-        }
-        list.push(names::make_directory(g, at, n, 0o777));
-        list.push(names::make_node(g, at, n, libc::S_IFREG));
-        list.push(names::make_link(g, c"x", at, n));
-        list.push(names::remove(g, at, n, 0));
-        list.push(names::remove(g, at, n, libc::AT_REMOVEDIR));
-        for flags in [0, RenameFlags::RENAME_NOREPLACE.bits(), RenameFlags::RENAME_EXCHANGE.bits()] {
-            list.push(rename::rename(g, (at, n), (at, c"free"), flags));
-            list.push(rename::rename(g, (at, c"dir"), (at, n), flags));
-        }
-        list.push(names::add_name(g, (at, n), (at, c"free"), 0));
-        list.push(names::add_name(g, (at, c"dir/inner"), (at, n), 0));
-        list.push(open_exec(g, at, n, 0).map(|_| 0));
-        list
-    };
+    let answers = |name: &str| answers(&guest, name);
     for end in ["", "/", "/.", "/..", "/x", "/x/", "/../dir"] {
         let missing = answers(&format!("none{end}"));
         for name in ["vault", "ghost", "ghost-link"] {
@@ -312,4 +315,50 @@ fn no_call_tells_a_hidden_name_from_a_missing_one() {
     {
         assert_eq!(answers(name), answers(missing), "{name}");
     }
+}
+
+/// Not even what only a file system can know, how long a name may be, shows in an answer.
+#[test]
+fn no_name_is_looked_up_where_the_guest_may_not_look() {
+    let scratch = tree();
+    std::fs::create_dir_all(scratch.0.join("denied/deep")).unwrap();
+    std::fs::create_dir(scratch.0.join("on-the-way")).unwrap();
+    std::fs::create_dir(scratch.0.join("on-the-way/allowed")).unwrap();
+    for name in ["denied/file", "denied/deep/file", "on-the-way/file", "outside"] {
+        std::fs::write(scratch.0.join(name), "").unwrap();
+    }
+    symlink("../dir/inner", scratch.0.join("denied/link")).unwrap();
+    symlink("../dir/inner", scratch.0.join("on-the-way/link")).unwrap();
+    symlink("../denied/link", scratch.0.join("dir/to-link")).unwrap();
+    symlink("../denied/none", scratch.0.join("dir/to-none")).unwrap();
+    let guest = Guest::under(
+        &scratch,
+        "read = [\"@/dir\"]\nwrite = [\"@/on-the-way/allowed\"]\ndeny = [\"@/dir/closed?\"]",
+    );
+    std::fs::create_dir(scratch.0.join("dir/closed")).unwrap();
+    std::fs::write(scratch.0.join("dir/closed/file"), "").unwrap();
+    let long = "x".repeat(256);
+    let before = contents(&scratch.0);
+    for (folder, names) in [
+        ("denied", &["file", "deep", "deep/file", "deep/none", "link", "file/x"][..]),
+        ("on-the-way", &["file", "link"]),
+        ("dir/closed", &["file"]),
+        ("dir/../denied", &["file", "link"]),
+        ("on-the-way/allowed/..", &["file", "link", "../outside"]),
+        ("/proc/self/cwd/denied", &["file"]),
+    ] {
+        for end in ["", "/", "/..", "/../../dir/inner"] {
+            let missing = answers(&guest, &format!("{folder}/none{end}"));
+            for name in names.iter().copied().chain([long.as_str()]) {
+                let name = format!("{folder}/{name}{end}");
+                assert_eq!(answers(&guest, &name), missing, "{name}");
+            }
+        }
+    }
+    assert_eq!(answers(&guest, "dir/to-link/."), answers(&guest, "dir/to-none/."));
+    // What may be seen is seen, and what may be listed says what is missing.
+    assert!(open(&guest, "on-the-way/allowed/../../dir/inner", libc::O_RDONLY).is_ok());
+    assert!(open(&guest, "on-the-way", libc::O_PATH).is_ok());
+    assert_eq!(open(&guest, "dir/none", libc::O_RDONLY).map(|_| ()), Err(Errno::ENOENT));
+    assert_eq!(contents(&scratch.0), before);
 }
