@@ -56,14 +56,6 @@ impl Stream {
         Stream::open(Path::new(&format!("/proc/self/fd/{number}")), OpenOptions::new().append(true))
     }
 
-    /// A stream to the end of this file, which is made if it is not there.
-    ///
-    /// # Errors
-    /// As open(2).
-    pub fn to_file(path: &Path) -> std::io::Result<Stream> {
-        Stream::open(path, OpenOptions::new().append(true).create(true).mode(0o600))
-    }
-
     fn open(path: &Path, options: &mut OpenOptions) -> std::io::Result<Stream> {
         let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
         let file = options.custom_flags(flags).open(path)?;
@@ -189,7 +181,8 @@ mod tests {
     #[test]
     fn what_was_taken_out_of_a_file_is_missing() {
         let path = std::env::temp_dir().join(format!("rxbox-stream-{}", std::process::id()));
-        let stream = Stream::to_file(&path).unwrap();
+        let file = File::create(&path).unwrap();
+        let stream = Stream::of(file.as_fd()).unwrap();
         for line in ["one", "two"] {
             assert!(stream.offer(line));
         }
@@ -197,7 +190,7 @@ mod tests {
         assert_eq!(missing(), [0; 0]);
         // It reads from the start each time it is asked.
         std::fs::write(&path, "two\n").unwrap();
-        let stream = Stream::to_file(&path).unwrap();
+        let stream = Stream::of(file.as_fd()).unwrap();
         assert_eq!(stream.missing(["one", "two"].into_iter()), [0]);
         std::fs::remove_file(&path).unwrap();
     }

@@ -63,12 +63,12 @@ impl Streams {
     }
 
     /// Where denials are told.
-    fn of_audit(&self, reports: &Reports) -> Result<Vec<Arc<Stream>>, Outcome> {
+    fn of_audit(&self, reports: &Reports, policy: &Policy) -> Result<Vec<Arc<Stream>>, Outcome> {
         if reports.quiet {
             return Ok(Vec::new());
         }
-        let file = reports.log_file.as_deref().map(Stream::to_file).transpose();
-        let file = file.map_err(|e| failed("the log", e))?;
+        let open = |path| own_files::open_log(path, policy).and_then(|log| Stream::of(log.as_fd()));
+        let file = reports.log_file.as_deref().map(open).transpose().map_err(|e| failed("the log", e))?;
         Ok(std::iter::once(self.stderr.clone()).chain(file.map(Arc::new)).collect())
     }
 }
@@ -121,7 +121,7 @@ fn prepare(options: Options, streams: &Streams, foreign: Foreign) -> Result<(Arc
         policy.notes().iter().for_each(|note| tell(&format!("rxbox: note: {note}")));
     }
     let (guest_log, trace) = logs(&options, &policy)?;
-    let audit = streams.of_audit(&options.reports)?;
+    let audit = streams.of_audit(&options.reports, &policy)?;
     foreign.close();
     let guest = Guest {
         envp: launch::environment(&policy),
