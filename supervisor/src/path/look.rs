@@ -36,9 +36,27 @@ pub(super) fn may_walk(caller: &Caller<'_>, name: &[u8]) -> bool {
     true
 }
 
-/// The policy's answer to a name that is not looked up, for what was to be done with it; it is audited.
-pub(super) fn refusal(caller: &Caller<'_>, want: Access, name: &[u8]) -> Errno {
-    let refused = caller.check(want, name).and_then(|()| caller.check(Access::Metadata, name));
+/// The policy's answer to a `name` that is not looked up, since `from` there on the guest may not look. It is
+/// audited; but programs look for many things in many places, as a shell does along its `PATH`, and that they
+/// are not told is no news: what is only looked for is counted, unless a rule speaks of it, and so is what is
+/// hidden, which is not there.
+pub(super) fn refusal(caller: &Caller<'_>, want: Access, (from, name): (&[u8], &[u8])) -> Errno {
+    let decision = caller.sandbox.policy.path(Access::Metadata, from);
+    let hidden = decision.verdict == Verdict::Hide || caller.hides(name);
+    let counted = match want {
+        Access::Metadata => hidden || decision.rule.is_default(),
+        Access::Connect => hidden,
+        _ => false,
+    };
+    if counted {
+        caller.sandbox.audit.count(&decision);
+        let errno = if hidden { Some(libc::ENOENT) } else { decision.verdict.errno() };
+        return errno.map_or(Errno::EACCES, Errno::from_raw);
+    }
+    let refused = match want {
+        Access::Metadata => caller.check(want, from),
+        _ => caller.check(want, name).and_then(|()| caller.check(Access::Metadata, from)),
+    };
     refused.err().unwrap_or(Errno::EACCES)
 }
 

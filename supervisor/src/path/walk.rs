@@ -415,10 +415,8 @@ impl<'a> Walk<'a> {
 
     /// The answer where the walk may not go on, at this name.
     fn refused(&self, name: &[u8]) -> Errno {
-        if leads_out(&self.rest) {
-            return refusal(self.caller, self.how.want, name);
-        }
-        refusal(self.caller, self.how.want, &lexical(name, &self.rest))
+        let whole = if leads_out(&self.rest) { name.to_vec() } else { lexical(name, &self.rest) };
+        refusal(self.caller, self.how.want, (name, &whole))
     }
 
     fn view_step(&mut self, step: &Step) -> Result<Option<Found>, Errno> {

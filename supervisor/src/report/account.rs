@@ -57,10 +57,7 @@ impl Account {
     /// tell.
     pub fn enter(&mut self, rule: Option<&str>, thing: &str, line: impl FnOnce() -> String) -> Came {
         if let Some(rule) = rule {
-            match self.rules.get_mut(rule) {
-                Some(count) => *count += 1,
-                None => drop(self.rules.insert(rule.to_owned(), 1)),
-            }
+            self.count(rule);
         }
         if let Some(known) = self.things.get_mut(thing) {
             known.count += 1;
@@ -74,6 +71,14 @@ impl Account {
         self.bytes += thing.len() + line.len();
         self.things.insert(thing.to_owned(), Thing { count: 1, number, line, told: Vec::new() });
         Came::First
+    }
+
+    /// Counts an event for the rule that decided it.
+    pub fn count(&mut self, rule: &str) {
+        match self.rules.get_mut(rule) {
+            Some(count) => *count += 1,
+            None => drop(self.rules.insert(rule.to_owned(), 1)),
+        }
     }
 
     /// The thing.

@@ -96,6 +96,13 @@ impl Audit {
         }
     }
 
+    /// Counts a denial for its rule without telling what it was about.
+    pub fn count(&self, decision: &Decision<'_>) {
+        if decision.log {
+            self.account().count(&RuleName(decision.rule).to_string());
+        }
+    }
+
     /// Passes on a line about the guest that came from its child; the text is escaped already.
     pub fn note(&self, text: &str) {
         self.enter(None, text, || format!("rxbox: {text}"));
