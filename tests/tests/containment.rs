@@ -146,6 +146,71 @@ fn nothing_outlives_an_rxbox_that_is_killed() {
     assert_eq!(run.rest().1.signal(), Some(libc::SIGKILL));
 }
 
+/// A process with the name that the kernel has of it, and when it started, which tells it from a later one of
+/// its number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Seen {
+    pid: i32,
+    parent: i32,
+    name: String,
+    started: String,
+}
+
+impl Seen {
+    fn of(pid: i32) -> Option<Seen> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let (head, fields) = stat.rsplit_once(") ")?;
+        let fields: Vec<_> = fields.split(' ').collect();
+        let name = head.split_once('(')?.1.to_owned();
+        let runs = fields[0] != "Z";
+        runs.then(|| Seen { pid, parent: fields[1].parse().unwrap(), name, started: fields[19].to_owned() })
+    }
+
+    fn runs(&self) -> bool {
+        Seen::of(self.pid).is_some_and(|now| now.started == self.started)
+    }
+}
+
+/// The processes below another.
+fn below(top: i32) -> Vec<Seen> {
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    let all: Vec<_> =
+        entries.filter_map(|entry| Seen::of(entry.file_name().to_str()?.parse().ok()?)).collect();
+    let (mut found, mut todo) = (Vec::new(), vec![top]);
+    while let Some(parent) = todo.pop() {
+        for process in all.iter().filter(|process| process.parent == parent) {
+            todo.push(process.pid);
+            found.push(process.clone());
+        }
+    }
+    found
+}
+
+/// Kills some of rxbox's own processes at once; everything that it has started ends, and so does rxbox.
+#[test]
+fn nothing_outlives_the_processes_of_rxbox_whichever_of_them_are_killed() {
+    let script =
+        "trap '' HUP TERM; sleep 1000 & (trap '' HUP; setsid sleep 1000 & sleep 1000 & echo; wait) & wait";
+    for which in [&["job"][..], &["supervisor"], &["init"], &["supervisor", "init"]] {
+        let mut run = Run::start(&PERMISSIVE, &["/bin/sh", "-c", script]);
+        run.line();
+        let job = run.rxbox.id() as i32;
+        let all = below(job);
+        let supervisor = all.iter().find(|process| process.parent == job).unwrap();
+        let init = all.iter().find(|process| process.name.contains("init")).unwrap();
+        assert!(all.len() > 6, "{all:?}");
+        let numbers = which.iter().map(|name| match *name {
+            "job" => job,
+            "supervisor" => supervisor.pid,
+            _ => init.pid,
+        });
+        let numbers: Vec<_> = numbers.map(|pid| pid.to_string()).collect();
+        assert!(Command::new("/bin/kill").arg("-9").args(&numbers).status().unwrap().success());
+        eventually("the end of all", || !all.iter().any(Seen::runs));
+        assert!(!run.rest().1.success());
+    }
+}
+
 /// Runs a guest into a limit: it says what it got and goes on; then rxbox is told to end.
 fn runs_into(mode: &str, limit: &str, says: impl Fn(&str) -> bool) {
     let scratch = Scratch::new("bomb");

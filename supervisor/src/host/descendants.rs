@@ -2,7 +2,9 @@
 
 use super::process::ProcessHandle;
 use super::signal::Info;
+use super::spawn;
 use super::stat::Stat;
+use nix::errno::Errno;
 use std::collections::BTreeMap;
 
 /// All processes of the host that run, by number, with the numbers of their parents.
@@ -23,10 +25,30 @@ fn runs(stat: &Stat) -> bool {
     stat.state() != Some(b'Z') || stat.field(THREADS) > 1
 }
 
+/// Ends everything below this process, which is to be a subreaper (PR_SET_CHILD_SUBREAPER), and waits until
+/// nothing is left.
+///
+/// # Errors
+/// As waitid(2).
+pub fn end_all_below() -> Result<(), Errno> {
+    loop {
+        loop {
+            match spawn::ended_child() {
+                Ok(Some((pid, _))) => spawn::reap(pid)?,
+                Ok(None) => break,
+                Err(Errno::ECHILD) => return Ok(()),
+                Err(e) => return Err(e),
+            }
+        }
+        kill_below(std::process::id() as i32);
+        spawn::wait_for_any()?;
+    }
+}
+
 /// Kills every process below `parent` that is found. Each is stopped before its own children are looked at,
 /// and then killed, so that none can go on to fork. Those that it has made in the meantime, and those that
 /// cannot be held for want of descriptors, are the next to be found: whoever adopts them asks again.
-pub fn kill_below(parent: i32) {
+fn kill_below(parent: i32) {
     kill_children(&parents(), parent);
 }
 

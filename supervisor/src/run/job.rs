@@ -14,8 +14,10 @@
 //! by the job process's own wish: whatever arrives there comes with SIGCONT, which continues it.
 //!
 //! If the job process is killed, the supervisor gets a death signal and with it all that it runs; the end
-//! of the socket ends the run as well.
+//! of the socket ends the run as well. If supervisor and init process are killed, what they leave is below
+//! the job process, which ends it before it ends itself.
 
+use crate::host::descendants::end_all_below;
 use crate::host::number::{Fcntl, fcntl};
 use crate::host::process::ProcessHandle;
 use crate::host::spawn::{self, Ended, Target};
@@ -95,6 +97,7 @@ pub fn stand_for(supervise: impl FnOnce(&Job, Inherited) -> i32) -> Result<i32, 
     let forwarded: SigSet = FORWARDED.into_iter().collect();
     sigprocmask(SigmaskHow::SIG_BLOCK, Some(&forwarded), None)?;
     let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
+    nix::sys::prctl::set_child_subreaper(true)?;
     let job = nix::unistd::getpid();
     let end = ours.as_raw_fd();
     // What the work owns is dropped here once it is forked, so `theirs` closes.
@@ -152,7 +155,9 @@ fn stand_in(socket: &OwnedFd, supervisor: Pid, forwarded: &SigSet) -> Result<i32
             break;
         }
     }
-    Ok(match spawn::wait_for(supervisor)? {
+    let ended = spawn::wait_for(supervisor)?;
+    end_all_below()?;
+    Ok(match ended {
         Ended::Exited(status) => status,
         Ended::Signaled(signal) => {
             die_by(signal);
@@ -223,6 +228,8 @@ impl Job {
     /// Of the supervisor, whose parent is the job process.
     fn of(socket: OwnedFd, job: Pid) -> Result<Job, Errno> {
         nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+        // What the init process leaves if it is killed.
+        nix::sys::prctl::set_child_subreaper(true)?;
         if getppid() != job {
             return Err(Errno::ESRCH);
         }

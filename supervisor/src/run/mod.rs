@@ -10,6 +10,7 @@ use crate::cli::{Reports, Run as Options};
 use crate::confine;
 use crate::confine::descriptors::Foreign;
 use crate::confine::landlock::Enforced;
+use crate::host::descendants::end_all_below;
 use crate::host::fork_gate::ForkGate;
 use crate::host::interrupt;
 use crate::host::maker::Maker;
@@ -158,6 +159,8 @@ fn run_guest(
     if let Some(maker) = sandbox.maker.get() {
         maker.finish();
     }
+    // An init process that was killed has left what it was to end.
+    end_all_below().map_err(host)?;
     job.wait_until_running().map_err(host)?;
     sandbox.audit.finish(Instant::now() + PATIENCE);
     outcome.map_err(host)

@@ -6,7 +6,8 @@
 //! and that starts the first emulator child ([`exec`]). It is the *subreaper* of all of them: whatever a
 //! guest forks and leaves stays below it. When its socket to the supervisor closes, because the run is over
 //! or the supervisor has died, it kills all that is below it until nothing is left ([`reaper`]). Should it be
-//! killed itself, the first child dies by its death signal, and the supervisor ends the run.
+//! killed itself, the first child dies by its death signal, what else is left goes to the supervisor, and
+//! that ends it with the run; the job process does if both are killed.
 //!
 //! It leads a session without a terminal, in which the emulator children are: nothing that happens to rxbox's
 //! terminal or group reaches them except through the supervisor. When the first child is stopped or continued

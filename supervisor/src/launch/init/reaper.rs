@@ -2,7 +2,7 @@
 
 use super::exec::{self, Start};
 use super::message::Message;
-use crate::host::descendants::kill_below;
+use crate::host::descendants::end_all_below;
 use crate::host::parcel::send;
 use crate::host::spawn::{self, Ended};
 use caps::CapSet;
@@ -67,7 +67,7 @@ pub(super) fn run(start: &Start<'_>, socket: &OwnedFd) -> Result<(), Errno> {
             report(if continued { Message::Continued } else { Message::Stopped(signal) })?;
         }
     }
-    kill_all_below()
+    end_all_below()
 }
 
 /// Reaps orphans that have ended; how the first child has ended, once it has. That is not reaped, nor is any
@@ -83,21 +83,4 @@ fn reap_others(first: Pid) -> Result<Option<Message>, Errno> {
         spawn::reap(pid)?;
     }
     Ok(None)
-}
-
-/// Kills everything below this process until nothing is left.
-fn kill_all_below() -> Result<(), Errno> {
-    let own = std::process::id() as i32;
-    loop {
-        loop {
-            match spawn::ended_child() {
-                Ok(Some((pid, _))) => spawn::reap(pid)?,
-                Ok(None) => break,
-                Err(Errno::ECHILD) => return Ok(()),
-                Err(e) => return Err(e),
-            }
-        }
-        kill_below(own);
-        spawn::wait_for_any()?;
-    }
 }
