@@ -1,6 +1,7 @@
 //! The commands that run nothing: `syscalls`, `explain`, `check`.
 
 use super::profile::{Profile, variables};
+use crate::files::followed;
 use rxbox_policy::{Access, Decision, DeniedWhat, Endpoint, Policy, Transport, did_you_mean};
 use rxbox_wire::kind::{Arg, Bulk, Commands, Kind, Restart, Route, Syscall, Timeout, Wait};
 use rxbox_wire::table;
@@ -52,14 +53,17 @@ pub fn explain(policy: &Policy, question: &str, object: &OsStr) -> Result<(Strin
             Ok(answer(policy, &policy.call(row.nr, &[0; 6]), &DeniedWhat::Call(row.nr, &[0; 6]), &text))
         }
         (_, Some(access)) if is_path => {
-            let path = resolved(Path::new(object));
+            let (path, links) = followed(Path::new(object)).map_err(|e| format!("{text}: {e}"))?;
+            // What the guest may not see it does not follow.
+            let unseen =
+                |link: &&PathBuf| !policy.path(Access::Metadata, link.as_os_str().as_bytes()).allowed();
+            let (access, path) = match links.iter().find(unseen) {
+                Some(link) => (Access::Metadata, link),
+                None => (access, &path),
+            };
             let bytes = path.as_os_str().as_bytes();
-            Ok(answer(
-                policy,
-                &policy.path(access, bytes),
-                &DeniedWhat::Path(access, bytes),
-                &path.to_string_lossy(),
-            ))
+            let decision = policy.path(access, bytes);
+            Ok(answer(policy, &decision, &DeniedWhat::Path(access, bytes), &path.to_string_lossy()))
         }
         ("connect", _) => {
             let endpoint = endpoint(&text)?;
@@ -86,18 +90,6 @@ fn answer(policy: &Policy, decision: &Decision<'_>, what: &DeniedWhat<'_>, objec
         write!(text, "; {}", policy.hint(what))
     };
     (text, decision.allowed())
-}
-
-/// The name on which the decision is taken: links resolved as far as there is something.
-fn resolved(path: &Path) -> PathBuf {
-    if let Ok(path) = path.canonicalize() {
-        return path;
-    }
-    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
-    match (absolute.parent(), absolute.file_name()) {
-        (Some(parent), Some(name)) => resolved(parent).join(name),
-        _ => absolute,
-    }
 }
 
 fn endpoint(text: &str) -> Result<Endpoint<'_>, String> {
@@ -285,8 +277,10 @@ mod tests {
 
     #[test]
     fn a_missing_path_is_judged_at_the_place_where_it_would_be() {
-        assert_eq!(resolved(Path::new("/proc/self/../nothing/x")), PathBuf::from("/proc/nothing/x"));
-        assert_eq!(resolved(Path::new("/")), PathBuf::from("/"));
+        let to = |path: &str| followed(Path::new(path)).unwrap().0;
+        assert_eq!(to("/proc/self/../nothing/x"), PathBuf::from("/proc/nothing/x"));
+        assert_eq!(to("/proc/self/fd"), PathBuf::from("/proc/self/fd"));
+        assert_eq!(to("/"), PathBuf::from("/"));
     }
 
     #[test]

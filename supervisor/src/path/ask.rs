@@ -65,8 +65,8 @@ pub(super) fn whole(
     Ok(name_of(object.as_fd()).ok().map(|path| Resolved { path, target: Target::Host(object) }))
 }
 
-/// Whether there is a `..` in it: that leads out of a directory that the result does not show, or to one whose
-/// name nobody has judged.
+/// Whether there is a `..` in it: that leads out of a directory that the result does not show, or to one
+/// whose name nobody has judged.
 pub(super) fn leads_out(path: &[u8]) -> bool {
     path.split(|&b| b == b'/').any(|name| name == b"..")
 }

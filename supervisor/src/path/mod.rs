@@ -13,8 +13,8 @@
 //!   component below the descriptor of its parent ([`Parent`]), which those calls never follow.
 //!
 //! No name is looked up where the guest may not look ([`look`]): neither the errno nor a file server that is
-//! asked then tells anything. A hidden name is like a missing one on every way: as the end of a path, as a link on the way, as a
-//! directory from which `..` leads out, and in the choice of the errno.
+//! asked then tells anything. A hidden name is like a missing one on every way: as the end of a path, as a
+//! link on the way, as a directory from which `..` leads out, and in the choice of the errno.
 
 mod ask;
 mod look;

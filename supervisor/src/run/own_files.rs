@@ -4,19 +4,15 @@
 //! the log is to be, before there was one: so a link is followed only where the guest could not have made it.
 
 use crate::cli::Reports;
+use crate::files::followed;
 use crate::state::names::name_of;
 use rxbox_policy::{Access, Policy};
-use std::collections::VecDeque;
-use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Component, Path, PathBuf};
-
-/// Links followed on the way to one file, at most.
-const MAX_LINKS: usize = 40;
+use std::path::{Path, PathBuf};
 
 /// The files of a run by name. What is no regular file, like a terminal or `/dev/null`, is not rxbox's alone.
 pub(super) fn of(reports: &Reports) -> Vec<PathBuf> {
@@ -46,31 +42,4 @@ pub(super) fn open_log(path: &Path, policy: &Policy) -> io::Result<File> {
     // The names of rxbox's own descriptors are links that only the kernel can follow.
     let nofollow = if path.starts_with("/proc") { 0 } else { libc::O_NOFOLLOW };
     OpenOptions::new().append(true).create(true).mode(0o600).custom_flags(nofollow).open(path)
-}
-
-/// Where a path leads, and the links on the way. Those in `/proc` are not followed.
-fn followed(path: &Path) -> io::Result<(PathBuf, Vec<PathBuf>)> {
-    let absolute = std::env::current_dir()?.join(path);
-    let parts = |path: &Path| path.components().map(|part| part.as_os_str().to_owned()).collect::<Vec<_>>();
-    let mut ahead: VecDeque<OsString> = parts(&absolute).into();
-    let mut done = PathBuf::from("/");
-    let mut links = Vec::new();
-    while let Some(part) = ahead.pop_front() {
-        match Path::new(&part).components().next() {
-            Some(Component::ParentDir) => drop(done.pop()),
-            Some(Component::RootDir) => done = PathBuf::from("/"),
-            _ => done.push(&part),
-        }
-        let Ok(text) = done.read_link() else { continue };
-        if done.starts_with("/proc") {
-            continue;
-        }
-        if links.len() == MAX_LINKS {
-            return Err(io::Error::from_raw_os_error(libc::ELOOP));
-        }
-        links.push(done.clone());
-        done.pop();
-        parts(&text).into_iter().rev().for_each(|part| ahead.push_front(part));
-    }
-    Ok((done, links))
 }
