@@ -42,6 +42,24 @@ pub enum Named {
     Number,
 }
 
+impl Effect {
+    /// In a word or two, as `rxbox syscalls` shows it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Effect::Harmless => "harmless",
+            Effect::Route(_) => "chooses the way",
+            Effect::Emit(_) => "sends packets",
+            Effect::Bind => "binds",
+            Effect::Attributes => "changes attributes",
+            Effect::Terminal => "changes a terminal",
+            Effect::KernelMemory => "keeps kernel memory",
+            Effect::Block => "may wait",
+            Effect::Privilege => "takes a capability",
+            Effect::Interface(_) | Effect::Interfaces => "tells of interfaces",
+        }
+    }
+}
+
 /// What of the way of packets a value chooses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choice {

@@ -3,6 +3,7 @@
 use super::profile::{Profile, variables};
 use crate::files::followed;
 use rxbox_policy::{Access, Decision, DeniedWhat, Endpoint, Policy, Transport, did_you_mean};
+use rxbox_wire::effect::Effect;
 use rxbox_wire::kind::{Arg, Bulk, Commands, Kind, Restart, Route, Syscall, Timeout, Wait};
 use rxbox_wire::table;
 use std::ffi::OsStr;
@@ -122,7 +123,7 @@ pub fn syscalls(name: Option<&str>) -> Result<String, String> {
         Some(name) => {
             let row = row_named(name)?;
             text += &line(row);
-            let columns = columns(row.wait, row.restart, row.args, row.travel);
+            let columns = columns(&[], row.wait, row.restart, row.args, row.travel);
             if !columns.is_empty() {
                 text += &format!("     {columns}\n");
             }
@@ -158,7 +159,7 @@ fn command_lines(commands: &Commands) -> String {
             c.name,
             arguments.join(", "),
             c.route.map_or(String::new(), why),
-            match columns(c.wait, c.restart, c.args, Bulk::AtOnce) {
+            match columns(c.effects, c.wait, c.restart, c.args, Bulk::AtOnce) {
                 none if none.is_empty() => none,
                 columns => format!("  {columns}"),
             }
@@ -167,8 +168,9 @@ fn command_lines(commands: &Commands) -> String {
     lines.collect()
 }
 
-/// What the row of a call or command says of waiting, signals, times and bulk data; nothing for most.
-fn columns(wait: Wait, restart: Restart, args: &[Arg], travel: Bulk) -> String {
+/// What the row of a call or command says of effects, waiting, signals, times and bulk data; nothing for most.
+fn columns(effects: &[Effect], wait: Wait, restart: Restart, args: &[Arg], travel: Bulk) -> String {
+    let effects = effects.iter().filter(|effect| **effect != Effect::Harmless).map(|e| e.name().to_owned());
     let wait = match wait {
         Wait::Never => None,
         Wait::Blocking => Some("blocking".to_owned()),
@@ -190,7 +192,7 @@ fn columns(wait: Wait, restart: Restart, args: &[Arg], travel: Bulk) -> String {
         Bulk::Message => Some("data: a message".to_owned()),
         Bulk::Map { .. } => Some("data: a file to map".to_owned()),
     };
-    let all: Vec<_> = wait.into_iter().chain(restart).chain(of_arguments).chain(travel).collect();
+    let all: Vec<_> = effects.chain(wait).chain(restart).chain(of_arguments).chain(travel).collect();
     all.join("; ")
 }
 
@@ -254,7 +256,7 @@ mod tests {
             ("ppoll", "polling; time limit: tmo_p (from now, counted down); signal mask: sigmask"),
             ("read", "blocking; restarts; data: in pieces"),
             ("mmap", "data: a file to map"),
-            ("fcntl", "(arg)  restarts\n"),
+            ("fcntl", "(arg)  keeps kernel memory; may wait; restarts\n"),
             ("futex", "blocking; restarts unless timed; time limit: timeout (a point in time)"),
         ] {
             let text = syscalls(Some(call)).unwrap();
