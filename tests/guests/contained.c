@@ -3,6 +3,9 @@
 #include <pthread.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <sys/mman.h>
+#include <sys/msg.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -209,11 +212,97 @@ static void locks(void) {
     waits(NULL);
 }
 
+static char block[1 << 20];
+
+// Memory that is in no process: what ends at a limit does not come to say that it has survived.
+static void survived(void) {
+    puts("survived");
+    fflush(stdout);
+    waits(NULL);
+}
+
+static int memory_file(void) {
+    int fd = memfd_create("file", 0);
+    write(fd, block, sizeof block);
+    return fd;
+}
+
+static void memory_files(void) {
+    int fd = memory_file();
+    for (int i = 0; i < 200; i++) write(fd, block, sizeof block);
+    survived();
+}
+
+// Nothing but mappings that are never looked at keep the files.
+static void mapped_files(void) {
+    for (int i = 0; i < 200; i++) {
+        int fd = memory_file();
+        mmap(NULL, sizeof block, PROT_READ, MAP_SHARED, fd, 0);
+        close(fd);
+    }
+    survived();
+}
+
+// Nothing but messages that are on their way keep the files.
+static void sent_files(void) {
+    int ends[2];
+    for (int i = 0; i < 200; i++) {
+        if (i % 50 == 0) socketpair(AF_UNIX, SOCK_STREAM, 0, ends);
+        union { struct cmsghdr header; char room[CMSG_SPACE(sizeof(int))]; } control = {
+            .header = {.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
+        struct iovec byte = {"x", 1};
+        struct msghdr message = {.msg_iov = &byte, .msg_iovlen = 1, .msg_control = &control,
+            .msg_controllen = sizeof control};
+        int fd = memory_file();
+        memcpy(CMSG_DATA(&control.header), &fd, sizeof fd);
+        sendmsg(ends[0], &message, MSG_DONTWAIT);
+        close(fd);
+    }
+    survived();
+}
+
+static void segments(void) {
+    for (int i = 0; i < 200; i++) {
+        char *at = shmat(shmget(IPC_PRIVATE, sizeof block, 0600), NULL, 0);
+        memset(at, 1, sizeof block);
+        shmdt(at);
+    }
+    survived();
+}
+
+static void messages(void) {
+    struct { long type; char text[1]; } one = {1};
+    for (int i = 0; i < 400; i++) {
+        int queue = msgget(IPC_PRIVATE, 0600);
+        while (msgsnd(queue, &one, 1, IPC_NOWAIT) == 0) continue;
+    }
+    survived();
+}
+
+static void sockets(void) {
+    for (int i = 0; i < 400; i++) {
+        int ends[2];
+        socketpair(AF_UNIX, SOCK_STREAM, 0, ends);
+        while (send(ends[0], block, 1 << 16, MSG_DONTWAIT) > 0) continue;
+    }
+    survived();
+}
+
+// Many mappings make the view of them long; each descriptor has one.
+static void views(void) {
+    for (int i = 0; i < 4000; i++) {
+        mmap(NULL, 4096, i % 2 ? PROT_READ : PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    }
+    for (int i = 0; i < 400; i++) open("/proc/self/maps", O_RDONLY);
+    survived();
+}
+
 int main(int argc, char **argv) {
     struct { const char *name; void (*run)(void); } all[] = {{"forks", forks}, {"bomb", bomb}, {"threads", threads},
         {"descriptors", descriptors}, {"storm", storm}, {"memory", memory}, {"killed", killed},
         {"stopped-computing", stopped_computing}, {"stopped-growing", stopped_growing}, {"continued", continued},
-        {"lingers", lingers}, {"zombies", zombies}, {"locks", locks}};
+        {"lingers", lingers}, {"zombies", zombies}, {"locks", locks}, {"memory-files", memory_files}, {"mapped-files", mapped_files}, {"sent-files", sent_files},
+        {"segments", segments}, {"messages", messages}, {"sockets", sockets}, {"views", views}};
     for (int i = 0; i < sizeof all / sizeof all[0]; i++) {
         if (!strcmp(argv[1], all[i].name)) all[i].run();
     }

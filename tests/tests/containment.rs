@@ -281,6 +281,19 @@ fn a_memory_bomb_is_ended_at_the_limit_of_memory() {
     assert_eq!((text.as_str(), status.code()), ("", Some(137)));
 }
 
+/// Whatever the kernel or the supervisor keeps for a guest is the guest's memory.
+#[test]
+fn memory_that_is_in_no_process_counts() {
+    let scratch = Scratch::new("kept");
+    let profile = limits(&scratch, "memory = \"50M\"");
+    for mode in ["memory-files", "mapped-files", "sent-files", "segments", "messages", "sockets", "views"] {
+        let program = contained(&scratch, mode);
+        let mut run = Run::start(&["--profile", &profile], &[&program, mode]);
+        eventually(mode, || run.rxbox.try_wait().unwrap().is_some());
+        assert_eq!(run.rest().1.code(), Some(137), "{mode}");
+    }
+}
+
 /// The parent is killed at some moment of a fork, over and over: whatever the moment, the run goes on to its
 /// end.
 #[test]

@@ -100,5 +100,6 @@ fn memfd_create(call: &mut Call<'_>) -> SyscallResult {
         return Err(Errno::EINVAL);
     }
     let host = host_memfd(call.string(0)?, MFdFlags::from_bits_retain(flags) | MFdFlags::MFD_CLOEXEC)?;
-    call.process.fds.insert(File::new(host, Kind::Memory), flags & libc::MFD_CLOEXEC != 0, 0).map(i64::from)
+    let file = call.sandbox.charged(File::new(host, Kind::Memory))?;
+    call.process.fds.insert(file, flags & libc::MFD_CLOEXEC != 0, 0).map(i64::from)
 }

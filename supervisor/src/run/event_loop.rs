@@ -63,7 +63,9 @@ impl EventLoop<'_> {
                 ending.end(End::TimeLimit);
             }
             if meter.needed()
-                && let Some(end) = meter.check(&self.sandbox.processes.pids(), self.init.number())
+                && let Some(end) = meter.check(&self.sandbox.processes.pids(), self.init.number(), || {
+                    self.sandbox.kept_for_guests()
+                })
             {
                 ending.end(end);
             }

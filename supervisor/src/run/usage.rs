@@ -5,7 +5,9 @@
 //! Processor time is that of the emulator children, since translation is for the guest, those that have ended
 //! included; and that of the supervisor, but for the thread that measures: whatever else it does it does for
 //! the guest. Memory is what their
-//! pages take: a page that several of them share counts in each.
+//! pages take: a page that several of them share counts in each; what the supervisor has taken since the run
+//! began; and what the kernel keeps for files and objects of the guest
+//! ([`Sandbox::kept_for_guests`](crate::sandbox::Sandbox::kept_for_guests)), mapped or not.
 
 use crate::host::stat::Stat;
 use crate::report::ending::End;
@@ -24,12 +26,20 @@ pub struct Meter {
     seen: HashMap<i32, Duration>,
     /// The supervisor's when measuring began.
     own: Duration,
+    /// Memory of its own that it had then.
+    own_memory: u64,
 }
 
 impl Meter {
     /// A meter for these limits.
     pub fn new(limits: &Limits) -> Meter {
-        Meter { memory: limits.memory, cpu_time: limits.cpu_time, seen: HashMap::new(), own: own_time() }
+        Meter {
+            memory: limits.memory,
+            cpu_time: limits.cpu_time,
+            seen: HashMap::new(),
+            own: own_time(),
+            own_memory: private(),
+        }
     }
 
     /// Whether there is anything to check.
@@ -37,8 +47,9 @@ impl Meter {
         self.memory.is_some() || self.cpu_time.is_some()
     }
 
-    /// The limit that these processes pass, if they do, with all that the init process has waited for.
-    pub fn check(&mut self, pids: &[i32], init: i32) -> Option<End> {
+    /// The limit that these processes pass, if they do, with all that the init process has waited for and
+    /// that is kept for them elsewhere.
+    pub fn check(&mut self, pids: &[i32], init: i32, kept: impl FnOnce() -> u64) -> Option<End> {
         let mut memory = 0;
         for &pid in pids {
             memory += resident(pid).unwrap_or(0);
@@ -49,7 +60,9 @@ impl Meter {
         if self.cpu_time.is_some_and(|most| self.time(pids, init) > most) {
             return Some(End::CpuLimit);
         }
-        self.memory.is_some_and(|most| memory > most).then_some(End::MemoryLimit)
+        let most = self.memory?;
+        memory += private().saturating_sub(self.own_memory) + kept();
+        (memory > most).then_some(End::MemoryLimit)
     }
 }
 
@@ -85,6 +98,15 @@ fn resident(pid: i32) -> Option<u64> {
     let pages: u64 = text.split_ascii_whitespace().nth(1)?.parse().ok()?;
     let size = nix::unistd::sysconf(SysconfVar::PAGE_SIZE).ok().flatten()?;
     Some(pages * size as u64)
+}
+
+/// Bytes of memory that this process has for itself (proc_pid_statm(5)).
+fn private() -> u64 {
+    let Ok(text) = std::fs::read_to_string("/proc/self/statm") else { return 0 };
+    let mut pages = text.split_ascii_whitespace().skip(1).map(|word| word.parse().unwrap_or(0));
+    let (resident, shared): (u64, u64) = (pages.next().unwrap_or(0), pages.next().unwrap_or(0));
+    let size = nix::unistd::sysconf(SysconfVar::PAGE_SIZE).ok().flatten().unwrap_or(4096);
+    resident.saturating_sub(shared) * size as u64
 }
 
 /// Processor time of all threads of a process, user and system.
@@ -123,7 +145,7 @@ mod tests {
         };
         let mut meter = Meter::new(&limits);
         std::thread::scope(|s| s.spawn(spin).join().unwrap());
-        assert_eq!(meter.check(&[], 5_000_000), Some(End::CpuLimit));
+        assert_eq!(meter.check(&[], 5_000_000, || 0), Some(End::CpuLimit));
     }
 
     #[test]

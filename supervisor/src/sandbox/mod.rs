@@ -20,8 +20,10 @@ use crate::sandbox::processors::Processors;
 use crate::sandbox::worker_pool::WorkerPool;
 use crate::state::apart::Apart;
 use crate::state::budget::Budget;
+use crate::state::fd::File;
 use crate::state::ipc::Namespace;
 use crate::state::locks::Waits;
+use crate::state::memory_files::MemoryFiles;
 use crate::state::output::Output;
 use crate::state::process::Process;
 use crate::state::processes::Processes;
@@ -29,7 +31,9 @@ use crate::state::ranks::{Lock, Rank};
 use crate::state::sockets::{Anchors, Peers, Travellers};
 use crate::state::terminals::Terminals;
 use nix::errno::Errno;
+use nix::sys::stat::fstat;
 use rxbox_policy::Policy;
+use std::collections::HashSet;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -62,6 +66,8 @@ pub struct Sandbox {
     pub apart: Apart,
     /// Semaphores, shared memory, message queues.
     pub ipc: Namespace,
+    /// Files that are memory, where that is limited.
+    pub memory_files: Option<MemoryFiles>,
     /// Job control of terminals.
     pub terminals: Terminals,
     /// What may still be written to the standard streams.
@@ -127,6 +133,7 @@ impl Sandbox {
             lock_waits: Waits::default(),
             apart: Apart::new(budget.clone()),
             ipc: Namespace::default(),
+            memory_files: policy.limits().memory.map(|_| MemoryFiles::new()).transpose()?,
             terminals: Terminals::default(),
             policy,
             trace,
@@ -167,6 +174,37 @@ impl Sandbox {
             process.let_fork_through(slot);
         }
         Ok(())
+    }
+
+    /// A file that is memory and has just been made, charged to the sandbox.
+    ///
+    /// # Errors
+    /// ENOMEM if it cannot be charged.
+    pub fn charged(&self, file: File) -> Result<File, Errno> {
+        let charge = self.memory_files.as_ref().map(|files| files.charge(file.host.as_fd()));
+        Ok(file.with_measure(charge.transpose().map_err(|_| Errno::ENOMEM)?))
+    }
+
+    /// A file of which only the descriptor was known, measured if it is memory.
+    pub fn recognised(&self, file: File) -> File {
+        match self.memory_files.as_ref().and_then(|files| files.known(file.host.as_fd())) {
+            None => file,
+            measure => file.with_measure(measure),
+        }
+    }
+
+    /// The bytes of memory that the kernel keeps for the guests' open files and objects.
+    pub fn kept_for_guests(&self) -> u64 {
+        let mut seen = HashSet::new();
+        let mut kept = 0;
+        for (_, file, _) in self.processes.all().iter().flat_map(|process| process.fds.iter()) {
+            let bytes = file.kept();
+            // Both ends of a pipe, and every descriptor of a socket, tell of the same memory.
+            if bytes > 0 && fstat(&file.host).is_ok_and(|s| seen.insert((s.st_dev, s.st_ino))) {
+                kept += bytes;
+            }
+        }
+        kept + self.ipc.segments.bytes() + self.memory_files.as_ref().map_or(0, MemoryFiles::bytes)
     }
 
     /// Adds a process that has started.

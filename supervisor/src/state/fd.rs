@@ -7,16 +7,18 @@
 //!
 //! All guest processes share the supervisor's host descriptors, within a budget ([`crate::state::budget`]).
 
-use crate::host::number::{NewFd, Wait, new_fd};
+use crate::host::command;
+use crate::host::number::{self, NewFd, Wait, new_fd};
 use crate::state::apart::StandIn;
 use crate::state::budget::Budget;
+use crate::state::memory_files::Measure;
 use crate::state::ranks::{Guard, Lock, Rank, ReadGuard, SharedLock, WriteGuard};
 use crate::state::sockets::Internet;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::stat::{FileStat, SFlag, fstat};
 use std::collections::BTreeMap;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -87,6 +89,8 @@ pub enum Extra {
 /// An open file.
 #[derive(Debug)]
 pub struct File {
+    /// Looks once more how large a file that is memory is, before it is closed: so it stands before `host`.
+    measure: Option<Measure>,
     /// The supervisor's descriptor of it. For a view, of a stand-in without content.
     pub host: OwnedFd,
     /// What it is.
@@ -109,7 +113,7 @@ fn extra(extra: Extra) -> Arc<Lock<Extra>> {
 impl File {
     /// A file that just came to be: readable and writable, without a name.
     pub fn new(host: OwnedFd, kind: Kind) -> File {
-        File { host, kind, path: None, access: libc::O_RDWR, extra: extra(Extra::None) }
+        File { measure: None, host, kind, path: None, access: libc::O_RDWR, extra: extra(Extra::None) }
     }
 
     /// A file opened by name, with the flags of open(2).
@@ -145,7 +149,7 @@ impl File {
     /// A text of the supervisor's making. `host` is only asked for its status.
     pub fn view(host: OwnedFd, path: Box<[u8]>, content: Vec<u8>) -> File {
         let extra = extra(Extra::View { content, offset: 0 });
-        File { host, kind: Kind::View, path: Some(path), access: libc::O_RDONLY, extra }
+        File { measure: None, host, kind: Kind::View, path: Some(path), access: libc::O_RDONLY, extra }
     }
 
     /// A signal descriptor for `set`; `host` is an eventfd that nobody else reads or writes.
@@ -167,6 +171,25 @@ impl File {
         File { access: flags & FIXED, ..self }
     }
 
+    /// As a file that is memory if there is a measure of it.
+    pub fn with_measure(self, measure: Option<Measure>) -> File {
+        File { measure, ..self }
+    }
+
+    /// The bytes of memory that the kernel keeps for it alone, as far as it tells: what is in a pipe or a
+    /// socket. Of a file that is memory, takes the measure.
+    pub fn kept(&self) -> u64 {
+        match (&self.measure, self.kind) {
+            (Some(measure), _) => {
+                measure.take();
+                0
+            }
+            (None, Kind::Pipe) => in_pipe(self.host.as_fd()).unwrap_or(0),
+            (None, Kind::Socket) => in_socket(self.host.as_fd()).unwrap_or(0),
+            _ => 0,
+        }
+    }
+
     /// As a file of another kind, where the caller knows better than [`File::made`].
     pub fn with_kind(self, kind: Kind) -> File {
         File { kind, ..self }
@@ -177,6 +200,7 @@ impl File {
         let host =
             self.host.try_clone().map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or(libc::EMFILE)))?;
         Ok(File {
+            measure: self.measure.as_ref().map(|measure| measure.by(host.as_fd())),
             host,
             kind: self.kind,
             path: self.path.clone(),
@@ -296,6 +320,29 @@ impl File {
         *at = new as u64;
         Ok(new)
     }
+}
+
+/// All that a pipe can hold if there is anything in it: each byte may be on a page of its own.
+fn in_pipe(pipe: BorrowedFd<'_>) -> Result<u64, Errno> {
+    let mut memory = [0; command::IOCTL_MAX];
+    command::ioctl(Wait::Short, pipe, libc::FIONREAD as u32, 0, &mut memory)?;
+    if memory[..4] == [0; 4] {
+        return Ok(0);
+    }
+    number::fcntl(pipe, number::Fcntl::GetPipeSize, 0).map(|size| size as u64)
+}
+
+/// What a socket has received, what it has sent that is on its way, and what it has set aside
+/// (`SK_MEMINFO_*`, linux/sock_diag.h).
+fn in_socket(socket: BorrowedFd<'_>) -> Result<u64, Errno> {
+    const RECEIVED: usize = 0;
+    const SENT: usize = 2;
+    const AHEAD: usize = 4;
+    const OPTIONS: usize = 6;
+    let mut info = [0; 36];
+    command::get_option(socket, libc::SOL_SOCKET as u32, libc::SO_MEMINFO as u32, &mut info)?;
+    let word = |n: usize| u64::from(u32::from_le_bytes(std::array::from_fn(|k| info[4 * n + k])));
+    Ok([RECEIVED, SENT, AHEAD, OPTIONS].map(word).into_iter().sum())
 }
 
 /// What kind of file a descriptor is, from its status.

@@ -128,3 +128,16 @@ fn the_access_mode_is_that_of_the_description() {
     let path = File::opened(w.host, Kind::Path, libc::O_PATH | libc::O_RDWR, None);
     assert_eq!((path.readable(), path.writable()), (false, false));
 }
+
+#[test]
+fn what_is_in_a_pipe_or_a_socket_is_kept_for_it() {
+    let (read, write) = nix::unistd::pipe().unwrap();
+    nix::unistd::write(&write, b"x").unwrap();
+    assert!(File::made(read).unwrap().kept() >= 4096 && File::made(write).unwrap().kept() >= 4096);
+    let (a, b) = std::os::unix::net::UnixStream::pair().unwrap();
+    let sent = File::made(a.into()).unwrap();
+    assert_eq!(sent.kept(), 0);
+    nix::unistd::write(&sent.host, &[1; 10_000]).unwrap();
+    assert!(sent.kept() >= 10_000);
+    drop(b);
+}

@@ -17,6 +17,7 @@ pub mod fd;
 pub mod groups;
 pub mod ipc;
 pub mod locks;
+pub mod memory_files;
 pub mod names;
 pub mod output;
 pub mod process;

@@ -16,6 +16,7 @@ use libc::{
 };
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, ResolveFlag};
+use nix::sys::statfs::{TMPFS_MAGIC, fstatfs};
 use rxbox_policy::{Access, Make};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
@@ -249,7 +250,9 @@ fn open_nameless(caller: &Caller<'_>, dirfd: i32, path: &CStr, how: Opening) -> 
     }
     caller.check(Access::Create, &found.path)?;
     let host = open_waiting(object.as_fd(), c".", how.flags & !O_NOFOLLOW, creation_mode(caller, how.mode))?;
-    Ok(File::opened(host, Kind::Regular, how.flags, None))
+    let memory = fstatfs(&host).is_ok_and(|fs| fs.filesystem_type() == TMPFS_MAGIC);
+    let file = File::opened(host, Kind::Regular, how.flags, None);
+    if memory { caller.sandbox.charged(file) } else { Ok(file) }
 }
 
 /// Opens an entry of the guest's `/proc`; few can be written.
@@ -310,5 +313,6 @@ fn open_again(caller: &Caller<'_>, file: &Arc<File>, how: Opening) -> Result<Fil
     }
     let host = reopen(object.as_fd(), how.flags & !(O_CREAT | O_NOFOLLOW))?;
     let again = opened(host, object.kind(), how.flags, path);
-    Ok(if file.kind == Kind::Memory { again.with_kind(Kind::Memory) } else { again })
+    let again = if file.kind == Kind::Memory { again.with_kind(Kind::Memory) } else { again };
+    Ok(caller.sandbox.recognised(again))
 }

@@ -90,6 +90,7 @@ pub(super) fn incoming(
                 while at + 4 <= end {
                     let number = rights.next().ok_or(Errno::EBADF).and_then(|host| {
                         let file = call.sandbox.travellers.arrives(File::made(host)?);
+                        let file = call.sandbox.recognised(file);
                         call.process.fds.insert(file, cloexec, 0)
                     });
                     let Ok(number) = number else { break };

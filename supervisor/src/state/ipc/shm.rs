@@ -136,6 +136,13 @@ impl Default for Segments {
 }
 
 impl Segments {
+    /// The bytes of memory that all segments take.
+    pub fn bytes(&self) -> u64 {
+        let segments: Vec<_> = self.0.lock().all().map(|(_, segment)| segment).collect();
+        // Blocks of 512 bytes (stat(2)).
+        segments.iter().filter_map(|s| fstat(&s.memory).ok()).map(|s| s.st_blocks as u64 * 512).sum()
+    }
+
     /// shmget(2), for process `pid`; the memory counts as one descriptor of the `budget`.
     pub fn open(&self, get: Get<'_>, size: u64, pid: i32, budget: &Arc<Budget>) -> Result<i32, Errno> {
         let fits = |known: &Arc<Segment>| if size > known.size { Err(Errno::EINVAL) } else { Ok(()) };
