@@ -252,7 +252,13 @@ impl Network {
     /// The unspecified address is every address of the host here, and so only what covers it allows it.
     pub(crate) fn bind(&self, transport: Transport, address: IpAddr, port: u16) -> Answer {
         let address = address.to_canonical();
-        answer(&self.deny, &self.bind, |i| i.matches(transport, address, port))
+        let matching = |i: &Inet| i.matches(transport, address, port);
+        // A socket of `::` hears IPv4 as well, unless it is told not to (ipv6(7)).
+        let any_of_v4 = |i: &Inet| i.matches(transport, Ipv4Addr::UNSPECIFIED.into(), port);
+        match self.deny.iter().find(|i| address == Ipv6Addr::UNSPECIFIED && any_of_v4(&i.value)) {
+            Some(deny) => (false, deny.rule),
+            None => answer(&self.deny, &self.bind, matching),
+        }
     }
 
     pub(crate) fn connect_name(&self, name: &[u8]) -> Answer {

@@ -111,3 +111,12 @@ fn a_group_is_joined_by_who_may_send_to_it() {
         assert_eq!(joins(allow, deny), expected, "{allow:?} {deny:?}");
     }
 }
+
+#[test]
+fn what_is_denied_to_every_ipv4_address_is_not_heard_by_way_of_ipv6() {
+    let binds = |deny: &[&str], address: &str| {
+        network(&["ip:*"], deny).bind(Transport::Tcp, address.parse().unwrap(), 80).0
+    };
+    assert!(binds(&[], "::") && binds(&["tcp:0.0.0.0:81"], "::") && binds(&["tcp:0.0.0.0:80"], "::1"));
+    assert!(!binds(&["tcp:0.0.0.0:80"], "::") && !binds(&["tcp:0.0.0.0/0:*"], "::"));
+}
