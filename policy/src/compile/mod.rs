@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use crate::load::files::{Files, path_of};
+use crate::load::files::{Files, Remembered, path_of};
 use crate::pattern::glob::Wildcard;
 use crate::pattern::path::{Pattern, PatternError};
 use crate::pattern::variables::{ExpandError, Variables};
@@ -79,10 +79,11 @@ impl<'a> Compiler<'a> {
         let denied_error = last(layers, |layer| &layer.filesystem.denied_error);
         let denials = last(layers, |layer| &layer.audit.denials);
         let mut reach = Reach::of(&network);
-        let mut paths = links::tree(self.context, &self.rules, self.files, &mut reach);
+        let files = Remembered::new(self.files);
+        let mut paths = links::tree(self.context, &self.rules, &files, &mut reach);
         if let Some(invoked) = &self.variables.invoked {
             let rule = self.context.own("the program's name", invoked);
-            links::keep(&mut paths, invoked, rule, self.files);
+            links::keep(&mut paths, invoked, rule, &files);
         }
         Compiled {
             description: last(layers, |layer| &layer.description).map(|item| item.value.clone()),

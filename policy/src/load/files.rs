@@ -1,6 +1,7 @@
 //! What loading needs to know of the host's files, asked through a trait: this crate does no I/O.
 
-use std::collections::VecDeque;
+use std::cell::RefCell;
+use std::collections::{HashMap, VecDeque};
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,56 @@ pub trait Files {
     /// A profile by its bare name, from folders that only root or the user can write; never from the working
     /// directory. Gives the file and its text.
     fn lookup_profile(&self, name: &str) -> Option<(PathBuf, String)>;
+}
+
+/// What is known already of links and directories, so that each is looked at once: the entries of a profile
+/// have most of their ways in common.
+pub(crate) struct Remembered<'a> {
+    files: &'a dyn Files,
+    links: RefCell<HashMap<PathBuf, Option<PathBuf>>>,
+    listings: RefCell<HashMap<PathBuf, Vec<OsString>>>,
+}
+
+impl<'a> Remembered<'a> {
+    pub(crate) fn new(files: &'a dyn Files) -> Self {
+        Self { files, links: RefCell::default(), listings: RefCell::default() }
+    }
+}
+
+impl Files for Remembered<'_> {
+    fn read(&self, path: &Path) -> io::Result<String> {
+        self.files.read(path)
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        self.files.exists(path)
+    }
+
+    fn read_link(&self, path: &Path) -> Option<PathBuf> {
+        if let Some(known) = self.links.borrow().get(path) {
+            return known.clone();
+        }
+        let link = self.files.read_link(path);
+        self.links.borrow_mut().insert(path.into(), link.clone());
+        link
+    }
+
+    fn directories_and_links(&self, directory: &Path) -> Vec<OsString> {
+        if let Some(known) = self.listings.borrow().get(directory) {
+            return known.clone();
+        }
+        let listing = self.files.directories_and_links(directory);
+        self.listings.borrow_mut().insert(directory.into(), listing.clone());
+        listing
+    }
+
+    fn profile_folders(&self) -> Vec<PathBuf> {
+        self.files.profile_folders()
+    }
+
+    fn lookup_profile(&self, name: &str) -> Option<(PathBuf, String)> {
+        self.files.lookup_profile(name)
+    }
 }
 
 /// As many links as the kernel follows in one path (path_resolution(7)).
