@@ -262,6 +262,31 @@ fn a_link_that_the_guest_could_have_planted_grants_nothing() {
 }
 
 #[test]
+fn a_denial_that_another_spelling_gets_around_is_refused() {
+    let load = |text: &str| {
+        let mut host = Host::default().link("/w/usb", "/media/usb");
+        host.free.insert("/media/usb".into());
+        host.load(&format!("version = 1\n[filesystem]\n{text}")).map_err(|e| e.to_string())
+    };
+    for refused in [
+        "write = [\"/media\"]\ndeny = [\"/media/usb/Secret\"]",
+        "write = [\"/media/usb\"]\nhidden = [\"/media/usb/*.key\"]",
+        "read = [\"/media\"]\ndeny_write = [\"/w/usb/x/y\"]",
+        "read = [\"/\"]\ndeny = [\"/*/usb/x\", \"/media/*/x\"]",
+    ] {
+        let error = load(refused).unwrap_err();
+        assert!(error.contains("this cannot hold") && error.contains("vfat"), "{refused}: {error}");
+    }
+    for fine in [
+        "write = [\"/media\"]\ndeny = [\"/media/usb\"]",
+        "write = [\"/w\"]\ndeny = [\"/media/usb/Secret\"]",
+        "write = [\"/media/usb\"]",
+    ] {
+        assert!(load(fine).is_ok(), "{fine}");
+    }
+}
+
+#[test]
 fn links_in_proc_are_the_supervisor_s_and_are_not_followed() {
     let p = debian().load("version = 1\n[filesystem]\nwrite = [\"/dev/stdin\", \"/proc/self\"]").unwrap();
     assert!(allows(&p, Access::Write, "/proc/self/fd/0"));

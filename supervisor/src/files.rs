@@ -3,11 +3,14 @@
 //! A profile's bare name is looked up in folders that only root or the user can write, never in the working
 //! directory: a guest's project directory must not be able to bring its own profile.
 
+use crate::host::name;
 use nix::unistd::geteuid;
 use rxbox_policy::Files;
 use std::collections::VecDeque;
 use std::ffi::OsString;
+use std::fs::File;
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
@@ -16,6 +19,20 @@ use std::path::{Component, Path, PathBuf};
 pub struct HostFiles {
     folders: Vec<PathBuf>,
 }
+
+// Numbers of file systems (statfs(2), linux/magic.h and the file systems' own sources).
+const MSDOS: i64 = 0x4d44;
+const EXFAT: i64 = 0x2011_bab0;
+const NTFS: i64 = 0x5346_544e;
+const NTFS3: i64 = 0x7366_746e;
+const CIFS: i64 = 0xff53_4d42;
+const SMB2: i64 = 0xfe53_4d42;
+const HFS: i64 = 0x4244;
+const HFSPLUS: i64 = 0x482b;
+const EXT4: i64 = 0xef53;
+const F2FS: i64 = 0xf2f5_2010;
+const BCACHEFS: i64 = 0xca45_1a4e;
+const TMPFS: i64 = 0x0102_1994;
 
 /// A profile larger than this is none.
 const PROFILE_MAX: u64 = 1 << 20;
@@ -103,6 +120,20 @@ impl Files for HostFiles {
         entries.filter(leads_on).map(|entry| entry.file_name()).collect()
     }
 
+    fn spells_freely(&self, directory: &Path) -> Option<&'static str> {
+        let directory =
+            File::open(directory).ok().filter(|file| file.metadata().is_ok_and(|m| m.is_dir()))?;
+        match name::fstatfs(directory.as_fd()).ok()?.f_type {
+            MSDOS => Some("vfat"),
+            EXFAT => Some("exfat"),
+            NTFS | NTFS3 => Some("ntfs"),
+            CIFS | SMB2 => Some("cifs"),
+            HFS | HFSPLUS => Some("hfs"),
+            EXT4 | F2FS | BCACHEFS | TMPFS if name::folds_case(directory.as_fd()) => Some("casefold"),
+            _ => None,
+        }
+    }
+
     fn profile_folders(&self) -> Vec<PathBuf> {
         self.folders.clone()
     }
@@ -123,6 +154,15 @@ impl Files for HostFiles {
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn the_usual_file_systems_spell_names_in_one_way() {
+        let files = HostFiles::default();
+        for directory in ["/", "/usr", "/proc", "/dev"] {
+            assert_eq!(files.spells_freely(Path::new(directory)), None, "{directory}");
+        }
+        assert_eq!(files.spells_freely(Path::new("/etc/passwd/x")), None);
+    }
 
     #[test]
     fn profiles_come_only_from_folders_that_others_cannot_write() {

@@ -12,6 +12,7 @@
 //! the same reason the name of an entry, as written and as resolved, is kept ([`Tree::keep`]).
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::decision::Access;
@@ -36,16 +37,22 @@ pub(super) struct PathRule {
 pub(super) fn tree(context: &mut Context, rules: &[PathRule], files: &dyn Files, reach: &mut Reach) -> Tree {
     let writable = writable(rules, files);
     let mut tree = Tree::new();
+    let (mut granted, mut denials) = (Tree::new(), Vec::new());
     for PathRule { pattern, effect, rule } in rules {
         match effect {
             Effect::Allow(accesses) => {
-                let granted = allow(&mut tree, &writable, (pattern, *accesses, *rule), files);
-                reach.tree(&granted, *accesses);
+                let elements = allow(&mut tree, &writable, (pattern, *accesses, *rule), files);
+                reach.tree(&elements, *accesses);
+                granted.insert(&elements, *effect, *rule);
             }
             Effect::Deny(_) | Effect::Hide => {
                 tree.insert(&pattern.elements, *effect, *rule);
+                denials.push((pattern.elements.clone(), *rule));
                 match places(pattern, files) {
-                    Some(places) => places.iter().for_each(|place| tree.insert(place, *effect, *rule)),
+                    Some(places) => {
+                        places.iter().for_each(|place| tree.insert(place, *effect, *rule));
+                        denials.extend(places.into_iter().map(|place| (place, *rule)));
+                    }
                     None => context.error_at(
                         *rule,
                         format!("the wildcards match more than {MAX_NAMES} names"),
@@ -55,7 +62,37 @@ pub(super) fn tree(context: &mut Context, rules: &[PathRule], files: &dyn Files,
             }
         }
     }
+    hold(context, &granted, &denials, files);
     tree
+}
+
+/// Refuses denials that another spelling of a name would get around: those of something in a directory of a
+/// file system with more than one, if the profile grants anything there.
+fn hold(context: &mut Context, granted: &Tree, denials: &[(Vec<Element>, RuleId)], files: &dyn Files) {
+    let mut known: BTreeMap<PathBuf, Option<&'static str>> = BTreeMap::new();
+    for (elements, rule) in denials {
+        let names = elements.iter().map_while(|e| if let Element::Name(n) = e { Some(&**n) } else { None });
+        let prefix = path_of(names);
+        let plain = !elements.iter().any(|e| !matches!(e, Element::Name(_)));
+        let free = prefix.ancestors().skip(usize::from(plain)).find_map(|directory| {
+            let kind = match known.get(directory) {
+                Some(kind) => *kind,
+                None => *known.entry(directory.into()).or_insert(files.spells_freely(directory)),
+            };
+            kind.map(|kind| (directory, kind))
+        });
+        let Some((directory, kind)) = free else { continue };
+        let grants =
+            |access| granted.decide(prefix.as_os_str().as_encoded_bytes(), access) != Outcome::Default;
+        if Access::ALL.into_iter().any(grants) {
+            let message = format!(
+                "this cannot hold: {} is of a file system ({kind}) in which names have several spellings",
+                directory.display()
+            );
+            let help = Some("deny the directory where it is mounted, or grant nothing there".to_owned());
+            context.error_at(*rule, message, help);
+        }
+    }
 }
 
 /// Enters an allowing rule; gives the pattern for which it grants what it grants.

@@ -23,6 +23,10 @@ pub trait Files {
     /// The target of a symbolic link as it is written (readlink(2)); `None` if the name is no symbolic link.
     fn read_link(&self, path: &Path) -> Option<PathBuf>;
 
+    /// The kind of file system that a directory lies in, if names in it have more than one spelling (upper
+    /// and lower case, short names).
+    fn spells_freely(&self, directory: &Path) -> Option<&'static str>;
+
     /// The names of the directories and symbolic links in a directory; none if it cannot be listed.
     fn directories_and_links(&self, directory: &Path) -> Vec<OsString>;
 
@@ -73,6 +77,10 @@ impl Files for Remembered<'_> {
         let listing = self.files.directories_and_links(directory);
         self.listings.borrow_mut().insert(directory.into(), listing.clone());
         listing
+    }
+
+    fn spells_freely(&self, directory: &Path) -> Option<&'static str> {
+        self.files.spells_freely(directory)
     }
 
     fn profile_folders(&self) -> Vec<PathBuf> {

@@ -14,6 +14,8 @@ pub(crate) struct Host {
     pub(crate) texts: BTreeMap<PathBuf, String>,
     pub(crate) links: BTreeMap<PathBuf, PathBuf>,
     pub(crate) missing: BTreeSet<PathBuf>,
+    /// Where names have several spellings.
+    pub(crate) free: BTreeSet<PathBuf>,
     pub(crate) folder: BTreeMap<String, PathBuf>,
 }
 
@@ -62,6 +64,10 @@ impl Files for Host {
 
     fn read_link(&self, path: &Path) -> Option<PathBuf> {
         self.links.get(path).cloned()
+    }
+
+    fn spells_freely(&self, directory: &Path) -> Option<&'static str> {
+        self.free.iter().any(|free| directory.starts_with(free)).then_some("vfat")
     }
 
     fn directories_and_links(&self, directory: &Path) -> Vec<OsString> {

@@ -143,6 +143,17 @@ pub fn fstatfs(fd: BorrowedFd<'_>) -> Result<libc::statfs, Errno> {
     Errno::result(r).map(|_| out)
 }
 
+/// Whether names in a directory are found in upper and lower case alike (`FS_CASEFOLD_FL` of
+/// ioctl_iflags(2)).
+pub fn folds_case(directory: BorrowedFd<'_>) -> bool {
+    const GET_FLAGS: libc::Ioctl = 0x8008_6601;
+    const CASEFOLD: libc::c_int = 0x4000_0000;
+    let mut flags: libc::c_int = 0;
+    // SAFETY: the kernel writes one int, whatever the size in the number of the request says.
+    let r = unsafe { libc::ioctl(directory.as_raw_fd(), GET_FLAGS, &raw mut flags) };
+    r == 0 && flags & CASEFOLD != 0
+}
+
 /// faccessat2(2) on the object that `fd` holds; `flags` may carry `AT_EACCESS` only.
 pub fn access(fd: BorrowedFd<'_>, mode: i32, flags: i32) -> Result<(), Errno> {
     let flags = flags | libc::AT_EMPTY_PATH;

@@ -58,6 +58,9 @@ impl Files for Profile {
         let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
         entries.map(|entry| entry.file_name()).collect()
     }
+    fn spells_freely(&self, _: &Path) -> Option<&'static str> {
+        None
+    }
     fn profile_folders(&self) -> Vec<PathBuf> {
         Vec::new()
     }

@@ -72,6 +72,9 @@ impl Files for OneProfile<'_> {
     fn directories_and_links(&self, directory: &Path) -> Vec<std::ffi::OsString> {
         HostFiles::default().directories_and_links(directory)
     }
+    fn spells_freely(&self, _: &Path) -> Option<&'static str> {
+        None
+    }
     fn profile_folders(&self) -> Vec<PathBuf> {
         Vec::new()
     }
