@@ -23,8 +23,8 @@
 //! * **No descriptor is made here, none leaves, and numbers stay what they are.** Descriptors come only from
 //!   the supervisor over the control socket; sendto(2) carries none. The rules name the control socket and
 //!   the log by number, so close(2) spares both, and nothing can put another file in their place.
-//! * **No memory becomes executable.** Only the runtime's image and the code cache, which is mapped before,
-//!   are. This is depth, not the boundary.
+//! * **No memory becomes executable** outside of the code cache, which is reserved before and opened piece by
+//!   piece. Only the runtime's image is besides. This is depth, not the boundary.
 //! * **Nobody gets out.** Filters are inherited by threads and processes and can only be added to, and adding
 //!   is not allowed. The flags of a new thread or process are compared as a whole, so none brings namespaces,
 //!   shared tables or descriptors. clone3(2), whose flags lie in memory, fails with ENOSYS, and the C library
@@ -126,6 +126,7 @@ fn condition(arg: u8, test: Test) -> Result<SeccompCondition, BackendError> {
         Test::AtMost(value) => (Dword, SeccompCmpOp::Le, value.into()),
         Test::Long(value) => (Qword, SeccompCmpOp::Eq, value),
         Test::Within(bits) => (Qword, SeccompCmpOp::MaskedEq(!bits), 0),
+        Test::Masked(mask, bits) => (Qword, SeccompCmpOp::MaskedEq(mask), bits),
     };
     SeccompCondition::new(arg, length, operator, value)
 }

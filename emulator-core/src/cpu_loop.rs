@@ -18,10 +18,12 @@ use crate::host::thread::is_leader;
 use crate::lifecycle::{de_thread, exit};
 use crate::process::stores::StoreFault;
 use crate::process::translate::{BlockRequest, FetchError};
+use crate::runtime::cache::CodeCache;
 use crate::runtime::enter::EXIT_ABORTED;
 use crate::runtime::state::ARITH_FLAGS;
 use crate::signal::deliver::{deliver, raise};
 use crate::signal::fault::{Fault, page_fault, trap};
+use crate::signal::info::SEGV_MAPERR;
 use crate::thread::Thread;
 use rxbox_translate::emit::{EXIT_LOOKUP, EXIT_STOPPED, Exit, Mark, PcAt};
 use rxbox_translate::ir::op::Reason;
@@ -150,7 +152,10 @@ fn stopped(thread: &mut Thread, mark: &Mark) -> BlockRequest {
     // Faults that name the instruction name the guest's.
     let at_instruction = matches!(raw.signal, libc::SIGILL | libc::SIGFPE | libc::SIGTRAP);
     let addr = if at_instruction { thread.state().pc } else { raw.addr };
-    let (signal, code, trap, error_code) = (raw.signal, raw.code, raw.trapno, raw.error_code);
+    let (signal, trap, error_code) = (raw.signal, raw.trapno, raw.error_code);
+    // What the code cache has reserved and not opened is nothing to the guest.
+    let reserved = signal == libc::SIGSEGV && CodeCache::has_reserved(raw.addr);
+    let code = if reserved { SEGV_MAPERR } else { raw.code };
     raise(thread, Fault { signal, code, addr, trap, error_code });
     BlockRequest::default()
 }

@@ -65,6 +65,13 @@ int main(void) {
     show("load of forbidden", (uintptr_t)none, regs[REG_RIP]);
     if (!sigsetjmp(jump, 1)) { register char *p __asm__("rbx") = read_only + 16; __asm__ volatile(".globl at_store\nat_store: movq $1, (%0)" ::"r"(p) : "memory"); }
     show("store to read-only", (uintptr_t)read_only + 16, (uintptr_t)at_store);
+    // Where the emulator has reserved memory for itself, nothing is mapped.
+    for (uintptr_t at = 0x71000000; at < 0x80000000; at += 0x3800000) {
+        if (!sigsetjmp(jump, 1)) (void)*(volatile char *)at;
+        show("load of what nobody has mapped", at, regs[REG_RIP]);
+        if (!sigsetjmp(jump, 1)) *(volatile char *)at = 1;
+        show("store to what nobody has mapped", at, regs[REG_RIP]);
+    }
     if (!sigsetjmp(jump, 1)) *(volatile char *)8 = 1;
     show("store to null", 8, regs[REG_RIP]);
     if (!sigsetjmp(jump, 1)) { register uint64_t p __asm__("rbx") = 0x8000000000000000; AT(at_canonical, "movq (%%rbx), %%rax" ::"r"(p) : "rax"); }

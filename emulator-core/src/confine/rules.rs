@@ -3,7 +3,9 @@
 //! A call that nobody here makes has no rule, however harmless it is: what the supervisor performs (sleeping,
 //! most clocks) or the runtime emulates (set_tid_address, pause) does not reach the host from here.
 
+use crate::runtime::cache::{LAST_PIECE, PIECE};
 use libc::*;
+use rxbox_translate::state::{REGION, REGION_END};
 use rxbox_wire::boot::{CONTROL_FD, LOG_FD};
 
 /// A condition on one argument. It compares what the kernel looks at: 32 bits where the call takes an `int`,
@@ -20,6 +22,8 @@ pub enum Test {
     Long(u64),
     /// No other bits than these are set.
     Within(u64),
+    /// Of these bits, exactly those of the second are set.
+    Masked(u64, u64),
 }
 
 /// What becomes of a call that a rule matches.
@@ -101,6 +105,9 @@ const fn int(value: c_int) -> Test {
 }
 
 const READ_WRITE: Test = Test::Within((PROT_READ | PROT_WRITE) as u64);
+const ANY_ACCESS: Test = Test::Long((PROT_READ | PROT_WRITE | PROT_EXEC) as u64);
+/// Where pieces of the code cache begin.
+const PIECES: Test = Test::Masked(!(REGION_END.next_power_of_two() - REGION - PIECE), REGION);
 /// Without huge pages, which are a pool of the whole host, and without what changes a mapping's nature later.
 const MAPPINGS: Test = Test::Within(
     (MAP_SHARED
@@ -148,6 +155,8 @@ const RULES: &[Rule] = table! {
     SYS_mmap [2: READ_WRITE, 3: MAPPINGS] Allow, "memory and files of the guest, memory of the runtime; \
         never executable";
     SYS_mprotect [2: READ_WRITE] Allow, "protection of guest pages, guards of stacks; never executable";
+    SYS_mprotect [0: PIECES, 0: Test::AtMost(LAST_PIECE as u32), 1: Test::Long(PIECE), 2: ANY_ACCESS] Allow,
+        "the next piece of the code cache is opened, in whose place nothing else can lie";
     SYS_munmap [] Allow, "gives memory back";
     SYS_mremap [] Allow, "moves memory; its protection goes with it";
     SYS_brk [] Allow, "the allocator's heap";

@@ -39,6 +39,7 @@ fn holds(test: Test, value: u64) -> bool {
         Test::AtMost(n) => value as u32 <= n,
         Test::Long(n) => value == n,
         Test::Within(bits) => value | bits == bits,
+        Test::Masked(mask, bits) => value & mask == bits,
     }
 }
 
@@ -71,7 +72,7 @@ fn samples(nr: u32) -> Vec<[u64; 6]> {
             base[usize::from(arg)] = match test {
                 Test::Int(n) | Test::AtMost(n) => n.into(),
                 Test::NotInt(n) => u64::from(n) + 1,
-                Test::Long(n) | Test::Within(n) => n,
+                Test::Long(n) | Test::Within(n) | Test::Masked(_, n) => n,
             };
         }
         out.push(base);
@@ -128,6 +129,25 @@ fn memory_never_becomes_executable_and_takes_no_huge_pages() {
     }
     assert_eq!(judge(libc::SYS_pkey_mprotect, [0, 4096, read_write, 0, 0, 0]), KILL_PROCESS);
     assert_eq!(judge(libc::SYS_personality, [0x0040_0000, 0, 0, 0, 0, 0]), KILL_PROCESS);
+}
+
+/// The last piece ends before the guest's high window.
+#[test]
+fn what_is_opened_as_code_lies_in_the_code_cache() {
+    const PIECE: u64 = 1 << 20;
+    for (at, len, answer) in [
+        (0x7000_0000, PIECE, ALLOW),
+        (0x7fe0_0000, PIECE, ALLOW),
+        (0x7ff0_0000, PIECE, KILL_PROCESS),
+        (0x6ff0_0000, PIECE, KILL_PROCESS),
+        (0x8000_0000, PIECE, KILL_PROCESS),
+        (0x7000_1000, PIECE, KILL_PROCESS),
+        (0x1_7000_0000, PIECE, KILL_PROCESS),
+        (0x7000_0000, 2 * PIECE, KILL_PROCESS),
+        (0x7000_0000, 4096, KILL_PROCESS),
+    ] {
+        assert_eq!(judge(libc::SYS_mprotect, [at, len, 7, 0, 0, 0]), answer, "{at:#x} {len:#x}");
+    }
 }
 
 #[test]
@@ -259,6 +279,7 @@ fn line(rule: &Rule) -> String {
             Test::AtMost(n) => format!("int {name} <= {n:#x}"),
             Test::Long(n) => format!("{name} == {n:#x}"),
             Test::Within(bits) => format!("{name} within {bits:#x}"),
+            Test::Masked(mask, bits) => format!("{name} & {mask:#x} == {bits:#x}"),
         }
     });
     let when = conditions.collect::<Vec<_>>().join(", ");

@@ -1,8 +1,9 @@
 //! The code cache's memory: one region at a fixed address, with the tables of indirect targets, the stubs,
 //! hot code and cold code.
 //!
-//! The region is reserved whole at start, so nothing else can be mapped there; pages cost memory only once
-//! written. It is private: after a fork parent and child have the same translations and share no page that
+//! The region is reserved whole at start, so nothing else can be mapped there, and opened piece by piece as it
+//! is used: to the guest there is nothing mapped, and an access where nothing is in use faults. Pages cost
+//! memory only once written. It is private: after a fork parent and child have the same translations and share no page that
 //! either can write. It is the only memory of the process that is executable besides the runtime's own image,
 //! and the seccomp filter keeps it so. Code is only ever added (blocks are unlinked, not overwritten) until
 //! the whole cache is flushed with every thread outside, so that a thread inside never sees an instruction
@@ -14,14 +15,44 @@ use rxbox_translate::state;
 use std::io;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
+/// What is opened at once. The seccomp filter knows this size, and that pieces begin at multiples of it.
+pub const PIECE: u64 = 1 << 20;
+/// Where the last piece begins that lies in the region as a whole.
+pub const LAST_PIECE: u64 = state::REGION_END / PIECE * PIECE - PIECE;
 /// Where cold code begins: the upper part of the region.
-const COLD: u64 = state::CODE + (state::REGION_END - state::CODE) / 8 * 5 / 4096 * 4096;
+const COLD: u64 = (state::CODE + (state::REGION_END - state::CODE) / 8 * 5) / PIECE * PIECE;
+/// Where what is open for hot code ends at first.
+const FIRST_OPEN: u64 = (state::CODE + PIECE).next_multiple_of(PIECE);
+const ALL: i32 = libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC;
+
+/// Code of one kind: where the next goes, and how far the region is open for it.
+#[derive(Debug)]
+struct Part {
+    next: u64,
+    open: u64,
+    end: u64,
+}
+
+impl Part {
+    /// Whether there is room for a block, once it is opened.
+    fn has_room(&mut self) -> bool {
+        const LARGEST: u64 = 64 * 1024;
+        if self.next + LARGEST < self.open {
+            return true;
+        }
+        let more = self.open < self.end && protect(self.open, PIECE, ALL);
+        if more {
+            self.open += PIECE;
+        }
+        more
+    }
+}
 
 /// The region, and how far it is used.
 #[derive(Debug)]
 pub struct CodeCache {
-    hot: u64,
-    cold: u64,
+    hot: Part,
+    cold: Part,
     stub_marks: Vec<Mark>,
 }
 
@@ -42,7 +73,9 @@ impl CodeCache {
     pub fn map() -> Result<CodeCache, CacheError> {
         map_region().map_err(CacheError::Map)?;
         let (bytes, stub_marks) = stubs::stubs()?;
-        let cache = CodeCache { hot: state::CODE, cold: COLD, stub_marks };
+        let hot = Part { next: state::CODE, open: FIRST_OPEN, end: COLD };
+        let cold = Part { next: COLD, open: COLD + PIECE, end: LAST_PIECE + PIECE };
+        let cache = CodeCache { hot, cold, stub_marks };
         cache.write(state::STUBS, &bytes);
         cache.clear_tables();
         Ok(cache)
@@ -50,30 +83,33 @@ impl CodeCache {
 
     /// Where the next block's hot and cold code will lie; `None` if the room left is less than a block may
     /// take.
-    pub fn room(&self) -> Option<(u64, u64)> {
-        const LARGEST: u64 = 64 * 1024;
-        (self.hot + LARGEST < COLD && self.cold + LARGEST < state::REGION_END)
-            .then_some((self.hot, self.cold))
+    pub fn room(&mut self) -> Option<(u64, u64)> {
+        (self.hot.has_room() && self.cold.has_room()).then_some((self.hot.next, self.cold.next))
     }
 
     /// Puts a block at the place that [`CodeCache::room`] gave.
     pub fn add(&mut self, hot: &[u8], cold: &[u8]) {
-        self.write(self.hot, hot);
-        self.write(self.cold, cold);
-        self.hot = (self.hot + hot.len() as u64).next_multiple_of(16);
-        self.cold = (self.cold + cold.len() as u64).next_multiple_of(8);
+        self.write(self.hot.next, hot);
+        self.write(self.cold.next, cold);
+        self.hot.next = (self.hot.next + hot.len() as u64).next_multiple_of(16);
+        self.cold.next = (self.cold.next + cold.len() as u64).next_multiple_of(8);
     }
 
     /// Forgets all code. Every thread must be outside.
     pub fn reset(&mut self) {
-        self.hot = state::CODE;
-        self.cold = COLD;
+        self.hot.next = state::CODE;
+        self.cold.next = COLD;
         self.clear_tables();
     }
 
     /// Whether the address is in the region's executable part.
     pub fn contains(host: u64) -> bool {
         (state::STUBS..state::REGION_END).contains(&host)
+    }
+
+    /// Whether the address is in the region.
+    pub fn has_reserved(host: u64) -> bool {
+        (state::REGION..state::REGION_END).contains(&host)
     }
 
     /// State recovery for the stubs.
@@ -169,13 +205,24 @@ fn renew_tables() -> bool {
     renewed
 }
 
+/// Reserves the region, and opens the tables and the first piece of each kind of code.
 fn map_region() -> io::Result<()> {
-    let map = |from: u64, to: u64, prot| {
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED_NOREPLACE;
-        // SAFETY: MAP_FIXED_NOREPLACE maps only where nothing is mapped.
-        let p = unsafe { libc::mmap(from as *mut _, (to - from) as usize, prot, flags, -1, 0) };
-        if p == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }
-    };
-    map(state::REGION, state::STUBS, libc::PROT_READ | libc::PROT_WRITE)?;
-    map(state::STUBS, state::REGION_END, libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC)
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED_NOREPLACE;
+    let (start, len) = (state::REGION as *mut _, (state::REGION_END - state::REGION) as usize);
+    // SAFETY: MAP_FIXED_NOREPLACE maps only where nothing is mapped.
+    let p = unsafe { libc::mmap(start, len, libc::PROT_NONE, flags, -1, 0) };
+    let opened = p != libc::MAP_FAILED
+        && protect(state::REGION, state::STUBS - state::REGION, libc::PROT_READ | libc::PROT_WRITE)
+        && protect(state::STUBS, FIRST_OPEN - state::STUBS, ALL)
+        && protect(COLD, PIECE, ALL);
+    if opened { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
+
+/// Opens a part of the region; whether that went well.
+fn protect(from: u64, len: u64, prot: i32) -> bool {
+    assert!(from >= state::REGION && from + len <= state::REGION_END, "opened outside the code cache");
+    // SAFETY: within the region, which is mapped for the life of the process and gets more rights only.
+    unsafe { libc::mprotect(from as *mut _, len as usize, prot) == 0 }
+}
+
+const _: () = assert!(FIRST_OPEN < COLD && COLD + PIECE < LAST_PIECE);
