@@ -111,9 +111,9 @@ macro_rules! limits {
 }
 
 limits! {
-    /// Bytes of memory in use, whole sandbox.
+    /// Bytes of memory in use, whole sandbox, with what is kept for it outside of its processes.
     memory: Memory, Bytes as u64, zero refused;
-    /// Processes alive at once, whole sandbox.
+    /// Processes at once, whole sandbox; one that has ended counts until it is waited for.
     processes: Processes, Count as u64, zero refused;
     /// Threads alive at once, whole sandbox.
     threads: Threads, Count as u64, zero refused;
@@ -121,7 +121,7 @@ limits! {
     open_files: OpenFiles, Count as u64, zero refused;
     /// Bytes that a file may grow to by writing.
     file_size: FileSize, Bytes as u64, zero fine;
-    /// Processor time used by all threads of the sandbox, user and system.
+    /// Processor time used by all threads of the sandbox and for them, user and system.
     cpu_time: CpuTime, Time as Duration, zero refused;
     /// Time since the start.
     wall_time: WallTime, Time as Duration, zero refused;
