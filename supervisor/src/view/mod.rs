@@ -15,6 +15,7 @@
 //! name it.
 
 pub mod memory;
+mod mounts;
 mod node;
 mod process;
 mod procfs;

@@ -1,6 +1,7 @@
 //! A process's directory in the view, and those of its threads.
 
 use super::memory::Memory;
+use super::mounts;
 use super::procfs::{errno, number};
 use super::status;
 use crate::caller::Caller;
@@ -82,6 +83,8 @@ pub enum Source {
     /// The host's file of the same name about the supervisor: it is in the namespaces in which the guest is
     /// to see itself, the child may be in others.
     Supervisor,
+    /// As [`Source::Supervisor`], without the mounts on hidden names: the file of this name.
+    Mounts(&'static str),
     /// The host's file, with what is about the emulator replaced.
     Edited(fn(&status::Subject<'_>, Vec<u8>) -> Vec<u8>),
     /// `fdinfo/N`.
@@ -104,9 +107,9 @@ static LEAVES: &[Leaf] = &[
     leaf("limits", What::Text(Source::Record(status::limits))),
     leaf("maps", What::Text(Source::Child)),
     leaf("mem", What::Denied),
-    leaf("mountinfo", What::Text(Source::Supervisor)),
-    leaf("mounts", What::Text(Source::Supervisor)),
-    leaf("mountstats", What::Text(Source::Supervisor)),
+    leaf("mountinfo", What::Text(Source::Mounts("mountinfo"))),
+    leaf("mounts", What::Text(Source::Mounts("mounts"))),
+    leaf("mountstats", What::Text(Source::Mounts("mountstats"))),
     leaf("oom_score", What::Text(Source::Host)),
     leaf("oom_score_adj", What::Text(Source::Host)),
     leaf("pagemap", What::Denied),
@@ -255,6 +258,10 @@ impl Entry {
             What::Text(Source::Record(make)) => Ok(make(process)),
             What::Text(Source::Host) => self.host_text(process),
             What::Text(Source::Supervisor) => std::fs::read(self.own_path()).map_err(errno),
+            What::Text(Source::Mounts(file)) => {
+                let text = std::fs::read(self.own_path()).map_err(errno)?;
+                Ok(mounts::without_hidden(&text, file, |name| caller.hides(name)))
+            }
             What::Text(Source::Name) => Ok(status::name(&self.subject(caller, process))),
             What::Text(Source::Edited(edit)) => {
                 self.host_text(process).map(|text| edit(&self.subject(caller, process), text))

@@ -112,8 +112,18 @@ fn open_how(bytes: &[u8]) -> Result<Opening, Errno> {
     Ok(Opening { flags, mode: mode as u32, restrict })
 }
 
-/// Opens a name as the guest asks for it.
+/// Opens a name as the guest asks for it. With `RESOLVE_CACHED` the kernel may say of any name that it does
+/// not know without looking, and says so of a missing one that nobody has looked for; of a hidden one it is
+/// not asked. So that is the answer for both.
 pub(super) fn open_file(caller: &Caller<'_>, dirfd: i32, path: &CStr, how: Opening) -> Result<File, Errno> {
+    let cached = how.restrict.bits() & libc::RESOLVE_CACHED != 0;
+    match open_name(caller, dirfd, path, how) {
+        Err(Errno::ENOENT) if cached => Err(Errno::EAGAIN),
+        opened => opened,
+    }
+}
+
+fn open_name(caller: &Caller<'_>, dirfd: i32, path: &CStr, how: Opening) -> Result<File, Errno> {
     let mut how = how;
     if how.flags & O_PATH != 0 {
         how.flags &= O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;

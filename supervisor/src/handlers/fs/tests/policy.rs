@@ -268,6 +268,17 @@ fn answers(guest: &Guest, name: &str) -> Vec<Result<i64, Errno>> {
     ] {
         list.push(open(guest, name, flags).map(|_| 0));
     }
+    let restricted = [
+        libc::RESOLVE_BENEATH,
+        libc::RESOLVE_CACHED,
+        libc::RESOLVE_IN_ROOT,
+        libc::RESOLVE_NO_MAGICLINKS,
+        libc::RESOLVE_NO_SYMLINKS,
+        libc::RESOLVE_NO_XDEV,
+    ];
+    for restrict in restricted.map(ResolveFlag::from_bits_retain) {
+        list.push(open_file(g, at, n, Opening { flags: libc::O_PATH, mode: 0, restrict }).map(|_| 0));
+    }
     for how in [Lookup::FOLLOW, Lookup::LINK] {
         let found = || find(g, at, n, how);
         list.push(found().and_then(|f| stat::status_of(g, &f)).map(|_| 0));
@@ -314,6 +325,24 @@ fn no_call_tells_a_hidden_name_from_a_missing_one() {
         [("vault/gold", "vault/none"), ("vault/deep", "vault/none"), ("vault/deep/x", "vault/none/x")]
     {
         assert_eq!(answers(name), answers(missing), "{name}");
+    }
+}
+
+/// The kernel is not asked whether it knows a hidden name without looking, and knows a missing one once it
+/// was looked for.
+#[test]
+fn what_is_looked_for_without_waiting_is_as_unknown_hidden_as_missing() {
+    let scratch = tree();
+    std::fs::write(scratch.0.join("ghost"), "").unwrap();
+    let guest = Guest::under(&scratch, "write = [\"@\"]\nhidden = [\"@/ghost\"]");
+    let restrict = ResolveFlag::from_bits_retain(libc::RESOLVE_CACHED);
+    for name in ["ghost", "nothing", "ghost/x", "nothing/x"] {
+        let look = |restrict| {
+            let how = Opening { flags: libc::O_RDONLY, mode: 0, restrict };
+            open_file(&guest.caller(), libc::AT_FDCWD, &c(name), how).map(drop)
+        };
+        assert_eq!(look(ResolveFlag::empty()), Err(Errno::ENOENT), "{name}");
+        assert_eq!(look(restrict), Err(Errno::EAGAIN), "{name}");
     }
 }
 
