@@ -9,18 +9,13 @@ use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
-/// Moves this process, which must have one thread, into mount, network, IPC and UTS namespaces that nobody
-/// else is in. It must hold `CAP_SYS_ADMIN` in its user namespace.
+/// Moves this process, which must have one thread, into mount, IPC and UTS namespaces that nobody
+/// else is in; in a network of the run's own it is already. It must hold `CAP_SYS_ADMIN` in its user namespace.
 ///
 /// # Errors
 /// As unshare(2). Nothing has changed then.
 pub fn unshare_all() -> Result<(), Errno> {
-    unshare(
-        CloneFlags::CLONE_NEWNS
-            | CloneFlags::CLONE_NEWNET
-            | CloneFlags::CLONE_NEWIPC
-            | CloneFlags::CLONE_NEWUTS,
-    )
+    unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWUTS)
 }
 
 /// Makes an empty read-only file system the root and the working directory. It is attached nowhere, so there

@@ -46,9 +46,9 @@ pub struct Finding {
 /// No process can be made to try them in.
 pub fn examine() -> Result<Vec<Finding>, Errno> {
     let maker = Maker::start()?;
-    let namespaces = match maker.refusal() {
-        None => (State::Available, None),
-        Some(errno) => (State::Missing, Some(why_no_namespace(errno, &knob))),
+    let namespaces = match maker.namespaces() {
+        Ok(_) => (State::Available, None),
+        Err(errno) => (State::Missing, Some(why_no_namespace(errno, &knob))),
     };
     maker.finish();
     let filter =

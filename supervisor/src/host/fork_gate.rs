@@ -13,7 +13,8 @@ use super::SyscallResult;
 use super::number::{Wait, owned, raw};
 use libc::{seccomp_notif, seccomp_notif_resp, sock_filter, sock_fprog};
 use nix::errno::Errno;
-use std::os::fd::{AsRawFd, OwnedFd};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 /// `SECCOMP_IOCTL_NOTIF_RECV`.
 const RECEIVE: u64 = 0xc050_2100;
@@ -104,15 +105,25 @@ impl ForkGate {
     /// Waits for a thread that wants to fork; nothing if that is gone again.
     ///
     /// # Errors
-    /// As ioctl(2) for `SECCOMP_IOCTL_NOTIF_RECV`, but for EINTR and ENOENT.
+    /// As ioctl(2) for `SECCOMP_IOCTL_NOTIF_RECV`, but for EINTR; ENOENT once there is no process behind the
+    /// gate any more.
     pub fn next(&self) -> Result<Option<Asking>, Errno> {
         // SAFETY: zero is a value of the structure, and the one that the kernel wants to find.
         let mut asked: seccomp_notif = unsafe { std::mem::zeroed() };
         match self.control(RECEIVE, &raw mut asked as u64) {
             Ok(_) => Ok(Some(Asking { id: asked.id, thread: asked.pid as i32 })),
-            Err(Errno::EINTR | Errno::ENOENT) => Ok(None),
+            Err(Errno::EINTR) => Ok(None),
+            // The same errno for a thread that is gone and for the last one.
+            Err(Errno::ENOENT) if !self.is_deserted() => Ok(None),
             Err(e) => Err(e),
         }
+    }
+
+    /// Whether all processes behind the gate have ended (seccomp_unotify(2)).
+    fn is_deserted(&self) -> bool {
+        let mut gate = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
+        let polled = poll(&mut gate, PollTimeout::ZERO);
+        polled.is_ok() && gate[0].revents().is_some_and(|events| events.contains(PollFlags::POLLHUP))
     }
 
     /// Lets the thread fork, or has its call fail with EPERM.
@@ -154,7 +165,6 @@ mod tests {
         // SAFETY: only host calls are made between fork and exec.
         unsafe {
             command.pre_exec(move || {
-                use std::os::fd::AsFd;
                 nix::sys::prctl::set_no_new_privs()?;
                 let end = set_up()?;
                 Ok(super::super::parcel::send(theirs.as_fd(), &[0], Some(end.as_fd()))?)
@@ -162,10 +172,9 @@ mod tests {
         }
         let gatekeeper = std::thread::spawn(move || {
             use nix::sys::socket::MsgFlags;
-            use std::os::fd::AsFd;
             let parcel = super::super::parcel::received::<1>(ours.as_fd(), MsgFlags::empty());
             // A host without the call has no gate.
-            let Ok(Some((_, Some(end)))) = parcel else { return Vec::new() };
+            let Ok(Some((_, Some(end)))) = parcel else { return (Vec::new(), None) };
             let gate = ForkGate::new(end);
             let mut threads = Vec::new();
             for may in [true, false] {
@@ -173,13 +182,20 @@ mod tests {
                 threads.push(asking.thread);
                 gate.answer(&asking, may);
             }
-            threads
+            // Once nobody is left that could ask, asking for the next is an error, not a loop.
+            let deserted = loop {
+                if let Err(e) = gate.next() {
+                    break e;
+                }
+            };
+            (threads, Some(deserted))
         });
         let shell = command.spawn().unwrap();
         let pid = shell.id() as i32;
         let output = shell.wait_with_output().unwrap();
-        let threads = gatekeeper.join().unwrap();
+        let (threads, deserted) = gatekeeper.join().unwrap();
         assert_eq!(threads, [pid, pid]);
+        assert_eq!(deserted, Some(Errno::ENOENT));
         // The second fails, and the shell gives up.
         assert_eq!(String::from_utf8_lossy(&output.stdout), "one\n");
     }

@@ -11,9 +11,9 @@
 //! nothing to reach. And queues are opened here, in or without a namespace of its own, because the file
 //! system of queues lies in no tree that the supervisor's Landlock rules could name.
 //!
-//! The user namespace is made at once, so that it is known whether the host gives it, and because the
-//! emulator child is to be in it as well: under Landlock nothing could be written that a user namespace needs
-//! (`uid_map`). The others, whose making takes longer, are made when the first thing is asked for.
+//! The emulator child is to be in its user and network namespaces as well: under Landlock nothing could be
+//! written that a user namespace needs (`uid_map`), and a network takes the longest to make. So the maker
+//! makes them at once, while the supervisor gives its rights up, and [`Maker::namespaces`] waits for them.
 
 use super::SyscallResult;
 use super::command::set_option;
@@ -30,8 +30,9 @@ use nix::sys::socket::{AddressFamily, MsgFlags, Shutdown, SockFlag, SockType, sh
 use nix::sys::stat::Mode;
 use nix::sys::wait::waitpid;
 use nix::unistd::{Gid, Pid, Uid, getegid, geteuid};
+use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// What the maker is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +87,16 @@ impl Request {
 pub struct Maker {
     line: Mutex<OwnedFd>,
     pid: Pid,
-    user_namespace: Result<OwnedFd, Errno>,
+    namespaces: OnceLock<Result<Namespaces, Errno>>,
+}
+
+/// The namespaces of the run, for setns(2). The only user and group of the first are those of the supervisor.
+#[derive(Debug)]
+pub struct Namespaces {
+    /// The user namespace, which owns the other.
+    pub user: OwnedFd,
+    /// The network namespace, without an interface that is up.
+    pub network: OwnedFd,
 }
 
 impl Maker {
@@ -102,24 +112,23 @@ impl Maker {
         let work = || nix::unistd::close(number).and_then(|()| Work::start(&theirs)).and_then(|w| w.serve());
         let pid = spawn::fork(|| i32::from(work().is_err()))?;
         drop(theirs);
-        let (errno, namespace) = received::<ANSWER>(ours.as_fd(), MsgFlags::empty())?.ok_or(Errno::ECHILD)?;
-        let user_namespace = namespace.ok_or(Errno::from_raw(i32::from_le_bytes(errno)));
-        Ok(Maker { line: Mutex::new(ours), pid, user_namespace })
+        Ok(Maker { line: Mutex::new(ours), pid, namespaces: OnceLock::new() })
     }
 
-    /// Whether what it makes is in namespaces of its own, which the host may not give to this user.
+    /// The namespaces in which things are made, once they are; an errno as of unshare(2) if the host does not
+    /// give them to this user, and things are made in the supervisor's.
+    pub fn namespaces(&self) -> Result<&Namespaces, Errno> {
+        let received = || {
+            let line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+            let namespace = || answer(line.as_fd())?.ok_or(Errno::EPIPE);
+            Ok(Namespaces { user: namespace()?, network: namespace()? })
+        };
+        self.namespaces.get_or_init(received).as_ref().map_err(|e| *e)
+    }
+
+    /// Whether what it makes is in namespaces of its own.
     pub fn isolated(&self) -> bool {
-        self.user_namespace.is_ok()
-    }
-
-    /// Why it is not, as unshare(2) says it.
-    pub fn refusal(&self) -> Option<Errno> {
-        self.user_namespace.as_ref().err().copied()
-    }
-
-    /// The run's user namespace, for setns(2). Its only user and group are those of this process.
-    pub fn user_namespace(&self) -> Option<BorrowedFd<'_>> {
-        self.user_namespace.as_ref().ok().map(AsFd::as_fd)
+        self.namespaces().is_ok()
     }
 
     /// socket(2) in the maker's network.
@@ -165,16 +174,11 @@ impl Maker {
 
     /// What it gives, if it does what it is asked for.
     fn ask(&self, request: Request, of: Option<BorrowedFd<'_>>) -> Result<Option<OwnedFd>, Errno> {
+        // What it says of itself comes first.
+        let _ = self.namespaces();
         let line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
         send(line.as_fd(), &request.encode(), of)?;
-        match received::<ANSWER>(line.as_fd(), MsgFlags::empty())? {
-            Some((_, Some(made))) => Ok(Some(made)),
-            Some((errno, None)) => match i32::from_le_bytes(errno) {
-                0 => Ok(None),
-                errno => Err(Errno::from_raw(errno)),
-            },
-            None => Err(Errno::EPIPE),
-        }
+        answer(line.as_fd())
     }
 
     /// Ends it and waits until it is gone.
@@ -186,15 +190,25 @@ impl Maker {
     }
 }
 
-/// The maker's own state.
+/// What the maker has made.
+fn answer(line: BorrowedFd<'_>) -> Result<Option<OwnedFd>, Errno> {
+    match received::<ANSWER>(line, MsgFlags::empty())? {
+        Some((_, Some(made))) => Ok(Some(made)),
+        Some((errno, None)) => match i32::from_le_bytes(errno) {
+            0 => Ok(None),
+            errno => Err(Errno::from_raw(errno)),
+        },
+        None => Err(Errno::EPIPE),
+    }
+}
+
+/// The maker's own side.
 struct Work<'a> {
     line: &'a OwnedFd,
-    /// Whether it is still to make its namespaces.
-    to_enter: bool,
 }
 
 impl Work<'_> {
-    /// Makes the user namespace if the host gives it, and tells the supervisor.
+    /// Makes the namespaces if the host gives them, and tells the supervisor.
     fn start(line: &OwnedFd) -> Result<Work<'_>, Errno> {
         // Neither the terminal nor a process that signals the group is to end it; and a stream whose last
         // user is the guest ends with the guest.
@@ -202,35 +216,32 @@ impl Work<'_> {
         nix::sys::prctl::set_name(c"rxbox-maker")?;
         sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None)?;
         spawn::close_all_from(0, line.as_fd())?;
-        let (user, group) = (geteuid(), getegid());
-        let entered = unshare(CloneFlags::CLONE_NEWUSER).and_then(|()| same_user(user, group));
-        let namespace = entered
-            .and_then(|()| open(c"/proc/self/ns/user", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()));
-        let errno = namespace.as_ref().err().map_or(0, |e| *e as i32);
-        send(line.as_fd(), &errno.to_le_bytes(), namespace.as_ref().ok().map(AsFd::as_fd))?;
-        Ok(Work { line, to_enter: namespace.is_ok() })
+        let work = Work { line };
+        match enter() {
+            Ok(Namespaces { user, network }) => {
+                work.answer(Ok(Some(user)))?;
+                work.answer(Ok(Some(network)))?;
+            }
+            Err(errno) => work.answer(Err(errno))?,
+        }
+        Ok(work)
     }
 
-    fn serve(mut self) -> Result<(), Errno> {
+    fn answer(&self, made: Result<Option<OwnedFd>, Errno>) -> Result<(), Errno> {
+        let errno = made.as_ref().err().map_or(0, |e| *e as i32);
+        let made = made.ok().flatten();
+        send(self.line.as_fd(), &errno.to_le_bytes(), made.as_ref().map(AsFd::as_fd))
+    }
+
+    fn serve(self) -> Result<(), Errno> {
         while let Some((request, descriptor)) = received::<REQUEST>(self.line.as_fd(), MsgFlags::empty())? {
             let request = Request::decode(&request).ok_or(Errno::EBADMSG)?;
-            match self.made(request, descriptor) {
-                Ok(made) => send(self.line.as_fd(), &0i32.to_le_bytes(), made.as_ref().map(AsFd::as_fd))?,
-                Err(errno) => send(self.line.as_fd(), &(errno as i32).to_le_bytes(), None)?,
-            }
+            self.answer(Self::made(request, descriptor))?;
         }
         Ok(())
     }
 
-    fn made(&mut self, request: Request, descriptor: Option<OwnedFd>) -> Result<Option<OwnedFd>, Errno> {
-        if self.to_enter {
-            unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWIPC)?;
-            // A guest's socket has no more rights there than its user's has outside.
-            for set in [caps::CapSet::Effective, caps::CapSet::Permitted] {
-                caps::clear(None, set).map_err(|_| Errno::EPERM)?;
-            }
-            self.to_enter = false;
-        }
+    fn made(request: Request, descriptor: Option<OwnedFd>) -> Result<Option<OwnedFd>, Errno> {
         match (request, descriptor) {
             (Request::Socket([domain, kind, protocol]), None) => {
                 new_fd(NewFd::Socket, [domain.into(), kind.into(), protocol.into()]).map(Some)
@@ -248,6 +259,19 @@ impl Work<'_> {
             _ => Err(Errno::EBADF),
         }
     }
+}
+
+/// Makes the namespaces and goes into them, with no more rights there than the user has outside: so has a
+/// guest's socket.
+fn enter() -> Result<Namespaces, Errno> {
+    let (user, group) = (geteuid(), getegid());
+    unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWIPC)?;
+    same_user(user, group)?;
+    for set in [caps::CapSet::Effective, caps::CapSet::Permitted] {
+        caps::clear(None, set).map_err(|_| Errno::EPERM)?;
+    }
+    let own = |file: &CStr| open(file, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty());
+    Ok(Namespaces { user: own(c"/proc/self/ns/user")?, network: own(c"/proc/self/ns/net")? })
 }
 
 /// Makes the user and group of the new user namespace those outside, so that files made there have an owner.

@@ -6,7 +6,6 @@ pub mod program;
 
 use crate::confine;
 use crate::host::fork_gate::ForkGate;
-use crate::host::maker::Maker;
 use crate::host::process::ProcessHandle;
 use crate::host::stat::parent_of;
 use crate::host::transfer::{Buffer, getrandom};
@@ -78,7 +77,7 @@ pub fn launch(sandbox: &Arc<Sandbox>, guest: Guest, inherited: &Inherited) -> Re
         channel: line.channel.memory(),
         control: end.as_fd(),
         log: guest.log_file.as_ref().map(AsFd::as_fd),
-        user_namespace: sandbox.maker.get().and_then(Maker::user_namespace),
+        namespaces: sandbox.maker.get().and_then(|maker| maker.namespaces().ok()),
         mask: &inherited.mask,
         continued: can_be_continued(),
     };

@@ -111,6 +111,8 @@ fn failed(what: &str, e: impl std::fmt::Display) -> Outcome {
 
 /// Everything before the run; an error is also an outcome, of a run that never started its guest.
 fn prepare(options: Options, streams: &Streams, foreign: Foreign) -> Result<(Arc<Sandbox>, Guest), Outcome> {
+    // What it makes first takes as long as what comes here.
+    let maker = Maker::start().map_err(|e| failed("the supervisor", e.desc()))?;
     let (policy, program) = policy_and_program(&options)?;
     program::permitted(&policy, &program)?;
     let missing = layers::never_there(&policy);
@@ -133,6 +135,8 @@ fn prepare(options: Options, streams: &Streams, foreign: Foreign) -> Result<(Arc
     };
     let sandbox = Sandbox::new(policy, audit, trace, streams.status.clone(), budget, serve)
         .map_err(|e| failed("the supervisor", e.desc()))?;
+    // It is the first.
+    let _ = sandbox.maker.set(maker);
     let sandbox = Arc::new(sandbox);
     // Files that guests leave open are closed by the end of this process, which does not wait for what they
     // still have to deliver.
@@ -183,12 +187,9 @@ fn keep_gate(sandbox: &Arc<Sandbox>, gate: ForkGate) -> std::io::Result<()> {
 /// Puts the second wall in force. This process must have one thread.
 fn give_rights_up(sandbox: &Sandbox) -> Result<(), Outcome> {
     let reach = sandbox.policy.reach();
-    let maker = Maker::start().map_err(|e| failed("the supervisor", e.desc()))?;
-    let network = maker.isolated();
-    // It is the first.
-    let _ = sandbox.maker.set(maker);
     let landlock =
         confine::enclose(reach, sandbox.policy.capabilities()).map_err(|e| failed("the supervisor", e))?;
+    let network = sandbox.maker.get().is_some_and(Maker::isolated);
     sandbox.layers.supervisor(SupervisorLayers { landlock: landlock != Enforced::Not, network });
     Ok(())
 }

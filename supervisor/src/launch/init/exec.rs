@@ -7,6 +7,7 @@
 //! the host's files, the two by which it puts itself into namespaces with nothing in them.
 
 use crate::host::fork_gate;
+use crate::host::maker::Namespaces;
 use crate::host::parcel::{received, send};
 use crate::host::spawn;
 use nix::errno::Errno;
@@ -30,8 +31,8 @@ pub struct Start<'a> {
     pub control: BorrowedFd<'a>,
     /// The log, if there is one.
     pub log: Option<BorrowedFd<'a>>,
-    /// The run's user namespace, if the host gives one.
-    pub user_namespace: Option<BorrowedFd<'a>>,
+    /// The run's namespaces, if the host gives them.
+    pub namespaces: Option<&'a Namespaces>,
     /// The signals that rxbox was started to block.
     pub mask: &'a SigSet,
     /// Whether a process could continue rxbox's process group if that were stopped.
@@ -118,7 +119,7 @@ fn become_child(
     if let Ok(gate) = fork_gate::set_up() {
         send(reports.as_fd(), &report(GATE, 0), Some(gate.as_fd())).map_err(|e| (4, e))?;
     }
-    drop_capabilities(start.user_namespace.is_some()).map_err(|e| (5, e))?;
+    drop_capabilities(start.namespaces.is_some()).map_err(|e| (5, e))?;
     spawn::default_action(libc::SIGPIPE);
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(start.mask), None).map_err(|e| (6, e))?;
     let role = CString::new(ROLE).unwrap_or_default();

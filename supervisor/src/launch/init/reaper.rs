@@ -3,6 +3,7 @@
 use super::exec::{self, Start};
 use super::message::Message;
 use crate::host::descendants::end_all_below;
+use crate::host::maker::Namespaces;
 use crate::host::parcel::send;
 use crate::host::spawn::{self, Ended};
 use caps::CapSet;
@@ -29,8 +30,9 @@ pub(super) fn run(start: &Start<'_>, socket: &OwnedFd) -> Result<(), Errno> {
     children.add(Signal::SIGCHLD);
     let signals = SignalFd::with_flags(&children, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
     let report = |message: Message| send(socket.as_fd(), &message.encode(), None);
-    if let Some(namespace) = start.user_namespace {
-        setns(namespace, CloneFlags::CLONE_NEWUSER)?;
+    if let Some(Namespaces { user, network }) = start.namespaces {
+        setns(user, CloneFlags::CLONE_NEWUSER)?;
+        setns(network, CloneFlags::CLONE_NEWNET)?;
     }
     let (first, gate) = match exec::start(start) {
         Ok(started) => started,
