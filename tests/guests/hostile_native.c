@@ -138,6 +138,68 @@ static void twice(void) {
     say("made", made);
 }
 
+static u64 state;
+static u64 below(u64 n) {
+    state ^= state << 13, state ^= state >> 7, state ^= state << 17;
+    return state % n;
+}
+
+// Requests about threads and processes in any order, with numbers of any kind. The name ends with the seed.
+static void sequence(const char *digits) {
+    for (state = 1; *digits; digits++) state = state * 10 + *digits - '0';
+    Slot s = own();
+    long last = 0, me = host(SYS_gettid);
+    int slow = 0, steps = 2000;
+    for (int i = 0; i < steps; i++) {
+        long numbers[] = {0, 1, -1, -EAGAIN, me, last, (long)below(40000), (long)below(~0ul), 0x7fffffff};
+        long number = numbers[below(9)];
+        u64 args[6] = {number, below(2) ? 0 : below(~0ul)};
+        u32 len[6] = {ABSENT, ABSENT, ABSENT, ABSENT, ABSENT, ABSENT};
+        u32 nr = 0;
+        char info[128] = {0};
+        switch (below(9)) {
+        case 0: {
+            Line line = announce(s);
+            if (!line.channel) break;
+            host(SYS_close, line.memory), host(SYS_close, line.control);
+            host(SYS_munmap, line.channel, (u64)SLOTS * SLOT);
+            break;
+        }
+        case 1: {
+            long pid = bare_fork();
+            if (!pid) idle();
+            if (pid > 0) last = pid;
+            break;
+        }
+        case 2: nr = OWN(PROCESS_STARTED); break;
+        case 3: nr = OWN(NEW_THREAD); break;
+        case 4: nr = OWN(KICK_SIBLINGS); args[0] = args[1] = 0; break;
+        case 5: nr = OWN(HELLO); break;
+        case 6: {
+            // Not those that cannot be held off, to itself.
+            u64 signal = 1 + below(64);
+            if (signal == SIGKILL || signal == SIGSTOP) break;
+            nr = OWN(SEND_AGAIN), args[1] = signal, len[2] = sizeof info;
+            memcpy(data_of(s), info, sizeof info);
+            break;
+        }
+        case 7: host(SYS_sendto, CONTROL, &args, below(48), MSG_DONTWAIT | MSG_NOSIGNAL, 0, 0); break;
+        case 8: {
+            // A slot that is nobody's.
+            Slot other = slot_of(channel, 1 + below(SLOTS - 1));
+            *other.turn = below(5);
+            wake(other.turn);
+            break;
+        }
+        }
+        if (!nr) continue;
+        put_request(s, nr, args, len);
+        slow += !ask(s, 1000);
+    }
+    say("steps", steps);
+    say("slow", slow);
+}
+
 void attack(const char *name) {
     if (!strcmp(name, "ended_slot")) ended_slot();
     else if (!strcmp(name, "registered_again")) registered_again();
@@ -145,5 +207,6 @@ void attack(const char *name) {
     else if (!strcmp(name, "denied")) denied();
     else if (!strcmp(name, "orphaned")) orphaned();
     else if (!strcmp(name, "twice")) twice();
+    else if (name[0] == '#') sequence(name + 1);
     else say_text("no such attack\n");
 }

@@ -2,6 +2,7 @@
 //! speaks the channel and the control socket by itself (`guests/hostile_native.c`). By design that gives it
 //! nothing; each test tries one thing that it could give.
 
+use rxbox_tests::random::Random;
 use rxbox_tests::{Scratch, compile_guest, guest, rxbox};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -118,6 +119,16 @@ fn a_gate_that_is_required_and_cannot_be_had_refuses_the_run() {
     let told = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(125), "{told}");
     assert!(told.contains("layer fork_gate is required by"), "{told}");
+}
+
+#[test]
+fn requests_about_processes_in_any_order_are_answered() {
+    let mut random = Random::new(1);
+    for _ in 0..4 {
+        let seed = random.below(1 << 40);
+        let said = attack(&format!("#{seed}"), "processes = 6\nthreads = 20");
+        assert_eq!(said, "steps 2000\nslow 0\n", "#{seed}");
+    }
 }
 
 /// In a PID namespace of the test's own, where it decides which number comes next: the number of a guest
