@@ -1,13 +1,14 @@
 //! The code cache's memory: one region at a fixed address, with the tables of indirect targets, the stubs,
 //! hot code and cold code.
 //!
-//! The region is reserved whole at start, so nothing else can be mapped there, and opened piece by piece as it
-//! is used: to the guest there is nothing mapped, and an access where nothing is in use faults. Pages cost
-//! memory only once written. It is private: after a fork parent and child have the same translations and share no page that
-//! either can write. It is the only memory of the process that is executable besides the runtime's own image,
-//! and the seccomp filter keeps it so. Code is only ever added (blocks are unlinked, not overwritten) until
-//! the whole cache is flushed with every thread outside, so that a thread inside never sees an instruction
-//! change under it except a chained displacement, which is replaced by one aligned store.
+//! The region is reserved whole at start, so nothing else can be mapped there, and opened piece by piece as
+//! it is used: to the guest there is nothing mapped, and an access where nothing is in use faults. Pages
+//! cost memory only once written. It is private: after a fork parent and child have the same translations
+//! and share no page that either can write. It is the only memory of the process that is executable besides
+//! the runtime's own image, and the seccomp filter keeps it so. Code is only ever added (blocks are
+//! unlinked, not overwritten) until the whole cache is flushed with every thread outside, so that a thread
+//! inside never sees an instruction change under it except a chained displacement, which is replaced by one
+//! aligned store.
 
 use rxbox_translate::emit::stubs;
 use rxbox_translate::emit::{EmitError, Mark};
