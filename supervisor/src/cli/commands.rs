@@ -154,21 +154,20 @@ fn command_lines(commands: &Commands) -> String {
     let lines = commands.rows.iter().map(|c| {
         let arguments: Vec<_> = c.args.iter().map(|a| a.name).collect();
         let own = c.route.map_or("", route);
+        let columns = columns(c.effects, c.wait, c.restart, c.args, Bulk::AtOnce);
         format!(
             "     {:<24} {own:<8} ({}){}{}\n",
             c.name,
             arguments.join(", "),
             c.route.map_or(String::new(), why),
-            match columns(c.effects, c.wait, c.restart, c.args, Bulk::AtOnce) {
-                none if none.is_empty() => none,
-                columns => format!("  {columns}"),
-            }
+            if columns.is_empty() { columns } else { format!("  {columns}") }
         )
     });
     lines.collect()
 }
 
-/// What the row of a call or command says of effects, waiting, signals, times and bulk data; nothing for most.
+/// What the row of a call or command says of effects, waiting, signals, times and bulk data; nothing for
+/// most.
 fn columns(effects: &[Effect], wait: Wait, restart: Restart, args: &[Arg], travel: Bulk) -> String {
     let effects = effects.iter().filter(|effect| **effect != Effect::Harmless).map(|e| e.name().to_owned());
     let wait = match wait {
