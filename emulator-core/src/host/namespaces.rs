@@ -10,7 +10,8 @@ use nix::sched::{CloneFlags, unshare};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 /// Moves this process, which must have one thread, into mount, IPC and UTS namespaces that nobody
-/// else is in; in a network of the run's own it is already. It must hold `CAP_SYS_ADMIN` in its user namespace.
+/// else is in; in a network of the run's own it is already. It must hold `CAP_SYS_ADMIN` in its user
+/// namespace.
 ///
 /// # Errors
 /// As unshare(2). Nothing has changed then.

@@ -107,7 +107,8 @@ const GROUPS: &[Group] = groups! {
         SYS_read, SYS_write, SYS_readv, SYS_writev, SYS_pread64, SYS_pwrite64, SYS_preadv, SYS_pwritev,
         SYS_preadv2, SYS_pwritev2, SYS_sendfile, SYS_splice, SYS_tee, SYS_copy_file_range;
     "names, which were judged before":
-        SYS_openat, SYS_openat2, SYS_newfstatat, SYS_statx, SYS_statfs, SYS_readlink, SYS_readlinkat, SYS_faccessat,
+        SYS_openat, SYS_openat2, SYS_newfstatat, SYS_statx, SYS_statfs, SYS_readlink, SYS_readlinkat,
+            SYS_faccessat,
         SYS_faccessat2, SYS_mkdirat, SYS_unlinkat, SYS_renameat2, SYS_renameat, SYS_linkat, SYS_symlinkat,
         SYS_mknodat, SYS_fchmodat, SYS_fchownat, SYS_utimensat, SYS_truncate, SYS_setxattr, SYS_getxattr,
         SYS_listxattr, SYS_removexattr, SYS_inotify_add_watch, SYS_sync;
@@ -244,7 +245,8 @@ mod tests {
 
     #[test]
     fn no_rule_lets_through_what_starts_a_program_or_leaves_the_sandbox() {
-        let never = "execve execveat fork vfork clone3 ptrace unshare setns mount umount2 pivot_root chroot bpf \
+        let never = "execve execveat fork vfork clone3 ptrace unshare setns mount umount2 pivot_root chroot \
+            bpf \
             perf_event_open io_uring_setup keyctl add_key userfaultfd process_vm_readv process_vm_writev \
             pidfd_getfd seccomp init_module finit_module kexec_load reboot swapon open_by_handle_at setuid \
             personality move_mount fsopen open_tree quotactl acct";

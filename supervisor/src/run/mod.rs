@@ -43,7 +43,7 @@ pub fn run(options: Options) -> i32 {
     let foreign = Foreign::note();
     let standing = job::stand_for(|job, inherited| supervise(options, foreign, job, &inherited));
     standing.unwrap_or_else(|e| {
-        tell(&format!("rxbox: the job process: {}", e.desc()));
+        tell(&format!("rxbox: the job process: {}; this may run in another rxbox", e.desc()));
         Outcome::Failed(String::new()).code()
     })
 }
