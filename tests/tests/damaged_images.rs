@@ -101,11 +101,12 @@ fn a_program_that_is_cut_off_anywhere_is_refused() {
 #[test]
 fn a_missing_interpreter_is_named() {
     let scratch = Scratch::new("interpreter");
-    let linker = "-Wl,--dynamic-linker=/nowhere/ld.so";
+    // Below a folder in which the profile lets it look: elsewhere the look itself is denied.
+    let linker = "-Wl,--dynamic-linker=/usr/nowhere/ld.so";
     let program = bare(&scratch, &["-pie", "-fPIE", linker]);
-    refused(&scratch, &program, 126, "/nowhere/ld.so");
-    let script = executable(&scratch, "script", b"#!/nowhere/interpreter -x\n");
-    refused(&scratch, &script, 126, "/nowhere/interpreter");
+    refused(&scratch, &program, 126, "/usr/nowhere/ld.so");
+    let script = executable(&scratch, "script", b"#!/usr/nowhere/interpreter -x\n");
+    refused(&scratch, &script, 126, "/usr/nowhere/interpreter");
     let text = scratch.file("text", "no linker");
     std::fs::set_permissions(&text, std::fs::Permissions::from_mode(0o755)).unwrap();
     let linker = format!("-Wl,--dynamic-linker={}", text.display());

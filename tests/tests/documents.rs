@@ -177,3 +177,23 @@ fn no_line_of_code_is_wider_than_110_columns() {
     }
     assert!(wide.is_empty(), "{} lines are wider than {WIDTH} columns:\n{}", wide.len(), wide.join("\n"));
 }
+
+#[test]
+fn the_tests_that_the_table_of_attacks_names_are_there() {
+    let table = std::fs::read_to_string(Path::new(ROOT).join("docs/attacks.md")).unwrap();
+    let sources: String = files(Path::new(ROOT), "rs")
+        .iter()
+        .map(|path| std::fs::read_to_string(path).unwrap())
+        .collect::<Vec<_>>()
+        .join("\n");
+    let rows: Vec<&str> =
+        table.lines().filter(|line| line.starts_with("| ") && !line.contains("---")).skip(1).collect();
+    assert_eq!(rows.len(), 33);
+    for row in rows {
+        let tests: Vec<&str> = row.split('`').skip(1).step_by(2).collect();
+        assert!(!tests.is_empty(), "no test: {row}");
+        for test in tests {
+            assert!(sources.contains(&format!("fn {test}(")), "there is no test {test}: {row}");
+        }
+    }
+}
