@@ -277,8 +277,10 @@ impl<'a> Walk<'a> {
         let Place::Host(base) = &self.place else { return Ok(None) };
         let base = base.clone();
         if step.name.as_bytes() == b".." {
-            if self.hides(&base, b"")? {
-                return Err(Errno::ENOENT);
+            match self.hides(&base, b"") {
+                // A directory that was removed has no name, and so none that is hidden.
+                Ok(false) | Err(Errno::ENOENT) => {}
+                hidden => return hidden.and(Err(Errno::ENOENT)),
             }
             if self.at_fence(&base)? {
                 return if step.last { self.stand(base).map(Some) } else { Ok(None) };
