@@ -6,13 +6,12 @@
 use crate::host::name;
 use nix::unistd::geteuid;
 use rxbox_policy::Files;
-use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 /// Folders of profiles, in the order of search.
 #[derive(Clone, Debug)]
@@ -54,38 +53,14 @@ impl Default for HostFiles {
     }
 }
 
-/// Links followed on one way, at most (the kernel's MAXSYMLINKS).
-const MAX_LINKS: usize = 40;
-
-/// Where a path leads, and the links on the way. Those in `/proc` are not followed: they speak about whoever
-/// asks.
+/// Where a path leads, and the links on the way ([`rxbox_policy::followed`]).
 ///
 /// # Errors
 /// There is no working directory; the links do not end.
 pub fn followed(path: &Path) -> io::Result<(PathBuf, Vec<PathBuf>)> {
     let absolute = std::env::current_dir()?.join(path);
-    let parts = |path: &Path| path.components().map(|part| part.as_os_str().to_owned()).collect::<Vec<_>>();
-    let mut ahead: VecDeque<OsString> = parts(&absolute).into();
-    let mut done = PathBuf::from("/");
-    let mut links = Vec::new();
-    while let Some(part) = ahead.pop_front() {
-        match Path::new(&part).components().next() {
-            Some(Component::ParentDir) => drop(done.pop()),
-            Some(Component::RootDir) => done = PathBuf::from("/"),
-            _ => done.push(&part),
-        }
-        let Ok(text) = done.read_link() else { continue };
-        if done.starts_with("/proc") {
-            continue;
-        }
-        if links.len() == MAX_LINKS {
-            return Err(io::Error::from_raw_os_error(libc::ELOOP));
-        }
-        links.push(done.clone());
-        done.pop();
-        parts(&text).into_iter().rev().for_each(|part| ahead.push_front(part));
-    }
-    Ok((done, links))
+    let ends = rxbox_policy::followed(&absolute, &HostFiles::default());
+    ends.ok_or_else(|| io::Error::from_raw_os_error(libc::ELOOP))
 }
 
 /// Whether only root or the user can change what is there.

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::decision::Access;
-use crate::load::files::{Files, path_of, resolve};
+use crate::load::files::{Files, followed, path_of, resolve};
 use crate::pattern::path::{Element, Pattern, components};
 use crate::pattern::variables::os;
 use crate::report::ledger::{Context, RuleId};
@@ -127,14 +127,9 @@ fn allow(
 
 /// Keeps a name, and the links on the way from it.
 pub(super) fn keep(tree: &mut Tree, path: &Path, rule: RuleId, files: &dyn Files) {
-    let links = RefCell::new(vec![path.to_path_buf()]);
-    let note = |link: &Path| {
-        links.borrow_mut().push(link.to_path_buf());
-        true
-    };
-    let names = path.as_os_str().as_encoded_bytes();
-    if resolve(components(names), files, &note).is_some() {
-        links.into_inner().iter().for_each(|link| tree.keep(&names_of(link), rule));
+    if let Some((_, links)) = followed(path, files) {
+        let own = std::iter::once(path);
+        own.chain(links.iter().map(PathBuf::as_path)).for_each(|link| tree.keep(&names_of(link), rule));
     }
 }
 

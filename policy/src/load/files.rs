@@ -92,6 +92,18 @@ impl Files for Remembered<'_> {
     }
 }
 
+/// Where an absolute path leads, and the links on the way, each by the resolved name of its own; `None` if
+/// they do not end. Links below `/proc` are not followed: they speak about whoever asks.
+pub fn followed(path: &Path, files: &dyn Files) -> Option<(PathBuf, Vec<PathBuf>)> {
+    let links = RefCell::new(Vec::new());
+    let note = |link: &Path| {
+        links.borrow_mut().push(link.to_path_buf());
+        true
+    };
+    let names = resolve(components(path.as_os_str().as_encoded_bytes()), files, &note)?;
+    Some((path_of(names.iter().map(Vec::as_slice)), links.into_inner()))
+}
+
 /// As many links as the kernel follows in one path (path_resolution(7)).
 const MAX_LINKS: usize = 40;
 
