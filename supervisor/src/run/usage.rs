@@ -4,9 +4,8 @@
 //!
 //! Processor time is that of the emulator children, since translation is for the guest, those that have ended
 //! included; and that of the supervisor, but for the thread that measures: whatever else it does it does for
-//! the guest. Memory is what their
-//! pages take: a page that several of them share counts in each; what the supervisor has taken since the run
-//! began; and what the kernel keeps for files and objects of the guest
+//! the guest. Memory is what their pages take: a page that several of them share counts in each; what the
+//! supervisor has taken since the run began; and what the kernel keeps for files and objects of the guest
 //! ([`Sandbox::kept_for_guests`](crate::sandbox::Sandbox::kept_for_guests)), mapped or not.
 
 use crate::host::stat::Stat;
@@ -92,21 +91,22 @@ fn time_of_children(pid: i32) -> Duration {
     Duration::from_secs(waited) / ticks
 }
 
-/// Bytes of memory that a process's pages take (proc_pid_statm(5)).
+/// Bytes of memory that a process's pages take.
 fn resident(pid: i32) -> Option<u64> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
-    let pages: u64 = text.split_ascii_whitespace().nth(1)?.parse().ok()?;
-    let size = nix::unistd::sysconf(SysconfVar::PAGE_SIZE).ok().flatten()?;
-    Some(pages * size as u64)
+    statm(&pid.to_string()).map(|[resident, _]| resident)
 }
 
-/// Bytes of memory that this process has for itself (proc_pid_statm(5)).
+/// Bytes of memory that this process has for itself.
 fn private() -> u64 {
-    let Ok(text) = std::fs::read_to_string("/proc/self/statm") else { return 0 };
-    let mut pages = text.split_ascii_whitespace().skip(1).map(|word| word.parse().unwrap_or(0));
-    let (resident, shared): (u64, u64) = (pages.next().unwrap_or(0), pages.next().unwrap_or(0));
-    let size = nix::unistd::sysconf(SysconfVar::PAGE_SIZE).ok().flatten().unwrap_or(4096);
-    resident.saturating_sub(shared) * size as u64
+    statm("self").map_or(0, |[resident, shared]| resident.saturating_sub(shared))
+}
+
+/// Bytes that are resident, and those of them that others may have, too (proc_pid_statm(5)).
+fn statm(process: &str) -> Option<[u64; 2]> {
+    let text = std::fs::read_to_string(format!("/proc/{process}/statm")).ok()?;
+    let mut pages = text.split_ascii_whitespace().skip(1).map(|word| word.parse::<u64>().ok());
+    let size = nix::unistd::sysconf(SysconfVar::PAGE_SIZE).ok().flatten()? as u64;
+    Some([pages.next()?? * size, pages.next()?? * size])
 }
 
 /// Processor time of all threads of a process, user and system.
