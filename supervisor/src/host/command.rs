@@ -103,6 +103,16 @@ pub fn get_option(fd: BorrowedFd<'_>, level: u32, name: u32, value: &mut [u8]) -
     Ok(value.len().min(len as usize))
 }
 
+/// getsockopt(2) for an option of the socket itself (SOL_SOCKET) that is a number.
+///
+/// # Errors
+/// As for [`get_option`].
+pub fn number_option(fd: BorrowedFd<'_>, name: i32) -> Result<i32, Errno> {
+    let mut value = [0; 4];
+    get_option(fd, libc::SOL_SOCKET as u32, name as u32, &mut value)?;
+    Ok(i32::from_le_bytes(value))
+}
+
 /// setsockopt(2).
 pub fn set_option(fd: BorrowedFd<'_>, level: u32, name: u32, value: &[u8]) -> SyscallResult {
     let row = commands(libc::SYS_setsockopt).and_then(|c| c.find_pair(level.into(), name.into()));

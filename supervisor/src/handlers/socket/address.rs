@@ -12,7 +12,7 @@
 
 use crate::caller::Caller;
 use crate::context::Call;
-use crate::host::command::get_option;
+use crate::host::command::number_option;
 use crate::host::name::reopen_name;
 use crate::host::net::Address;
 use crate::path::{Found, Lookup, Target, parent, resolve};
@@ -40,11 +40,7 @@ pub(super) struct Nature {
 
 impl Nature {
     pub(super) fn of(socket: &File) -> Result<Nature, Errno> {
-        let number = |name: i32| {
-            let mut value = [0; 4];
-            get_option(socket.host.as_fd(), libc::SOL_SOCKET as u32, name as u32, &mut value)?;
-            Ok::<_, Errno>(i32::from_le_bytes(value))
-        };
+        let number = |name| number_option(socket.host.as_fd(), name);
         Ok(Nature { domain: number(libc::SO_DOMAIN)?, protocol: number(libc::SO_PROTOCOL)? })
     }
     pub(super) fn is_internet(self) -> bool {

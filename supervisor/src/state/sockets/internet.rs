@@ -4,7 +4,7 @@
 //! a port that a failed connect(2) left behind is nobody's consent to listen on it. The record belongs to the
 //! open file description, so all descriptors of a socket share it, whichever process holds them.
 
-use crate::host::command::get_option;
+use crate::host::command::number_option;
 use crate::host::net::{Address, Whose, address_of};
 use nix::errno::Errno;
 use std::os::fd::AsFd;
@@ -37,11 +37,7 @@ impl Internet {
     /// A socket that came from elsewhere: nothing of it has been judged. What it is connected to is for the
     /// kernel to say, since no guest connects without having been judged.
     pub fn found(socket: impl AsFd) -> Result<Option<Internet>, Errno> {
-        let number = |name: i32| {
-            let mut value = [0; 4];
-            get_option(socket.as_fd(), libc::SOL_SOCKET as u32, name as u32, &mut value)?;
-            Ok::<_, Errno>(i32::from_le_bytes(value))
-        };
+        let number = |name| number_option(socket.as_fd(), name);
         let (domain, kind) = (number(libc::SO_DOMAIN)?, number(libc::SO_TYPE)?);
         let made = Internet::made(domain, kind, number(libc::SO_PROTOCOL)?);
         let connected = || address_of(Whose::Peer, socket.as_fd()).is_ok();
