@@ -13,7 +13,6 @@ use std::fs::{File, OpenOptions};
 use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How long the end of a run waits, in all, for a reader that takes nothing.
@@ -53,16 +52,11 @@ impl Stream {
     /// # Errors
     /// As open(2).
     pub fn to_number(number: i32) -> std::io::Result<Stream> {
-        Stream::open(Path::new(&format!("/proc/self/fd/{number}")), OpenOptions::new().append(true))
-    }
-
-    fn open(path: &Path, options: &mut OpenOptions) -> std::io::Result<Stream> {
-        let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
-        let file = options.custom_flags(flags).open(path)?;
-        let kept = file.metadata()?.is_file().then(|| {
-            let name = format!("/proc/self/fd/{}", file.as_raw_fd());
-            OpenOptions::new().read(true).custom_flags(flags).open(name).ok()
-        });
+        let open = |options: &mut OpenOptions| {
+            options.custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(format!("/proc/self/fd/{number}"))
+        };
+        let file = open(OpenOptions::new().append(true))?;
+        let kept = file.metadata()?.is_file().then(|| open(OpenOptions::new().read(true)).ok());
         Ok(Stream { file, socket: false, kept: kept.flatten() })
     }
 
