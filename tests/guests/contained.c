@@ -288,6 +288,36 @@ static void sockets(void) {
     survived();
 }
 
+// Files of memory that had a name, and have none by now.
+static void unlinked(void) {
+    char name[] = "/dev/shm/rxbox-unlinked-XXXXXX";
+    int fd = mkstemp(name);
+    unlink(name);
+    for (int i = 0; i < 200; i++) write(fd, block, sizeof block);
+    survived();
+}
+
+// Sockets with data in them are themselves on their way in messages, and nobody has them.
+static void sent_sockets(void) {
+    int way[2];
+    for (int i = 0; i < 600; i++) {
+        int ends[2];
+        if (i % 60 == 0) socketpair(AF_UNIX, SOCK_STREAM, 0, way);
+        socketpair(AF_UNIX, SOCK_STREAM, 0, ends);
+        while (send(ends[0], block, 1 << 16, MSG_DONTWAIT) > 0) continue;
+        union { struct cmsghdr header; char room[CMSG_SPACE(sizeof ends)]; } control = {
+            .header = {.cmsg_len = CMSG_LEN(sizeof ends), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
+        struct iovec byte = {"x", 1};
+        struct msghdr message = {.msg_iov = &byte, .msg_iovlen = 1, .msg_control = &control,
+            .msg_controllen = sizeof control};
+        memcpy(CMSG_DATA(&control.header), ends, sizeof ends);
+        sendmsg(way[0], &message, MSG_DONTWAIT);
+        close(ends[0]);
+        close(ends[1]);
+    }
+    survived();
+}
+
 // Many mappings make the view of them long; each descriptor has one.
 static void views(void) {
     for (int i = 0; i < 4000; i++) {
@@ -302,7 +332,7 @@ int main(int argc, char **argv) {
         {"descriptors", descriptors}, {"storm", storm}, {"memory", memory}, {"killed", killed},
         {"stopped-computing", stopped_computing}, {"stopped-growing", stopped_growing}, {"continued", continued},
         {"lingers", lingers}, {"zombies", zombies}, {"locks", locks}, {"memory-files", memory_files}, {"mapped-files", mapped_files}, {"sent-files", sent_files},
-        {"segments", segments}, {"messages", messages}, {"sockets", sockets}, {"views", views}};
+        {"segments", segments}, {"messages", messages}, {"sockets", sockets}, {"unlinked", unlinked}, {"sent-sockets", sent_sockets}, {"views", views}};
     for (int i = 0; i < sizeof all / sizeof all[0]; i++) {
         if (!strcmp(argv[1], all[i].name)) all[i].run();
     }

@@ -149,7 +149,8 @@ impl Plural for SyscallRule {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, expecting = "[hardening]")]
 pub(crate) struct Hardening {
-    /// Layers without which the guest shall not run. One that is not listed is used where the host offers it.
+    /// Layers without which the guest shall not run. One that is not listed is used where the host offers it,
+    /// but for `"cgroup"`, which is used only where it is listed.
     pub(crate) require: List<Layer>,
     /// Capabilities (capabilities(7)) that the supervisor keeps if it has them, for calls that it makes for
     /// the guest. All others are given up before the guest runs.

@@ -5,6 +5,7 @@
 
 use crate::confine::landlock::Enforced;
 use crate::confine::{enclose, filter};
+use crate::host::cgroup::{Cgroup, Refused};
 use crate::host::maker::Maker;
 use crate::host::spawn;
 use crate::sandbox::layers;
@@ -64,6 +65,11 @@ pub fn examine() -> Result<Vec<Finding>, Errno> {
         }
         _ => (State::Missing, Some(NO_LANDLOCK.to_owned())),
     };
+    let entered = tried(|| Cgroup::attempt().map_or_else(|refused| refused as i32, |()| 0))?;
+    let cgroup = match Refused::ALL.into_iter().find(|refused| *refused as i32 == entered) {
+        None => (State::Available, Some("used where a profile requires it".to_owned())),
+        Some(refused) => (State::Missing, Some(format!("{refused}: {NO_CGROUP}"))),
+    };
     Ok(Layer::ALL
         .into_iter()
         .map(|layer| {
@@ -71,6 +77,7 @@ pub fn examine() -> Result<Vec<Finding>, Errno> {
                 Layer::Seccomp => seccomp.clone(),
                 Layer::Landlock => landlock.clone(),
                 Layer::Namespaces => namespaces.clone(),
+                Layer::Cgroup => cgroup.clone(),
                 layer if layers::known(layer) => (State::Available, None),
                 _ => (State::Unsupported, Some("this version of rxbox has no such layer".to_owned())),
             };
@@ -82,6 +89,9 @@ pub fn examine() -> Result<Vec<Finding>, Errno> {
 const NO_LANDLOCK: &str = "the kernel (Linux 5.13 or later) must be built with CONFIG_SECURITY_LANDLOCK and \
     started with landlock among its modules (lsm=landlock,... on its command line); or what rxbox runs in \
     refuses the calls";
+
+const NO_CGROUP: &str = "start rxbox by `systemd-run --user --scope -p Delegate=yes rxbox ...`, or from a \
+    unit with Delegate=yes";
 
 /// What a process of its own comes to.
 fn tried(attempt: impl FnOnce() -> i32) -> Result<i32, Errno> {

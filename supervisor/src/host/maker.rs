@@ -115,6 +115,11 @@ impl Maker {
         Ok(Maker { line: Mutex::new(ours), pid, namespaces: OnceLock::new() })
     }
 
+    /// Its process id.
+    pub fn number(&self) -> Pid {
+        self.pid
+    }
+
     /// The namespaces in which things are made, once they are; an errno as of unshare(2) if the host does not
     /// give them to this user, and things are made in the supervisor's.
     pub fn namespaces(&self) -> Result<&Namespaces, Errno> {

@@ -5,6 +5,7 @@
 //! unsafe code. A call that may wait for somebody else is made through [`interrupt`], so that a signal to the
 //! guest can interrupt it.
 
+pub mod cgroup;
 pub mod cmsg;
 pub mod command;
 pub mod descendants;

@@ -69,6 +69,9 @@ impl EventLoop<'_> {
             {
                 ending.end(end);
             }
+            if self.sandbox.ran_out_of_memory() {
+                ending.end(End::MemoryLimit);
+            }
             if let Some(end) = ending.cause() {
                 return Ok(Outcome::Ended(end.clone()));
             }
@@ -77,10 +80,11 @@ impl EventLoop<'_> {
                 self.job.keep_up();
             }
             let ungated = self.sandbox.forks.are_ungated();
+            let tick = meter.needed() || catching_up || ungated || self.sandbox.cgroup.get().is_some();
             if ungated {
                 self.sandbox.sweep();
             }
-            for source in poller.wait(timeout(deadline, meter.needed() || catching_up || ungated))? {
+            for source in poller.wait(timeout(deadline, tick))? {
                 if let Some(outcome) = self.handle(source)? {
                     return Ok(outcome);
                 }
@@ -128,6 +132,9 @@ impl EventLoop<'_> {
             Some(ChildEvent::Continued) => return Ok(None),
             Some(ChildEvent::Ended(outcome)) => outcome,
         };
+        if self.sandbox.ran_out_of_memory() {
+            self.sandbox.ending.end(End::MemoryLimit);
+        }
         Ok(Some(match (self.sandbox.ending.cause(), outcome) {
             (Some(end), _) => Outcome::Ended(end.clone()),
             (None, outcome) if self.main.executed() => outcome,

@@ -17,6 +17,7 @@
 //! of the socket ends the run as well. If supervisor and init process are killed, what they leave is below
 //! the job process, which ends it before it ends itself.
 
+use crate::host::cgroup;
 use crate::host::descendants::end_all_below;
 use crate::host::number::{Fcntl, fcntl};
 use crate::host::process::ProcessHandle;
@@ -125,6 +126,7 @@ fn stand_in(socket: &OwnedFd, supervisor: Pid, forwarded: &SigSet) -> Result<i32
     ] {
         fcntl(socket.as_fd(), command, argument.cast_unsigned().into())?;
     }
+    let mut has_cgroup = false;
     loop {
         let events = [signals.as_fd(), socket.as_fd(), child.as_fd()];
         let mut events = events.map(|fd| PollFd::new(fd, PollFlags::POLLIN));
@@ -142,6 +144,7 @@ fn stand_in(socket: &OwnedFd, supervisor: Pid, forwarded: &SigSet) -> Result<i32
         if told {
             let mut signal = [0; 4];
             match recv(socket.as_raw_fd(), &mut signal, MsgFlags::MSG_DONTWAIT) {
+                Ok(4) if signal == HAS_CGROUP => has_cgroup = true,
                 Ok(4) if signal != KEEP_UP => {
                     stop(i32::from_le_bytes(signal));
                     say(socket, &RUNNING)?;
@@ -157,6 +160,9 @@ fn stand_in(socket: &OwnedFd, supervisor: Pid, forwarded: &SigSet) -> Result<i32
     }
     let ended = spawn::wait_for(supervisor)?;
     end_all_below()?;
+    if has_cgroup {
+        cgroup::remove_of(supervisor);
+    }
     Ok(match ended {
         Ended::Exited(status) => status,
         Ended::Signaled(signal) => {
@@ -191,6 +197,9 @@ pub fn die_by(signal: i32) {
 
 /// What is sent instead of a signal to stop by, for the sake of the SIGCONT that comes with it.
 const KEEP_UP: [u8; 4] = [0; 4];
+
+/// What is sent instead of a signal before the supervisor makes a cgroup, which the job process is to remove.
+const HAS_CGROUP: [u8; 4] = [0xff; 4];
 
 /// What stands for [`Said::Running`] on the socket.
 const RUNNING: Received = Received { signal: 0, code: 0, pid: 0, uid: 0 };
@@ -267,6 +276,14 @@ impl Job {
 
     fn send(&self, bytes: [u8; 4]) -> Result<usize, Errno> {
         send(self.socket.as_raw_fd(), &bytes, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL)
+    }
+
+    /// The supervisor is about to make a cgroup, which is to be removed after its end.
+    ///
+    /// # Errors
+    /// As send(2).
+    pub fn remove_cgroup_at_end(&self) -> Result<(), Errno> {
+        self.send(HAS_CGROUP).map(drop)
     }
 
     /// Whether it was told to stop and has not said since that it runs.

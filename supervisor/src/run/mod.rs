@@ -10,6 +10,7 @@ use crate::cli::{Reports, Run as Options};
 use crate::confine;
 use crate::confine::descriptors::Foreign;
 use crate::confine::landlock::Enforced;
+use crate::host::cgroup::{Bounds, Cgroup};
 use crate::host::descendants::end_all_below;
 use crate::host::fork_gate::ForkGate;
 use crate::host::interrupt;
@@ -28,7 +29,7 @@ use crate::worker::{dispatch, serve};
 use event_loop::EventLoop;
 use job::Job;
 use nix::errno::Errno;
-use rxbox_policy::Policy;
+use rxbox_policy::{Layer, Limits, Policy};
 use rxbox_wire::log::LogItems;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -153,7 +154,8 @@ fn run_guest(
     let host = |e: Errno| failed("the supervisor", e.desc());
     dispatch::prepare();
     interrupt::install().map_err(host)?;
-    give_rights_up(sandbox)?;
+    let cgroup = enter_cgroup(sandbox, job)?;
+    give_rights_up(sandbox, cgroup)?;
     let Launched { init, first: main, gate } = launch::launch(sandbox, guest, inherited)?;
     if let Some(gate) = gate {
         keep_gate(sandbox, gate).map_err(|e| failed("the supervisor", e))?;
@@ -184,13 +186,36 @@ fn keep_gate(sandbox: &Arc<Sandbox>, gate: ForkGate) -> std::io::Result<()> {
     std::thread::Builder::new().name("forks".to_owned()).spawn(keep).map(drop)
 }
 
+/// Enters a cgroup of the run's own, if the profile requires one: the kernel takes several milliseconds to
+/// move a process, too many for runs that nobody has asked for it. Whether there is one.
+fn enter_cgroup(sandbox: &Sandbox, job: &Job) -> Result<bool, Outcome> {
+    if !sandbox.policy.required_layers().any(|(layer, _)| layer == Layer::Cgroup) {
+        return Ok(false);
+    }
+    job.remove_cgroup_at_end().map_err(|e| failed("the job process", e.desc()))?;
+    let children: Vec<_> = sandbox.maker.get().map(Maker::number).into_iter().collect();
+    let entered = Cgroup::enter(&cgroup_bounds(sandbox.policy.limits()), &children);
+    // It is the first.
+    Ok(entered.is_ok_and(|cgroup| sandbox.cgroup.set(cgroup).is_ok()))
+}
+
+/// What the kernel is to hold the run to. Each guest thread has a worker; and there is rxbox itself.
+fn cgroup_bounds(limits: &Limits) -> Bounds {
+    const OWN_TASKS: u64 = 32;
+    const OWN_MEMORY: u64 = 32 << 20;
+    Bounds {
+        memory: limits.memory.map(|most| most.saturating_add(OWN_MEMORY)),
+        tasks: limits.threads.map(|most| most.saturating_mul(2).saturating_add(OWN_TASKS)),
+    }
+}
+
 /// Puts the second wall in force. This process must have one thread.
-fn give_rights_up(sandbox: &Sandbox) -> Result<(), Outcome> {
+fn give_rights_up(sandbox: &Sandbox, cgroup: bool) -> Result<(), Outcome> {
     let reach = sandbox.policy.reach();
     let landlock =
         confine::enclose(reach, sandbox.policy.capabilities()).map_err(|e| failed("the supervisor", e))?;
     let network = sandbox.maker.get().is_some_and(Maker::isolated);
-    sandbox.layers.supervisor(SupervisorLayers { landlock: landlock != Enforced::Not, network });
+    sandbox.layers.supervisor(SupervisorLayers { landlock: landlock != Enforced::Not, network, cgroup });
     Ok(())
 }
 

@@ -15,7 +15,7 @@ use std::sync::OnceLock;
 const ALWAYS: [Layer; 4] = [Layer::Seccomp, Layer::Capabilities, Layer::NoNewPrivs, Layer::Rlimits];
 
 /// Layers that this version puts there if the host offers them.
-const WHERE_OFFERED: [Layer; 3] = [Layer::Landlock, Layer::Namespaces, Layer::ForkGate];
+const WHERE_OFFERED: [Layer; 4] = [Layer::Landlock, Layer::Namespaces, Layer::ForkGate, Layer::Cgroup];
 
 /// The layers that this version knows, for its user.
 pub fn names() -> String {
@@ -48,6 +48,8 @@ pub struct SupervisorLayers {
     pub landlock: bool,
     /// Sockets are in a network of their own, or the profile allows a network.
     pub network: bool,
+    /// A cgroup of the run's own, which is made where the profile requires it.
+    pub cgroup: bool,
 }
 
 /// The layers that depend on the host.
@@ -85,6 +87,7 @@ impl HostLayers {
             Layer::Landlock => supervisor.landlock && child.contains(boot::Layers::LANDLOCK),
             Layer::Namespaces => supervisor.network && child.contains(boot::Layers::NAMESPACES),
             Layer::ForkGate => self.gate.get() == Some(&true),
+            Layer::Cgroup => supervisor.cgroup,
             _ => ALWAYS.contains(&layer),
         }
     }
@@ -142,7 +145,7 @@ mod tests {
     fn landlock_is_there_only_if_it_holds_supervisor_and_child() {
         for (supervisor, child, there) in [(true, true, true), (true, false, false), (false, true, false)] {
             let layers = HostLayers::default();
-            layers.supervisor(SupervisorLayers { landlock: supervisor, network: true });
+            layers.supervisor(SupervisorLayers { landlock: supervisor, network: true, cgroup: false });
             layers.child(if child { boot::Layers::LANDLOCK } else { boot::Layers::empty() });
             assert_eq!(layers.in_force().any(|l| l == Layer::Landlock), there);
             let told = layers.json();

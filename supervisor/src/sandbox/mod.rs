@@ -7,6 +7,7 @@ pub mod poller;
 pub mod processors;
 pub mod worker_pool;
 
+use crate::host::cgroup::Cgroup;
 use crate::host::maker::Maker;
 use crate::report::audit::Audit;
 use crate::report::ending::Ending;
@@ -54,6 +55,8 @@ pub struct Sandbox {
     pub poller: Poller,
     /// Makes what is to be in namespaces of the run's own, once the supervisor has given its rights up.
     pub maker: OnceLock<Maker>,
+    /// The run's cgroup, where it has one of its own.
+    pub cgroup: OnceLock<Cgroup>,
     /// Directories in which guests have bound sockets.
     pub anchors: Anchors,
     /// Who is at the other end of sockets.
@@ -127,6 +130,7 @@ impl Sandbox {
             ending,
             layers: HostLayers::default(),
             maker: OnceLock::new(),
+            cgroup: OnceLock::new(),
             anchors: Anchors::default(),
             peers: Peers::default(),
             travellers: Travellers::default(),
@@ -205,6 +209,11 @@ impl Sandbox {
             }
         }
         kept + self.ipc.segments.bytes() + self.memory_files.as_ref().map_or(0, MemoryFiles::bytes)
+    }
+
+    /// Whether the kernel has ended a process because the sandbox has used up its memory.
+    pub fn ran_out_of_memory(&self) -> bool {
+        self.cgroup.get().is_some_and(Cgroup::has_killed)
     }
 
     /// Adds a process that has started.
