@@ -22,6 +22,8 @@
 mod compile;
 mod decision;
 mod errno;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod hint;
 mod load;
 mod pattern;

@@ -7,6 +7,8 @@
 pub mod elf;
 mod error;
 mod file;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod place;
 pub mod script;
 pub mod stack;

@@ -22,6 +22,8 @@ pub mod cpuid;
 pub mod decode;
 pub mod emit;
 pub mod frontend;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod ir;
 pub mod opt;
 pub mod regalloc;

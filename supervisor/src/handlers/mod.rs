@@ -33,8 +33,10 @@ pub mod terminal;
 pub mod time;
 pub mod usage;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fixture;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 
 use crate::context::Entry;
 

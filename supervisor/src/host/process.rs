@@ -60,7 +60,7 @@ impl ProcessHandle {
     }
 
     /// A handle whose number and descriptor need not belong together.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn of_parts(number: i32, fd: OwnedFd) -> ProcessHandle {
         ProcessHandle { number, fd }
     }

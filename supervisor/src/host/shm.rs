@@ -109,7 +109,7 @@ impl<'a> Slot<'a> {
     }
 
     /// The guest thread's view of the hand-over words, for those who play it.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn guest_handoff(&self) -> Handoff<'a> {
         Handoff {
             turn: self.word(TURN),
@@ -161,7 +161,7 @@ impl<'a> Slot<'a> {
     }
 
     /// Writes the request's bytes, for those who play the guest thread.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn write_request(&self, bytes: &[u8; Request::SIZE]) {
         for (i, part) in bytes.chunks_exact(8).enumerate() {
             let word = u64::from_ne_bytes(std::array::from_fn(|k| part[k]));
@@ -170,7 +170,7 @@ impl<'a> Slot<'a> {
     }
 
     /// The reply's bytes, for those who play the guest thread.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn read_reply(&self) -> [u8; Reply::SIZE] {
         let mut bytes = [0; Reply::SIZE];
         for (i, part) in bytes.chunks_exact_mut(8).enumerate() {
@@ -204,7 +204,7 @@ unsafe impl Send for Area<'_> {}
 
 impl<'a> Area<'a> {
     /// Private memory in the role of a data area.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn from_slice(memory: &'a mut [u8]) -> Area<'a> {
         Area { start: NonNull::from(&mut memory[0]), len: memory.len(), life: PhantomData }
     }

@@ -1,5 +1,8 @@
 //! A guest for tests: a process under a policy, in a scratch directory, without an emulator child.
 
+#![cfg_attr(fuzzing, allow(dead_code, reason = "the fuzz targets need a part of it"))]
+#![allow(clippy::unwrap_used, reason = "a test ends by a panic")]
+
 use crate::caller::Caller;
 use crate::host::process::ProcessHandle;
 use crate::sandbox::Sandbox;

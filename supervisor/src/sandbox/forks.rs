@@ -117,7 +117,7 @@ fn unknown_below(parents: &BTreeMap<i32, i32>, top: i32, known: &BTreeSet<i32>) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::handlers::tests::{Guest, NOBODY, living};
+    use crate::handlers::fixture::{Guest, NOBODY, living};
     use std::process::{Command, Stdio};
 
     fn may_pass(guest: &Guest, thread: i32) -> bool {

@@ -14,6 +14,8 @@
 //! of another guest.
 
 pub mod dispatch;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod internal;
 pub mod start;
 mod traced;

@@ -118,7 +118,7 @@ fn new_child(sandbox: &Sandbox, parent: &Process, pid: i32) -> Result<(i32, Proc
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::handlers::tests::{Guest, ended, living};
+    use crate::handlers::fixture::{Guest, ended, living};
     use crate::host::number::{NewFd, new_fd};
     use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
     use rxbox_wire::handoff::{CLOSED, REPLY, REQUEST};

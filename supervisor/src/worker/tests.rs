@@ -1,10 +1,8 @@
 //! A worker against children that the guest has taken over.
 
 use super::*;
-use crate::handlers::tests::Guest;
+use crate::handlers::fixture::Guest;
 use crate::state::fd::File;
-use rxbox_tests::random::Random;
-use rxbox_wire::frame::Length;
 use rxbox_wire::sizes::ABSENT;
 use rxbox_wire::spin_policy::Cores;
 use rxbox_wire::table;
@@ -28,7 +26,7 @@ impl Scene {
     /// One whose process is the test's own.
     fn of_this_process() -> Scene {
         let Scene { sandbox, mut _ends, .. } = Scene::new();
-        let (process, end) = crate::handlers::tests::this_process(&sandbox.budget);
+        let (process, end) = crate::handlers::fixture::this_process(&sandbox.budget);
         _ends.push(end);
         Scene { sandbox, process, _ends }
     }
@@ -83,74 +81,6 @@ fn request(nr: u32, args: [u64; 6]) -> Request {
 
 fn nr(name: &str) -> u32 {
     table::by_name(name).unwrap().nr
-}
-
-/// A register as programs and attackers fill them.
-fn argument(random: &mut Random) -> u64 {
-    const EDGES: [u64; 12] = [
-        0,
-        1,
-        2,
-        3,
-        64,
-        4096,
-        u64::MAX,
-        i32::MAX as u64,
-        u32::MAX as u64,
-        i64::MIN as u64,
-        1 << 32,
-        libc::AT_FDCWD as u64,
-    ];
-    if random.one_in(4) { random.next() } else { random.pick(&EDGES) }
-}
-
-/// A request for some row with lengths as an honest child gives them.
-fn request_of_some_row(random: &mut Random) -> Request {
-    let rows = table::SYSCALLS.len() + table::INTERNAL.len();
-    let i = random.index(rows);
-    let row = table::SYSCALLS.get(i).unwrap_or_else(|| &table::INTERNAL[i - table::SYSCALLS.len()]);
-    let args = std::array::from_fn(|_| argument(random));
-    let (kinds, _) = table::kinds(row, &args);
-    let len = std::array::from_fn(|i| match frame::length(&kinds, i, &args) {
-        Some(Length::Exactly(n)) if !random.one_in(8) => n as u32,
-        Some(Length::AtMost(n)) if !random.one_in(8) => random.below(n.min(300) + 1) as u32,
-        _ => ABSENT,
-    });
-    Request { nr: row.nr, args, len }
-}
-
-#[test]
-fn no_frame_makes_the_worker_panic() {
-    let scene = Scene::new();
-    let mut worker = scene.worker();
-    let mut random = Random::new(1);
-    let mut served = 0;
-    // Calls that would wait come back at once.
-    scene.slot().interrupt().store(1, Ordering::SeqCst);
-    for round in 0..20_000 {
-        let mut bytes = request_of_some_row(&mut random).encode();
-        if round % 4 == 0 {
-            bytes[random.index(Request::SIZE)] = random.byte();
-        }
-        let data: Vec<u8> = (0..64).flat_map(|_| (random.next() & random.next()).to_le_bytes()).collect();
-        scene.slot().area().write(0, &data);
-        scene.slot().write_request(&bytes);
-        served += u32::from(worker.serve().is_ok());
-    }
-    assert!(served > 5_000, "{served}");
-}
-
-#[test]
-fn bytes_of_pure_chance_are_violations_or_answers() {
-    let scene = Scene::new();
-    let mut worker = scene.worker();
-    let mut random = Random::new(2);
-    scene.slot().interrupt().store(1, Ordering::SeqCst);
-    for _ in 0..20_000 {
-        let bytes = std::array::from_fn(|_| random.byte());
-        scene.slot().write_request(&bytes);
-        let _ = worker.serve();
-    }
 }
 
 #[test]

@@ -63,6 +63,7 @@ fn what_only_tests_see_is_left_out() {
     for using in [
         "#[cfg(test)] use crate::b::B;",
         "#[cfg(all(test, unix))] mod tests { use crate::b::B; }",
+        "#[cfg(any(test, fuzzing))] mod fuzz { use crate::b::B; }",
         "#[cfg(test)] mod tests;",
         "#[cfg(test)] #[path = \"a_tests.rs\"] mod tests;",
         "#[test] fn f() { crate::b::B::new(); }",

@@ -1,7 +1,8 @@
 //! The modules of a crate as its sources declare them, and the names that each of them binds.
 //!
 //! The tree is walked from `lib.rs` (and `main.rs`) along `mod` declarations, as the compiler does. What only
-//! tests see, an item under `#[cfg(test)]`, is left out; so files of tests are never read.
+//! tests and fuzzers see, an item under `#[cfg(test)]` or `#[cfg(any(test, fuzzing))]`, is left out; so files
+//! of tests are never read.
 
 use std::collections::BTreeMap;
 use syn::visit::Visit;
@@ -244,7 +245,9 @@ impl<'ast> Visit<'ast> for InnerUses<'ast> {
 /// Whether what carries these attributes exists in tests only.
 pub(crate) fn only_for_tests(attributes: &[Attribute]) -> bool {
     fn holds_in_tests_only(meta: &Meta) -> bool {
-        let Meta::List(list) = meta else { return meta.path().is_ident("test") };
+        let Meta::List(list) = meta else {
+            return meta.path().is_ident("test") || meta.path().is_ident("fuzzing");
+        };
         let parser = syn::punctuated::Punctuated::<Meta, syn::Token![,]>::parse_terminated;
         let Ok(parts) = list.parse_args_with(parser) else { return false };
         (list.path.is_ident("all") && parts.iter().any(holds_in_tests_only))

@@ -2,7 +2,7 @@
 //! for.
 
 use super::tree;
-use crate::handlers::tests::{A, Guest, word, words};
+use crate::handlers::fixture::{A, Guest, word, words};
 use crate::path::fixture::Scratch;
 use nix::errno::Errno;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
