@@ -1,5 +1,6 @@
 // The attacks of a child that is not its guest's emulator any more, by name. Each prints what it got.
 #include "hostile_native.h"
+#include <linux/sched.h>
 
 // Starts a process that ends, and keeps the worker of its slot waiting: it is told to go by the turn word, which
 // says at once again that it is to wait. Whether the worker stays.
@@ -138,6 +139,29 @@ static void twice(void) {
     say("made", made);
 }
 
+// Makes a thread that waits for good, with what the C library asks of the kernel; its number.
+static long bare_thread(char *stack_end) {
+    static u32 never, numbers[2];
+    u64 flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_SETTLS
+        | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID;
+    long tid;
+    register u32 *ended __asm__("r10") = &numbers[1], *tls __asm__("r8") = numbers;
+    __asm__ volatile("syscall; test %%rax, %%rax; jnz 1f\n"
+        "2: mov %5, %%rdi; xor %%esi, %%esi; xor %%edx, %%edx; xor %%r10d, %%r10d; mov $202, %%eax; syscall; jmp 2b\n1:"
+        : "=a"(tid) : "a"(SYS_clone), "D"(flags), "S"(stack_end), "d"(numbers), "r"(&never), "r"(ended), "r"(tls)
+        : "rcx", "r11", "memory");
+    return tid;
+}
+
+// Threads that the supervisor is not told of: as many as there can be, or 1,000.
+static void threads(void) {
+    static char stack[64] __attribute__((aligned(16)));
+    int made = 0;
+    while (made < 1000 && bare_thread(stack + sizeof stack) > 0) made++;
+    say("threads", made);
+    if (made == 1000) pause_ms(600000);
+}
+
 static u64 state;
 static u64 below(u64 n) {
     state ^= state << 13, state ^= state >> 7, state ^= state << 17;
@@ -207,6 +231,7 @@ void attack(const char *name) {
     else if (!strcmp(name, "denied")) denied();
     else if (!strcmp(name, "orphaned")) orphaned();
     else if (!strcmp(name, "twice")) twice();
+    else if (!strcmp(name, "threads")) threads();
     else if (name[0] == '#') sequence(name + 1);
     else say_text("no such attack\n");
 }

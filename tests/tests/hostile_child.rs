@@ -3,7 +3,8 @@
 //! nothing; each test tries one thing that it could give.
 
 use rxbox_tests::random::Random;
-use rxbox_tests::{Scratch, compile_guest, guest, rxbox};
+use rxbox_tests::{Program, Scratch, compile_guest, guest, rxbox};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -119,6 +120,33 @@ fn a_gate_that_is_required_and_cannot_be_had_refuses_the_run() {
     let told = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(125), "{told}");
     assert!(told.contains("layer fork_gate is required by"), "{told}");
+}
+
+/// The kernel counts threads in a user namespace, if the user is not the host's root; else the supervisor
+/// looks for them.
+#[test]
+fn threads_that_are_not_told_of_are_bounded_and_end_the_run_where_the_kernel_does_not_count() {
+    let scratch = Scratch::new("threads");
+    let limited = profile(&scratch, "processes = 4\nthreads = 8");
+    let text = "version = 1\nextends = [\"permissive\"]\n[hardening]\nrequire = [\"namespaces\"]\n";
+    let required = scratch.file("required.toml", text);
+    let program = hostile(&scratch);
+    let root = std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
+    for own_user in [true, false] {
+        let run = |argv: &[&str], profile| {
+            let program = Program::new(scratch.path(), argv);
+            if own_user { program.boxed(profile) } else { program.unprivileged().boxed(profile) }
+        };
+        let counted = !(root && own_user) && run(&["/bin/true"], &required).status == 0;
+        let ran = run(&[program.to_str().expect("a name"), "threads"], &limited);
+        let made = ran.out().trim().strip_prefix("threads ").expect("a number").parse::<u32>();
+        let made = made.expect("a number");
+        if counted {
+            assert!((8..100).contains(&made) && ran.status == 0, "{made} {}", ran.err());
+        } else {
+            assert!(ran.status == 159 && ran.err().contains("more threads"), "{made} {}", ran.err());
+        }
+    }
 }
 
 #[test]

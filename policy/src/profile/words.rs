@@ -57,7 +57,7 @@ words! {
         Capabilities = "capabilities",
         /// `no_new_privs` set.
         NoNewPrivs = "no_new_privs",
-        /// Resource limits of the kernel (setrlimit(2)).
+        /// Resource limits of the kernel (setrlimit(2)): no core files, a usual stack, files of a length.
         Rlimits = "rlimits",
         /// Forks that the kernel holds until the supervisor lets them through.
         ForkGate = "fork_gate",

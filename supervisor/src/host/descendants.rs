@@ -21,8 +21,7 @@ pub fn parents() -> BTreeMap<i32, i32> {
 
 /// Whether a process runs. One whose first thread has ended looks like one that has ended, but has others.
 fn runs(stat: &Stat) -> bool {
-    const THREADS: usize = 20;
-    stat.state() != Some(b'Z') || stat.field(THREADS) > 1
+    stat.state() != Some(b'Z') || stat.field(Stat::THREADS) > 1
 }
 
 /// Ends everything below this process, which is to be a subreaper (PR_SET_CHILD_SUBREAPER), and waits until

@@ -21,6 +21,9 @@ fn read(name: &str) -> Option<Vec<u8>> {
 pub struct Stat(String);
 
 impl Stat {
+    /// The field that says how many threads there are.
+    pub const THREADS: usize = 20;
+
     /// Of a process; `None` if there is none.
     pub fn of_process(pid: i32) -> Option<Stat> {
         Stat::parse(&read(&format!("{pid}/stat"))?)

@@ -23,7 +23,7 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use program::Program;
-use rxbox_policy::Policy;
+use rxbox_policy::{Limits, Policy};
 use rxbox_wire::boot::Boot;
 use rxbox_wire::log::LogItems;
 use std::fs::File;
@@ -80,6 +80,7 @@ pub fn launch(sandbox: &Arc<Sandbox>, guest: Guest, inherited: &Inherited) -> Re
         namespaces: sandbox.maker.get().and_then(|maker| maker.namespaces().ok()),
         mask: &inherited.mask,
         continued: can_be_continued(),
+        threads: most_threads(sandbox.policy.limits()),
     };
     let (init, pid, gate) = Init::start(&start).map_err(|e| Outcome::Failed(e.to_string()))?;
     sandbox.forks.begin(init.number(), gate.is_some());
@@ -92,6 +93,14 @@ pub fn launch(sandbox: &Arc<Sandbox>, guest: Guest, inherited: &Inherited) -> Re
         .map_err(failed("the working directory or the first process"))?;
     start_first_process(sandbox, &process).map_err(failed("the first worker"))?;
     Ok(Launched { init, first: process, gate })
+}
+
+/// How many threads there can be in emulator children, if the policy limits that. Those of the guest that the
+/// supervisor knows of are fewer: a thread that has told its end is there for a while, and so is a process
+/// that nobody has waited for.
+pub fn most_threads(limits: &Limits) -> Option<u64> {
+    const MORE: u64 = 64;
+    Some(limits.threads?.saturating_mul(2).saturating_add(limits.processes?).saturating_add(MORE))
 }
 
 fn first_process(

@@ -7,8 +7,12 @@
 //! the guest. Memory is what their pages take: a page that several of them share counts in each; what the
 //! supervisor has taken since the run began; and what the kernel keeps for files and objects of the guest
 //! ([`Sandbox::kept_for_guests`](crate::sandbox::Sandbox::kept_for_guests)), mapped or not.
+//!
+//! Threads are counted here only for the case that a child makes some without telling of them, where the
+//! kernel does not hold it to a number of them (the init process sets that).
 
 use crate::host::stat::Stat;
+use crate::launch::most_threads;
 use crate::report::ending::End;
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::SysconfVar;
@@ -21,6 +25,8 @@ use std::time::Duration;
 pub struct Meter {
     memory: Option<u64>,
     cpu_time: Option<Duration>,
+    /// Threads of emulator children, told of or not.
+    threads: Option<u64>,
     /// Processor time last seen of each process, so that those that have ended still count.
     seen: HashMap<i32, Duration>,
     /// The supervisor's when measuring began.
@@ -35,6 +41,7 @@ impl Meter {
         Meter {
             memory: limits.memory,
             cpu_time: limits.cpu_time,
+            threads: most_threads(limits),
             seen: HashMap::new(),
             own: own_time(),
             own_memory: private(),
@@ -43,7 +50,7 @@ impl Meter {
 
     /// Whether there is anything to check.
     pub fn needed(&self) -> bool {
-        self.memory.is_some() || self.cpu_time.is_some()
+        self.memory.is_some() || self.cpu_time.is_some() || self.threads.is_some()
     }
 
     /// The limit that these processes pass, if they do, with all that the init process has waited for and
@@ -58,6 +65,9 @@ impl Meter {
         }
         if self.cpu_time.is_some_and(|most| self.time(pids, init) > most) {
             return Some(End::CpuLimit);
+        }
+        if self.threads.is_some_and(|most| pids.iter().map(|pid| threads_of(*pid)).sum::<u64>() > most) {
+            return Some(End::Violation("there are more threads than were told of".to_owned()));
         }
         let most = self.memory?;
         memory += private().saturating_sub(self.own_memory) + kept();
@@ -89,6 +99,11 @@ fn time_of_children(pid: i32) -> Duration {
     let ticks = u32::try_from(ticks).unwrap_or(100).max(1);
     let waited = Stat::of_process(pid).map_or(0, |stat| stat.field(16) + stat.field(17));
     Duration::from_secs(waited) / ticks
+}
+
+/// How many threads a process has.
+fn threads_of(pid: i32) -> u64 {
+    Stat::of_process(pid).map_or(0, |stat| stat.field(Stat::THREADS))
 }
 
 /// Bytes of memory that a process's pages take.

@@ -2,7 +2,8 @@
 //! are in force.
 //!
 //! The seccomp filter, `no_new_privs`, the dropped capabilities and the resource limits are never optional:
-//! no request of a child without them is served ([`confirm`]). Others the host may not offer
+//! no request of a child without the first three is served ([`confirm`]), and none is started without the
+//! limits ([`exec`](crate::launch::init::exec)). Others the host may not offer
 //! ([`HostLayers`]). A run whose profile requires more than there is, is refused before the first guest
 //! instruction.
 

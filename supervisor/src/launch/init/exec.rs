@@ -6,6 +6,7 @@
 //! and any way to new ones. In a user namespace of the run's own it keeps, until it has read what it needs of
 //! the host's files, the two by which it puts itself into namespaces with nothing in them.
 
+use super::threads;
 use crate::host::fork_gate;
 use crate::host::maker::Namespaces;
 use crate::host::parcel::{received, send};
@@ -37,6 +38,8 @@ pub struct Start<'a> {
     pub mask: &'a SigSet,
     /// Whether a process could continue rxbox's process group if that were stopped.
     pub continued: bool,
+    /// How many threads the kernel shall let the run have, where it can count them.
+    pub threads: Option<u64>,
 }
 
 /// Above every number that is given out.
@@ -73,8 +76,8 @@ pub fn start(start: &Start<'_>) -> Result<Started, Failed> {
     let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
         .map_err(|e| (1, e))?;
     let parent = nix::unistd::getpid();
-    let child = spawn::fork(|| {
-        let Err((step, errno)) = become_child(start, parent, theirs.as_fd());
+    let child = threads::fork(start.namespaces.and(start.threads), |limit| {
+        let Err((step, errno)) = become_child(start, limit, parent, theirs.as_fd());
         // If the socket fails there is only the status left.
         let _ = send(theirs.as_fd(), &report(step, errno as i32), None);
         125
@@ -102,6 +105,7 @@ fn report(step: u8, number: i32) -> [u8; 5] {
 
 fn become_child(
     start: &Start<'_>,
+    threads: threads::Limit,
     parent: Pid,
     reports: BorrowedFd<'_>,
 ) -> Result<std::convert::Infallible, Failed> {
@@ -109,7 +113,7 @@ fn become_child(
     lead_group(start.continued).map_err(|e| (8, e))?;
     let program = place_descriptors(start).map_err(|e| (1, e))?;
     setrlimit(Resource::RLIMIT_CORE, 0, 0).map_err(|e| (2, e))?;
-    limit_stack().map_err(|e| (2, e))?;
+    limit_stack().and_then(|()| threads.set()).map_err(|e| (2, e))?;
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(|e| (3, e))?;
     if getppid() != parent {
         return Err((3, Errno::ESRCH));

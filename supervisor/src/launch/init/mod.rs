@@ -19,6 +19,7 @@
 pub mod exec;
 mod message;
 mod reaper;
+mod threads;
 
 use crate::host::fork_gate::ForkGate;
 use crate::host::parcel::received;
