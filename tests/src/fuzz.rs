@@ -131,7 +131,7 @@ mod tests {
         names.sort();
         assert_eq!(names.len(), texts.matches("fuzz::run(").count(), "{names:?}");
         for name in names {
-            assert!(!super::seeds(&name).is_empty(), "{name}");
+            assert!(!seeds(&name).is_empty(), "{name}");
             assert!(texts.contains(&format!("fuzz::run(\"{name}\"")), "{name} has no bounded run");
         }
     }
