@@ -2,6 +2,7 @@
 //! rxbox with all that it leaves behind.
 
 pub mod fuzz;
+pub mod processes;
 pub mod random;
 pub mod terminal;
 

@@ -51,6 +51,11 @@ impl Terminal {
         Terminal { child, words: argv.join(" "), keyboard: master.into(), shown: Vec::new(), seen: 0 }
     }
 
+    /// The process id of the program.
+    pub fn pid(&self) -> i32 {
+        self.child.id() as i32
+    }
+
     /// Types keys; control characters as they are.
     ///
     /// # Panics

@@ -2,7 +2,7 @@
 //! guests that use up all they can get. After each rxbox still answers.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
-use rxbox_tests::{Program, Ran, Scratch, guest, rxbox};
+use rxbox_tests::{Program, Ran, Scratch, guest, processes, rxbox};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::FileExt;
@@ -171,21 +171,6 @@ impl Seen {
     }
 }
 
-/// The processes below another.
-fn below(top: i32) -> Vec<Seen> {
-    let entries = fs::read_dir("/proc").unwrap().flatten();
-    let all: Vec<_> =
-        entries.filter_map(|entry| Seen::of(entry.file_name().to_str()?.parse().ok()?)).collect();
-    let (mut found, mut todo) = (Vec::new(), vec![top]);
-    while let Some(parent) = todo.pop() {
-        for process in all.iter().filter(|process| process.parent == parent) {
-            todo.push(process.pid);
-            found.push(process.clone());
-        }
-    }
-    found
-}
-
 /// Kills some of rxbox's own processes at once; everything that it has started ends, and so does rxbox.
 #[test]
 fn nothing_outlives_the_processes_of_rxbox_whichever_of_them_are_killed() {
@@ -195,7 +180,7 @@ fn nothing_outlives_the_processes_of_rxbox_whichever_of_them_are_killed() {
         let mut run = Run::start(&PERMISSIVE, &["/bin/sh", "-c", script]);
         run.line();
         let job = run.rxbox.id() as i32;
-        let all = below(job);
+        let all: Vec<_> = processes::below(job).into_iter().filter_map(Seen::of).collect();
         let supervisor = all.iter().find(|process| process.parent == job).unwrap();
         let init = all.iter().find(|process| process.name.contains("init")).unwrap();
         assert!(all.len() > 6, "{all:?}");

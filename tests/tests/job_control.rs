@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use rxbox_tests::terminal::Terminal;
-use rxbox_tests::{Program, Scratch, guest, rxbox, same};
+use rxbox_tests::{Program, Scratch, guest, processes, rxbox, same};
+use std::process::Command;
 
 const BASH: [&str; 5] = ["/bin/bash", "--norc", "--noprofile", "--noediting", "-i"];
 const DASH: [&str; 2] = ["/bin/dash", "-i"];
@@ -215,4 +216,39 @@ fn a_shell_without_a_terminal_can_have_job_control() {
         kill -CONT %1; kill %1; wait %1; echo $?; (exit 3) & wait $!; echo $?; sleep 0 | cat & wait; echo \
         over";
     same("permissive", &[], &["/bin/bash", "-c", script], |_| {}, b"");
+}
+
+/// A shell outside has the terminal again, as it was.
+#[test]
+fn a_terminal_is_its_shells_again_whichever_process_of_rxbox_is_killed() {
+    let scratch = Scratch::new("terminal");
+    let modes = |name: &str| format!("stty -a >{}/{name}; echo st$((1+1))", scratch.path().display());
+    for who in ["job", "supervisor", "init", "guest"] {
+        let mut t = start(false, &BASH);
+        t.expect(PROMPT);
+        asks(&mut t, &modes("before"), "st2");
+        t.line(&format!("{} --profile permissive -- {}", rxbox().display(), BASH.join(" ")));
+        occupy(&mut t);
+        let job = processes::below(t.pid())[0];
+        let all = processes::below(job);
+        let named = |name: &str| all.iter().copied().find(|&pid| processes::name(pid) == name).unwrap();
+        let victim = match who {
+            "job" => job,
+            "supervisor" => all[0],
+            "init" => named("rxbox-init"),
+            _ => processes::below(named("rxbox-init"))[0],
+        };
+        assert!(Command::new("/bin/kill").args(["-9", &victim.to_string()]).status().unwrap().success());
+        t.expect(PROMPT);
+        asks(&mut t, &format!("echo {who}$((1+1))"), &format!("{who}2"));
+        t.line("/bin/cat");
+        is_read_by_cat(&mut t, "some words");
+        t.press(INTERRUPT);
+        t.expect(PROMPT);
+        asks(&mut t, &modes("after"), "st2");
+        let read = |name: &str| std::fs::read_to_string(scratch.path().join(name)).unwrap();
+        assert_eq!(read("before"), read("after"), "{who}");
+        t.line("exit 7");
+        assert_eq!(t.end(), 7, "{who}");
+    }
 }
