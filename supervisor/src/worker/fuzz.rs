@@ -70,7 +70,7 @@ const NAMES: [&str; 20] = [
     "/dev/null",
     "/etc/shadow",
 ];
-/// Calls whose lengths are kept small here, for the host would carry them out.
+/// Calls whose lengths are kept small, for they would take the host's memory in fact.
 const KEPT_SMALL: [&str; 6] = ["fallocate", "sendfile", "copy_file_range", "splice", "tee", "readahead"];
 
 /// The input: a profile and a sequence of requests, each a row with registers and data. None makes the worker
@@ -135,9 +135,6 @@ fn request(input: &mut Unstructured<'_>, scratch: &Scratch) -> Result<([u8; Requ
         *arg = if input.ratio(1u8, 4u8)? { input.arbitrary()? } else { *input.choose(&EDGES)? };
     }
     choose_commands(input, row, &mut args)?;
-    if KEPT_SMALL.contains(&row.name) {
-        args[1..].iter_mut().for_each(|arg| *arg &= 0xffff);
-    }
     let (kinds, _) = table::kinds(row, &args);
     let (mut len, mut parts) = ([ABSENT; 6], [const { Vec::new() }; 6]);
     for i in 0..6 {
@@ -158,7 +155,16 @@ fn request(input: &mut Unstructured<'_>, scratch: &Scratch) -> Result<([u8; Requ
     if input.ratio(1u8, 8u8)? {
         bytes[input.choose_index(Request::SIZE)?] = input.arbitrary()?;
     }
-    Ok((bytes, data))
+    Ok((kept_small(&bytes), data))
+}
+
+/// The same request, but that the host can carry it out.
+fn kept_small(bytes: &[u8; Request::SIZE]) -> [u8; Request::SIZE] {
+    let mut request = Request::decode(bytes);
+    if table::row(request.nr).is_some_and(|row| KEPT_SMALL.contains(&row.name)) {
+        request.args[1..].iter_mut().for_each(|arg| *arg &= 0xffff);
+    }
+    request.encode()
 }
 
 /// Most commands are ones that there are.
