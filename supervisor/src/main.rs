@@ -1,30 +1,42 @@
 //! The `rxbox` program: the supervisor, or with another name of its own the emulator child.
 
-#![forbid(unsafe_code)]
+#![cfg_attr(not(test), no_main)]
+#![deny(unsafe_code)]
+
+#[cfg(not(test))]
+#[expect(unsafe_code, reason = "the name of the function that the C library calls")]
+mod entry;
 
 use rxbox::cli::profile::variables;
 use rxbox::cli::{self, Command, commands, doctor, generate};
+use rxbox::confine::descriptors::Given;
 use rxbox::run;
 use rxbox::sandbox::layers;
-use std::process::ExitCode;
 
 /// Exit status of rxbox's own errors.
-const OWN_ERROR: u8 = 125;
+const OWN_ERROR: i32 = 125;
 
-fn main() -> ExitCode {
+/// The whole program; its exit status.
+#[cfg_attr(test, expect(dead_code, reason = "tests begin elsewhere"))]
+fn program() -> i32 {
     let mut arguments = std::env::args_os();
     if cli::is_emulator(arguments.next().as_deref()) {
         rxbox_emulator_core::child_main();
     }
+    // Before anything is opened.
+    let given = match Given::note() {
+        Ok(given) => given,
+        Err(e) => return fail(&format!("descriptors: {}", e.desc())),
+    };
     match cli::parse(arguments) {
-        Ok(command) => carry_out(command),
+        Ok(command) => carry_out(command, given),
         Err(e) => fail(&e.to_string()),
     }
 }
 
-fn carry_out(command: Command) -> ExitCode {
+fn carry_out(command: Command, given: Given) -> i32 {
     match command {
-        Command::Run(options) => std::process::exit(run::run(*options)),
+        Command::Run(options) => run::run(*options, given),
         Command::Help(text) => print(text, true),
         Command::Version => {
             print(format!("rxbox {}\nlayers: {}\n", env!("CARGO_PKG_VERSION"), layers::names()), true)
@@ -58,13 +70,13 @@ fn carry_out(command: Command) -> ExitCode {
 }
 
 /// Prints and ends with 0, or 1 for a negative answer. A reader that has seen enough is no error.
-fn print(text: impl AsRef<[u8]>, positive: bool) -> ExitCode {
+fn print(text: impl AsRef<[u8]>, positive: bool) -> i32 {
     use std::io::Write;
     let _ = std::io::stdout().write_all(text.as_ref());
-    if positive { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    i32::from(!positive)
 }
 
-fn fail(text: &str) -> ExitCode {
+fn fail(text: &str) -> i32 {
     rxbox::report::tell(&format!("rxbox: {text}"));
-    ExitCode::from(OWN_ERROR)
+    OWN_ERROR
 }

@@ -193,7 +193,7 @@ fn the_emulator_child_has_nothing_but_its_line_to_the_supervisor() {
         .collect();
     descriptors.sort();
     assert_eq!(descriptors.len(), 4, "{descriptors:?}");
-    assert!(descriptors[..3].iter().all(|(_, to)| to == "/dev/null"), "{descriptors:?}");
+    assert!(descriptors[..3].iter().all(|(_, to)| to == "/memfd:rxbox-nothing (deleted)"), "{descriptors:?}");
     assert!(descriptors[3].0 == 4 && descriptors[3].1.starts_with("socket:"), "{descriptors:?}");
     assert_eq!(read("environ"), "");
     let status = read("status");

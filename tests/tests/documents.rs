@@ -107,7 +107,7 @@ fn modules_with_unsafe_code(source: &Path) -> BTreeSet<String> {
     for file in files(source, "rs") {
         let place = file.strip_prefix(source).unwrap().with_extension("");
         let place = place.to_string_lossy();
-        let folder = ["lib", "mod"]
+        let folder = ["lib", "main", "mod"]
             .iter()
             .find_map(|n| place.strip_suffix(n))
             .map_or(format!("{place}/"), String::from);

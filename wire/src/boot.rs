@@ -1,9 +1,9 @@
 //! What the supervisor tells an emulator child before the guest runs: descriptors by number, and the boot
 //! block.
 //!
-//! The child is started as a fresh program with an empty environment and these descriptors; 0, 1 and 2 are
-//! /dev/null. The boot block comes over the control socket: one message with its length (eight bytes), then
-//! messages of at most [`PIECE`] bytes each until it is whole.
+//! The child is started as a fresh program with an empty environment and these descriptors; 0, 1 and 2 lead
+//! to an empty file. The boot block comes over the control socket: one message with its length (eight bytes),
+//! then messages of at most [`PIECE`] bytes each until it is whole.
 
 use crate::log::LogItems;
 

@@ -3,45 +3,70 @@
 //!
 //! The user may name one on the command line (`--status-fd 3`, `--log-file /dev/fd/4`). So they are noted at
 //! the start, before anything is opened, and closed once everything that was named has been opened again.
+//!
+//! A standard stream that is closed is closed for the guest as well. Here a file without content stands in
+//! for it, so that no file of rxbox's ever gets its number.
 
-use std::os::fd::RawFd;
+use crate::host::spawn::aside;
+use crate::host::start;
+use crate::state::fd::File;
+use nix::errno::Errno;
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 
-/// The descriptors from 3 on that this process was started with.
+/// The descriptors that this process was started with. Those from 3 on are closed when it is dropped.
 #[derive(Debug, Default)]
-pub struct Foreign(Vec<RawFd>);
-
-impl Foreign {
-    /// Notes them. This process must not have opened anything yet that it keeps.
-    pub fn note() -> Foreign {
-        let Ok(entries) = std::fs::read_dir("/proc/self/fd") else { return Foreign::default() };
-        let listed: Vec<RawFd> =
-            entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
-        // The descriptor by which they were listed was among them and is closed now.
-        Foreign(listed.into_iter().filter(|n| *n > 2 && is_open(*n)).collect())
-    }
-
-    /// Closes them.
-    pub fn close(self) {
-        for number in self.0 {
-            // Somebody else's error, such as of a write that was put off, has nobody here to be told to.
-            let _ = nix::unistd::close(number);
-        }
-    }
+pub struct Given {
+    standard: [bool; 3],
+    others: BTreeMap<RawFd, OwnedFd>,
 }
 
-fn is_open(number: RawFd) -> bool {
-    std::fs::symlink_metadata(format!("/proc/self/fd/{number}")).is_ok()
+impl Given {
+    /// Notes them. This process must not have opened anything yet that it keeps, and calls this once.
+    ///
+    /// # Errors
+    /// There is nothing to stand in for a closed stream.
+    pub fn note() -> Result<Given, Errno> {
+        let closed = start::fill_standard()?;
+        let listed: Vec<RawFd> = std::fs::read_dir("/proc/self/fd")
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+            .collect();
+        // The descriptor by which they were listed was among them and is closed now.
+        let others = listed.into_iter().filter_map(|n| Some((n, start::adopt(n)?))).collect();
+        Ok(Given { standard: closed.map(|closed| !closed), others })
+    }
+
+    /// The one with this number, if it was open.
+    pub fn get(&self, number: RawFd) -> Option<BorrowedFd<'_>> {
+        let standard = || {
+            let open = usize::try_from(number).ok().and_then(|n| self.standard.get(n));
+            open.filter(|open| **open).and_then(|_| start::standard(number))
+        };
+        self.others.get(&number).map(AsFd::as_fd).or_else(standard)
+    }
+
+    /// Those that the guest starts with, by number.
+    ///
+    /// # Errors
+    /// No descriptor is left.
+    pub fn passed(&self) -> Result<Vec<(RawFd, File)>, Errno> {
+        let passed = (0..=2).filter_map(|n| Some((n, self.get(n)?)));
+        passed.map(|(n, fd)| Ok((n, File::made(aside(fd, 3)?)?))).collect()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::fd::AsRawFd;
 
     #[test]
-    fn what_is_open_is_noted_and_the_listing_itself_is_not() {
-        let file = std::fs::File::open("/dev/null").unwrap();
-        let Foreign(noted) = Foreign::note();
-        assert!(noted.contains(&file.as_raw_fd()) && noted.iter().all(|n| *n > 2));
+    fn standard_streams_are_found_by_number_and_nothing_else_that_was_not_there() {
+        let given = Given { standard: [true, false, true], others: BTreeMap::new() };
+        assert!(given.get(0).is_some() && given.get(1).is_none() && given.get(2).is_some());
+        assert!(given.get(3).is_none() && given.get(-1).is_none());
+        let passed = given.passed().unwrap();
+        assert_eq!(passed.iter().map(|(n, _)| *n).collect::<Vec<_>>(), [0, 2]);
     }
 }

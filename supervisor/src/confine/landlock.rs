@@ -8,7 +8,7 @@
 //! are nothing that Landlock (ABI 7) knows.
 //!
 //! What the supervisor needs for itself comes on top: its own program and libraries, which the emulator child
-//! executes, `/proc`, from which it learns about the processes of the guest, and `/dev/null`.
+//! executes, and `/proc`, from which it learns about the processes of the guest.
 
 use landlock::{
     ABI, Access as _, AccessFs, AccessNet, AddRuleError, AddRulesError, BitFlags, CompatLevel, Compatible,
@@ -160,8 +160,7 @@ fn needs_no_rule(error: &RulesetError) -> bool {
 fn own_needs() -> Vec<(PathBuf, Rights)> {
     let read = Rights { read: true, ..Rights::default() };
     let run = Rights { read: true, execute: true, ..Rights::default() };
-    let write = Rights { read: true, modify: true, ..Rights::default() };
-    let mut needs = vec![(PathBuf::from("/proc"), read), (PathBuf::from("/dev/null"), write)];
+    let mut needs = vec![(PathBuf::from("/proc"), read)];
     needs.extend(mapped_files().into_iter().map(|file| (file, run)));
     needs
 }

@@ -11,7 +11,7 @@ use crate::files::HostFiles;
 use crate::host::SyscallResult;
 use crate::host::number::{NewFd, new_fd};
 use crate::host::process::ProcessHandle;
-use crate::host::shm::Area;
+use crate::host::shm::{Area, Channel};
 use crate::sandbox::Sandbox;
 use crate::state::budget::Budget;
 use crate::state::fd::{FdTable, File};
@@ -119,7 +119,7 @@ fn process(pid: i32, ppid: i32, pidfd: OwnedFd, budget: &Arc<Budget>) -> (Arc<Pr
     let limits = [Rlimit { soft: u64::MAX, hard: u64::MAX }; LIMITS];
     let state = State::host(exe, 0o022, limits).unwrap();
     let fds = FdTable::new(64, budget.clone());
-    let (line, end) = Line::new().unwrap();
+    let (line, end) = Line::new(Channel::new().unwrap()).unwrap();
     (
         Arc::new(Process::new(pid, ppid, ProcessHandle::of_parts(pid, pidfd), Fork::first(line, fds, state))),
         end,

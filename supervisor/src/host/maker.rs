@@ -21,6 +21,7 @@ use super::mqueue::{self, ATTRIBUTES};
 use super::name::reopen_name;
 use super::number::{NewFd, new_fd};
 use super::parcel::{received, send};
+use super::shm;
 use super::spawn;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
@@ -45,6 +46,8 @@ enum Request {
     Open(i32),
     /// setsockopt(2) on the socket whose descriptor comes along: level, name, length, value.
     Option([u32; 3], mqueue::Attributes),
+    /// Memory for a channel.
+    Memory,
 }
 
 /// Bytes of a request: what it is, three words, attributes.
@@ -59,6 +62,7 @@ impl Request {
             Request::Queue(attributes) => (1 + u32::from(attributes.is_some()), [0; 3], attributes),
             Request::Open(flags) => (3, [flags as u32, 0, 0], None),
             Request::Option(words, value) => (4, words, Some(value)),
+            Request::Memory => (5, [0; 3], None),
         };
         let mut bytes = [0; REQUEST];
         for (place, word) in bytes.chunks_exact_mut(4).zip([kind, words[0], words[1], words[2]]) {
@@ -77,6 +81,7 @@ impl Request {
             2 => Request::Queue(Some(rest)),
             3 => Request::Open(word(1) as i32),
             4 => Request::Option([word(1), word(2), word(3)], rest),
+            5 => Request::Memory,
             _ => return None,
         })
     }
@@ -173,6 +178,15 @@ impl Maker {
         self.ask(Request::Option([level, name, value.len() as u32], bytes), Some(socket)).map(|_| 0)
     }
 
+    /// Memory for a channel: the limit on file sizes that the policy sets is the supervisor's, not the
+    /// maker's.
+    ///
+    /// # Errors
+    /// As for [`shm::memory`]; EPIPE if the maker is gone.
+    pub fn memory(&self) -> Result<OwnedFd, Errno> {
+        self.make(Request::Memory, None)
+    }
+
     fn make(&self, request: Request, of: Option<BorrowedFd<'_>>) -> Result<OwnedFd, Errno> {
         self.ask(request, of)?.ok_or(Errno::EPIPE)
     }
@@ -251,6 +265,7 @@ impl Work<'_> {
             (Request::Socket([domain, kind, protocol]), None) => {
                 new_fd(NewFd::Socket, [domain.into(), kind.into(), protocol.into()]).map(Some)
             }
+            (Request::Memory, None) => shm::memory().map(Some),
             (Request::Queue(attributes), None) => mqueue::nameless(attributes.as_ref()).map(Some),
             (Request::Open(flags), Some(queue)) => {
                 // By its whole name: what the supervisor keeps of /proc/self leads to the supervisor.
@@ -304,6 +319,7 @@ mod tests {
             Request::Queue(Some(attributes)),
             Request::Open(libc::O_RDWR | libc::O_NONBLOCK),
             Request::Option([1, 12, 4], attributes),
+            Request::Memory,
         ] {
             assert_eq!(Request::decode(&request.encode()), Some(request));
         }

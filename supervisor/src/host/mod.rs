@@ -25,6 +25,7 @@ mod raw;
 pub mod shm;
 pub mod signal;
 pub mod spawn;
+pub mod start;
 pub mod stat;
 pub mod transfer;
 pub mod wait;

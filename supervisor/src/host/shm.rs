@@ -12,10 +12,12 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::stat::fstat;
 use rxbox_wire::channel::{CONTENDED, GUEST_SLEEPS, INTERRUPT, REPLY, REQUEST, TURN, WORKER_SLEEPS};
 use rxbox_wire::frame::{Reply, Request};
 use rxbox_wire::handoff::{Handoff, IDLE};
-use rxbox_wire::sizes::{CHANNEL_SIZE, DATA_SIZE, HEADER_SIZE, MAX_SLOTS, SLOT_SIZE};
+use rxbox_wire::sizes::{DATA_SIZE, HEADER_SIZE, MAX_SLOTS, SLOT_SIZE};
 use std::arch::asm;
 use std::ffi::c_void;
 use std::marker::PhantomData;
@@ -29,6 +31,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 pub struct Channel {
     memory: OwnedFd,
     base: NonNull<u8>,
+    slots: usize,
 }
 
 // SAFETY: the mapping belongs to the value and is only accessed through atomics, the kernel and opaque
@@ -37,18 +40,40 @@ unsafe impl Send for Channel {}
 // SAFETY: as above.
 unsafe impl Sync for Channel {}
 
+/// A memory file for a channel. The limit on file sizes of the process that makes it holds for it like for
+/// any file: where that is narrow there are slots for fewer threads. EFBIG if there is none for one.
+pub fn memory() -> Result<OwnedFd, Errno> {
+    let (most, _) = getrlimit(Resource::RLIMIT_FSIZE)?;
+    let slots = (most / SLOT_SIZE as u64).min(MAX_SLOTS as u64);
+    if slots == 0 {
+        return Err(Errno::EFBIG);
+    }
+    let memory = memfd_create(c"rxbox-channel", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
+    nix::unistd::ftruncate(&memory, slots as i64 * SLOT_SIZE as i64)?;
+    let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
+    fcntl(&memory, FcntlArg::F_ADD_SEALS(seals))?;
+    Ok(memory)
+}
+
 impl Channel {
     /// A new channel; all slots are idle.
     pub fn new() -> Result<Channel, Errno> {
-        let memory = memfd_create(c"rxbox-channel", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
-        nix::unistd::ftruncate(&memory, CHANNEL_SIZE as i64)?;
-        let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
-        fcntl(&memory, FcntlArg::F_ADD_SEALS(seals))?;
-        let size = NonZeroUsize::new(CHANNEL_SIZE).ok_or(Errno::EINVAL)?;
+        Channel::of(memory()?)
+    }
+
+    /// The channel in this memory file, which is new and as [`memory`] makes it.
+    pub fn of(memory: OwnedFd) -> Result<Channel, Errno> {
+        let slots = usize::try_from(fstat(&memory)?.st_size).map_or(0, |size| size / SLOT_SIZE);
+        let size = NonZeroUsize::new(slots * SLOT_SIZE).ok_or(Errno::EINVAL)?;
         let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         // SAFETY: a new shared mapping wherever the kernel likes.
         let base = unsafe { mmap(None, size, protection, MapFlags::MAP_SHARED, &memory, 0) }?;
-        Ok(Channel { memory, base: base.cast() })
+        Ok(Channel { memory, base: base.cast(), slots })
+    }
+
+    /// How many slots it has.
+    pub fn slots(&self) -> usize {
+        self.slots
     }
 
     /// The memory file, to hand to the child.
@@ -58,10 +83,10 @@ impl Channel {
 
     /// Slot `n`; `None` beyond the last.
     pub fn slot(&self, n: usize) -> Option<Slot<'_>> {
-        if n >= MAX_SLOTS {
+        if n >= self.slots {
             return None;
         }
-        // SAFETY: the slot lies within the mapping, which is CHANNEL_SIZE long.
+        // SAFETY: the slot lies within the mapping, which has that many.
         let base = unsafe { self.base.add(n * SLOT_SIZE) };
         Some(Slot { base, life: PhantomData })
     }
@@ -69,9 +94,9 @@ impl Channel {
 
 impl Drop for Channel {
     fn drop(&mut self) {
-        // SAFETY: this is the mapping made in `new`; slots and areas borrow from the channel, so none is
+        // SAFETY: this is the mapping made in `of`; slots and areas borrow from the channel, so none is
         // left.
-        let _ = unsafe { munmap(self.base.cast::<c_void>(), CHANNEL_SIZE) };
+        let _ = unsafe { munmap(self.base.cast::<c_void>(), self.slots * SLOT_SIZE) };
     }
 }
 

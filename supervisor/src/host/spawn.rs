@@ -1,6 +1,5 @@
 //! Making processes.
 
-use super::number::{Wait, raw};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::unistd::{ForkResult, Pid};
@@ -73,22 +72,6 @@ pub fn close_all_from(first: u32, but: BorrowedFd<'_>) -> Result<(), Errno> {
         Errno::result(unsafe { libc::syscall(libc::SYS_close_range, from, to, 0) })?;
     }
     Ok(())
-}
-
-/// The signals that this process was started to ignore, bit n - 1 for signal n.
-pub fn ignored_signals() -> u64 {
-    let ignored = |signal: &i32| {
-        // The kernel's `struct sigaction`: handler, flags, restorer, mask. The C library hides signals 32 and
-        // 33.
-        let mut action = [0u64; 4];
-        let args = [*signal as u64, 0, action.as_mut_ptr() as u64, size_of::<u64>() as u64, 0, 0];
-        // SAFETY: the kernel writes one action, which lives here; nothing is changed.
-        let done = unsafe { raw(Wait::Short, libc::SYS_rt_sigaction, args) };
-        done.is_ok() && action[0] == libc::SIG_IGN as u64
-    };
-    // The Rust runtime ignores SIGPIPE before `main`, whatever it was before.
-    let signals = (1..=64).filter(|s| *s != libc::SIGPIPE);
-    signals.filter(ignored).fold(0, |set, signal| set | 1 << (signal - 1))
 }
 
 /// Ignores a signal from now on.

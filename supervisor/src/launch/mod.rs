@@ -11,9 +11,10 @@ use crate::host::stat::parent_of;
 use crate::host::transfer::{Buffer, getrandom};
 use crate::report::outcome::Outcome;
 use crate::sandbox::Sandbox;
+use crate::state::fd::File as OpenFile;
 use crate::state::groups::{group_of, session_of};
 use crate::state::process::{
-    ExeRecord, Fork, Identity, LIMITS, Line, Process, Rlimit, State, standard_descriptors,
+    ExeRecord, Fork, Identity, LIMITS, Line, Process, Rlimit, State, given_descriptors,
 };
 use crate::worker::start::start_first_process;
 use inherited::{Inherited, first_limits};
@@ -27,7 +28,7 @@ use rxbox_policy::{Limits, Policy};
 use rxbox_wire::boot::Boot;
 use rxbox_wire::log::LogItems;
 use std::fs::File;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
@@ -44,6 +45,8 @@ pub struct Guest {
     pub log: LogItems,
     /// Where it is logged, if anything is.
     pub log_file: Option<File>,
+    /// The descriptors that it starts with, by number.
+    pub descriptors: Vec<(RawFd, OpenFile)>,
 }
 
 /// What has been started.
@@ -69,7 +72,7 @@ pub fn launch(sandbox: &Arc<Sandbox>, guest: Guest, inherited: &Inherited) -> Re
     };
     let limits = first_limits(inherited.limits, sandbox.policy.limits());
     let boot = boot(&guest, inherited, &limits).map_err(failed("the boot block"))?;
-    let (line, end) = Line::new().map_err(failed("the channel"))?;
+    let (line, end) = sandbox.channel().and_then(Line::new).map_err(failed("the channel"))?;
     let program = open(c"/proc/self/exe", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())
         .map_err(failed("/proc/self/exe"))?;
     let start = Start {
@@ -78,7 +81,8 @@ pub fn launch(sandbox: &Arc<Sandbox>, guest: Guest, inherited: &Inherited) -> Re
         control: end.as_fd(),
         log: guest.log_file.as_ref().map(AsFd::as_fd),
         namespaces: sandbox.maker.get().and_then(|maker| maker.namespaces().ok()),
-        mask: &inherited.mask,
+        blocked: inherited.blocked,
+        processor_time: inherited.processor_time(),
         continued: can_be_continued(),
         threads: most_threads(sandbox.policy.limits()),
     };
@@ -118,7 +122,8 @@ fn first_process(
         environment: guest.envp,
     };
     let state = State::host(exe, inherited.umask, limits)?;
-    let fds = standard_descriptors(limits[libc::RLIMIT_NOFILE as usize].soft, sandbox.budget.clone())?;
+    let limit = limits[libc::RLIMIT_NOFILE as usize].soft;
+    let fds = given_descriptors(limit, sandbox.budget.clone(), guest.descriptors)?;
     sandbox.terminals.start(pid);
     let handle = ProcessHandle::open(pid)?;
     let start = Fork::first(line, fds, state);
@@ -154,7 +159,7 @@ fn boot(guest: &Guest, inherited: &Inherited, limits: &[Rlimit; LIMITS]) -> Resu
         vdso: true,
         ids: [identity.user.real, identity.user.effective, identity.group.real, identity.group.effective],
         ignored: inherited.ignored,
-        blocked: inherited.blocked(),
+        blocked: inherited.blocked,
         limits: [libc::RLIMIT_STACK, libc::RLIMIT_DATA, libc::RLIMIT_AS].map(|n| limits[n as usize].soft),
         random,
     };

@@ -5,6 +5,7 @@
 
 use crate::caller::Caller;
 use crate::host::process::ProcessHandle;
+use crate::host::shm::Channel;
 use crate::sandbox::Sandbox;
 use crate::state::budget::Budget;
 use crate::state::fd::FdTable;
@@ -103,7 +104,7 @@ impl Guest {
         };
         let pid = std::process::id() as i32;
         let fds = FdTable::new(1024, budget);
-        let start = Fork::first(Line::new().unwrap().0, fds, state);
+        let start = Fork::first(Line::new(Channel::new().unwrap()).unwrap().0, fds, state);
         let process = Arc::new(Process::new(pid, 1, ProcessHandle::open(pid).unwrap(), start));
         sandbox.add_process(process.clone()).unwrap();
         Guest { sandbox, process }

@@ -36,24 +36,20 @@ impl Stream {
     /// # Errors
     /// No descriptor is left.
     pub fn of(fd: BorrowedFd<'_>) -> std::io::Result<Stream> {
-        match Stream::to_number(fd.as_raw_fd()) {
-            Ok(stream) => Ok(stream),
-            // A socket, or a file that others may not open: the description is shared.
-            Err(_) => {
-                let file = File::from(fd.try_clone_to_owned()?);
-                let socket = nix::sys::socket::getsockname::<()>(file.as_raw_fd()) != Err(Errno::ENOTSOCK);
-                Ok(Stream { file, socket, kept: None })
-            }
+        if let Ok(stream) = Stream::reopened(fd) {
+            return Ok(stream);
         }
+        // A socket, or a file that others may not open: the description is shared.
+        let file = File::from(fd.try_clone_to_owned()?);
+        let socket = nix::sys::socket::getsockname::<()>(file.as_raw_fd()) != Err(Errno::ENOTSOCK);
+        Ok(Stream { file, socket, kept: None })
     }
 
-    /// A stream to what a descriptor with this number leads to, which must be no socket.
-    ///
-    /// # Errors
-    /// As open(2).
-    pub fn to_number(number: i32) -> std::io::Result<Stream> {
+    /// With a description of its own.
+    fn reopened(fd: BorrowedFd<'_>) -> std::io::Result<Stream> {
         let open = |options: &mut OpenOptions| {
-            options.custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(format!("/proc/self/fd/{number}"))
+            let name = format!("/proc/self/fd/{}", fd.as_raw_fd());
+            options.custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(name)
         };
         let file = open(OpenOptions::new().append(true))?;
         let kept = file.metadata()?.is_file().then(|| open(OpenOptions::new().read(true)).ok());

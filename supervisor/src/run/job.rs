@@ -22,37 +22,24 @@ use crate::host::descendants::end_all_below;
 use crate::host::number::{Fcntl, fcntl};
 use crate::host::process::ProcessHandle;
 use crate::host::spawn::{self, Ended, Target};
-use crate::launch::inherited::Inherited;
+use crate::host::start;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, setrlimit};
-use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd, siginfo};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
 use nix::unistd::{Pid, getppid};
 use std::cell::Cell;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-/// Signals to rxbox that are forwarded to the guest.
-const FORWARDED: [Signal; 17] = [
-    Signal::SIGTERM,
-    Signal::SIGINT,
-    Signal::SIGHUP,
-    Signal::SIGQUIT,
-    Signal::SIGUSR1,
-    Signal::SIGUSR2,
-    Signal::SIGWINCH,
-    Signal::SIGTSTP,
-    Signal::SIGTTIN,
-    Signal::SIGTTOU,
-    Signal::SIGCONT,
-    Signal::SIGALRM,
-    Signal::SIGVTALRM,
-    Signal::SIGPROF,
-    Signal::SIGIO,
-    Signal::SIGPWR,
-    Signal::SIGURG,
-];
+/// Signals to rxbox that are forwarded to the guest: all but those that say something of rxbox's own
+/// processes. What cannot be blocked is not among them.
+fn forwarded() -> SigSet {
+    let mut signals = SigSet::all();
+    signals.remove(Signal::SIGCHLD);
+    signals
+}
 
 /// The supervisor's side of the job process.
 #[derive(Debug)]
@@ -91,12 +78,10 @@ pub enum Said {
 ///
 /// # Errors
 /// The host fails; nothing has been done.
-pub fn stand_for(supervise: impl FnOnce(&Job, Inherited) -> i32) -> Result<i32, Errno> {
-    let inherited = Inherited::record()?;
-    // The supervisor holds them off for good: what a terminal or a process sends to the group is for the job
-    // process, and nothing of it may stop the supervisor.
-    let forwarded: SigSet = FORWARDED.into_iter().collect();
-    sigprocmask(SigmaskHow::SIG_BLOCK, Some(&forwarded), None)?;
+pub fn stand_for(supervise: impl FnOnce(&Job) -> i32) -> Result<i32, Errno> {
+    // The supervisor holds all off for good but what interrupts its own threads: what a terminal or a process
+    // sends to the group is for the job process, and nothing of it may stop the supervisor.
+    start::block_exactly(start::all_signals());
     let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
     nix::sys::prctl::set_child_subreaper(true)?;
     let job = nix::unistd::getpid();
@@ -105,19 +90,18 @@ pub fn stand_for(supervise: impl FnOnce(&Job, Inherited) -> i32) -> Result<i32, 
     let supervisor = spawn::fork(move || {
         // A copy in the supervisor would keep it from seeing the end of the job process.
         match nix::unistd::close(end).and_then(|()| Job::of(theirs, job)) {
-            Ok(job) => supervise(&job, inherited),
+            Ok(job) => supervise(&job),
             Err(_) => 125,
         }
     })?;
-    stand_in(&ours, supervisor, &forwarded)
+    stand_in(&ours, supervisor)
 }
 
 /// The job process's life after the fork.
-fn stand_in(socket: &OwnedFd, supervisor: Pid, forwarded: &SigSet) -> Result<i32, Errno> {
+fn stand_in(socket: &OwnedFd, supervisor: Pid) -> Result<i32, Errno> {
     // Whoever waits for the end of what rxbox was given must not wait for this process.
     spawn::close_all_from(3, socket.as_fd())?;
-    spawn::default_action(libc::SIGCHLD);
-    let signals = SignalFd::with_flags(forwarded, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+    let signals = SignalFd::with_flags(&forwarded(), SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
     let child = ProcessHandle::open(supervisor.as_raw())?;
     for (command, argument) in [
         (Fcntl::SetOwner, nix::unistd::getpid().as_raw()),

@@ -8,13 +8,14 @@ pub mod usage;
 use crate::cli::profile::variables;
 use crate::cli::{Reports, Run as Options};
 use crate::confine;
-use crate::confine::descriptors::Foreign;
+use crate::confine::descriptors::Given;
 use crate::confine::landlock::Enforced;
 use crate::host::cgroup::{Bounds, Cgroup};
 use crate::host::descendants::end_all_below;
 use crate::host::fork_gate::ForkGate;
 use crate::host::interrupt;
 use crate::host::maker::Maker;
+use crate::host::start;
 use crate::launch::inherited::{Inherited, set_own_limits};
 use crate::launch::program::{self, Program};
 use crate::launch::{self, Guest, Launched};
@@ -33,6 +34,7 @@ use rxbox_policy::{Layer, Limits, Policy};
 use rxbox_wire::log::LogItems;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
+use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
@@ -40,9 +42,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// Runs the program; the exit status of rxbox.
-pub fn run(options: Options) -> i32 {
-    let foreign = Foreign::note();
-    let standing = job::stand_for(|job, inherited| supervise(options, foreign, job, &inherited));
+pub fn run(options: Options, given: Given) -> i32 {
+    let inherited = match Inherited::record() {
+        Ok(inherited) => inherited,
+        Err(e) => {
+            tell(&format!("rxbox: {e}"));
+            return Outcome::Failed(String::new()).code();
+        }
+    };
+    let standing = job::stand_for(|job| supervise(options, given, job, &inherited));
     standing.unwrap_or_else(|e| {
         tell(&format!("rxbox: the job process: {}; this may run in another rxbox", e.desc()));
         Outcome::Failed(String::new()).code()
@@ -58,9 +66,10 @@ struct Streams {
 
 impl Streams {
     /// Opens them before any guest can reach what they lead to.
-    fn open(reports: &Reports) -> Result<Streams, String> {
-        let stderr = Stream::of(std::io::stderr().as_fd()).map_err(|e| format!("standard error: {e}"))?;
-        let status = reports.status_fd.map(|n| Stream::to_number(n).map(Arc::new)).transpose();
+    fn open(reports: &Reports, given: &Given) -> Result<Streams, String> {
+        let stderr = Stream::of(io::stderr().as_fd()).map_err(|e| format!("standard error: {e}"))?;
+        let to_number = |n| given.get(n).ok_or(io::ErrorKind::NotFound.into()).and_then(Stream::of);
+        let status = reports.status_fd.map(|n| to_number(n).map(Arc::new)).transpose();
         Ok(Streams { stderr: Arc::new(stderr), status: status.map_err(|e| format!("--status-fd: {e}"))? })
     }
 
@@ -76,15 +85,15 @@ impl Streams {
 }
 
 /// What the supervisor does; its exit status.
-fn supervise(options: Options, foreign: Foreign, job: &Job, inherited: &Inherited) -> i32 {
-    let streams = match Streams::open(&options.reports) {
+fn supervise(options: Options, given: Given, job: &Job, inherited: &Inherited) -> i32 {
+    let streams = match Streams::open(&options.reports, &given) {
         Ok(streams) => streams,
         Err(e) => {
             tell(&format!("rxbox: {e}"));
             return Outcome::Failed(String::new()).code();
         }
     };
-    let (outcome, denials) = match prepare(options, &streams, foreign) {
+    let (outcome, denials) = match prepare(options, &streams, given) {
         Ok((sandbox, guest)) => {
             let outcome = run_guest(&sandbox, guest, job, inherited).unwrap_or_else(|outcome| outcome);
             (outcome, sandbox.audit.denials())
@@ -111,7 +120,7 @@ fn failed(what: &str, e: impl std::fmt::Display) -> Outcome {
 }
 
 /// Everything before the run; an error is also an outcome, of a run that never started its guest.
-fn prepare(options: Options, streams: &Streams, foreign: Foreign) -> Result<(Arc<Sandbox>, Guest), Outcome> {
+fn prepare(options: Options, streams: &Streams, given: Given) -> Result<(Arc<Sandbox>, Guest), Outcome> {
     // What it makes first takes as long as what comes here.
     let maker = Maker::start().map_err(|e| failed("the supervisor", e.desc()))?;
     let (policy, program) = policy_and_program(&options)?;
@@ -126,12 +135,14 @@ fn prepare(options: Options, streams: &Streams, foreign: Foreign) -> Result<(Arc
     }
     let (guest_log, trace) = logs(&options, &policy)?;
     let audit = streams.of_audit(&options.reports, &policy)?;
-    foreign.close();
+    let descriptors = given.passed().map_err(|e| failed("descriptors", e.desc()))?;
+    drop(given);
     let guest = Guest {
         envp: launch::environment(&policy),
         program,
         log: options.reports.log().and(LogItems::OF_CHILD),
         log_file: guest_log,
+        descriptors,
         argv: options.words.into_iter().map(OsString::into_vec).collect(),
     };
     let sandbox = Sandbox::new(policy, audit, trace, streams.status.clone(), budget, serve)
@@ -154,6 +165,8 @@ fn run_guest(
     let host = |e: Errno| failed("the supervisor", e.desc());
     dispatch::prepare();
     interrupt::install().map_err(host)?;
+    // Before there are other threads, which inherit this.
+    start::unblock(interrupt::signal());
     let cgroup = enter_cgroup(sandbox, job)?;
     give_rights_up(sandbox, cgroup)?;
     let Launched { init, first: main, gate } = launch::launch(sandbox, guest, inherited)?;
@@ -173,7 +186,7 @@ fn run_guest(
 }
 
 /// Lets forks through in a thread of its own: they wait for that alone.
-fn keep_gate(sandbox: &Arc<Sandbox>, gate: ForkGate) -> std::io::Result<()> {
+fn keep_gate(sandbox: &Arc<Sandbox>, gate: ForkGate) -> io::Result<()> {
     let sandbox = sandbox.clone();
     let keep = move || {
         // An error is the kernel's word that no more come.
@@ -249,7 +262,7 @@ fn logs(options: &Options, policy: &Policy) -> Result<(Option<File>, Option<Trac
     let open = || -> Result<File, Outcome> {
         match &options.reports.log_file {
             Some(path) => own_files::open_log(path, policy),
-            None => std::io::stderr().as_fd().try_clone_to_owned().map(File::from),
+            None => io::stderr().as_fd().try_clone_to_owned().map(File::from),
         }
         .map_err(|e| failed("the log", e))
     };

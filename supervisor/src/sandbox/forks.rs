@@ -118,6 +118,8 @@ fn unknown_below(parents: &BTreeMap<i32, i32>, top: i32, known: &BTreeSet<i32>) 
 mod tests {
     use super::*;
     use crate::handlers::fixture::{Guest, NOBODY, living};
+    use crate::host::shm::Channel;
+    use rxbox_wire::sizes::MAX_SLOTS;
     use std::process::{Command, Stdio};
 
     fn may_pass(guest: &Guest, thread: i32) -> bool {
@@ -137,10 +139,10 @@ mod tests {
     fn a_thread_forks_once_for_each_announcement() {
         let guest = Guest::free();
         let process = &guest.process;
-        process.threads.reserve(Some(70)).unwrap();
-        process.threads.reserve(Some(71)).unwrap();
+        process.threads.reserve(Some(70), MAX_SLOTS).unwrap();
+        process.threads.reserve(Some(71), MAX_SLOTS).unwrap();
         assert!(!may_pass(&guest, 70));
-        process.begin_fork(0).unwrap();
+        process.begin_fork(0, Channel::new().unwrap()).unwrap();
         assert_eq!(process.forks_under_way(), (1, 0));
         assert!(!may_pass(&guest, 71) && !may_pass(&guest, 72));
         assert!(may_pass(&guest, 70));
@@ -152,9 +154,9 @@ mod tests {
     fn announced_forks_count_as_processes() {
         let guest = Guest::free();
         assert_eq!(Forks::room(&guest.sandbox.processes, 3), Ok(()));
-        guest.process.begin_fork(0).unwrap();
+        guest.process.begin_fork(0, Channel::new().unwrap()).unwrap();
         assert_eq!(Forks::room(&guest.sandbox.processes, 3), Ok(()));
-        guest.process.begin_fork(1).unwrap();
+        guest.process.begin_fork(1, Channel::new().unwrap()).unwrap();
         assert_eq!(Forks::room(&guest.sandbox.processes, 3), Err(Errno::EAGAIN));
     }
 
@@ -172,8 +174,8 @@ mod tests {
         let pid = shell.id() as i32;
         let known = guest.add(pid, living());
         forks.begin(pid, true);
-        known.threads.reserve(Some(pid)).unwrap();
-        known.begin_fork(0).unwrap();
+        known.threads.reserve(Some(pid), MAX_SLOTS).unwrap();
+        known.begin_fork(0, Channel::new().unwrap()).unwrap();
         // It is about to be told of.
         assert!(may_pass(&guest, pid));
         forks.sweep(&guest.sandbox.processes);

@@ -9,6 +9,7 @@ pub mod worker_pool;
 
 use crate::host::cgroup::Cgroup;
 use crate::host::maker::Maker;
+use crate::host::shm::Channel;
 use crate::report::audit::Audit;
 use crate::report::ending::Ending;
 use crate::report::stream::Stream;
@@ -34,6 +35,7 @@ use crate::state::terminals::Terminals;
 use nix::errno::Errno;
 use nix::sys::stat::fstat;
 use rxbox_policy::Policy;
+use rxbox_wire::sizes::CHANNEL_SIZE;
 use std::collections::HashSet;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -159,6 +161,19 @@ impl Sandbox {
         self.maker.get().filter(|maker| maker.isolated() && self.policy.reach().no_network())
     }
 
+    /// A new channel. Where the policy's limit on file sizes, which the kernel enforces on the supervisor,
+    /// leaves no room for one, the maker makes it.
+    ///
+    /// # Errors
+    /// As of memfd_create(2); EFBIG if the user's own limit leaves no room either.
+    pub fn channel(&self) -> Result<Channel, Errno> {
+        let narrow = self.policy.limits().file_size.is_some_and(|most| most < CHANNEL_SIZE as u64);
+        match self.maker.get().filter(|_| narrow) {
+            Some(maker) => Channel::of(maker.memory()?),
+            None => Channel::new(),
+        }
+    }
+
     /// Announces a fork of the process's thread in this slot ([`Process::begin_fork`]). EAGAIN if the policy
     /// does not let one more process start: one counts from its announcement until it is waited for and what
     /// it had open is closed.
@@ -169,7 +184,7 @@ impl Sandbox {
                 let ended = self.processes.zombie_count() + self.closer.processes();
                 Forks::room(&self.processes, most.saturating_sub(ended as u64))?;
             }
-            process.begin_fork(slot)?
+            process.begin_fork(slot, self.channel()?)?
         };
         if given_up {
             self.sweep();

@@ -11,12 +11,13 @@ pub use identity::{Identity, Ids, LIMITS, Rlimit, host_limits};
 pub use line::Line;
 
 use crate::host::process::ProcessHandle;
+use crate::host::shm::Channel;
 use crate::host::signal::Info;
 use crate::state::attributes::{Attributes, COMM_SIZE};
 use crate::state::budget::Budget;
 use crate::state::fd::{FdTable, File, Released};
 use crate::state::locks::RecordLocks;
-use crate::state::names::{Dir, label_of, name_of};
+use crate::state::names::{Dir, label_of};
 use crate::state::ranks::{Guard, Lock, Rank};
 use crate::state::threads::Threads;
 use nix::errno::Errno;
@@ -157,8 +158,8 @@ impl Process {
     /// Begins a fork asked for in `slot`: takes the state as it is now and sends channel and control socket
     /// for the new process to the child. Whether one that was begun there before, and let through, is given
     /// up for it.
-    pub fn begin_fork(&self, slot: usize) -> Result<bool, Errno> {
-        let (line, end) = Line::for_fork()?;
+    pub fn begin_fork(&self, slot: usize, channel: Channel) -> Result<bool, Errno> {
+        let (line, end) = Line::for_fork(channel)?;
         self.line.send(&About::default(), &[line.channel.memory(), end.as_fd()])?;
         let state = State {
             cwd: self.cwd(),
@@ -407,8 +408,9 @@ impl State {
     pub fn host(exe: ExeRecord, umask: u32, limits: [Rlimit; LIMITS]) -> Result<State, Errno> {
         use nix::fcntl::{OFlag, open};
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let fd = open(".", flags, nix::sys::stat::Mode::empty())?;
-        let path = name_of(fd.as_fd())?.into();
+        // It may be a directory without a name any more, or one in which the user may not look names up.
+        let fd = open("/proc/self/cwd", flags, nix::sys::stat::Mode::empty())?;
+        let path = label_of(fd.as_fd())?.into();
         Ok(State {
             cwd: Arc::new(Dir { fd, path }),
             umask,
@@ -434,17 +436,13 @@ impl Fork {
     }
 }
 
-/// The descriptors of the first process: the supervisor's own 0, 1 and 2 as far as they are open, and nothing
-/// else.
-pub fn standard_descriptors(limit: u64, budget: Arc<Budget>) -> Result<FdTable, Errno> {
-    let fds = FdTable::new(limit, budget);
-    let (input, output, error) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
-    for (n, fd) in [(0, input.as_fd()), (1, output.as_fd()), (2, error.as_fd())] {
-        match fd.try_clone_to_owned() {
-            Ok(host) => drop(fds.insert_at(n, File::made(host)?.given(), false)?),
-            Err(e) if e.raw_os_error() == Some(libc::EBADF) => {}
-            Err(e) => return Err(Errno::from_raw(e.raw_os_error().unwrap_or(libc::EMFILE))),
-        }
+/// The descriptors of the first process: those that the user gave it, by number. One at a number that the
+/// limit does not reach stays, as over execve(2).
+pub fn given_descriptors(limit: u64, budget: Arc<Budget>, given: Vec<(i32, File)>) -> Result<FdTable, Errno> {
+    let fds = FdTable::new(u64::MAX, budget);
+    for (n, file) in given {
+        fds.insert_at(n, file.given(), false)?;
     }
+    fds.set_limit(limit);
     Ok(fds)
 }

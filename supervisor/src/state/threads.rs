@@ -9,7 +9,6 @@ use crate::host::shm::Channel;
 use crate::state::ranks::{Guard, Lock, Rank};
 use nix::errno::Errno;
 use rxbox_wire::handoff::{CLOSED, Futex, Handoff};
-use rxbox_wire::sizes::MAX_SLOTS;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
@@ -39,14 +38,14 @@ impl Threads {
         self.slots.lock()
     }
 
-    /// Reserves the lowest free slot, for a guest thread of this id if that is known. EAGAIN if there is
-    /// none, EINVAL if the thread has one.
-    pub fn reserve(&self, guest: Option<i32>) -> Result<usize, Errno> {
+    /// Reserves the lowest free of this many slots, for a guest thread of this id if that is known. EAGAIN if
+    /// there is none, EINVAL if the thread has one.
+    pub fn reserve(&self, guest: Option<i32>, of: usize) -> Result<usize, Errno> {
         let mut slots = self.slots();
         if guest.is_some() && slots.values().any(|s| s.guest == guest) {
             return Err(Errno::EINVAL);
         }
-        let free = (0..MAX_SLOTS).find(|n| !slots.contains_key(n)).ok_or(Errno::EAGAIN)?;
+        let free = (0..of).find(|n| !slots.contains_key(n)).ok_or(Errno::EAGAIN)?;
         slots.insert(free, User { guest, worker: None });
         Ok(free)
     }
@@ -146,29 +145,33 @@ impl Threads {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rxbox_wire::sizes::MAX_SLOTS;
 
     #[test]
     fn slots_are_given_out_from_the_lowest_and_only_once() {
         let t = Threads::default();
-        assert_eq!((t.reserve(None), t.reserve(None), t.reserve(None)), (Ok(0), Ok(1), Ok(2)));
+        assert_eq!(
+            (t.reserve(None, MAX_SLOTS), t.reserve(None, MAX_SLOTS), t.reserve(None, MAX_SLOTS)),
+            (Ok(0), Ok(1), Ok(2))
+        );
         t.free(1);
-        assert_eq!(t.reserve(None), Ok(1));
+        assert_eq!(t.reserve(None, MAX_SLOTS), Ok(1));
         for _ in 3..MAX_SLOTS {
-            t.reserve(None).unwrap();
+            t.reserve(None, MAX_SLOTS).unwrap();
         }
-        assert_eq!(t.reserve(None), Err(Errno::EAGAIN));
+        assert_eq!(t.reserve(None, MAX_SLOTS), Err(Errno::EAGAIN));
     }
 
     #[test]
     fn a_thread_has_one_slot_and_a_slot_one_thread() {
         let t = Threads::default();
-        assert_eq!((t.reserve(None), t.reserve(None)), (Ok(0), Ok(1)));
+        assert_eq!((t.reserve(None, MAX_SLOTS), t.reserve(None, MAX_SLOTS)), (Ok(0), Ok(1)));
         assert_eq!(t.set_guest(0, 70), Ok(()));
         assert_eq!(t.set_guest(1, 70), Err(Errno::EINVAL));
         assert_eq!(t.set_guest(0, 71), Err(Errno::EINVAL));
         assert_eq!(t.set_guest(5, 72), Err(Errno::EINVAL));
-        assert_eq!(t.reserve(Some(70)), Err(Errno::EINVAL));
-        assert_eq!(t.reserve(Some(73)), Ok(2));
+        assert_eq!(t.reserve(Some(70), MAX_SLOTS), Err(Errno::EINVAL));
+        assert_eq!(t.reserve(Some(73), MAX_SLOTS), Ok(2));
         assert_eq!(t.set_guest(2, 74), Err(Errno::EINVAL));
         assert_eq!((t.ids(), t.set_worker(1, 9), t.set_worker(2, 9)), (vec![70, 73], None, Some(73)));
     }

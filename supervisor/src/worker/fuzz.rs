@@ -5,6 +5,7 @@
 use super::Worker;
 use crate::handlers::fixture::{Guest, null};
 use crate::host::interrupt;
+use crate::host::shm::Channel;
 use crate::path::fixture::Scratch;
 use crate::state::process::Line;
 use arbitrary::{Result, Unstructured};
@@ -228,7 +229,7 @@ fn fits(request: &Request, reply: &Reply) {
 /// The input: messages and descriptors from the child, and descriptors to it, in any order. Whatever comes,
 /// the supervisor never waits, sees the child's end, and keeps no descriptor of the child's.
 pub fn control(input: &[u8]) {
-    let (line, end) = Line::new().unwrap();
+    let (line, end) = Line::new(Channel::new().unwrap()).unwrap();
     let (reader, writer) = nix::unistd::pipe2(OFlag::O_NONBLOCK | OFlag::O_CLOEXEC).unwrap();
     let mut input = Unstructured::new(input);
     // Fails where the input ends.

@@ -18,7 +18,8 @@ pub(super) fn new_thread(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> Syscall
     let tid = call.i32(0);
     call.process.handle.thread(tid)?;
     sandbox.enter_thread()?;
-    let started = call.process.threads.reserve(Some(tid)).and_then(|slot| {
+    let slots = call.process.line.channel.slots();
+    let started = call.process.threads.reserve(Some(tid), slots).and_then(|slot| {
         sandbox.start_worker(call.process, slot).inspect_err(|_| call.process.threads.free(slot))?;
         Ok(slot as i64)
     });
@@ -90,7 +91,8 @@ fn start_first_thread(
 ) -> Result<(), Errno> {
     let started = added.and_then(|()| {
         sandbox.enter_thread()?;
-        let slot = process.threads.reserve(first).inspect_err(|_| sandbox.leave_thread())?;
+        let slots = process.line.channel.slots();
+        let slot = process.threads.reserve(first, slots).inspect_err(|_| sandbox.leave_thread())?;
         if first.is_some() {
             process.line.start(sandbox.processors.reply_flag());
         }
@@ -120,6 +122,7 @@ mod tests {
     use super::*;
     use crate::handlers::fixture::{Guest, ended, living};
     use crate::host::number::{NewFd, new_fd};
+    use crate::host::shm::Channel;
     use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
     use rxbox_wire::handoff::{CLOSED, REPLY, REQUEST};
     use std::fs::File;
@@ -170,7 +173,7 @@ mod tests {
         own.fds.insert(file, true, 5).unwrap();
         own.set_umask(0o077);
         own.set_name(b"parent");
-        own.begin_fork(3).unwrap();
+        own.begin_fork(3, Channel::new().unwrap()).unwrap();
         own.set_umask(0);
         let handle = ProcessHandle::of_parts(77, living());
         let (child, _) = own.end_fork(3, Ok((77, handle))).unwrap();
@@ -215,7 +218,7 @@ mod tests {
     fn a_child_waits_for_its_parents_word_and_is_told_if_that_will_not_come() {
         let (guest, own) = own();
         let fork = || {
-            own.begin_fork(3).unwrap();
+            own.begin_fork(3, Channel::new().unwrap()).unwrap();
             let (memory, control) = sent(&guest);
             nix::unistd::close(control).unwrap();
             assert_eq!(turn(&memory), REQUEST);

@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::handlers::fixture::Guest;
+use crate::host::shm::Channel;
 use crate::state::fd::File;
-use rxbox_wire::sizes::ABSENT;
+use rxbox_wire::sizes::{ABSENT, MAX_SLOTS};
 use rxbox_wire::spin_policy::Cores;
 use rxbox_wire::table;
 use std::sync::atomic::AtomicBool;
@@ -51,7 +52,7 @@ impl Scene {
     /// A worker in a thread of its own, whose guest thread has not said hello.
     fn start(&self) {
         self.sandbox.enter_thread().unwrap();
-        assert_eq!(self.process.threads.reserve(None), Ok(0));
+        assert_eq!(self.process.threads.reserve(None, MAX_SLOTS), Ok(0));
         self.sandbox.start_worker(&self.process, 0).unwrap();
     }
 
@@ -118,7 +119,7 @@ fn a_forged_turn_word_ends_the_sandbox() {
 #[test]
 fn each_thread_of_the_process_gets_one_slot_and_no_other_thread_gets_one() {
     let scene = Scene::of_this_process();
-    assert_eq!(scene.process.threads.reserve(None), Ok(0));
+    assert_eq!(scene.process.threads.reserve(None, MAX_SLOTS), Ok(0));
     let mut worker = scene.worker();
     let mut ask = |tid: i32| {
         let request = request(Internal::NewThread.nr(), [tid as u64, 0, 0, 0, 0, 0]);
@@ -206,7 +207,7 @@ fn a_waiting_call_is_interrupted_when_its_thread_asks_and_can_be_made_again() {
     let fd = scene.process.fds.insert(File::made(r).unwrap(), false, 0).unwrap();
     let mut read = request(nr("read"), [fd as u64, 0x1000, 10, 0, 0, 0]);
     read.len[1] = 10;
-    assert_eq!(scene.process.threads.reserve(None), Ok(0));
+    assert_eq!(scene.process.threads.reserve(None, MAX_SLOTS), Ok(0));
     std::thread::scope(|s| {
         s.spawn(|| {
             scene.process.threads.set_worker(0, nix::unistd::gettid().as_raw());
@@ -233,7 +234,7 @@ fn the_end_of_a_process_ends_its_workers_wherever_they_wait() {
     read.len[1] = 10;
     for waits_in_call in [false, true] {
         let scene = if waits_in_call { &scene } else { &Scene::new() };
-        assert_eq!(scene.process.threads.reserve(None), Ok(0));
+        assert_eq!(scene.process.threads.reserve(None, MAX_SLOTS), Ok(0));
         std::thread::scope(|s| {
             s.spawn(|| {
                 scene.process.threads.set_worker(0, nix::unistd::gettid().as_raw());
@@ -255,7 +256,7 @@ fn a_worker_that_is_done_serves_the_next_slot() {
     let mut threads = Vec::new();
     for _ in 0..3 {
         sandbox.enter_thread().unwrap();
-        let slot = process.threads.reserve(None).unwrap();
+        let slot = process.threads.reserve(None, MAX_SLOTS).unwrap();
         sandbox.start_worker(&process, slot).unwrap();
         let worker = loop {
             match process.threads.worker(slot) {
@@ -298,7 +299,7 @@ fn a_process_that_is_taken_over_ends_alone() {
     let scene = Scene::new();
     let mut child = std::process::Command::new("/bin/sleep").arg("1000").spawn().unwrap();
     let handle = crate::host::process::ProcessHandle::open(child.id() as i32).unwrap();
-    scene.process.begin_fork(0).unwrap();
+    scene.process.begin_fork(0, Channel::new().unwrap()).unwrap();
     let (process, _) = scene.process.end_fork(0, Ok((child.id() as i32, handle))).unwrap();
     let scene = Scene { process: Arc::new(process), ..scene };
     scene.start();

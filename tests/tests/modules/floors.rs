@@ -133,7 +133,7 @@ const SUPERVISOR: Rules = Rules {
         &["files"],
         &["cli"],
         &["run"],
-        &["lib", "main"],
+        &["lib", "main", "entry"],
     ],
     circles: &[],
     largest_circle: None,

@@ -4,6 +4,7 @@ use super::A::{M, N, Null};
 use super::{Guest, NOBODY, ended, null};
 use crate::host::number::{NewFd, new_fd};
 use crate::host::process::ProcessHandle;
+use crate::host::shm::Channel;
 use crate::state::process::ExeRecord;
 use nix::errno::Errno;
 use rxbox_wire::frame::Reply;
@@ -179,7 +180,7 @@ fn groups_of_the_sandbox_are_asked_for_and_joined_and_no_others() {
 fn a_group_gets_a_signal_and_a_process_that_is_about_to_be_in_it_too() {
     let (g, leader) = (Guest::free(), Victim::leader());
     let (parent, group) = (g.add(leader.pid(), leader.pidfd()), i64::from(-leader.pid()));
-    parent.begin_fork(3).unwrap();
+    parent.begin_fork(3, Channel::new().unwrap()).unwrap();
     assert_eq!(g.ask("kill", &[N(group), N(libc::SIGTERM.into())]), Ok(0));
     assert_eq!(leader.ended_by(), Some(libc::SIGTERM));
     let (_, missed) =

@@ -1,20 +1,21 @@
 //! From fork to exec: the first emulator child is stripped of everything that it is not meant to have.
 //!
 //! It starts as a fresh program, so it has neither the supervisor's memory nor its layout; with an empty
-//! environment; with /dev/null for its standard streams, since the user's terminal is not for it; with the
-//! descriptors of [`rxbox_wire::boot`] and no others; in a session without a terminal; without capabilities
-//! and any way to new ones. In a user namespace of the run's own it keeps, until it has read what it needs of
-//! the host's files, the two by which it puts itself into namespaces with nothing in them.
+//! environment; with an empty file for its standard streams, since the user's terminal is not for it; with
+//! the descriptors of [`rxbox_wire::boot`] and no others; in a session without a terminal; without
+//! capabilities and any way to new ones. In a user namespace of the run's own it keeps, until it has read
+//! what it needs of the host's files, the two by which it puts itself into namespaces with nothing in them.
 
 use super::threads;
 use crate::host::fork_gate;
 use crate::host::maker::Namespaces;
 use crate::host::parcel::{received, send};
 use crate::host::spawn;
+use crate::host::start::{block_exactly, nothing};
+use crate::state::process::Rlimit;
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::sys::signal::Signal;
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, socketpair};
 use nix::unistd::{Pid, fexecve, getppid};
 use rxbox_wire::boot::{CHANNEL_FD, CONTROL_FD, LOG_FD, ROLE};
@@ -34,8 +35,10 @@ pub struct Start<'a> {
     pub log: Option<BorrowedFd<'a>>,
     /// The run's namespaces, if the host gives them.
     pub namespaces: Option<&'a Namespaces>,
-    /// The signals that rxbox was started to block.
-    pub mask: &'a SigSet,
+    /// The signals that rxbox was started to block, bit n - 1 for signal n.
+    pub blocked: u64,
+    /// The limit on processor time that rxbox was started with.
+    pub processor_time: Rlimit,
     /// Whether a process could continue rxbox's process group if that were stopped.
     pub continued: bool,
     /// How many threads the kernel shall let the run have, where it can count them.
@@ -46,14 +49,13 @@ pub struct Start<'a> {
 const ABOVE: i32 = 10;
 
 /// The steps that can fail, for the message.
-pub const STEPS: [&str; 9] = [
+pub const STEPS: [&str; 8] = [
     "cannot fork",
     "cannot arrange descriptors",
     "cannot set limits",
     "cannot set the death signal",
     "cannot set no_new_privs",
     "cannot drop capabilities",
-    "cannot reset signals",
     "cannot execute this program again",
     "cannot lead a process group",
 ];
@@ -110,10 +112,12 @@ fn become_child(
     reports: BorrowedFd<'_>,
 ) -> Result<std::convert::Infallible, Failed> {
     let reports = spawn::aside(reports, ABOVE).map_err(|e| (1, e))?;
-    lead_group(start.continued).map_err(|e| (8, e))?;
+    lead_group(start.continued).map_err(|e| (7, e))?;
     let program = place_descriptors(start).map_err(|e| (1, e))?;
     setrlimit(Resource::RLIMIT_CORE, 0, 0).map_err(|e| (2, e))?;
     limit_stack().and_then(|()| threads.set()).map_err(|e| (2, e))?;
+    let Rlimit { soft, hard } = start.processor_time;
+    setrlimit(Resource::RLIMIT_CPU, soft, hard).map_err(|e| (2, e))?;
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(|e| (3, e))?;
     if getppid() != parent {
         return Err((3, Errno::ESRCH));
@@ -124,11 +128,11 @@ fn become_child(
         send(reports.as_fd(), &report(GATE, 0), Some(gate.as_fd())).map_err(|e| (4, e))?;
     }
     drop_capabilities(start.namespaces.is_some()).map_err(|e| (5, e))?;
-    spawn::default_action(libc::SIGPIPE);
-    sigprocmask(SigmaskHow::SIG_SETMASK, Some(start.mask), None).map_err(|e| (6, e))?;
+    [libc::SIGPIPE, libc::SIGXFSZ].into_iter().for_each(spawn::default_action);
+    block_exactly(start.blocked);
     let role = CString::new(ROLE).unwrap_or_default();
     let environment: [&CStr; 0] = [];
-    fexecve(&program, &[role.as_c_str()], &environment).map_err(|e| (7, e))
+    fexecve(&program, &[role.as_c_str()], &environment).map_err(|e| (6, e))
 }
 
 /// The first process leads a group of its own. The kernel lets the stop signals of a terminal stop it if its
@@ -152,13 +156,12 @@ fn limit_stack() -> Result<(), Errno> {
 fn place_descriptors(start: &Start<'_>) -> Result<OwnedFd, Errno> {
     let aside = |fd: BorrowedFd<'_>| spawn::aside(fd, ABOVE);
     let program = aside(start.program)?;
-    let null =
-        aside(open(c"/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, nix::sys::stat::Mode::empty())?.as_fd())?;
+    let nothing = aside(nothing()?.as_fd())?;
     let (channel, control) = (aside(start.channel)?, aside(start.control)?);
     let log = start.log.map(aside).transpose()?;
     spawn::close_on_exec_from(0)?;
     for n in 0..3 {
-        spawn::place(null.as_fd(), n)?;
+        spawn::place(nothing.as_fd(), n)?;
     }
     spawn::place(channel.as_fd(), CHANNEL_FD)?;
     spawn::place(control.as_fd(), CONTROL_FD)?;

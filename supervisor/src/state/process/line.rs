@@ -27,12 +27,12 @@ pub struct Line {
 }
 
 impl Line {
-    /// A new line and the child's end of its control socket.
-    pub fn new() -> Result<(Line, OwnedFd), Errno> {
+    /// A line over this channel and the child's end of its control socket.
+    pub fn new(channel: Channel) -> Result<(Line, OwnedFd), Errno> {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let (control, child) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?;
         fcntl(&child, FcntlArg::F_SETFL(OFlag::empty()))?;
-        Ok((Line { channel: Channel::new()?, control }, child))
+        Ok((Line { channel, control }, child))
     }
 
     /// Sends descriptors with what the child is told about them. The child asks for one at a time, so it
@@ -72,8 +72,8 @@ impl Line {
 
     /// A line to a process that is to be forked. Its first thread finds the slot as if it had made a request:
     /// so it waits until it is answered by [`Line::start`] or [`Line::close`], and cannot miss either.
-    pub fn for_fork() -> Result<(Line, OwnedFd), Errno> {
-        let (line, end) = Line::new()?;
+    pub fn for_fork(channel: Channel) -> Result<(Line, OwnedFd), Errno> {
+        let (line, end) = Line::new(channel)?;
         if let Some(slot) = line.channel.slot(0) {
             slot.handoff().turn.store(REQUEST, Ordering::Release);
         }
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn a_long_boot_block_comes_through_in_pieces() {
-        let (line, child) = Line::new().unwrap();
+        let (line, child) = Line::new(Channel::new().unwrap()).unwrap();
         let block: Vec<u8> = (0..1_000_000).map(|i| (i % 251) as u8).collect();
         std::thread::scope(|s| {
             s.spawn(|| line.send_boot(&block).unwrap());
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_child_that_takes_nothing_cannot_make_the_supervisor_wait() {
-        let (line, _child) = Line::new().unwrap();
+        let (line, _child) = Line::new(Channel::new().unwrap()).unwrap();
         let refused =
             (0..100_000).map(|_| line.send(&About::default(), &[line.control.as_fd()])).find(Result::is_err);
         assert_eq!(refused, Some(Err(Errno::ENOBUFS)));
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn messages_are_taken_up_to_the_bound_and_the_end_is_seen() {
-        let (line, child) = Line::new().unwrap();
+        let (line, child) = Line::new(Channel::new().unwrap()).unwrap();
         assert_eq!(line.drain(4), (false, true));
         for _ in 0..6 {
             send(child.as_raw_fd(), b"1234", MsgFlags::empty()).unwrap();

@@ -1,0 +1,119 @@
+//! Starting under any conditions: what a program finds when it is started (arguments, environment, signals,
+//! limits, descriptors, masks, directory) is the same natively and in rxbox, whatever the process that starts
+//! it has done to itself before.
+
+use rxbox_tests::{Scratch, difference, guest, rxbox};
+use std::path::Path;
+use std::process::Command;
+
+/// Shell scripts that start the guest; `{RUN}` stands for the guest, or rxbox with it, and its arguments.
+const CONDITIONS: &[&str] = &[
+    "exec {RUN}",
+    // Signals.
+    "trap '' CHLD; exec {RUN}",
+    "trap '' PIPE HUP INT QUIT CHLD USR1 XFSZ TSTP TTOU RTMIN RTMAX; exec {RUN}",
+    "exec python3 -c 'import signal, os, sys; signal.pthread_sigmask(signal.SIG_SETMASK, \
+     signal.valid_signals()); os.execv(sys.argv[1], sys.argv[1:])' {RUN}",
+    "exec nohup {RUN}",
+    // Limits, soft and hard.
+    "ulimit -f 2000; exec {RUN}",
+    "ulimit -Sf 1; exec {RUN}",
+    "ulimit -Sn 16; exec {RUN}",
+    "ulimit -Sn 4; exec {RUN}",
+    "ulimit -n 64; exec {RUN}",
+    "ulimit -Sv 1000000; ulimit -Sd 300000; exec {RUN}",
+    "ulimit -s 200; ulimit -l 0; ulimit -q 0; ulimit -i 0; ulimit -c 0; exec {RUN}",
+    "ulimit -s unlimited; ulimit -t 1000; exec {RUN}",
+    // Descriptors.
+    "exec {RUN} <&-",
+    "exec {RUN} >&-",
+    "exec {RUN} 2>&-",
+    "exec {RUN} <&- >&- 2>&-",
+    "exec {RUN} </ >>kept 2>/dev/full",
+    // Places.
+    "mkdir gone; cd gone; rmdir ../gone; exec {RUN}",
+    "mkdir shut; cd shut; chmod 0 .; exec {RUN}",
+    "umask 077; exec nice -n 5 {RUN}",
+    "exec env -i {RUN}",
+    "exec env - A= B=b {RUN}",
+];
+
+/// Those that need a user namespace, in which alone the starter may mount.
+const MOUNTS: &[&str] = &[
+    "exec unshare -r {RUN}",
+    "exec unshare -rm sh -c 'mount -t tmpfs none /dev; exec {RUN}'",
+    "exec unshare -rm sh -c 'mount -o remount,bind,nodev /dev; exec {RUN}'",
+    "exec unshare -rm sh -c 'mount -t tmpfs none /run; exec {RUN}'",
+];
+
+/// Runs a script, and gives its status and what the guest has reported.
+fn report(dir: &Path, script: &str, run: &str) -> (Option<i32>, String) {
+    let _ = std::fs::remove_dir_all(dir);
+    std::fs::create_dir(dir).unwrap();
+    let report = dir.join("report");
+    let script = script.replace("{RUN}", &format!("{run} {}", report.display()));
+    // What the tests themselves happen to have inherited is no condition of theirs.
+    let script = format!("for n in {{3..99}}; do eval \"exec $n>&-\"; done; {script}");
+    let mut command = Command::new("timeout");
+    command.args(["-s", "KILL", "120", "bash", "-c", &script]).current_dir(dir).env_clear();
+    command.env("PATH", "/usr/bin:/bin").env("A", "a").env("EMPTY", "");
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let text = std::fs::read_to_string(&report).unwrap_or(said);
+    // The shell tells the name of what it runs.
+    let kept = text.lines().filter(|line| !line.starts_with("environment \"_="));
+    (output.status.code(), kept.map(|line| format!("{line}\n")).collect())
+}
+
+fn all_equal(scripts: &[&str]) {
+    let scratch = Scratch::new("starts");
+    let program = guest(&scratch, "started").to_string_lossy().into_owned();
+    let boxed = format!("{} --profile permissive -- {program}", rxbox().display());
+    let dir = scratch.path().join("w");
+    for script in scripts {
+        let native = report(&dir, script, &program);
+        assert_eq!(native.0, Some(0), "{script} fails natively: {}", native.1);
+        let seen = report(&dir, script, &boxed);
+        let context = difference(native.1.as_bytes(), seen.1.as_bytes());
+        assert_eq!(native.0, seen.0, "{script}: {}", seen.1);
+        assert!(native.1 == seen.1, "{script}: {context}");
+    }
+}
+
+#[test]
+fn a_program_finds_the_same_whatever_its_starter_has_done() {
+    all_equal(CONDITIONS);
+}
+
+#[test]
+fn a_program_finds_the_same_where_devices_and_folders_are_missing() {
+    let may = Command::new("unshare").args(["-rm", "true"]).status().unwrap().success();
+    all_equal(if may { MOUNTS } else { &[] });
+}
+
+/// Limits that only a privileged user could raise are told with what is needed.
+#[test]
+fn a_limit_that_leaves_nothing_for_rxbox_is_told() {
+    for (limit, said) in
+        [("-n 8", "hard limit on open descriptors is 8"), ("-f 1", "hard limit on file sizes")]
+    {
+        let run = format!("ulimit {limit}; exec {} --profile permissive -- /bin/true", rxbox().display());
+        let output = Command::new("bash").args(["-c", &run]).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        let lifted = output.status.success();
+        assert!(lifted || output.status.code() == Some(125) && text.contains(said), "{limit}: {text}");
+    }
+}
+
+/// What the policy's limit on file sizes says is of the guest's files, not of rxbox's memory.
+#[test]
+fn a_limit_on_file_sizes_is_the_guests_alone() {
+    let scratch = Scratch::new("file-size");
+    let script =
+        "echo ok; (echo child); head -c 5000 /dev/zero >f; echo $?; head -c 4000 /dev/zero >f && echo fits";
+    let mut command = Command::new(rxbox());
+    command.args(["--profile", "permissive", "--limit", "file_size=4K", "--", "bash", "-c", script]);
+    let output = command.current_dir(scratch.path()).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(text, "ok\nchild\n153\nfits\n", "{}", String::from_utf8_lossy(&output.stderr));
+}
