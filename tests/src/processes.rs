@@ -13,8 +13,8 @@ pub fn name(pid: i32) -> String {
     fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim_end().to_owned()
 }
 
-/// The ids of all processes below another, those that have ended and are not reaped among them. A parent comes
-/// before its children.
+/// The ids of all processes below another, those that have ended and are not reaped among them. A parent
+/// comes before its children.
 ///
 /// # Panics
 /// If there is no /proc.

@@ -1,5 +1,5 @@
-//! `kill -9` at random moments, of whichever processes of a run: then rxbox and everything that it has started
-//! ends, and nothing is left of it on the host.
+//! `kill -9` at random moments, of whichever processes of a run: then rxbox and everything that it has
+//! started ends, and nothing is left of it on the host.
 //!
 //! `RXBOX_KILLS=1000 cargo test -p rxbox-tests --test killed` does it a thousand times.
 
@@ -41,8 +41,8 @@ fn kill(pid: i32) {
     unsafe { libc::kill(pid, libc::SIGKILL) };
 }
 
-/// Whether a run is over without this process: without the job process `job`, the supervisor, which is its child,
-/// and the init process. Without another it may go on.
+/// Whether a run is over without this process: without the job process `job`, the supervisor, which is its
+/// child, and the init process. Without another it may go on.
 fn carries(pid: i32, job: i32) -> bool {
     pid == job || processes::parent(pid) == Some(job) || processes::name(pid) == "rxbox-init"
 }

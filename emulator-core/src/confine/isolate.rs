@@ -20,9 +20,6 @@ const NEWEST: ABI = ABI::V6;
 /// Why a layer that the host offers cannot be put in force.
 #[derive(Debug, thiserror::Error)]
 pub enum IsolateError {
-    /// The namespaces cannot be made, or the root in them cannot be emptied.
-    #[error("cannot give the emulator child namespaces of its own: {}", .0.desc())]
-    Root(nix::errno::Errno),
     /// The child was started with capabilities in the run's user namespace, and could not give them up.
     #[error("cannot drop the capabilities of the emulator child: {0}")]
     Capabilities(#[from] caps::errors::CapsError),
@@ -32,18 +29,19 @@ pub enum IsolateError {
 }
 
 /// Puts this process, which must have one thread, into namespaces of its own with nothing in them, and takes
-/// from it what Landlock can take. Returns which of it the host offers.
+/// from it what Landlock can take. Returns which of it the host offers; a part of the namespaces counts as
+/// none, for what rxbox runs in may refuse the mounts in them alone.
 ///
 /// # Errors
-/// A layer can be had in part only: the guest must not run.
+/// What the kernel must not refuse is refused: the guest must not run.
 pub fn isolate() -> Result<Layers, IsolateError> {
     let mut layers = Layers::empty();
     if caps::has_cap(None, CapSet::Effective, caps::Capability::CAP_SYS_ADMIN)? {
-        namespaces::unshare_all().and_then(|()| namespaces::empty_root()).map_err(IsolateError::Root)?;
+        let complete = namespaces::unshare_all().and_then(|()| namespaces::empty_root()).is_ok();
         for set in [CapSet::Ambient, CapSet::Effective, CapSet::Permitted, CapSet::Inheritable] {
             caps::clear(None, set)?;
         }
-        layers |= Layers::NAMESPACES;
+        layers.set(Layers::NAMESPACES, complete);
     }
     let ruleset = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)

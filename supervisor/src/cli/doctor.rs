@@ -3,15 +3,19 @@
 //! Nothing is concluded from versions: each layer is put in force, by what a run does, in a process that then
 //! ends. What the host says about a refusal (sysctls, modules) only explains it.
 
-use crate::confine::landlock::Enforced;
-use crate::confine::{enclose, filter};
+use crate::confine::landlock::{self, Enforced};
+use crate::confine::{capabilities, filter, grants};
 use crate::host::cgroup::{Cgroup, Refused};
+use crate::host::fork_gate;
 use crate::host::maker::Maker;
 use crate::host::spawn;
-use crate::sandbox::layers;
 use nix::errno::Errno;
+use nix::sys::prctl;
+use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::wait::{WaitStatus, waitpid};
+use rxbox_emulator_core::confine::isolate;
 use rxbox_policy::{Layer, Reach};
+use rxbox_wire::boot::Layers;
 use serde::Serialize;
 use std::fmt::Write as _;
 
@@ -25,8 +29,6 @@ pub enum State {
     Partly,
     /// The host refuses it.
     Missing,
-    /// This version of rxbox has none.
-    Unsupported,
 }
 
 /// A layer on this host.
@@ -41,50 +43,99 @@ pub struct Finding {
     pub why: Option<String>,
 }
 
+/// What there is of a layer, and why not all.
+type Found = (State, Option<String>);
+
 /// Tries each layer. This process must have one thread.
 ///
 /// # Errors
 /// No process can be made to try them in.
 pub fn examine() -> Result<Vec<Finding>, Errno> {
     let maker = Maker::start()?;
-    let namespaces = match maker.namespaces() {
-        Ok(_) => (State::Available, None),
-        Err(errno) => (State::Missing, Some(why_no_namespace(errno, &knob))),
-    };
+    let privileges_stay = !holds(ready)?;
+    let found = Layer::ALL.into_iter().map(|layer| {
+        let (state, why) = match layer {
+            // The kernel takes no filter and no ruleset of who could get more privileges.
+            Layer::Seccomp | Layer::Landlock | Layer::ForkGate if privileges_stay => {
+                missing("it needs no_new_privs")
+            }
+            layer => look_at(layer, &maker)?,
+        };
+        Ok(Finding { layer: layer.name(), state, why })
+    });
+    let found = found.collect();
     maker.finish();
-    let filter =
-        tried(|| nix::sys::prctl::set_no_new_privs().is_ok_and(|()| filter::restrict(false).is_ok()).into())?;
-    let seccomp = match filter {
-        1 => (State::Available, None),
-        _ => (State::Missing, Some("what rxbox runs in forbids seccomp filters: it cannot run".to_owned())),
-    };
-    let landlock = match tried(|| enclose(&Reach::default(), &[]).map_or(0, |found| 1 + found as i32))? {
-        n if n == 1 + Enforced::Fully as i32 => (State::Available, None),
+    found
+}
+
+fn look_at(layer: Layer, maker: &Maker) -> Result<Found, Errno> {
+    Ok(match layer {
+        Layer::Seccomp => or_never(holds(|| ready() && filter::restrict(false).is_ok())?),
+        Layer::Capabilities => or_never(holds(|| capabilities::keep_only(&[]).is_ok())?),
+        Layer::NoNewPrivs => or_never(holds(ready)?),
+        Layer::Rlimits => or_never(holds(|| setrlimit(Resource::RLIMIT_CORE, 0, 0).is_ok())?),
+        Layer::Landlock => landlock()?,
+        Layer::Namespaces => namespaces(maker)?,
+        Layer::ForkGate => {
+            match tried(|| ready().then(fork_gate::set_up).and_then(Result::err).map_or(0, |e| e as i32))? {
+                0 => AVAILABLE,
+                errno => missing(&format!("{}: {NO_GATE}", Errno::from_raw(errno).desc())),
+            }
+        }
+        Layer::Cgroup => cgroup()?,
+    })
+}
+
+const AVAILABLE: Found = (State::Available, None);
+
+fn missing(why: &str) -> Found {
+    (State::Missing, Some(why.to_owned()))
+}
+
+/// What never is left out.
+fn or_never(there: bool) -> Found {
+    if there { AVAILABLE } else { missing("what rxbox runs in refuses it: rxbox cannot run there") }
+}
+
+fn ready() -> bool {
+    prctl::set_no_new_privs().is_ok()
+}
+
+fn landlock() -> Result<Found, Errno> {
+    let restricted = || landlock::restrict(&grants(&Reach::default()));
+    Ok(match tried(|| if ready() { restricted().map_or(0, |found| 1 + found as i32) } else { 0 })? {
+        n if n == 1 + Enforced::Fully as i32 => AVAILABLE,
         n if n == 1 + Enforced::Partly as i32 => {
             (State::Partly, Some("a newer kernel knows more of it (Linux 6.12 all)".to_owned()))
         }
-        _ => (State::Missing, Some(NO_LANDLOCK.to_owned())),
-    };
-    let entered = tried(|| Cgroup::attempt().map_or_else(|refused| refused as i32, |()| 0))?;
-    let cgroup = match Refused::ALL.into_iter().find(|refused| *refused as i32 == entered) {
-        None => (State::Available, Some("used where a profile requires it".to_owned())),
-        Some(refused) => (State::Missing, Some(format!("{refused}: {NO_CGROUP}"))),
-    };
-    Ok(Layer::ALL
-        .into_iter()
-        .map(|layer| {
-            let (state, why) = match layer {
-                Layer::Seccomp => seccomp.clone(),
-                Layer::Landlock => landlock.clone(),
-                Layer::Namespaces => namespaces.clone(),
-                Layer::Cgroup => cgroup.clone(),
-                layer if layers::known(layer) => (State::Available, None),
-                _ => (State::Unsupported, Some("this version of rxbox has no such layer".to_owned())),
-            };
-            Finding { layer: layer.name(), state, why }
-        })
-        .collect())
+        _ => missing(NO_LANDLOCK),
+    })
 }
+
+/// They are made by one process, joined by another, and the child makes more in them.
+fn namespaces(maker: &Maker) -> Result<Found, Errno> {
+    let made = match maker.namespaces() {
+        Ok(made) => made,
+        Err(errno) => return Ok(missing(&why_no_namespace(errno, &knob))),
+    };
+    let isolated = || isolate().is_ok_and(|layers| layers.contains(Layers::NAMESPACES));
+    let complete = holds(|| made.join().is_ok() && isolated())?;
+    Ok(if complete { AVAILABLE } else { missing(NO_ROOT) })
+}
+
+fn cgroup() -> Result<Found, Errno> {
+    let entered = tried(|| Cgroup::attempt().map_or_else(|refused| refused as i32, |()| 0))?;
+    Ok(match Refused::ALL.into_iter().find(|refused| *refused as i32 == entered) {
+        None => (State::Available, Some("used where a profile requires it".to_owned())),
+        Some(refused) => missing(&format!("{refused}: {NO_CGROUP}")),
+    })
+}
+
+const NO_ROOT: &str = "what rxbox runs in lets user namespaces be made, and refuses to join them (setns) \
+    or to make an empty root in them (unshare, fsopen, fsconfig, fsmount, chroot)";
+
+const NO_GATE: &str = "another filter around rxbox has a listener, or what rxbox runs in refuses it \
+    (seccomp with SECCOMP_FILTER_FLAG_NEW_LISTENER)";
 
 const NO_LANDLOCK: &str = "the kernel (Linux 5.13 or later) must be built with CONFIG_SECURITY_LANDLOCK and \
     started with landlock among its modules (lsm=landlock,... on its command line); or what rxbox runs in \
@@ -100,6 +151,11 @@ fn tried(attempt: impl FnOnce() -> i32) -> Result<i32, Errno> {
         WaitStatus::Exited(_, status) => Ok(status),
         _ => Ok(0),
     }
+}
+
+/// Whether something can be done, by a process of its own.
+fn holds(attempt: impl FnOnce() -> bool) -> Result<bool, Errno> {
+    Ok(tried(|| attempt().into())? == 1)
 }
 
 /// A number of the kernel's below `/proc/sys`.
@@ -139,7 +195,6 @@ pub fn table(findings: &[Finding]) -> String {
             State::Available => "available",
             State::Partly => "partly",
             State::Missing => "missing",
-            State::Unsupported => "unsupported",
         };
         let why = why.as_deref().map(|why| format!("  {why}")).unwrap_or_default();
         let _ = writeln!(text, "{}", format!("{layer:<14}{state:<11}{why}").trim_end());

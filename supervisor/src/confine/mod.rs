@@ -53,7 +53,7 @@ pub fn enclose(reach: &Reach, kept: &[Capability]) -> Result<Enforced, EncloseEr
 }
 
 /// What the ruleset has to grant for the handlers to do what the profile allows.
-fn grants(reach: &Reach) -> Grants {
+pub fn grants(reach: &Reach) -> Grants {
     let rights = |accesses: &[Access]| {
         let any = |wanted: &[Access]| wanted.iter().any(|a| accesses.contains(a));
         Rights {

@@ -25,7 +25,7 @@ use super::shm;
 use super::spawn;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
-use nix::sched::{CloneFlags, unshare};
+use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use nix::sys::socket::{AddressFamily, MsgFlags, Shutdown, SockFlag, SockType, shutdown, socketpair};
 use nix::sys::stat::Mode;
@@ -102,6 +102,17 @@ pub struct Namespaces {
     pub user: OwnedFd,
     /// The network namespace, without an interface that is up.
     pub network: OwnedFd,
+}
+
+impl Namespaces {
+    /// Moves this process, which must have one thread, into them.
+    ///
+    /// # Errors
+    /// As setns(2).
+    pub fn join(&self) -> Result<(), Errno> {
+        setns(&self.user, CloneFlags::CLONE_NEWUSER)?;
+        setns(&self.network, CloneFlags::CLONE_NEWNET)
+    }
 }
 
 impl Maker {

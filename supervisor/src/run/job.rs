@@ -79,6 +79,8 @@ pub enum Said {
 /// # Errors
 /// The host fails; nothing has been done.
 pub fn stand_for(supervise: impl FnOnce(&Job) -> i32) -> Result<i32, Errno> {
+    // Whatever is to be ended is ended so: where that is refused, nothing may be started.
+    ProcessHandle::open(nix::unistd::getpid().as_raw())?.is_there()?;
     // The supervisor holds all off for good but what interrupts its own threads: what a terminal or a process
     // sends to the group is for the job process, and nothing of it may stop the supervisor.
     start::block_exactly(start::all_signals());

@@ -3,13 +3,11 @@
 use super::exec::{self, Start};
 use super::message::Message;
 use crate::host::descendants::end_all_below;
-use crate::host::maker::Namespaces;
 use crate::host::parcel::send;
 use crate::host::spawn::{self, Ended};
 use caps::CapSet;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
@@ -30,11 +28,9 @@ pub(super) fn run(start: &Start<'_>, socket: &OwnedFd) -> Result<(), Errno> {
     children.add(Signal::SIGCHLD);
     let signals = SignalFd::with_flags(&children, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
     let report = |message: Message| send(socket.as_fd(), &message.encode(), None);
-    if let Some(Namespaces { user, network }) = start.namespaces {
-        setns(user, CloneFlags::CLONE_NEWUSER)?;
-        setns(network, CloneFlags::CLONE_NEWNET)?;
-    }
-    let (first, gate) = match exec::start(start) {
+    // What rxbox runs in may refuse it: then the child has no capabilities in them, and the layer is missing.
+    let namespaces = start.namespaces.filter(|namespaces| namespaces.join().is_ok());
+    let (first, gate) = match exec::start(&Start { namespaces, ..*start }) {
         Ok(started) => started,
         Err((step, errno)) => return report(Message::Failed(step, errno as i32)),
     };
