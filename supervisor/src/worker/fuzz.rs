@@ -12,6 +12,7 @@ use arbitrary::{Result, Unstructured};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::signal::{SigSet, Signal};
 use nix::sys::socket::{
     AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, recv, send, sendmsg, socketpair,
 };
@@ -78,6 +79,8 @@ const KEPT_SMALL: [&str; 6] = ["fallocate", "sendfile", "copy_file_range", "spli
 /// panic, and replies fit the requests. All calls are as if a signal were there, so that none waits.
 pub fn frames(input: &[u8]) {
     interrupt::install().unwrap();
+    // As a program of Rust's is started, which libFuzzer's is not.
+    SigSet::from(Signal::SIGPIPE).thread_block().unwrap();
     let mut input = Unstructured::new(input);
     let scratch = Scratch::new();
     let profile =
