@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_rxbox_global_optspecs
-    string join \n h/help profile= allow-read= allow-write= allow-exec= deny-path= allow-net= allow-bind= pass-env= env= limit= time-limit= log= log-file= status-fd= q/quiet V/version
+    string join \n h/help profile= allow-read= allow-write= allow-exec= deny-path= allow-net= allow-bind= pass-env= env= user= limit= time-limit= log= log-file= status-fd= q/quiet V/version
 end
 
 function __fish_rxbox_needs_command
@@ -33,6 +33,7 @@ complete -c rxbox -n "__fish_rxbox_needs_command" -l allow-net -d 'Let it connec
 complete -c rxbox -n "__fish_rxbox_needs_command" -l allow-bind -d 'Let it bind, for example to tcp:127.0.0.1:8080' -r -f
 complete -c rxbox -n "__fish_rxbox_needs_command" -l pass-env -d 'Pass an environment variable on; wildcards are allowed' -r -f
 complete -c rxbox -n "__fish_rxbox_needs_command" -l env -d 'Set an environment variable' -r -f
+complete -c rxbox -n "__fish_rxbox_needs_command" -l user -d 'Run everything, rxbox included, as this user; for root' -r -f
 complete -c rxbox -n "__fish_rxbox_needs_command" -l limit -d 'Set a limit, for example memory=512M' -r -f
 complete -c rxbox -n "__fish_rxbox_needs_command" -l time-limit -d 'End the program after this time' -r -f
 complete -c rxbox -n "__fish_rxbox_needs_command" -l log -d 'Log ITEMS, which commas separate' -r -f -a "in_asm\t'guest instructions of each block'
@@ -64,6 +65,7 @@ complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l allow-net -d 'Le
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l allow-bind -d 'Let it bind, for example to tcp:127.0.0.1:8080' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l pass-env -d 'Pass an environment variable on; wildcards are allowed' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l env -d 'Set an environment variable' -r -f
+complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l user -d 'Run everything, rxbox included, as this user; for root' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l limit -d 'Set a limit, for example memory=512M' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l time-limit -d 'End the program after this time' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -s h -l help -d 'Print help'

@@ -39,7 +39,7 @@ pub use load::builtin::{builtin, builtin_names};
 pub use load::files::{Files, followed};
 pub use load::overrides::{OVERRIDE_OPTIONS, Override, OverrideOption, Overrides, WrongForm};
 pub use pattern::variables::Variables;
-pub use policy::Policy;
+pub use policy::{Policy, ReadProfile};
 pub use profile::limits::{Limit, Limits};
 pub use profile::schema::schema_json;
 pub use profile::words::{Capability, Denials, Layer};

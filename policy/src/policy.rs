@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use crate::compile::{Compiled, Compiler};
 use crate::decision::{Access, Decision, Make, Rule, Verdict};
@@ -10,10 +11,11 @@ use crate::load::Loader;
 use crate::load::files::Files;
 use crate::load::overrides::Overrides;
 use crate::pattern::variables::Variables;
+use crate::profile::keys::{Profile, last};
 use crate::profile::limits::{Limit, Limits};
 use crate::profile::words::{Capability, Denials, Layer};
 use crate::report::diagnostic::Diagnostics;
-use crate::report::ledger::{Ledger, RuleId};
+use crate::report::ledger::{Context, Ledger, RuleId};
 use crate::rules::calls::Action;
 use crate::rules::network::{AF_INET, AF_INET6, AF_NETLINK, Answer, Endpoint};
 use crate::rules::reach::Reach;
@@ -30,6 +32,57 @@ const IPPROTO_UDP: i32 = 17;
 pub struct Policy {
     ledger: Ledger,
     compiled: Compiled,
+}
+
+/// A profile and those that it extends, read and not yet compared with the host: whose files there are, and
+/// what variables stand for, can depend on what it says.
+#[derive(Clone, Debug)]
+pub struct ReadProfile {
+    context: Context,
+    layers: Vec<Profile>,
+    /// The files of rxbox's own, as they were named.
+    own: Vec<PathBuf>,
+}
+
+impl ReadProfile {
+    /// Reads the profile of a name or path with everything it extends. Errors come out when it is compiled.
+    pub fn read(name_or_path: &str, files: &dyn Files) -> Self {
+        let mut loader = Loader::new(files);
+        loader.root(name_or_path);
+        let own = loader.own_files();
+        let Loader { context, layers, .. } = loader;
+        Self { context, layers, own }
+    }
+
+    /// The user as whom everything is to run, and the rule that says so; nothing if there are errors.
+    pub fn user(&self, overrides: &Overrides) -> Option<(String, String)> {
+        let mut context = self.context.clone();
+        let added = overrides.layer(&mut context, &Variables::default());
+        let named = added.identity.user.get().or_else(|| last(&self.layers, |layer| &layer.identity.user))?;
+        let (name, rule) = (named.value.0.clone(), named.rule);
+        Some((name, context.finish().ok()?.rule(rule).to_string()))
+    }
+
+    /// The policy that comes of it.
+    ///
+    /// # Errors
+    /// Everything that is wrong in any of the files or options, with its place.
+    pub fn compile(
+        self,
+        files: &dyn Files,
+        variables: &Variables,
+        overrides: &Overrides,
+    ) -> Result<Policy, Diagnostics> {
+        let Self { mut context, mut layers, own } = self;
+        layers.push(overrides.layer(&mut context, variables));
+        let absolute = |path: PathBuf| match &variables.cwd {
+            Some(cwd) => cwd.join(path),
+            None => path,
+        };
+        let own: Vec<_> = own.into_iter().map(absolute).filter(|path| path.is_absolute()).collect();
+        let compiled = Compiler::new(&mut context, files, variables).compile(&layers, &own);
+        Ok(Policy { ledger: context.finish()?, compiled })
+    }
 }
 
 impl Policy {
@@ -51,13 +104,7 @@ impl Policy {
         variables: &Variables,
         overrides: &Overrides,
     ) -> Result<Self, Diagnostics> {
-        let mut loader = Loader::new(files);
-        loader.root(name_or_path);
-        let own = loader.own_files(variables);
-        let Loader { mut context, mut layers, .. } = loader;
-        layers.push(overrides.layer(&mut context, variables));
-        let compiled = Compiler::new(&mut context, files, variables).compile(&layers, &own);
-        Ok(Self { ledger: context.finish()?, compiled })
+        ReadProfile::read(name_or_path, files).compile(files, variables, overrides)
     }
 
     /// The profile's own words about itself.
@@ -268,6 +315,11 @@ impl Policy {
     /// The layers without which the profile does not want to run, each with the rule that says so.
     pub fn required_layers(&self) -> impl Iterator<Item = (Layer, Rule<'_>)> {
         self.compiled.layers.iter().map(|item| (item.value, self.rule(item.rule)))
+    }
+
+    /// The user as whom everything is to run.
+    pub fn user(&self) -> Option<&str> {
+        self.compiled.user.as_deref()
     }
 
     /// The capabilities that the supervisor keeps if it has them.

@@ -7,7 +7,8 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use rxbox_policy::{
-    Access, DeniedWhat, Endpoint, Limit, OVERRIDE_OPTIONS, OverrideOption, Overrides, Policy, Transport,
+    Access, DeniedWhat, Endpoint, Limit, OVERRIDE_OPTIONS, OverrideOption, Overrides, Policy, ReadProfile,
+    Transport,
 };
 use support::{Host, allows, filesystem, policy, variables};
 
@@ -79,7 +80,11 @@ fn answers(p: &Policy) -> Vec<String> {
         Endpoint::Inet { transport: Transport::Tcp, address: "192.0.2.1".parse().unwrap(), port: 443 };
     let addresses = [p.connect(&endpoint), p.bind(&endpoint)].map(|decision| decision.verdict.to_string());
     let variables = format!("{:?}", p.environment([("GIVEN".into(), "x".into())]));
-    paths.into_iter().chain(addresses).chain([variables, format!("{:?}", p.limits())]).collect()
+    paths
+        .into_iter()
+        .chain(addresses)
+        .chain([variables, format!("{:?} {:?}", p.limits(), p.user())])
+        .collect()
 }
 
 #[test]
@@ -93,6 +98,7 @@ fn an_option_does_what_the_key_that_it_names_does() {
         ("--allow-bind", "tcp:192.0.2.1:443", r#"bind = ["tcp:192.0.2.1:443"]"#),
         ("--pass-env", "GIVEN", r#"pass = ["GIVEN"]"#),
         ("--env", "SET=x", r#"set = { SET = "x" }"#),
+        ("--user", "games", r#"user = "games""#),
         ("--limit", "memory=1M", r#"memory = "1M""#),
         ("--time-limit", "7", r#"wall_time = "7s""#),
     ];
@@ -183,4 +189,16 @@ fn a_hint_s_entry_really_allows_the_path() {
         assert!(allows(&p, Access::Read, path), "{hint}");
         assert!(!allows(&p, Access::Read, "/other") && !allows(&p, Access::Read, "/ab"), "{hint}");
     }
+}
+
+#[test]
+fn a_user_is_known_before_what_depends_on_the_host_is() {
+    let host = Host::default();
+    let read = |name: &str, options: &[_]| {
+        let read = ReadProfile::read(name, &host);
+        read.user(&overrides(options))
+    };
+    assert_eq!(read("untrusted", &[]), None);
+    let by_option = Some(("games".to_owned(), "--user".to_owned()));
+    assert_eq!(read("untrusted", &[("--user", "games")]), by_option);
 }

@@ -8,7 +8,7 @@
 mod entry;
 
 use rxbox::cli::profile::variables;
-use rxbox::cli::{self, Command, commands, doctor, generate};
+use rxbox::cli::{self, Command, commands, doctor, generate, identity};
 use rxbox::confine::descriptors::Given;
 use rxbox::run;
 use rxbox::sandbox::layers;
@@ -57,9 +57,13 @@ fn carry_out(command: Command, given: Given) -> i32 {
             Err(e) => fail(&e),
         },
         Command::Explain(asked) => {
-            let policy = match asked.profile.load(&variables(asked.program.as_deref())) {
+            let policy = match identity::assume(&asked.profile).and_then(|read| {
+                let variables = variables(asked.program.as_deref());
+                let policy = asked.profile.load(read, &variables).map_err(|e| e.to_string())?;
+                identity::confirm(&policy).map(|()| policy)
+            }) {
                 Ok(policy) => policy,
-                Err(e) => return fail(&e.to_string()),
+                Err(e) => return fail(&e),
             };
             match commands::explain(&policy, &asked.question, &asked.object) {
                 Ok((text, allowed)) => print(format!("{text}\n"), allowed),

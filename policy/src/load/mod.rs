@@ -20,7 +20,7 @@ use toml::de::DeTable;
 use crate::load::builtin::{builtin, builtin_names};
 use crate::load::files::{Files, path_of, resolve};
 use crate::pattern::path::components;
-use crate::pattern::variables::{Variables, os};
+use crate::pattern::variables::os;
 use crate::profile::keys::Profile;
 use crate::profile::reader;
 use crate::report::ledger::{Context, Item, Span};
@@ -62,14 +62,9 @@ impl<'a> Loader<'a> {
         self.load(name, Some(Path::new("")), span);
     }
 
-    /// The files that were read, and where further profiles would be looked up.
-    pub(crate) fn own_files(&self, variables: &Variables) -> Vec<PathBuf> {
-        let absolute = |path: &PathBuf| match &variables.cwd {
-            Some(cwd) => cwd.join(path),
-            None => path.clone(),
-        };
-        let read = self.read.iter().map(absolute);
-        read.chain(self.files.profile_folders()).filter(|path| path.is_absolute()).collect()
+    /// The files that were read, and where further profiles would be looked up, as they were named.
+    pub(crate) fn own_files(&self) -> Vec<PathBuf> {
+        self.read.iter().cloned().chain(self.files.profile_folders()).collect()
     }
 
     fn load(&mut self, name: &str, directory: Option<&Path>, span: Span) {

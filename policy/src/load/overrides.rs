@@ -6,8 +6,8 @@
 use crate::pattern::variables::Variables;
 use crate::profile::keys::Profile;
 use crate::profile::limits::{Limit, LimitKeys};
-use crate::profile::value::List;
-use crate::profile::words::{AddressText, PathText, VariableName, VariablePattern};
+use crate::profile::value::{Entry, List};
+use crate::profile::words::{AddressText, PathText, UserName, VariableName, VariablePattern};
 use crate::report::ledger::{Context, Item, RuleId, Span};
 use crate::report::suggest;
 use std::ops::Range;
@@ -35,6 +35,8 @@ enum Target {
     Variables(fn(&mut Profile) -> &mut List<VariablePattern>),
     /// A variable with its value, which is taken literally.
     Variable,
+    /// The name of a user.
+    User,
     /// A key of `[limits]` with its value.
     Limit,
     /// The value of one limit in seconds.
@@ -42,7 +44,7 @@ enum Target {
 }
 
 /// Every option that adds to the profile, in the order of the help.
-pub static OVERRIDE_OPTIONS: [OverrideOption; 10] = [
+pub static OVERRIDE_OPTIONS: [OverrideOption; 11] = [
     OverrideOption {
         flag: "--allow-read",
         value: "PATH",
@@ -100,6 +102,13 @@ pub static OVERRIDE_OPTIONS: [OverrideOption; 10] = [
         target: Target::Variable,
     },
     OverrideOption {
+        flag: "--user",
+        value: "NAME",
+        adds_to: "[identity] user",
+        help: "Run everything, rxbox included, as this user; for root",
+        target: Target::User,
+    },
+    OverrideOption {
         flag: "--limit",
         value: "NAME=VALUE",
         adds_to: "[limits]",
@@ -136,7 +145,7 @@ impl OverrideOption {
             Target::Seconds(_) => {
                 (!value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()), "a number of seconds")
             }
-            Target::Path(_) | Target::Address(_) | Target::Variables(_) => (true, "text"),
+            Target::Path(_) | Target::Address(_) | Target::Variables(_) | Target::User => (true, "text"),
         };
         if fits { Ok(Override { option: self, value: value.to_owned() }) } else { Err(WrongForm(form)) }
     }
@@ -168,6 +177,11 @@ impl FromIterator<Override> for Overrides {
 }
 
 impl Overrides {
+    /// Whether a user is named.
+    pub fn name_user(&self) -> bool {
+        self.0.iter().any(|given| matches!(given.option.target, Target::User))
+    }
+
     /// The options as the topmost layer.
     pub(crate) fn layer(&self, context: &mut Context, variables: &Variables) -> Profile {
         let mut layer = Profile::default();
@@ -185,6 +199,10 @@ impl Overrides {
                 Target::Variables(list) => {
                     let pattern = VariablePattern(value.clone());
                     list(&mut layer).extend([Item { value: pattern, rule: rule(context, flag, value) }]);
+                }
+                Target::User => {
+                    let user = Item { value: UserName(value.clone()), rule: rule(context, flag, value) };
+                    layer.identity.user = Entry::Given(user);
                 }
                 Target::Variable => variable(context, &mut layer, flag, value),
                 Target::Limit => named_limit(context, &mut layer.limits, flag, value),

@@ -14,7 +14,7 @@ use super::limits::LimitKeys;
 use super::value::{Entry, List, NonEmpty, Plural, Table};
 use super::words::{
     ActionWord, AddressText, ArgumentName, ArgumentValue, CallName, Capability, Denials, DeniedError,
-    ErrnoName, Family, Layer, PathText, ProfileName, VariableName, VariablePattern, Version,
+    ErrnoName, Family, Layer, PathText, ProfileName, UserName, VariableName, VariablePattern, Version,
 };
 use crate::report::ledger::Item;
 
@@ -35,6 +35,8 @@ pub(crate) struct Profile {
     pub(crate) network: Network,
     /// What environment it gets.
     pub(crate) environment: Environment,
+    /// As whom it runs.
+    pub(crate) identity: Identity,
     /// How much it may use.
     pub(crate) limits: LimitKeys,
     /// Rules about raw system calls.
@@ -143,6 +145,14 @@ pub(crate) struct SyscallRule {
 
 impl Plural for SyscallRule {
     const PLURAL: &'static str = "tables";
+}
+
+/// As whom it runs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, expecting = "[identity]")]
+pub(crate) struct Identity {
+    /// The user as whom rxbox itself and the guest run, if it is root who starts rxbox.
+    pub(crate) user: Entry<UserName>,
 }
 
 /// What the host must have.

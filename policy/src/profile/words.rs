@@ -199,6 +199,8 @@ texts! {
     AddressText: "address";
     /// A wildcard for names of environment variables.
     VariablePattern: "name of a variable";
+    /// A user by name.
+    UserName: "user";
     /// The name of an address family.
     Family: "address family", vocabulary::families();
     /// The name of a system call.

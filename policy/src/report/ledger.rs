@@ -64,7 +64,7 @@ enum Origin {
     Option,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Source {
     name: String,
     text: String,
@@ -73,7 +73,7 @@ struct Source {
     origin: Origin,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Entry {
     span: Span,
     line: u32,
@@ -81,7 +81,7 @@ struct Entry {
 }
 
 /// The record of loading.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Context {
     sources: Vec<Source>,
     rules: Vec<Entry>,

@@ -24,7 +24,7 @@ fn row_named(name: &str) -> Result<&'static Syscall, String> {
 pub fn check(names: &[String]) -> (String, bool) {
     let (mut text, mut well) = (String::new(), true);
     for name in names {
-        match Profile::named(name).load(&variables(None)) {
+        match Profile::named(name).load(None, &variables(None)) {
             Ok(_) => text += &format!("{name}: no errors\n"),
             Err(e) => {
                 text += &format!("{e}\n");
@@ -230,7 +230,7 @@ mod tests {
     use super::*;
 
     fn permissive() -> Policy {
-        Profile::named("permissive").load(&variables(None)).unwrap()
+        Profile::named("permissive").load(None, &variables(None)).unwrap()
     }
 
     #[test]

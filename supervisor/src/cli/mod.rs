@@ -13,6 +13,7 @@ pub mod commands;
 pub mod doctor;
 mod error;
 pub mod generate;
+pub mod identity;
 pub mod profile;
 
 pub use error::UsageError;
@@ -260,7 +261,7 @@ mod tests {
     fn every_option_of_the_help_is_read() {
         let r = run("--allow-read /a --allow-read=/b --allow-write /c --allow-exec /d --deny-path /e \
              --allow-net tcp:*:80 --allow-bind tcp:*:81 --pass-env L* --env K=V=W --limit memory=1M \
-             --time-limit 5 --log syscall,op --log-file /f --status-fd 3 prog");
+             --user games --time-limit 5 --log syscall,op --log-file /f --status-fd 3 prog");
         let given = [
             ("--allow-read", "/a"),
             ("--allow-read", "/b"),
@@ -272,6 +273,7 @@ mod tests {
             ("--pass-env", "L*"),
             ("--env", "K=V=W"),
             ("--limit", "memory=1M"),
+            ("--user", "games"),
             ("--time-limit", "5"),
         ];
         let option =

@@ -3,7 +3,7 @@
 use crate::files::HostFiles;
 use clap::builder::{StringValueParser, TypedValueParser};
 use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, ValueHint};
-use rxbox_policy::{Diagnostics, OVERRIDE_OPTIONS, Override, Overrides, Policy, Variables};
+use rxbox_policy::{Diagnostics, OVERRIDE_OPTIONS, Override, Overrides, Policy, ReadProfile, Variables};
 use std::path::Path;
 
 /// A profile with what the command line adds to it.
@@ -28,12 +28,18 @@ impl Profile {
         Profile { name: name.to_owned(), added: Added::default() }
     }
 
-    /// Loads it.
+    /// Reads it.
+    pub fn read(&self) -> ReadProfile {
+        ReadProfile::read(&self.name, &HostFiles::default())
+    }
+
+    /// Loads it, or what has been read of it.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn load(&self, variables: &Variables) -> Result<Policy, Diagnostics> {
-        Policy::load_with(&self.name, &HostFiles::default(), variables, &self.added.0)
+    pub fn load(&self, read: Option<ReadProfile>, variables: &Variables) -> Result<Policy, Diagnostics> {
+        let read = read.unwrap_or_else(|| self.read());
+        read.compile(&HostFiles::default(), variables, &self.added.0)
     }
 }
 

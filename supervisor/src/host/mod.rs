@@ -12,6 +12,7 @@ pub mod descendants;
 pub mod dirent;
 pub mod fork_gate;
 pub mod futex;
+pub mod identity;
 pub mod interrupt;
 pub mod limit;
 pub mod maker;

@@ -5,6 +5,7 @@ pub mod job;
 mod own_files;
 pub mod usage;
 
+use crate::cli::identity;
 use crate::cli::profile::variables;
 use crate::cli::{Reports, Run as Options};
 use crate::confine;
@@ -30,7 +31,7 @@ use crate::worker::{dispatch, serve};
 use event_loop::EventLoop;
 use job::Job;
 use nix::errno::Errno;
-use rxbox_policy::{Layer, Limits, Policy};
+use rxbox_policy::{Layer, Limits, Policy, ReadProfile};
 use rxbox_wire::log::LogItems;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -43,15 +44,30 @@ use std::time::Instant;
 
 /// Runs the program; the exit status of rxbox.
 pub fn run(options: Options, given: Given) -> i32 {
-    let inherited = match Inherited::record() {
-        Ok(inherited) => inherited,
+    let begun = Inherited::record().map_err(|e| e.to_string());
+    let begun = begun.and_then(|inherited| Ok((inherited, Streams::open(&options.reports, &given)?)));
+    let (inherited, streams) = match begun {
+        Ok(begun) => begun,
         Err(e) => {
             tell(&format!("rxbox: {e}"));
             return Outcome::Failed(String::new()).code();
         }
     };
-    let standing = job::stand_for(|job| supervise(options, given, job, &inherited));
-    standing.unwrap_or_else(|e| {
+    let read = match identity::assume(&options.profile) {
+        Ok(read) => read,
+        Err(e) => return streams.conclude(&Outcome::Failed(e), &[]),
+    };
+    let supervise = move |job: &Job| {
+        let (outcome, denials) = match prepare(options, read, &streams, given) {
+            Ok((sandbox, guest)) => {
+                let outcome = run_guest(&sandbox, guest, job, &inherited).unwrap_or_else(|outcome| outcome);
+                (outcome, sandbox.audit.denials())
+            }
+            Err(outcome) => (outcome, Vec::new()),
+        };
+        streams.conclude(&outcome, &denials)
+    };
+    job::stand_for(supervise).unwrap_or_else(|e| {
         tell(&format!("rxbox: the job process: {}; this may run in another rxbox", e.desc()));
         Outcome::Failed(String::new()).code()
     })
@@ -82,37 +98,23 @@ impl Streams {
         let file = reports.log_file.as_deref().map(open).transpose().map_err(|e| failed("the log", e))?;
         Ok(std::iter::once(self.stderr.clone()).chain(file.map(Arc::new)).collect())
     }
-}
 
-/// What the supervisor does; its exit status.
-fn supervise(options: Options, given: Given, job: &Job, inherited: &Inherited) -> i32 {
-    let streams = match Streams::open(&options.reports, &given) {
-        Ok(streams) => streams,
-        Err(e) => {
-            tell(&format!("rxbox: {e}"));
-            return Outcome::Failed(String::new()).code();
+    /// Tells how the run has ended and what was denied, by rule; the exit status.
+    fn conclude(&self, outcome: &Outcome, denials: &[(String, u64)]) -> i32 {
+        let deadline = Instant::now() + PATIENCE;
+        if let Some(text) = outcome.message() {
+            self.stderr.deliver(&format!("rxbox: {text}"), deadline);
         }
-    };
-    let (outcome, denials) = match prepare(options, &streams, given) {
-        Ok((sandbox, guest)) => {
-            let outcome = run_guest(&sandbox, guest, job, inherited).unwrap_or_else(|outcome| outcome);
-            (outcome, sandbox.audit.denials())
+        if let Some(status) = &self.status {
+            let denied = denials.iter().map(|(rule, count)| denied_json(rule, *count));
+            // A reader that is gone or takes nothing wants no report.
+            let _ = denied.chain([outcome.json()]).all(|line| status.deliver(&line, deadline));
         }
-        Err(outcome) => (outcome, Vec::new()),
-    };
-    let deadline = Instant::now() + PATIENCE;
-    if let Some(text) = outcome.message() {
-        streams.stderr.deliver(&format!("rxbox: {text}"), deadline);
+        if let Outcome::Signaled(signal) = outcome {
+            job::die_by(*signal);
+        }
+        outcome.code()
     }
-    if let Some(status) = &streams.status {
-        let denied = denials.iter().map(|(rule, count)| denied_json(rule, *count));
-        // A reader that is gone or takes nothing wants no report.
-        let _ = denied.chain([outcome.json()]).all(|line| status.deliver(&line, deadline));
-    }
-    if let Outcome::Signaled(signal) = outcome {
-        job::die_by(signal);
-    }
-    outcome.code()
 }
 
 fn failed(what: &str, e: impl std::fmt::Display) -> Outcome {
@@ -120,10 +122,16 @@ fn failed(what: &str, e: impl std::fmt::Display) -> Outcome {
 }
 
 /// Everything before the run; an error is also an outcome, of a run that never started its guest.
-fn prepare(options: Options, streams: &Streams, given: Given) -> Result<(Arc<Sandbox>, Guest), Outcome> {
+fn prepare(
+    options: Options,
+    read: Option<ReadProfile>,
+    streams: &Streams,
+    given: Given,
+) -> Result<(Arc<Sandbox>, Guest), Outcome> {
     // What it makes first takes as long as what comes here.
     let maker = Maker::start().map_err(|e| failed("the supervisor", e.desc()))?;
-    let (policy, program) = policy_and_program(&options)?;
+    let (policy, program) = policy_and_program(&options, read)?;
+    identity::confirm(&policy).map_err(Outcome::Failed)?;
     program::permitted(&policy, &program)?;
     let missing = layers::never_there(&policy);
     if !missing.is_empty() {
@@ -131,7 +139,8 @@ fn prepare(options: Options, streams: &Streams, given: Given) -> Result<(Arc<San
     }
     let budget = set_own_limits(policy.limits()).map_err(|e| failed("resource limits", e.desc()))?;
     if !options.reports.quiet {
-        policy.notes().iter().for_each(|note| tell(&format!("rxbox: note: {note}")));
+        let notes = policy.notes().iter().map(String::as_str).chain(identity::note(&policy));
+        notes.for_each(|note| tell(&format!("rxbox: note: {note}")));
     }
     let (guest_log, trace) = logs(&options, &policy)?;
     let audit = streams.of_audit(&options.reports, &policy)?;
@@ -234,27 +243,31 @@ fn give_rights_up(sandbox: &Sandbox, cgroup: bool) -> Result<(), Outcome> {
 
 /// Finds the program in the guest's `PATH`, which the policy makes, which may speak of the program: so first
 /// with the host's, and once more if the guest's finds another.
-fn policy_and_program(options: &Options) -> Result<(Arc<Policy>, Program), Outcome> {
+fn policy_and_program(
+    options: &Options,
+    read: Option<ReadProfile>,
+) -> Result<(Arc<Policy>, Program), Outcome> {
     const FALLBACK: &[u8] = b"/usr/local/bin:/usr/bin:/bin";
     let name = options.words.first().map_or(&[][..], |word| word.as_bytes());
     let search = std::env::var_os("PATH");
     let first = program::find(name, search.as_deref().map_or(FALLBACK, OsStr::as_bytes))?;
-    let policy = load_for(options, &first)?;
+    let read = read.unwrap_or_else(|| options.profile.read());
+    let policy = load_for(options, read.clone(), &first)?;
     let envp = launch::environment(&policy);
     let search = envp.iter().find_map(|v| v.strip_prefix(b"PATH=")).unwrap_or(FALLBACK);
     let second = program::find(name, search)?;
-    let policy = if second.path == first.path { policy } else { load_for(options, &second)? };
+    let policy = if second.path == first.path { policy } else { load_for(options, read, &second)? };
     Ok((Arc::new(policy), second))
 }
 
-fn load_for(options: &Options, program: &Program) -> Result<Policy, Outcome> {
+fn load_for(options: &Options, read: ReadProfile, program: &Program) -> Result<Policy, Outcome> {
     let path = Path::new(OsStr::from_bytes(&program.path));
     let mut variables = variables(Some(path));
     let cwd = variables.cwd.clone().unwrap_or_default();
     let invoked = cwd.join(OsStr::from_bytes(&program.invoked));
     variables.invoked = Some(invoked.components().collect());
     variables.own = own_files::of(&options.reports).into_iter().map(|path| cwd.join(path)).collect();
-    options.profile.load(&variables).map_err(|e| Outcome::Failed(e.to_string()))
+    options.profile.load(Some(read), &variables).map_err(|e| Outcome::Failed(e.to_string()))
 }
 
 /// The log for the child, if it is to log anything, and that for system calls.
