@@ -76,14 +76,14 @@ fn isolate() -> Result<Layers, StartError> {
     confine::isolate().map_err(|e| StartError::Own(e.to_string()))
 }
 
-/// Everything before the guest's files: channel, boot block, code cache, processor state.
+/// Everything before the guest's files: channel, code cache, boot block, processor state.
 fn prepare() -> Result<(Thread, Boot), StartError> {
     let channel = Channel::map(CHANNEL_FD).map_err(|e| own("the channel", e))?;
+    let blocks = Blocks::new().map_err(|e| own("the code cache", e))?;
     let boot = control::receive_boot().map_err(|e| own("the boot block", e))?;
     let boot = Boot::decode(&boot).map_err(|e| own("the boot block", e))?;
     let [stack, data, address_space] = boot.limits;
     let space = AddressSpace::new(Limits { address_space, data, stack }, seeds(&boot)[0]);
-    let blocks = Blocks::new().map_err(|e| own("the code cache", e))?;
     let log = Log { items: boot.log };
     let process: &'static Process = Box::leak(Box::new(Process::new(space, blocks, channel, log)));
     // The C library takes a signal for itself when the first thread is made: now, before the guest's actions

@@ -60,8 +60,8 @@ pub struct Launched {
     pub gate: Option<ForkGate>,
 }
 
-/// Starts the guest: init process, emulator child, worker. From the start of the child on the supervisor is
-/// held by its own filter.
+/// Starts the guest: init process, emulator child, worker. While the child starts, which no guest controls
+/// yet, it is sent what it needs and the supervisor puts its own filter in force.
 ///
 /// # Errors
 /// [`Outcome::Failed`] with what failed.
@@ -86,13 +86,15 @@ pub fn launch(sandbox: &Arc<Sandbox>, guest: Guest, inherited: &Inherited) -> Re
         continued: can_be_continued(),
         threads: most_threads(sandbox.policy.limits()),
     };
-    let (init, pid, gate) = Init::start(&start).map_err(|e| Outcome::Failed(e.to_string()))?;
-    sandbox.forks.begin(init.number(), gate.is_some());
-    sandbox.layers.gate(gate.is_some());
+    let init = Init::start(&start).map_err(|e| Outcome::Failed(e.to_string()))?;
     drop(end);
+    let sent = line.send_boot(&boot);
     confine::filter::restrict(sandbox.empty_network().is_none())
         .map_err(|e| Outcome::Failed(e.to_string()))?;
-    line.send_boot(&boot).map_err(failed("the emulator child"))?;
+    let (pid, gate) = init.child().map_err(|e| Outcome::Failed(e.to_string()))?;
+    sent.map_err(failed("the emulator child"))?;
+    sandbox.forks.begin(init.number(), gate.is_some());
+    sandbox.layers.gate(gate.is_some());
     let process = first_process(sandbox, guest, inherited, limits, line, pid)
         .map_err(failed("the working directory or the first process"))?;
     start_first_process(sandbox, &process).map_err(failed("the first worker"))?;

@@ -69,12 +69,11 @@ pub enum StartError {
 }
 
 impl Init {
-    /// Starts the init process and through it the first emulator child; returns the child's process id and,
-    /// if the host gives one, its fork gate as well. This process must have one thread.
+    /// Starts the init process and through it the first emulator child. This process must have one thread.
     ///
     /// # Errors
-    /// What failed.
-    pub fn start(start: &Start<'_>) -> Result<(Init, i32, Option<ForkGate>), StartError> {
+    /// As fork(2).
+    pub fn start(start: &Start<'_>) -> Result<Init, StartError> {
         let (ours, theirs) =
             socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
         let pid = spawn::fork(|| {
@@ -83,9 +82,17 @@ impl Init {
             i32::from(nix::unistd::close(ours).and_then(|()| reaper::run(start, &theirs)).is_err())
         })?;
         drop(theirs);
-        let init = Init { socket: ours, pid };
-        match init.receive(MsgFlags::empty())? {
-            Some((Message::Started(child), gate)) => Ok((init, child, gate.map(ForkGate::new))),
+        Ok(Init { socket: ours, pid })
+    }
+
+    /// Waits until the first child runs its own program; its process id and, if the host gives one, its fork
+    /// gate. To be called once, before [`Init::event`].
+    ///
+    /// # Errors
+    /// What failed.
+    pub fn child(&self) -> Result<(i32, Option<ForkGate>), StartError> {
+        match self.receive(MsgFlags::empty())? {
+            Some((Message::Started(child), gate)) => Ok((child, gate.map(ForkGate::new))),
             Some((Message::Failed(step, errno), _)) => {
                 let step = exec::STEPS.get(usize::from(step)).copied().unwrap_or("exec");
                 Err(StartError::Step { step, errno: Errno::from_raw(errno) })
