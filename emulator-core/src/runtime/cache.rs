@@ -119,9 +119,13 @@ impl CodeCache {
         self.stub_marks.iter().rev().find(|m| m.at <= at).copied()
     }
 
-    /// Lets indirect branches to `pc` go to the entry at `host`.
+    /// Lets indirect branches to `pc` go to the entry at `host`. The second level is for targets that take
+    /// the place of another in the first: that is found missing once, and then is in the second as well.
     pub fn set_target(&self, pc: u64, host: u64) {
-        table(state::JUMP_TABLE, stubs::first_index(pc)).store(host, Ordering::Release);
+        let before = table(state::JUMP_TABLE, stubs::first_index(pc)).swap(host, Ordering::AcqRel);
+        if before == stubs::LOOKUP || before == host {
+            return;
+        }
         let second = stubs::second_index(pc);
         table(state::SECOND_TABLE, second).store(host, Ordering::Release);
         table(state::SECOND_TARGETS, second).store(pc, Ordering::Release);
@@ -191,18 +195,19 @@ fn table(base: u64, index: u64) -> &'static AtomicU64 {
     unsafe { &*((base + index * 8) as *const AtomicU64) }
 }
 
-/// Gives the tables new pages, whose entries are zero, all at once; whether it did. In a forked process each
-/// of the old pages would be copied, by a fault of its own, only to be overwritten.
+/// Gives the tables new pages, whose entries are zero; whether it did. In a forked process each of the old
+/// pages would be copied, by a fault of its own, only to be overwritten. Pages of the first level are all
+/// written at once, so they are made at once; of the second level a short program needs few.
 fn renew_tables() -> bool {
-    let advise = |advice| {
-        let (start, len) = (state::REGION, state::STUBS - state::REGION);
+    let advise = |end, advice| {
+        let (start, len) = (state::REGION, end - state::REGION);
         // SAFETY: the tables' part of the region, which `map_region` has mapped: private memory. All entries
         // are made valid before anybody jumps through one.
         unsafe { libc::madvise(start as *mut _, len as usize, advice) == 0 }
     };
-    let renewed = advise(libc::MADV_DONTNEED);
+    let renewed = advise(state::STUBS, libc::MADV_DONTNEED);
     // Only for speed: a page that is not made now is made when it is written.
-    advise(libc::MADV_POPULATE_WRITE);
+    advise(state::SECOND_TABLE, libc::MADV_POPULATE_WRITE);
     renewed
 }
 
