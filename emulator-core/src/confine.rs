@@ -34,21 +34,14 @@
 //!
 //! Two calls never come before a filter in recent kernels: uretprobe and uprobe, by which trampolines that
 //! the kernel itself puts into a probed process report to it. From anywhere else they raise SIGILL or fail.
-//!
-//! A filter gives one answer to all that it lists, so there is one for each errno and one that allows. The
-//! kernel takes the strictest answer of all filters, and an errno is stricter than leave.
 
 mod isolate;
 mod rules;
 
 pub use isolate::{IsolateError, isolate};
-pub use rules::{Only, Rule, RuleAction, Test, rules};
+pub use rules::{Only, Rule, rules};
 
-use seccompiler::{
-    BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
-    SeccompRule, TargetArch,
-};
-use std::collections::{BTreeMap, BTreeSet};
+use rxbox_seccomp::{Action, CompileError, Program};
 
 /// What the filter depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,11 +55,11 @@ pub struct Options {
 pub enum ConfineError {
     /// The rules do not make a filter.
     #[error("cannot compile the seccomp filter: {0}")]
-    Compile(#[from] BackendError),
+    Compile(#[from] CompileError),
     /// The kernel has no seccomp filters, or an outer sandbox forbids them, or a thread has filters of its
     /// own.
     #[error("cannot install the seccomp filter: {0}")]
-    Install(#[from] seccompiler::Error),
+    Install(#[from] rxbox_seccomp::InstallError),
 }
 
 /// Puts the filter in force for good: on all threads of this process and whatever they start. Gives up the
@@ -74,61 +67,16 @@ pub enum ConfineError {
 /// filter.
 ///
 /// # Errors
-/// See [`ConfineError`]. Part of the filter may be in force then: the process can do nothing but end.
+/// See [`ConfineError`].
 pub fn install(options: &Options) -> Result<(), ConfineError> {
-    for program in compile(options)? {
-        seccompiler::apply_filter_all_threads(&program)?;
-    }
-    Ok(())
+    Ok(compile(options)?.restrict_process()?)
 }
 
-/// The programs in the order in which they are installed. The one that ends the process for what it does not
-/// list comes last, since it does not list seccomp(2).
-fn compile(options: &Options) -> Result<Vec<BpfProgram>, BackendError> {
-    let in_force = || rules().iter().filter(|rule| rule.only.holds(options.log));
-    let errno = |rule: &Rule| match rule.action {
-        RuleAction::Allow => None,
-        RuleAction::Errno(code) => Some(code),
-    };
-    let codes: BTreeSet<u16> = in_force().filter_map(errno).collect();
-    let mut programs = Vec::new();
-    for code in codes {
-        let refused = in_force().filter(|rule| errno(rule) == Some(code));
-        programs.push(program(refused, SeccompAction::Errno(code.into()), SeccompAction::Allow)?);
-    }
-    programs.push(program(in_force(), SeccompAction::Allow, SeccompAction::KillProcess)?);
-    Ok(programs)
-}
-
-/// One filter, which answers `listed` to calls that a rule matches.
-fn program<'a>(
-    rules: impl Iterator<Item = &'a Rule>,
-    listed: SeccompAction,
-    otherwise: SeccompAction,
-) -> Result<BpfProgram, BackendError> {
-    let mut calls: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
-    for rule in rules {
-        // A call without conditions is a call without alternatives: rules are disjoint.
-        let alternatives = calls.entry(rule.call).or_default();
-        if !rule.when.is_empty() {
-            let tests = rule.when.iter().map(|&(arg, test)| condition(arg, test));
-            alternatives.push(SeccompRule::new(tests.collect::<Result<_, _>>()?)?);
-        }
-    }
-    SeccompFilter::new(calls, otherwise, listed, TargetArch::x86_64)?.try_into()
-}
-
-fn condition(arg: u8, test: Test) -> Result<SeccompCondition, BackendError> {
-    use SeccompCmpArgLen::{Dword, Qword};
-    let (length, operator, value) = match test {
-        Test::Int(value) => (Dword, SeccompCmpOp::Eq, value.into()),
-        Test::NotInt(value) => (Dword, SeccompCmpOp::Ne, value.into()),
-        Test::AtMost(value) => (Dword, SeccompCmpOp::Le, value.into()),
-        Test::Long(value) => (Qword, SeccompCmpOp::Eq, value),
-        Test::Within(bits) => (Qword, SeccompCmpOp::MaskedEq(!bits), 0),
-        Test::Masked(mask, bits) => (Qword, SeccompCmpOp::MaskedEq(mask), bits),
-    };
-    SeccompCondition::new(arg, length, operator, value)
+fn compile(options: &Options) -> Result<Program, CompileError> {
+    let in_force = rules().iter().filter(|rule| rule.only.holds(options.log));
+    let rules =
+        in_force.map(|rule| rxbox_seccomp::Rule { call: rule.call, when: rule.when, action: rule.action });
+    rxbox_seccomp::compile(rules, Action::KillProcess)
 }
 
 #[cfg(test)]

@@ -5,35 +5,9 @@
 
 use crate::runtime::cache::{LAST_PIECE, PIECE};
 use libc::*;
+use rxbox_seccomp::{Action, THREAD, Test, name};
 use rxbox_translate::state::{REGION, REGION_END};
 use rxbox_wire::boot::{CONTROL_FD, LOG_FD};
-
-/// A condition on one argument. It compares what the kernel looks at: 32 bits where the call takes an `int`,
-/// all 64 where it takes a `long` or a pointer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Test {
-    /// The low 32 bits are this.
-    Int(u32),
-    /// The low 32 bits are not this.
-    NotInt(u32),
-    /// The low 32 bits, taken without sign, are this or less.
-    AtMost(u32),
-    /// All 64 bits are this.
-    Long(u64),
-    /// No other bits than these are set.
-    Within(u64),
-    /// Of these bits, exactly those of the second are set.
-    Masked(u64, u64),
-}
-
-/// What becomes of a call that a rule matches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RuleAction {
-    /// The kernel carries it out.
-    Allow,
-    /// It fails with this errno.
-    Errno(u16),
-}
 
 /// When a rule is in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +41,7 @@ pub struct Rule {
     /// Argument index and condition; all of them must hold.
     pub when: &'static [(u8, Test)],
     /// What the filter does.
-    pub action: RuleAction,
+    pub action: Action,
     /// When the rule is in force.
     pub only: Only,
     /// What the child makes the call for, and, where that is not plain, why it does no harm.
@@ -91,13 +65,8 @@ macro_rules! table {
     (@only $only:ident) => { Only::$only };
 }
 
-/// The call's name in the name of its number.
-const fn name(constant: &'static str) -> &'static str {
-    constant.split_at("SYS_".len()).1
-}
-
-const fn fails(errno: c_int) -> RuleAction {
-    RuleAction::Errno(errno as u16)
+const fn fails(errno: c_int) -> Action {
+    Action::Errno(errno as u16)
 }
 
 const fn int(value: c_int) -> Test {
@@ -120,18 +89,6 @@ const MAPPINGS: Test = Test::Within(
         | MAP_LOCKED
         | MAP_STACK) as u64,
 );
-/// What pthread_create(3) of glibc asks for.
-const THREAD: Test = Test::Long(
-    (CLONE_VM
-        | CLONE_FS
-        | CLONE_FILES
-        | CLONE_SIGHAND
-        | CLONE_THREAD
-        | CLONE_SYSVSEM
-        | CLONE_SETTLS
-        | CLONE_PARENT_SETTID
-        | CLONE_CHILD_CLEARTID) as u64,
-);
 /// What fork(2) is.
 const PROCESS: Test = Test::Long(SIGCHLD as u64);
 /// What fork(3) of glibc asks for.
@@ -143,7 +100,7 @@ const GUARD_INSTALL: c_int = 102;
 /// `MADV_GUARD_REMOVE` of Linux 6.13.
 const GUARD_REMOVE: c_int = 103;
 
-use RuleAction::Allow;
+use Action::Allow;
 
 /// All rules.
 pub fn rules() -> &'static [Rule] {

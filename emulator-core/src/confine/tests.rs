@@ -1,11 +1,10 @@
 //! The list as text, the compiled programs against the list, and the filter in force on real processes.
 
-mod evaluator;
 #[expect(unsafe_code, reason = "makes forbidden host calls")]
 mod victims;
 
 use super::*;
-use evaluator::{Data, I386, X86_64, run};
+use rxbox_seccomp::{Data, I386, Test, X86_64};
 use rxbox_wire::kind::Route;
 use rxbox_wire::table::SYSCALLS;
 use std::fmt::Write;
@@ -18,36 +17,19 @@ fn errno(code: i32) -> u32 {
     0x0005_0000 | code as u32
 }
 
-/// What a kernel with these programs installed does: the strictest answer, which as a signed number is the
-/// lowest.
-fn judge_with(programs: &[BpfProgram], data: &Data) -> u32 {
-    programs.iter().map(|program| run(program, data)).min_by_key(|&answer| answer as i32).unwrap()
-}
-
 fn judge_log(log: bool, call: i64, args: [u64; 6]) -> u32 {
-    judge_with(&compile(&Options { log }).unwrap(), &Data { nr: call as u32, arch: X86_64, args })
+    compile(&Options { log }).unwrap().answer(&Data { nr: call as u32, arch: X86_64, args })
 }
 
 fn judge(call: i64, args: [u64; 6]) -> u32 {
     judge_log(false, call, args)
 }
 
-fn holds(test: Test, value: u64) -> bool {
-    match test {
-        Test::Int(n) => value as u32 == n,
-        Test::NotInt(n) => value as u32 != n,
-        Test::AtMost(n) => value as u32 <= n,
-        Test::Long(n) => value == n,
-        Test::Within(bits) => value | bits == bits,
-        Test::Masked(mask, bits) => value & mask == bits,
-    }
-}
-
 fn matching(log: bool, nr: u32, args: [u64; 6]) -> Vec<&'static Rule> {
     let matches = |rule: &&Rule| {
         rule.only.holds(log)
             && rule.call == i64::from(nr)
-            && rule.when.iter().all(|&(arg, test)| holds(test, args[usize::from(arg)]))
+            && rule.when.iter().all(|&(arg, test)| test.holds(args[usize::from(arg)]))
     };
     rules().iter().filter(matches).collect()
 }
@@ -56,8 +38,7 @@ fn matching(log: bool, nr: u32, args: [u64; 6]) -> Vec<&'static Rule> {
 fn expected(log: bool, nr: u32, args: [u64; 6]) -> u32 {
     match matching(log, nr, args)[..] {
         [] => KILL_PROCESS,
-        [Rule { action: RuleAction::Allow, .. }] => ALLOW,
-        [Rule { action: RuleAction::Errno(code), .. }] => errno((*code).into()),
+        [rule] => rule.action.answer(),
         ref several => panic!("call {nr} with {args:x?} matches {several:?}"),
     }
 }
@@ -70,7 +51,7 @@ fn samples(nr: u32) -> Vec<[u64; 6]> {
         let mut base = [0u64; 6];
         for &(arg, test) in rule.when {
             base[usize::from(arg)] = match test {
-                Test::Int(n) | Test::AtMost(n) => n.into(),
+                Test::Int(n) | Test::AtMost(n) | Test::IntMasked(_, n) => n.into(),
                 Test::NotInt(n) => u64::from(n) + 1,
                 Test::Long(n) | Test::Within(n) | Test::Masked(_, n) => n,
             };
@@ -93,10 +74,10 @@ fn samples(nr: u32) -> Vec<[u64; 6]> {
 #[test]
 fn the_programs_do_what_the_list_says_for_every_call_and_around_every_condition() {
     for log in [false, true] {
-        let programs = compile(&Options { log }).unwrap();
+        let program = compile(&Options { log }).unwrap();
         for nr in (0..=512).chain([1023, 1024, 0x3fff_ffff, u32::MAX]) {
             for args in samples(nr) {
-                let answer = judge_with(&programs, &Data { nr, arch: X86_64, args });
+                let answer = program.answer(&Data { nr, arch: X86_64, args });
                 assert_eq!(answer, expected(log, nr, args), "call {nr}, {args:x?}, log {log}");
             }
         }
@@ -105,11 +86,11 @@ fn the_programs_do_what_the_list_says_for_every_call_and_around_every_condition(
 
 #[test]
 fn x32_and_32_bit_calls_end_the_process_whatever_their_number() {
-    let programs = compile(&Options { log: true }).unwrap();
+    let program = compile(&Options { log: true }).unwrap();
     for nr in 0..=1024 {
         for args in samples(nr) {
             for (arch, nr) in [(X86_64, nr | X32), (I386, nr), (I386, nr | X32)] {
-                assert_eq!(judge_with(&programs, &Data { nr, arch, args }), KILL_PROCESS, "call {nr:#x}");
+                assert_eq!(program.answer(&Data { nr, arch, args }), KILL_PROCESS, "call {nr:#x}");
             }
         }
     }
@@ -253,7 +234,7 @@ const EMULATED: [&str; 15] = [
 fn whatever_the_table_grants_the_filter_lets_through_or_the_runtime_emulates() {
     for row in SYSCALLS.iter().filter(|row| row.route == Route::Grant) {
         let allowed =
-            rules().iter().any(|rule| rule.call == i64::from(row.nr) && rule.action == RuleAction::Allow);
+            rules().iter().any(|rule| rule.call == i64::from(row.nr) && rule.action == Action::Allow);
         let emulated = EMULATED.contains(&row.name);
         assert!(allowed != emulated, "{}: allowed {allowed}, emulated {emulated}", row.name);
     }
@@ -271,21 +252,12 @@ fn names_are_those_of_the_table() {
 /// A rule as a line of text, arguments by name.
 fn line(rule: &Rule) -> String {
     let args = SYSCALLS.iter().find(|row| i64::from(row.nr) == rule.call).unwrap().args;
-    let conditions = rule.when.iter().map(|&(arg, test)| {
-        let name = args[usize::from(arg)].name;
-        match test {
-            Test::Int(n) => format!("int {name} == {n:#x}"),
-            Test::NotInt(n) => format!("int {name} != {n:#x}"),
-            Test::AtMost(n) => format!("int {name} <= {n:#x}"),
-            Test::Long(n) => format!("{name} == {n:#x}"),
-            Test::Within(bits) => format!("{name} within {bits:#x}"),
-            Test::Masked(mask, bits) => format!("{name} & {mask:#x} == {bits:#x}"),
-        }
-    });
+    let conditions = rule.when.iter().map(|&(arg, test)| test.text(args[usize::from(arg)].name));
     let when = conditions.collect::<Vec<_>>().join(", ");
     let answer = match rule.action {
-        RuleAction::Allow => "allow".into(),
-        RuleAction::Errno(code) => format!("{:?}", nix::errno::Errno::from_raw(code.into())),
+        Action::Allow => "allow".into(),
+        Action::Errno(code) => format!("{:?}", nix::errno::Errno::from_raw(code.into())),
+        Action::KillProcess => "kill".into(),
     };
     let only = match rule.only {
         Only::Always => "",

@@ -15,54 +15,24 @@
 //! always lets it through (`SECCOMP_RET_ALLOW` in seccomp(2), since Linux 5.11).
 
 use libc::*;
-use seccompiler::{
-    BackendError, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
-    SeccompRule, TargetArch,
-};
-use std::collections::BTreeMap;
+use rxbox_seccomp::{Action, CompileError, Rule, THREAD, Test, name};
 
 /// Why the filter is not in force.
 #[derive(Debug, thiserror::Error)]
 pub enum FilterError {
     /// The rules do not make a filter.
     #[error("cannot compile the supervisor's seccomp filter: {0}")]
-    Compile(#[from] BackendError),
+    Compile(#[from] CompileError),
     /// The kernel has no seccomp filters, or what rxbox runs in forbids them.
     #[error(
         "cannot install the supervisor's seccomp filter: {0}; an outer sandbox may refuse it, or this is \
          another rxbox"
     )]
-    Install(#[from] seccompiler::Error),
-}
-
-/// A condition on an argument, given by its index.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Test {
-    /// The low 32 bits are this.
-    Int(u8, u32),
-    /// The low 32 bits are not this.
-    NotInt(u8, u32),
-    /// All 64 bits are this.
-    Long(u8, u64),
-    /// None of these bits is set.
-    Without(u8, u64),
-}
-
-impl Test {
-    fn condition(self) -> Result<SeccompCondition, BackendError> {
-        use SeccompCmpArgLen::{Dword, Qword};
-        let (argument, length, operator, value) = match self {
-            Test::Int(n, value) => (n, Dword, SeccompCmpOp::Eq, value.into()),
-            Test::NotInt(n, value) => (n, Dword, SeccompCmpOp::Ne, value.into()),
-            Test::Long(n, value) => (n, Qword, SeccompCmpOp::Eq, value),
-            Test::Without(n, bits) => (n, Qword, SeccompCmpOp::MaskedEq(bits), 0),
-        };
-        SeccompCondition::new(argument, length, operator, value)
-    }
+    Install(#[from] rxbox_seccomp::InstallError),
 }
 
 /// A call, its name, and what its arguments have to be.
-type Call = (c_long, &'static str, &'static [Test]);
+type Call = (c_long, &'static str, &'static [(u8, Test)]);
 
 /// Calls that are let through for one reason.
 #[derive(Debug)]
@@ -71,32 +41,17 @@ struct Group {
     calls: &'static [Call],
 }
 
-/// Groups of the form `"why": call, call [test, test], ...;`.
+/// Groups of the form `"why": call, call [argument: test, ...], ...;`.
 macro_rules! groups {
-    ($($why:literal: $($call:ident $([$($test:expr),*])?),+;)*) => {
-        &[$(Group { why: $why, calls: &[$(($call, name(stringify!($call)), &[$($($test),*)?])),+] }),*]
+    ($($why:literal: $($call:ident $([$($arg:literal: $test:expr),*])?),+;)*) => {
+        &[$(Group {
+            why: $why,
+            calls: &[$(($call, name(stringify!($call)), &[$($(($arg, $test)),*)?])),+],
+        }),*]
     };
 }
 
-/// The call's name in the name of its number.
-const fn name(constant: &'static str) -> &'static str {
-    constant.split_at("SYS_".len()).1
-}
-
-const NOT_EXECUTABLE: Test = Test::Without(2, PROT_EXEC as u64);
-/// What pthread_create(3) of glibc asks for.
-const THREAD: Test = Test::Long(
-    0,
-    (CLONE_VM
-        | CLONE_FS
-        | CLONE_FILES
-        | CLONE_SIGHAND
-        | CLONE_THREAD
-        | CLONE_SYSVSEM
-        | CLONE_SETTLS
-        | CLONE_PARENT_SETTID
-        | CLONE_CHILD_CLEARTID) as u64,
-);
+const NOT_EXECUTABLE: Test = Test::Masked(PROT_EXEC as u64, 0);
 
 const GROUPS: &[Group] = groups! {
     "files that are open":
@@ -119,7 +74,7 @@ const GROUPS: &[Group] = groups! {
     "messages of queues":
         SYS_mq_timedsend, SYS_mq_timedreceive, SYS_mq_getsetattr;
     "devices and terminals, but for what types into a terminal (TIOCSTI, TIOCLINUX)":
-        SYS_ioctl [Test::NotInt(1, TIOCSTI as u32), Test::NotInt(1, TIOCLINUX as u32)];
+        SYS_ioctl [1: Test::NotInt(TIOCSTI as u32), 1: Test::NotInt(TIOCLINUX as u32)];
     "sockets that there are; the maker hands over what it made by messages, too":
         SYS_socketpair, SYS_bind, SYS_connect, SYS_listen, SYS_accept4, SYS_getsockname, SYS_getpeername,
         SYS_sendto, SYS_sendmsg, SYS_recvfrom, SYS_recvmsg, SYS_shutdown, SYS_getsockopt, SYS_setsockopt;
@@ -140,10 +95,10 @@ const GROUPS: &[Group] = groups! {
     "capabilities, which can only become fewer, for the time of a call that none is to help":
         SYS_capget, SYS_capset;
     "its own memory, never executable":
-        SYS_brk, SYS_mmap [NOT_EXECUTABLE], SYS_mprotect [NOT_EXECUTABLE], SYS_munmap, SYS_mremap,
+        SYS_brk, SYS_mmap [2: NOT_EXECUTABLE], SYS_mprotect [2: NOT_EXECUTABLE], SYS_munmap, SYS_mremap,
         SYS_madvise, SYS_membarrier;
     "its own threads":
-        SYS_clone [THREAD], SYS_set_robust_list, SYS_rseq, SYS_prctl [Test::Int(0, PR_SET_NAME as u32)],
+        SYS_clone [0: THREAD], SYS_set_robust_list, SYS_rseq, SYS_prctl [0: Test::Int(PR_SET_NAME as u32)],
         SYS_exit;
     "its own signals and its end":
         SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_rt_sigtimedwait, SYS_sigaltstack,
@@ -161,12 +116,7 @@ fn groups(sockets: bool) -> impl Iterator<Item = &'static Group> {
 
 /// The rules, one reason a line.
 pub fn text(sockets: bool) -> String {
-    let condition = |test: &Test| match *test {
-        Test::Int(n, value) => format!("int argument {n} == {value:#x}"),
-        Test::NotInt(n, value) => format!("int argument {n} != {value:#x}"),
-        Test::Long(n, value) => format!("argument {n} == {value:#x}"),
-        Test::Without(n, bits) => format!("argument {n} without {bits:#x}"),
-    };
+    let condition = |(argument, test): &(u8, Test)| test.text(&format!("argument {argument}"));
     let call = |(_, name, tests): &Call| match tests {
         [] => (*name).to_owned(),
         _ => format!("{name}({})", tests.iter().map(condition).collect::<Vec<_>>().join(", ")),
@@ -184,18 +134,9 @@ pub fn text(sockets: bool) -> String {
 /// # Errors
 /// See [`FilterError`].
 pub fn restrict(sockets: bool) -> Result<(), FilterError> {
-    let mut calls: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
-    for (call, _, tests) in groups(sockets).flat_map(|group| group.calls) {
-        let conditions = tests.iter().map(|test| test.condition()).collect::<Result<Vec<_>, _>>()?;
-        let alternatives = calls.entry(*call).or_default();
-        if !conditions.is_empty() {
-            alternatives.push(SeccompRule::new(conditions)?);
-        }
-    }
-    let refused = SeccompAction::Errno(ENOSYS as u32);
-    let filter = SeccompFilter::new(calls, refused, SeccompAction::Allow, TargetArch::x86_64)?;
-    let program: seccompiler::BpfProgram = filter.try_into()?;
-    Ok(seccompiler::apply_filter(&program)?)
+    let calls = groups(sockets).flat_map(|group| group.calls);
+    let rules = calls.map(|(call, _, when)| Rule { call: *call, when, action: Action::Allow });
+    Ok(rxbox_seccomp::compile(rules, Action::Errno(ENOSYS as u16))?.restrict_thread()?)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 use crate::rules::Rules;
 
 /// The rules of all crates.
-pub(crate) const CRATES: &[Rules] = &[WIRE, POLICY, TRANSLATE, CHILD, SUPERVISOR];
+pub(crate) const CRATES: &[Rules] = &[WIRE, SECCOMP, POLICY, TRANSLATE, CHILD, SUPERVISOR];
 
 const WIRE: Rules = Rules {
     name: "rxbox-wire",
@@ -31,6 +31,20 @@ const WIRE: Rules = Rules {
         // The frames that they describe, and calls as text.
         &["frame", "text"],
         &["channel"],
+        &["lib"],
+    ],
+    circles: &[],
+    largest_circle: None,
+};
+
+const SECCOMP: Rules = Rules {
+    name: "rxbox-seccomp",
+    folder: "seccomp",
+    floors: &[
+        // What a rule can say.
+        &["rule"],
+        // The program that a list becomes.
+        &["program"],
         &["lib"],
     ],
     circles: &[],
