@@ -1,7 +1,7 @@
 //! Fuzz target: whatever a profile says, it is refused with errors that can be shown, or loads and answers
 //! every question of a guest's.
 
-use crate::{Access, Decision, DeniedWhat, Endpoint, Files, Make, Policy, Transport, Variables};
+use crate::{Access, Decision, DeniedWhat, Endpoint, Files, Make, Named, Policy, Transport, Variables};
 use std::ffi::OsString;
 use std::io;
 use std::net::Ipv6Addr;
@@ -21,12 +21,13 @@ impl Files for Host<'_> {
     fn exists(&self, _: &Path) -> bool {
         true
     }
-    fn read_link(&self, path: &Path) -> Option<PathBuf> {
-        match path.to_str()? {
-            "/bin" => Some("usr/bin".into()),
-            "/loop" => Some("/loop/x".into()),
-            "/a/link" => Some("../b/./c".into()),
-            _ => None,
+    fn named(&self, path: &Path) -> Named {
+        match path.to_str() {
+            Some("/bin") => Named::Link("usr/bin".into()),
+            Some("/loop") => Named::Link("/loop/x".into()),
+            Some("/a/link") => Named::Link("../b/./c".into()),
+            Some("/missing") => Named::Missing,
+            _ => Named::Other,
         }
     }
     fn spells_freely(&self, directory: &Path) -> Option<&'static str> {

@@ -36,7 +36,7 @@ mod vocabulary;
 pub use decision::{Access, Decision, Make, Rule, Verdict};
 pub use hint::DeniedWhat;
 pub use load::builtin::{builtin, builtin_names};
-pub use load::files::{Files, followed};
+pub use load::files::{Files, Named, followed};
 pub use load::overrides::{OVERRIDE_OPTIONS, Override, OverrideOption, Overrides, WrongForm};
 pub use pattern::variables::Variables;
 pub use policy::{Policy, ReadProfile};

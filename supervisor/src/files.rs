@@ -5,10 +5,10 @@
 
 use crate::host::name;
 use nix::unistd::geteuid;
-use rxbox_policy::Files;
+use rxbox_policy::{Files, Named};
 use std::ffi::OsString;
 use std::fs::File;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -82,8 +82,14 @@ impl Files for HostFiles {
         path.symlink_metadata().is_ok()
     }
 
-    fn read_link(&self, path: &Path) -> Option<PathBuf> {
-        std::fs::read_link(path).ok()
+    fn named(&self, path: &Path) -> Named {
+        match std::fs::read_link(path) {
+            Ok(target) => Named::Link(target),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                Named::Missing
+            }
+            Err(_) => Named::Other,
+        }
     }
 
     fn directories_and_links(&self, directory: &Path) -> Vec<OsString> {
@@ -96,15 +102,14 @@ impl Files for HostFiles {
     }
 
     fn spells_freely(&self, directory: &Path) -> Option<&'static str> {
-        let directory =
-            File::open(directory).ok().filter(|file| file.metadata().is_ok_and(|m| m.is_dir()))?;
-        match name::fstatfs(directory.as_fd()).ok()?.f_type {
+        let folds = || File::open(directory).is_ok_and(|directory| name::folds_case(directory.as_fd()));
+        match nix::sys::statfs::statfs(directory).ok()?.filesystem_type().0 {
             MSDOS => Some("vfat"),
             EXFAT => Some("exfat"),
             NTFS | NTFS3 => Some("ntfs"),
             CIFS | SMB2 => Some("cifs"),
             HFS | HFSPLUS => Some("hfs"),
-            EXT4 | F2FS | BCACHEFS | TMPFS if name::folds_case(directory.as_fd()) => Some("casefold"),
+            EXT4 | F2FS | BCACHEFS | TMPFS if folds() => Some("casefold"),
             _ => None,
         }
     }

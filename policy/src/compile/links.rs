@@ -12,11 +12,11 @@
 //! the same reason the name of an entry, as written and as resolved, is kept ([`Tree::keep`]).
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use crate::decision::Access;
-use crate::load::files::{Files, followed, path_of, resolve};
+use crate::load::files::{Files, Named, followed, path_of, resolve};
 use crate::pattern::path::{Element, Pattern, components};
 use crate::pattern::variables::os;
 use crate::report::ledger::{Context, RuleId};
@@ -69,18 +69,25 @@ pub(super) fn tree(context: &mut Context, rules: &[PathRule], files: &dyn Files,
 /// Refuses denials that another spelling of a name would get around: those of something in a directory of a
 /// file system with more than one, if the profile grants anything there.
 fn hold(context: &mut Context, granted: &Tree, denials: &[(Vec<Element>, RuleId)], files: &dyn Files) {
-    let mut known: BTreeMap<PathBuf, Option<&'static str>> = BTreeMap::new();
+    // Directories that spell names in one way, as do all above them.
+    let mut known: HashSet<Vec<u8>> = HashSet::new();
     for (elements, rule) in denials {
         let names = elements.iter().map_while(|e| if let Element::Name(n) = e { Some(&**n) } else { None });
         let prefix = path_of(names);
         let plain = !elements.iter().any(|e| !matches!(e, Element::Name(_)));
-        let free = prefix.ancestors().skip(usize::from(plain)).find_map(|directory| {
-            let kind = match known.get(directory) {
-                Some(kind) => *kind,
-                None => *known.entry(directory.into()).or_insert(files.spells_freely(directory)),
-            };
-            kind.map(|kind| (directory, kind))
+        let ways = || upwards(prefix.as_os_str().as_encoded_bytes()).skip(usize::from(plain));
+        let free = ways().take_while(|directory| !known.contains(*directory)).find_map(|directory| {
+            let directory = Path::new(os(directory));
+            let there = files.named(directory) != Named::Missing;
+            there.then(|| files.spells_freely(directory)).flatten().map(|kind| (directory, kind))
         });
+        if free.is_none() {
+            for directory in ways() {
+                if !known.insert(directory.to_vec()) {
+                    break;
+                }
+            }
+        }
         let Some((directory, kind)) = free else { continue };
         let grants =
             |access| granted.decide(prefix.as_os_str().as_encoded_bytes(), access) != Outcome::Default;
@@ -93,6 +100,14 @@ fn hold(context: &mut Context, granted: &Tree, denials: &[(Vec<Element>, RuleId)
             context.error_at(*rule, message, help);
         }
     }
+}
+
+/// An absolute path and each directory above it, up to the root.
+fn upwards(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::successors(Some(path), |path| {
+        let end = path.iter().rposition(|byte| *byte == b'/')?;
+        (path.len() > 1).then(|| &path[..end.max(1)])
+    })
 }
 
 /// Enters an allowing rule; gives the pattern for which it grants what it grants.
@@ -136,10 +151,9 @@ pub(super) fn keep(tree: &mut Tree, path: &Path, rule: RuleId, files: &dyn Files
 /// A path as a pattern; one with dots as it resolves.
 pub(super) fn normal(path: &Path, files: &dyn Files) -> Vec<Element> {
     let names = || components(path.as_os_str().as_encoded_bytes());
-    match resolve(names(), files, &|_| true).filter(|_| names().any(|name| matches!(name, b"." | b".."))) {
-        Some(resolved) => names_of(&path_of(resolved.iter().map(Vec::as_slice))),
-        None => names_of(path),
-    }
+    let dots = names().any(|name| matches!(name, b"." | b".."));
+    let resolved = if dots { resolve(names(), files, &|_| true) } else { None };
+    names_of(resolved.as_deref().unwrap_or(path))
 }
 
 /// Everywhere that the guest might write, taken generously: as if every link were followed and nothing
@@ -159,12 +173,12 @@ fn writable_at(writable: &Tree, link: &Path) -> bool {
 
 /// The pattern with the links among its names before the first wildcard followed, if there are any.
 fn resolved(pattern: &Pattern, files: &dyn Files, follow: &dyn Fn(&Path) -> bool) -> Option<Vec<Element>> {
-    let names = resolve(pattern.prefix(), files, follow)?;
-    if pattern.prefix().eq(names.iter().map(Vec::as_slice)) {
+    let path = resolve(pattern.prefix(), files, follow)?;
+    if pattern.prefix().eq(components(path.as_os_str().as_encoded_bytes())) {
         return None;
     }
     let rest = &pattern.elements[pattern.prefix().count()..];
-    Some(names.into_iter().map(|n| Element::Name(n.into())).chain(rest.iter().cloned()).collect())
+    Some(names_of(&path).into_iter().chain(rest.iter().cloned()).collect())
 }
 
 /// Everywhere else that the names which a pattern matches now lead to through links, each with what is left
@@ -180,7 +194,7 @@ fn places(pattern: &Pattern, files: &dyn Files) -> Option<Vec<Vec<Element>>> {
     let mut ways = vec![(PathBuf::from("/"), 0, false)];
     while let Some((mut place, mut at, mut moved)) = ways.pop() {
         while let Some(Element::Name(name)) = pattern.elements.get(at) {
-            // What does not end leads nowhere.
+            // What does not end leads nowhere, and what is missing nowhere else.
             let Some((next, link)) = step(&place, name, files) else { break };
             if link && moved {
                 found.push(ahead(&place, at));
@@ -210,16 +224,19 @@ fn places(pattern: &Pattern, files: &dyn Files) -> Option<Vec<Vec<Element>>> {
     Some(found)
 }
 
-/// Where a name in a directory leads, and whether through a link; `None` if its links do not end.
+/// Where a name in a directory leads, and whether through a link; `None` if it is missing or its links do not
+/// end.
 fn step(directory: &Path, name: &[u8], files: &dyn Files) -> Option<(PathBuf, bool)> {
     let next = directory.join(os(name));
-    if files.read_link(&next).is_none() {
-        return Some((next, false));
+    match files.named(&next) {
+        Named::Missing => None,
+        Named::Other => Some((next, false)),
+        Named::Link(_) => {
+            let place = resolve(components(next.as_os_str().as_encoded_bytes()), files, &|_| true)?;
+            let link = place != next;
+            Some((place, link))
+        }
     }
-    let names = resolve(components(next.as_os_str().as_encoded_bytes()), files, &|_| true)?;
-    let place = path_of(names.iter().map(Vec::as_slice));
-    let link = place != next;
-    Some((place, link))
 }
 
 /// A plain path as a pattern.

@@ -1,5 +1,6 @@
 //! What loading needs to know of the host's files, asked through a trait: this crate does no I/O.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::ffi::OsString;
@@ -20,8 +21,8 @@ pub trait Files {
     /// Whether a name exists, be it a dangling symbolic link (lstat(2) succeeds).
     fn exists(&self, path: &Path) -> bool;
 
-    /// The target of a symbolic link as it is written (readlink(2)); `None` if the name is no symbolic link.
-    fn read_link(&self, path: &Path) -> Option<PathBuf>;
+    /// What a name is, not followed (readlink(2)).
+    fn named(&self, path: &Path) -> Named;
 
     /// The kind of file system that a directory lies in, if names in it have more than one spelling (upper
     /// and lower case, short names).
@@ -38,17 +39,29 @@ pub trait Files {
     fn lookup_profile(&self, name: &str) -> Option<(PathBuf, String)>;
 }
 
-/// What is known already of links and directories, so that each is looked at once: the entries of a profile
-/// have most of their ways in common.
+/// What a name is, as far as a way leads through it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Named {
+    /// There is nothing, and so nothing below it either.
+    Missing,
+    /// A symbolic link, with its text.
+    Link(PathBuf),
+    /// Something else, or what the host does not tell.
+    Other,
+}
+
+/// What is known already of names and directories, so that each is looked at once: the entries of a profile
+/// have most of their ways in common. By their bytes: to compare and to hash a [`Path`] is slow.
 pub(crate) struct Remembered<'a> {
     files: &'a dyn Files,
-    links: RefCell<HashMap<PathBuf, Option<PathBuf>>>,
-    listings: RefCell<HashMap<PathBuf, Vec<OsString>>>,
+    names: RefCell<HashMap<OsString, Named>>,
+    listings: RefCell<HashMap<OsString, Vec<OsString>>>,
+    spellings: RefCell<HashMap<OsString, Option<&'static str>>>,
 }
 
 impl<'a> Remembered<'a> {
     pub(crate) fn new(files: &'a dyn Files) -> Self {
-        Self { files, links: RefCell::default(), listings: RefCell::default() }
+        Self { files, names: RefCell::default(), listings: RefCell::default(), spellings: RefCell::default() }
     }
 }
 
@@ -61,26 +74,16 @@ impl Files for Remembered<'_> {
         self.files.exists(path)
     }
 
-    fn read_link(&self, path: &Path) -> Option<PathBuf> {
-        if let Some(known) = self.links.borrow().get(path) {
-            return known.clone();
-        }
-        let link = self.files.read_link(path);
-        self.links.borrow_mut().insert(path.into(), link.clone());
-        link
+    fn named(&self, path: &Path) -> Named {
+        remembered(&self.names, path, || self.files.named(path))
     }
 
     fn directories_and_links(&self, directory: &Path) -> Vec<OsString> {
-        if let Some(known) = self.listings.borrow().get(directory) {
-            return known.clone();
-        }
-        let listing = self.files.directories_and_links(directory);
-        self.listings.borrow_mut().insert(directory.into(), listing.clone());
-        listing
+        remembered(&self.listings, directory, || self.files.directories_and_links(directory))
     }
 
     fn spells_freely(&self, directory: &Path) -> Option<&'static str> {
-        self.files.spells_freely(directory)
+        remembered(&self.spellings, directory, || self.files.spells_freely(directory))
     }
 
     fn profile_folders(&self) -> Vec<PathBuf> {
@@ -92,6 +95,15 @@ impl Files for Remembered<'_> {
     }
 }
 
+fn remembered<T: Clone>(known: &RefCell<HashMap<OsString, T>>, path: &Path, ask: impl FnOnce() -> T) -> T {
+    if let Some(known) = known.borrow().get(path.as_os_str()) {
+        return known.clone();
+    }
+    let answer = ask();
+    known.borrow_mut().insert(path.into(), answer.clone());
+    answer
+}
+
 /// Where an absolute path leads, and the links on the way, each by the resolved name of its own; `None` if
 /// they do not end. Links below `/proc` are not followed: they speak about whoever asks.
 pub fn followed(path: &Path, files: &dyn Files) -> Option<(PathBuf, Vec<PathBuf>)> {
@@ -100,8 +112,8 @@ pub fn followed(path: &Path, files: &dyn Files) -> Option<(PathBuf, Vec<PathBuf>
         links.borrow_mut().push(link.to_path_buf());
         true
     };
-    let names = resolve(components(path.as_os_str().as_encoded_bytes()), files, &note)?;
-    Some((path_of(names.iter().map(Vec::as_slice)), links.into_inner()))
+    let path = resolve(components(path.as_os_str().as_encoded_bytes()), files, &note)?;
+    Some((path, links.into_inner()))
 }
 
 /// As many links as the kernel follows in one path (path_resolution(7)).
@@ -114,8 +126,8 @@ pub(crate) fn path_of<'a>(names: impl IntoIterator<Item = &'a [u8]>) -> PathBuf 
     path
 }
 
-/// The names with every symbolic link on the way followed that `follow` (given the link's own resolved path)
-/// agrees to; `None` if the links do not end.
+/// The absolute path of names, with every symbolic link on the way followed that `follow` (given the link's
+/// own resolved path) agrees to; `None` if the links do not end.
 ///
 /// Links below `/proc` are never followed: they speak about whoever asks, and the supervisor's answer would
 /// be about the supervisor.
@@ -123,36 +135,109 @@ pub(crate) fn resolve<'a>(
     names: impl Iterator<Item = &'a [u8]>,
     files: &dyn Files,
     follow: &dyn Fn(&Path) -> bool,
-) -> Option<Vec<Vec<u8>>> {
-    let mut pending: VecDeque<Vec<u8>> = names.map(<[u8]>::to_vec).collect();
-    let mut done: Vec<Vec<u8>> = Vec::new();
+) -> Option<PathBuf> {
+    let mut pending: VecDeque<Cow<'a, [u8]>> = names.map(Cow::Borrowed).collect();
+    // The root is empty here; else each name comes behind its slash.
+    let mut done: Vec<u8> = Vec::new();
+    // How long `done` was when it became the name of nothing.
+    let mut missing = usize::MAX;
     let mut links = 0;
     while let Some(name) = pending.pop_front() {
+        let before = done.len();
         match &name[..] {
             b"." => continue,
             b".." => {
-                done.pop();
+                done.truncate(done.iter().rposition(|byte| *byte == b'/').unwrap_or(0));
                 continue;
             }
-            _ => done.push(name),
+            name => {
+                done.push(b'/');
+                done.extend_from_slice(name);
+            }
         }
-        if done[0] == b"proc" {
+        if before >= missing || done == b"/proc" || done.starts_with(b"/proc/") {
             continue;
         }
-        let path = path_of(done.iter().map(Vec::as_slice));
-        let Some(target) = files.read_link(&path).filter(|_| follow(&path)) else { continue };
+        missing = usize::MAX;
+        let path = Path::new(os(&done));
+        let target = match files.named(path) {
+            Named::Link(target) if follow(path) => target,
+            Named::Missing => {
+                missing = done.len();
+                continue;
+            }
+            Named::Link(_) | Named::Other => continue,
+        };
         links += 1;
         if links > MAX_LINKS {
             return None;
         }
-        done.pop();
         let target = target.as_os_str().as_encoded_bytes();
-        if target.starts_with(b"/") {
-            done.clear();
-        }
+        done.truncate(if target.starts_with(b"/") { 0 } else { before });
         for name in components(target).collect::<Vec<_>>().into_iter().rev() {
-            pending.push_front(name.to_vec());
+            pending.push_front(Cow::Owned(name.to_vec()));
         }
     }
-    Some(done)
+    if done.is_empty() {
+        done.push(b'/');
+    }
+    Some(os(&done).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A host with one link, one name that is missing, and a record of what was asked.
+    #[derive(Default)]
+    struct Asked(RefCell<Vec<String>>);
+
+    impl Files for Asked {
+        fn read(&self, _: &Path) -> io::Result<String> {
+            Err(io::ErrorKind::NotFound.into())
+        }
+        fn exists(&self, _: &Path) -> bool {
+            false
+        }
+        fn named(&self, path: &Path) -> Named {
+            let path = path.display().to_string();
+            self.0.borrow_mut().push(path.clone());
+            match &path[..] {
+                "/a/missing" => Named::Missing,
+                "/link" => Named::Link("/a/./b/".into()),
+                _ => Named::Other,
+            }
+        }
+        fn spells_freely(&self, _: &Path) -> Option<&'static str> {
+            None
+        }
+        fn directories_and_links(&self, _: &Path) -> Vec<OsString> {
+            Vec::new()
+        }
+        fn profile_folders(&self) -> Vec<PathBuf> {
+            Vec::new()
+        }
+        fn lookup_profile(&self, _: &str) -> Option<(PathBuf, String)> {
+            None
+        }
+    }
+
+    #[test]
+    fn nothing_is_asked_below_what_is_missing_and_nothing_twice() {
+        let host = Asked::default();
+        let files = Remembered::new(&host);
+        let resolved = |path: &str| resolve(components(path.as_bytes()), &files, &|_| true).unwrap();
+        for (path, expected) in [
+            ("/a/missing/x/y", "/a/missing/x/y"),
+            ("/a/missing/x/../../c", "/a/c"),
+            ("/a/missing/../../link/d", "/a/b/d"),
+            ("/link/..", "/a"),
+            ("/link/../../..", "/"),
+            ("/proc/self/fd", "/proc/self/fd"),
+        ] {
+            assert_eq!(resolved(path), Path::new(expected), "{path}");
+        }
+        let asked = host.0.into_inner();
+        assert_eq!(asked, ["/a", "/a/missing", "/a/c", "/link", "/a/b", "/a/b/d"]);
+    }
 }

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 
 use crate::load::builtin::{builtin, builtin_names};
-use crate::load::files::{Files, path_of, resolve};
+use crate::load::files::{Files, resolve};
 use crate::pattern::path::components;
 use crate::pattern::variables::os;
 use crate::profile::keys::Profile;
@@ -167,9 +167,6 @@ impl<'a> Loader<'a> {
                 path
             });
         }
-        match resolve(names(), self.files, &|_| true) {
-            Some(names) => path_of(names.iter().map(Vec::as_slice)),
-            None => path.to_owned(),
-        }
+        resolve(names(), self.files, &|_| true).unwrap_or_else(|| path.to_owned())
     }
 }

@@ -41,6 +41,11 @@ pub(crate) enum GlobError {
 }
 
 impl Wildcard {
+    /// Whether a pattern has special characters: one without stands for itself.
+    pub(crate) fn is_special(pattern: &[u8]) -> bool {
+        pattern.iter().any(|byte| matches!(byte, b'*' | b'?' | b'['))
+    }
+
     /// Compiles a pattern.
     pub(crate) fn parse(pattern: &[u8]) -> Result<Self, GlobError> {
         let mut tokens = Vec::new();

@@ -121,13 +121,16 @@ impl Element {
         if component.windows(2).any(|w| w == b"**") {
             return Err(PatternError::AnyDepth);
         }
-        let wildcard = Wildcard::parse(component)?;
-        match wildcard.literal() {
-            Some(name) if name == b"." => Err(PatternError::Dots(".")),
-            Some(name) if name == b".." => Err(PatternError::Dots("..")),
-            Some(name) => Ok(Self::Name(name.into())),
-            None => Ok(Self::Wild(wildcard)),
+        let plain = |name: &[u8]| match name {
+            b"." => Err(PatternError::Dots(".")),
+            b".." => Err(PatternError::Dots("..")),
+            name => Ok(Self::Name(name.into())),
+        };
+        if !Wildcard::is_special(component) {
+            return plain(component);
         }
+        let wildcard = Wildcard::parse(component)?;
+        wildcard.literal().map_or(Ok(Self::Wild(wildcard)), |name| plain(&name))
     }
 
     fn matches(&self, name: &[u8]) -> bool {

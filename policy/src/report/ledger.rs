@@ -124,11 +124,15 @@ impl Context {
     pub(crate) fn rule(&mut self, key: impl fmt::Display, span: Span) -> RuleId {
         let source = &self.sources[span.source.0];
         let value = source.text.get(span.range.clone()).unwrap_or_default();
-        let value = value.split_whitespace().collect::<Vec<_>>().join(" ");
-        let (line, text) = match source.origin {
-            Origin::Profile => (source.line(span.range.start), format!("{key} {value}")),
-            Origin::Option => (0, format!("{} {value}", source.name)),
+        let (line, mut text) = match source.origin {
+            Origin::Profile => (source.line(span.range.start), key.to_string()),
+            Origin::Option => (0, source.name.clone()),
         };
+        text.reserve(value.len() + 1);
+        for word in value.split_whitespace() {
+            text.push(' ');
+            text.push_str(word);
+        }
         self.rules.push(Entry { span, line, text });
         RuleId(u32::try_from(self.rules.len()).unwrap_or(u32::MAX))
     }

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use rxbox_policy::{Access, Diagnostics, Files, Overrides, Policy, Variables, Verdict};
+use rxbox_policy::{Access, Diagnostics, Files, Named, Overrides, Policy, Variables, Verdict};
 
 /// Every path exists that is not said to be missing.
 #[derive(Default)]
@@ -62,8 +62,12 @@ impl Files for Host {
         !self.missing.contains(path)
     }
 
-    fn read_link(&self, path: &Path) -> Option<PathBuf> {
-        self.links.get(path).cloned()
+    fn named(&self, path: &Path) -> Named {
+        match self.links.get(path) {
+            Some(target) => Named::Link(target.clone()),
+            None if self.missing.contains(path) => Named::Missing,
+            None => Named::Other,
+        }
     }
 
     fn spells_freely(&self, directory: &Path) -> Option<&'static str> {

@@ -16,7 +16,7 @@ use crate::sandbox::Sandbox;
 use crate::state::budget::Budget;
 use crate::state::fd::{FdTable, File};
 use crate::state::process::{ExeRecord, Fork, LIMITS, Line, Process, Rlimit, State};
-use rxbox_policy::{Files, Policy, Variables};
+use rxbox_policy::{Files, Named, Policy, Variables};
 use rxbox_wire::frame::{Checked, Reply, Request};
 use rxbox_wire::sizes::{ABSENT, DATA_SIZE};
 use rxbox_wire::table::by_name;
@@ -64,8 +64,8 @@ impl Files for OneProfile<'_> {
     fn exists(&self, path: &Path) -> bool {
         HostFiles::default().exists(path)
     }
-    fn read_link(&self, path: &Path) -> Option<PathBuf> {
-        HostFiles::default().read_link(path)
+    fn named(&self, path: &Path) -> Named {
+        HostFiles::default().named(path)
     }
     fn directories_and_links(&self, directory: &Path) -> Vec<std::ffi::OsString> {
         HostFiles::default().directories_and_links(directory)

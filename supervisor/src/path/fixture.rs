@@ -13,7 +13,7 @@ use crate::state::names::Dir;
 use crate::state::process::{ExeRecord, Fork, Identity, Line, Process, Rlimit, State};
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
-use rxbox_policy::{Files, Policy, Variables};
+use rxbox_policy::{Files, Named, Policy, Variables};
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -55,8 +55,8 @@ impl Files for Profile {
     fn exists(&self, path: &Path) -> bool {
         path.symlink_metadata().is_ok()
     }
-    fn read_link(&self, path: &Path) -> Option<PathBuf> {
-        path.read_link().ok()
+    fn named(&self, path: &Path) -> Named {
+        path.read_link().map_or(Named::Other, Named::Link)
     }
     fn directories_and_links(&self, directory: &Path) -> Vec<OsString> {
         let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
