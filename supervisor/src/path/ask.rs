@@ -8,6 +8,7 @@ use crate::state::names::{Object, in_proc, name_of};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::stat::{FileStat, major};
+use rxbox_policy::Access;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
@@ -39,17 +40,19 @@ pub(super) fn on_procfs(object: &Object) -> Result<bool, Errno> {
 
 /// Goes the whole way in one call of the kernel's, if it leads through no link, not out of a directory, not
 /// into a procfs, and nowhere that the guest may not look. `None` says: walk. ENOENT is the one error that
-/// needs no second look: hidden and missing are alike. `at` is the name of `base`.
+/// needs no second look: hidden and missing are alike. `at` is the name of `base`. What is found is not
+/// hidden.
 pub(super) fn whole(
     caller: &Caller<'_>,
     (base, at): (BorrowedFd<'_>, &[u8]),
     path: &CStr,
     how: Lookup,
 ) -> Result<Option<Resolved>, Errno> {
-    if in_proc(path.to_bytes())
-        || leads_out(path.to_bytes())
-        || !may_walk(caller, &lexical(at, path.to_bytes()))
-    {
+    if in_proc(path.to_bytes()) || leads_out(path.to_bytes()) {
+        return Ok(None);
+    }
+    let there = lexical(at, path.to_bytes());
+    if !may_walk(caller, &there) {
         return Ok(None);
     }
     let fd = match hold(base, path, how.follow, how.restrict) {
@@ -62,7 +65,18 @@ pub(super) fn whole(
         return Ok(None);
     }
     // A name that is gone already: the walk looks again.
-    Ok(name_of(object.as_fd()).ok().map(|path| Resolved { path, target: Target::Host(object) }))
+    let Ok(path) = name_of(object.as_fd()) else { return Ok(None) };
+    // What may be walked to is not hidden; a name that has changed since is another.
+    if path != there {
+        seen(caller, &path)?;
+    }
+    Ok(Some(Resolved { path, target: Target::Host(object) }))
+}
+
+/// What the policy hides is not found; the question is audited.
+pub(super) fn seen(caller: &Caller<'_>, path: &[u8]) -> Result<(), Errno> {
+    let hidden = caller.hides_any() && caller.hides(path);
+    if hidden { caller.check(Access::Metadata, path) } else { Ok(()) }
 }
 
 /// Whether there is a `..` in it: that leads out of a directory that the result does not show, or to one

@@ -8,7 +8,7 @@
 //! The walk holds each directory by descriptor, as the kernel does: a rename on the way changes nothing
 //! behind it.
 
-use super::ask::{again, hold, leads_out, may_follow, on_procfs, whole};
+use super::ask::{again, hold, leads_out, may_follow, on_procfs, seen, whole};
 use super::look::{lexical, may_look, may_walk, refusal};
 use super::place::{Base, Place, Step};
 use super::{Found, Lookup, Parent, Resolved, Target};
@@ -35,20 +35,9 @@ const RETRIES: usize = 16;
 /// Looks `path` up from the directory that the guest calls `dirfd`. What the policy hides is not found, so
 /// that no check that comes before the policy's decision can tell it from what is missing.
 pub fn resolve(caller: &Caller<'_>, dirfd: i32, path: &CStr, how: Lookup) -> Result<Found, Errno> {
-    let found = look_up(caller, dirfd, path, how)?;
-    match &found {
-        Found::There(Resolved { target: Target::Host(_) | Target::View(_), path })
-            if caller.hides_any() && caller.hides(path) =>
-        {
-            caller.check(Access::Metadata, path).map(|()| found)
-        }
-        _ => Ok(found),
-    }
-}
-
-fn look_up(caller: &Caller<'_>, dirfd: i32, path: &CStr, how: Lookup) -> Result<Found, Errno> {
     if path.is_empty() {
-        return if how.empty { base_itself(caller, dirfd).map(Found::There) } else { Err(Errno::ENOENT) };
+        let base = if how.empty { base_itself(caller, dirfd) } else { Err(Errno::ENOENT) };
+        return unhidden(caller, Found::There(base?));
     }
     if path.count_bytes() >= libc::PATH_MAX as usize {
         return Err(Errno::ENAMETOOLONG);
@@ -63,7 +52,15 @@ fn look_up(caller: &Caller<'_>, dirfd: i32, path: &CStr, how: Lookup) -> Result<
     {
         return Ok(Found::There(found));
     }
-    Walk::new(caller, (start, at), path.to_bytes(), how)?.run()
+    unhidden(caller, Walk::new(caller, (start, at), path.to_bytes(), how)?.run()?)
+}
+
+/// What was found, unless the policy hides it.
+fn unhidden(caller: &Caller<'_>, found: Found) -> Result<Found, Errno> {
+    if let Found::There(Resolved { target: Target::Host(_) | Target::View(_), path }) = &found {
+        seen(caller, path)?;
+    }
+    Ok(found)
 }
 
 /// Looks up the directory that a name is to be made in or taken from; the last component itself is not looked
