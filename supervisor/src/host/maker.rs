@@ -211,11 +211,16 @@ impl Maker {
         answer(line.as_fd())
     }
 
-    /// Ends it and waits until it is gone.
-    pub fn finish(&self) {
+    /// Nothing more is asked for: it ends.
+    pub fn dismiss(&self) {
         let line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
         // It may have ended by itself.
         let _ = shutdown(line.as_raw_fd(), Shutdown::Both);
+    }
+
+    /// Waits until it is gone.
+    pub fn finish(&self) {
+        self.dismiss();
         while waitpid(self.pid, None) == Err(Errno::EINTR) {}
     }
 }

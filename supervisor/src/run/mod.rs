@@ -183,10 +183,10 @@ fn run_guest(
         keep_gate(sandbox, gate).map_err(|e| failed("the supervisor", e))?;
     }
     let outcome = EventLoop { sandbox, main: &main, init: &init, job }.run();
+    // Both end at the same time.
+    sandbox.maker.get().inspect(|maker| maker.dismiss());
     init.finish();
-    if let Some(maker) = sandbox.maker.get() {
-        maker.finish();
-    }
+    sandbox.maker.get().inspect(|maker| maker.finish());
     // An init process that was killed has left what it was to end.
     end_all_below().map_err(host)?;
     job.wait_until_running().map_err(host)?;

@@ -175,7 +175,7 @@ fn place_descriptors(start: &Start<'_>) -> Result<OwnedFd, Errno> {
 /// Without `CAP_SETPCAP` the bounding set stays, but with `no_new_privs` it gives nothing back: the
 /// supervisor confirms that nothing is left before it serves the child.
 fn drop_capabilities(in_own_namespace: bool) -> Result<(), Errno> {
-    use caps::{CapSet, Capability, CapsHashSet, clear, has_cap, set};
+    use caps::{CapSet, Capability, CapsHashSet, clear, has_cap, raise, set};
     let failed = |_| Errno::EPERM;
     let isolating = [Capability::CAP_SYS_ADMIN, Capability::CAP_SYS_CHROOT];
     let kept: CapsHashSet = isolating.into_iter().filter(|_| in_own_namespace).collect();
@@ -184,8 +184,9 @@ fn drop_capabilities(in_own_namespace: bool) -> Result<(), Errno> {
     if has_cap(None, CapSet::Effective, Capability::CAP_SETPCAP).map_err(failed)? {
         clear(None, CapSet::Bounding).map_err(failed)?;
     }
-    for which in [CapSet::Effective, CapSet::Permitted, CapSet::Ambient] {
+    for which in [CapSet::Effective, CapSet::Permitted] {
         set(None, which, &kept).map_err(failed)?;
     }
-    Ok(())
+    clear(None, CapSet::Ambient).map_err(failed)?;
+    kept.into_iter().try_for_each(|capability| raise(None, CapSet::Ambient, capability)).map_err(failed)
 }
