@@ -11,6 +11,7 @@
 //! lets it write may have been planted by an earlier run, to be granted what it points to in this one. For
 //! the same reason the name of an entry, as written and as resolved, is kept ([`Tree::keep`]).
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -33,25 +34,28 @@ pub(super) struct PathRule {
     pub(super) rule: RuleId,
 }
 
+/// What a rule comes to for one place: the place, and what it does there.
+type Entered<'p> = (Cow<'p, [Element]>, Effect, RuleId);
+
 /// Enters the rules as they are written and as they resolve, and notes what they grant.
 pub(super) fn tree(context: &mut Context, rules: &[PathRule], files: &dyn Files, reach: &mut Reach) -> Tree {
     let writable = writable(rules, files);
     let mut tree = Tree::new();
-    let (mut granted, mut denials) = (Tree::new(), Vec::new());
+    let (mut granted, mut denials): (Vec<Entered<'_>>, Vec<Entered<'_>>) = (Vec::new(), Vec::new());
     for PathRule { pattern, effect, rule } in rules {
         match effect {
             Effect::Allow(accesses) => {
                 let elements = allow(&mut tree, &writable, (pattern, *accesses, *rule), files);
                 reach.tree(&elements, *accesses);
-                granted.insert(&elements, *effect, *rule);
+                granted.push((elements, *effect, *rule));
             }
             Effect::Deny(_) | Effect::Hide => {
                 tree.insert(&pattern.elements, *effect, *rule);
-                denials.push((pattern.elements.clone(), *rule));
+                denials.push((Cow::Borrowed(&pattern.elements), *effect, *rule));
                 match places(pattern, files) {
                     Some(places) => {
                         places.iter().for_each(|place| tree.insert(place, *effect, *rule));
-                        denials.extend(places.into_iter().map(|place| (place, *rule)));
+                        denials.extend(places.into_iter().map(|place| (Cow::Owned(place), *effect, *rule)));
                     }
                     None => context.error_at(
                         *rule,
@@ -68,10 +72,10 @@ pub(super) fn tree(context: &mut Context, rules: &[PathRule], files: &dyn Files,
 
 /// Refuses denials that another spelling of a name would get around: those of something in a directory of a
 /// file system with more than one, if the profile grants anything there.
-fn hold(context: &mut Context, granted: &Tree, denials: &[(Vec<Element>, RuleId)], files: &dyn Files) {
+fn hold(context: &mut Context, granted: &[Entered<'_>], denials: &[Entered<'_>], files: &dyn Files) {
     // Directories that spell names in one way, as do all above them.
     let mut known: HashSet<Vec<u8>> = HashSet::new();
-    for (elements, rule) in denials {
+    for (elements, _, rule) in denials {
         let names = elements.iter().map_while(|e| if let Element::Name(n) = e { Some(&**n) } else { None });
         let prefix = path_of(names);
         let plain = !elements.iter().any(|e| !matches!(e, Element::Name(_)));
@@ -89,8 +93,10 @@ fn hold(context: &mut Context, granted: &Tree, denials: &[(Vec<Element>, RuleId)
             }
         }
         let Some((directory, kind)) = free else { continue };
-        let grants =
-            |access| granted.decide(prefix.as_os_str().as_encoded_bytes(), access) != Outcome::Default;
+        // Hardly any host needs this tree.
+        let mut tree = Tree::new();
+        granted.iter().for_each(|(elements, effect, rule)| tree.insert(elements, *effect, *rule));
+        let grants = |access| tree.decide(prefix.as_os_str().as_encoded_bytes(), access) != Outcome::Default;
         if Access::ALL.into_iter().any(grants) {
             let message = format!(
                 "this cannot hold: {} is of a file system ({kind}) in which names have several spellings",
@@ -111,12 +117,12 @@ fn upwards(path: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// Enters an allowing rule; gives the pattern for which it grants what it grants.
-fn allow(
+fn allow<'p>(
     tree: &mut Tree,
     writable: &Tree,
-    (pattern, accesses, rule): (&Pattern, AccessSet, RuleId),
+    (pattern, accesses, rule): (&'p Pattern, AccessSet, RuleId),
     files: &dyn Files,
-) -> Vec<Element> {
+) -> Cow<'p, [Element]> {
     let links = RefCell::new(Vec::new());
     let trusted = |link: &Path| {
         let trusted = !writable_at(writable, link);
@@ -130,12 +136,11 @@ fn allow(
         resolved.iter().chain([&pattern.elements]).for_each(|elements| tree.keep(elements, rule));
     }
     if resolved.is_some() {
-        let links = links.into_inner().into_iter().map(|link| names_of(&link));
-        for seen in links.chain([pattern.elements.clone()]) {
-            tree.insert(&seen, Effect::Allow(AccessSet::SIGHT), rule);
-        }
+        let mut seen = |elements: &[Element]| tree.insert(elements, Effect::Allow(AccessSet::SIGHT), rule);
+        links.into_inner().iter().for_each(|link| seen(&names_of(link)));
+        seen(&pattern.elements);
     }
-    let granted = resolved.unwrap_or_else(|| pattern.elements.clone());
+    let granted = resolved.map_or(Cow::Borrowed(&pattern.elements[..]), Cow::Owned);
     tree.insert(&granted, Effect::Allow(accesses), rule);
     granted
 }

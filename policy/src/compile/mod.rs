@@ -132,8 +132,8 @@ impl<'a> Compiler<'a> {
             Err(error) => return self.context.error_at(rule, error.to_string(), error.help()),
         };
         let needed = must_exist && !pattern.optional && pattern.plain();
-        let path = path_of(pattern.prefix());
-        if needed && !self.files.exists(&path) {
+        let path = needed.then(|| path_of(pattern.prefix()));
+        if let Some(path) = path.filter(|path| !self.files.exists(path)) {
             let help = Some("end it in `?` if it may be missing".to_owned());
             self.context.error_at(rule, format!("{} does not exist", path.display()), help);
         }

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::ffi::OsString;
 use std::io;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use crate::pattern::path::components;
@@ -116,14 +117,23 @@ pub fn followed(path: &Path, files: &dyn Files) -> Option<(PathBuf, Vec<PathBuf>
     Some((path, links.into_inner()))
 }
 
+/// Few paths of profiles are longer.
+const USUAL_LENGTH: usize = 64;
+
 /// As many links as the kernel follows in one path (path_resolution(7)).
 const MAX_LINKS: usize = 40;
 
 /// The absolute path of names.
 pub(crate) fn path_of<'a>(names: impl IntoIterator<Item = &'a [u8]>) -> PathBuf {
-    let mut path = PathBuf::from("/");
-    path.extend(names.into_iter().map(os));
-    path
+    let mut path = Vec::with_capacity(USUAL_LENGTH);
+    for name in names {
+        path.push(b'/');
+        path.extend_from_slice(name);
+    }
+    if path.is_empty() {
+        path.push(b'/');
+    }
+    OsString::from_vec(path).into()
 }
 
 /// The absolute path of names, with every symbolic link on the way followed that `follow` (given the link's
@@ -138,7 +148,7 @@ pub(crate) fn resolve<'a>(
 ) -> Option<PathBuf> {
     let mut pending: VecDeque<Cow<'a, [u8]>> = names.map(Cow::Borrowed).collect();
     // The root is empty here; else each name comes behind its slash.
-    let mut done: Vec<u8> = Vec::new();
+    let mut done: Vec<u8> = Vec::with_capacity(USUAL_LENGTH);
     // How long `done` was when it became the name of nothing.
     let mut missing = usize::MAX;
     let mut links = 0;
@@ -181,7 +191,7 @@ pub(crate) fn resolve<'a>(
     if done.is_empty() {
         done.push(b'/');
     }
-    Some(os(&done).into())
+    Some(OsString::from_vec(done).into())
 }
 
 #[cfg(test)]

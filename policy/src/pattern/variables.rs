@@ -115,7 +115,8 @@ impl Variables {
     /// well be started there, by a service manager or by mistake.
     pub(crate) fn too_much(&self, text: &str) -> Option<(&'static str, PathBuf)> {
         let text = text.strip_suffix('?').unwrap_or(text).trim_end_matches('/');
-        let name = ["CWD", "PROGRAM_DIR"].into_iter().find(|n| text == format!("${{{n}}}"))?;
+        let text = text.strip_prefix("${")?.strip_suffix('}')?;
+        let name = ["CWD", "PROGRAM_DIR"].into_iter().find(|name| *name == text)?;
         let value = PathBuf::from(os(&self.value(name).ok()?));
         let homes = self.home.iter().chain(&self.other_homes).map(PathBuf::as_path);
         let mut homes = homes.chain([Path::new("/root"), Path::new("/home/user")]);
