@@ -2,10 +2,10 @@
 //! the profile allows.
 //!
 //! A ruleset can only allow, by trees of files, and knows no names that are not there yet. So it is coarser
-//! than the profile, never finer: a rule with wildcards grants the tree above the first of them, one for a
-//! name that is not there the nearest directory above that is. What the profile denies inside of what it
-//! allows, only the handlers deny. Looking up names, stat(2), `O_PATH` and connecting to a socket by its path
-//! are nothing that Landlock (ABI 7) knows.
+//! than the profile: a rule with wildcards grants the tree above the first of them, one for a name that is
+//! not there the nearest directory above that is, but not the root: what other hands make there while the run
+//! lasts is not reached. What the profile denies inside of what it allows, only the handlers deny. Looking up
+//! names, stat(2), `O_PATH` and connecting to a socket by its path are nothing that Landlock (ABI 7) knows.
 //!
 //! What the supervisor needs for itself comes on top: its own program and libraries, which the emulator child
 //! executes, and `/proc`, from which it learns about the processes of the guest.
@@ -15,7 +15,8 @@ use landlock::{
     NetPort, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus,
     Scope, make_bitflags,
 };
-use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 /// The newest version of the interface whose rights are handled.
@@ -124,22 +125,24 @@ pub fn restrict(grants: &Grants) -> Result<Enforced, Refused> {
 
 /// The trees without those that lie in another that grants the same or more.
 fn needed(trees: Vec<(PathBuf, Rights)>) -> Vec<(PathBuf, Rights)> {
-    let granted: BTreeMap<&Path, BitFlags<AccessFs>> =
-        trees.iter().fold(BTreeMap::new(), |mut granted, (tree, rights)| {
-            *granted.entry(tree.as_path()).or_default() |= rights.access();
-            granted
-        });
+    let mut granted: HashMap<&OsStr, BitFlags<AccessFs>> = HashMap::new();
+    for (tree, rights) in &trees {
+        *granted.entry(tree.as_os_str()).or_default() |= rights.access();
+    }
     let above = |tree: &Path, rights: Rights| {
-        tree.ancestors().skip(1).any(|a| granted.get(a).is_some_and(|g| g.contains(rights.access())))
+        let mut above = tree.ancestors().skip(1).filter_map(|above| granted.get(above.as_os_str()));
+        above.any(|there| there.contains(rights.access()))
     };
     trees.iter().filter(|(tree, rights)| !above(tree, *rights)).cloned().collect()
 }
 
 /// The rule for a tree, or for the nearest directory above that is there; nothing if its rights mean nothing
-/// there.
+/// there. To grant the root for a name that is missing there would grant everything.
 fn rule(tree: &Path, rights: Rights) -> Option<PathBeneath<PathFd>> {
     let there = tree.ancestors().find_map(|path| Some((path, PathFd::new(path).ok()?)));
-    let (path, fd) = there?;
+    let root = Path::new("/");
+    let makes = rights.names || rights.sockets;
+    let (path, fd) = there.filter(|(path, _)| *path != root || tree == root || makes)?;
     let mut access = rights.access();
     if !path.is_dir() {
         access &= AccessFs::from_file(NEWEST);
@@ -181,6 +184,21 @@ fn mapped_files() -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_missing_in_the_root_does_not_grant_the_root() {
+        let read = Rights { read: true, ..Rights::default() };
+        let write = Rights { names: true, ..read };
+        for (tree, rights, rule_made) in [
+            ("/rxbox-missing", read, false),
+            ("/rxbox-missing/x", read, false),
+            ("/rxbox-missing", write, true),
+            ("/proc/rxbox-missing", read, true),
+            ("/", read, true),
+        ] {
+            assert_eq!(rule(Path::new(tree), rights).is_some(), rule_made, "{tree}");
+        }
+    }
 
     #[test]
     fn a_tree_in_another_with_the_same_rights_needs_no_rule_of_its_own() {
