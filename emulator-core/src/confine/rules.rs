@@ -89,16 +89,24 @@ const MAPPINGS: Test = Test::Within(
         | MAP_LOCKED
         | MAP_STACK) as u64,
 );
-/// What fork(2) is.
-const PROCESS: Test = Test::Long(SIGCHLD as u64);
 /// What fork(3) of glibc asks for.
-const PROCESS_OF_GLIBC: Test = Test::Long((CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD) as u64);
+const PROCESS: Test = Test::Long((CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD) as u64);
+const NULL: Test = Test::Long(0);
+/// Operations of futex(2) from `first` on, with any options; `first` is a multiple of their number, which is a
+/// power of two.
+const fn futexes(first: c_int, number: c_int) -> Test {
+    let free = FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME | (number - 1);
+    Test::IntMasked(!free as u32, first as u32)
+}
 /// Clocks beyond the last fixed one stand for a process or a descriptor.
 const FIXED_CLOCK: Test = Test::AtMost(CLOCK_TAI as u32);
 /// `MADV_GUARD_INSTALL` of Linux 6.13.
 const GUARD_INSTALL: c_int = 102;
 /// `MADV_GUARD_REMOVE` of Linux 6.13.
 const GUARD_REMOVE: c_int = 103;
+
+/// `MEMBARRIER_CMD_GET_REGISTRATIONS` of Linux 6.3.
+const REGISTRATIONS: c_int = 1 << 9;
 
 use Action::Allow;
 
@@ -115,16 +123,15 @@ const RULES: &[Rule] = table! {
     SYS_mprotect [0: PIECES, 0: Test::AtMost(LAST_PIECE as u32), 1: Test::Long(PIECE), 2: ANY_ACCESS] Allow,
         "the next piece of the code cache is opened, in whose place nothing else can lie";
     SYS_munmap [] Allow, "gives memory back";
-    SYS_mremap [] Allow, "moves memory; its protection goes with it";
+    SYS_mremap [3: Test::Within((MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP) as u64)] Allow, "moves \
+        memory; its protection goes with it";
     SYS_brk [] Allow, "the allocator's heap";
     SYS_msync [] Allow, "the guest's msync on files it may write";
     SYS_mincore [] Allow, "the guest's mincore; the kernel tells of a file's pages only to those who own or \
         may write it";
     SYS_mlock [] Allow, "the guest's mlock; RLIMIT_MEMLOCK bounds it, the capability to exceed that is gone";
     SYS_mlock2 [] Allow, "as mlock";
-    SYS_mlockall [] Allow, "as mlock";
     SYS_munlock [] Allow, "as mlock";
-    SYS_munlockall [] Allow, "as mlock";
     SYS_madvise [2: int(MADV_NORMAL)] Allow, "hint";
     SYS_madvise [2: int(MADV_RANDOM)] Allow, "hint";
     SYS_madvise [2: int(MADV_SEQUENTIAL)] Allow, "hint";
@@ -156,8 +163,8 @@ const RULES: &[Rule] = table! {
 
     // Threads and processes.
     SYS_clone [0: THREAD] Allow, "a guest thread";
-    SYS_clone [0: PROCESS] Allow, "a guest process, under the same filter";
-    SYS_clone [0: PROCESS_OF_GLIBC] Allow, "a guest process, under the same filter";
+    SYS_clone [0: PROCESS, 1: NULL, 2: NULL, 4: NULL] Allow, "a guest process, under the same filter, on the \
+        stack that it has";
     SYS_clone3 [] fails(ENOSYS), "its flags lie in memory, where no filter sees them; the C library takes \
         clone";
     SYS_set_robust_list [] Allow, "start of a thread in the C library";
@@ -167,9 +174,28 @@ const RULES: &[Rule] = table! {
     SYS_sched_getaffinity [0: Test::NotInt(0)] fails(ENOSYS), "the C library asks of a new thread and does \
         without; others are not told of";
     SYS_sched_yield [] Allow, "the guest's sched_yield, and waiting for threads to leave the code cache";
-    SYS_futex [] Allow, "the hand-over of the channel's slots, locks of the runtime, futexes of the guest";
-    SYS_futex_waitv [] Allow, "the guest's futex_waitv";
-    SYS_membarrier [] Allow, "the guest's barriers among its threads";
+    SYS_futex [1: futexes(FUTEX_WAIT, 2)] Allow, "waits and wakes: the hand-over of the channel's slots, locks \
+        of the runtime, futexes of the guest";
+    SYS_futex [1: futexes(FUTEX_REQUEUE, 1)] Allow, "the guest's futexes";
+    SYS_futex [1: futexes(FUTEX_CMP_REQUEUE, 4)] Allow, "as FUTEX_REQUEUE, to FUTEX_UNLOCK_PI";
+    SYS_futex [1: futexes(FUTEX_TRYLOCK_PI, 4)] Allow, "as FUTEX_REQUEUE, to FUTEX_WAIT_REQUEUE_PI; the \
+        C library waits by FUTEX_WAIT_BITSET";
+    SYS_futex [1: futexes(FUTEX_CMP_REQUEUE_PI, 2)] Allow, "as FUTEX_REQUEUE, to FUTEX_LOCK_PI2";
+    SYS_futex_waitv [1: Test::AtMost(128), 2: Test::Int(0)] Allow, "the guest's futex_waitv; no flags are \
+        defined";
+    SYS_membarrier [0: Test::AtMost(2), 1: Test::Int(0)] Allow, "the guest's barriers: query, global ones";
+    SYS_membarrier [0: int(MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED), 1: Test::Int(0)] Allow, "as \
+        MEMBARRIER_CMD_GLOBAL";
+    SYS_membarrier [0: int(MEMBARRIER_CMD_PRIVATE_EXPEDITED), 1: Test::Int(0)] Allow, "the guest's barriers \
+        among its threads";
+    SYS_membarrier [0: int(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED), 1: Test::Int(0)] Allow, "as \
+        MEMBARRIER_CMD_PRIVATE_EXPEDITED";
+    SYS_membarrier [0: int(MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE), 1: Test::Int(0)] Allow, "as \
+        MEMBARRIER_CMD_PRIVATE_EXPEDITED";
+    SYS_membarrier [0: int(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE), 1: Test::Int(0)] Allow, "as \
+        MEMBARRIER_CMD_PRIVATE_EXPEDITED";
+    SYS_membarrier [0: int(REGISTRATIONS), 1: Test::Int(0)] Allow, "what is registered; as \
+        MEMBARRIER_CMD_PRIVATE_EXPEDITED";
     SYS_exit [] Allow, "end of a thread";
     SYS_exit_group [] Allow, "end of the process";
     SYS_setpgid [] Allow, "groups of the guest's processes: itself and children, within a session that the \

@@ -133,16 +133,37 @@ fn what_is_opened_as_code_lies_in_the_code_cache() {
 
 #[test]
 fn clone_takes_exactly_the_flags_of_a_thread_or_a_fork() {
-    let taken = [0x003d_0f00u64, 0x11, 0x0120_0011];
+    let taken = [0x003d_0f00u64, 0x0120_0011];
     for flags in taken {
         assert_eq!(judge(libc::SYS_clone, [flags, 0, 0, 0, 0, 0]), ALLOW);
         for other in (0..64).map(|bit| flags ^ 1 << bit).filter(|other| !taken.contains(other)) {
             assert_eq!(judge(libc::SYS_clone, [other, 0, 0, 0, 0, 0]), KILL_PROCESS, "{other:#x}");
         }
     }
+    for (flags, stack) in [(0x11, 0), (0x0120_0011, 1)] {
+        assert_eq!(judge(libc::SYS_clone, [flags, stack, 0, 0, 0, 0]), KILL_PROCESS);
+    }
     assert_eq!(judge(libc::SYS_clone3, [0; 6]), errno(libc::ENOSYS));
     assert_eq!(judge(libc::SYS_fork, [0; 6]), KILL_PROCESS);
     assert_eq!(judge(libc::SYS_vfork, [0; 6]), KILL_PROCESS);
+}
+
+#[test]
+fn operations_on_futexes_and_barriers_are_those_of_the_manual() {
+    for op in 0..0x400 {
+        let known = matches!(op & !0x180, 0 | 1 | 3..=13);
+        let answer = if known { ALLOW } else { KILL_PROCESS };
+        assert_eq!(judge(libc::SYS_futex, [0, op, 0, 0, 0, 0]), answer, "futex {op:#x}");
+    }
+    assert_eq!(judge(libc::SYS_futex_waitv, [0, 128, 0, 0, 0, 0]), ALLOW);
+    assert_eq!(judge(libc::SYS_futex_waitv, [0, 129, 0, 0, 0, 0]), KILL_PROCESS);
+    assert_eq!(judge(libc::SYS_futex_waitv, [0, 1, 1, 0, 0, 0]), KILL_PROCESS);
+    for command in 0..0x800 {
+        let known = [0, 1, 2, 4, 8, 16, 32, 64, 512].contains(&command);
+        let answer = if known { ALLOW } else { KILL_PROCESS };
+        assert_eq!(judge(libc::SYS_membarrier, [command, 0, 0, 0, 0, 0]), answer, "membarrier {command:#x}");
+        assert_eq!(judge(libc::SYS_membarrier, [command, 1, 0, 0, 0, 0]), KILL_PROCESS);
+    }
 }
 
 #[test]
@@ -212,7 +233,7 @@ fn only_the_supervisors_descriptors_are_written_to_and_their_numbers_stay() {
 
 /// Granted calls that the runtime carries out without the host's call of the same name; a segment of shared
 /// memory is a file that it maps.
-const EMULATED: [&str; 15] = [
+const EMULATED: [&str; 17] = [
     "arch_prctl",
     "clone3",
     "execve",
@@ -220,6 +241,8 @@ const EMULATED: [&str; 15] = [
     "fork",
     "get_robust_list",
     "ioctl",
+    "mlockall",
+    "munlockall",
     "pause",
     "recvmmsg",
     "rt_sigsuspend",

@@ -4,7 +4,10 @@
 use super::call;
 use crate::guest::Span;
 use crate::guest::layout::window_of;
-use libc::{FUTEX_CMP_REQUEUE, FUTEX_CMP_REQUEUE_PI, FUTEX_REQUEUE, FUTEX_WAIT_REQUEUE_PI, FUTEX_WAKE_OP};
+use libc::{
+    FUTEX_CMP_REQUEUE, FUTEX_CMP_REQUEUE_PI, FUTEX_LOCK_PI2, FUTEX_REQUEUE, FUTEX_WAIT,
+    FUTEX_WAIT_REQUEUE_PI, FUTEX_WAKE, FUTEX_WAKE_OP,
+};
 use nix::errno::Errno;
 
 /// Bytes of `struct robust_list_head`, the only size that the kernel takes.
@@ -20,7 +23,7 @@ fn check_word(addr: u64) -> Result<(), Errno> {
 
 /// Wakes one waiter of the guest's word.
 pub fn wake(addr: u64) {
-    let args = [addr, libc::FUTEX_WAKE as u64, 1, 0, 0, 0];
+    let args = [addr, FUTEX_WAKE as u64, 1, 0, 0, 0];
     // SAFETY: a wake touches no memory.
     unsafe { call::raw(libc::SYS_futex, args) };
 }
@@ -29,9 +32,14 @@ pub fn wake(addr: u64) {
 /// one that waits.
 ///
 /// # Errors
-/// EFAULT for a word that is not guest memory, else as futex(2). EINTR also if work is pending.
+/// ENOSYS for an operation that is none, EFAULT for a word that is not guest memory, else as futex(2). EINTR
+/// also if work is pending.
 pub fn operate(args: &[u64; 6], timeout: Option<&[u64; 2]>, waits: bool) -> Result<i64, Errno> {
     let op = args[1] as i32 & libc::FUTEX_CMD_MASK;
+    // The filter lets no others through.
+    if !matches!(op, FUTEX_WAIT | FUTEX_WAKE | FUTEX_REQUEUE..=FUTEX_LOCK_PI2) {
+        return Err(Errno::ENOSYS);
+    }
     // Some operations take a second word, and write it.
     let second = matches!(
         op,

@@ -17,7 +17,7 @@ pub fn futex_waitv(args: &[u64; 6]) -> Result<i64, Errno> {
     const MOST: usize = 128;
     let [waiters, count, flags, timeout, clock, _] = *args;
     let count = count as u32 as usize;
-    if waiters == 0 || !(1..=MOST).contains(&count) {
+    if waiters == 0 || !(1..=MOST).contains(&count) || flags as u32 != 0 {
         return Err(Errno::EINVAL);
     }
     let mut copy = vec![[0u64; WAITER_WORDS]; count];

@@ -78,16 +78,20 @@ fn give(thread: &Thread, addr: u64, value: u64) -> Result<i64, Errno> {
 }
 
 /// membarrier(2): the guest's threads are the process's. Without what is about restartable sequences, which
-/// no guest has.
+/// no guest has, and without what Linux 6.18 does not know.
 pub fn membarrier(args: &[u64; 6]) -> Result<i64, Errno> {
     /// `MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ` and its registration.
     const SEQUENCES: i64 = 1 << 7 | 1 << 8;
+    /// All commands are single bits, but for the query, which is none.
+    const KNOWN: i64 = (1 << 10) - 1;
     let command = i64::from(args[0] as i32);
-    if command & SEQUENCES != 0 {
+    let one = command & command.wrapping_sub(1) == 0;
+    // Flags are defined for restartable sequences alone.
+    if command & (!KNOWN | SEQUENCES) != 0 || !one || args[1] as u32 != 0 {
         return Err(Errno::EINVAL);
     }
     // The query, and what is registered, are sets of commands.
-    thread::membarrier(args[0], args[1], args[2]).map(|commands| commands & !SEQUENCES)
+    thread::membarrier(args[0], args[1], args[2]).map(|commands| commands & KNOWN & !SEQUENCES)
 }
 
 /// set_robust_list(2).
