@@ -129,7 +129,7 @@ fn sockets_of_the_maker_are_where_nobody_is(scratch: &Path) {
     if maker.isolated() {
         assert_eq!(maker.socket(inet, libc::SOCK_RAW as u32, 1).unwrap_err(), Errno::EPERM);
     }
-    maker.finish();
+    maker.dismiss();
     assert_eq!(maker.socket(inet, datagram, 0).unwrap_err(), Errno::EPIPE);
 }
 
@@ -142,7 +142,7 @@ fn queues_are_made_and_opened_behind_the_wall(scratch: &Path) {
     assert_eq!(mqueue::receive(reader.as_fd(), 8192, None), Ok((b"text".to_vec(), 3)));
     assert_eq!(mqueue::send(reader.as_fd(), b"text", 3, None), Err(Errno::EBADF));
     assert_eq!(mqueue::receive(reader.as_fd(), 8192, None).unwrap_err(), Errno::EAGAIN);
-    maker.finish();
+    maker.dismiss();
 }
 
 fn host_calls_of_no_handler_fail(scratch: &Path) {

@@ -15,6 +15,16 @@ use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+/// Whether rxbox finds that this host offers a layer.
+///
+/// # Panics
+/// If rxbox does not run.
+pub fn host_offers(layer: &str) -> bool {
+    let told = Command::new(rxbox()).arg("doctor").output().expect("rxbox runs");
+    let told = String::from_utf8(told.stdout).expect("a table");
+    told.lines().any(|line| line.split_ascii_whitespace().eq([layer, "available"]))
+}
+
 /// The `rxbox` binary, built now if it is not up to date.
 ///
 /// # Panics

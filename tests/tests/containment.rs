@@ -2,7 +2,7 @@
 //! guests that use up all they can get. After each rxbox still answers.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
-use rxbox_tests::{Program, Ran, Scratch, guest, processes, rxbox};
+use rxbox_tests::{Program, Ran, Scratch, guest, host_offers, processes, rxbox};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::FileExt;
@@ -41,8 +41,15 @@ impl Run {
         line.trim_end().to_owned()
     }
 
-    fn number(&mut self) -> i32 {
-        self.line().parse().unwrap()
+    /// The next line is the number that a guest process has: the host's number of it.
+    fn process(&mut self) -> i32 {
+        let number = self.line();
+        let is = |pid: &i32| {
+            let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+            let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+            numbers.is_some_and(|numbers| numbers.split_ascii_whitespace().next_back() == Some(&number))
+        };
+        processes::below(self.rxbox.id() as i32).into_iter().find(is).expect("the process")
     }
 
     /// Everything from here to the end, and how that was.
@@ -89,8 +96,7 @@ const PERMISSIVE: [&str; 2] = ["--profile", "permissive"];
 fn a_process_that_is_killed_from_outside_ends_alone_and_its_parent_is_told() {
     let script = "sleep 1000 & echo $!; wait $!; echo was $?; echo alive | cat";
     let mut run = Run::start(&PERMISSIVE, &["/bin/sh", "-c", script]);
-    // A guest process has the id of its emulator child.
-    kill(libc::SIGKILL, run.number());
+    kill(libc::SIGKILL, run.process());
     let (text, status) = run.rest();
     assert_eq!((text.as_str(), status.code()), ("was 137\nalive\n", Some(0)));
 }
@@ -103,7 +109,7 @@ fn a_process_whose_channel_is_corrupted_ends_alone_and_its_parent_is_told() {
     let copy = scratch.path().join("copy");
     let script = "exec 3<&0; cat >\"$0\" <&3 & echo $!; wait $!; echo was $?; echo alive | cat";
     let mut run = Run::start(&PERMISSIVE, &["/bin/sh", "-c", script, copy.to_str().unwrap()]);
-    let pid = run.number();
+    let pid = run.process();
     // It has read, so it reads again: its request is with the worker. The reply finds no turn that it could
     // have.
     run.rxbox.stdin.as_mut().unwrap().write_all(b"x\n").unwrap();
@@ -126,7 +132,7 @@ fn a_process_whose_channel_is_corrupted_ends_alone_and_its_parent_is_told() {
 fn the_end_of_the_first_process_ends_all_others() {
     let script = "sleep 1000 & echo $!; (setsid sleep 1000 & echo $!; sleep 1000) & read x; exit 3";
     let mut run = Run::start(&PERMISSIVE, &["/bin/sh", "-c", script]);
-    let others = [run.number(), run.number()];
+    let others = [run.process(), run.process()];
     assert!(others.into_iter().all(alive));
     let (_, status) = run.rest();
     assert_eq!(status.code(), Some(3));
@@ -139,7 +145,7 @@ fn nothing_outlives_an_rxbox_that_is_killed() {
     let script =
         "trap '' HUP TERM; sleep 1000 & echo $!; (trap '' HUP; setsid sleep 1000 & echo $!; wait) & wait";
     let mut run = Run::start(&PERMISSIVE, &["/bin/sh", "-c", script]);
-    let others = [run.number(), run.number()];
+    let others = [run.process(), run.process()];
     assert!(others.into_iter().all(alive));
     kill(libc::SIGKILL, run.rxbox.id() as i32);
     eventually("the end of all", || !others.into_iter().any(alive));
@@ -176,18 +182,23 @@ impl Seen {
 fn nothing_outlives_the_processes_of_rxbox_whichever_of_them_are_killed() {
     let script =
         "trap '' HUP TERM; sleep 1000 & (trap '' HUP; setsid sleep 1000 & sleep 1000 & echo; wait) & wait";
-    for which in [&["job"][..], &["supervisor"], &["init"], &["supervisor", "init"]] {
+    let mut cases = vec![&["job"][..], &["supervisor"], &["init"], &["maker"], &["supervisor", "init"]];
+    // What is below none of its processes any more the kernel ends with its PID namespace.
+    if host_offers("pid_namespace") {
+        cases.extend([&["job", "supervisor", "init"][..], &["job", "supervisor", "init", "maker"]]);
+    }
+    for which in cases {
         let mut run = Run::start(&PERMISSIVE, &["/bin/sh", "-c", script]);
         run.line();
         let job = run.rxbox.id() as i32;
         let all: Vec<_> = processes::below(job).into_iter().filter_map(Seen::of).collect();
         let supervisor = all.iter().find(|process| process.parent == job).unwrap();
-        let init = all.iter().find(|process| process.name.contains("init")).unwrap();
+        let named = |name: &str| all.iter().find(|process| process.name.contains(name)).unwrap().pid;
         assert!(all.len() > 6, "{all:?}");
         let numbers = which.iter().map(|name| match *name {
             "job" => job,
             "supervisor" => supervisor.pid,
-            _ => init.pid,
+            other => named(other),
         });
         let numbers: Vec<_> = numbers.map(|pid| pid.to_string()).collect();
         assert!(Command::new("/bin/kill").arg("-9").args(&numbers).status().unwrap().success());
@@ -314,12 +325,13 @@ fn without_a_network_in_the_profile_sockets_see_no_interface_of_the_host() {
 #[test]
 fn the_child_of_a_confined_run_is_in_namespaces_of_its_own_and_sees_no_file() {
     let mut run = Run::start(&["--profile", "untrusted"], &["/bin/sh", "-c", "echo $$; read line; exit 0"]);
-    let pid = run.number();
+    let pid = run.process();
     let own = |name: &str| fs::read_link(format!("/proc/self/ns/{name}")).unwrap();
     let its = |name: &str| fs::read_link(format!("/proc/{pid}/ns/{name}")).unwrap();
     for name in ["user", "mnt", "net", "ipc", "uts"] {
         assert_eq!(its(name) != own(name), host_offers_namespaces(), "{name}");
     }
+    assert_eq!(its("pid") != own("pid"), host_offers("pid_namespace"));
     let root = fs::read_dir(format!("/proc/{pid}/root/")).unwrap();
     assert_eq!(root.count() == 0, host_offers_namespaces());
     assert_eq!(run.rest().1.code(), Some(0));

@@ -92,8 +92,8 @@ const MAPPINGS: Test = Test::Within(
 /// What fork(3) of glibc asks for.
 const PROCESS: Test = Test::Long((CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD) as u64);
 const NULL: Test = Test::Long(0);
-/// Operations of futex(2) from `first` on, with any options; `first` is a multiple of their number, which is a
-/// power of two.
+/// Operations of futex(2) from `first` on, with any options; `first` is a multiple of their number, which is
+/// a power of two.
 const fn futexes(first: c_int, number: c_int) -> Test {
     let free = FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME | (number - 1);
     Test::IntMasked(!free as u32, first as u32)
@@ -174,7 +174,8 @@ const RULES: &[Rule] = table! {
     SYS_sched_getaffinity [0: Test::NotInt(0)] fails(ENOSYS), "the C library asks of a new thread and does \
         without; others are not told of";
     SYS_sched_yield [] Allow, "the guest's sched_yield, and waiting for threads to leave the code cache";
-    SYS_futex [1: futexes(FUTEX_WAIT, 2)] Allow, "waits and wakes: the hand-over of the channel's slots, locks \
+    SYS_futex [1: futexes(FUTEX_WAIT, 2)] Allow, "waits and wakes: the hand-over of the channel's slots, \
+        locks \
         of the runtime, futexes of the guest";
     SYS_futex [1: futexes(FUTEX_REQUEUE, 1)] Allow, "the guest's futexes";
     SYS_futex [1: futexes(FUTEX_CMP_REQUEUE, 4)] Allow, "as FUTEX_REQUEUE, to FUTEX_UNLOCK_PI";

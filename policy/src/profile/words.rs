@@ -53,6 +53,8 @@ words! {
         Landlock = "landlock",
         /// Namespaces of its own.
         Namespaces = "namespaces",
+        /// A PID namespace of its own, which ends with rxbox.
+        PidNamespace = "pid_namespace",
         /// All capabilities dropped.
         Capabilities = "capabilities",
         /// `no_new_privs` set.

@@ -6,6 +6,7 @@
 use crate::confine::landlock::{self, Enforced};
 use crate::confine::{capabilities, filter, grants};
 use crate::host::cgroup::{Cgroup, Refused};
+use crate::host::descendants::end_all_below;
 use crate::host::fork_gate;
 use crate::host::maker::Maker;
 use crate::host::spawn;
@@ -64,7 +65,8 @@ pub fn examine() -> Result<Vec<Finding>, Errno> {
         Ok(Finding { layer: layer.name(), state, why })
     });
     let found = found.collect();
-    maker.finish();
+    maker.dismiss();
+    end_all_below()?;
     found
 }
 
@@ -76,6 +78,7 @@ fn look_at(layer: Layer, maker: &Maker) -> Result<Found, Errno> {
         Layer::Rlimits => or_never(holds(|| setrlimit(Resource::RLIMIT_CORE, 0, 0).is_ok())?),
         Layer::Landlock => landlock()?,
         Layer::Namespaces => namespaces(maker)?,
+        Layer::PidNamespace => pid_namespace(maker)?,
         Layer::ForkGate => {
             match tried(|| ready().then(fork_gate::set_up).and_then(Result::err).map_or(0, |e| e as i32))? {
                 0 => AVAILABLE,
@@ -123,6 +126,15 @@ fn namespaces(maker: &Maker) -> Result<Found, Errno> {
     Ok(if complete { AVAILABLE } else { missing(NO_ROOT) })
 }
 
+fn pid_namespace(maker: &Maker) -> Result<Found, Errno> {
+    Ok(match maker.namespaces() {
+        Ok(made) if made.pids.file().is_none() => missing(NO_PID_NAMESPACE),
+        Ok(made) if holds(|| made.join().is_ok())? => AVAILABLE,
+        Ok(_) => missing(NO_ROOT),
+        Err(errno) => missing(&why_no_namespace(errno, &knob)),
+    })
+}
+
 fn cgroup() -> Result<Found, Errno> {
     let entered = tried(|| Cgroup::attempt().map_or_else(|refused| refused as i32, |()| 0))?;
     Ok(match Refused::ALL.into_iter().find(|refused| *refused as i32 == entered) {
@@ -143,6 +155,9 @@ const NO_LANDLOCK: &str = "the kernel (Linux 5.13 or later) must be built with C
 
 const NO_CGROUP: &str = "start rxbox by `systemd-run --user --scope -p Delegate=yes rxbox ...`, or from a \
     unit with Delegate=yes";
+const NO_PID_NAMESPACE: &str = "the kernel translates process ids between namespaces since Linux 6.11; or \
+    there \
+    are too many (sysctl user.max_pid_namespaces)";
 
 /// What a process of its own comes to.
 fn tried(attempt: impl FnOnce() -> i32) -> Result<i32, Errno> {

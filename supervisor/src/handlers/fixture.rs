@@ -120,10 +120,7 @@ fn process(pid: i32, ppid: i32, pidfd: OwnedFd, budget: &Arc<Budget>) -> (Arc<Pr
     let state = State::host(exe, 0o022, limits).unwrap();
     let fds = FdTable::new(64, budget.clone());
     let (line, end) = Line::new(Channel::new().unwrap()).unwrap();
-    (
-        Arc::new(Process::new(pid, ppid, ProcessHandle::of_parts(pid, pidfd), Fork::first(line, fds, state))),
-        end,
-    )
+    (Arc::new(Process::new(ppid, ProcessHandle::of_parts(pid, pidfd), Fork::first(line, fds, state))), end)
 }
 
 /// The test's own process as one of a sandbox, and the child's end of its control socket.

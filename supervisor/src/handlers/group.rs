@@ -2,8 +2,9 @@
 
 use crate::context::{Call, Entry, grant};
 use crate::host::SyscallResult;
-use crate::state::groups::{group_of, session_of};
+use crate::state::process::Process;
 use nix::errno::Errno;
+use std::sync::Arc;
 
 /// The handlers of this module.
 pub const HANDLERS: &[Entry] = &[
@@ -15,24 +16,24 @@ pub const HANDLERS: &[Entry] = &[
 ];
 
 /// The process that `pid` names, 0 being the caller; ESRCH if it is none of the sandbox.
-fn named(call: &Call<'_>, pid: i32) -> Result<i32, Errno> {
+fn named(call: &Call<'_>, pid: i32) -> Result<Arc<Process>, Errno> {
+    let processes = &call.sandbox.processes;
     match pid {
-        0 => Ok(call.process.pid),
-        pid if call.sandbox.processes.get(pid).is_some() || call.sandbox.processes.has_zombie(pid) => Ok(pid),
-        _ => Err(Errno::ESRCH),
+        0 => Ok(call.process.clone()),
+        pid => processes.get(pid).or_else(|| processes.zombie(pid)).ok_or(Errno::ESRCH),
     }
 }
 
 fn get_own_group(call: &mut Call<'_>) -> SyscallResult {
-    group_of(call.process.pid).map(i64::from).ok_or(Errno::ESRCH)
+    call.process.handle.group().map(i64::from).ok_or(Errno::ESRCH)
 }
 
 fn get_group(call: &mut Call<'_>) -> SyscallResult {
-    group_of(named(call, call.i32(0))?).map(i64::from).ok_or(Errno::ESRCH)
+    named(call, call.i32(0))?.handle.group().map(i64::from).ok_or(Errno::ESRCH)
 }
 
 fn get_session(call: &mut Call<'_>) -> SyscallResult {
-    session_of(named(call, call.i32(0))?).map(i64::from).ok_or(Errno::ESRCH)
+    named(call, call.i32(0))?.handle.session().map(i64::from).ok_or(Errno::ESRCH)
 }
 
 /// What the kernel cannot know of a guest: that it has executed a program since it was forked, and that the
@@ -43,11 +44,11 @@ fn set_group(call: &mut Call<'_>) -> SyscallResult {
         return Err(Errno::EINVAL);
     }
     let target = named(call, call.i32(0))?;
-    let other = call.sandbox.processes.get(target).filter(|p| p.pid != call.process.pid);
-    if other.is_some_and(|p| p.ppid() == call.process.pid && p.changed_program()) {
+    let of_caller = target.pid != call.process.pid && target.ppid() == call.process.pid;
+    if of_caller && target.changed_program() {
         return Err(Errno::EACCES);
     }
-    let of_session = group != 0 && Some(group) == session_of(call.process.pid);
+    let of_session = group != 0 && Some(group) == call.process.handle.session();
     let outside = of_session && call.sandbox.processes.members(group).is_empty();
     if outside { Err(Errno::EPERM) } else { grant(call) }
 }

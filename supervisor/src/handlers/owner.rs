@@ -33,7 +33,7 @@ pub(super) fn set(call: &Call<'_>, file: &File, pid: i32) -> SyscallResult {
         _ => {}
     }
     let owner = call.sandbox.processes.get(pid).ok_or(Errno::ESRCH)?;
-    name(owner.pid)?;
+    name(owner.handle.on_host())?;
     // The kernel now holds the process that had this number, whatever becomes of the number. If that is not
     // the one meant, the one meant is gone.
     if let Err(gone) = owner.handle.is_there() {
@@ -46,7 +46,7 @@ pub(super) fn set(call: &Call<'_>, file: &File, pid: i32) -> SyscallResult {
 /// F_GETOWN: the process, or 0 for nobody and for who is outside.
 pub(super) fn get(call: &Call<'_>, file: &File) -> Result<i32, Errno> {
     let owner = host_owner(file)?;
-    Ok(call.sandbox.processes.get(owner).map_or(0, |p| p.pid))
+    Ok(call.sandbox.processes.on_host(owner).map_or(0, |p| p.pid))
 }
 
 fn host_owner(file: &File) -> Result<i32, Errno> {
@@ -105,7 +105,7 @@ pub(super) fn switch_by_request(call: &Call<'_>, file: &File) -> SyscallResult {
 /// came with.
 pub(super) fn switched_on(call: &Call<'_>, file: &File) -> Result<i32, Errno> {
     let owner = host_owner(file)?;
-    if owner != 0 && call.sandbox.processes.get(owner).is_none() {
+    if owner != 0 && call.sandbox.processes.on_host(owner).is_none() {
         return Err(Errno::EPERM);
     }
     Ok(libc::O_ASYNC)

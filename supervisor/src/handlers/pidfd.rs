@@ -5,7 +5,6 @@
 use super::signal::{from_caller, given, send};
 use crate::context::{Call, Entry, grant};
 use crate::host::SyscallResult;
-use crate::host::process::ProcessHandle;
 use crate::state::fd::{File, Kind};
 use crate::state::process::Process;
 use nix::errno::Errno;
@@ -25,16 +24,9 @@ const NONBLOCK: u32 = libc::O_NONBLOCK as u32;
 
 /// A new descriptor for a process of the sandbox; one that has ended can be had until it is waited for.
 fn of_process(call: &Call<'_>, pid: i32, flags: u32) -> Result<File, Errno> {
-    let process = call.sandbox.processes.get(pid);
-    if process.is_none() && !call.sandbox.processes.has_zombie(pid) {
-        return Err(Errno::ESRCH);
-    }
-    if let Some(process) = process {
-        return File::made(process.handle.descriptor(flags)?);
-    }
-    let host = ProcessHandle::open(pid)?.descriptor(flags)?;
-    // The handle was made for what has the number: still the zombie.
-    if call.sandbox.processes.has_zombie(pid) { File::made(host) } else { Err(Errno::ESRCH) }
+    let processes = &call.sandbox.processes;
+    let process = processes.get(pid).or_else(|| processes.zombie(pid)).ok_or(Errno::ESRCH)?;
+    File::made(process.handle.descriptor(flags)?)
 }
 
 fn open(call: &mut Call<'_>) -> SyscallResult {
@@ -51,24 +43,27 @@ pub fn for_child(call: &Call<'_>, child: &Process) -> Result<i32, Errno> {
     call.process.fds.insert(of_process(call, child.pid, 0)?, true, 0)
 }
 
-/// The process that a descriptor refers to, as the host numbers it: -1 once it was waited for. EBADF for
-/// other files.
-fn pid_of(file: &File) -> Result<i32, Errno> {
+/// The process that a descriptor refers to: -1 once it was waited for, and for one outside. EBADF for other
+/// files.
+fn pid_of(call: &Call<'_>, file: &File) -> Result<i32, Errno> {
     let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", file.host.as_raw_fd()));
     let info = info.map_err(|_| Errno::EBADF)?;
     let pid = info.lines().find_map(|line| line.strip_prefix("Pid:")).ok_or(Errno::EBADF)?;
-    pid.trim().parse().map_err(|_| Errno::EBADF)
+    let host = pid.trim().parse().map_err(|_| Errno::EBADF)?;
+    Ok(call.sandbox.pids().number_of(host).unwrap_or(-1))
 }
 
 /// The process that a signal is sent to by a descriptor: one of a process, or of its directory below /proc.
-fn addressee(file: &File) -> Result<i32, Errno> {
-    let Some(name) = file.path.as_deref().filter(|_| file.kind == Kind::View) else { return pid_of(file) };
+fn addressee(call: &Call<'_>, file: &File) -> Result<i32, Errno> {
+    let Some(name) = file.path.as_deref().filter(|_| file.kind == Kind::View) else {
+        return pid_of(call, file);
+    };
     let digits = name.strip_prefix(b"/proc/").and_then(|name| std::str::from_utf8(name).ok());
     digits.and_then(|digits| digits.parse().ok()).ok_or(Errno::EBADF)
 }
 
 fn process_of(call: &Call<'_>, file: &File) -> Result<Arc<Process>, Errno> {
-    call.sandbox.processes.get(pid_of(file)?).ok_or(Errno::ESRCH)
+    call.sandbox.processes.get(pid_of(call, file)?).ok_or(Errno::ESRCH)
 }
 
 fn send_signal(call: &mut Call<'_>) -> SyscallResult {
@@ -76,7 +71,7 @@ fn send_signal(call: &mut Call<'_>) -> SyscallResult {
     if call.u32(3) != 0 {
         return Err(Errno::EINVAL);
     }
-    let pid = addressee(&file)?;
+    let pid = addressee(call, &file)?;
     let info = if call.present(2) {
         if i32::from_le_bytes(call.need(2)?.first_chunk().copied().unwrap_or_default()) != signal {
             return Err(Errno::EINVAL);
@@ -87,7 +82,7 @@ fn send_signal(call: &mut Call<'_>) -> SyscallResult {
     };
     match call.sandbox.processes.get(pid) {
         Some(target) => send(call, &target, &info),
-        None if call.sandbox.processes.has_zombie(pid) => Ok(0),
+        None if call.sandbox.processes.zombie(pid).is_some() => Ok(0),
         None => Err(Errno::ESRCH),
     }
 }
@@ -109,7 +104,7 @@ fn wait(call: &mut Call<'_>) -> SyscallResult {
         return grant(call);
     }
     let file = call.file(1)?;
-    let pid = pid_of(&file)?;
+    let pid = pid_of(call, &file)?;
     if pid <= 0 {
         return Err(Errno::ECHILD);
     }

@@ -5,7 +5,6 @@ use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
 use crate::host::number::{ScalarCall, scalar_call};
 use crate::host::stat::Stat;
-use crate::state::groups::group_of;
 use crate::state::process::Process;
 use nix::errno::Errno;
 use std::sync::Arc;
@@ -64,10 +63,10 @@ fn members(call: &Call<'_>, which: u32, who: i32, find: Find) -> Result<Vec<Foun
     let pids = |keep: &dyn Fn(&Process) -> bool| -> Vec<Found> {
         call.sandbox.processes.all().into_iter().filter(|p| keep(p)).map(|p| (p.clone(), p.pid)).collect()
     };
-    let group = if who == 0 { group_of(call.process.pid) } else { Some(who) };
+    let group = if who == 0 { call.process.handle.group() } else { Some(who) };
     let found = match which {
         libc::PRIO_PROCESS => vec![find(call, who)?],
-        libc::PRIO_PGRP => pids(&|p| group_of(p.pid) == group),
+        libc::PRIO_PGRP => pids(&|p| p.handle.group() == group),
         libc::PRIO_USER if who == 0 || who as u32 == call.process.identity().user.real => pids(&|_| true),
         libc::PRIO_USER => Vec::new(),
         _ => return Err(Errno::EINVAL),
@@ -215,8 +214,8 @@ fn sched_rr_get_interval(call: &mut Call<'_>) -> SyscallResult {
 /// The processor that the calling guest thread runs on, not the one that serves it.
 fn getcpu(call: &mut Call<'_>) -> SyscallResult {
     const PROCESSOR: usize = 39;
-    let stat = |pid| Stat::of_thread(pid, call.tid).ok_or(Errno::ESRCH);
-    let cpu = call.process.handle.look(stat)?.field(PROCESSOR) as u32;
+    let stat = |pid, tid| Stat::of_thread(pid, tid).ok_or(Errno::ESRCH);
+    let cpu = call.process.handle.look_at_thread(call.tid, stat)?.field(PROCESSOR) as u32;
     call.put(0, &cpu.to_le_bytes());
     call.put(1, &node_of(cpu).to_le_bytes());
     Ok(0)

@@ -11,7 +11,6 @@
 use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
 use crate::host::signal::Info;
-use crate::state::groups::group_of;
 use crate::state::process::Process;
 use nix::errno::Errno;
 use rxbox_wire::frame::Reply;
@@ -69,7 +68,7 @@ fn kill(call: &mut Call<'_>) -> SyscallResult {
         1.. => match call.sandbox.processes.get(pid) {
             Some(target) => send(call, &target, &info),
             // It has ended, but its parent has not asked yet.
-            None if call.sandbox.processes.has_zombie(pid) => Ok(0),
+            None if call.sandbox.processes.zombie(pid).is_some() => Ok(0),
             None => Err(Errno::ESRCH),
         },
         i32::MIN => Err(Errno::ESRCH),
@@ -79,7 +78,7 @@ fn kill(call: &mut Call<'_>) -> SyscallResult {
 
 /// kill(2) to a group, or with -1 to all but the caller.
 fn kill_several(call: &mut Call<'_>, pid: i32, info: &Info) -> SyscallResult {
-    let own = group_of(call.process.pid);
+    let own = call.process.handle.group();
     let group = if pid == 0 { own.unwrap_or(0) } else { -pid };
     let (sent, zombie) = if pid == -1 {
         let caller = call.process.pid;
@@ -87,7 +86,7 @@ fn kill_several(call: &mut Call<'_>, pid: i32, info: &Info) -> SyscallResult {
     } else {
         (
             call.sandbox.processes.signal_group(group, info),
-            call.sandbox.processes.has_zombie(group) && group_of(group) == Some(group),
+            call.sandbox.processes.zombie(group).is_some_and(|z| z.handle.group() == Some(group)),
         )
     };
     if own == Some(group) {

@@ -98,8 +98,8 @@ fn update(file: &File, waiting: impl FnOnce() -> Result<u64, Errno>) -> Result<(
 
 /// The signals that wait for the calling thread or its process (proc_pid_status(5)).
 fn waiting(call: &Call<'_>) -> Result<u64, Errno> {
-    let status = |pid| Status::of_thread(pid, call.tid).ok_or(Errno::ESRCH);
-    let status = call.process.handle.look(status)?;
+    let status = |pid, tid| Status::of_thread(pid, tid).ok_or(Errno::ESRCH);
+    let status = call.process.handle.look_at_thread(call.tid, status)?;
     Ok(status.signals("SigPnd") | status.signals("ShdPnd"))
 }
 

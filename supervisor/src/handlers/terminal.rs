@@ -4,19 +4,18 @@
 use crate::context::Call;
 use crate::host::SyscallResult;
 use crate::host::signal::Info;
-use crate::host::stat::{Status, is_running};
+use crate::host::stat::Status;
 use crate::host::wait::poll;
 use crate::state::fd::File;
-use crate::state::groups::{group_of, session_of};
 use crate::state::terminals::{Terminal, device};
 use nix::errno::Errno;
 use nix::sys::termios::{LocalFlags, SpecialCharacterIndices, tcgetattr};
 use rxbox_wire::frame::Reply;
 use std::os::fd::AsRawFd;
 
-/// The caller's session; 0, which is nobody's, while it is ending.
+/// The caller's session; -1, which is nobody's, while it is ending.
 fn own_session(call: &Call<'_>) -> i32 {
-    session_of(call.process.pid).unwrap_or(0)
+    call.process.handle.session().unwrap_or(-1)
 }
 
 /// The caller's controlling terminal, which `file` must be.
@@ -39,7 +38,7 @@ pub(super) fn may_read(call: &mut Call<'_>, file: &File) -> Result<(), Errno> {
         return Ok(());
     }
     poll(&mut [libc::pollfd { fd: file.host.as_raw_fd(), events: libc::POLLIN, revents: 0 }], None)?;
-    if !is_running(call.process.pid) {
+    if !call.process.handle.is_running() {
         return Err(Errno::EINTR);
     }
     in_foreground(call, file, libc::SIGTTIN)
@@ -84,7 +83,7 @@ pub(super) fn may_change(call: &mut Call<'_>, file: &File) -> Result<(), Errno> 
 fn in_foreground(call: &mut Call<'_>, file: &File, signal: i32) -> Result<(), Errno> {
     let Ok((_, terminal)) = controlling(call, file) else { return Ok(()) };
     let background = |group: &i32| *group != terminal.foreground || is_background_of_host(file);
-    let Some(group) = group_of(call.process.pid).filter(background) else { return Ok(()) };
+    let Some(group) = call.process.handle.group().filter(background) else { return Ok(()) };
     if holds_off(call, signal) {
         return if signal == libc::SIGTTIN { Err(Errno::EIO) } else { Ok(()) };
     }
@@ -99,11 +98,11 @@ fn in_foreground(call: &mut Call<'_>, file: &File, signal: i32) -> Result<(), Er
 /// Whether the calling thread blocks or its process ignores a signal. The emulator child has the guest's mask
 /// and actions, so the host knows.
 fn holds_off(call: &Call<'_>, signal: i32) -> bool {
-    let status = |pid| Status::of_thread(pid, call.tid).ok_or(Errno::ESRCH);
+    let status = |pid, tid| Status::of_thread(pid, tid).ok_or(Errno::ESRCH);
     let sets = call
         .process
         .handle
-        .look(status)
+        .look_at_thread(call.tid, status)
         .map_or(0, |status| status.signals("SigBlk") | status.signals("SigIgn"));
     sets >> (signal - 1) & 1 != 0
 }

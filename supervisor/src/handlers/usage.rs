@@ -17,8 +17,9 @@ const TICKS: u64 = 100;
 
 /// Nanoseconds of processor time of a thread; ESRCH if the process has no such thread.
 pub(super) fn thread_time(process: &Process, tid: i32) -> Result<u64, Errno> {
-    let read = |pid| fs::read_to_string(format!("/proc/{pid}/task/{tid}/schedstat"));
-    let text = process.handle.look(|pid| read(pid).map_err(|_| Errno::EINVAL))?;
+    let read = |pid, tid| fs::read_to_string(format!("/proc/{pid}/task/{tid}/schedstat"));
+    let read = |pid, tid| read(pid, tid).map_err(|_| Errno::EINVAL);
+    let text = process.handle.look_at_thread(tid, read)?;
     text.split_ascii_whitespace().next().and_then(|ns| ns.parse().ok()).ok_or(Errno::EINVAL)
 }
 
@@ -68,7 +69,9 @@ fn getrusage(call: &mut Call<'_>) -> SyscallResult {
             (stat, used, largest_set(process))
         }
         libc::RUSAGE_THREAD => {
-            let stat = process.handle.look(|pid| Stat::of_thread(pid, tid).ok_or(Errno::ESRCH))?;
+            let stat = process
+                .handle
+                .look_at_thread(tid, |pid, tid| Stat::of_thread(pid, tid).ok_or(Errno::ESRCH))?;
             let used = split(thread_time(process, tid)?, stat.field(USER), stat.field(SYSTEM));
             (stat, used, largest_set(process))
         }

@@ -55,7 +55,7 @@ fn kill_children(parents: &BTreeMap<i32, i32>, parent: i32) {
     let numbers = parents.iter().filter(|(_, of)| **of == parent).map(|(pid, _)| *pid);
     // A handle says that it is the parent's child now; that the parent is whom the caller means, the caller's
     // handle says, which is held all the while.
-    for child in numbers.filter_map(|pid| ProcessHandle::of_child(pid, parent).ok()) {
+    for child in numbers.filter_map(|pid| ProcessHandle::of_child_on_host(pid, parent).ok()) {
         // One that has ended meanwhile is as good as killed.
         let _ = child.signal(&Info::sent(libc::SIGSTOP, libc::SI_USER, 0, 0));
         if child.number() != parent && child.is_there().is_ok() {

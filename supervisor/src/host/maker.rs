@@ -3,17 +3,23 @@
 //! A socket belongs for good to the network namespace of the process that made it (network_namespaces(7)),
 //! a POSIX message queue to the IPC namespace (ipc_namespaces(7)). The supervisor stays in the host's,
 //! because only a process with privileges could come back. So the maker is forked before the supervisor gives
-//! its rights up; it makes what it is asked for, hands it over, and does nothing else. It ends when the
-//! supervisor's end of its line closes.
+//! its rights up; it makes what it is asked for and hands it over. It ends when the supervisor's end of its
+//! line closes.
 //!
 //! In a network without an interface that is up, whatever a socket does beyond what handlers know of (a
 //! report about a multicast group, an interface chosen by an option, an implicit bind) happens where there is
 //! nothing to reach. And queues are opened here, in or without a namespace of its own, because the file
 //! system of queues lies in no tree that the supervisor's Landlock rules could name.
 //!
-//! The emulator child is to be in its user and network namespaces as well: under Landlock nothing could be
-//! written that a user namespace needs (`uid_map`), and a network takes the longest to make. So the maker
+//! The emulator children are to be in its user and network namespaces as well: under Landlock nothing could
+//! be written that a user namespace needs (`uid_map`), and a network takes the longest to make. So the maker
 //! makes them at once, while the supervisor gives its rights up, and [`Maker::namespaces`] waits for them.
+//!
+//! It is also the first process of the PID namespace in which the children are (pid_namespaces(7)): whatever
+//! ends it, the kernel ends all of them, at once and before anybody sees that it has ended. It gets a death
+//! signal with the supervisor. Processes whose parents have ended are its children, and it waits for them.
+//! Since nobody can go into a PID namespace but by being made there, what the supervisor forks only tries to
+//! make its sibling in the namespaces; where the host refuses that, it is the maker itself.
 
 use super::SyscallResult;
 use super::command::set_option;
@@ -21,12 +27,15 @@ use super::mqueue::{self, ATTRIBUTES};
 use super::name::reopen_name;
 use super::number::{NewFd, new_fd};
 use super::parcel::{received, send};
+use super::pid_namespace::PidNamespace;
 use super::shm;
 use super::spawn;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
-use nix::sched::{CloneFlags, setns, unshare};
-use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sched::{CloneFlags, setns};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::{AddressFamily, MsgFlags, Shutdown, SockFlag, SockType, shutdown, socketpair};
 use nix::sys::stat::Mode;
 use nix::sys::wait::waitpid;
@@ -91,7 +100,8 @@ impl Request {
 #[derive(Debug)]
 pub struct Maker {
     line: Mutex<OwnedFd>,
-    pid: Pid,
+    /// What was forked: the maker, or what only has made it.
+    forked: Pid,
     namespaces: OnceLock<Result<Namespaces, Errno>>,
 }
 
@@ -102,16 +112,22 @@ pub struct Namespaces {
     pub user: OwnedFd,
     /// The network namespace, without an interface that is up.
     pub network: OwnedFd,
+    /// The PID namespace; the supervisor's own where the kernel translates no numbers.
+    pub pids: PidNamespace,
+    /// The maker's number.
+    maker: i32,
 }
 
 impl Namespaces {
-    /// Moves this process, which must have one thread, into them.
+    /// Moves this process, which must have one thread, into them; into the PID namespace only the children
+    /// that it then makes.
     ///
     /// # Errors
     /// As setns(2).
     pub fn join(&self) -> Result<(), Errno> {
         setns(&self.user, CloneFlags::CLONE_NEWUSER)?;
-        setns(&self.network, CloneFlags::CLONE_NEWNET)
+        setns(&self.network, CloneFlags::CLONE_NEWNET)?;
+        self.pids.file().map_or(Ok(()), |pids| setns(pids, CloneFlags::CLONE_NEWPID))
     }
 }
 
@@ -125,15 +141,15 @@ impl Maker {
             socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
         // The closing of the supervisor's end is a sign only if there is no copy of it in the maker.
         let number = ours.as_raw_fd();
-        let work = || nix::unistd::close(number).and_then(|()| Work::start(&theirs)).and_then(|w| w.serve());
-        let pid = spawn::fork(|| i32::from(work().is_err()))?;
+        let work = || nix::unistd::close(number).and_then(|()| Work::start(&theirs));
+        let forked = spawn::fork(|| i32::from(work().is_err()))?;
         drop(theirs);
-        Ok(Maker { line: Mutex::new(ours), pid, namespaces: OnceLock::new() })
+        Ok(Maker { line: Mutex::new(ours), forked, namespaces: OnceLock::new() })
     }
 
     /// Its process id.
     pub fn number(&self) -> Pid {
-        self.pid
+        self.namespaces().map_or(self.forked, |namespaces| Pid::from_raw(namespaces.maker))
     }
 
     /// The namespaces in which things are made, once they are; an errno as of unshare(2) if the host does not
@@ -141,8 +157,18 @@ impl Maker {
     pub fn namespaces(&self) -> Result<&Namespaces, Errno> {
         let received = || {
             let line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+            let (user, maker) = match received::<ANSWER>(line.as_fd(), MsgFlags::empty())? {
+                Some((number, Some(user))) => (user, i32::from_le_bytes(number)),
+                Some((errno, None)) => return Err(Errno::from_raw(i32::from_le_bytes(errno))),
+                None => return Err(Errno::EPIPE),
+            };
             let namespace = || answer(line.as_fd())?.ok_or(Errno::EPIPE);
-            Ok(Namespaces { user: namespace()?, network: namespace()? })
+            // What has made it is at its end.
+            while waitpid(self.forked, None) == Err(Errno::EINTR) {}
+            let network = namespace()?;
+            let pids =
+                answer(line.as_fd())?.and_then(|file| PidNamespace::new(file).ok()).unwrap_or_default();
+            Ok(Namespaces { user, network, pids, maker })
         };
         self.namespaces.get_or_init(received).as_ref().map_err(|e| *e)
     }
@@ -211,17 +237,18 @@ impl Maker {
         answer(line.as_fd())
     }
 
-    /// Nothing more is asked for: it ends.
+    /// Nothing more is asked for: it ends. It is a child of this process
+    /// ([`super::descendants::end_all_below`]), and so can be the last of those that it takes with it.
     pub fn dismiss(&self) {
         let line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
         // It may have ended by itself.
         let _ = shutdown(line.as_raw_fd(), Shutdown::Both);
     }
 
-    /// Waits until it is gone.
-    pub fn finish(&self) {
-        self.dismiss();
-        while waitpid(self.pid, None) == Err(Errno::EINTR) {}
+    /// The process that waits for guests whose parents have ended, if it is this.
+    pub fn reaper(&self) -> Option<i32> {
+        let namespaces = self.namespaces().ok()?;
+        namespaces.pids.file().map(|_| namespaces.maker)
     }
 }
 
@@ -240,26 +267,61 @@ fn answer(line: BorrowedFd<'_>) -> Result<Option<OwnedFd>, Errno> {
 /// The maker's own side.
 struct Work<'a> {
     line: &'a OwnedFd,
+    /// Says when a child has ended.
+    children: SignalFd,
 }
 
 impl Work<'_> {
-    /// Makes the namespaces if the host gives them, and tells the supervisor.
-    fn start(line: &OwnedFd) -> Result<Work<'_>, Errno> {
+    /// The whole life of what the supervisor has forked: it makes the maker in namespaces of its own, or is
+    /// the maker without any.
+    fn start(line: &OwnedFd) -> Result<(), Errno> {
         // Neither the terminal nor a process that signals the group is to end it; and a stream whose last
         // user is the guest ends with the guest.
         nix::unistd::setsid()?;
         nix::sys::prctl::set_name(c"rxbox-maker")?;
         sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None)?;
         spawn::close_all_from(0, line.as_fd())?;
-        let work = Work { line };
-        match enter() {
-            Ok(Namespaces { user, network }) => {
-                work.answer(Ok(Some(user)))?;
-                work.answer(Ok(Some(network)))?;
+        let (user, group) = (geteuid(), getegid());
+        let usual = CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWIPC;
+        let inside = |of_pids| Work::new(line)?.serve_inside(user, group, of_pids);
+        let with = |more: CloneFlags| {
+            spawn::fork_sibling(usual | more, || i32::from(inside(!more.is_empty()).is_err()))
+        };
+        match with(CloneFlags::CLONE_NEWPID).or_else(|_| with(CloneFlags::empty())) {
+            Ok(_) => Ok(()),
+            Err(errno) => {
+                let work = Work::new(line)?;
+                work.answer(Err(errno))?;
+                work.serve()
             }
-            Err(errno) => work.answer(Err(errno))?,
         }
-        Ok(work)
+    }
+
+    fn new(line: &OwnedFd) -> Result<Work<'_>, Errno> {
+        let mut ended = SigSet::empty();
+        ended.add(Signal::SIGCHLD);
+        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+        Ok(Work { line, children: SignalFd::with_flags(&ended, flags)? })
+    }
+
+    /// In the namespaces, of which one may be of PIDs: tells the supervisor of them, and serves.
+    fn serve_inside(&self, user: Uid, group: Gid, of_pids: bool) -> Result<(), Errno> {
+        // The death signal came with no fork; a supervisor that is gone already has closed its end.
+        nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+        same_user(user, group)?;
+        // No more rights there than the user has outside: so has a guest's socket.
+        for set in [caps::CapSet::Effective, caps::CapSet::Permitted] {
+            caps::clear(None, set).map_err(|_| Errno::EPERM)?;
+        }
+        let own = |file: &CStr| open(file, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty());
+        // The file system is the host's, and so is the number that it has for this process.
+        let number =
+            std::fs::read_link("/proc/self").ok().and_then(|name| name.to_str()?.parse::<i32>().ok());
+        let number = number.ok_or(Errno::ENOENT)?;
+        send(self.line.as_fd(), &number.to_le_bytes(), Some(own(c"/proc/self/ns/user")?.as_fd()))?;
+        self.answer(Ok(Some(own(c"/proc/self/ns/net")?)))?;
+        self.answer(Ok(if of_pids { Some(own(c"/proc/self/ns/pid")?) } else { None }))?;
+        self.serve()
     }
 
     fn answer(&self, made: Result<Option<OwnedFd>, Errno>) -> Result<(), Errno> {
@@ -268,12 +330,28 @@ impl Work<'_> {
         send(self.line.as_fd(), &errno.to_le_bytes(), made.as_ref().map(AsFd::as_fd))
     }
 
-    fn serve(self) -> Result<(), Errno> {
-        while let Some((request, descriptor)) = received::<REQUEST>(self.line.as_fd(), MsgFlags::empty())? {
-            let request = Request::decode(&request).ok_or(Errno::EBADMSG)?;
-            self.answer(Self::made(request, descriptor))?;
+    fn serve(&self) -> Result<(), Errno> {
+        loop {
+            let mut events =
+                [self.line.as_fd(), self.children.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+            match poll(&mut events, PollTimeout::NONE) {
+                Err(Errno::EINTR) => continue,
+                done => drop(done?),
+            }
+            let [asked, ended] = events.map(|event| event.any().unwrap_or(true));
+            if ended {
+                while self.children.read_signal()?.is_some() {}
+                while let Ok(Some((orphan, _))) = spawn::ended_child() {
+                    spawn::reap(orphan)?;
+                }
+            }
+            if asked {
+                let parcel = received::<REQUEST>(self.line.as_fd(), MsgFlags::empty())?;
+                let Some((request, descriptor)) = parcel else { return Ok(()) };
+                let request = Request::decode(&request).ok_or(Errno::EBADMSG)?;
+                self.answer(Self::made(request, descriptor))?;
+            }
         }
-        Ok(())
     }
 
     fn made(request: Request, descriptor: Option<OwnedFd>) -> Result<Option<OwnedFd>, Errno> {
@@ -295,19 +373,6 @@ impl Work<'_> {
             _ => Err(Errno::EBADF),
         }
     }
-}
-
-/// Makes the namespaces and goes into them, with no more rights there than the user has outside: so has a
-/// guest's socket.
-fn enter() -> Result<Namespaces, Errno> {
-    let (user, group) = (geteuid(), getegid());
-    unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWIPC)?;
-    same_user(user, group)?;
-    for set in [caps::CapSet::Effective, caps::CapSet::Permitted] {
-        caps::clear(None, set).map_err(|_| Errno::EPERM)?;
-    }
-    let own = |file: &CStr| open(file, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty());
-    Ok(Namespaces { user: own(c"/proc/self/ns/user")?, network: own(c"/proc/self/ns/net")? })
 }
 
 /// Makes the user and group of the new user namespace those outside, so that files made there have an owner.

@@ -21,6 +21,7 @@ pub mod name;
 pub mod net;
 pub mod number;
 pub mod parcel;
+pub mod pid_namespace;
 pub mod process;
 mod raw;
 pub mod shm;

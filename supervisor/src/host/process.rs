@@ -8,8 +8,9 @@
 //! supervisor, and `tests/tests/handles.rs` holds that.
 //!
 //! * **Signals** go to the descriptor.
-//! * **Looking** (`/proc/N`, clocks, limits) needs a number. What was seen counts only if the handle's
-//!   process is still there *afterwards*: as long as it is, its number was its own all the time.
+//! * **Looking** (`/proc/N`, clocks, limits) needs a number, the host's. What was seen counts only if the
+//!   handle's process is still there *afterwards*: as long as it is, its number was its own all the time.
+//!   Guests have numbers of their own where the run has a PID namespace ([`super::pid_namespace`]).
 //! * **A thread is one of the process** if the kernel finds it in the group of that number while the process
 //!   is there, and the descriptor that was made for it before still has a thread afterwards.
 //! * **Scheduling** has no calls that take descriptors. A thread that is another's is named by its number
@@ -21,13 +22,15 @@
 
 use super::SyscallResult;
 use super::number::{NewFd, Wait, new_fd, raw};
+use super::pid_namespace::PidNamespace;
 use super::signal::Info;
-use super::stat::parent_of;
+use super::stat::{Stat, Status, group_of, parent_of, session_of};
 use super::transfer::Buffer;
 use super::wait::Time;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::{Mutex, PoisonError};
 
 /// `PIDFD_THREAD` (pidfd_open(2), since Linux 6.9).
 const THREAD: u64 = libc::O_EXCL as u64;
@@ -36,33 +39,65 @@ const THREAD: u64 = libc::O_EXCL as u64;
 #[derive(Debug)]
 pub struct ProcessHandle {
     number: i32,
+    host: i32,
+    pids: PidNamespace,
     fd: OwnedFd,
+    /// The host's numbers of its group and its session when they were last asked for, and those of its
+    /// namespace.
+    groups: Mutex<[Option<(i32, i32)>; 2]>,
+}
+
+/// What has a number of several processes.
+#[derive(Clone, Copy, Debug)]
+enum Several {
+    Group,
+    Session,
 }
 
 impl ProcessHandle {
-    /// The process that has this number now.
+    /// The process that has this number on the host now, which is to be its number.
     ///
     /// # Errors
     /// As pidfd_open(2).
-    pub fn open(number: i32) -> Result<ProcessHandle, Errno> {
-        let fd = new_fd(NewFd::Pidfd, [number as u64, 0, 0])?;
-        Ok(ProcessHandle { number, fd })
+    pub fn open(host: i32) -> Result<ProcessHandle, Errno> {
+        Ok(ProcessHandle::of_parts(host, new_fd(NewFd::Pidfd, [host as u64, 0, 0])?))
     }
 
-    /// The process that has this number now, if it is a child of `parent`; ESRCH if not. The parent is asked
-    /// for after the handle was made and while its process is there.
-    pub fn of_child(number: i32, parent: i32) -> Result<ProcessHandle, Errno> {
-        let child = ProcessHandle::open(number)?;
-        match child.look(|number| parent_of(number).ok_or(Errno::ESRCH))? {
+    /// The process that has this number on the host now, in its PID namespace.
+    ///
+    /// # Errors
+    /// As pidfd_open(2); ESRCH if it is not in the namespace.
+    pub fn in_namespace(host: i32, pids: &PidNamespace) -> Result<ProcessHandle, Errno> {
+        let process = ProcessHandle::open(host)?;
+        let number = process.look(|host| pids.number_of(host))?;
+        Ok(ProcessHandle { number, pids: pids.clone(), ..process })
+    }
+
+    /// The process that has this number on the host now, if it is a child of `parent`; ESRCH if not. The
+    /// parent is asked for after the handle was made and while its process is there.
+    pub fn of_child_on_host(host: i32, parent: i32) -> Result<ProcessHandle, Errno> {
+        let child = ProcessHandle::open(host)?;
+        match child.look(|host| parent_of(host).ok_or(Errno::ESRCH))? {
             stated if stated == parent => Ok(child),
             _ => Err(Errno::ESRCH),
         }
     }
 
+    /// The process that has this number in this one's namespace now, if it is a child of this one; ESRCH if
+    /// not.
+    pub fn child(&self, number: i32) -> Result<ProcessHandle, Errno> {
+        let child = ProcessHandle::of_child_on_host(self.pids.on_host(number)?, self.host)?;
+        // The host's number can have changed hands before the handle was made.
+        match child.look(|host| self.pids.number_of(host))? {
+            found if found == number => Ok(ProcessHandle { number, pids: self.pids.clone(), ..child }),
+            _ => Err(Errno::ESRCH),
+        }
+    }
+
     /// A handle whose number and descriptor need not belong together.
-    #[cfg(any(test, fuzzing))]
     pub(crate) fn of_parts(number: i32, fd: OwnedFd) -> ProcessHandle {
-        ProcessHandle { number, fd }
+        let pids = PidNamespace::of_host();
+        ProcessHandle { number, host: number, pids, fd, groups: Mutex::default() }
     }
 
     /// The number that it has, or had.
@@ -70,12 +105,64 @@ impl ProcessHandle {
         self.number
     }
 
+    /// The number that the host has, or had, for it.
+    pub fn on_host(&self) -> i32 {
+        self.host
+    }
+
+    /// The number of its process group; `None` once it is gone.
+    pub fn group(&self) -> Option<i32> {
+        self.several(Several::Group)
+    }
+
+    /// The number of its session, 0 for one that began outside of its namespace; `None` once it is gone.
+    pub fn session(&self) -> Option<i32> {
+        self.several(Several::Session)
+    }
+
+    /// The kernel translates what a process is called, but not what a group is whose leader has ended: the
+    /// process itself is asked, unless the host's number is the one from before.
+    fn several(&self, which: Several) -> Option<i32> {
+        let (ask, key): (fn(i32) -> Option<i32>, _) = match which {
+            Several::Group => (group_of, "NSpgid"),
+            Several::Session => (session_of, "NSsid"),
+        };
+        let host = self.look(|pid| ask(pid).ok_or(Errno::ESRCH)).ok()?;
+        if self.pids.file().is_none() {
+            return Some(host);
+        }
+        let groups = || self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, number)) = groups()[which as usize].filter(|(before, _)| *before == host) {
+            return Some(number);
+        }
+        let status = self.look(|pid| Status::of_process(pid).ok_or(Errno::ESRCH)).ok()?;
+        // One number for each namespace in which the process has one, its own last.
+        let number = status.value(key).split_ascii_whitespace().next_back()?.parse().ok()?;
+        groups()[which as usize] = Some((host, number));
+        Some(number)
+    }
+
+    /// Its state, as [`Stat::state`] has it; `None` once it is gone.
+    pub fn state(&self) -> Option<u8> {
+        self.look(|pid| Stat::of_process(pid).and_then(|stat| stat.state()).ok_or(Errno::ESRCH)).ok()
+    }
+
+    /// Whether it is stopped.
+    pub fn is_stopped(&self) -> bool {
+        self.state() == Some(b'T')
+    }
+
+    /// Whether it is there and neither stopped nor ended.
+    pub fn is_running(&self) -> bool {
+        self.state().is_some_and(|state| !b"TZX".contains(&state))
+    }
+
     /// Another descriptor of the process, with these flags of pidfd_open(2).
     ///
     /// # Errors
     /// As pidfd_open(2).
     pub fn descriptor(&self, flags: u32) -> Result<OwnedFd, Errno> {
-        self.look(|number| new_fd(NewFd::Pidfd, [number as u64, flags.into(), 0]))
+        self.look(|host| new_fd(NewFd::Pidfd, [host as u64, flags.into(), 0]))
     }
 
     /// ESRCH if the process has ended and was waited for: its number may be another's.
@@ -94,11 +181,22 @@ impl ProcessHandle {
         send(self.fd.as_fd(), info)
     }
 
-    /// What is seen of the process by its number. ESRCH if it could have been another's.
+    /// What is seen of the process by its number on the host. ESRCH if it could have been another's.
     pub fn look<T>(&self, look: impl FnOnce(i32) -> Result<T, Errno>) -> Result<T, Errno> {
-        let seen = look(self.number);
+        let seen = look(self.host);
         self.is_there()?;
         seen
+    }
+
+    /// What is seen of one of its threads by the numbers of both on the host, in a place where the kernel
+    /// finds no thread of another process (`/proc/PID/task`). ESRCH if there is none of this number.
+    pub fn look_at_thread<T>(
+        &self,
+        number: i32,
+        look: impl FnOnce(i32, i32) -> Result<T, Errno>,
+    ) -> Result<T, Errno> {
+        let thread = self.pids.on_host(number)?;
+        self.look(|process| look(process, thread))
     }
 
     /// The thread of the process that has this number; ESRCH if there is none, EINVAL for what is no number.
@@ -106,14 +204,15 @@ impl ProcessHandle {
         if number <= 0 {
             return Err(Errno::EINVAL);
         }
-        let fd = match new_fd(NewFd::Pidfd, [number as u64, THREAD, 0]) {
+        let host = self.pids.on_host(number)?;
+        let fd = match new_fd(NewFd::Pidfd, [host as u64, THREAD, 0]) {
             // The flag is not known.
             Err(Errno::EINVAL) => None,
             fd => Some(fd.map_err(|_| Errno::ESRCH)?),
         };
-        let thread = ThreadHandle { process: self, number, fd };
+        let thread = ThreadHandle { process: self, host, fd };
         // What signal 0 says of a thread of another group.
-        scalar(libc::SYS_tgkill, [self.number as u64, number as u64, 0])?;
+        scalar(libc::SYS_tgkill, [self.host as u64, host as u64, 0])?;
         thread.is_there()?;
         Ok(thread)
     }
@@ -122,7 +221,7 @@ impl ProcessHandle {
     pub fn set_cpu_limit(&self, soft: u64, hard: u64) -> Result<(), Errno> {
         self.is_there()?;
         let limit = [soft, hard];
-        let args = [self.number as u64, libc::RLIMIT_CPU.into(), limit.as_ptr() as u64, 0, 0, 0];
+        let args = [self.host as u64, libc::RLIMIT_CPU.into(), limit.as_ptr() as u64, 0, 0, 0];
         // SAFETY: the kernel reads one `struct rlimit64`, two words.
         self.look(|_| unsafe { raw(Wait::Short, libc::SYS_prlimit64, args) }.map(drop))
     }
@@ -138,7 +237,8 @@ impl AsFd for ProcessHandle {
 #[derive(Debug)]
 pub struct ThreadHandle<'a> {
     process: &'a ProcessHandle,
-    number: i32,
+    /// Its number on the host.
+    host: i32,
     fd: Option<OwnedFd>,
 }
 
@@ -148,14 +248,14 @@ impl ThreadHandle<'_> {
         self.process.is_there()?;
         match &self.fd {
             Some(fd) => send(fd.as_fd(), &Info::none()).map(drop),
-            None => scalar(libc::SYS_tgkill, [self.process.number as u64, self.number as u64, 0]).map(drop),
+            None => scalar(libc::SYS_tgkill, [self.process.host as u64, self.host as u64, 0]).map(drop),
         }
     }
 
     /// What a call says of the thread, or does to it, by its number.
     fn by_number<T>(&self, call: impl FnOnce(u64) -> Result<T, Errno>) -> Result<T, Errno> {
         self.is_there()?;
-        let done = call(self.number as u64);
+        let done = call(self.host as u64);
         self.is_there()?;
         done
     }
@@ -165,7 +265,7 @@ impl ThreadHandle<'_> {
         if let Some(fd) = &self.fd {
             return send(fd.as_fd(), info);
         }
-        let group = self.process.number as u64;
+        let group = self.process.host as u64;
         self.by_number(|thread| {
             let args = [group, thread, info.signal() as u64, info.address(), 0, 0];
             // SAFETY: the kernel reads one siginfo, borrowed here.
@@ -328,12 +428,12 @@ mod tests {
     fn only_a_child_is_taken_for_a_child() {
         let (mut child, _) = child();
         let own = getpid().as_raw();
-        assert!(ProcessHandle::of_child(child.id() as i32, own).is_ok());
+        assert!(ProcessHandle::of_child_on_host(child.id() as i32, own).is_ok());
         for other in [own, getppid().as_raw(), 1, 5_000_000] {
-            assert_eq!(ProcessHandle::of_child(other, own).map(drop), Err(Errno::ESRCH), "{other}");
+            assert_eq!(ProcessHandle::of_child_on_host(other, own).map(drop), Err(Errno::ESRCH), "{other}");
         }
         child.kill().unwrap();
         child.wait().unwrap();
-        assert_eq!(ProcessHandle::of_child(child.id() as i32, own).map(drop), Err(Errno::ESRCH));
+        assert_eq!(ProcessHandle::of_child_on_host(child.id() as i32, own).map(drop), Err(Errno::ESRCH));
     }
 }

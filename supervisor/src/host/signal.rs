@@ -31,10 +31,10 @@ impl Info {
     pub fn sent(signal: i32, code: i32, pid: i32, uid: u32) -> Info {
         let mut info = Info([0; 128]);
         info.set(0, signal);
-        info.set(8, relay::outgoing(code));
+        info.set(8, code);
         info.set(16, pid);
         info.set(20, uid as i32);
-        info
+        info.relayed()
     }
     /// With the value of sigqueue(3).
     pub fn with_value(mut self, value: u64) -> Info {
@@ -47,10 +47,8 @@ impl Info {
         info.set(0, signal);
         info
     }
-    /// With the code changed to one that the kernel lets through to another process.
-    pub fn relayed(mut self) -> Info {
-        let code = relay::outgoing(self.code());
-        self.set(8, code);
-        self
+    /// In the form in which the kernel lets it through to another process.
+    pub fn relayed(self) -> Info {
+        Info(relay::outgoing(self.0))
     }
 }

@@ -2,6 +2,7 @@
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
+use nix::sched::CloneFlags;
 use nix::unistd::{ForkResult, Pid};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
@@ -11,16 +12,34 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 /// As fork(2); EBUSY if this process has more than one thread: a child could then find any lock taken for
 /// good.
 pub fn fork(work: impl FnOnce() -> i32) -> Result<Pid, Errno> {
-    let threads = std::fs::read_dir("/proc/self/task").map_err(|_| Errno::ENOSYS)?;
-    if threads.count() != 1 {
-        return Err(Errno::EBUSY);
-    }
+    only_thread()?;
     // SAFETY: there is only this thread, which is about to fork, so the child has a whole and consistent copy
     // of everything; it never returns from here into its parent's business.
     match unsafe { nix::unistd::fork() }? {
         ForkResult::Parent { child } => Ok(child),
         ForkResult::Child => end(work),
     }
+}
+
+/// A fork whose child is its sibling, in new namespaces, the first process of one of them if that is a PID
+/// namespace. The child runs `work` and ends with its status.
+///
+/// # Errors
+/// As clone(2); EBUSY as for [`fork`].
+pub fn fork_sibling(namespaces: CloneFlags, work: impl FnOnce() -> i32) -> Result<Pid, Errno> {
+    only_thread()?;
+    let flags = namespaces.bits() | libc::CLONE_PARENT | libc::SIGCHLD;
+    // SAFETY: as for `fork`; without a stack of its own the child goes on on its copy of this one. What the C
+    // library would do besides, its child, which has one thread and makes none, has no need of.
+    match Errno::result(unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) })? {
+        0 => end(work),
+        child => Ok(Pid::from_raw(child as i32)),
+    }
+}
+
+fn only_thread() -> Result<(), Errno> {
+    let threads = std::fs::read_dir("/proc/self/task").map_err(|_| Errno::ENOSYS)?;
+    if threads.count() == 1 { Ok(()) } else { Err(Errno::EBUSY) }
 }
 
 fn end(work: impl FnOnce() -> i32) -> ! {

@@ -1,6 +1,7 @@
 //! What the host tells of an emulator child or one of its threads: `/proc/PID/stat` and `/proc/PID/status`
-//! (proc_pid_stat(5), proc_pid_status(5)).
+//! (proc_pid_stat(5), proc_pid_status(5)). All numbers are the host's.
 
+use nix::unistd::{Pid, getpgid, getsid};
 use std::fs::File;
 use std::io::Read;
 
@@ -88,24 +89,19 @@ impl Status {
     }
 }
 
-/// Whether a process is stopped.
-pub fn is_stopped(pid: i32) -> bool {
-    Stat::of_process(pid).and_then(|stat| stat.state()) == Some(b'T')
-}
-
-/// Whether a process is there and neither stopped nor ended.
-pub fn is_running(pid: i32) -> bool {
-    Stat::of_process(pid).and_then(|stat| stat.state()).is_some_and(|state| !b"TZX".contains(&state))
-}
-
 /// The parent on the host of a process.
 pub fn parent_of(pid: i32) -> Option<i32> {
     Stat::of_process(pid)?.parent()
 }
 
-/// The parent on the host of a process that has ended and was not waited for.
-pub fn zombie_parent(pid: i32) -> Option<i32> {
-    Stat::of_process(pid).filter(|stat| stat.state() == Some(b'Z'))?.parent()
+/// The group of a process; `None` once it is gone.
+pub fn group_of(pid: i32) -> Option<i32> {
+    getpgid(Some(Pid::from_raw(pid))).ok().map(Pid::as_raw)
+}
+
+/// The session of a process; `None` once it is gone.
+pub fn session_of(pid: i32) -> Option<i32> {
+    getsid(Some(Pid::from_raw(pid))).ok().map(Pid::as_raw)
 }
 
 #[cfg(test)]

@@ -6,13 +6,11 @@ pub mod program;
 
 use crate::confine;
 use crate::host::fork_gate::ForkGate;
-use crate::host::process::ProcessHandle;
-use crate::host::stat::parent_of;
+use crate::host::stat::{group_of, parent_of, session_of};
 use crate::host::transfer::{Buffer, getrandom};
 use crate::report::outcome::Outcome;
 use crate::sandbox::Sandbox;
 use crate::state::fd::File as OpenFile;
-use crate::state::groups::{group_of, session_of};
 use crate::state::process::{
     ExeRecord, Fork, Identity, LIMITS, Line, Process, Rlimit, State, given_descriptors,
 };
@@ -115,7 +113,7 @@ fn first_process(
     inherited: &Inherited,
     limits: [Rlimit; LIMITS],
     line: Line,
-    pid: i32,
+    host: i32,
 ) -> Result<Arc<Process>, Errno> {
     let exe = ExeRecord {
         fd: guest.program.fd,
@@ -126,10 +124,12 @@ fn first_process(
     let state = State::host(exe, inherited.umask, limits)?;
     let limit = limits[libc::RLIMIT_NOFILE as usize].soft;
     let fds = given_descriptors(limit, sandbox.budget.clone(), guest.descriptors)?;
-    sandbox.terminals.start(pid);
-    let handle = ProcessHandle::open(pid)?;
+    let handle = sandbox.first_process(host)?;
+    if let Some(session) = handle.session() {
+        sandbox.terminals.start(session, handle.number());
+    }
     let start = Fork::first(line, fds, state);
-    Ok(Arc::new(Process::new(pid, inherited.parent, handle, start)))
+    Ok(Arc::new(Process::new(inherited.parent, handle, start)))
 }
 
 /// Whether a process could continue rxbox's process group if that were stopped: one of the same session

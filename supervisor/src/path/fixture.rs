@@ -105,7 +105,7 @@ impl Guest {
         let pid = std::process::id() as i32;
         let fds = FdTable::new(1024, budget);
         let start = Fork::first(Line::new(Channel::new().unwrap()).unwrap().0, fds, state);
-        let process = Arc::new(Process::new(pid, 1, ProcessHandle::open(pid).unwrap(), start));
+        let process = Arc::new(Process::new(1, ProcessHandle::open(pid).unwrap(), start));
         sandbox.add_process(process.clone()).unwrap();
         Guest { sandbox, process }
     }

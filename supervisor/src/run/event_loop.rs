@@ -8,8 +8,8 @@
 //! Limits hold because this loop always comes round: it runs in a process that the guest cannot stop
 //! ([`crate::run::job`]), and does nothing that can wait for somebody.
 
+use crate::host::maker::Maker;
 use crate::host::signal::Info;
-use crate::host::stat::is_stopped;
 use crate::launch::init::{ChildEvent, Init};
 use crate::report::ending::End;
 use crate::report::escape::shown;
@@ -18,7 +18,6 @@ use crate::run::job::{Job, REPEAT, Received, Said};
 use crate::run::usage::Meter;
 use crate::sandbox::Sandbox;
 use crate::sandbox::poller::Source;
-use crate::state::groups::group_of;
 use crate::state::process::Process;
 use nix::errno::Errno;
 use nix::poll::PollTimeout;
@@ -58,14 +57,15 @@ impl EventLoop<'_> {
         let limits = self.sandbox.policy.limits();
         let deadline = limits.wall_time.map(|t| self.sandbox.started + t);
         let mut meter = Meter::new(limits);
+        let maker = self.sandbox.maker.get().and_then(Maker::reaper);
+        let reapers: Vec<_> = std::iter::once(self.init.number()).chain(maker).collect();
         loop {
             if deadline.is_some_and(|d| Instant::now() >= d) {
                 ending.end(End::TimeLimit);
             }
             if meter.needed()
-                && let Some(end) = meter.check(&self.sandbox.processes.pids(), self.init.number(), || {
-                    self.sandbox.kept_for_guests()
-                })
+                && let Some(end) =
+                    meter.check(&self.sandbox.processes.all(), &reapers, || self.sandbox.kept_for_guests())
             {
                 ending.end(end);
             }
@@ -75,7 +75,7 @@ impl EventLoop<'_> {
             if let Some(end) = ending.cause() {
                 return Ok(Outcome::Ended(end.clone()));
             }
-            let catching_up = self.job.is_stopped() && !is_stopped(self.main.pid);
+            let catching_up = self.job.is_stopped() && !self.main.handle.is_stopped();
             if catching_up {
                 self.job.keep_up();
             }
@@ -123,7 +123,7 @@ impl EventLoop<'_> {
             None => return Ok(None),
             Some(ChildEvent::Stopped(signal)) => {
                 // It may have been continued meanwhile.
-                if is_stopped(self.main.pid) {
+                if self.main.handle.is_stopped() {
                     self.job.stop(signal);
                 }
                 return Ok(None);
@@ -180,7 +180,7 @@ impl EventLoop<'_> {
             return;
         }
         let foreground = self.sandbox.terminals.foreground_of_own().filter(|_| !sent);
-        if let Some(group) = foreground.or_else(|| group_of(self.main.pid)) {
+        if let Some(group) = foreground.or_else(|| self.main.handle.group()) {
             self.sandbox.processes.signal_group(group, &info);
         }
     }

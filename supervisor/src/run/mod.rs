@@ -186,8 +186,7 @@ fn run_guest(
     // Both end at the same time.
     sandbox.maker.get().inspect(|maker| maker.dismiss());
     init.finish();
-    sandbox.maker.get().inspect(|maker| maker.finish());
-    // An init process that was killed has left what it was to end.
+    // The maker, and what an init process that was killed has left.
     end_all_below().map_err(host)?;
     job.wait_until_running().map_err(host)?;
     sandbox.audit.finish(Instant::now() + PATIENCE);
@@ -196,12 +195,12 @@ fn run_guest(
 
 /// Lets forks through in a thread of its own: they wait for that alone.
 fn keep_gate(sandbox: &Arc<Sandbox>, gate: ForkGate) -> io::Result<()> {
-    let sandbox = sandbox.clone();
+    let (sandbox, pids) = (sandbox.clone(), sandbox.pids());
     let keep = move || {
         // An error is the kernel's word that no more come.
         while let Ok(asking) = gate.next() {
             if let Some(asking) = asking {
-                gate.answer(&asking, Forks::may_pass(&sandbox.processes, asking.thread));
+                gate.answer(&asking, Forks::may_pass(&sandbox.processes, &pids, asking.thread));
             }
         }
     };
@@ -237,7 +236,8 @@ fn give_rights_up(sandbox: &Sandbox, cgroup: bool) -> Result<(), Outcome> {
     let landlock =
         confine::enclose(reach, sandbox.policy.capabilities()).map_err(|e| failed("the supervisor", e))?;
     let network = sandbox.maker.get().is_some_and(Maker::isolated);
-    sandbox.layers.supervisor(SupervisorLayers { landlock: landlock != Enforced::Not, network, cgroup });
+    let landlock = landlock != Enforced::Not;
+    sandbox.layers.supervisor(SupervisorLayers { landlock, network, cgroup });
     Ok(())
 }
 

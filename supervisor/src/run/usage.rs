@@ -14,10 +14,13 @@
 use crate::host::stat::Stat;
 use crate::launch::most_threads;
 use crate::report::ending::End;
+use crate::state::process::Process;
+use nix::errno::Errno;
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::SysconfVar;
 use rxbox_policy::Limits;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Measures what the guest uses.
@@ -53,20 +56,26 @@ impl Meter {
         self.memory.is_some() || self.cpu_time.is_some() || self.threads.is_some()
     }
 
-    /// The limit that these processes pass, if they do, with all that the init process has waited for and
-    /// that is kept for them elsewhere.
-    pub fn check(&mut self, pids: &[i32], init: i32, kept: impl FnOnce() -> u64) -> Option<End> {
+    /// The limit that these processes pass, if they do, with all that was waited for by these processes of
+    /// rxbox (numbers of the host's) and that is kept for them elsewhere.
+    pub fn check(
+        &mut self,
+        processes: &[Arc<Process>],
+        reapers: &[i32],
+        kept: impl FnOnce() -> u64,
+    ) -> Option<End> {
         let mut memory = 0;
-        for &pid in pids {
-            memory += resident(pid).unwrap_or(0);
-            if let Some(time) = processor_time(pid) {
-                self.seen.insert(pid, time);
+        for process in processes {
+            memory += process.handle.look(resident).unwrap_or(0);
+            if let Ok(time) = process.handle.look(processor_time) {
+                self.seen.insert(process.pid, time);
             }
         }
-        if self.cpu_time.is_some_and(|most| self.time(pids, init) > most) {
+        if self.cpu_time.is_some_and(|most| self.time(processes, reapers) > most) {
             return Some(End::CpuLimit);
         }
-        if self.threads.is_some_and(|most| pids.iter().map(|pid| threads_of(*pid)).sum::<u64>() > most) {
+        let threads = || processes.iter().filter_map(|p| p.handle.look(threads_of).ok()).sum::<u64>();
+        if self.threads.is_some_and(|most| threads() > most) {
             return Some(End::Violation("there are more threads than were told of".to_owned()));
         }
         let most = self.memory?;
@@ -78,10 +87,12 @@ impl Meter {
 impl Meter {
     /// Processor time used so far. A process that came and went between two checks is known from its parent,
     /// if that waited for it; one whose parent did not, from having been seen.
-    fn time(&self, pids: &[i32], init: i32) -> Duration {
+    fn time(&self, processes: &[Arc<Process>], reapers: &[i32]) -> Duration {
         let seen: Duration = self.seen.values().sum();
-        let alive: Duration = pids.iter().filter_map(|pid| self.seen.get(pid)).sum();
-        let waited: Duration = pids.iter().chain([&init]).map(|pid| time_of_children(*pid)).sum();
+        let alive: Duration = processes.iter().filter_map(|process| self.seen.get(&process.pid)).sum();
+        let of_guests = processes.iter().filter_map(|process| process.handle.look(time_of_children).ok());
+        let of_others = reapers.iter().filter_map(|pid| time_of_children(*pid).ok());
+        let waited: Duration = of_guests.chain(of_others).sum();
         seen.max(alive + waited) + own_time().saturating_sub(self.own)
     }
 }
@@ -94,21 +105,21 @@ fn own_time() -> Duration {
 
 /// Processor time of the children of a process that it has waited for, and theirs (`cutime` and `cstime`,
 /// proc_pid_stat(5)).
-fn time_of_children(pid: i32) -> Duration {
+fn time_of_children(pid: i32) -> Result<Duration, Errno> {
     let ticks = nix::unistd::sysconf(SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100);
     let ticks = u32::try_from(ticks).unwrap_or(100).max(1);
-    let waited = Stat::of_process(pid).map_or(0, |stat| stat.field(16) + stat.field(17));
-    Duration::from_secs(waited) / ticks
+    let stat = Stat::of_process(pid).ok_or(Errno::ESRCH)?;
+    Ok(Duration::from_secs(stat.field(16) + stat.field(17)) / ticks)
 }
 
 /// How many threads a process has.
-fn threads_of(pid: i32) -> u64 {
-    Stat::of_process(pid).map_or(0, |stat| stat.field(Stat::THREADS))
+fn threads_of(pid: i32) -> Result<u64, Errno> {
+    Stat::of_process(pid).map(|stat| stat.field(Stat::THREADS)).ok_or(Errno::ESRCH)
 }
 
 /// Bytes of memory that a process's pages take.
-fn resident(pid: i32) -> Option<u64> {
-    statm(&pid.to_string()).map(|[resident, _]| resident)
+fn resident(pid: i32) -> Result<u64, Errno> {
+    statm(&pid.to_string()).map(|[resident, _]| resident).ok_or(Errno::ESRCH)
 }
 
 /// Bytes of memory that this process has for itself.
@@ -125,10 +136,8 @@ fn statm(process: &str) -> Option<[u64; 2]> {
 }
 
 /// Processor time of all threads of a process, user and system.
-fn processor_time(pid: i32) -> Option<Duration> {
-    let clock = nix::time::clock_getcpuclockid(nix::unistd::Pid::from_raw(pid)).ok()?;
-    let time = clock.now().ok()?;
-    Some(Duration::new(u64::try_from(time.tv_sec()).ok()?, u32::try_from(time.tv_nsec()).ok()?))
+fn processor_time(pid: i32) -> Result<Duration, Errno> {
+    nix::time::clock_getcpuclockid(nix::unistd::Pid::from_raw(pid))?.now().map(Duration::from)
 }
 
 #[cfg(test)]
@@ -146,7 +155,8 @@ mod tests {
         }
         assert!(processor_time(own).unwrap() > before);
         // Beyond the highest process id that Linux gives out.
-        assert_eq!((resident(5_000_000), processor_time(5_000_000)), (None, None));
+        let nobody = 5_000_000;
+        assert_eq!((resident(nobody), processor_time(nobody)), (Err(Errno::ESRCH), Err(Errno::ESRCH)));
     }
 
     #[test]
@@ -160,7 +170,7 @@ mod tests {
         };
         let mut meter = Meter::new(&limits);
         std::thread::scope(|s| s.spawn(spin).join().unwrap());
-        assert_eq!(meter.check(&[], 5_000_000, || 0), Some(End::CpuLimit));
+        assert_eq!(meter.check(&[], &[], || 0), Some(End::CpuLimit));
     }
 
     #[test]

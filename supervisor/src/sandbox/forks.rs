@@ -14,6 +14,7 @@
 //! every announced fork counts as made, and it is swept from time to time.
 
 use crate::host::descendants::parents;
+use crate::host::pid_namespace::PidNamespace;
 use crate::host::process::ProcessHandle;
 use crate::host::signal::Info;
 use crate::state::processes::Processes;
@@ -44,8 +45,10 @@ impl Forks {
         self.ungated.load(Ordering::Relaxed)
     }
 
-    /// Whether a thread may fork now: it has announced it, and has not forked since.
-    pub fn may_pass(processes: &Processes, thread: i32) -> bool {
+    /// Whether a thread may fork now: it has announced it, and has not forked since. The thread waits
+    /// meanwhile, so its number on the host is its own.
+    pub fn may_pass(processes: &Processes, pids: &PidNamespace, thread: i32) -> bool {
+        let Ok(thread) = pids.number_of(thread) else { return false };
         let all = processes.all();
         let asking = all.iter().find_map(|p| Some((p, p.threads.slot_of(thread)?)));
         asking.is_some_and(|(process, slot)| process.let_fork_through(slot))
@@ -76,8 +79,9 @@ impl Forks {
         let _births = processes.births();
         let running = parents();
         let all = processes.all();
-        let known: BTreeSet<i32> = all.iter().map(|p| p.pid).collect();
-        let made: BTreeMap<i32, usize> = all.iter().map(|p| (p.pid, p.forks_under_way().1)).collect();
+        let known: BTreeSet<i32> = all.iter().map(|p| p.handle.on_host()).collect();
+        let made: BTreeMap<i32, usize> =
+            all.iter().map(|p| (p.handle.on_host(), p.forks_under_way().1)).collect();
         let mut hidden = false;
         for (parent, children) in unknown_below(&running, init, &known) {
             let expected = made.get(&parent).copied().unwrap_or(0);
@@ -85,7 +89,9 @@ impl Forks {
                 hidden |= children.len() > expected;
                 continue;
             }
-            for child in children.into_iter().filter_map(|pid| ProcessHandle::of_child(pid, parent).ok()) {
+            for child in
+                children.into_iter().filter_map(|pid| ProcessHandle::of_child_on_host(pid, parent).ok())
+            {
                 // One that has ended meanwhile is as good as killed.
                 let _ = child.signal(&Info::sent(libc::SIGKILL, libc::SI_USER, 0, 0));
             }
@@ -123,7 +129,7 @@ mod tests {
     use std::process::{Command, Stdio};
 
     fn may_pass(guest: &Guest, thread: i32) -> bool {
-        Forks::may_pass(&guest.sandbox.processes, thread)
+        Forks::may_pass(&guest.sandbox.processes, &PidNamespace::of_host(), thread)
     }
 
     #[test]

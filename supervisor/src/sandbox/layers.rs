@@ -16,7 +16,8 @@ use std::sync::OnceLock;
 const ALWAYS: [Layer; 4] = [Layer::Seccomp, Layer::Capabilities, Layer::NoNewPrivs, Layer::Rlimits];
 
 /// Layers that this version puts there if the host offers them.
-const WHERE_OFFERED: [Layer; 4] = [Layer::Landlock, Layer::Namespaces, Layer::ForkGate, Layer::Cgroup];
+const WHERE_OFFERED: [Layer; 5] =
+    [Layer::Landlock, Layer::Namespaces, Layer::PidNamespace, Layer::ForkGate, Layer::Cgroup];
 
 /// The layers that this version knows, for its user.
 pub fn names() -> String {
@@ -59,6 +60,7 @@ pub struct HostLayers {
     supervisor: OnceLock<SupervisorLayers>,
     child: OnceLock<boot::Layers>,
     gate: OnceLock<bool>,
+    pids: OnceLock<bool>,
 }
 
 impl HostLayers {
@@ -74,6 +76,12 @@ impl HostLayers {
         let _ = self.gate.set(there);
     }
 
+    /// Notes whether guests are in a PID namespace of their own, which is known once the child is started.
+    pub fn pids(&self, there: bool) {
+        // It does not change.
+        let _ = self.pids.set(there);
+    }
+
     /// Notes what the first child says of itself, before its first guest instruction; only then can it be
     /// believed.
     pub fn child(&self, layers: boot::Layers) {
@@ -87,6 +95,7 @@ impl HostLayers {
         match layer {
             Layer::Landlock => supervisor.landlock && child.contains(boot::Layers::LANDLOCK),
             Layer::Namespaces => supervisor.network && child.contains(boot::Layers::NAMESPACES),
+            Layer::PidNamespace => self.pids.get() == Some(&true),
             Layer::ForkGate => self.gate.get() == Some(&true),
             Layer::Cgroup => supervisor.cgroup,
             _ => ALWAYS.contains(&layer),
@@ -112,7 +121,7 @@ impl HostLayers {
     }
 }
 
-/// Confirms from the host's records that process `pid` is confined.
+/// Confirms from the host's records that the process with this number of the host's is confined.
 ///
 /// # Errors
 /// What is missing.
@@ -146,7 +155,9 @@ mod tests {
     fn landlock_is_there_only_if_it_holds_supervisor_and_child() {
         for (supervisor, child, there) in [(true, true, true), (true, false, false), (false, true, false)] {
             let layers = HostLayers::default();
-            layers.supervisor(SupervisorLayers { landlock: supervisor, network: true, cgroup: false });
+            let supervisor =
+                SupervisorLayers { landlock: supervisor, network: true, ..SupervisorLayers::default() };
+            layers.supervisor(supervisor);
             layers.child(if child { boot::Layers::LANDLOCK } else { boot::Layers::empty() });
             assert_eq!(layers.in_force().any(|l| l == Layer::Landlock), there);
             let told = layers.json();

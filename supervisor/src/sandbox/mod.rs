@@ -9,6 +9,8 @@ pub mod worker_pool;
 
 use crate::host::cgroup::Cgroup;
 use crate::host::maker::Maker;
+use crate::host::pid_namespace::PidNamespace;
+use crate::host::process::ProcessHandle;
 use crate::host::shm::Channel;
 use crate::report::audit::Audit;
 use crate::report::ending::Ending;
@@ -59,6 +61,7 @@ pub struct Sandbox {
     pub maker: OnceLock<Maker>,
     /// The run's cgroup, where it has one of its own.
     pub cgroup: OnceLock<Cgroup>,
+    pids: OnceLock<PidNamespace>,
     /// Directories in which guests have bound sockets.
     pub anchors: Anchors,
     /// Who is at the other end of sockets.
@@ -132,6 +135,7 @@ impl Sandbox {
             ending,
             layers: HostLayers::default(),
             maker: OnceLock::new(),
+            pids: OnceLock::new(),
             cgroup: OnceLock::new(),
             anchors: Anchors::default(),
             peers: Peers::default(),
@@ -154,6 +158,29 @@ impl Sandbox {
             removal: Lock::new(Rank::Removal, ()),
             threads: AtomicU64::new(0),
         })
+    }
+
+    /// What guest processes are called, and what the host calls them.
+    pub fn pids(&self) -> PidNamespace {
+        self.pids.get().cloned().unwrap_or_default()
+    }
+
+    /// The first process, by its number on the host: in the PID namespace of the run if the init process
+    /// could start it there.
+    ///
+    /// # Errors
+    /// As pidfd_open(2).
+    pub fn first_process(&self, host: i32) -> Result<ProcessHandle, Errno> {
+        let made = self.maker.get().and_then(|maker| maker.namespaces().ok());
+        let made = made.map(|made| made.pids.clone()).unwrap_or_default();
+        let (handle, pids) = match ProcessHandle::in_namespace(host, &made) {
+            Err(Errno::ESRCH) => (ProcessHandle::open(host)?, PidNamespace::of_host()),
+            handle => (handle?, made),
+        };
+        self.layers.pids(pids.file().is_some());
+        // It is the first.
+        let _ = self.pids.set(pids);
+        Ok(handle)
     }
 
     /// Where sockets are made if the policy allows no network and the host gives one to be alone in.
@@ -265,9 +292,7 @@ impl Sandbox {
         let orphans = {
             // Whoever counts meanwhile finds it as one or the other.
             let _births = self.processes.births();
-            if self.policy.limits().processes.is_some()
-                && let Some(zombie) = self.processes.get(process.pid)
-            {
+            if let Some(zombie) = self.processes.get(process.pid) {
                 self.processes.keep_zombie(zombie);
             }
             self.processes.remove(process)

@@ -8,32 +8,21 @@
 //! the init process alone.
 
 use crate::host::signal::Info;
-use crate::host::stat::{is_stopped, parent_of};
+use crate::host::stat::{group_of, parent_of, session_of};
 use crate::state::process::Process;
 use crate::state::processes::Processes;
-use nix::unistd::{Pid, getpgid, getsid};
 use std::sync::Arc;
-
-/// The group of a process; `None` once it is gone.
-pub fn group_of(pid: i32) -> Option<i32> {
-    getpgid(Some(Pid::from_raw(pid))).ok().map(Pid::as_raw)
-}
-
-/// The session of a process; `None` once it is gone.
-pub fn session_of(pid: i32) -> Option<i32> {
-    getsid(Some(Pid::from_raw(pid))).ok().map(Pid::as_raw)
-}
 
 impl Processes {
     /// The processes of a group.
     pub fn members(&self, group: i32) -> Vec<Arc<Process>> {
-        self.all().into_iter().filter(|p| group_of(p.pid) == Some(group)).collect()
+        self.all().into_iter().filter(|p| p.handle.group() == Some(group)).collect()
     }
 
     /// Whether there is one in `group` of `session`; its leader counts until it has been waited for.
     pub fn has_group(&self, group: i32, session: i32) -> bool {
-        let is = |pid: i32| group_of(pid) == Some(group) && session_of(pid) == Some(session);
-        self.pids().into_iter().any(is) || self.has_zombie(group) && is(group)
+        let is = |p: &Process| p.handle.group() == Some(group) && p.handle.session() == Some(session);
+        self.all().into_iter().chain(self.zombie(group)).any(|process| is(&process))
     }
 
     /// Whether no process of the group has a parent that is in another group of the same session: nobody is
@@ -42,10 +31,10 @@ impl Processes {
     /// is no native program's state of things.
     pub fn is_orphaned(&self, group: i32) -> bool {
         let kept = |process: &Arc<Process>| {
-            let pid = process.pid;
-            let parent = parent_of(pid).filter(|p| process.is_first() || self.get(*p).is_some());
+            let own = process.handle.on_host();
+            let parent = parent_of(own).filter(|p| process.is_first() || self.on_host(*p).is_some());
             parent.is_some_and(|parent| {
-                group_of(parent) != Some(group) && session_of(parent) == session_of(pid)
+                group_of(parent) != group_of(own) && session_of(parent) == session_of(own)
             })
         };
         !self.members(group).iter().any(kept)
@@ -54,16 +43,15 @@ impl Processes {
     /// A process has left this orphan: if its group has none any more to continue it, and is stopped, it is
     /// hung up.
     pub fn left_alone(&self, orphan: &Process) {
-        let Some(group) = group_of(orphan.pid) else { return };
-        let stopped = |process: &Arc<Process>| is_stopped(process.pid);
-        if self.is_orphaned(group) && self.members(group).iter().any(stopped) {
+        let Some(group) = orphan.handle.group() else { return };
+        if self.is_orphaned(group) && self.members(group).iter().any(|p| p.handle.is_stopped()) {
             self.hang_up(group);
         }
     }
 
     /// Sends a signal to all processes of a group; to how many.
     pub fn signal_group(&self, group: i32, info: &Info) -> usize {
-        self.signal(info, |p| group_of(p.pid) == Some(group))
+        self.signal(info, |p| p.handle.group() == Some(group))
     }
 
     /// Nobody is there any more for whom the group works: its terminal is gone, or who could continue it.

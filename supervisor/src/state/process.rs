@@ -55,7 +55,7 @@ const NAME_MAX: usize = COMM_SIZE - 1;
 /// A guest process.
 #[derive(Debug)]
 pub struct Process {
-    /// Process id, of the guest process and of the emulator child on the host.
+    /// Process id, of the guest process and of the emulator child in its PID namespace.
     pub pid: i32,
     parent: AtomicI32,
     /// The emulator child.
@@ -127,11 +127,11 @@ fn write<T>(lock: &RwLock<T>, value: T) {
 }
 
 impl Process {
-    /// A process whose emulator child is `pid`, with what it starts from.
-    pub fn new(pid: i32, ppid: i32, handle: ProcessHandle, start: Fork) -> Process {
+    /// A process with this emulator child, with what it starts from.
+    pub fn new(ppid: i32, handle: ProcessHandle, start: Fork) -> Process {
         let Fork { line, fds, attributes, state, first, made: _, missed: _ } = start;
         Process {
-            pid,
+            pid: handle.number(),
             parent: AtomicI32::new(ppid),
             handle,
             locks: RecordLocks::new(fds.budget().clone()),
@@ -198,12 +198,12 @@ impl Process {
     pub fn end_fork(
         &self,
         slot: usize,
-        child: Result<(i32, ProcessHandle), Errno>,
+        child: Result<ProcessHandle, Errno>,
     ) -> Result<(Process, Vec<Info>), Errno> {
         let mut fork = self.forks().remove(&slot).ok_or(Errno::EINVAL)?;
-        let (pid, handle) = child.inspect_err(|_| fork.line.close())?;
+        let handle = child.inspect_err(|_| fork.line.close())?;
         let missed = std::mem::take(&mut fork.missed);
-        let process = Process::new(pid, self.pid, handle, fork);
+        let process = Process::new(self.pid, handle, fork);
         process.set_name(&self.name());
         Ok((process, missed))
     }

@@ -1,9 +1,10 @@
 //! The guest processes of a sandbox.
 
 use crate::host::signal::Info;
-use crate::host::stat::{parent_of, zombie_parent};
+use crate::host::stat::parent_of;
 use crate::state::process::Process;
 use crate::state::ranks::{Guard, Lock, Rank, ReadGuard, SharedLock};
+use nix::errno::Errno;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -41,19 +42,19 @@ impl Processes {
         self.map().values().cloned().collect()
     }
 
-    /// The ids of all, ascending.
-    pub fn pids(&self) -> Vec<i32> {
-        self.map().keys().copied().collect()
-    }
-
     /// How many there are.
     pub fn count(&self) -> usize {
         self.map().len()
     }
 
-    /// Whether `pid` is the child of one that has ended and was not waited for.
-    pub fn has_zombie(&self, pid: i32) -> bool {
-        pid > 0 && zombie_parent(pid).is_some_and(|parent| self.map().contains_key(&parent))
+    /// The one that the host has this number for.
+    pub fn on_host(&self, number: i32) -> Option<Arc<Process>> {
+        self.map().values().find(|p| p.handle.on_host() == number).cloned()
+    }
+
+    /// The one with this id that has ended and was not waited for.
+    pub fn zombie(&self, pid: i32) -> Option<Arc<Process>> {
+        self.zombies().iter().find(|zombie| zombie.pid == pid && zombie.handle.is_there().is_ok()).cloned()
     }
 
     /// Held while a process that was forked is taken in, and while a signal is sent to all of a group: it
@@ -95,8 +96,9 @@ impl Processes {
         for orphan in &orphans {
             // The kernel has found it a parent: a subreaper of the sandbox, or the init process, who is
             // nobody for guests.
-            let parent = parent_of(orphan.pid).filter(|parent| map.contains_key(parent));
-            orphan.adopt(parent.unwrap_or(1));
+            let parent = orphan.handle.look(|host| parent_of(host).ok_or(Errno::ESRCH));
+            let parent = map.values().find(|p| parent == Ok(p.handle.on_host()));
+            orphan.adopt(parent.map_or(1, |parent| parent.pid));
         }
         orphans
     }

@@ -10,7 +10,6 @@
 use crate::host::command;
 use crate::host::number::Wait;
 use crate::state::fd::{File, Kind};
-use crate::state::groups::session_of;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
@@ -38,13 +37,12 @@ impl Terminals {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes rxbox's terminal, if it has one, that of the session of process `leader`, whose group is in the
-    /// foreground.
-    pub fn start(&self, leader: i32) {
+    /// Makes rxbox's terminal, if it has one, that of this session, with this group in the foreground.
+    pub fn start(&self, session: i32, foreground: i32) {
         let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
         let device = open(c"/dev/tty", flags, Mode::empty()).and_then(|own| device_of(own.as_fd()));
-        if let (Ok(device), Some(session)) = (device, session_of(leader)) {
-            self.map().insert(device, Terminal { session, foreground: leader, own: true });
+        if let Ok(device) = device {
+            self.map().insert(device, Terminal { session, foreground, own: true });
         }
     }
 

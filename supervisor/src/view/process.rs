@@ -308,11 +308,17 @@ impl Entry {
         format!("/proc/self/{}", leaf.name)
     }
 
-    /// The host's file of the same name about the emulator child, whose process and thread ids are the
-    /// guest's.
+    /// The host's file of the same name about the emulator child.
     fn host_text(&self, process: &Process) -> Result<Vec<u8>, Errno> {
-        let path = self.path();
-        process.handle.look(|pid| std::fs::read(format!("/proc/{pid}{path}")).map_err(errno))
+        let At::Leaf(Leaf { name, .. }) = self.at else { return Err(Errno::ENOENT) };
+        let read = |path: String| std::fs::read(path).map_err(errno);
+        match self.thread {
+            None => process.handle.look(|pid| read(format!("/proc/{pid}/{name}"))),
+            Some(thread) => {
+                let of_thread = |pid, tid| read(format!("/proc/{pid}/task/{tid}/{name}"));
+                process.handle.look_at_thread(thread, of_thread)
+            }
+        }
     }
 }
 

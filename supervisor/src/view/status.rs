@@ -84,6 +84,8 @@ pub(super) fn stat(subject: &Subject<'_>, host: Vec<u8>) -> Vec<u8> {
     const MORE: [usize; 2] = [50, 51];
     const STATE: usize = 3;
     const PARENT: usize = 4;
+    const GROUP: usize = 5;
+    const SESSION: usize = 6;
     const SIZE: usize = 23;
     const RESIDENT: usize = 24;
     let host = String::from_utf8_lossy(&host);
@@ -100,6 +102,8 @@ pub(super) fn stat(subject: &Subject<'_>, host: Vec<u8>) -> Vec<u8> {
         let field = match n {
             STATE if subject.running => "R",
             PARENT => &subject.process.ppid().to_string(),
+            GROUP => &subject.process.handle.group().unwrap_or(0).to_string(),
+            SESSION => &subject.process.handle.session().unwrap_or(0).to_string(),
             SIZE => &sizes.0.to_string(),
             RESIDENT => &sizes.1.to_string(),
             _ if ADDRESSES.contains(&n) || MORE.contains(&n) => "0",
@@ -159,6 +163,8 @@ pub(super) fn status(subject: &Subject<'_>, host: Vec<u8>) -> Vec<u8> {
                 continue;
             }
             "State" if subject.running => "State:\tR (running)".to_owned(),
+            "Tgid" => format!("Tgid:\t{}", process.pid),
+            "Pid" => format!("Pid:\t{}", subject.tid),
             "PPid" => format!("PPid:\t{}", process.ppid()),
             "TracerPid" => "TracerPid:\t0".to_owned(),
             "Umask" => format!("Umask:\t{:04o}", process.umask()),

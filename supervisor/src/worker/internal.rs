@@ -15,7 +15,7 @@ use crate::report::escape::shown;
 use crate::report::stream::PATIENCE;
 use crate::sandbox::Sandbox;
 use crate::sandbox::layers;
-use crate::state::process::ExeRecord;
+use crate::state::process::{ExeRecord, Process};
 use crate::worker::start;
 use nix::errno::Errno;
 use rxbox_wire::boot;
@@ -51,9 +51,9 @@ pub fn serve(sandbox: &Arc<Sandbox>, request: Internal, call: &mut Call<'_>) -> 
 /// confirmed, and a process cannot get rid of what confines it, nor have children without (seccomp(2),
 /// PR_SET_NO_NEW_PRIVS(2const), capabilities(7)).
 fn hello(call: &mut Call<'_>) -> SyscallResult {
-    let (pid, tid) = (call.process.pid, call.i32(0));
+    let tid = call.i32(0);
     if !call.process.executed() && call.process.threads.ids().is_empty() {
-        confirm_layers(call.sandbox, pid, boot::Layers::from_bits_truncate(call.u32(1)))
+        confirm_layers(call.sandbox, call.process, boot::Layers::from_bits_truncate(call.u32(1)))
             .inspect_err(|missing| call.sandbox.ending.end(End::Broken(missing.clone())))
             .map_err(|_| Errno::EPERM)?;
     }
@@ -62,10 +62,10 @@ fn hello(call: &mut Call<'_>) -> SyscallResult {
     Ok(tid.into())
 }
 
-/// Whether the first child, `pid`, is confined as it always is and as the profile requires it; what is
-/// missing.
-fn confirm_layers(sandbox: &Sandbox, pid: i32, offered: boot::Layers) -> Result<(), String> {
-    layers::confirm(pid).map_err(|missing| format!("the emulator child is not confined: {missing}"))?;
+/// Whether the first child is confined as it always is and as the profile requires it; what is missing.
+fn confirm_layers(sandbox: &Sandbox, first: &Process, offered: boot::Layers) -> Result<(), String> {
+    layers::confirm(first.handle.on_host())
+        .map_err(|missing| format!("the emulator child is not confined: {missing}"))?;
     sandbox.layers.child(offered);
     if let Some(status) = &sandbox.status {
         // A reader that is gone or takes nothing wants no report.

@@ -107,14 +107,14 @@ fn start_first_thread(
 /// The process `pid` if that is a child of `parent`'s emulator and not known yet: nothing else on the host
 /// can be passed off as a new guest process. One of this number that has ended, though the event loop has
 /// not seen it, gives way.
-fn new_child(sandbox: &Sandbox, parent: &Process, pid: i32) -> Result<(i32, ProcessHandle), Errno> {
-    let child = ProcessHandle::of_child(pid, parent.pid)?;
+fn new_child(sandbox: &Sandbox, parent: &Process, pid: i32) -> Result<ProcessHandle, Errno> {
+    let child = parent.handle.child(pid)?;
     match sandbox.processes.get(pid) {
         Some(known) if known.handle.is_there().is_ok() => return Err(Errno::EEXIST),
         Some(former) => sandbox.remove_process(&former),
         None => {}
     }
-    Ok((pid, child))
+    Ok(child)
 }
 
 #[cfg(test)]
@@ -141,7 +141,7 @@ mod tests {
         let (guest, own) = own();
         let mut child = Command::new("/bin/sleep").arg("600").spawn().unwrap();
         let pid = child.id() as i32;
-        let new = |pid| new_child(&guest.sandbox, &own, pid).map(|(pid, _)| pid);
+        let new = |pid| new_child(&guest.sandbox, &own, pid).map(|child| child.number());
         assert_eq!(new(pid), Ok(pid));
         for other in [own.pid, own.ppid(), 1, nix::unistd::getppid().as_raw(), 5_000_000] {
             assert_eq!(new(other), Err(Errno::ESRCH), "{other}");
@@ -160,7 +160,7 @@ mod tests {
         let mut child = Command::new("/bin/sleep").arg("600").spawn().unwrap();
         let pid = child.id() as i32;
         let former = guest.add(pid, ended());
-        assert_eq!(new_child(&guest.sandbox, &own, pid).map(|(pid, _)| pid), Ok(pid));
+        assert_eq!(new_child(&guest.sandbox, &own, pid).map(|child| child.number()), Ok(pid));
         assert!(former.ended() && guest.sandbox.processes.get(pid).is_none());
         child.kill().unwrap();
         child.wait().unwrap();
@@ -176,7 +176,7 @@ mod tests {
         own.begin_fork(3, Channel::new().unwrap()).unwrap();
         own.set_umask(0);
         let handle = ProcessHandle::of_parts(77, living());
-        let (child, _) = own.end_fork(3, Ok((77, handle))).unwrap();
+        let (child, _) = own.end_fork(3, Ok(handle)).unwrap();
         assert_eq!(
             (child.pid, child.ppid(), child.umask(), child.name()),
             (77, own.pid, 0o077, b"parent".to_vec())

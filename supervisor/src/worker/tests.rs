@@ -300,7 +300,7 @@ fn a_process_that_is_taken_over_ends_alone() {
     let mut child = std::process::Command::new("/bin/sleep").arg("1000").spawn().unwrap();
     let handle = crate::host::process::ProcessHandle::open(child.id() as i32).unwrap();
     scene.process.begin_fork(0, Channel::new().unwrap()).unwrap();
-    let (process, _) = scene.process.end_fork(0, Ok((child.id() as i32, handle))).unwrap();
+    let (process, _) = scene.process.end_fork(0, Ok(handle)).unwrap();
     let scene = Scene { process: Arc::new(process), ..scene };
     scene.start();
     scene.slot().guest_handoff().pass(77, &HostFutex);

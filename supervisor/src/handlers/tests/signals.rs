@@ -183,8 +183,7 @@ fn a_group_gets_a_signal_and_a_process_that_is_about_to_be_in_it_too() {
     parent.begin_fork(3, Channel::new().unwrap()).unwrap();
     assert_eq!(g.ask("kill", &[N(group), N(libc::SIGTERM.into())]), Ok(0));
     assert_eq!(leader.ended_by(), Some(libc::SIGTERM));
-    let (_, missed) =
-        parent.end_fork(3, Ok((NOBODY - 2, ProcessHandle::of_parts(NOBODY - 2, ended())))).unwrap();
+    let (_, missed) = parent.end_fork(3, Ok(ProcessHandle::of_parts(NOBODY - 2, ended()))).unwrap();
     assert_eq!(missed.len(), 1);
     assert_eq!(g.ask("kill", &[N(group), N(0)]), Err(Errno::ESRCH));
 }

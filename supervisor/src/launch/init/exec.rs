@@ -77,7 +77,9 @@ const GATE: u8 = u8::MAX;
 pub fn start(start: &Start<'_>) -> Result<Started, Failed> {
     let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
         .map_err(|e| (1, e))?;
-    let parent = nix::unistd::getpid();
+    // The parent's number, if that can be seen from the child's PID namespace.
+    let apart = start.namespaces.is_some_and(|namespaces| namespaces.pids.file().is_some());
+    let parent = if apart { Pid::from_raw(0) } else { nix::unistd::getpid() };
     let child = threads::fork(start.namespaces.and(start.threads), |limit| {
         let Err((step, errno)) = become_child(start, limit, parent, theirs.as_fd());
         // If the socket fails there is only the status left.
