@@ -224,6 +224,86 @@ static void sequence(const char *digits) {
     say("slow", slow);
 }
 
+// How far a process has come with its script: a word of a slot that nobody uses.
+static volatile u32 *progress_of(char *channel) { return (volatile u32 *)data_of(slot_of(channel, SLOTS - 1)); }
+
+// The requests of a script, one after the other, on the slot of this process. One that waits is interrupted.
+static void send_all(const char *script, u32 at, u32 n) {
+    Slot s = own();
+    for (u32 len; at + 84 <= n; at += 84 + len) {
+        len = *(u32 *)(script + at);
+        *progress_of(channel) = at + 84 + len;
+        memcpy((char *)(s.turn + 2), script + at + 4, 80);
+        memcpy(data_of(s), script + at + 84, len);
+        if (ask(s, 200) || *s.turn != REQUEST) continue;
+        u32 number = 0;
+        int waited = 0;
+        for (; waited < 20000 && *s.turn == REQUEST; waited++) {
+            s.turn[192 / 4] = 1;
+            host(SYS_sendto, CONTROL, &number, 4, MSG_DONTWAIT | MSG_NOSIGNAL, 0, 0);
+            pause_ms(1);
+        }
+        if (waited == 20000) die(9);
+    }
+    die(0);
+}
+
+// Changes a word or a byte of what a process is sending, as its threads could: of the numbers and lengths, of the data,
+// now and then of the turn.
+static void rewrite(Slot s) {
+    volatile u32 *words = s.turn + 2;
+    switch (below(4000)) {
+    case 0: words[0] ^= 1u << below(10); break;
+    case 1: words[14 + below(6)] = below(2) ? below(5000) : ABSENT; break;
+    case 2: *s.turn = below(5), wake(s.turn); break;
+    default: data_of(s)[below(2) ? below(64) : below(8192)] = below(256);
+    }
+}
+
+// One process for a script from there on, whose requests are rewritten. How far it came.
+static u32 forge(Slot s, const char *script, u32 at, u32 n, long *hung) {
+    Line line = announce(s);
+    if (!line.channel) return at;
+    *progress_of(line.channel) = at;
+    long pid = bare_fork();
+    if (!pid && begin(line)) send_all(script, at, n);
+    if (!pid) die(0);
+    host(SYS_close, line.memory), host(SYS_close, line.control);
+    request(s, OWN(PROCESS_STARTED), pid, 0, 0);
+    int status = 0;
+    while (!host(SYS_wait4, pid, &status, 1, 0)) rewrite(slot_of(line.channel, 0));
+    *hung += status == 9 << 8;
+    at = *progress_of(line.channel);
+    host(SYS_munmap, line.channel, (u64)SLOTS * SLOT);
+    return at;
+}
+
+// Processes that send the requests of a file while this one rewrites what they send. The file is pieces with their
+// length in front; a piece is requests with the length of their data in front. How many were sent to the end, and how
+// many processes got no answer.
+static void forged(const char *path) {
+    Slot s = own();
+    enum { MOST = 200000 };
+    long fd = request_with(s, SYS_open, 1, 0, 0, 0, path, strlen(path) + 1), pieces = 0, hung = 0;
+    char *script = (char *)host(SYS_mmap, 0, MOST, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    state = 88172645463325252ul;
+    for (u64 offset = 0;; pieces++) {
+        u64 args[6] = {fd, 1, MOST, offset};
+        u32 len[6] = {ABSENT, MOST, ABSENT, ABSENT, ABSENT, ABSENT};
+        put_request(s, SYS_pread64, args, len);
+        if (!ask(s, 60000)) break;
+        long got = *(volatile long *)(s.turn + 2);
+        u32 n = *(volatile u32 *)data_of(s);
+        if (got < 4 || n + 4 > got) break;
+        memcpy(script, data_of(s) + 4, n);
+        offset += 4 + n;
+        // What does not fit the table ends the process: another goes on behind it.
+        for (u32 at = 0; at + 84 <= n;) at = forge(s, script, at, n, &hung);
+    }
+    say("pieces", pieces);
+    say("hung", hung);
+}
+
 void attack(const char *name) {
     if (!strcmp(name, "ended_slot")) ended_slot();
     else if (!strcmp(name, "registered_again")) registered_again();
@@ -233,5 +313,6 @@ void attack(const char *name) {
     else if (!strcmp(name, "twice")) twice();
     else if (!strcmp(name, "threads")) threads();
     else if (name[0] == '#') sequence(name + 1);
+    else if (name[0] == '/') forged(name);
     else say_text("no such attack\n");
 }

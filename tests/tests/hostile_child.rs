@@ -2,11 +2,17 @@
 //! speaks the channel and the control socket by itself (`guests/hostile_native.c`). By design that gives it
 //! nothing; each test tries one thing that it could give.
 
+#[path = "../fuzz/forge.rs"]
+mod forge;
+
+use arbitrary::Unstructured;
+use rxbox_tests::processes;
 use rxbox_tests::random::Random;
 use rxbox_tests::{Program, Scratch, compile_guest, guest, rxbox};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// Where the native code lies in the child: in the part of the code cache that the stubs leave free.
 const AT: &str = "0x70181000";
@@ -202,4 +208,92 @@ fn slot_is_not_served(scratch: &Scratch) {
     let output = command.stdin(Stdio::null()).output().expect("rxbox runs");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(text.ends_with("served 0\n"), "{text}");
+}
+
+/// Requests with the lengths of their data, in pieces with their lengths.
+fn script(random: &mut Random, folder: &str, pieces: u32) -> Vec<u8> {
+    let mut script = Vec::new();
+    for _ in 0..pieces {
+        let chance: Vec<u8> = (0..6000).map(|_| random.byte()).collect();
+        let (mut input, mut piece) = (Unstructured::new(&chance), Vec::new());
+        while let (false, Ok((request, data))) = (input.is_empty(), forge::request(&mut input, folder)) {
+            // The native code takes no more at once.
+            if piece.len() + data.len() < 190_000 {
+                piece.extend((data.len() as u32).to_le_bytes());
+                piece.extend(request);
+                piece.extend(data);
+            }
+        }
+        script.extend((piece.len() as u32).to_le_bytes());
+        script.extend(piece);
+    }
+    script
+}
+
+/// Memory that a process has had at most, in bytes.
+fn most_memory(pid: i32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("0 kB");
+    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+}
+
+/// What lies beside the folder in which the guest may write: content and mode.
+fn outside(scratch: &Scratch) -> Vec<(&'static str, Vec<u8>, u32)> {
+    let read = |name| {
+        let path = scratch.path().join(name);
+        (name, std::fs::read(&path).unwrap_or_default(), path.metadata().map_or(0, |m| m.mode()))
+    };
+    ["x", "new", "script", "much.toml"].map(read).to_vec()
+}
+
+/// Requests of all rows, rewritten while they are read. Whatever comes, each is answered or ends its process,
+/// and none reaches anything outside of a folder.
+#[test]
+fn forged_requests_of_all_rows_are_answered_while_they_are_rewritten() {
+    let scratch = Scratch::new("forged");
+    let mut random = Random::new(2);
+    let at = |name: &str| scratch.path().join(name);
+    for (file, content) in
+        [("room/f", "content"), ("room/d/x", "hidden"), ("x", "outside"), ("new", "outside")]
+    {
+        scratch.file(file, content);
+    }
+    std::os::unix::fs::symlink("../x", at("room/l")).expect("a link");
+    let room = at("room").to_string_lossy().into_owned();
+    let script = scratch.file("script", script(&mut random, &room, 60));
+    let rights = format!(
+        "read = [{:?}]\nwrite = [{room:?}]\nexecute = [{room:?}]\nhidden = [\"{room}/d/x?\"]",
+        scratch.path()
+    );
+    let limits = "processes = 8\nthreads = 40\nmemory = \"400M\"\nfile_size = \"1M\"";
+    let network = format!("allow = [\"unix:{room}\"]");
+    let profile = format!(
+        "version = 1\nextends = [\"untrusted\"]\n[filesystem]\n{rights}\n[network]\n{network}\n\
+         [limits]\n{limits}\n[audit]\ndenials = \"none\"\n"
+    );
+    let profile = scratch.file("much.toml", profile);
+    let before = outside(&scratch);
+    let mut command = Command::new(rxbox());
+    command.arg("--profile").arg(profile).arg("--").arg(hostile(&scratch)).arg(&script);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).current_dir(&room);
+    command.stderr(std::fs::File::create(at("log")).expect("a file"));
+    let mut child = command.spawn().expect("rxbox runs");
+    let (start, mut most) = (Instant::now(), 0);
+    while child.try_wait().expect("a child").is_none() {
+        // The supervisor is the child of the process that was started.
+        let supervisor = processes::below(child.id() as i32).first().copied();
+        most = supervisor.map_or(most, |pid| most_memory(pid).max(most));
+        if start.elapsed() > Duration::from_secs(300) {
+            child.kill().expect("it is killed");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let output = child.wait_with_output().expect("its output");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let log = String::from_utf8_lossy(&std::fs::read(at("log")).expect("the log")).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{said}{log}");
+    assert!(said.ends_with("pieces 60\nhung 0\n"), "{said}{log}");
+    assert!(!log.contains("panicked"), "{log}");
+    assert_eq!(outside(&scratch), before);
+    assert!(most < 300 << 20, "{most} bytes");
 }
