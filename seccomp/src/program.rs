@@ -52,11 +52,14 @@ pub struct Data {
     pub args: [u64; 6],
 }
 
+/// Conditions on arguments, all of which are to hold, and the answer then.
+type Case<'a> = (&'a [(u8, Test)], u32);
+
 /// The answer to calls of some number, and of all after it until the next.
 #[derive(Debug, PartialEq)]
 enum Answer<'a> {
     Always(u32),
-    By(Vec<(&'a [(u8, Test)], u32)>),
+    By(Vec<Case<'a>>),
 }
 
 /// The filter that answers as the first rule of a call which holds, and `otherwise` where none does.
@@ -69,7 +72,7 @@ pub fn compile<'a>(
 ) -> Result<Program, CompileError> {
     const LONGEST: usize = 4096;
     let otherwise = otherwise.answer();
-    let mut calls: BTreeMap<u32, Vec<(&[(u8, Test)], u32)>> = BTreeMap::new();
+    let mut calls: BTreeMap<u32, Vec<Case<'_>>> = BTreeMap::new();
     for rule in rules {
         let number = i32::try_from(rule.call).ok().and_then(|number| u32::try_from(number).ok());
         let number = number.ok_or(CompileError::Number(rule.call))?;
@@ -120,7 +123,7 @@ fn search(answers: &[(u32, Answer<'_>)], otherwise: u32) -> Vec<sock_filter> {
 }
 
 /// The answer of the first case whose conditions hold.
-fn conditions(cases: &[(&[(u8, Test)], u32)], otherwise: u32) -> Vec<sock_filter> {
+fn conditions(cases: &[Case<'_>], otherwise: u32) -> Vec<sock_filter> {
     let mut code = Vec::new();
     // The offset of what is loaded, where that is known when a case fails.
     let mut loaded = None;
@@ -249,7 +252,6 @@ impl Program {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
     use rxbox_tests::random::Random;
@@ -288,9 +290,9 @@ mod tests {
         for _ in 0..200 {
             let actions = [Action::Allow, Action::Errno(1), Action::Errno(38), Action::KillProcess];
             let count = random.below(300);
-            let tests: Vec<(c_long, Vec<(u8, Test)>, Action)> = (0..count)
+            let tests: Vec<_> = (0..count)
                 .map(|_| {
-                    let tests = (0..random.below(3))
+                    let tests: Vec<_> = (0..random.below(3))
                         .map(|_| {
                             let value = some_value(&mut random);
                             (random.below(2) as u8, some_test(&mut random, value))
