@@ -44,12 +44,16 @@ _rxbox() {
 
     case "${cmd}" in
         rxbox)
-            opts="-h -q -V --help --profile --allow-read --allow-write --allow-exec --deny-path --allow-net --allow-bind --pass-env --env --user --limit --time-limit --log --log-file --status-fd --quiet --version explain check syscalls schema doctor completions man"
+            opts="-h -q -V --help --argv0 --profile --allow-read --allow-write --allow-exec --deny-path --allow-net --allow-bind --pass-env --env --user --pass-fd --limit --time-limit --log --log-file --status-fd --quiet --version explain check syscalls schema doctor completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --argv0)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --profile)
                     local oldifs
                     if [ -n "${IFS+x}" ]; then
@@ -110,6 +114,13 @@ _rxbox() {
                     return 0
                     ;;
                 --user)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --pass-fd)
                     COMPREPLY=("${cur}")
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o nospace
@@ -192,7 +203,7 @@ _rxbox() {
             return 0
             ;;
         rxbox__subcmd__explain)
-            opts="-h --program --profile --allow-read --allow-write --allow-exec --deny-path --allow-net --allow-bind --pass-env --env --user --limit --time-limit --help read write attributes create remove execute list metadata connect bind call"
+            opts="-h --program --profile --allow-read --allow-write --allow-exec --deny-path --allow-net --allow-bind --pass-env --env --user --pass-fd --limit --time-limit --help read write attributes create remove execute list metadata connect bind call"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -262,6 +273,13 @@ _rxbox() {
                     return 0
                     ;;
                 --user)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --pass-fd)
                     COMPREPLY=("${cur}")
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o nospace

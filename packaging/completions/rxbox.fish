@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_rxbox_global_optspecs
-    string join \n h/help profile= allow-read= allow-write= allow-exec= deny-path= allow-net= allow-bind= pass-env= env= user= limit= time-limit= log= log-file= status-fd= q/quiet V/version
+    string join \n h/help argv0= profile= allow-read= allow-write= allow-exec= deny-path= allow-net= allow-bind= pass-env= env= user= pass-fd= limit= time-limit= log= log-file= status-fd= q/quiet V/version
 end
 
 function __fish_rxbox_needs_command
@@ -24,6 +24,7 @@ function __fish_rxbox_using_subcommand
     contains -- $cmd[1] $argv
 end
 
+complete -c rxbox -n "__fish_rxbox_needs_command" -l argv0 -d 'Give the program NAME as its own (argv[0]) instead of PROGRAM' -r
 complete -c rxbox -n "__fish_rxbox_needs_command" -l profile -d 'Profile by name or, with a slash, by path' -r -F
 complete -c rxbox -n "__fish_rxbox_needs_command" -l allow-read -d 'Let the program read PATH and everything below it' -r -F
 complete -c rxbox -n "__fish_rxbox_needs_command" -l allow-write -d 'Let it read, create, change and remove there' -r -F
@@ -34,6 +35,7 @@ complete -c rxbox -n "__fish_rxbox_needs_command" -l allow-bind -d 'Let it bind,
 complete -c rxbox -n "__fish_rxbox_needs_command" -l pass-env -d 'Pass an environment variable on; wildcards are allowed' -r -f
 complete -c rxbox -n "__fish_rxbox_needs_command" -l env -d 'Set an environment variable' -r -f
 complete -c rxbox -n "__fish_rxbox_needs_command" -l user -d 'Run everything, rxbox included, as this user; for root' -r -f
+complete -c rxbox -n "__fish_rxbox_needs_command" -l pass-fd -d 'Let it inherit the open descriptor N' -r -f
 complete -c rxbox -n "__fish_rxbox_needs_command" -l limit -d 'Set a limit, for example memory=512M' -r -f
 complete -c rxbox -n "__fish_rxbox_needs_command" -l time-limit -d 'End the program after this time' -r -f
 complete -c rxbox -n "__fish_rxbox_needs_command" -l log -d 'Log ITEMS, which commas separate' -r -f -a "in_asm\t'guest instructions of each block'
@@ -66,6 +68,7 @@ complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l allow-bind -d 'L
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l pass-env -d 'Pass an environment variable on; wildcards are allowed' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l env -d 'Set an environment variable' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l user -d 'Run everything, rxbox included, as this user; for root' -r -f
+complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l pass-fd -d 'Let it inherit the open descriptor N' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l limit -d 'Set a limit, for example memory=512M' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l time-limit -d 'End the program after this time' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -s h -l help -d 'Print help'

@@ -17,6 +17,7 @@ use crate::profile::words::{Capability, Denials, Layer};
 use crate::report::diagnostic::Diagnostics;
 use crate::report::ledger::{Context, Ledger, RuleId};
 use crate::rules::calls::Action;
+use crate::rules::descriptors::Inheritance;
 use crate::rules::network::{AF_INET, AF_INET6, AF_NETLINK, Answer, Endpoint};
 use crate::rules::reach::Reach;
 use crate::rules::tree::Outcome;
@@ -294,6 +295,11 @@ impl Policy {
             (true, rule) => self.allow(rule),
             (false, rule) => self.decision(Verdict::Hide, rule),
         }
+    }
+
+    /// Which descriptors reach the guest beside the standard streams.
+    pub fn inheritance(&self) -> &Inheritance {
+        &self.compiled.inheritance
     }
 
     /// What the user may want to know before the guest runs: entries that grant nothing in this run.

@@ -83,7 +83,7 @@ fn answers(p: &Policy) -> Vec<String> {
     paths
         .into_iter()
         .chain(addresses)
-        .chain([variables, format!("{:?} {:?}", p.limits(), p.user())])
+        .chain([variables, format!("{:?} {:?} {:?}", p.limits(), p.user(), p.inheritance())])
         .collect()
 }
 
@@ -99,6 +99,7 @@ fn an_option_does_what_the_key_that_it_names_does() {
         ("--pass-env", "GIVEN", r#"pass = ["GIVEN"]"#),
         ("--env", "SET=x", r#"set = { SET = "x" }"#),
         ("--user", "games", r#"user = "games""#),
+        ("--pass-fd", "7", r#"pass = ["7"]"#),
         ("--limit", "memory=1M", r#"memory = "1M""#),
         ("--time-limit", "7", r#"wall_time = "7s""#),
     ];
@@ -117,6 +118,18 @@ fn an_option_does_what_the_key_that_it_names_does() {
         assert_eq!(load(&format!("{section}]\n{written}"), &[]), by_option, "{flag}");
         assert_ne!(load("", &[]), by_option, "{flag}");
     }
+}
+
+#[test]
+fn a_path_on_the_command_line_leads_up_from_the_working_directory() {
+    let p = |path| Host::default().load_with("version = 1", &overrides(&[("--allow-read", path)])).unwrap();
+    assert!(
+        allows(&p("../x"), Access::Read, "/home/u/x/f") && !allows(&p("../x"), Access::Read, "/home/u/y")
+    );
+    assert!(allows(&p("./.././../v"), Access::Read, "/home/v"));
+    assert!(allows(&p("../../../../../.."), Access::Read, "/etc/x"));
+    let behind_a_name = Host::default().load_with("version = 1", &overrides(&[("--allow-read", "a/../b")]));
+    assert!(behind_a_name.is_err());
 }
 
 #[test]
@@ -142,11 +155,11 @@ fn options_are_a_layer_of_their_own() {
 #[test]
 fn wrong_options_are_shown_like_wrong_lines() {
     let overrides =
-        overrides(&[("--allow-read", "../x"), ("--limit", "wall_tme=3s"), ("--limit", "memory=lots")]);
+        overrides(&[("--allow-read", "a/../x"), ("--limit", "wall_tme=3s"), ("--limit", "memory=lots")]);
     let error = Host::default().load_with("version = 1", &overrides).unwrap_err().to_string();
     assert_eq!(
         error,
-        "error: `..` in a path\n --> --allow-read:1:1\n  |\n1 | ../x\n  | ^^^^\n  = help: write the path \
+        "error: `..` in a path\n --> --allow-read:1:1\n  |\n1 | a/../x\n  | ^^^^^^\n  = help: write the path \
             without it\n\n\
          error: unknown limit `wall_tme`\n --> --limit:1:1\n  |\n1 | wall_tme=3s\n  | ^^^^^^^^\n  = help: \
          did you mean `wall_time`?\n\n\

@@ -10,6 +10,7 @@ mod entry;
 use rxbox::cli::profile::variables;
 use rxbox::cli::{self, Command, commands, doctor, generate, identity};
 use rxbox::confine::descriptors::Given;
+use rxbox::host::procfs;
 use rxbox::run;
 use rxbox::sandbox::layers;
 
@@ -23,15 +24,19 @@ fn program() -> i32 {
     if cli::is_emulator(arguments.next().as_deref()) {
         rxbox_emulator_core::child_main();
     }
+    let command = match cli::parse(arguments) {
+        Ok(command) => command,
+        Err(e) => return fail(&e.to_string()),
+    };
+    if let (Command::Run(_), Err(e)) = (&command, procfs::provide()) {
+        return fail(&format!("there is no /proc, and none can be mounted: {}", e.desc()));
+    }
     // Before anything is opened.
     let given = match Given::note() {
         Ok(given) => given,
         Err(e) => return fail(&format!("descriptors: {}", e.desc())),
     };
-    match cli::parse(arguments) {
-        Ok(command) => carry_out(command, given),
-        Err(e) => fail(&e.to_string()),
-    }
+    carry_out(command, given)
 }
 
 fn carry_out(command: Command, given: Given) -> i32 {

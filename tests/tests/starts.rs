@@ -20,7 +20,7 @@ const CONDITIONS: &[&str] = &[
     "ulimit -Sf 1; exec {RUN}",
     "ulimit -Sn 16; exec {RUN}",
     "ulimit -Sn 4; exec {RUN}",
-    "ulimit -n 64; exec {RUN}",
+    "ulimit -n 512; exec {RUN}",
     "ulimit -Sv 1000000; ulimit -Sd 300000; exec {RUN}",
     "ulimit -s 200; ulimit -l 0; ulimit -q 0; ulimit -i 0; ulimit -c 0; exec {RUN}",
     "ulimit -s unlimited; ulimit -t 1000; exec {RUN}",
@@ -30,6 +30,14 @@ const CONDITIONS: &[&str] = &[
     "exec {RUN} 2>&-",
     "exec {RUN} <&- >&- 2>&-",
     "exec {RUN} </ >>kept 2>/dev/full",
+    "exec 5</dev/zero 6>>kept 7<>both 9</ 12< <(echo hi) 100>&1; exec {RUN}",
+    "exec python3 -c 'import os, socket, sys; s = socket.socketpair(); os.dup2(s[0].fileno(), 3); \
+     os.dup2(os.eventfd(3), 4); os.dup2(os.memfd_create(\"m\"), 6); os.closerange(7, 99); \
+     os.execv(sys.argv[1], sys.argv[1:])' {RUN}",
+    // Personality.
+    "exec setarch -R {RUN}",
+    "exec setarch -L {RUN}",
+    "exec setarch --short-inode --whole-seconds {RUN}",
     // Places.
     "mkdir gone; cd gone; rmdir ../gone; exec {RUN}",
     "mkdir shut; cd shut; chmod 0 .; exec {RUN}",
@@ -89,6 +97,96 @@ fn a_program_finds_the_same_whatever_its_starter_has_done() {
 fn a_program_finds_the_same_where_devices_and_folders_are_missing() {
     let may = Command::new("unshare").args(["-rm", "true"]).status().unwrap().success();
     all_equal(if may { MOUNTS } else { &[] });
+}
+
+/// Where not even a mount namespace may be made, there is no way to a `/proc`.
+#[test]
+fn a_missing_proc_is_mounted_or_missed() {
+    let scratch = Scratch::new("no-proc");
+    let script = format!(
+        "umount -l /proc && exec {} --profile permissive -- /bin/echo ran >{}/out 2>&1",
+        rxbox().display(),
+        scratch.path().display()
+    );
+    let shell = |unshare: &[&str]| {
+        Command::new("unshare").args(unshare).args(["sh", "-c", &script]).status().unwrap().code()
+    };
+    let said = || std::fs::read_to_string(scratch.path().join("out")).unwrap_or_default();
+    // In a user namespace the kernel mounts none where there was none.
+    if shell(&["-rm"]) == Some(125) {
+        assert!(said().starts_with("rxbox: there is no /proc, and none can be mounted"), "{}", said());
+    }
+    if shell(&["-m"]).is_some_and(|status| status != 1) {
+        assert_eq!(said(), "ran\n");
+    }
+}
+
+/// Runs a script under a profile; `$0` is rxbox with its options. What it prints, and what it complains of.
+fn words(profile: &str, options: &[&str], script: &str) -> (String, String) {
+    let run = format!("{} --profile {profile} {} --", rxbox().display(), options.join(" "));
+    let output = Command::new("bash").args(["-c", &script.replace("{RUN}", &run)]).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn what_a_shell_or_make_passes_by_number_arrives() {
+    let (said, complaint) = words("permissive", &[], "{RUN} cat <(echo hi) <(echo there)");
+    assert_eq!(said, "hi\nthere\n", "{complaint}");
+    let scratch = Scratch::new("jobs");
+    let run = format!("{} --profile permissive --", rxbox().display());
+    let rule = |name| format!("{name}:\n\t+@{run} make -s -f inner {name}\n");
+    scratch.file("outer", format!("all: one two\n{}{}", rule("one"), rule("two")));
+    scratch
+        .file("inner", "one two: %: %.a %.b\n%.a:\n\t@sleep 0.05; echo $@\n%.b:\n\t@sleep 0.05; echo $@\n");
+    let make = |words: &[&str]| {
+        let output = Command::new("make").args(words).current_dir(scratch.path()).output().unwrap();
+        let mut lines: Vec<_> =
+            String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect();
+        lines.sort();
+        (lines, String::from_utf8(output.stderr).unwrap())
+    };
+    let (lines, complaint) = make(&["-s", "-j3", "-f", "outer"]);
+    assert_eq!(
+        (lines, complaint.as_str()),
+        (["one.a", "one.b", "two.a", "two.b"].map(String::from).into(), "")
+    );
+}
+
+#[test]
+fn a_profile_passes_what_it_names_and_nothing_else() {
+    let list = "exec 7</dev/null 8</dev/zero; {RUN} bash -c 'cd /proc/$$/fd; echo *'";
+    let listed = |profile: &str, options: &[&str]| words(profile, options, list).0;
+    assert_eq!(listed("untrusted", &[]).trim(), "0 1 2");
+    assert_eq!(listed("untrusted", &["--pass-fd 8"]).trim(), "0 1 2 8");
+    assert!(listed("permissive", &[]).contains("7 8"));
+    let (said, complaint) = words("untrusted", &["--pass-fd 9"], "exec 9>&-; {RUN} echo ran");
+    assert_eq!((said.as_str(), complaint.trim()), ("", "rxbox: descriptor 9 is not passed: it is not open"));
+    let (said, complaint) = words("untrusted", &["--pass-fd 9"], "exec 9</proc; {RUN} echo ran");
+    assert!(said.is_empty() && complaint.contains("of /proc the guest has its own"), "{complaint}");
+}
+
+/// A directory is a place: what is opened from there is judged by its own name.
+#[test]
+fn a_passed_directory_opens_nothing_that_the_policy_denies() {
+    let scratch = Scratch::new("passed");
+    let (open, shut) = (scratch.file("open/f", "open\n"), scratch.file("shut/f", "shut\n"));
+    let (allow, dir) = (open.parent().unwrap().display(), shut.parent().unwrap().display());
+    let script = format!(
+        "exec 7<{dir} 8<{dir}/f 9<{allow}; {{RUN}} bash -c 'cd /proc/self/fd/9 && cat f; cat <&8; \
+         cat /proc/self/fd/7/f; cat {dir}/f; cd /proc/self/fd/7 && cat f'"
+    );
+    let options = ["--pass-fd 7", "--pass-fd 8", "--pass-fd 9", &format!("--allow-read {allow}"), "--quiet"];
+    let (said, complaint) = words("untrusted", &options, &script);
+    assert_eq!(said, "open\nshut\n", "{complaint}");
+}
+
+#[test]
+fn a_program_gets_the_name_that_it_is_given() {
+    let (said, complaint) = words("untrusted", &["--argv0 other"], "{RUN} /bin/bash -c 'echo $0 \"$@\"'");
+    assert_eq!(said, "other\n", "{complaint}");
+    let (said, _) = words("untrusted", &["--argv0 other"], "{RUN} cat /proc/self/cmdline | tr '\\0' ' '");
+    assert_eq!(said, "other /proc/self/cmdline ");
 }
 
 /// Limits that only a privileged user could raise are told with what is needed.

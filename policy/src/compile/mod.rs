@@ -19,6 +19,7 @@ use crate::profile::words::{
 };
 use crate::report::ledger::{Context, Item, RuleId};
 use crate::rules::calls::Calls;
+use crate::rules::descriptors::Inheritance;
 use crate::rules::environment::{self, Environment};
 use crate::rules::network::{self, Network};
 use crate::rules::reach::Reach;
@@ -34,6 +35,7 @@ pub(crate) struct Compiled {
     pub(crate) reach: Reach,
     pub(crate) environment: Environment,
     pub(crate) user: Option<String>,
+    pub(crate) inheritance: Inheritance,
     pub(crate) limits: Limits,
     pub(crate) limit_rules: Vec<(Limit, RuleId)>,
     pub(crate) calls: Calls,
@@ -69,6 +71,7 @@ impl<'a> Compiler<'a> {
         }
         let network = self.network(layers);
         let environment = self.environment(layers);
+        let inheritance = self.inheritance(layers);
         let calls = calls::calls(self.context, layers);
         let mut limits = Limits::default();
         let mut limit_rules: Vec<(Limit, RuleId)> = Vec::new();
@@ -94,6 +97,7 @@ impl<'a> Compiler<'a> {
             network,
             environment,
             user: last(layers, |layer| &layer.identity.user).map(|item| item.value.0.clone()),
+            inheritance,
             limits,
             limit_rules,
             calls,
@@ -206,6 +210,16 @@ impl<'a> Compiler<'a> {
             }
         }
         environment
+    }
+
+    fn inheritance(&mut self, layers: &[Profile]) -> Inheritance {
+        let mut inheritance = Inheritance::default();
+        for item in layers.iter().flat_map(|layer| layer.descriptors.pass.iter()) {
+            if let Err(error) = inheritance.pass(&item.value.0) {
+                self.context.error_at(item.rule, error.to_string(), None);
+            }
+        }
+        inheritance
     }
 
     fn variable_pattern(&mut self, item: &Item<VariablePattern>) -> Option<Item<Wildcard>> {

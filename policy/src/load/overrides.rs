@@ -7,7 +7,7 @@ use crate::pattern::variables::Variables;
 use crate::profile::keys::Profile;
 use crate::profile::limits::{Limit, LimitKeys};
 use crate::profile::value::{Entry, List};
-use crate::profile::words::{AddressText, PathText, UserName, VariableName, VariablePattern};
+use crate::profile::words::{AddressText, DescriptorText, PathText, UserName, VariableName, VariablePattern};
 use crate::report::ledger::{Context, Item, RuleId, Span};
 use crate::report::suggest;
 use std::ops::Range;
@@ -33,6 +33,7 @@ enum Target {
     Path(fn(&mut Profile) -> &mut List<PathText>),
     Address(fn(&mut Profile) -> &mut List<AddressText>),
     Variables(fn(&mut Profile) -> &mut List<VariablePattern>),
+    Descriptors(fn(&mut Profile) -> &mut List<DescriptorText>),
     /// A variable with its value, which is taken literally.
     Variable,
     /// The name of a user.
@@ -44,7 +45,7 @@ enum Target {
 }
 
 /// Every option that adds to the profile, in the order of the help.
-pub static OVERRIDE_OPTIONS: [OverrideOption; 11] = [
+pub static OVERRIDE_OPTIONS: [OverrideOption; 12] = [
     OverrideOption {
         flag: "--allow-read",
         value: "PATH",
@@ -109,6 +110,13 @@ pub static OVERRIDE_OPTIONS: [OverrideOption; 11] = [
         target: Target::User,
     },
     OverrideOption {
+        flag: "--pass-fd",
+        value: "N",
+        adds_to: "[descriptors] pass",
+        help: "Let it inherit the open descriptor N",
+        target: Target::Descriptors(|layer| &mut layer.descriptors.pass),
+    },
+    OverrideOption {
         flag: "--limit",
         value: "NAME=VALUE",
         adds_to: "[limits]",
@@ -145,7 +153,11 @@ impl OverrideOption {
             Target::Seconds(_) => {
                 (!value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()), "a number of seconds")
             }
-            Target::Path(_) | Target::Address(_) | Target::Variables(_) | Target::User => (true, "text"),
+            Target::Path(_)
+            | Target::Address(_)
+            | Target::Variables(_)
+            | Target::Descriptors(_)
+            | Target::User => (true, "text"),
         };
         if fits { Ok(Override { option: self, value: value.to_owned() }) } else { Err(WrongForm(form)) }
     }
@@ -203,6 +215,10 @@ impl Overrides {
                 Target::User => {
                     let user = Item { value: UserName(value.clone()), rule: rule(context, flag, value) };
                     layer.identity.user = Entry::Given(user);
+                }
+                Target::Descriptors(list) => {
+                    let number = DescriptorText(value.clone());
+                    list(&mut layer).extend([Item { value: number, rule: rule(context, flag, value) }]);
                 }
                 Target::Variable => variable(context, &mut layer, flag, value),
                 Target::Limit => named_limit(context, &mut layer.limits, flag, value),

@@ -131,13 +131,22 @@ impl Variables {
         others.iter().map(|home| Variables { home: Some(home.clone()), ..self.clone() })
     }
 
-    /// The absolute form of a path given on the command line, which is relative to `${CWD}`.
+    /// The absolute form of a path given on the command line, which is relative to `${CWD}`. That has no
+    /// links in it, so a path can lead up from there; behind a name `..` could lead anywhere.
     pub(crate) fn absolute(&self, path: &str) -> String {
         if path.starts_with(['/', '$', '~']) {
             return path.to_owned();
         }
         let kept: Vec<&str> = path.split('/').filter(|c| !matches!(*c, "" | ".")).collect();
-        format!("${{CWD}}/{}", kept.join("/"))
+        let up = kept.iter().take_while(|c| **c == "..").count();
+        let above = self.cwd.as_deref().filter(|_| up > 0).map(|cwd| {
+            let above = cwd.ancestors().nth(up).unwrap_or(Path::new("/"));
+            wildcard(above.as_os_str().as_bytes()).replace("${", "$${")
+        });
+        match above {
+            Some(above) => format!("{}/{}", above.trim_end_matches('/'), kept[up..].join("/")),
+            None => format!("${{CWD}}/{}", kept.join("/")),
+        }
     }
 }
 

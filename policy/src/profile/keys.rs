@@ -14,7 +14,8 @@ use super::limits::LimitKeys;
 use super::value::{Entry, List, NonEmpty, Plural, Table};
 use super::words::{
     ActionWord, AddressText, ArgumentName, ArgumentValue, CallName, Capability, Denials, DeniedError,
-    ErrnoName, Family, Layer, PathText, ProfileName, UserName, VariableName, VariablePattern, Version,
+    DescriptorText, ErrnoName, Family, Layer, PathText, ProfileName, UserName, VariableName, VariablePattern,
+    Version,
 };
 use crate::report::ledger::Item;
 
@@ -37,6 +38,8 @@ pub(crate) struct Profile {
     pub(crate) environment: Environment,
     /// As whom it runs.
     pub(crate) identity: Identity,
+    /// What descriptors it gets beside the standard streams.
+    pub(crate) descriptors: Descriptors,
     /// How much it may use.
     pub(crate) limits: LimitKeys,
     /// Rules about raw system calls.
@@ -95,6 +98,14 @@ pub(crate) struct Environment {
     pub(crate) set: Table<VariableName, String>,
     /// Names that are neither passed nor set.
     pub(crate) deny: List<VariablePattern>,
+}
+
+/// What descriptors the guest gets beside the standard streams.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, expecting = "[descriptors]")]
+pub(crate) struct Descriptors {
+    /// Numbers of descriptors, open when rxbox is started, that the guest inherits; `"*"` for all that are.
+    pub(crate) pass: List<DescriptorText>,
 }
 
 /// Rules about raw system calls, asked before all others.

@@ -203,6 +203,8 @@ texts! {
     VariablePattern: "name of a variable";
     /// A user by name.
     UserName: "user";
+    /// A number of a descriptor, or all.
+    DescriptorText: "number of a descriptor";
     /// The name of an address family.
     Family: "address family", vocabulary::families();
     /// The name of a system call.

@@ -1,6 +1,7 @@
 //! Compiled rules, each kind in the form that answers its questions fastest.
 
 pub(crate) mod calls;
+pub(crate) mod descriptors;
 pub(crate) mod environment;
 pub(crate) mod network;
 pub(crate) mod reach;

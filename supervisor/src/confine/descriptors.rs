@@ -1,16 +1,25 @@
-//! Descriptors that rxbox was started with: but for the standard streams, nothing of the run needs them, and
-//! a handler that is fooled could be led to them by their names below `/proc/self/fd`.
+//! Descriptors that rxbox was started with: those that the profile passes on are the guest's. Nothing of the
+//! run needs the others, and a handler that is fooled could be led to them by their names below
+//! `/proc/self/fd`.
 //!
 //! The user may name one on the command line (`--status-fd 3`, `--log-file /dev/fd/4`). So they are noted at
 //! the start, before anything is opened, and closed once everything that was named has been opened again.
+//!
+//! What is passed is an object that the user gave on purpose, open as it is. The supervisor must be able to
+//! carry out and judge what can be done with it, like with what the guest has opened itself: a kind that it
+//! does not know, or that leads to processes outside, is not passed.
 //!
 //! A standard stream that is closed is closed for the guest as well. Here a file without content stands in
 //! for it, so that no file of rxbox's ever gets its number.
 
 use crate::host::spawn::aside;
 use crate::host::start;
-use crate::state::fd::File;
+use crate::state::fd::{File, Kind};
+use crate::state::names::name_of;
 use nix::errno::Errno;
+use nix::sys::stat::fstat;
+use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
+use rxbox_policy::Inheritance;
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 
@@ -47,14 +56,67 @@ impl Given {
         self.others.get(&number).map(AsFd::as_fd).or_else(standard)
     }
 
-    /// Those that the guest starts with, by number.
+    /// Those that the guest starts with, by number, and why others that the profile would pass are not.
     ///
     /// # Errors
-    /// No descriptor is left.
-    pub fn passed(&self) -> Result<Vec<(RawFd, File)>, Errno> {
-        let passed = (0..=2).filter_map(|n| Some((n, self.get(n)?)));
-        passed.map(|(n, fd)| Ok((n, File::made(aside(fd, 3)?)?))).collect()
+    /// One that was named is not open, or cannot be passed.
+    pub fn passed(&self, wanted: &Inheritance) -> Result<Passed, PassError> {
+        let named = |n: RawFd| wanted.named.contains(&n);
+        if let Some(number) = wanted.named.iter().find(|number| self.get(**number).is_none()) {
+            return Err(PassError { number: *number, why: "it is not open".to_owned() });
+        }
+        let (mut passed, mut left) = (Vec::new(), Vec::new());
+        let others = self.others.keys().copied().filter(|n| wanted.all || named(*n));
+        for number in (0..=2).chain(others) {
+            let Some(fd) = self.get(number) else { continue };
+            match given(fd, number > 2) {
+                Ok(file) => passed.push((number, file)),
+                Err(why) if number <= 2 || named(number) => return Err(PassError { number, why }),
+                Err(why) => left.push(PassError { number, why }),
+            }
+        }
+        Ok((passed, left))
     }
+}
+
+/// The guest's first descriptors, by number, and why others that the profile would pass are not among them.
+pub type Passed = (Vec<(RawFd, File)>, Vec<PassError>);
+
+/// Why a descriptor is not passed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("descriptor {number} is not passed: {why}")]
+pub struct PassError {
+    number: RawFd,
+    why: String,
+}
+
+/// A descriptor as an open file of the guest's. A standard stream is whatever the user has made it.
+fn given(fd: BorrowedFd<'_>, judged: bool) -> Result<File, String> {
+    let host = |e: Errno| e.desc().to_owned();
+    let file = File::made(aside(fd, 3).map_err(host)?).map_err(host)?;
+    if judged {
+        refused(&file).map_err(host)?.map_or(Ok(()), |why| Err(why.to_owned()))?;
+    }
+    Ok(file)
+}
+
+/// Why an open file cannot be the guest's, if it cannot.
+fn refused(file: &File) -> Result<Option<&'static str>, Errno> {
+    match file.kind {
+        Kind::Epoll => return Ok(Some("an epoll descriptor waits for what the guest does not have")),
+        Kind::Signals | Kind::Other | Kind::View => return Ok(Some("the supervisor does not know its kind")),
+        _ => {}
+    }
+    let directory = fstat(&file.host)?.st_mode & libc::S_IFMT == libc::S_IFDIR;
+    Ok(if !directory {
+        None
+    } else if fstatfs(&file.host)?.filesystem_type() == PROC_SUPER_MAGIC {
+        Some("of /proc the guest has its own")
+    } else if name_of(file.host.as_fd()).is_err() {
+        Some("a directory without a name, by which the policy could judge what is in it")
+    } else {
+        None
+    })
 }
 
 #[cfg(test)]
@@ -66,7 +128,28 @@ mod tests {
         let given = Given { standard: [true, false, true], others: BTreeMap::new() };
         assert!(given.get(0).is_some() && given.get(1).is_none() && given.get(2).is_some());
         assert!(given.get(3).is_none() && given.get(-1).is_none());
-        let passed = given.passed().unwrap();
-        assert_eq!(passed.iter().map(|(n, _)| *n).collect::<Vec<_>>(), [0, 2]);
+        let (passed, left) = given.passed(&Inheritance::default()).unwrap();
+        assert_eq!((passed.iter().map(|(n, _)| *n).collect::<Vec<_>>(), left.len()), (vec![0, 2], 0));
+    }
+
+    #[test]
+    fn what_is_named_is_passed_or_said_and_what_is_not_known_is_left_out() {
+        let pipe = nix::unistd::pipe().unwrap().0;
+        let epoll = nix::sys::epoll::Epoll::new(nix::sys::epoll::EpollCreateFlags::empty()).unwrap();
+        let proc = std::fs::File::open("/proc").unwrap();
+        let given = Given {
+            standard: [false; 3],
+            others: BTreeMap::from([(5, pipe), (6, epoll.0), (7, proc.into())]),
+        };
+        let named = |number| Inheritance { named: [number].into(), ..Inheritance::default() };
+        let (passed, left) = given.passed(&Inheritance { all: true, ..Inheritance::default() }).unwrap();
+        assert_eq!(passed.iter().map(|(n, f)| (*n, f.kind)).collect::<Vec<_>>(), [(5, Kind::Pipe)]);
+        assert_eq!(left.iter().map(|left| left.number).collect::<Vec<_>>(), [6, 7]);
+        assert_eq!(given.passed(&named(5)).unwrap().0.len(), 1);
+        assert_eq!(given.passed(&Inheritance::default()).unwrap().0.len(), 0);
+        for (number, why) in [(6, "epoll"), (7, "/proc"), (8, "not open")] {
+            let error = given.passed(&named(number)).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("descriptor {number} is")) && error.contains(why), "{error}");
+        }
     }
 }

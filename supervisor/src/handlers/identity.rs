@@ -6,6 +6,7 @@ use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
 use crate::state::process::{Identity, Ids};
 use nix::errno::Errno;
+use std::sync::atomic::Ordering;
 
 /// The handlers of this module.
 pub const HANDLERS: &[Entry] = &[
@@ -233,10 +234,19 @@ fn capset(call: &mut Call<'_>) -> SyscallResult {
     if call.need(1)?.iter().take(n).any(|&b| b != 0) { Err(Errno::EPERM) } else { Ok(0) }
 }
 
-/// The default personality, which is the only one.
+/// personality(2). It is kept and inherited, but places in memory stay random, for the emulator's sake.
+/// Another execution domain, and flags by which calls or mappings would behave otherwise, are refused.
 fn personality(call: &mut Call<'_>) -> SyscallResult {
-    match call.u32(0) {
-        0 | u32::MAX => Ok(0),
-        _ => Err(Errno::EINVAL),
+    const ASK: u32 = u32::MAX;
+    let kept = libc::ADDR_NO_RANDOMIZE | libc::ADDR_COMPAT_LAYOUT | libc::SHORT_INODE | libc::WHOLE_SECONDS;
+    let (new, own) = (call.u32(0), &call.process.attributes.personality);
+    let old = own.load(Ordering::Relaxed);
+    if new != ASK {
+        // What it was started with it may have again.
+        if new & !(kept.cast_unsigned() | old) != 0 {
+            return Err(Errno::EINVAL);
+        }
+        own.store(new, Ordering::Relaxed);
     }
+    Ok(old.into())
 }

@@ -23,6 +23,7 @@ pub mod number;
 pub mod parcel;
 pub mod pid_namespace;
 pub mod process;
+pub mod procfs;
 mod raw;
 pub mod shm;
 pub mod signal;

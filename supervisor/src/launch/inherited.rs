@@ -29,6 +29,8 @@ pub struct Inherited {
     pub blocked: u64,
     /// Ignored signals, likewise.
     pub ignored: u64,
+    /// Personality (personality(2)).
+    pub personality: u32,
 }
 
 impl Inherited {
@@ -45,6 +47,8 @@ impl Inherited {
             umask: umask(Mode::empty()).bits(),
             blocked: start::blocked_signals(),
             ignored: start::ignored_signals(),
+            // Where mappings of a program lie depends on it: children are executed with the usual one.
+            personality: start::change_personality(0),
         };
         (1..=64)
             .filter(|signal| inherited.ignored & start::bit(*signal) != 0)
@@ -52,8 +56,6 @@ impl Inherited {
         spawn::ignore(libc::SIGPIPE);
         spawn::ignore(libc::SIGXFSZ);
         start::block_exactly(0);
-        // Where mappings of a program lie depends on it: children are executed with the usual one.
-        start::change_personality(0);
         widen_limits();
         for (resource, name, needed) in NEEDED {
             let (most, _) = getrlimit(resource)?;

@@ -29,6 +29,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// The guest as the user wants it started.
 #[derive(Debug)]
@@ -129,7 +130,9 @@ fn first_process(
         sandbox.terminals.start(session, handle.number());
     }
     let start = Fork::first(line, fds, state);
-    Ok(Arc::new(Process::new(inherited.parent, handle, start)))
+    let process = Process::new(inherited.parent, handle, start);
+    process.attributes.personality.store(inherited.personality, Ordering::Relaxed);
+    Ok(Arc::new(process))
 }
 
 /// Whether a process could continue rxbox's process group if that were stopped: one of the same session

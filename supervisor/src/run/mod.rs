@@ -144,7 +144,11 @@ fn prepare(
     }
     let (guest_log, trace) = logs(&options, &policy)?;
     let audit = streams.of_audit(&options.reports, &policy)?;
-    let descriptors = given.passed().map_err(|e| failed("descriptors", e.desc()))?;
+    let (descriptors, left) =
+        given.passed(policy.inheritance()).map_err(|e| Outcome::Failed(e.to_string()))?;
+    if !options.reports.quiet {
+        left.iter().for_each(|left| tell(&format!("rxbox: note: {left}")));
+    }
     drop(given);
     let guest = Guest {
         envp: launch::environment(&policy),
@@ -152,7 +156,7 @@ fn prepare(
         log: options.reports.log().and(LogItems::OF_CHILD),
         log_file: guest_log,
         descriptors,
-        argv: options.words.into_iter().map(OsString::into_vec).collect(),
+        argv: options.argv().into_iter().map(OsString::into_vec).collect(),
     };
     let sandbox = Sandbox::new(policy, audit, trace, streams.status.clone(), budget, serve)
         .map_err(|e| failed("the supervisor", e.desc()))?;

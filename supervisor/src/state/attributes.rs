@@ -1,7 +1,7 @@
-//! What prctl(2) sets and gets of a process and its threads.
+//! What prctl(2) and personality(2) set and get of a process and its threads.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Bytes of a thread's name with its NUL (TASK_COMM_LEN).
@@ -23,6 +23,8 @@ pub struct Attributes {
     pub huge_pages_off: AtomicI32,
     /// PR_SET_TIMERSLACK, in nanoseconds.
     pub slack: AtomicU64,
+    /// personality(2).
+    pub personality: AtomicU32,
 }
 
 impl Default for Attributes {
@@ -33,6 +35,7 @@ impl Default for Attributes {
             dumpable: 1.into(),
             huge_pages_off: 0.into(),
             slack: SLACK.into(),
+            personality: 0.into(),
         }
     }
 }
@@ -51,6 +54,7 @@ impl Attributes {
             dumpable: copy(&self.dumpable),
             huge_pages_off: copy(&self.huge_pages_off),
             slack: self.slack.load(Relaxed).into(),
+            personality: self.personality.load(Relaxed).into(),
         }
     }
 
