@@ -33,20 +33,23 @@ enum Then {
 use Then::{Lesser, Refused};
 
 const NEW_USER_AND_NETWORK: u32 = (libc::CLONE_NEWUSER | libc::CLONE_NEWNET) as u32;
+const NEW_PIDS: u32 = libc::CLONE_NEWPID as u32;
 const NEW_MOUNTS: u32 = libc::CLONE_NEWNS as u32;
 const LISTENER: u32 = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER as u32;
 const NO_NEW_PRIVS: u32 = libc::PR_SET_NO_NEW_PRIVS as u32;
 
 /// The ways to take each layer away: the calls that it needs, and the errnos that they answer then.
-const TAKEN: [(&str, &[Call], &[i32], Then); 16] = [
+const TAKEN: [(&str, &[Call], &[i32], Then); 18] = [
     ("landlock", &[Any(444)], &[libc::ENOSYS, libc::EOPNOTSUPP, libc::EPERM], Lesser),
     ("namespaces", &[Any(libc::SYS_unshare)], &[libc::EPERM, libc::ENOSYS, libc::ENOSPC], Lesser),
-    ("namespaces", &[With(libc::SYS_unshare, 0, NEW_USER_AND_NETWORK)], &[libc::EPERM, libc::EINVAL], Lesser),
+    ("namespaces", &[With(libc::SYS_clone, 0, NEW_USER_AND_NETWORK)], &[libc::EPERM, libc::EINVAL], Lesser),
     ("namespaces", &[With(libc::SYS_unshare, 0, NEW_MOUNTS)], &[libc::EPERM], Lesser),
     ("namespaces", &[Any(libc::SYS_setns)], &[libc::EPERM, libc::ENOSYS], Lesser),
     ("namespaces", &[Any(libc::SYS_fsopen)], &[libc::EPERM, libc::ENOSYS], Lesser),
     ("namespaces", &[Any(libc::SYS_fsmount)], &[libc::EPERM], Lesser),
     ("namespaces", &[Any(libc::SYS_chroot)], &[libc::EPERM], Lesser),
+    ("pid_namespace", &[With(libc::SYS_clone, 0, NEW_PIDS)], &[libc::EPERM, libc::ENOSPC], Lesser),
+    ("pid_namespace", &[Any(libc::SYS_setns)], &[libc::EPERM], Lesser),
     ("fork_gate", &[With(libc::SYS_seccomp, 1, LISTENER)], &[libc::EINVAL, libc::EBUSY, libc::EPERM], Lesser),
     ("cgroup", &[Any(libc::SYS_mkdir), Any(libc::SYS_mkdirat)], &[libc::EPERM, libc::EROFS], Lesser),
     ("landlock", &[Any(446)], &[libc::EPERM], Refused),
