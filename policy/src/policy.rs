@@ -201,6 +201,12 @@ impl Policy {
         !self.compiled.paths.hides_below(directory).is_none()
     }
 
+    /// Whether a rule that hides something strictly below this directory spells the directory out, so that
+    /// there is no other of its kind.
+    pub fn names_hidden_below(&self, directory: &[u8]) -> bool {
+        !self.compiled.paths.hides_below_by_name(directory).is_none()
+    }
+
     /// Decides about connecting or sending to an address.
     pub fn connect(&self, endpoint: &Endpoint<'_>) -> Decision<'_> {
         let network = &self.compiled.network;

@@ -27,9 +27,12 @@ pub(crate) struct Scratch(pub(crate) PathBuf);
 
 impl Scratch {
     pub(crate) fn new() -> Scratch {
+        Scratch::at(&std::env::temp_dir())
+    }
+    pub(crate) fn at(place: &Path) -> Scratch {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("rxbox-test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let path = std::env::temp_dir().canonicalize().unwrap().join(name);
+        let path = place.canonicalize().unwrap().join(name);
         std::fs::create_dir(&path).unwrap();
         Scratch(path)
     }

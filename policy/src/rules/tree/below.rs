@@ -16,12 +16,17 @@ impl Tree {
         self.below(directory, |b| b.hide)
     }
 
+    /// The same of rules that spell this name out, as a directory on the way to what they hide.
+    pub(crate) fn hides_below_by_name(&self, directory: &[u8]) -> RuleId {
+        self.node(directory).map_or(RuleId::NONE, |node| node.below.hide)
+    }
+
     /// The first rule by which no names are made somewhere strictly below this one, or could be.
     pub(crate) fn closes_below(&self, path: &[u8]) -> RuleId {
         self.below(path, |b| b.closed)
     }
 
-    /// The same of rules that spell this name out, as a directory on the way to what they speak of.
+    /// The same of rules that spell this name out.
     pub(crate) fn closes_below_by_name(&self, path: &[u8]) -> RuleId {
         self.node(path).map_or(RuleId::NONE, |node| node.below.closed)
     }

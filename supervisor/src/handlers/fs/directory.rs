@@ -4,7 +4,7 @@ use super::named::named;
 use crate::caller::Caller;
 use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
-use crate::host::dirent::{append, entries, make_old};
+use crate::host::dirent::{Dirent, append, entries, make_old};
 use crate::host::name::{getdents64 as host_getdents64, reopen};
 use crate::path::{Lookup, Resolved, Target};
 use crate::state::fd::{Extra, File, Kind};
@@ -12,8 +12,9 @@ use crate::state::names::{Dir, join, label_of, name_of};
 use crate::view::Node;
 use libc::AT_FDCWD;
 use nix::errno::Errno;
+use nix::unistd::{Whence, lseek};
 use rxbox_policy::Access;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// The handlers of this module.
 pub(crate) const HANDLERS: &[Entry] = &[
@@ -50,28 +51,65 @@ fn list(call: &Call<'_>) -> Result<Vec<u8>, Errno> {
     }
 }
 
-/// The next entries of a directory without those that the policy hides. Offsets stay the kernel's; an empty
-/// answer means the end, so pieces of which nothing is left are passed over.
+/// The next entries of a directory without those that the policy hides. An empty answer means the end, so
+/// pieces of which nothing is left are passed over.
 pub(super) fn host_entries(caller: &Caller<'_>, file: &File, room: usize) -> Result<Vec<u8>, Errno> {
     if file.kind == Kind::Path {
         return Err(Errno::EBADF);
     }
-    loop {
-        let mut listed = host_getdents64(file.host.as_fd(), room.min(PIECE))?;
-        if listed.is_empty() || !caller.hides_any() {
-            return Ok(listed);
-        }
+    let dir = file.host.as_fd();
+    if !caller.hides_any() {
+        return host_getdents64(dir, room.min(PIECE));
+    }
+    match name_of(dir) {
+        Ok(name) if caller.sandbox.policy.hides_any_below(&name) => visible_entries(caller, dir, &name, room),
         // A directory that is deleted has nothing in it to hide.
-        let Ok(dir) = name_of(file.host.as_fd()) else { return Ok(listed) };
-        if caller.sandbox.policy.hides_any_below(&dir) {
-            listed = entries(&listed)
-                .filter(|entry| matches!(entry.name, b"." | b"..") || !caller.hides(&join(&dir, entry.name)))
-                .flat_map(|entry| entry.bytes)
-                .copied()
-                .collect();
-        }
-        if !listed.is_empty() {
+        _ => host_getdents64(dir, room.min(PIECE)),
+    }
+}
+
+/// The same where something may be hidden. As many entries come as there is room for, as if there were no
+/// others between them; the directory is then read on behind the last of them. Where an entry says the next
+/// one starts is the kernel's.
+fn visible_entries(
+    caller: &Caller<'_>,
+    dir: BorrowedFd<'_>,
+    name: &[u8],
+    room: usize,
+) -> Result<Vec<u8>, Errno> {
+    loop {
+        let start = lseek(dir, 0, Whence::SeekCur)?;
+        let listed = host_getdents64(dir, PIECE)?;
+        if listed.is_empty() {
             return Ok(listed);
+        }
+        let mut shown = entries(&listed).filter(|entry| is_shown(caller, name, entry)).peekable();
+        if shown.peek().is_none() {
+            continue;
+        }
+        let (mut fitting, mut next) = (Vec::new(), start);
+        while let Some(entry) = shown.next_if(|entry| fitting.len() + entry.bytes.len() <= room) {
+            fitting.extend_from_slice(entry.bytes);
+            next = entry.next;
+        }
+        if shown.peek().is_some() {
+            lseek(dir, next, Whence::SeekSet)?;
+        }
+        return if fitting.is_empty() { Err(Errno::EINVAL) } else { Ok(fitting) };
+    }
+}
+
+fn is_shown(caller: &Caller<'_>, dir: &[u8], entry: &Dirent<'_>) -> bool {
+    matches!(entry.name, b"." | b"..") || !caller.hides(&join(dir, entry.name))
+}
+
+/// Whether a directory of this name, just opened, lists anything.
+pub(super) fn shows_any(caller: &Caller<'_>, dir: BorrowedFd<'_>, name: &[u8]) -> Result<bool, Errno> {
+    loop {
+        let listed = host_getdents64(dir, PIECE)?;
+        let mut others = entries(&listed).filter(|entry| !matches!(entry.name, b"." | b".."));
+        if listed.is_empty() || others.any(|entry| is_shown(caller, name, &entry)) {
+            return Ok(!listed.is_empty());
         }
     }
 }

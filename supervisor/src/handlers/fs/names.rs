@@ -7,6 +7,7 @@
 use super::named::{VIEW_IS_FIXED, find, known};
 use crate::caller::Caller;
 use crate::context::{Call, Entry};
+use crate::handlers::fs::directory::shows_any;
 use crate::handlers::fs::open::creation_mode;
 use crate::host::SyscallResult;
 use crate::host::name::{descriptor_directory, reopen_name};
@@ -15,7 +16,7 @@ use crate::state::fd::{File, Kind};
 use crate::state::names::name_of;
 use libc::{AT_EMPTY_PATH, AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_FOLLOW};
 use nix::errno::Errno;
-use nix::fcntl::AtFlags;
+use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{Mode, SFlag, fstatat, mkdirat, mknodat};
 use nix::unistd::{self, UnlinkatFlags, symlinkat, unlinkat};
 use rxbox_policy::{Access, Make};
@@ -179,7 +180,9 @@ fn may_name(caller: &Caller<'_>, file: &File, place: &Parent) -> Result<(), Errn
     }
 }
 
-/// unlink(2) and rmdir(2).
+/// unlink(2) and rmdir(2). A directory on the way to something that a rule hides by name stays, whether that
+/// is there or not (EBUSY, as for a mount point); so does one in which nothing is left but what a pattern
+/// hides.
 pub(super) fn remove(caller: &Caller<'_>, dirfd: i32, path: &CStr, flags: i32) -> SyscallResult {
     known(flags, AT_REMOVEDIR)?;
     let place = parent(caller, dirfd, path)?;
@@ -194,6 +197,26 @@ pub(super) fn remove(caller: &Caller<'_>, dirfd: i32, path: &CStr, flags: i32) -
         }
         caller.check(Access::Remove, &name)?;
     }
-    let how = if flags & AT_REMOVEDIR != 0 { UnlinkatFlags::RemoveDir } else { UnlinkatFlags::NoRemoveDir };
-    unlinkat(&place.dir, place.leaf(), how).map(|()| 0)
+    if flags & AT_REMOVEDIR == 0 {
+        return unlinkat(&place.dir, place.leaf(), UnlinkatFlags::NoRemoveDir).map(|()| 0);
+    }
+    if !place.is_dots() && caller.sandbox.policy.names_hidden_below(&place.path()) {
+        return Err(if lists_any(caller, &place)? { Errno::ENOTEMPTY } else { Errno::EBUSY });
+    }
+    match unlinkat(&place.dir, place.leaf(), UnlinkatFlags::RemoveDir) {
+        Err(Errno::ENOTEMPTY) if !place.is_dots() && !lists_any(caller, &place)? => Err(Errno::EBUSY),
+        done => done.map(|()| 0),
+    }
+}
+
+/// Whether the directory of this name, as the guest sees it, has something in it. One that nobody may list
+/// does not say.
+fn lists_any(caller: &Caller<'_>, place: &Parent) -> Result<bool, Errno> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    match openat(&place.dir, place.name(), flags, Mode::empty()) {
+        Ok(dir) => shows_any(caller, dir.as_fd(), &place.path()),
+        Err(Errno::EACCES) => Ok(false),
+        Err(Errno::ELOOP) => Err(Errno::ENOTDIR),
+        Err(e) => Err(e),
+    }
 }

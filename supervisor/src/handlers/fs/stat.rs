@@ -7,6 +7,7 @@ use crate::host::SyscallResult;
 use crate::host::name::{self, Plain, statx as host_statx};
 use crate::path::{Lookup, Resolved, Target};
 use crate::state::fd::{File, Kind};
+use crate::state::names::name_of;
 use libc::{AT_EACCESS, AT_EMPTY_PATH, AT_FDCWD, AT_NO_AUTOMOUNT, AT_SYMLINK_NOFOLLOW};
 use nix::errno::Errno;
 use rxbox_policy::Access;
@@ -56,11 +57,42 @@ fn fstat(call: &mut Call<'_>) -> SyscallResult {
 }
 
 /// The status of an open file: what the guest opened, not what the supervisor holds in its place.
-fn open_status(caller: &Caller<'_>, file: &File) -> Result<libc::stat, Errno> {
+pub(super) fn open_status(caller: &Caller<'_>, file: &File) -> Result<libc::stat, Errno> {
     match file.path.as_deref().filter(|_| file.kind == Kind::View) {
         Some(path) => crate::view::at(caller, path)?.status(),
-        None => nix::sys::stat::fstat(&file.host),
+        None => {
+            let stat = nix::sys::stat::fstat(&file.host)?;
+            Ok(told(stat, is_open_veiled(caller, file, stat.st_mode)))
+        }
     }
+}
+
+/// The links of a directory that does not tell how many folders are in it, as on file systems that do not
+/// count them (stat(2) has no word for it; programs that walk trees know it).
+const UNTOLD_LINKS: u32 = 1;
+/// Its size: the usual one of an empty one, with the blocks of 512 bytes.
+const UNTOLD_SIZE: (u32, u32) = (4096, 8);
+
+/// Whether a name leads to a directory in which a rule hides something. It tells neither how many folders nor
+/// how many names it has, whether or not there is something hidden.
+fn is_veiled(caller: &Caller<'_>, path: &[u8], mode: u32) -> bool {
+    mode & libc::S_IFMT == libc::S_IFDIR && caller.sandbox.policy.hides_any_below(path)
+}
+
+/// The same of an open file, by the name that it has now. A directory without a name has nothing in it.
+fn is_open_veiled(caller: &Caller<'_>, file: &File, mode: u32) -> bool {
+    mode & libc::S_IFMT == libc::S_IFDIR
+        && caller.hides_any()
+        && name_of(file.host.as_fd()).is_ok_and(|path| is_veiled(caller, &path, mode))
+}
+
+/// The status without what a veiled directory does not tell.
+fn told(mut stat: libc::stat, veiled: bool) -> libc::stat {
+    if veiled {
+        stat.st_nlink = UNTOLD_LINKS.into();
+        (stat.st_size, stat.st_blocks) = (UNTOLD_SIZE.0.into(), UNTOLD_SIZE.1.into());
+    }
+    stat
 }
 
 /// The status of what a name leads to. An open file may always be asked about.
@@ -71,7 +103,9 @@ fn status(call: &Call<'_>, dirfd: i32, path: usize, how: Lookup) -> Result<libc:
 
 pub(super) fn status_of(caller: &Caller<'_>, found: &Resolved) -> Result<libc::stat, Errno> {
     match &found.target {
-        Target::Host(object) => caller.check(Access::Metadata, &found.path).map(|()| object.stat),
+        Target::Host(object) => caller
+            .check(Access::Metadata, &found.path)
+            .map(|()| told(object.stat, is_veiled(caller, &found.path, object.stat.st_mode))),
         Target::View(node) => caller.check(Access::Metadata, &found.path).and_then(|()| node.status()),
         Target::Open(file) => open_status(caller, file),
     }
@@ -98,7 +132,19 @@ fn statx(call: &mut Call<'_>) -> SyscallResult {
         Target::Open(_) | Target::View(_) => None,
     };
     let answer = match fd {
-        Some(fd) => host_statx(fd, flags & SYNC, mask)?,
+        Some(fd) => {
+            let mut answer = host_statx(fd, flags & SYNC, mask)?;
+            let mode = answer.stx_mode.into();
+            let veiled = match &found.target {
+                Target::Open(file) => is_open_veiled(&caller, file, mode),
+                _ => is_veiled(&caller, &found.path, mode),
+            };
+            if veiled {
+                (answer.stx_nlink, answer.stx_size) = (UNTOLD_LINKS, UNTOLD_SIZE.0.into());
+                answer.stx_blocks = UNTOLD_SIZE.1.into();
+            }
+            answer
+        }
         None => extended(&status_of(&caller, &found)?),
     };
     call.put(4, answer.bytes());

@@ -328,6 +328,70 @@ fn no_call_tells_a_hidden_name_from_a_missing_one() {
     }
 }
 
+/// What a directory tells of the names in it: status, listings with room for few names, and its removal.
+fn told_of(guest: &Guest, name: &str) -> Vec<String> {
+    let g = &guest.caller();
+    let status = |stat: libc::stat| format!("{} {} {}", stat.st_nlink, stat.st_size, stat.st_blocks);
+    let found = find(g, libc::AT_FDCWD, &c(name), Lookup::FOLLOW).unwrap();
+    let mut told = vec![status(stat::status_of(g, &found).unwrap())];
+    for room in [24, 48, 80, 120, 4096] {
+        let dir = open(guest, name, libc::O_RDONLY).unwrap();
+        told.push(status(stat::open_status(g, &dir).unwrap()));
+        let mut pieces = Vec::new();
+        loop {
+            let piece = directory::host_entries(g, &dir, room);
+            pieces.push(piece.as_ref().map_or(-1, |piece| piece.len() as i64));
+            if piece.is_ok_and(|piece| !piece.is_empty()) { continue } else { break }
+        }
+        told.push(format!("{room} {pieces:?}"));
+    }
+    told.push(format!("{:?}", names::remove(g, libc::AT_FDCWD, &c(name), libc::AT_REMOVEDIR)));
+    told
+}
+
+/// On file systems of several kinds, whose directories tell different things.
+#[test]
+fn a_directory_tells_nothing_of_what_is_hidden_in_it() {
+    for place in [std::env::temp_dir(), "/dev/shm".into()] {
+        for (hidden, shown) in [("ghost", 0), ("ghost", 3), ("ghost*", 3)] {
+            let told = ["ghost-folder", "ghost", "nothing"].map(|there| {
+                let scratch = Scratch::at(&place);
+                let at = |name: &str| scratch.0.join("d").join(name);
+                std::fs::create_dir(scratch.0.join("d")).unwrap();
+                (0..shown).for_each(|n| std::fs::write(at(&format!("shown-{n}")), "").unwrap());
+                match there {
+                    "ghost" => std::fs::write(at("ghost"), "").unwrap(),
+                    "ghost-folder" => std::fs::create_dir(at("ghost")).unwrap(),
+                    _ => {}
+                }
+                (3..2 * shown).for_each(|n| std::fs::write(at(&format!("shown-{n}")), "").unwrap());
+                let text = format!("write = [\"@\"]\nhidden = [\"@/d/{hidden}?\"]");
+                told_of(&Guest::under(&scratch, &text), "d")
+            });
+            assert_eq!(told[0], told[2], "{place:?} {hidden} {shown}");
+            assert_eq!(told[1], told[2], "{place:?} {hidden} {shown}");
+        }
+    }
+}
+
+#[test]
+fn a_directory_stays_while_something_hidden_is_left_in_it() {
+    let scratch = Scratch::new();
+    for dir in ["plain", "none", "a", "b", "c"] {
+        std::fs::create_dir(scratch.0.join(dir)).unwrap();
+    }
+    for hidden in ["plain/ghost", "a/ghost", "c/ghost", "c/shown"] {
+        std::fs::write(scratch.0.join(hidden), "").unwrap();
+    }
+    let hidden = "hidden = [\"@/plain/ghost\", \"@/none/ghost?\", \"@/*/ghost\"]";
+    let guest = Guest::under(&scratch, &format!("write = [\"@\"]\n{hidden}"));
+    let remove = |name: &str| names::remove(&guest.caller(), libc::AT_FDCWD, &c(name), libc::AT_REMOVEDIR);
+    let (busy, full) = (Err(Errno::EBUSY), Err(Errno::ENOTEMPTY));
+    let answers = ["plain", "none", "a", "b", "c", "d"].map(remove);
+    assert_eq!(answers, [busy, busy, busy, Ok(0), full, Err(Errno::ENOENT)]);
+    assert!(scratch.0.join("a/ghost").exists());
+}
+
 /// The kernel is not asked whether it knows a hidden name without looking, and knows a missing one once it
 /// was looked for.
 #[test]
