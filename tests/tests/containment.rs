@@ -128,6 +128,32 @@ fn a_process_whose_channel_is_corrupted_ends_alone_and_its_parent_is_told() {
     assert_eq!((text.as_str(), status.code()), ("was 137\nalive\n", Some(0)));
 }
 
+/// The code cache and nothing else can be written and executed, and it lies somewhere else in each run, in
+/// the same place in what a process forks.
+#[test]
+fn the_code_cache_lies_somewhere_and_nothing_else_is_writable_code() {
+    let code = |pid: i32| -> Vec<u64> {
+        let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
+        let both = maps.lines().filter(|line| line.split(' ').nth(1).is_some_and(|r| r.starts_with("rwx")));
+        both.map(|line| u64::from_str_radix(line.split('-').next().unwrap(), 16).unwrap()).collect()
+    };
+    let places: std::collections::BTreeSet<u64> = (0..4)
+        .map(|_| {
+            let mut run = Run::start(&PERMISSIVE, &["/bin/sh", "-c", "(echo $$; read x) & wait"]);
+            let first = run.process();
+            let forked = processes::below(first);
+            let here = code(first);
+            assert!(forked.len() == 1 && code(forked[0]) == here);
+            assert!(!here.is_empty() && here.iter().all(|at| (0x7000_0000..0x7fff_0000).contains(at)));
+            kill(libc::SIGKILL, first);
+            run.rest();
+            here[0]
+        })
+        .collect();
+    // By chance once in so many million times.
+    assert!(places.len() > 1, "{places:x?}");
+}
+
 #[test]
 fn the_end_of_the_first_process_ends_all_others() {
     let script = "sleep 1000 & echo $!; (setsid sleep 1000 & echo $!; sleep 1000) & read x; exit 3";

@@ -6,8 +6,9 @@
 use crate::runtime::cache::{LAST_PIECE, PIECE};
 use libc::*;
 use rxbox_seccomp::{Action, THREAD, Test, name};
-use rxbox_translate::state::{REGION, REGION_END};
+use rxbox_translate::state::CACHE;
 use rxbox_wire::boot::{CONTROL_FD, LOG_FD};
+use rxbox_wire::sizes::PAGE;
 
 /// When a rule is in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,8 +76,8 @@ const fn int(value: c_int) -> Test {
 
 const READ_WRITE: Test = Test::Within((PROT_READ | PROT_WRITE) as u64);
 const ANY_ACCESS: Test = Test::Long((PROT_READ | PROT_WRITE | PROT_EXEC) as u64);
-/// Where pieces of the code cache begin.
-const PIECES: Test = Test::Masked(!(REGION_END.next_power_of_two() - REGION - PIECE), REGION);
+/// Where pieces of the code cache can begin: any page of what is kept for it.
+const PIECES: Test = Test::Masked(!(CACHE.end.next_power_of_two() - CACHE.start - PAGE), CACHE.start);
 /// Without huge pages, which are a pool of the whole host, and without what changes a mapping's nature later.
 const MAPPINGS: Test = Test::Within(
     (MAP_SHARED
@@ -175,8 +176,7 @@ const RULES: &[Rule] = table! {
         without; others are not told of";
     SYS_sched_yield [] Allow, "the guest's sched_yield, and waiting for threads to leave the code cache";
     SYS_futex [1: futexes(FUTEX_WAIT, 2)] Allow, "waits and wakes: the hand-over of the channel's slots, \
-        locks \
-        of the runtime, futexes of the guest";
+        locks of the runtime, futexes of the guest";
     SYS_futex [1: futexes(FUTEX_REQUEUE, 1)] Allow, "the guest's futexes";
     SYS_futex [1: futexes(FUTEX_CMP_REQUEUE, 4)] Allow, "as FUTEX_REQUEUE, to FUTEX_UNLOCK_PI";
     SYS_futex [1: futexes(FUTEX_TRYLOCK_PI, 4)] Allow, "as FUTEX_REQUEUE, to FUTEX_WAIT_REQUEUE_PI; the \

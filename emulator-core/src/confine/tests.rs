@@ -118,11 +118,12 @@ fn what_is_opened_as_code_lies_in_the_code_cache() {
     const PIECE: u64 = 1 << 20;
     for (at, len, answer) in [
         (0x7000_0000, PIECE, ALLOW),
-        (0x7fe0_0000, PIECE, ALLOW),
-        (0x7ff0_0000, PIECE, KILL_PROCESS),
+        (0x7000_1000, PIECE, ALLOW),
+        (0x7fef_0000, PIECE, ALLOW),
+        (0x7fef_1000, PIECE, KILL_PROCESS),
         (0x6ff0_0000, PIECE, KILL_PROCESS),
         (0x8000_0000, PIECE, KILL_PROCESS),
-        (0x7000_1000, PIECE, KILL_PROCESS),
+        (0x7000_0800, PIECE, KILL_PROCESS),
         (0x1_7000_0000, PIECE, KILL_PROCESS),
         (0x7000_0000, 2 * PIECE, KILL_PROCESS),
         (0x7000_0000, 4096, KILL_PROCESS),

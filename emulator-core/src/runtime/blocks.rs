@@ -141,7 +141,8 @@ impl Blocks {
     ) -> Result<(HostEntry, BlockId), AddError> {
         let (hot, cold) = self.cache.room().ok_or(AddError::Full)?;
         let first_exit = FIRST_EXIT + self.exits.len() as u32;
-        let placement = Placement { hot, cold, first_exit, indirect_entry: indirect };
+        let region = self.cache.region();
+        let placement = Placement { region, hot, cold, first_exit, indirect_entry: indirect };
         let mut translator = std::mem::take(&mut self.translator);
         let translated = translator.translate(pc, code_bytes, config, placement, stages);
         let added = translated.map(|(len, code)| {
@@ -226,7 +227,7 @@ impl Blocks {
             Some(host) => host,
             None => {
                 let (host, _) = self.cache.room().ok_or(Full)?;
-                let code = late_entry(host, pc, entry.direct).map_err(|_| Full)?;
+                let code = late_entry(self.cache.region(), host, pc, entry.direct).map_err(|_| Full)?;
                 self.cache.add(&code, &[]);
                 self.late_entries.push(host);
                 self.entries[at as usize].1.indirect = Some(host);
@@ -373,7 +374,7 @@ impl Blocks {
 
     /// Where the guest state is at this host pc; `None` if no code lies there.
     pub fn recover(&self, host: u64) -> Option<Mark> {
-        if let Some(mark) = self.cache.stub_mark(host).filter(|_| host < rxbox_translate::state::CODE) {
+        if let Some(mark) = self.cache.stub_mark(host).filter(|_| host < self.cache.region().code()) {
             return Some(mark);
         }
         let hot = self.blocks.partition_point(|b| b.hot <= host).checked_sub(1).map(|i| &self.blocks[i]);

@@ -1,29 +1,32 @@
-//! The code cache's memory: one region at a fixed address, with the tables of indirect targets, the stubs,
-//! hot code and cold code.
+//! The code cache's memory: one region at a random place of the addresses that are kept for it, with the
+//! tables of indirect targets, the stubs, hot code and cold code.
 //!
-//! The region is reserved whole at start, so nothing else can be mapped there, and opened piece by piece as
-//! it is used: to the guest there is nothing mapped, and an access where nothing is in use faults. Pages
-//! cost memory only once written. It is private: after a fork parent and child have the same translations
-//! and share no page that either can write. It is the only memory of the process that is executable besides
-//! the runtime's own image, and the seccomp filter keeps it so. Code is only ever added (blocks are
-//! unlinked, not overwritten) until the whole cache is flushed with every thread outside, so that a thread
-//! inside never sees an instruction change under it except a chained displacement, which is replaced by one
-//! aligned store.
+//! All of these addresses are reserved at start, so nothing else can be mapped there, and the region is
+//! opened piece by piece as it is used: to the guest there is nothing mapped, and an access where nothing is
+//! in use faults. Pages cost memory only once written. It is private: after a fork parent and child have the
+//! same translations at the same place and share no page that either can write. It is the only memory of the
+//! process that is executable besides the runtime's own image, and the seccomp filter keeps it so. Code is
+//! only ever added (blocks are unlinked, not overwritten) until the whole cache is flushed with every thread
+//! outside, so that a thread inside never sees an instruction change under it except a chained displacement,
+//! which is replaced by one aligned store.
+//!
+//! It is writable while it is executable. What that costs to change, and what it would give, is in
+//! `docs/adr/0012-writable-code.md`.
 
-use rxbox_translate::emit::stubs;
-use rxbox_translate::emit::{EmitError, Mark};
-use rxbox_translate::state;
+use crate::host::cpu::random;
+use rxbox_translate::emit::{EmitError, Mark, stubs};
+use rxbox_translate::state::{CACHE, Region};
 use std::io;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
-/// What is opened at once. The seccomp filter knows this size, and that pieces begin at multiples of it.
+/// What is opened at once. The seccomp filter knows this size.
 pub const PIECE: u64 = 1 << 20;
-/// Where the last piece begins that lies in the region as a whole.
-pub const LAST_PIECE: u64 = state::REGION_END / PIECE * PIECE - PIECE;
-/// Where cold code begins: the upper part of the region.
-const COLD: u64 = (state::CODE + (state::REGION_END - state::CODE) / 8 * 5) / PIECE * PIECE;
-/// Where what is open for hot code ends at first.
-const FIRST_OPEN: u64 = (state::CODE + PIECE).next_multiple_of(PIECE);
+/// Where the last piece can begin.
+pub const LAST_PIECE: u64 = CACHE.end - PIECE;
+/// From where to where the region is open for hot code at first: its bytes from the stubs on.
+const FIRST_OPEN: u64 = 2 * PIECE;
+/// The part of the region that is for hot code, in eighths; the rest is for cold code.
+const HOT_EIGHTHS: u64 = 5;
 const ALL: i32 = libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC;
 
 /// Code of one kind: where the next goes, and how far the region is open for it.
@@ -41,7 +44,7 @@ impl Part {
         if self.next + LARGEST < self.open {
             return true;
         }
-        let more = self.open < self.end && protect(self.open, PIECE, ALL);
+        let more = self.open + PIECE <= self.end && protect(self.open, PIECE, ALL);
         if more {
             self.open += PIECE;
         }
@@ -52,6 +55,7 @@ impl Part {
 /// The region, and how far it is used.
 #[derive(Debug)]
 pub struct CodeCache {
+    region: Region,
     hot: Part,
     cold: Part,
     stub_marks: Vec<Mark>,
@@ -69,17 +73,26 @@ pub enum CacheError {
 }
 
 impl CodeCache {
-    /// Maps the region and fills tables and stubs. To be called once per process, before any guest mapping is
-    /// made.
+    /// Reserves the addresses, chooses a region and fills its tables and stubs. To be called once per
+    /// process, before any guest mapping is made.
     pub fn map() -> Result<CodeCache, CacheError> {
-        map_region().map_err(CacheError::Map)?;
-        let (bytes, stub_marks) = stubs::stubs()?;
-        let hot = Part { next: state::CODE, open: FIRST_OPEN, end: COLD };
-        let cold = Part { next: COLD, open: COLD + PIECE, end: LAST_PIECE + PIECE };
-        let cache = CodeCache { hot, cold, stub_marks };
-        cache.write(state::STUBS, &bytes);
+        let mut chance = [0; 8];
+        random(&mut chance);
+        let region = Region::chosen(u64::from_le_bytes(chance));
+        let cold = cold(region);
+        open_region(region).map_err(CacheError::Map)?;
+        let (bytes, stub_marks) = stubs::stubs(region)?;
+        let hot = Part { next: region.code(), open: region.stubs() + FIRST_OPEN, end: cold };
+        let cold = Part { next: cold, open: cold + PIECE, end: region.end() };
+        let cache = CodeCache { region, hot, cold, stub_marks };
+        cache.write(region.stubs(), &bytes);
         cache.clear_tables();
         Ok(cache)
+    }
+
+    /// Its region.
+    pub fn region(&self) -> Region {
+        self.region
     }
 
     /// Where the next block's hot and cold code will lie; `None` if the room left is less than a block may
@@ -98,53 +111,49 @@ impl CodeCache {
 
     /// Forgets all code. Every thread must be outside.
     pub fn reset(&mut self) {
-        self.hot.next = state::CODE;
-        self.cold.next = COLD;
+        self.hot.next = self.region.code();
+        self.cold.next = cold(self.region);
         self.clear_tables();
     }
 
-    /// Whether the address is in the region's executable part.
-    pub fn contains(host: u64) -> bool {
-        (state::STUBS..state::REGION_END).contains(&host)
-    }
-
-    /// Whether the address is in the region.
+    /// Whether the address is one of those that are kept for the cache.
     pub fn has_reserved(host: u64) -> bool {
-        (state::REGION..state::REGION_END).contains(&host)
+        CACHE.contains(&host)
     }
 
     /// State recovery for the stubs.
     pub fn stub_mark(&self, host: u64) -> Option<Mark> {
-        let at = u32::try_from(host.checked_sub(state::STUBS)?).ok()?;
+        let at = u32::try_from(host.checked_sub(self.region.stubs())?).ok()?;
         self.stub_marks.iter().rev().find(|m| m.at <= at).copied()
     }
 
     /// Lets indirect branches to `pc` go to the entry at `host`. The second level is for targets that take
     /// the place of another in the first: that is found missing once, and then is in the second as well.
     pub fn set_target(&self, pc: u64, host: u64) {
-        let before = table(state::JUMP_TABLE, stubs::first_index(pc)).swap(host, Ordering::AcqRel);
-        if before == stubs::LOOKUP || before == host {
+        let before =
+            self.entry(self.region.jump_table(), stubs::first_index(pc)).swap(host, Ordering::AcqRel);
+        if before == stubs::lookup(self.region) || before == host {
             return;
         }
         let second = stubs::second_index(pc);
-        table(state::SECOND_TABLE, second).store(host, Ordering::Release);
-        table(state::SECOND_TARGETS, second).store(pc, Ordering::Release);
+        self.entry(self.region.second_table(), second).store(host, Ordering::Release);
+        self.entry(self.region.second_targets(), second).store(pc, Ordering::Release);
     }
 
     /// Takes the entry at `host` out of the tables' places for `pc`.
     pub fn clear_target(&self, pc: u64, host: u64) {
-        let first = table(state::JUMP_TABLE, stubs::first_index(pc));
-        let _ = first.compare_exchange(host, stubs::LOOKUP, Ordering::AcqRel, Ordering::Relaxed);
+        let first = self.entry(self.region.jump_table(), stubs::first_index(pc));
+        let _ = first.compare_exchange(host, stubs::lookup(self.region), Ordering::AcqRel, Ordering::Relaxed);
         let second = stubs::second_index(pc);
-        if table(state::SECOND_TABLE, second).load(Ordering::Acquire) == host {
-            table(state::SECOND_TARGETS, second).store(stubs::NO_TARGET, Ordering::Release);
+        if self.entry(self.region.second_table(), second).load(Ordering::Acquire) == host {
+            self.entry(self.region.second_targets(), second).store(stubs::NO_TARGET, Ordering::Release);
         }
     }
 
     /// Makes the jump whose displacement lies at `patch` go to `target`.
     pub fn patch(&self, patch: u64, target: u64) {
         let disp = target.wrapping_sub(patch + 4) as i32;
-        assert!(Self::contains(patch), "patch outside the code cache");
+        assert!(self.has_code_at(patch, 4), "patch outside the code cache");
         // SAFETY: `patch` is in the mapped region. The emitter keeps displacements within one cache line, so
         // the store is a single access even where it is not aligned to four, as is the processor's fetch
         // (Intel SDM 3A 9.1.1).
@@ -159,20 +168,21 @@ impl CodeCache {
 
     /// Sets all entries of the tables to "nothing known". Every thread must be outside.
     pub fn clear_tables(&self) {
-        let zero = renew_tables();
-        for i in 0..state::JUMP_TABLE_ENTRIES {
-            table(state::JUMP_TABLE, i).store(stubs::LOOKUP, Ordering::Relaxed);
+        let zero = renew_tables(self.region);
+        for i in 0..Region::TABLE_ENTRIES {
+            self.entry(self.region.jump_table(), i).store(stubs::lookup(self.region), Ordering::Relaxed);
         }
         // Unused places of the second level are for target 0, which lies in one place only.
-        for i in (0..state::JUMP_TABLE_ENTRIES).filter(|_| !zero) {
-            table(state::SECOND_TARGETS, i).store(0, Ordering::Relaxed);
+        for i in (0..Region::TABLE_ENTRIES).filter(|_| !zero) {
+            self.entry(self.region.second_targets(), i).store(0, Ordering::Relaxed);
         }
-        table(state::SECOND_TARGETS, stubs::second_index(0)).store(stubs::NO_TARGET, Ordering::Relaxed);
+        self.entry(self.region.second_targets(), stubs::second_index(0))
+            .store(stubs::NO_TARGET, Ordering::Relaxed);
     }
 
     /// A copy of bytes of the region.
     pub fn read(&self, at: u64, len: usize) -> Vec<u8> {
-        assert!(at >= state::STUBS && at + len as u64 <= state::REGION_END, "read outside the code cache");
+        assert!(self.has_code_at(at, len as u64), "read outside the code cache");
         let mut bytes = vec![0; len];
         // SAFETY: the range lies in the mapped, readable region.
         unsafe { std::ptr::copy_nonoverlapping(at as *const u8, bytes.as_mut_ptr(), len) }
@@ -180,55 +190,64 @@ impl CodeCache {
     }
 
     fn write(&self, at: u64, bytes: &[u8]) {
-        let end = at + bytes.len() as u64;
-        assert!(at >= state::STUBS && end <= state::REGION_END, "write outside the code cache");
+        assert!(self.has_code_at(at, bytes.len() as u64), "write outside the code cache");
         // SAFETY: the range lies in the mapped, writable region; nothing runs there yet (it is beyond what is
         // in use).
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), at as *mut u8, bytes.len()) }
     }
+
+    /// Whether these bytes lie in the region's executable part.
+    fn has_code_at(&self, at: u64, len: u64) -> bool {
+        at >= self.region.stubs() && at + len <= self.region.end()
+    }
+
+    fn entry(&self, table: u64, index: u64) -> &AtomicU64 {
+        assert!(index < Region::TABLE_ENTRIES, "index beyond the table");
+        // SAFETY: the tables lie in the region, which is mapped for the life of the process, and are only
+        // accessed as single words, here and by translated code.
+        unsafe { &*((table + index * 8) as *const AtomicU64) }
+    }
 }
 
-fn table(base: u64, index: u64) -> &'static AtomicU64 {
-    assert!(index < state::JUMP_TABLE_ENTRIES, "index beyond the table");
-    // SAFETY: the tables lie in the region, which is mapped for the life of the process, and are only
-    // accessed as single words, here and by translated code.
-    unsafe { &*((base + index * 8) as *const AtomicU64) }
+/// Where cold code begins.
+fn cold(region: Region) -> u64 {
+    region.stubs() + (region.end() - region.stubs()) / PIECE * HOT_EIGHTHS / 8 * PIECE
 }
 
 /// Gives the tables new pages, whose entries are zero; whether it did. In a forked process each of the old
 /// pages would be copied, by a fault of its own, only to be overwritten. Pages of the first level are all
 /// written at once, so they are made at once; of the second level a short program needs few.
-fn renew_tables() -> bool {
+fn renew_tables(region: Region) -> bool {
     let advise = |end, advice| {
-        let (start, len) = (state::REGION, end - state::REGION);
-        // SAFETY: the tables' part of the region, which `map_region` has mapped: private memory. All entries
+        let (start, len) = (region.jump_table(), end - region.jump_table());
+        // SAFETY: the tables' part of the region, which `open_region` has mapped: private memory. All entries
         // are made valid before anybody jumps through one.
         unsafe { libc::madvise(start as *mut _, len as usize, advice) == 0 }
     };
-    let renewed = advise(state::STUBS, libc::MADV_DONTNEED);
+    let renewed = advise(region.stubs(), libc::MADV_DONTNEED);
     // Only for speed: a page that is not made now is made when it is written.
-    advise(state::SECOND_TABLE, libc::MADV_POPULATE_WRITE);
+    advise(region.second_table(), libc::MADV_POPULATE_WRITE);
     renewed
 }
 
-/// Reserves the region, and opens the tables and the first piece of each kind of code.
-fn map_region() -> io::Result<()> {
+/// Reserves what is kept for the cache, and opens the tables and the first pieces of each kind of code.
+fn open_region(region: Region) -> io::Result<()> {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED_NOREPLACE;
-    let (start, len) = (state::REGION as *mut _, (state::REGION_END - state::REGION) as usize);
+    let (start, len) = (CACHE.start as *mut _, (CACHE.end - CACHE.start) as usize);
     // SAFETY: MAP_FIXED_NOREPLACE maps only where nothing is mapped.
     let p = unsafe { libc::mmap(start, len, libc::PROT_NONE, flags, -1, 0) };
+    let (tables, data) = (region.jump_table(), libc::PROT_READ | libc::PROT_WRITE);
     let opened = p != libc::MAP_FAILED
-        && protect(state::REGION, state::STUBS - state::REGION, libc::PROT_READ | libc::PROT_WRITE)
-        && protect(state::STUBS, FIRST_OPEN - state::STUBS, ALL)
-        && protect(COLD, PIECE, ALL);
+        && protect(tables, region.stubs() - tables, data)
+        && protect(region.stubs(), FIRST_OPEN, ALL)
+        && protect(cold(region), PIECE, ALL);
     if opened { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Opens a part of the region; whether that went well.
 fn protect(from: u64, len: u64, prot: i32) -> bool {
-    assert!(from >= state::REGION && from + len <= state::REGION_END, "opened outside the code cache");
-    // SAFETY: within the region, which is mapped for the life of the process and gets more rights only.
+    assert!(from >= CACHE.start && from + len <= CACHE.end, "opened outside the code cache");
+    // SAFETY: within what is kept for the cache, which is mapped for the life of the process and gets more
+    // rights only.
     unsafe { libc::mprotect(from as *mut _, len as usize, prot) == 0 }
 }
-
-const _: () = assert!(FIRST_OPEN < COLD && COLD + PIECE < LAST_PIECE);

@@ -216,7 +216,7 @@ unsafe extern "C" fn on_signal(_: i32, info: *const libc::siginfo_t, context: *m
     // SAFETY: this thread's own area, which nothing else refers to while the handler runs but as raw memory:
     // the cpu loop is suspended inside `enter` or between two of its own accesses to atomics.
     let (cpu, ring) = unsafe { (&raw mut (*area).cpu, &(*area).ring) };
-    if CodeCache::contains(pc) {
+    if CodeCache::has_reserved(pc) {
         // SAFETY: as above; `raw` is only read after the epilogue.
         let raw = unsafe { &mut (*cpu).raw };
         for (slot, at) in raw.gpr.iter_mut().zip(GREG) {

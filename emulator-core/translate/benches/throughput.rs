@@ -12,7 +12,8 @@ use rxbox_translate::emit::{FIRST_EXIT, Placement};
 use rxbox_translate::frontend::Config;
 use rxbox_translate::ir::block::Block;
 use rxbox_translate::ir::op::Op;
-use rxbox_translate::{Stages, Translator, state};
+use rxbox_translate::state::Region;
+use rxbox_translate::{Stages, Translator};
 use std::time::{Duration, Instant};
 
 /// What is translated if no file is named.
@@ -41,8 +42,9 @@ fn translate(code: &[u8], pc: u64, translator: &mut Translator, count: &mut Coun
     let (config, mut at) = (Config::default(), 0);
     while at + SPAN < code.len() {
         let place = Placement {
-            hot: state::CODE,
-            cold: state::CODE + 0x10_0000,
+            region: Region::LOWEST,
+            hot: Region::LOWEST.code(),
+            cold: Region::LOWEST.code() + 0x10_0000,
             first_exit: FIRST_EXIT,
             indirect_entry: false,
         };

@@ -347,5 +347,5 @@ fn absolute(mem: &MemOperand, next: u64) -> u64 {
 
 /// Whether code anywhere in the cache reaches the address with a 32-bit displacement.
 fn reachable(addr: u64) -> bool {
-    addr < state::REGION + 0x7fff_0000
+    addr < state::CACHE.start + 0x7fff_0000
 }

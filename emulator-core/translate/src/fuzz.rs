@@ -8,7 +8,8 @@ use crate::decode::{DecodeError, decode, text};
 use crate::emit::{Code, Entry, Exit, FIRST_EXIT, Placement};
 use crate::frontend::Config;
 use crate::ir::{block::Block, verify::verify};
-use crate::{Stages, TranslateError, state};
+use crate::state::Region;
+use crate::{Stages, TranslateError};
 
 /// Both stages hold the verifier's rules, also where the translator does not look itself.
 struct Verified;
@@ -37,8 +38,9 @@ pub fn translate(input: &[u8]) {
     };
     decodes(pc, code);
     let at = Placement {
-        hot: state::CODE,
-        cold: state::CODE + 0x10_0000,
+        region: Region::LOWEST,
+        hot: Region::LOWEST.code(),
+        cold: Region::LOWEST.code() + 0x10_0000,
         first_exit: FIRST_EXIT,
         indirect_entry: choice & 16 != 0,
     };

@@ -1,8 +1,10 @@
-//! Where generated code finds things: the CPU state behind the host's GS base, and the fixed addresses of the
-//! tables.
+//! Where generated code finds things: the CPU state behind the host's GS base, and the tables in the code
+//! cache's region.
 //!
 //! The runtime lays its structures out by these constants (and asserts that it does); the translator only
 //! emits them.
+
+use std::ops::Range;
 
 /// `gpr[16]`: guest general registers while the runtime runs; home of a borrowed register while translated
 /// code runs.
@@ -51,22 +53,74 @@ pub const fn gpr(n: u8) -> i32 {
     GPR + n as i32 * 8
 }
 
-/// The code cache's region: nothing of the guest's is ever mapped in it. All of it is reached from any low
-/// image with a 32-bit displacement, and its own addresses fit a sign-extended 32-bit absolute operand.
-pub const REGION: u64 = 0x7000_0000;
-/// End of the region.
-pub const REGION_END: u64 = 0x7fff_0000;
-/// First-level table of indirect targets: one host address for each value of the target's low 16 bits.
-pub const JUMP_TABLE: u64 = REGION;
-/// Entries of each level.
-pub const JUMP_TABLE_ENTRIES: u64 = 1 << 16;
-/// Second-level table of host addresses, indexed by another hash of the target.
-pub const SECOND_TABLE: u64 = JUMP_TABLE + JUMP_TABLE_ENTRIES * 8;
-/// The targets that the second-level table's entries are for.
-pub const SECOND_TARGETS: u64 = SECOND_TABLE + JUMP_TABLE_ENTRIES * 8;
-/// Fixed stubs ([`crate::emit::stubs`]).
-pub const STUBS: u64 = SECOND_TARGETS + JUMP_TABLE_ENTRIES * 8;
-/// Bytes reserved for the stubs.
-pub const STUBS_SIZE: u64 = 0x1_0000;
-/// Where blocks are put.
-pub const CODE: u64 = STUBS + STUBS_SIZE;
+/// Where the code cache may lie: nothing of the guest's is ever mapped here. All of it is reached from any
+/// low image with a 32-bit displacement, and its addresses fit a sign-extended 32-bit absolute operand.
+pub const CACHE: Range<u64> = 0x7000_0000..0x7fff_0000;
+
+/// The region of a code cache, with what lies where in it. It begins at any page of [`CACHE`] from which on
+/// it fits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Region(u64);
+
+impl Region {
+    /// Bytes of a region.
+    pub const SIZE: u64 = 192 << 20;
+    /// The first that there is.
+    pub const LOWEST: Region = Region(CACHE.start);
+    /// Entries of each table.
+    pub const TABLE_ENTRIES: u64 = 1 << 16;
+    /// Bytes reserved for the stubs.
+    const STUBS_SIZE: u64 = 0x1_0000;
+
+    /// The one that a random number stands for.
+    pub const fn chosen(random: u64) -> Region {
+        const PAGE: u64 = 4096;
+        const PLACES: u64 = (CACHE.end - CACHE.start - Region::SIZE) / PAGE + 1;
+        Region(CACHE.start + random % PLACES * PAGE)
+    }
+
+    /// First-level table of indirect targets: one host address for each value of the target's low 16 bits.
+    pub const fn jump_table(self) -> u64 {
+        self.0
+    }
+
+    /// Second-level table of host addresses, indexed by another hash of the target.
+    pub const fn second_table(self) -> u64 {
+        self.jump_table() + Self::TABLE_ENTRIES * 8
+    }
+
+    /// The targets that the second-level table's entries are for.
+    pub const fn second_targets(self) -> u64 {
+        self.second_table() + Self::TABLE_ENTRIES * 8
+    }
+
+    /// Fixed stubs ([`crate::emit::stubs`]).
+    pub const fn stubs(self) -> u64 {
+        self.second_targets() + Self::TABLE_ENTRIES * 8
+    }
+
+    /// Where blocks are put.
+    pub const fn code(self) -> u64 {
+        self.stubs() + Self::STUBS_SIZE
+    }
+
+    /// End of the region.
+    pub const fn end(self) -> u64 {
+        self.0 + Self::SIZE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_region_lies_where_the_cache_may_lie() {
+        assert_eq!(Region::chosen(0), Region::LOWEST);
+        for random in (0..100_000).chain(u64::MAX - 100_000..u64::MAX) {
+            let region = Region::chosen(random);
+            assert!(region.0.is_multiple_of(4096) && CACHE.start <= region.0 && region.end() <= CACHE.end);
+        }
+        assert!(Region::chosen(1) != Region::chosen(2));
+    }
+}

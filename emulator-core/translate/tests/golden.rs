@@ -10,7 +10,8 @@ use rxbox_translate::decode::{decode, text};
 use rxbox_translate::emit::{Code, Placement};
 use rxbox_translate::frontend::Config;
 use rxbox_translate::ir::{block::Block, verify::verify};
-use rxbox_translate::{Stages, Translator, state};
+use rxbox_translate::state::Region;
+use rxbox_translate::{Stages, Translator};
 use std::fmt::Write;
 use std::path::Path;
 
@@ -71,8 +72,13 @@ fn render(header: &str) -> String {
     let code: Vec<u8> =
         field("bytes:").split_whitespace().map(|b| u8::from_str_radix(b, 16).unwrap()).collect();
     let indirect = header.lines().any(|l| l.trim() == "indirect");
-    let at =
-        Placement { hot: state::CODE, cold: state::CODE + 0x1000, first_exit: 2, indirect_entry: indirect };
+    let at = Placement {
+        region: Region::LOWEST,
+        hot: Region::LOWEST.code(),
+        cold: Region::LOWEST.code() + 0x1000,
+        first_exit: 2,
+        indirect_entry: indirect,
+    };
     let mut texts = Texts { code: &code, built: String::new(), optimised: String::new() };
     let mut translator = Translator::default();
     let (len, out) = translator.translate(pc, &code, &Config::default(), at, &mut texts).unwrap();

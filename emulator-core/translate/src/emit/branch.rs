@@ -116,7 +116,7 @@ impl Emitter<'_> {
         let asm = &mut *self.asm;
         dynasm!(asm; .arch x64
             ; movzx ecx, cx
-            ; jmp QWORD [rcx * 8 + state::JUMP_TABLE as i32]
+            ; jmp QWORD [rcx * 8 + self.region.jump_table() as i32]
         );
     }
 }

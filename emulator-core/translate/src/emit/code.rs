@@ -3,10 +3,13 @@
 use super::buffer::CodeBuffer;
 use super::mark::Mark;
 use crate::ir::op::Reason;
+use crate::state::Region;
 
 /// Where the pieces will lie and how exits are numbered.
 #[derive(Clone, Copy, Debug)]
 pub struct Placement {
+    /// The code cache's region.
+    pub region: Region,
     /// Host address of the hot code, a multiple of 16.
     pub hot: u64,
     /// Host address of the cold code.

@@ -5,6 +5,7 @@ use super::code::{EmitError, Entry, Exit};
 use super::mark::{Mark, Marker, PcAt};
 use crate::ir::block::Block;
 use crate::ir::var::Var;
+use crate::state::Region;
 
 pub(super) struct Emitter<'a> {
     pub(super) asm: &'a mut CodeBuffer,
@@ -14,6 +15,7 @@ pub(super) struct Emitter<'a> {
     pub(super) marks: Marker<'a>,
     pub(super) block: &'a Block,
     pub(super) guest: &'a [u8],
+    pub(super) region: Region,
     pub(super) first_exit: u32,
     /// Where the guest pc is now.
     pub(super) pc: PcAt,

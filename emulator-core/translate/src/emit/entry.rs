@@ -4,13 +4,13 @@
 use super::buffer::CodeBuffer;
 use super::code::{EmitError, displacement};
 use super::stubs;
-use crate::state;
+use crate::state::{self, Region};
 use dynasmrt::{DynasmApi, dynasm};
 
 /// The entry for indirect branches: the branch left its target in [`state::TARGET`] and guest rcx in its
 /// home, and found this address in a table by a part of the target. Compares the whole target without
 /// touching the flags, falls into what follows on a match and goes to the look-up stub otherwise.
-pub(super) fn indirect_entry(asm: &mut CodeBuffer, pc: u64) -> Result<(), EmitError> {
+pub(super) fn indirect_entry(asm: &mut CodeBuffer, region: Region, pc: u64) -> Result<(), EmitError> {
     dynasm!(asm; .arch x64; gs mov rcx, [DWORD state::TARGET]);
     if let Ok(pc) = i32::try_from(pc) {
         dynasm!(asm; .arch x64; lea rcx, [DWORD rcx + -pc]);
@@ -26,7 +26,7 @@ pub(super) fn indirect_entry(asm: &mut CodeBuffer, pc: u64) -> Result<(), EmitEr
     }
     // jrcxz over the jump.
     asm.copy(&[0xe3, 5]);
-    jump(asm, stubs::LOOKUP)?;
+    jump(asm, stubs::lookup(region))?;
     dynasm!(asm; .arch x64; gs mov rcx, [DWORD state::gpr(1)]);
     Ok(())
 }
@@ -39,11 +39,12 @@ fn jump(asm: &mut CodeBuffer, to: u64) -> Result<(), EmitError> {
     Ok(())
 }
 
-/// An entry for indirect branches apart from its block, to lie at host address `at`; it jumps to `entry`.
-pub fn late_entry(at: u64, pc: u64, entry: u64) -> Result<CodeBuffer, EmitError> {
+/// An entry for indirect branches apart from its block, to lie at host address `at` of the region; it jumps
+/// to `entry`.
+pub fn late_entry(region: Region, at: u64, pc: u64, entry: u64) -> Result<CodeBuffer, EmitError> {
     let mut asm = CodeBuffer::default();
     asm.restart(at);
-    indirect_entry(&mut asm, pc)?;
+    indirect_entry(&mut asm, region, pc)?;
     jump(&mut asm, entry)?;
     Ok(asm)
 }

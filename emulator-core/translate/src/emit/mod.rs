@@ -60,6 +60,7 @@ pub fn emit(
         marks,
         block,
         guest: code,
+        region: at.region,
         first_exit: at.first_exit,
         pc: PcAt::Known(block.pc),
         borrowed: 0,
@@ -91,7 +92,7 @@ impl Emitter<'_> {
         let here = self.asm.here();
         if indirect {
             self.marks.set(Mark::arrival(self.asm.at()));
-            entry::indirect_entry(self.asm, pc)?;
+            entry::indirect_entry(self.asm, self.region, pc)?;
         }
         (self.pc, self.borrowed) = (PcAt::Known(pc), 0);
         self.entries.push(Entry { pc, direct: self.asm.here(), indirect: indirect.then_some(here) });

@@ -7,31 +7,33 @@
 
 use super::code::{EXIT_LOOKUP, EmitError};
 use super::mark::Mark;
-use crate::state;
+use crate::state::{self, Region};
 use dynasmrt::x64::X64Relocation;
 use dynasmrt::{DynasmApi, DynasmLabelApi, VecAssembler, dynasm};
 
 /// What an unused place of the second-level table says it is for: nothing is ever executed there.
 pub const NO_TARGET: u64 = u64::MAX;
 /// Address of the look-up stub; every unused entry of the first-level table points here.
-pub const LOOKUP: u64 = state::STUBS;
+pub const fn lookup(region: Region) -> u64 {
+    region.stubs()
+}
 
 const MULTIPLIER: i32 = 0x1e37_79b1;
 
 /// Index of a target in the first-level table.
 pub fn first_index(pc: u64) -> u64 {
-    pc & (state::JUMP_TABLE_ENTRIES - 1)
+    pc & (Region::TABLE_ENTRIES - 1)
 }
 
 /// Index of a target in the second-level table.
 pub fn second_index(pc: u64) -> u64 {
-    pc.wrapping_mul(MULTIPLIER as u64) >> 24 & (state::JUMP_TABLE_ENTRIES - 1)
+    pc.wrapping_mul(MULTIPLIER as u64) >> 24 & (Region::TABLE_ENTRIES - 1)
 }
 
-/// The bytes for [`state::STUBS`] and their state recovery.
-pub fn stubs() -> Result<(Vec<u8>, Vec<Mark>), EmitError> {
+/// The bytes for [`Region::stubs`] and their state recovery.
+pub fn stubs(region: Region) -> Result<(Vec<u8>, Vec<Mark>), EmitError> {
     let mut marks = Vec::new();
-    let mut asm: VecAssembler<X64Relocation> = VecAssembler::new(state::STUBS as usize);
+    let mut asm: VecAssembler<X64Relocation> = VecAssembler::new(region.stubs() as usize);
     let mut mark = |asm: &VecAssembler<X64Relocation>, borrowed, flags_saved| {
         marks.push(Mark { borrowed, flags_saved, ..Mark::arrival(asm.offset().0 as u32) });
     };
@@ -53,11 +55,11 @@ pub fn stubs() -> Result<(Vec<u8>, Vec<Mark>), EmitError> {
         ; imul rdx, rcx, DWORD MULTIPLIER
         ; shr rdx, 24
         ; movzx edx, dx
-        ; cmp [rdx * 8 + state::SECOND_TARGETS as i32], rcx
+        ; cmp [rdx * 8 + region.second_targets() as i32], rcx
         ; jne >miss
-        ; mov rdx, [rdx * 8 + state::SECOND_TABLE as i32]
+        ; mov rdx, [rdx * 8 + region.second_table() as i32]
         ; movzx ecx, cx
-        ; mov [rcx * 8 + state::JUMP_TABLE as i32], rdx
+        ; mov [rcx * 8 + region.jump_table() as i32], rdx
         ; gs mov [DWORD state::JUMP], rdx
         ; gs mov rax, [DWORD state::STUB_FLAGS]
         ; add al, 0x7f
