@@ -24,7 +24,7 @@ function __fish_rxbox_using_subcommand
     contains -- $cmd[1] $argv
 end
 
-complete -c rxbox -n "__fish_rxbox_needs_command" -l argv0 -d 'Give the program NAME as its own (argv[0]) instead of PROGRAM' -r
+complete -c rxbox -n "__fish_rxbox_needs_command" -l argv0 -d 'Give the program NAME as its argument 0 instead of PROGRAM' -r
 complete -c rxbox -n "__fish_rxbox_needs_command" -l profile -d 'Profile by name or, with a slash, by path' -r -F
 complete -c rxbox -n "__fish_rxbox_needs_command" -l allow-read -d 'Let the program read PATH and everything below it' -r -F
 complete -c rxbox -n "__fish_rxbox_needs_command" -l allow-write -d 'Let it read, create, change and remove there' -r -F

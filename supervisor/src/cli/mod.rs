@@ -120,7 +120,7 @@ pub struct Run {
     #[arg(value_name = "PROGRAM", required = true, num_args = 1.., trailing_var_arg = true)]
     #[arg(value_hint = ValueHint::CommandWithArguments)]
     pub words: Vec<OsString>,
-    /// Give the program NAME as its own (argv[0]) instead of PROGRAM
+    /// Give the program NAME as its argument 0 instead of PROGRAM
     #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
     pub argv0: Option<OsString>,
     /// Under what policy.

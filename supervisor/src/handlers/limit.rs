@@ -5,6 +5,7 @@
 
 use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
+use crate::host::schedule::Change;
 use crate::state::process::{LIMITS, Process, Rlimit};
 use nix::errno::Errno;
 use std::sync::Arc;
@@ -28,7 +29,7 @@ fn getrlimit(call: &mut Call<'_>) -> SyscallResult {
 
 fn setrlimit(call: &mut Call<'_>) -> SyscallResult {
     let [soft, hard] = call.words(1)?;
-    set(call.process, resource(call, 0)?, Rlimit { soft, hard })?;
+    set(call, call.process, resource(call, 0)?, Rlimit { soft, hard })?;
     Ok(0)
 }
 
@@ -40,7 +41,7 @@ fn prlimit64(call: &mut Call<'_>) -> SyscallResult {
     };
     let old = if call.present(2) {
         let [soft, hard] = call.words(2)?;
-        set(&target, resource, Rlimit { soft, hard })?
+        set(call, &target, resource, Rlimit { soft, hard })?
     } else {
         target.limit(resource)
     };
@@ -49,7 +50,7 @@ fn prlimit64(call: &mut Call<'_>) -> SyscallResult {
 }
 
 /// Sets a limit and tells what it was.
-fn set(process: &Arc<Process>, resource: usize, new: Rlimit) -> Result<Rlimit, Errno> {
+fn set(call: &Call<'_>, process: &Arc<Process>, resource: usize, new: Rlimit) -> Result<Rlimit, Errno> {
     if new.soft > new.hard {
         return Err(Errno::EINVAL);
     }
@@ -57,7 +58,12 @@ fn set(process: &Arc<Process>, resource: usize, new: Rlimit) -> Result<Rlimit, E
         .change_limit(resource, |old| if new.hard > old.hard { Err(Errno::EPERM) } else { Ok(new) })?;
     match resource {
         NOFILE => process.fds.set_limit(new.soft),
-        CPU => process.handle.set_cpu_limit(new.soft, new.hard)?,
+        CPU => {
+            // Any thread stands for its process; the first may have ended.
+            let thread = if process.pid == call.process.pid { call.tid } else { process.pid };
+            let change = Change::Time([new.soft, new.hard]);
+            call.sandbox.change(&process.handle.thread(thread)?, change)?;
+        }
         _ => {}
     }
     Ok(old)

@@ -4,6 +4,7 @@
 use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
 use crate::host::number::{ScalarCall, scalar_call};
+use crate::host::schedule::Change;
 use crate::host::stat::Stat;
 use crate::state::process::Process;
 use nix::errno::Errno;
@@ -83,7 +84,9 @@ fn getpriority(call: &mut Call<'_>) -> SyscallResult {
 fn setpriority(call: &mut Call<'_>) -> SyscallResult {
     let members = members(call, call.u32(0), call.i32(1), thread)?;
     let nice = call.i32(2).clamp(-20, 19);
-    members.into_iter().try_fold(0, |_, (process, tid)| process.handle.thread(tid)?.set_nice(nice))
+    members.into_iter().try_fold(0, |_, (process, tid)| {
+        call.sandbox.change(&process.handle.thread(tid)?, Change::Nice(nice))
+    })
 }
 
 /// `IOPRIO_WHO_PROCESS` (ioprio_set(2)).
@@ -111,7 +114,7 @@ fn sched_getaffinity(call: &mut Call<'_>) -> SyscallResult {
 
 fn sched_setaffinity(call: &mut Call<'_>) -> SyscallResult {
     let (process, tid) = thread(call, call.i32(0))?;
-    process.handle.thread(tid)?.set_affinity(call.need(2)?)
+    call.sandbox.change(&process.handle.thread(tid)?, Change::affinity(call.need(2)?))
 }
 
 /// Set in a policy to say that children start with the default again.
@@ -140,7 +143,7 @@ fn wanted_priority(call: &Call<'_>, i: usize) -> Result<u32, Errno> {
 fn sched_setscheduler(call: &mut Call<'_>) -> SyscallResult {
     let ((process, tid), policy) = (thread(call, positive(call.i32(0))?)?, call.i32(1));
     ordinary(policy & !RESET_ON_FORK, wanted_priority(call, 2)?)?;
-    process.handle.thread(tid)?.set_policy(policy)
+    call.sandbox.change(&process.handle.thread(tid)?, Change::Policy(policy))
 }
 
 fn sched_getparam(call: &mut Call<'_>) -> SyscallResult {
@@ -192,9 +195,9 @@ fn sched_setattr(call: &mut Call<'_>) -> SyscallResult {
     ordinary(policy, word(20))?;
     let thread = process.handle.thread(tid)?;
     if policy != libc::SCHED_IDLE {
-        thread.set_nice((word(16) as i32).clamp(-20, 19))?;
+        call.sandbox.change(&thread, Change::Nice((word(16) as i32).clamp(-20, 19)))?;
     }
-    thread.set_policy(if flags == 1 { policy | RESET_ON_FORK } else { policy })
+    call.sandbox.change(&thread, Change::Policy(if flags == 1 { policy | RESET_ON_FORK } else { policy }))
 }
 
 fn sched_get_priority_max(call: &mut Call<'_>) -> SyscallResult {

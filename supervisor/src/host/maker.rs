@@ -28,6 +28,7 @@ use super::name::reopen_name;
 use super::number::{NewFd, new_fd};
 use super::parcel::{received, send};
 use super::pid_namespace::PidNamespace;
+use super::schedule::Change;
 use super::shm;
 use super::spawn;
 use nix::errno::Errno;
@@ -45,7 +46,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// What the maker is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Request {
     /// socket(2): domain, type, protocol.
     Socket([u32; 3]),
@@ -57,32 +58,50 @@ enum Request {
     Option([u32; 3], mqueue::Attributes),
     /// Memory for a channel.
     Memory,
+    /// The thread with this number is to be treated so.
+    Change(i32, Change),
 }
 
-/// Bytes of a request: what it is, three words, attributes.
-const REQUEST: usize = 4 * size_of::<u32>() + ATTRIBUTES;
+/// Bytes of what can follow the words of a request.
+const REST: usize = if ATTRIBUTES > Change::REST { ATTRIBUTES } else { Change::REST };
+/// Bytes of a request: what it is, three words, what follows.
+const REQUEST: usize = 4 * size_of::<u32>() + REST;
 /// Bytes of an answer: an errno, 0 if a descriptor comes along.
 const ANSWER: usize = size_of::<i32>();
 
 impl Request {
-    fn encode(self) -> [u8; REQUEST] {
-        let (kind, words, attributes) = match self {
-            Request::Socket(words) => (0, words, None),
-            Request::Queue(attributes) => (1 + u32::from(attributes.is_some()), [0; 3], attributes),
-            Request::Open(flags) => (3, [flags as u32, 0, 0], None),
-            Request::Option(words, value) => (4, words, Some(value)),
-            Request::Memory => (5, [0; 3], None),
+    fn encode(&self) -> [u8; REQUEST] {
+        let mut rest = [0; REST];
+        let mut follow = |bytes: &[u8]| rest[..bytes.len()].copy_from_slice(bytes);
+        let (kind, words) = match self {
+            Request::Socket(words) => (0, *words),
+            Request::Queue(None) => (1, [0; 3]),
+            Request::Queue(Some(attributes)) => {
+                follow(attributes);
+                (2, [0; 3])
+            }
+            Request::Open(flags) => (3, [*flags as u32, 0, 0]),
+            Request::Option(words, value) => {
+                follow(value);
+                (4, *words)
+            }
+            Request::Memory => (5, [0; 3]),
+            Request::Change(number, change) => {
+                let ([what, value], bytes) = change.encode();
+                follow(&bytes);
+                (6, [*number as u32, what, value])
+            }
         };
         let mut bytes = [0; REQUEST];
         for (place, word) in bytes.chunks_exact_mut(4).zip([kind, words[0], words[1], words[2]]) {
             place.copy_from_slice(&word.to_le_bytes());
         }
-        bytes[REQUEST - ATTRIBUTES..].copy_from_slice(&attributes.unwrap_or([0; ATTRIBUTES]));
+        bytes[REQUEST - REST..].copy_from_slice(&rest);
         bytes
     }
 
     fn decode(bytes: &[u8; REQUEST]) -> Option<Request> {
-        let rest = std::array::from_fn(|i| bytes[REQUEST - ATTRIBUTES + i]);
+        let rest = std::array::from_fn(|i| bytes[REQUEST - REST + i]);
         let word = |i: usize| u32::from_le_bytes(std::array::from_fn(|k| bytes[4 * i + k]));
         Some(match word(0) {
             0 => Request::Socket([word(1), word(2), word(3)]),
@@ -91,6 +110,10 @@ impl Request {
             3 => Request::Open(word(1) as i32),
             4 => Request::Option([word(1), word(2), word(3)], rest),
             5 => Request::Memory,
+            6 => {
+                let rest = std::array::from_fn(|i| bytes[REQUEST - REST + i]);
+                Request::Change(word(1) as i32, Change::decode([word(2), word(3)], &rest)?)
+            }
             _ => return None,
         })
     }
@@ -245,6 +268,14 @@ impl Maker {
         let _ = shutdown(line.as_raw_fd(), Shutdown::Both);
     }
 
+    /// Has a thread treated so, by its number in the PID namespace of guests, where the maker is.
+    ///
+    /// # Errors
+    /// As [`Change::make`]; EPIPE if the maker is gone.
+    pub fn change(&self, thread: i32, change: Change) -> SyscallResult {
+        self.ask(Request::Change(thread, change), None).map(|_| 0)
+    }
+
     /// The process that waits for guests whose parents have ended, if it is this.
     pub fn reaper(&self) -> Option<i32> {
         let namespaces = self.namespaces().ok()?;
@@ -370,6 +401,7 @@ impl Work<'_> {
                 let value = value.get(..length as usize).ok_or(Errno::EINVAL)?;
                 set_option(socket.as_fd(), level, name, value).map(|_| None)
             }
+            (Request::Change(thread, change), None) => change.make(thread).map(|_| None),
             _ => Err(Errno::EBADF),
         }
     }
@@ -400,6 +432,11 @@ mod tests {
             Request::Queue(Some(attributes)),
             Request::Open(libc::O_RDWR | libc::O_NONBLOCK),
             Request::Option([1, 12, 4], attributes),
+            Request::Memory,
+            Request::Change(7, Change::Nice(-3)),
+            Request::Change(7, Change::Policy(5)),
+            Request::Change(7, Change::Time([1, u64::MAX])),
+            Request::Change(i32::MAX, Change::affinity(&[3; 70])),
             Request::Memory,
         ] {
             assert_eq!(Request::decode(&request.encode()), Some(request));

@@ -25,6 +25,7 @@ pub mod pid_namespace;
 pub mod process;
 pub mod procfs;
 mod raw;
+pub mod schedule;
 pub mod shm;
 pub mod signal;
 pub mod spawn;

@@ -13,9 +13,10 @@
 //!   Guests have numbers of their own where the run has a PID namespace ([`super::pid_namespace`]).
 //! * **A thread is one of the process** if the kernel finds it in the group of that number while the process
 //!   is there, and the descriptor that was made for it before still has a thread afterwards.
-//! * **Scheduling** has no calls that take descriptors. A thread that is another's is named by its number
-//!   between two looks that find the handle's thread there; all that can be done is to step back
-//!   ([`ThreadHandle::set_nice`] and the like), which never needs a privilege.
+//! * **Scheduling** has no calls that take descriptors. Another's is changed by its number
+//!   ([`super::schedule`]), all that can be done is to step back, which never needs a privilege, and it is
+//!   done in the PID namespace, where a number is a guest's whoever has it. Without one it is done between
+//!   two looks that find the handle's thread there.
 //!
 //! Before Linux 6.9 there are no descriptors of threads: a signal to one then goes to the number of the
 //! process and that of the thread, between two looks that find the process there.
@@ -23,6 +24,7 @@
 use super::SyscallResult;
 use super::number::{NewFd, Wait, new_fd, raw};
 use super::pid_namespace::PidNamespace;
+use super::schedule::Change;
 use super::signal::Info;
 use super::stat::{Stat, Status, group_of, parent_of, session_of};
 use super::transfer::Buffer;
@@ -210,20 +212,11 @@ impl ProcessHandle {
             Err(Errno::EINVAL) => None,
             fd => Some(fd.map_err(|_| Errno::ESRCH)?),
         };
-        let thread = ThreadHandle { process: self, host, fd };
+        let thread = ThreadHandle { process: self, number, host, fd };
         // What signal 0 says of a thread of another group.
         scalar(libc::SYS_tgkill, [self.host as u64, host as u64, 0])?;
         thread.is_there()?;
         Ok(thread)
-    }
-
-    /// Limits its processor time (RLIMIT_CPU), in seconds.
-    pub fn set_cpu_limit(&self, soft: u64, hard: u64) -> Result<(), Errno> {
-        self.is_there()?;
-        let limit = [soft, hard];
-        let args = [self.host as u64, libc::RLIMIT_CPU.into(), limit.as_ptr() as u64, 0, 0, 0];
-        // SAFETY: the kernel reads one `struct rlimit64`, two words.
-        self.look(|_| unsafe { raw(Wait::Short, libc::SYS_prlimit64, args) }.map(drop))
     }
 }
 
@@ -237,6 +230,7 @@ impl AsFd for ProcessHandle {
 #[derive(Debug)]
 pub struct ThreadHandle<'a> {
     process: &'a ProcessHandle,
+    number: i32,
     /// Its number on the host.
     host: i32,
     fd: Option<OwnedFd>,
@@ -278,13 +272,17 @@ impl ThreadHandle<'_> {
         self.by_number(|thread| scalar(libc::SYS_getpriority, [libc::PRIO_PROCESS.into(), thread, 0]))
     }
 
-    /// Sets its nice value (setpriority(2)), upwards only: EACCES otherwise, as for any unprivileged process.
-    pub fn set_nice(&self, nice: i32) -> SyscallResult {
-        if 20 - i64::from(nice) > self.priority()? {
-            return Err(Errno::EACCES);
-        }
-        let args = |thread| [libc::PRIO_PROCESS.into(), thread, nice as u64];
-        self.by_number(|thread| scalar(libc::SYS_setpriority, args(thread)))
+    /// The number that it has, or had.
+    pub fn number(&self) -> i32 {
+        self.number
+    }
+
+    /// Makes a change by its number on the host.
+    ///
+    /// # Errors
+    /// As [`Change::make`].
+    pub fn change(&self, change: &Change) -> SyscallResult {
+        self.by_number(|thread| change.make(thread as i32))
     }
 
     /// ioprio_get(2); `who` says that the number is a process's.
@@ -297,31 +295,12 @@ impl ThreadHandle<'_> {
         self.by_number(|thread| scalar(libc::SYS_sched_getscheduler, [thread, 0, 0]))
     }
 
-    /// sched_setscheduler(2), with priority 0.
-    pub fn set_policy(&self, policy: i32) -> SyscallResult {
-        let priority = 0u32;
-        self.by_number(|thread| {
-            let args = [thread, policy as u64, &raw const priority as u64, 0, 0, 0];
-            // SAFETY: the kernel reads one `struct sched_param`, four bytes.
-            unsafe { raw(Wait::Short, libc::SYS_sched_setscheduler, args) }
-        })
-    }
-
     /// sched_getaffinity(2): the kernel's call, which answers how many bytes it wrote.
     pub fn affinity(&self, mask: Buffer<'_>) -> SyscallResult {
         self.by_number(|thread| {
             let args = [thread, mask.len() as u64, mask.address(), 0, 0, 0];
             // SAFETY: the kernel writes at most the buffer's length.
             unsafe { raw(Wait::Short, libc::SYS_sched_getaffinity, args) }
-        })
-    }
-
-    /// sched_setaffinity(2).
-    pub fn set_affinity(&self, mask: &[u8]) -> SyscallResult {
-        self.by_number(|thread| {
-            let args = [thread, mask.len() as u64, mask.as_ptr() as u64, 0, 0, 0];
-            // SAFETY: the kernel reads the mask, borrowed here.
-            unsafe { raw(Wait::Short, libc::SYS_sched_setaffinity, args) }
         })
     }
 
@@ -374,7 +353,6 @@ mod tests {
         assert_eq!((handle.is_there(), handle.has_ended()), (Err(Errno::ESRCH), true));
         assert_eq!(handle.look(Ok), Err(Errno::ESRCH));
         assert_eq!(handle.thread(number).map(drop), Err(Errno::ESRCH));
-        assert_eq!(handle.set_cpu_limit(1, 1), Err(Errno::ESRCH));
         assert_eq!(handle.descriptor(0).map(drop), Err(Errno::ESRCH));
     }
 
@@ -389,7 +367,6 @@ mod tests {
         assert_eq!(own.signal(&info), Err(Errno::ESRCH));
         assert_eq!(own.thread(gettid().as_raw()).map(drop), Err(Errno::ESRCH));
         assert_eq!(own.look(Ok), Err(Errno::ESRCH));
-        assert_eq!(own.set_cpu_limit(1, 1), Err(Errno::ESRCH));
     }
 
     #[test]
@@ -411,8 +388,9 @@ mod tests {
             std::thread::yield_now();
         }
         assert_eq!(handle.signal(&Info::none()), Err(Errno::ESRCH));
-        assert_eq!(handle.set_nice(19), Err(Errno::ESRCH));
-        assert_eq!(handle.set_policy(libc::SCHED_IDLE), Err(Errno::ESRCH));
+        for change in [Change::Nice(19), Change::Policy(libc::SCHED_IDLE), Change::Time([1, 1])] {
+            assert_eq!(handle.change(&change), Err(Errno::ESRCH));
+        }
         assert_eq!(own.thread(number).map(drop), Err(Errno::ESRCH));
     }
 

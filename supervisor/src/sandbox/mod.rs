@@ -7,10 +7,12 @@ pub mod poller;
 pub mod processors;
 pub mod worker_pool;
 
+use crate::host::SyscallResult;
 use crate::host::cgroup::Cgroup;
 use crate::host::maker::Maker;
 use crate::host::pid_namespace::PidNamespace;
-use crate::host::process::ProcessHandle;
+use crate::host::process::{ProcessHandle, ThreadHandle};
+use crate::host::schedule::Change;
 use crate::host::shm::Channel;
 use crate::report::audit::Audit;
 use crate::report::ending::Ending;
@@ -181,6 +183,24 @@ impl Sandbox {
         // It is the first.
         let _ = self.pids.set(pids);
         Ok(handle)
+    }
+
+    /// Has a thread treated so. EACCES for a nice value that would favour it: it can only step back, as any
+    /// process without privileges.
+    ///
+    /// # Errors
+    /// As [`ThreadHandle::change`].
+    pub fn change(&self, thread: &ThreadHandle<'_>, change: Change) -> SyscallResult {
+        if let Change::Nice(nice) = change
+            && 20 - i64::from(nice) > thread.priority()?
+        {
+            return Err(Errno::EACCES);
+        }
+        let inside = self.maker.get().filter(|_| self.pids().file().is_some());
+        match inside {
+            Some(maker) => maker.change(thread.number(), change),
+            None => thread.change(&change),
+        }
     }
 
     /// Where sockets are made if the policy allows no network and the host gives one to be alone in.
