@@ -107,7 +107,8 @@ fn a_missing_interpreter_is_named() {
     refused(&scratch, &program, 126, "/usr/nowhere/ld.so");
     let script = executable(&scratch, "script", b"#!/usr/nowhere/interpreter -x\n");
     refused(&scratch, &script, 126, "/usr/nowhere/interpreter");
-    let text = scratch.file("text", "no linker");
+    // One that is shorter than a header could not be read.
+    let text = scratch.file("text", "no linker\n".repeat(10));
     std::fs::set_permissions(&text, std::fs::Permissions::from_mode(0o755)).unwrap();
     let linker = format!("-Wl,--dynamic-linker={}", text.display());
     refused(&scratch, &bare(&scratch, &["-pie", "-fPIE", &linker]), 126, "is unusable: not a program");

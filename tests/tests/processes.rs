@@ -148,3 +148,20 @@ fn five_hundred_threads_and_five_hundred_processes_in_a_row() {
 fn what_goes_wrong_on_the_way_to_a_new_program_is_told_as_natively() {
     shows_the_same("processes", "errors", 0);
 }
+
+/// A program whose dynamic linker cannot be used is found out while the old one is still there.
+#[test]
+fn a_program_without_a_usable_dynamic_linker_is_an_error_of_execve() {
+    let prepare = |d: &Path| {
+        std::fs::write(d.join("p.c"), "int main(void) { return 0; }\n").unwrap();
+        std::fs::write(d.join("text"), "#!/bin/sh\n").unwrap();
+        std::fs::write(d.join("long"), [b'#'; 100]).unwrap();
+        let script = "chmod +x text long; for l in /nowhere/ld.so /etc /etc/passwd $PWD/text $PWD/long; do \
+            gcc p.c -o p$((n += 1)) -Wl,--dynamic-linker=$l || exit 1; done";
+        let built = std::process::Command::new("sh").args(["-c", script]).current_dir(d).status().unwrap();
+        assert!(built.success());
+    };
+    let script = "import os, errno\nfor n in '12345':\n  try: os.execv('./p' + n, ['p'])\n  \
+        except OSError as e: print(errno.errorcode[e.errno])\n";
+    permissive(&["/usr/bin/python3", "-c", script], prepare);
+}

@@ -4,8 +4,7 @@ use super::de_thread;
 use crate::base::result::SyscallResult;
 use crate::guest::access;
 use crate::guest::read::strings;
-use crate::loader::elf::ElfImage;
-use crate::loader::resolve_scripts;
+use crate::loader::{Executable, Resolved, resolve_scripts};
 use crate::process::exec_state::PreparedExec;
 use crate::thread::{Thread, request};
 use libc::{AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW};
@@ -36,9 +35,9 @@ fn prepare(thread: &mut Thread, nr: u32, args: &[u64; 6]) -> Result<PreparedExec
     }
     let open = |path: &[u8]| request::open_exec(thread, path);
     let file = open(&called)?;
-    let program = resolve_scripts(file, &called, argv, open).map_err(|e| e.errno())?;
-    ElfImage::parse(&program.file).map_err(|e| e.errno())?;
-    Ok(PreparedExec { called, program, envp })
+    let Resolved { file, path, argv } = resolve_scripts(file, &called, argv, open).map_err(|e| e.errno())?;
+    let executable = Executable::check(file, open).map_err(|e| e.errno())?;
+    Ok(PreparedExec { called, path, executable, argv, envp })
 }
 
 /// The path of execveat(2) as one: below a descriptor, or that descriptor's file itself.
@@ -51,6 +50,7 @@ fn path_at(dirfd: i32, path: Vec<u8>, flags: i32) -> Result<Vec<u8>, Errno> {
     }
     match (path.is_empty(), flags & AT_EMPTY_PATH != 0) {
         (true, false) => Err(Errno::ENOENT),
+        _ if dirfd < 0 && dirfd != AT_FDCWD => Err(Errno::EBADF),
         (true, true) => Ok(format!("/dev/fd/{dirfd}").into_bytes()),
         (false, _) => Ok([format!("/dev/fd/{dirfd}/").as_bytes(), &path].concat()),
     }

@@ -5,7 +5,7 @@ use crate::base::result::SyscallResult;
 use crate::host::cpu;
 use crate::loader::stack::{Auxiliary, Strings};
 use crate::loader::vdso::Vdso;
-use crate::loader::{self, Executable, LoadError, Program, Resolved, Start};
+use crate::loader::{self, LoadError, Program, Start};
 use crate::process::Process;
 use crate::process::exec_state::PreparedExec;
 use crate::runtime::state::{INITIAL_MXCSR, INITIAL_RFLAGS};
@@ -73,20 +73,17 @@ pub fn replace(thread: &mut Thread, prepared: PreparedExec) -> SyscallResult {
     cpu::random(&mut random);
     let word = |i: usize| u64::from_le_bytes(std::array::from_fn(|k| random[8 * i + k]));
     let auxiliary = Auxiliary { random: std::array::from_fn(|i| random[16 + i]), ..machine.auxiliary };
-    let Resolved { file, path, argv } = prepared.program;
-    let strings = Strings { argv: &argv, envp: &prepared.envp, path: &prepared.called };
-    let loaded = Executable::check(file, |path| request::open_exec(thread, path)).and_then(|executable| {
-        let program = Program { executable, strings, auxiliary, seed: word(1) };
-        load(process, &program, machine.vdso.as_ref(), word(0))
-    });
-    match loaded {
+    let PreparedExec { called, path, executable, argv, envp } = prepared;
+    let strings = Strings { argv: &argv, envp: &envp, path: &called };
+    let program = Program { executable, strings, auxiliary, seed: word(1) };
+    match load(process, &program, machine.vdso.as_ref(), word(0)) {
         Ok(start) => {
             request::exec_done(thread, &path, strings);
             enter(thread, &start);
             SyscallResult::Done
         }
         Err(e) => {
-            let called = String::from_utf8_lossy(&prepared.called);
+            let called = String::from_utf8_lossy(&called);
             request::report(thread, &format!("{}: {e}", called.escape_debug()));
             exit_group(thread, LOST)
         }

@@ -24,7 +24,7 @@ use crate::guest::Prot;
 use crate::guest::layout::{PAGE, Span, TASK_SIZE, page_down, page_up};
 
 /// Size of a 64-bit ELF header.
-const HEADER_LEN: usize = 64;
+pub(super) const HEADER_LEN: usize = 64;
 /// Size of a 64-bit program header.
 const PROGRAM_HEADER_LEN: u16 = 56;
 /// Longest table of program headers that Linux reads.

@@ -85,7 +85,10 @@ impl LoadError {
             | LoadError::BadField { .. }
             | LoadError::BadScript(_) => Errno::ENOEXEC,
             LoadError::ScriptDepth => Errno::ELOOP,
-            LoadError::BadInterpreter { .. } => Errno::ELIBBAD,
+            LoadError::BadInterpreter { why, .. } => match **why {
+                LoadError::Host { errno, .. } => errno,
+                _ => Errno::ELIBBAD,
+            },
             LoadError::NoRoom { .. } => Errno::ENOMEM,
             LoadError::ArgumentsTooLong => Errno::E2BIG,
             LoadError::Interpreter { errno, .. } | LoadError::Host { errno, .. } => *errno,

@@ -19,7 +19,7 @@ pub use file::{ImageFile, ReadAt};
 
 use nix::errno::Errno;
 
-use self::elf::{ElfImage, PROGRAM_HEADER_SIZE};
+use self::elf::{ElfImage, HEADER_LEN, PROGRAM_HEADER_SIZE};
 use self::place::Part;
 use self::script::Script;
 use self::stack::{Auxiliary, ProgramInfo, Strings};
@@ -140,6 +140,10 @@ fn open_linker(
     let file = open(path).map_err(|errno| LoadError::Interpreter { path: path.to_vec(), errno })?;
     let unusable = |why| LoadError::BadInterpreter { path: path.to_vec(), why: Box::new(why) };
     match ElfImage::parse(&file) {
+        // To the kernel this is a read that failed.
+        _ if file.size() < HEADER_LEN as u64 => {
+            Err(unusable(LoadError::Host { what: "the ELF header", errno: Errno::EIO }))
+        }
         Ok(image) => Ok((file, image)),
         Err(why) => Err(unusable(why)),
     }

@@ -2,7 +2,7 @@
 //! ended for it ([`crate::lifecycle::de_thread`]).
 
 use crate::base::sync::{Lock, Rank};
-use crate::loader::Resolved;
+use crate::loader::Executable;
 use crate::loader::stack::Auxiliary;
 use crate::loader::vdso::Vdso;
 use crate::signal::state::InheritedSignals;
@@ -23,8 +23,12 @@ pub struct Machine {
 pub struct PreparedExec {
     /// The path that was called.
     pub called: Vec<u8>,
-    /// The file, which is no script, with the arguments for it.
-    pub program: Resolved,
+    /// The path by which its file was found, behind all scripts.
+    pub path: Vec<u8>,
+    /// The file, checked with its dynamic linker.
+    pub executable: Executable,
+    /// The arguments for it.
+    pub argv: Vec<Vec<u8>>,
     /// The environment.
     pub envp: Vec<Vec<u8>>,
 }
