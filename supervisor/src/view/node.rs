@@ -236,7 +236,8 @@ fn root_entry(caller: &Caller<'_>, name: &[u8]) -> Result<Node, Errno> {
         return Ok(Node::Shortcut(shortcut));
     }
     if let Some(pid) = number(name) {
-        let process = caller.sandbox.processes.get(pid).filter(|p| is_there(p)).ok_or(Errno::ENOENT)?;
+        let process =
+            caller.sandbox.processes.get(pid).filter(|p| is_there(caller, p)).ok_or(Errno::ENOENT)?;
         return Ok(Node::Process(process, Entry::TOP));
     }
     System::top(name).map(Node::System)
@@ -245,12 +246,13 @@ fn root_entry(caller: &Caller<'_>, name: &[u8]) -> Result<Node, Errno> {
 fn root_entries(caller: &Caller<'_>) -> Vec<(Vec<u8>, u8)> {
     let mut list: Vec<_> = SHORTCUTS.iter().map(|s| (s.as_bytes().to_vec(), libc::DT_LNK)).collect();
     let all = caller.sandbox.processes.all();
-    list.extend(all.iter().filter(|p| is_there(p)).map(|p| (p.pid.to_string().into(), libc::DT_DIR)));
+    list.extend(all.iter().filter(|p| is_there(caller, p)).map(|p| (p.pid.to_string().into(), libc::DT_DIR)));
     list.extend(System::tops());
     list
 }
 
-/// Whether nobody has waited for a process yet; the supervisor may still know one that was waited for.
-fn is_there(process: &Process) -> bool {
-    process.handle.is_there().is_ok()
+/// Whether nobody has waited for a process yet; the supervisor may still know one that was waited for. The
+/// caller is there.
+fn is_there(caller: &Caller<'_>, process: &Process) -> bool {
+    process.pid == caller.process.pid || process.handle.is_there().is_ok()
 }
