@@ -1,6 +1,5 @@
 // The attacks of a child that is not its guest's emulator any more, by name. Each prints what it got.
 #include "hostile_native.h"
-#include <linux/sched.h>
 
 // Starts a process that ends, and keeps the worker of its slot waiting: it is told to go by the turn word, which
 // says at once again that it is to wait. Whether the worker stays.
