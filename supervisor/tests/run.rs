@@ -209,7 +209,7 @@ fn the_emulator_child_has_nothing_but_its_line_to_the_supervisor() {
 #[test]
 fn descriptors_that_rxbox_inherits_do_not_reach_the_guest() {
     let script =
-        "exec 7</etc/passwd; exec 9>/dev/null; exec \"$0\" --profile permissive /bin/ls /proc/self/fd";
+        "exec 7</etc/passwd; exec 9>/dev/null; exec \"$0\" --profile untrusted /bin/ls /proc/self/fd";
     let out = Command::new("/bin/sh").args(["-c", script, env!("CARGO_BIN_EXE_rxbox")]).output().unwrap();
     let listed = String::from_utf8(out.stdout).unwrap();
     let numbers: Vec<i32> = listed.split_ascii_whitespace().map(|n| n.parse().unwrap()).collect();

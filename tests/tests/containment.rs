@@ -227,7 +227,8 @@ fn nothing_outlives_the_processes_of_rxbox_whichever_of_them_are_killed() {
             other => named(other),
         });
         let numbers: Vec<_> = numbers.map(|pid| pid.to_string()).collect();
-        assert!(Command::new("/bin/kill").arg("-9").args(&numbers).status().unwrap().success());
+        // The end of the first may be that of the next.
+        Command::new("/bin/kill").arg("-9").args(&numbers).stderr(Stdio::null()).status().unwrap();
         eventually("the end of all", || !all.iter().any(Seen::runs));
         assert!(!run.rest().1.success());
     }
