@@ -139,7 +139,8 @@ fn the_code_cache_lies_somewhere_and_nothing_else_is_writable_code() {
     };
     let places: std::collections::BTreeSet<u64> = (0..4)
         .map(|_| {
-            let mut run = Run::start(&PERMISSIVE, &["/bin/sh", "-c", "(echo $$; read x) & wait"]);
+            let script = "exec 3<&0; (echo $$; read x <&3) & wait";
+            let mut run = Run::start(&PERMISSIVE, &["/bin/sh", "-c", script]);
             let first = run.process();
             let forked = processes::below(first);
             let here = code(first);
