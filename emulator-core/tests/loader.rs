@@ -36,16 +36,7 @@ fn anonymous_file(bytes: &[u8]) -> ImageFile {
 }
 
 fn auxiliary() -> Auxiliary {
-    Auxiliary {
-        vdso: None,
-        min_signal_stack: 2048,
-        hwcap: 0,
-        hwcap2: 0,
-        clock_ticks: 100,
-        ids: [0; 4],
-        secure: false,
-        random: [7; 16],
-    }
+    Auxiliary { min_signal_stack: 2048, clock_ticks: 100, random: [7; 16], ..Auxiliary::default() }
 }
 
 fn start(space: &mut AddressSpace, file: ImageFile, seed: u64) -> Result<Start, LoadError> {

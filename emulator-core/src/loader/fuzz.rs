@@ -78,16 +78,8 @@ fn start(space: &mut AddressSpace, bytes: &[u8], seed: u64) -> Result<Start, Loa
     let program = resolve_scripts(own, b"/bin/prog", argv, |_| open())?;
     let executable = Executable::check(program.file, |_| open())?;
     let strings = Strings { argv: &program.argv, envp: &[b"A=b".to_vec()], path: &program.path };
-    let auxiliary = Auxiliary {
-        vdso: None,
-        min_signal_stack: 2048,
-        hwcap: 0,
-        hwcap2: 0,
-        clock_ticks: 100,
-        ids: [0; 4],
-        secure: false,
-        random: [7; 16],
-    };
+    let auxiliary =
+        Auxiliary { min_signal_stack: 2048, clock_ticks: 100, random: [7; 16], ..Auxiliary::default() };
     load(space, &mut Watcher, &Program { executable, strings, auxiliary, seed })
 }
 

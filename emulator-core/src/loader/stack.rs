@@ -22,7 +22,7 @@ const PLATFORM: &[u8] = b"x86_64\0";
 const WORD: u64 = 8;
 
 /// What the auxiliary vector says of identity and machine (getauxval(3)).
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct Auxiliary {
     /// `AT_SYSINFO_EHDR`: address of the vDSO; `None` withholds it.
     pub vdso: Option<u64>,
