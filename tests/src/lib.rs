@@ -14,6 +14,19 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// Waits for what must come to pass; only a failure takes as long as the bound.
+///
+/// # Panics
+/// If it does not come to pass.
+pub fn eventually(what: &str, mut look: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !look() {
+        assert!(start.elapsed() < Duration::from_secs(60), "{what} does not come to pass");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
 
 /// Whether rxbox finds that this host offers a layer.
 ///
@@ -389,7 +402,7 @@ fn left_of(session: u32) -> Vec<u32> {
         if running().is_empty() {
             return Vec::new();
         }
-        std::thread::sleep(std::time::Duration::from_millis(20));
+        std::thread::sleep(Duration::from_millis(20));
     }
     running()
 }

@@ -30,3 +30,14 @@ pub fn below(top: i32) -> Vec<i32> {
     }
     found
 }
+
+/// Sends SIGKILL to all of them, one after the other; the first must be there. The end of one may be that of
+/// the next.
+///
+/// # Panics
+/// If there is no first.
+pub fn kill(pids: &[i32]) {
+    // SAFETY: takes numbers only.
+    let sent: Vec<_> = pids.iter().map(|pid| unsafe { libc::kill(*pid, libc::SIGKILL) }).collect();
+    assert_eq!(sent.first(), Some(&0), "{pids:?}");
+}

@@ -2,11 +2,10 @@
 //! gives rxbox none (it belongs to somebody else, or is shared), a profile that requires it is refused.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
-use rxbox_tests::{Scratch, guest, rxbox};
+use rxbox_tests::{Scratch, eventually, guest, processes, rxbox};
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
 /// rxbox under a profile that requires the layer.
 fn required(scratch: &Scratch) -> Command {
@@ -68,14 +67,6 @@ fn groups(supervisor: i32) -> Vec<PathBuf> {
     found
 }
 
-fn eventually(what: &str, mut look: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !look() {
-        assert!(start.elapsed() < Duration::from_secs(60), "{what} does not come to pass");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
 /// Starts a run that goes on, once it runs; with its supervisor's number.
 fn start(scratch: &Scratch) -> (Child, i32) {
     let mut job = required(scratch).args(["/bin/sh", "-c", "echo; exec sleep 1000"]).spawn().unwrap();
@@ -84,11 +75,6 @@ fn start(scratch: &Scratch) -> (Child, i32) {
     let children = format!("/proc/{0}/task/{0}/children", job.id());
     let supervisor = std::fs::read_to_string(children).unwrap().trim().parse().unwrap();
     (job, supervisor)
-}
-
-fn kill(pids: &[i32]) {
-    let pids = pids.iter().map(ToString::to_string);
-    assert!(Command::new("/bin/kill").arg("-9").args(pids).status().unwrap().success());
 }
 
 #[test]
@@ -100,13 +86,13 @@ fn the_cgroup_of_a_run_goes_with_it_whichever_of_its_processes_are_killed() {
     let (mut job, supervisor) = start(&scratch);
     let limits: Vec<_> = groups(supervisor);
     assert!(!limits.is_empty() && limits.iter().all(|dir| dir.join("cgroup.procs").exists()), "{limits:?}");
-    kill(&[supervisor]);
+    processes::kill(&[supervisor]);
     job.wait().unwrap();
     assert_eq!(groups(supervisor), [] as [PathBuf; 0]);
 
     // Nobody of the run is left to do it.
     let (mut job, supervisor) = start(&scratch);
-    kill(&[job.id() as i32, supervisor]);
+    processes::kill(&[job.id() as i32, supervisor]);
     let mut rest = Vec::new();
     job.stderr.take().unwrap().read_to_end(&mut rest).unwrap();
     job.wait().unwrap();

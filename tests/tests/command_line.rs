@@ -1,11 +1,10 @@
 //! The command line as a user meets it: statuses, reports, logs, the other commands, errors, streams and
 //! signals.
 
-use rxbox_tests::{Program, Scratch, rxbox};
+use rxbox_tests::{Program, Scratch, eventually, rxbox};
 use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
 fn command(words: &[&str]) -> Command {
     let mut command = Command::new(rxbox());
@@ -30,15 +29,6 @@ fn text(bytes: &[u8]) -> String {
 fn profile(scratch: &Scratch, content: &str) -> String {
     let content = format!("version = 1\nextends = [\"permissive\"]\n{content}");
     scratch.file("p.toml", content).to_string_lossy().into_owned()
-}
-
-/// Waits for what must come to pass; only a failure takes as long as the bound.
-fn eventually(mut look: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !look() {
-        assert!(start.elapsed() < Duration::from_secs(60), "did not come to pass");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 /// A shell that has said that it is ready.
@@ -330,7 +320,7 @@ fn nothing_is_left_of_a_run_that_is_killed() {
     assert!(all.len() >= 5, "rxbox, its init process, and three processes of the guest: {all:?}");
     run.kill().unwrap();
     assert_eq!(run.wait().unwrap().signal(), Some(libc::SIGKILL));
-    eventually(|| !all.iter().any(|process| lives(*process)));
+    eventually("the end of all", || !all.iter().any(|process| lives(*process)));
 }
 
 #[test]

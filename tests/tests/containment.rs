@@ -2,23 +2,13 @@
 //! guests that use up all they can get. After each rxbox still answers.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
-use rxbox_tests::{Program, Ran, Scratch, guest, host_offers, processes, rxbox};
+use rxbox_tests::{Program, Ran, Scratch, eventually, guest, host_offers, processes, rxbox};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
-
-/// Waits for what must come to pass; only a failure takes as long as the bound.
-fn eventually(what: &str, mut look: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !look() {
-        assert!(start.elapsed() < Duration::from_secs(60), "{what} does not come to pass");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
 
 /// A run whose output is read line by line.
 struct Run {
@@ -184,19 +174,14 @@ fn nothing_outlives_an_rxbox_that_is_killed() {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Seen {
     pid: i32,
-    parent: i32,
-    name: String,
     started: String,
 }
 
 impl Seen {
     fn of(pid: i32) -> Option<Seen> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        let (head, fields) = stat.rsplit_once(") ")?;
-        let fields: Vec<_> = fields.split(' ').collect();
-        let name = head.split_once('(')?.1.to_owned();
-        let runs = fields[0] != "Z";
-        runs.then(|| Seen { pid, parent: fields[1].parse().unwrap(), name, started: fields[19].to_owned() })
+        let fields: Vec<_> = stat.rsplit_once(") ")?.1.split(' ').collect();
+        (fields[0] != "Z").then(|| Seen { pid, started: fields[19].to_owned() })
     }
 
     fn runs(&self) -> bool {
@@ -219,17 +204,15 @@ fn nothing_outlives_the_processes_of_rxbox_whichever_of_them_are_killed() {
         run.line();
         let job = run.rxbox.id() as i32;
         let all: Vec<_> = processes::below(job).into_iter().filter_map(Seen::of).collect();
-        let supervisor = all.iter().find(|process| process.parent == job).unwrap();
-        let named = |name: &str| all.iter().find(|process| process.name.contains(name)).unwrap().pid;
+        let one =
+            |is: &dyn Fn(i32) -> bool| all.iter().map(|process| process.pid).find(|pid| is(*pid)).unwrap();
         assert!(all.len() > 6, "{all:?}");
-        let numbers = which.iter().map(|name| match *name {
+        let victims = which.iter().map(|name| match *name {
             "job" => job,
-            "supervisor" => supervisor.pid,
-            other => named(other),
+            "supervisor" => one(&|pid| processes::parent(pid) == Some(job)),
+            other => one(&|pid| processes::name(pid).contains(other)),
         });
-        let numbers: Vec<_> = numbers.map(|pid| pid.to_string()).collect();
-        // The end of the first may be that of the next.
-        Command::new("/bin/kill").arg("-9").args(&numbers).stderr(Stdio::null()).status().unwrap();
+        processes::kill(&victims.collect::<Vec<_>>());
         eventually("the end of all", || !all.iter().any(Seen::runs));
         assert!(!run.rest().1.success());
     }
