@@ -59,7 +59,7 @@ fn encoding(insn: &Insn, bytes: &[u8]) -> String {
     };
     let map = ["", ".0f", ".0f38", ".0f3a", ".map4", ".map5", ".map6", ".map7"][usize::from(form.map & 7)];
     let wide = form.rex >> 3 & 1;
-    let mnemonic = select(&mut Cursor::new(bytes)).map_or("?", |(_, row)| row.name);
+    let mnemonic = select(&mut Cursor::new(bytes)).map_or("?", |(_, row)| row.name.as_str());
     let bytes = hex(bytes.get(..insn.len.into()).unwrap_or(bytes));
     format!("{mnemonic} ({space}{prefix}{map}.w{wide} {:02x}) {bytes}", form.opcode)
 }

@@ -121,7 +121,7 @@ mod tests {
                     for b in &rows[i + 1..] {
                         let both = a.accepts & b.accepts;
                         let overlap = fields.iter().all(|f| both & f != 0);
-                        assert!(!overlap, "{name} {opcode:02x}: {} and {}", a.name, b.name);
+                        assert!(!overlap, "{name} {opcode:02x}: {} and {}", a.name.as_str(), b.name.as_str());
                     }
                 }
             }
@@ -161,7 +161,9 @@ mod tests {
         for (names, flags) in UNDEFINED {
             let flags = VarSet::of_all(flags);
             for name in names {
-                let rows = || all().into_iter().flat_map(|(_, map)| map.rows).filter(|row| row.name == *name);
+                let rows = || {
+                    all().into_iter().flat_map(|(_, map)| map.rows).filter(|row| row.name.as_str() == *name)
+                };
                 assert_ne!(rows().count(), 0, "{name}");
                 for row in rows() {
                     let both = implicit::set(row.reads).intersect(implicit::set(row.writes));

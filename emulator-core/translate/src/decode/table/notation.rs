@@ -38,7 +38,7 @@
 //! Displacement factors are `full`, `half`, `quarter`, `eighth` (of the vector), `dup`, `n1` to `n32`; `b2`,
 //! `b4`, `b8` is the broadcast element. The others name the constants of [`super::row`] or a class.
 
-use super::row::{self, Immediate, Operand, Place, Row, Size, Tuple, accepts};
+use super::row::{self, Immediate, Mnemonic, Operand, Place, Row, Size, Tuple, accepts};
 use super::text::{broken, decimal, hex, split, word};
 use super::words::{attribute_bits, implicit_bits};
 use crate::decode::class::Class;
@@ -53,7 +53,7 @@ pub(in crate::decode) struct Span {
 }
 
 const EMPTY: Row = Row {
-    name: "",
+    name: Mnemonic::EMPTY,
     accepts: 0,
     attributes: 0,
     reads: 0,
@@ -130,10 +130,7 @@ const fn parse_row(line: &'static [u8]) -> Row {
     let (name, rest) = word(line);
     let (encoding, rest) = word(rest);
     let (operands, mut rest) = word(rest);
-    row.name = match str::from_utf8(name) {
-        Ok(name) => name,
-        Err(_) => "",
-    };
+    row.name = Mnemonic::new(name);
     parse_encoding(&mut row, encoding);
     parse_operands(&mut row, operands);
     while !rest.is_empty() {

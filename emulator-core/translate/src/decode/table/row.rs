@@ -7,7 +7,7 @@ use crate::ir::var::{Var, VarSet};
 #[derive(Clone, Copy)]
 pub(in crate::decode) struct Row {
     /// Mnemonic (of a whole group of conditions or aliases: one of them).
-    pub name: &'static str,
+    pub name: Mnemonic,
     /// Which encodings of the opcode this row is for: see [`accepts`].
     pub accepts: u32,
     /// Attributes: see the constants of this module.
@@ -36,6 +36,31 @@ impl Row {
     /// Whether the row has an attribute.
     pub(in crate::decode) const fn has(&self, attribute: u32) -> bool {
         self.attributes & attribute != 0
+    }
+}
+
+/// The name of an instruction, filled up with zeros. It is in place because a row that held a reference would
+/// be relocated when the program starts, and with it nearly every page of the tables copied in each process.
+#[derive(Clone, Copy)]
+pub(in crate::decode) struct Mnemonic([u8; Mnemonic::LONGEST]);
+
+impl Mnemonic {
+    /// Length of the longest name, in bytes.
+    const LONGEST: usize = 17;
+
+    /// The name of no instruction.
+    pub(in crate::decode) const EMPTY: Mnemonic = Mnemonic([0; Mnemonic::LONGEST]);
+
+    /// The name that a table file gives; one longer than [`Mnemonic::LONGEST`] does not compile.
+    pub(in crate::decode) const fn new(name: &[u8]) -> Mnemonic {
+        let mut mnemonic = Mnemonic::EMPTY;
+        mnemonic.0.split_at_mut(name.len()).0.copy_from_slice(name);
+        mnemonic
+    }
+
+    /// The name as text.
+    pub(in crate::decode) fn as_str(&self) -> &str {
+        str::from_utf8(&self.0).unwrap_or_default().trim_end_matches('\0')
     }
 }
 
