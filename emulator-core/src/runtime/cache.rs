@@ -135,18 +135,18 @@ impl CodeCache {
         if before == stubs::lookup(self.region) || before == host {
             return;
         }
-        let second = stubs::second_index(pc);
-        self.entry(self.region.second_table(), second).store(host, Ordering::Release);
-        self.entry(self.region.second_targets(), second).store(pc, Ordering::Release);
+        let (target, second) = self.second(pc);
+        second.store(host, Ordering::Release);
+        target.store(pc, Ordering::Release);
     }
 
     /// Takes the entry at `host` out of the tables' places for `pc`.
     pub fn clear_target(&self, pc: u64, host: u64) {
         let first = self.entry(self.region.jump_table(), stubs::first_index(pc));
         let _ = first.compare_exchange(host, stubs::lookup(self.region), Ordering::AcqRel, Ordering::Relaxed);
-        let second = stubs::second_index(pc);
-        if self.entry(self.region.second_table(), second).load(Ordering::Acquire) == host {
-            self.entry(self.region.second_targets(), second).store(stubs::NO_TARGET, Ordering::Release);
+        let (target, second) = self.second(pc);
+        if second.load(Ordering::Acquire) == host {
+            target.store(stubs::NO_TARGET, Ordering::Release);
         }
     }
 
@@ -174,10 +174,9 @@ impl CodeCache {
         }
         // Unused places of the second level are for target 0, which lies in one place only.
         for i in (0..Region::TABLE_ENTRIES).filter(|_| !zero) {
-            self.entry(self.region.second_targets(), i).store(0, Ordering::Relaxed);
+            self.entry(self.region.second_table(), 2 * i).store(0, Ordering::Relaxed);
         }
-        self.entry(self.region.second_targets(), stubs::second_index(0))
-            .store(stubs::NO_TARGET, Ordering::Relaxed);
+        self.second(0).0.store(stubs::NO_TARGET, Ordering::Relaxed);
     }
 
     /// A copy of bytes of the region.
@@ -201,11 +200,19 @@ impl CodeCache {
         at >= self.region.stubs() && at + len <= self.region.end()
     }
 
+    /// The second level's place for `pc`: which target it is for, and the host address.
+    fn second(&self, pc: u64) -> (&AtomicU64, &AtomicU64) {
+        let (table, at) = (self.region.second_table(), 2 * stubs::second_index(pc));
+        (self.entry(table, at), self.entry(table, at + 1))
+    }
+
+    /// A word of a table.
     fn entry(&self, table: u64, index: u64) -> &AtomicU64 {
-        assert!(index < Region::TABLE_ENTRIES, "index beyond the table");
+        let at = table + index * 8;
+        assert!((self.region.jump_table()..self.region.stubs()).contains(&at), "no word of a table");
         // SAFETY: the tables lie in the region, which is mapped for the life of the process, and are only
         // accessed as single words, here and by translated code.
-        unsafe { &*((table + index * 8) as *const AtomicU64) }
+        unsafe { &*(at as *const AtomicU64) }
     }
 }
 

@@ -84,19 +84,14 @@ impl Region {
         self.0
     }
 
-    /// Second-level table of host addresses, indexed by another hash of the target.
+    /// Second-level table, indexed by another hash of the target: pairs of a target and its host address.
     pub const fn second_table(self) -> u64 {
         self.jump_table() + Self::TABLE_ENTRIES * 8
     }
 
-    /// The targets that the second-level table's entries are for.
-    pub const fn second_targets(self) -> u64 {
-        self.second_table() + Self::TABLE_ENTRIES * 8
-    }
-
     /// Fixed stubs ([`crate::emit::stubs`]).
     pub const fn stubs(self) -> u64 {
-        self.second_targets() + Self::TABLE_ENTRIES * 8
+        self.second_table() + Self::TABLE_ENTRIES * 16
     }
 
     /// Where blocks are put.

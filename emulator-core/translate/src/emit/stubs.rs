@@ -2,8 +2,8 @@
 //!
 //! It looks in the second-level table, which is indexed by a hash of the whole target, copies what it finds
 //! to the first level and goes there (the entry compares again), or leaves to the cpu loop. The second level
-//! says in a table of its own which target an entry is for. Threads race on the tables, but every word is
-//! replaced whole and every entry compares, so at worst they look once more.
+//! says beside each address which target it is for. Threads race on the tables, but every word is replaced
+//! whole and every entry compares, so at worst they look once more.
 
 use super::code::{EXIT_LOOKUP, EmitError};
 use super::mark::Mark;
@@ -55,9 +55,10 @@ pub fn stubs(region: Region) -> Result<(Vec<u8>, Vec<Mark>), EmitError> {
         ; imul rdx, rcx, DWORD MULTIPLIER
         ; shr rdx, 24
         ; movzx edx, dx
-        ; cmp [rdx * 8 + region.second_targets() as i32], rcx
+        ; shl edx, 4
+        ; cmp [rdx + region.second_table() as i32], rcx
         ; jne >miss
-        ; mov rdx, [rdx * 8 + region.second_table() as i32]
+        ; mov rdx, [rdx + region.second_table() as i32 + 8]
         ; movzx ecx, cx
         ; mov [rcx * 8 + region.jump_table() as i32], rdx
         ; gs mov [DWORD state::JUMP], rdx
