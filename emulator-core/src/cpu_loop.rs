@@ -7,10 +7,12 @@
 //! | system call | [`system_call`] |
 //! | an instruction for the runtime | [`emulate`] |
 //! | stopped by a signal | recover the guest state there; a fault is the guest's, or a store into translated code |
+//! | the trap flag is set | [`step`]: one instruction at a time |
 //! | pending work | deliver signals, wait for exclusive work to end |
 
 mod emulate;
 pub mod granted;
+mod step;
 mod system_call;
 
 use crate::host::fatal::fatal;
@@ -18,6 +20,7 @@ use crate::host::thread::is_leader;
 use crate::lifecycle::{de_thread, exit};
 use crate::process::stores::StoreFault;
 use crate::process::translate::{BlockRequest, FetchError};
+use crate::runtime::blocks::HostEntry;
 use crate::runtime::cache::CodeCache;
 use crate::runtime::enter::EXIT_ABORTED;
 use crate::runtime::state::ARITH_FLAGS;
@@ -52,6 +55,11 @@ fn run(thread: &mut Thread) -> i32 {
             request = BlockRequest::default();
             continue;
         }
+        if step::is_wanted(thread) {
+            step::one(thread);
+            request = BlockRequest::default();
+            continue;
+        }
         let pc = thread.state().pc;
         let entry = match thread.process.resolve(pc, request) {
             Ok(entry) => entry,
@@ -62,10 +70,8 @@ fn run(thread: &mut Thread) -> i32 {
             }
         };
         thread.process.log.entering(pc);
-        let exit_id = thread.cpu.enter(entry);
-        let exit = look_up(thread, exit_id);
-        thread.cpu.outside();
-        request = act(thread, exit);
+        let exit = enter(thread, entry);
+        request = act(thread, exit).request();
     }
 }
 
@@ -75,10 +81,37 @@ enum BlockExit {
     Aborted,
     /// An indirect branch that found no block.
     Lookup,
-    /// Stopped by a signal, where the guest state is as the mark says.
-    Stopped(Mark),
+    /// Stopped by a signal; the guest state is put together.
+    Stopped,
     /// By an exit with this number.
     Exit(u32, Exit),
+}
+
+/// What came of guest code that was run.
+enum Went {
+    /// The instructions have completed. The next block is wanted like this.
+    On(BlockRequest),
+    /// The last one was a system call.
+    Called,
+    /// The one at the pc has not completed: it has raised a signal, or is to be tried again like this.
+    Stopped(BlockRequest),
+}
+
+impl Went {
+    fn request(self) -> BlockRequest {
+        match self {
+            Went::On(request) | Went::Stopped(request) => request,
+            Went::Called => BlockRequest::default(),
+        }
+    }
+}
+
+/// Runs translated code.
+fn enter(thread: &mut Thread, entry: HostEntry) -> BlockExit {
+    let exit_id = thread.cpu.enter(entry);
+    let exit = look_up(thread, exit_id);
+    thread.cpu.outside();
+    exit
 }
 
 /// Looks an exit up. The thread still counts as inside, so the blocks that it came from are there.
@@ -88,10 +121,12 @@ fn look_up(thread: &mut Thread, exit_id: u32) -> BlockExit {
         EXIT_LOOKUP => BlockExit::Lookup,
         EXIT_STOPPED => {
             let pc = thread.state().raw.pc;
-            match thread.process.blocks.lock().recover(pc) {
-                Some(mark) => BlockExit::Stopped(mark),
+            let mark = thread.process.blocks.lock().recover(pc);
+            match mark {
+                Some(mark) => recover(thread, &mark),
                 None => fatal(&format!("stopped at {pc:#x}, where no block lies")),
             }
+            BlockExit::Stopped
         }
         _ => match thread.process.blocks.lock().exit(exit_id) {
             Some(exit) => BlockExit::Exit(exit_id, exit),
@@ -100,40 +135,43 @@ fn look_up(thread: &mut Thread, exit_id: u32) -> BlockExit {
     }
 }
 
-/// Acts on an exit; returns how the next block is wanted.
-fn act(thread: &mut Thread, exit: BlockExit) -> BlockRequest {
+/// Acts on an exit.
+fn act(thread: &mut Thread, exit: BlockExit) -> Went {
     match exit {
-        BlockExit::Aborted => {}
+        BlockExit::Aborted => Went::Stopped(BlockRequest::default()),
         BlockExit::Lookup => {
             let state = thread.state();
             state.pc = state.target;
-            return BlockRequest { indirect: true, ..BlockRequest::default() };
+            Went::On(BlockRequest { indirect: true, ..BlockRequest::default() })
         }
-        BlockExit::Stopped(mark) => return stopped(thread, &mark),
+        BlockExit::Stopped => Went::Stopped(stopped(thread)),
         BlockExit::Exit(id, Exit::Goto { pc, .. }) => {
             thread.state().pc = pc;
-            return BlockRequest { chain: Some(id), ..BlockRequest::default() };
+            Went::On(BlockRequest { chain: Some(id), ..BlockRequest::default() })
         }
         BlockExit::Exit(_, Exit::Leave { reason, pc }) => {
             thread.state().pc = pc;
             match reason {
-                Reason::Syscall => system_call::system_call(thread),
+                Reason::Syscall => {
+                    system_call::system_call(thread);
+                    return Went::Called;
+                }
                 Reason::Step => {}
                 Reason::ClearFpuPointer => emulate::clear_fpu_pointer(thread),
                 Reason::Emulate => {
                     if let Err(fault) = emulate::instruction(thread) {
                         raise(thread, fault);
+                        return Went::Stopped(BlockRequest::default());
                     }
                 }
             }
+            Went::On(BlockRequest::default())
         }
     }
-    BlockRequest::default()
 }
 
-/// A signal stopped translated code: puts the guest state together and, for a fault, acts on it.
-fn stopped(thread: &mut Thread, mark: &Mark) -> BlockRequest {
-    recover(thread, mark);
+/// A signal stopped translated code: acts on it if it is a fault.
+fn stopped(thread: &mut Thread) -> BlockRequest {
     let raw = thread.state().raw;
     if raw.signal == 0 {
         return BlockRequest::default();

@@ -47,7 +47,9 @@ pub struct CpuState {
     pub in_use: u64,
     /// One from the prologue until the cpu loop knows what the exit means.
     pub in_cache: AtomicU32,
-    pad: u32,
+    /// The selector that was loaded into the guest's gs, of which the host's knows nothing.
+    pub gs_selector: u16,
+    pad: u16,
     pad2: u64,
     /// Vector registers.
     pub vectors: [[u8; 64]; 32],
@@ -104,9 +106,14 @@ const _: () = {
 pub const INITIAL_RFLAGS: u64 = 0x202;
 /// MXCSR of a process that starts: all exceptions masked.
 pub const INITIAL_MXCSR: u32 = 0x1f80;
-/// The flags that a guest may set with popf or sigreturn: CF PF AF ZF SF TF DF OF AC ID, of which TF and AC
-/// are masked where translated code cannot run with them.
-pub const USER_FLAGS: u64 = 0x24_0dd5;
+/// The flags that user mode may set with popf: CF PF AF ZF SF TF DF OF NT AC ID.
+pub const USER_FLAGS: u64 = 0x24_4dd5;
+/// The flags that come back from a signal frame (`FIX_EFLAGS` of the kernel): CF PF AF ZF SF TF DF OF RF AC.
+pub const RETURN_FLAGS: u64 = 0x5_0dd5;
+/// Trap flag. It is the guest's only while the runtime runs: translated code never runs with it.
+pub const TRAP_FLAG: u64 = 1 << 8;
+/// Resume flag: set in what a fault saves, and cleared by every instruction that completes.
+pub const RESUME_FLAG: u64 = 1 << 16;
 /// The six arithmetic flags.
 pub const ARITH_FLAGS: u64 = 0x8d5;
 
@@ -139,6 +146,7 @@ impl CpuState {
             locals: [0; at::LOCAL_COUNT as usize],
             in_use: 0,
             in_cache: AtomicU32::new(0),
+            gs_selector: 0,
             pad: 0,
             pad2: 0,
             vectors: [[0; 64]; 32],
@@ -150,7 +158,7 @@ impl CpuState {
     /// Takes over the guest's registers, but for those that are the host's while the runtime runs (x87, MMX).
     pub fn copy_guest(&mut self, from: &CpuState) {
         (self.gpr, self.pc, self.rflags) = (from.gpr, from.pc, from.rflags);
-        (self.fs_base, self.gs_base) = (from.fs_base, from.gs_base);
+        (self.fs_base, self.gs_base, self.gs_selector) = (from.fs_base, from.gs_base, from.gs_selector);
         (self.mxcsr, self.in_use) = (from.mxcsr, from.in_use);
         (self.vectors, self.opmasks) = (from.vectors, from.opmasks);
     }

@@ -13,7 +13,7 @@ use super::xstate::{self, Bad, Layout};
 use crate::base::sigset::SigSet;
 use crate::guest::access;
 use crate::process::Process;
-use crate::runtime::state::{CpuState, USER_FLAGS};
+use crate::runtime::state::{CpuState, RESUME_FLAG, RETURN_FLAGS, TRAP_FLAG};
 use crate::thread::{Thread, request};
 use libc::SIGSEGV;
 use nix::errno::Errno;
@@ -21,10 +21,7 @@ use nix::sys::signal::Signal;
 use std::time::Instant;
 
 /// Trap flag, resume flag, direction flag: clear when a handler starts.
-const HANDLER_CLEARS: u64 = 1 << 8 | 1 << 16 | 1 << 10;
-/// The flags that come back from a frame: the kernel's FIX_EFLAGS without those that translated code never
-/// runs with (TF and AC; RF has no meaning there). ID is not among them.
-const RETURN_FLAGS: u64 = USER_FLAGS & !(1 << 8 | 1 << 18 | 1 << 21);
+const HANDLER_CLEARS: u64 = TRAP_FLAG | RESUME_FLAG | 1 << 10;
 /// Bytes of the `syscall` instruction.
 const SYSCALL_SIZE: u64 = 2;
 
@@ -114,6 +111,10 @@ pub(super) fn reopen(thread: &Thread) -> bool {
 /// A fault of the guest instruction at the pc: the signal is delivered at once, or, if it is blocked or not
 /// handled, ends the process (the kernel's `force_sig`).
 pub fn raise(thread: &mut Thread, fault: Fault) {
+    // The processor sets it for what is raised before the instruction has completed (Intel SDM 3B, 18.3.1.1).
+    if !fault.is_trap() {
+        thread.state().rflags |= RESUME_FLAG;
+    }
     let cr2 = if fault.trap == trap::PAGE_FAULT { fault.addr } else { thread.signals.trap.cr2 };
     thread.signals.trap = LastTrap { number: fault.trap, error_code: fault.error_code, cr2 };
     force(thread, &fault.info(), fault.addr);

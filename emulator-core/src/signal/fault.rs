@@ -1,15 +1,20 @@
 //! A signal that an instruction raises.
 
-use super::info::{ILL_ILLOPN, SEGV_ACCERR, SEGV_MAPERR, SI_KERNEL, SigInfo};
+use super::info::{BUS_ADRERR, ILL_ILLOPN, SEGV_ACCERR, SEGV_MAPERR, SI_KERNEL, SigInfo, TRAP_TRACE};
+use crate::guest::layout::TASK_SIZE;
 
 /// The processor's numbers of exceptions (Intel SDM 3A, 6.3.1).
 pub mod trap {
+    /// Debug exception (#DB).
+    pub const DEBUG: u64 = 1;
     /// Breakpoint (#BP).
     pub const BREAKPOINT: u64 = 3;
     /// Overflow (#OF).
     pub const OVERFLOW: u64 = 4;
     /// Invalid opcode (#UD).
     pub const INVALID_OPCODE: u64 = 6;
+    /// An access through the stack pointer to an address that is not canonical (#SS).
+    pub const STACK: u64 = 12;
     /// General protection (#GP).
     pub const PROTECTION: u64 = 13;
     /// Page fault (#PF).
@@ -56,10 +61,27 @@ impl Fault {
         Fault { signal, code, addr: 0, trap, error_code }
     }
 
+    /// A selector that cannot be loaded.
+    pub fn selector(selector: u16) -> Fault {
+        Fault::protection(u64::from(selector & !3))
+    }
+
+    /// An access through rsp or rbp to an address that is not canonical.
+    pub fn stack() -> Fault {
+        Fault { signal: libc::SIGBUS, trap: trap::STACK, ..Fault::protection(0) }
+    }
+
     /// An access of the guest to an address where nothing is mapped.
     pub fn unmapped(addr: u64, error_code: u64) -> Fault {
         let (signal, code, trap) = (libc::SIGSEGV, SEGV_MAPERR, trap::PAGE_FAULT);
-        Fault { signal, code, addr, trap, error_code: error_code | page_fault::USER }
+        // The kernel does not tell whether there is anything in its own half.
+        let present = if addr < TASK_SIZE { 0 } else { page_fault::PRESENT };
+        Fault { signal, code, addr, trap, error_code: error_code | page_fault::USER | present }
+    }
+
+    /// An access of the guest to a file's page that is beyond the end of the file.
+    pub fn beyond_file(addr: u64, error_code: u64) -> Fault {
+        Fault { signal: libc::SIGBUS, code: BUS_ADRERR, ..Fault::unmapped(addr, error_code) }
     }
 
     /// An access of the guest that the mapping at this address does not allow.
@@ -71,6 +93,16 @@ impl Fault {
     /// A breakpoint instruction, which the pc is behind.
     pub fn breakpoint() -> Fault {
         Fault { signal: libc::SIGTRAP, code: SI_KERNEL, addr: 0, trap: trap::BREAKPOINT, error_code: 0 }
+    }
+
+    /// A single step, behind which the pc is.
+    pub fn single_step(pc: u64) -> Fault {
+        Fault { signal: libc::SIGTRAP, code: TRAP_TRACE, addr: pc, trap: trap::DEBUG, error_code: 0 }
+    }
+
+    /// Whether the instruction has completed that raised it.
+    pub fn is_trap(&self) -> bool {
+        matches!(self.trap, trap::DEBUG | trap::BREAKPOINT | trap::OVERFLOW)
     }
 
     /// An overflow trap, as the kernel reports it.

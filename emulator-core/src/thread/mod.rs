@@ -41,6 +41,11 @@ pub struct Thread {
     pub remaining: Option<Remaining>,
     /// Faults that went away by themselves.
     pub faults: TransientFaults,
+    /// Execute one instruction, then raise SIGTRAP with TRAP_TRACE: what a tracer asks for with
+    /// PTRACE_SINGLESTEP, and nothing that the guest's own flags show (its trap flag does the same). The cpu
+    /// loop clears it as it raises the signal; a fault of the instruction, or a handler that is entered
+    /// before it, leaves it set.
+    pub single_step: bool,
     /// Set once the thread is to end, with its exit status.
     pub exit: Option<i32>,
     /// What runs it.
@@ -61,6 +66,7 @@ impl Thread {
             deadline: None,
             remaining: None,
             faults: TransientFaults::default(),
+            single_step: false,
             exit: None,
             life,
         }

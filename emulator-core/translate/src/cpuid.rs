@@ -140,6 +140,11 @@ impl CpuidTable {
         table
     }
 
+    /// Whether the processor is one of Intel's, which differ from others in what the manuals leave open.
+    pub fn is_intel(&self) -> bool {
+        self.intel
+    }
+
     /// XCR0 as the guest's `xgetbv` reads it, in agreement with leaf 0xd.
     pub fn xcr0(&self) -> u64 {
         self.xcr0

@@ -6,7 +6,7 @@
 //! ends the block before it; a block that begins with one leaves to the runtime, which decodes again and
 //! knows what to raise.
 
-use crate::decode::{Class, DecodeError, Decoder, Insn, MemOperand, SegmentOp, Trap};
+use crate::decode::{Class, DecodeError, Decoder, Insn, MemOperand, SegmentOp, Space, Trap};
 use crate::ir::block::Block;
 use crate::ir::op::{Cond, Mem, Op, Reason};
 use crate::ir::var::Var;
@@ -144,6 +144,10 @@ impl Builder<'_> {
         let next = pc.wrapping_add(insn.len.into());
         let near = |disp: i64| next.wrapping_add_signed(disp);
         self.start(pc);
+        if self.config.step && runtime_steps(&insn) {
+            self.push(Op::ExitTb { reason: Reason::Emulate, pc });
+            return true;
+        }
         match insn.class {
             Class::Native | Class::FsBase => return !self.native(pc, at, insn),
             Class::Segment(op) if is_hosts(op) => return !self.native(pc, at, insn),
@@ -327,6 +331,13 @@ fn is_hosts(op: SegmentOp) -> bool {
         SegmentOp::Store(n) | SegmentOp::Push(n) | SegmentOp::Pop(n) => n != GS,
         SegmentOp::Load(n) | SegmentOp::FarPointer(n) => n != GS && n != 2,
     }
+}
+
+/// Whether the runtime carries an instruction out that stands alone: a block that jumps through the tables
+/// would go on with other blocks, and the flags that the host would push are not all the guest's.
+fn runtime_steps(insn: &Insn) -> bool {
+    let pushf = insn.form.space == Space::Legacy && (insn.form.map, insn.form.opcode) == (0, 0x9c);
+    pushf || matches!(insn.class, Class::JmpIndirect | Class::CallIndirect | Class::Ret { .. })
 }
 
 /// Whether an instruction without an explicit memory operand reads or writes in the data segment, which a

@@ -85,3 +85,11 @@ fn features_that_are_not_carried_are_hidden() {
     assert_eq!(status, 0, "{}", String::from_utf8_lossy(&stdout));
     assert_eq!(stdout.iter().filter(|&&b| b == b'\n').count(), 4);
 }
+
+#[test]
+fn traps_find_the_state_that_they_find_natively() {
+    let guest = Guest::new("instructions_state", &["-w"]);
+    for way in ["single_step", "sigreturn_sets", "flags", "sigreturn_flags"] {
+        guest.same(&[way.to_string()]);
+    }
+}
