@@ -7,38 +7,19 @@ mod flags;
 mod operand;
 mod segment;
 
-use crate::guest::access;
+use super::fetch;
 use crate::signal::fault::Fault;
 use crate::thread::Thread;
 use operand::{address, canonical};
-use rxbox_translate::decode::{Class, DecodeError, FpuEnv, Insn, Space, Trap, decode, text};
+use rxbox_translate::decode::{Class, FpuEnv, Insn, Space, Trap, text};
 
 /// Carries out the instruction at the pc.
 ///
 /// # Errors
 /// The signal that it raises.
 pub(super) fn instruction(thread: &mut Thread) -> Result<(), Fault> {
-    let (insn, bytes) = decode_at(thread)?;
+    let (insn, bytes) = fetch::instruction(thread)?;
     carry_out(thread, &insn, &bytes)
-}
-
-/// The instruction at the pc, with its bytes.
-pub(super) fn decode_at(thread: &mut Thread) -> Result<(Insn, [u8; 15]), Fault> {
-    let pc = thread.state().pc;
-    let mut bytes = [0; 15];
-    let n = match access::copy_in(&mut bytes, pc) {
-        Ok(()) => bytes.len(),
-        Err(fault) => fault.done,
-    };
-    decode(&bytes[..n]).map(|insn| (insn, bytes)).map_err(|e| {
-        if e == DecodeError::TooLong {
-            return Fault::protection(0);
-        }
-        if !matches!(e, DecodeError::Invalid) {
-            thread.process.log.unsupported(pc, &bytes[..n], &e);
-        }
-        Fault::invalid(pc)
-    })
 }
 
 fn carry_out(thread: &mut Thread, insn: &Insn, bytes: &[u8; 15]) -> Result<(), Fault> {
@@ -109,21 +90,10 @@ fn trapped(thread: &mut Thread, trap: Trap, pc: u64, next: u64) -> Fault {
     }
 }
 
-/// Bytes of the offset in a far pointer that is an operand: AMD's processors have none of eight (AMD64 manual,
-/// volume 3, LSS, JMP (Far)).
-fn far_size(thread: &Thread, insn: &Insn) -> u64 {
-    let wide = insn.form.rex & 8 != 0;
-    match (wide, insn.form.opsize) {
-        (true, _) if thread.process.cpuid.is_intel() => 8,
-        (false, true) => 2,
-        _ => 4,
-    }
-}
-
 /// Clears the x87 instruction pointer that the instruction at the pc has just stored: it is an address in the
 /// code cache. The data pointer is the guest's own.
 pub(super) fn clear_fpu_pointer(thread: &mut Thread) {
-    let Ok((insn, _)) = decode_at(thread) else { return };
+    let Ok((insn, _)) = fetch::instruction(thread) else { return };
     let pc = thread.state().pc;
     let next = pc.wrapping_add(insn.len.into());
     if let (Class::FpuEnvStore(kind), Some(mem)) = (insn.class, insn.mem) {

@@ -5,7 +5,7 @@ use crate::guest::access;
 use crate::guest::layout::PAGE;
 use crate::signal::fault::{Fault, page_fault};
 use crate::thread::Thread;
-use rxbox_translate::decode::MemOperand;
+use rxbox_translate::decode::{Insn, MemOperand};
 
 /// Number of rsp.
 const RSP: usize = 4;
@@ -60,6 +60,17 @@ pub(super) fn address(thread: &mut Thread, mem: &MemOperand, next: u64) -> Addre
         _ => (0, mem.base.is_some_and(|b| b == RSP as u8 || b == RBP)),
     };
     Address { linear: a.wrapping_add(base), stack }
+}
+
+/// Bytes of the offset in a far pointer that is an operand: AMD's processors have none of eight (AMD64 manual,
+/// volume 3, LSS, JMP (Far)).
+pub(super) fn far_size(thread: &Thread, insn: &Insn) -> u64 {
+    let wide = insn.form.rex & 8 != 0;
+    match (wide, insn.form.opsize) {
+        (true, _) if thread.process.cpuid.is_intel() => 8,
+        (false, true) => 2,
+        _ => 4,
+    }
 }
 
 /// Reads.

@@ -3,7 +3,7 @@
 //!
 //! A selector that user mode may load clears the base; the selector itself is kept for being read.
 
-use super::operand::{self, Address, address, load, load_number};
+use super::operand::{self, Address, address, far_size, load, load_number};
 use crate::signal::fault::Fault;
 use crate::thread::Thread;
 use rxbox_translate::decode::{Insn, SegmentOp};
@@ -60,7 +60,7 @@ pub(super) fn segment(thread: &mut Thread, insn: &Insn, op: SegmentOp, next: u64
 /// `lss`, `lgs`: the offset to a general register, the selector behind it to the segment register.
 fn far_pointer(thread: &mut Thread, insn: &Insn, number: u8, next: u64) -> Result<(), Fault> {
     let Some(mem) = insn.mem else { return Err(Fault::invalid(thread.state().pc)) };
-    let size = super::far_size(thread, insn);
+    let size = far_size(thread, insn);
     let at = address(thread, &mem, next);
     let offset = load_number(thread, at, size)?;
     let selector = u16::from_le_bytes(load(thread, at.plus(size))?);
