@@ -1,6 +1,7 @@
 //! What the end-to-end tests share: the built `rxbox`, scratch folders, and running a program natively and in
 //! rxbox with all that it leaves behind.
 
+pub mod calls;
 pub mod fuzz;
 pub mod processes;
 pub mod random;

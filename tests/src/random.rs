@@ -17,6 +17,11 @@ impl Random {
         Random(fastrand::Rng::with_seed(seed ^ stream.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
     }
 
+    /// A generator for what this seed alone decides.
+    pub fn seeded(seed: u64) -> Random {
+        Random(fastrand::Rng::with_seed(seed))
+    }
+
     /// 64 random bits.
     #[expect(clippy::should_implement_trait, reason = "an iterator would end")]
     pub fn next(&mut self) -> u64 {
