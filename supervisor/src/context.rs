@@ -134,6 +134,10 @@ impl Call<'_> {
     }
     /// The open file that argument `i` names, or EBADF.
     pub fn file(&self, i: usize) -> Result<Arc<File>, Errno> {
+        self.process.fds.accessible(self.i32(i))
+    }
+    /// The same where a descriptor opened with `O_PATH` will do as well: for the calls that open(2) lists.
+    pub fn any_file(&self, i: usize) -> Result<Arc<File>, Errno> {
         self.process.fds.get(self.i32(i))
     }
     /// Carries a decision of the policy about this call out ([`crate::report::audit::Audit::enforce`]).

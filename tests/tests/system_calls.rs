@@ -19,6 +19,11 @@ fn files_and_their_metadata() {
 }
 
 #[test]
+fn descriptors_of_objects_that_a_call_cannot_use() {
+    as_natively("calls_objects");
+}
+
+#[test]
 fn names_folders_and_listings() {
     as_natively_even_untrusted("calls_folders");
 }

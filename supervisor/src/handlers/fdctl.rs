@@ -28,12 +28,12 @@ pub const HANDLERS: &[Entry] = &[
 ];
 
 fn dup(call: &mut Call<'_>) -> SyscallResult {
-    let copy = call.file(0)?.duplicate()?;
+    let copy = call.any_file(0)?.duplicate()?;
     call.process.fds.insert(copy, false, 0).map(i64::from)
 }
 
 fn dup2(call: &mut Call<'_>) -> SyscallResult {
-    let file = call.file(0)?;
+    let file = call.any_file(0)?;
     if call.i32(0) == call.i32(1) {
         return Ok(call.i32(1).into());
     }
@@ -45,7 +45,7 @@ fn dup3(call: &mut Call<'_>) -> SyscallResult {
     if flags & !libc::O_CLOEXEC != 0 || call.i32(0) == call.i32(1) {
         return Err(Errno::EINVAL);
     }
-    let file = call.file(0)?;
+    let file = call.any_file(0)?;
     replace(call, &file, flags != 0)
 }
 
@@ -148,8 +148,12 @@ const DN_MULTISHOT: u32 = 1 << 31;
 const F_SETOWN_EX: i32 = 15;
 const F_GETOWN_EX: i32 = 16;
 
+/// Commands for descriptors opened with `O_PATH` as well (open(2)).
+const OF_NUMBERS: [i32; 5] =
+    [libc::F_DUPFD, libc::F_DUPFD_CLOEXEC, libc::F_GETFD, libc::F_SETFD, libc::F_GETFL];
+
 fn fcntl(call: &mut Call<'_>) -> SyscallResult {
-    let file = call.file(0)?;
+    let file = if OF_NUMBERS.contains(&call.i32(1)) { call.any_file(0)? } else { call.file(0)? };
     let argument = call.u64(2);
     let number = |command| number::fcntl(file.host.as_fd(), command, argument);
     match call.i32(1) {

@@ -19,9 +19,6 @@ const FICLONE: u32 = libc::FICLONE as u32;
 
 fn ioctl(call: &mut Call<'_>) -> SyscallResult {
     let file = call.file(0)?;
-    if file.kind == Kind::Path {
-        return Err(Errno::EBADF);
-    }
     match call.u32(1) {
         FIOCLEX => call.process.fds.set_cloexec(call.i32(0), true).map(|()| 0),
         FIONCLEX => call.process.fds.set_cloexec(call.i32(0), false).map(|()| 0),

@@ -89,10 +89,10 @@ fn send_signal(call: &mut Call<'_>) -> SyscallResult {
 
 /// pidfd_getfd(2): within the sandbox all processes may look into each other.
 fn take_descriptor(call: &mut Call<'_>) -> SyscallResult {
-    let file = call.file(0)?;
     if call.u32(2) != 0 {
         return Err(Errno::EINVAL);
     }
+    let file = call.file(0)?;
     let taken = process_of(call, &file)?.fds.get(call.i32(1))?.duplicate()?;
     call.process.fds.insert(taken, true, 0).map(i64::from)
 }

@@ -75,7 +75,7 @@ fn poll_until(call: &mut Call<'_>, timeout: Option<&mut Time>) -> SyscallResult 
     let mut closed = 0;
     for e in entries.chunks_exact_mut(8) {
         let guest = i32::from_le_bytes([e[0], e[1], e[2], e[3]]);
-        let file = if guest < 0 { None } else { call.process.fds.get(guest).ok() };
+        let file = if guest < 0 { None } else { call.process.fds.accessible(guest).ok() };
         closed += i64::from(guest >= 0 && file.is_none());
         host.push(libc::pollfd {
             fd: file.as_ref().map_or(-1, |f| f.host.as_raw_fd()),
@@ -153,6 +153,8 @@ fn open_members(call: &Call<'_>, bits: &[u8], count: usize) -> Result<Vec<Member
     (0..count.min(8 * bits.len()))
         .filter(|n| bits[n / 8] & 1 << (n % 8) != 0)
         .map(|guest| Ok(Member { guest, file: call.process.fds.get(guest as i32)? }))
+        // One opened with `O_PATH` is open, and nothing ever happens to it.
+        .filter(|member| member.as_ref().map_or(true, |member| member.file.kind != Kind::Path))
         .collect()
 }
 
@@ -183,7 +185,13 @@ fn epoll_create1(call: &mut Call<'_>) -> SyscallResult {
 const EPOLLWAKEUP: u32 = libc::EPOLLWAKEUP as u32;
 
 fn epoll_ctl(call: &mut Call<'_>) -> SyscallResult {
-    let (epoll, file) = (epoll(call)?, call.file(2)?);
+    let (epoll, file) = (call.file(0)?, call.file(2)?);
+    // The kernel looks at the file that is to be waited for first (epoll_ctl(2)).
+    match (epoll.kind, file.kind) {
+        (_, Kind::Regular | Kind::Directory) => return Err(Errno::EPERM),
+        (Kind::Epoll, _) => {}
+        _ => return Err(Errno::EINVAL),
+    }
     let mut event: Option<[u8; 12]> = match call.bytes(3) {
         Some(b) => Some(b.try_into().map_err(|_| Errno::EFAULT)?),
         None => None,

@@ -79,11 +79,12 @@ impl Place {
         Place::file(caller, caller.process.fds.get(dirfd)?)
     }
 
-    /// An open file as a place, which it is if it is a directory.
+    /// An open file as a place; ENOTDIR if it is no directory.
     pub(super) fn file(caller: &Caller<'_>, file: Arc<File>) -> Result<Place, Errno> {
         match file.path.as_deref().filter(|path| in_proc(path)) {
             Some(path) if file.kind == Kind::View => view::at(caller, path).map(Place::View),
-            _ => Ok(Place::Host(Base::File(file))),
+            _ if file.is_directory()? => Ok(Place::Host(Base::File(file))),
+            _ => Err(Errno::ENOTDIR),
         }
     }
 }

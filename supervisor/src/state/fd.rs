@@ -121,6 +121,19 @@ impl File {
         File { path, access: flags & FIXED, ..File::new(host, kind) }
     }
 
+    /// Whether names can be looked up in it.
+    ///
+    /// # Errors
+    /// As fstat(2).
+    pub fn is_directory(&self) -> Result<bool, Errno> {
+        match self.kind {
+            Kind::Path => {
+                Ok(SFlag::from_bits_truncate(fstat(&self.host)?.st_mode) & SFlag::S_IFMT == SFlag::S_IFDIR)
+            }
+            kind => Ok(kind == Kind::Directory),
+        }
+    }
+
     /// A socket, and what has been judged of it if it is one of the internet.
     pub fn socket(host: OwnedFd, internet: Option<Internet>) -> File {
         let record = extra(internet.map_or(Extra::None, Extra::Internet));
@@ -451,6 +464,12 @@ impl FdTable {
     /// The file with number `n`, or EBADF.
     pub fn get(&self, n: i32) -> Result<Arc<File>, Errno> {
         self.read().get(&n).map(|e| e.file.clone()).ok_or(Errno::EBADF)
+    }
+
+    /// The file of a descriptor, for what takes access to it: EBADF also for one opened with `O_PATH`, which
+    /// only names an object (open(2)).
+    pub fn accessible(&self, n: i32) -> Result<Arc<File>, Errno> {
+        self.get(n).and_then(|file| if file.kind == Kind::Path { Err(Errno::EBADF) } else { Ok(file) })
     }
 
     /// Gives `file` the lowest free number from `min` on. EMFILE beyond the guest's limit, ENFILE beyond the

@@ -54,11 +54,7 @@ fn fchmod(call: &mut Call<'_>) -> SyscallResult {
 
 /// The file that argument 0 has open.
 fn descriptor(call: &Call<'_>) -> Result<Resolved, Errno> {
-    let file = call.file(0)?;
-    if file.kind == crate::state::fd::Kind::Path {
-        return Err(Errno::EBADF);
-    }
-    Ok(Resolved { target: Target::Open(file), path: Vec::new() })
+    Ok(Resolved { target: Target::Open(call.file(0)?), path: Vec::new() })
 }
 
 /// Sets permissions. A program that takes on its owner's rights would take on those of the supervisor's user,
@@ -137,7 +133,7 @@ fn utimes(call: &Call<'_>, dirfd: i32, path: usize) -> SyscallResult {
         NOW
     };
     if !call.present(path) {
-        let file = call.process.fds.get(dirfd)?;
+        let file = call.process.fds.accessible(dirfd)?;
         return done(set(
             &Caller::of(call),
             &Resolved { target: Target::Open(file), path: Vec::new() },

@@ -179,7 +179,7 @@ fn chdir(call: &mut Call<'_>) -> SyscallResult {
 }
 
 fn fchdir(call: &mut Call<'_>) -> SyscallResult {
-    let file = call.file(0)?;
+    let file = call.any_file(0)?;
     change(&Caller::of(call), Resolved { target: Target::Open(file), path: Vec::new() })
 }
 

@@ -50,7 +50,7 @@ fn newfstatat(call: &mut Call<'_>) -> SyscallResult {
 }
 
 fn fstat(call: &mut Call<'_>) -> SyscallResult {
-    let file = call.file(0)?;
+    let file = call.any_file(0)?;
     let status = open_status(&Caller::of(call), &file)?;
     call.put(1, status.bytes());
     Ok(0)
@@ -236,7 +236,10 @@ fn read_link(call: &mut Call<'_>, dirfd: i32, path: usize) -> SyscallResult {
     }
     let how = Lookup { empty: path == 1, ..Lookup::LINK };
     let (caller, found) = named(call, dirfd, path, how)?;
-    let text = link_text(&caller, &found)?;
+    let text = match link_text(&caller, &found) {
+        Err(Errno::EINVAL) if call.string(path)?.is_empty() => return Err(Errno::ENOENT),
+        text => text?,
+    };
     let n = text.len().min(call.room(path + 1));
     call.put(path + 1, &text[..n]);
     Ok(n as i64)
@@ -278,7 +281,7 @@ fn statfs(call: &mut Call<'_>) -> SyscallResult {
 }
 
 fn fstatfs(call: &mut Call<'_>) -> SyscallResult {
-    let answer = name::fstatfs(call.file(0)?.host.as_fd())?;
+    let answer = name::fstatfs(call.any_file(0)?.host.as_fd())?;
     call.put(1, answer.bytes());
     Ok(0)
 }

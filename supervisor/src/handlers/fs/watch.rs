@@ -21,8 +21,23 @@ pub(crate) const HANDLERS: &[Entry] = &[("inotify_add_watch", inotify_add_watch)
 
 /// inotify_add_watch(2). The mask's flags about the name are seen to here, the rest is the kernel's.
 fn inotify_add_watch(call: &mut Call<'_>) -> SyscallResult {
+    const ALL: u32 = libc::IN_ALL_EVENTS
+        | libc::IN_UNMOUNT
+        | libc::IN_Q_OVERFLOW
+        | libc::IN_IGNORED
+        | libc::IN_EXCL_UNLINK
+        | libc::IN_MASK_CREATE
+        | libc::IN_MASK_ADD
+        | libc::IN_ISDIR
+        | libc::IN_ONESHOT
+        | ABOUT_NAME;
     const ABOUT_NAME: u32 = libc::IN_DONT_FOLLOW | libc::IN_ONLYDIR;
-    let (inotify, mask) = (call.file(0)?, call.u32(2));
+    let mask = call.u32(2);
+    // The kernel looks at the mask first.
+    if mask & ALL == 0 {
+        return Err(Errno::EINVAL);
+    }
+    let inotify = call.file(0)?;
     if inotify.kind != Kind::Event {
         return Err(Errno::EINVAL);
     }

@@ -10,7 +10,6 @@ use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
 use crate::host::name::{get_attribute, list_attributes, remove_attribute, set_attribute};
 use crate::path::{Lookup, Resolved, Target};
-use crate::state::fd::Kind;
 use libc::AT_FDCWD;
 use nix::errno::Errno;
 use rxbox_policy::Access;
@@ -42,11 +41,8 @@ fn object<'c>(call: &'c Call<'_>, how: Option<Lookup>) -> Result<(Caller<'c>, Re
     match how {
         Some(how) => named(call, AT_FDCWD, 0, how),
         None => {
-            let file = call.file(0)?;
-            if file.kind == Kind::Path {
-                return Err(Errno::EBADF);
-            }
-            Ok((Caller::of(call), Resolved { target: Target::Open(file), path: Vec::new() }))
+            let target = Target::Open(call.file(0)?);
+            Ok((Caller::of(call), Resolved { target, path: Vec::new() }))
         }
     }
 }
