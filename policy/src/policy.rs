@@ -334,6 +334,11 @@ impl Policy {
         self.compiled.user.as_deref()
     }
 
+    /// Whether guest processes may take on other users and groups.
+    pub fn changes_identity(&self) -> bool {
+        self.compiled.changes_identity
+    }
+
     /// The capabilities that the supervisor keeps if it has them.
     pub fn capabilities(&self) -> &[Capability] {
         &self.compiled.capabilities

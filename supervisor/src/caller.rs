@@ -1,6 +1,7 @@
 //! Who looks a name up and asks the policy about it: a guest thread in the middle of a call.
 
 use crate::context::Call;
+use crate::host::credentials::Credentials;
 use crate::report::audit::Who;
 use crate::sandbox::Sandbox;
 use crate::state::fd::File;
@@ -28,6 +29,11 @@ impl<'a> Caller<'a> {
     /// The caller of a system call.
     pub fn of(call: &Call<'a>) -> Caller<'a> {
         Caller { sandbox: call.sandbox, process: call.process, tid: call.tid, call: call.checked.call.name }
+    }
+
+    /// The credentials of the thread.
+    pub fn credentials(&self) -> Arc<Credentials> {
+        self.process.credentials_of_thread(self.tid)
     }
 
     /// The policy's decision on `access` to the resolved name `path`; a denial is audited.

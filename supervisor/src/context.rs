@@ -8,6 +8,7 @@
 //! * every length was compared with the table, so a range of the data area lies within it.
 
 use crate::host::SyscallResult;
+use crate::host::credentials::Credentials;
 use crate::host::shm::Area;
 use crate::host::transfer::Buffer;
 use crate::report::audit::Who;
@@ -131,6 +132,10 @@ impl Call<'_> {
     /// Says that the kernel filled the first `n` bytes of argument `i`'s part of the data area.
     pub fn filled(&mut self, i: usize, n: usize) {
         self.reply.out[i] = n.min(self.room(i)) as u32;
+    }
+    /// The credentials of the thread that calls.
+    pub fn credentials(&self) -> Arc<Credentials> {
+        self.process.credentials_of(self.slot)
     }
     /// The open file that argument `i` names, or EBADF.
     pub fn file(&self, i: usize) -> Result<Arc<File>, Errno> {

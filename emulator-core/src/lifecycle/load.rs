@@ -71,12 +71,16 @@ pub fn replace(thread: &mut Thread, prepared: PreparedExec) -> SyscallResult {
     (thread.robust_list, thread.clear_child_tid) = ((0, 0), 0);
     let mut random = [0; 32];
     cpu::random(&mut random);
-    let word = |i: usize| u64::from_le_bytes(std::array::from_fn(|k| random[8 * i + k]));
-    let auxiliary = Auxiliary { random: std::array::from_fn(|i| random[16 + i]), ..machine.auxiliary };
+    let [space, places] = [0, 1].map(|i| u64::from_le_bytes(std::array::from_fn(|k| random[8 * i + k])));
+    let ids = request::identity(thread);
+    // The program is not to trust an environment that somebody else may have made (getauxval(3)).
+    let secure = ids[0] != ids[1] || ids[2] != ids[3];
+    let random = std::array::from_fn(|i| random[16 + i]);
+    let auxiliary = Auxiliary { random, ids, secure, ..machine.auxiliary };
     let PreparedExec { called, path, executable, argv, envp } = prepared;
     let strings = Strings { argv: &argv, envp: &envp, path: &called };
-    let program = Program { executable, strings, auxiliary, seed: word(1) };
-    match load(process, &program, machine.vdso.as_ref(), word(0)) {
+    let program = Program { executable, strings, auxiliary, seed: places };
+    match load(process, &program, machine.vdso.as_ref(), space) {
         Ok(start) => {
             request::exec_done(thread, &path, strings);
             enter(thread, &start);

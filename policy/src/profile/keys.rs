@@ -164,6 +164,10 @@ impl Plural for SyscallRule {
 pub(crate) struct Identity {
     /// The user as whom rxbox itself and the guest run, if it is root who starts rxbox.
     pub(crate) user: Entry<UserName>,
+    /// Whether guest processes may take on other users and groups, as root's may on Linux; `false` if not
+    /// given. It means something only if rxbox runs as root. Each process is then served with its own user,
+    /// groups and capabilities.
+    pub(crate) change: Entry<bool>,
 }
 
 /// What the host must have.

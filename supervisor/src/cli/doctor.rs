@@ -72,8 +72,11 @@ pub fn examine() -> Result<Vec<Finding>, Errno> {
 
 fn look_at(layer: Layer, maker: &Maker) -> Result<Found, Errno> {
     Ok(match layer {
-        Layer::Seccomp => or_never(holds(|| ready() && filter::restrict(false).is_ok())?),
-        Layer::Capabilities => or_never(holds(|| capabilities::keep_only(&[]).is_ok())?),
+        Layer::Seccomp => {
+            let kinds = filter::Kinds { sockets: false, identities: false };
+            or_never(holds(|| ready() && filter::restrict(kinds).is_ok())?)
+        }
+        Layer::Capabilities => or_never(holds(|| capabilities::keep_only(&[], false).is_ok())?),
         Layer::NoNewPrivs => or_never(holds(ready)?),
         Layer::Rlimits => or_never(holds(|| setrlimit(Resource::RLIMIT_CORE, 0, 0).is_ok())?),
         Layer::Landlock => landlock()?,

@@ -1,18 +1,21 @@
 //! Capabilities (capabilities(7)): all are given up but those that the profile keeps.
 
+use crate::host::credentials::keep_permitted;
 use caps::{CapSet, Capability as Kernels, CapsHashSet};
 use nix::errno::Errno;
 use rxbox_policy::Capability;
 
-/// Gives up, for this thread and all that it starts, every capability that is not in `kept`.
+/// Gives up, for this thread and all that it starts, every capability that is not in `kept`. With `identities`
+/// those that change user and groups are kept as well, through each change.
 ///
 /// Without `CAP_SETPCAP` the bounding set stays as it is; with `no_new_privs` it gives nothing back
 /// (execve(2)).
 ///
 /// # Errors
 /// EPERM if the kernel refuses.
-pub fn keep_only(kept: &[Capability]) -> Result<(), Errno> {
-    let kept: CapsHashSet = kept.iter().map(|c| kernels(*c)).collect();
+pub fn keep_only(kept: &[Capability], identities: bool) -> Result<(), Errno> {
+    let changing = [Kernels::CAP_SETUID, Kernels::CAP_SETGID].into_iter().filter(|_| identities);
+    let kept: CapsHashSet = kept.iter().map(|c| kernels(*c)).chain(changing).collect();
     let failed = |_| Errno::EPERM;
     if caps::has_cap(None, CapSet::Effective, Kernels::CAP_SETPCAP).map_err(failed)? {
         for capability in caps::all().difference(&kept) {
@@ -26,7 +29,7 @@ pub fn keep_only(kept: &[Capability]) -> Result<(), Errno> {
         let held = caps::read(None, set).map_err(failed)?;
         caps::set(None, set, &held.intersection(&kept).copied().collect()).map_err(failed)?;
     }
-    Ok(())
+    if identities { keep_permitted() } else { Ok(()) }
 }
 
 fn kernels(capability: Capability) -> Kernels {

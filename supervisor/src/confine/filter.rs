@@ -110,18 +110,40 @@ const WITH_NETWORK: &[Group] = groups! {
     "sockets of the host's network": SYS_socket;
 };
 
-fn groups(sockets: bool) -> impl Iterator<Item = &'static Group> {
-    GROUPS.iter().chain(WITH_NETWORK.iter().filter(move |_| sockets))
+/// Only where the profile lets guests change user and groups as root does.
+const WITH_IDENTITIES: &[Group] = groups! {
+    "credentials of a guest thread, for the thread that serves it":
+        SYS_setresuid, SYS_setresgid, SYS_setfsuid, SYS_setfsgid, SYS_setgroups;
+};
+
+/// The kinds of calls that only some profiles need.
+#[derive(Clone, Copy, Debug)]
+pub struct Kinds {
+    /// Sockets of the host's network can be made.
+    pub sockets: bool,
+    /// Threads can take on other ids and groups.
+    pub identities: bool,
+}
+
+impl Kinds {
+    #[cfg(test)]
+    const ALL: Kinds = Kinds { sockets: true, identities: true };
+}
+
+fn groups(kinds: Kinds) -> impl Iterator<Item = &'static Group> {
+    let Kinds { sockets, identities } = kinds;
+    let only = |groups: &'static [Group], wanted: bool| groups.iter().filter(move |_| wanted);
+    GROUPS.iter().chain(only(WITH_NETWORK, sockets)).chain(only(WITH_IDENTITIES, identities))
 }
 
 /// The rules, one reason a line.
-pub fn text(sockets: bool) -> String {
+pub fn text(kinds: Kinds) -> String {
     let condition = |(argument, test): &(u8, Test)| test.text(&format!("argument {argument}"));
     let call = |(_, name, tests): &Call| match tests {
         [] => (*name).to_owned(),
         _ => format!("{name}({})", tests.iter().map(condition).collect::<Vec<_>>().join(", ")),
     };
-    groups(sockets)
+    groups(kinds)
         .map(|group| {
             format!("{}: {}\n", group.why, group.calls.iter().map(call).collect::<Vec<_>>().join(" "))
         })
@@ -129,12 +151,12 @@ pub fn text(sockets: bool) -> String {
 }
 
 /// Puts the filter in force for this thread and those that it starts, for good. The process must have
-/// `no_new_privs`. With `sockets` it may make such of the host's network.
+/// `no_new_privs`.
 ///
 /// # Errors
 /// See [`FilterError`].
-pub fn restrict(sockets: bool) -> Result<(), FilterError> {
-    let calls = groups(sockets).flat_map(|group| group.calls);
+pub fn restrict(kinds: Kinds) -> Result<(), FilterError> {
+    let calls = groups(kinds).flat_map(|group| group.calls);
     let rules = calls.map(|(call, _, when)| Rule { call: *call, when, action: Action::Allow });
     Ok(rxbox_seccomp::compile(rules, Action::Errno(ENOSYS as u16))?.restrict_thread()?)
 }
@@ -149,7 +171,7 @@ mod tests {
     const BEFORE: [&str; 4] = ["close_range", "mq_open", "mq_unlink", "seccomp"];
 
     fn listed() -> BTreeSet<&'static str> {
-        groups(true).flat_map(|group| group.calls).map(|(_, name, _)| *name).collect()
+        groups(Kinds::ALL).flat_map(|group| group.calls).map(|(_, name, _)| *name).collect()
     }
 
     /// The names behind `SYS_` in the sources below a folder.
@@ -180,7 +202,7 @@ mod tests {
 
     #[test]
     fn every_call_is_listed_once() {
-        let all = groups(true).flat_map(|group| group.calls).count();
+        let all = groups(Kinds::ALL).flat_map(|group| group.calls).count();
         assert_eq!(all, listed().len());
     }
 
@@ -199,9 +221,11 @@ mod tests {
     fn the_list_with_its_reasons_is_the_one_that_was_reviewed() {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/filter.txt");
         if std::env::var_os("RXBOX_BLESS").is_some() {
-            std::fs::write(&file, text(true)).unwrap();
+            std::fs::write(&file, text(Kinds::ALL)).unwrap();
         }
-        assert_eq!(std::fs::read_to_string(&file).unwrap(), text(true));
-        assert_eq!(text(true).lines().count(), text(false).lines().count() + 1);
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), text(Kinds::ALL));
+        let none = Kinds { sockets: false, identities: false };
+        assert_eq!(text(Kinds::ALL).lines().count(), text(none).lines().count() + 2);
+        assert!(!text(none).contains("SYS_set") && !text(none).contains("setresuid"));
     }
 }

@@ -39,16 +39,17 @@ pub enum EncloseError {
     Landlock(#[from] landlock::Refused),
 }
 
-/// Gives up what the profile does not need. This process must have one thread.
+/// Gives up what the profile does not need; with `identities` guests may change theirs. This process must have
+/// one thread.
 ///
 /// # Errors
 /// Something that every supported kernel offers has failed: the run must not go on.
-pub fn enclose(reach: &Reach, kept: &[Capability]) -> Result<Enforced, EncloseError> {
+pub fn enclose(reach: &Reach, kept: &[Capability], identities: bool) -> Result<Enforced, EncloseError> {
     use nix::sys::prctl;
     let call = |what| move |errno| EncloseError::Call { what, errno };
     prctl::set_no_new_privs().map_err(call("cannot set no_new_privs"))?;
     prctl::set_dumpable(false).map_err(call("cannot hide from other processes"))?;
-    capabilities::keep_only(kept).map_err(call("cannot drop capabilities"))?;
+    capabilities::keep_only(kept, identities).map_err(call("cannot drop capabilities"))?;
     Ok(landlock::restrict(&grants(reach))?)
 }
 

@@ -9,6 +9,7 @@ use super::effect::judge_command;
 use crate::context::{Call, Handler};
 use crate::files::HostFiles;
 use crate::host::SyscallResult;
+use crate::host::credentials::own;
 use crate::host::number::{NewFd, new_fd};
 use crate::host::process::ProcessHandle;
 use crate::host::shm::{Area, Channel};
@@ -117,7 +118,7 @@ fn process(pid: i32, ppid: i32, pidfd: OwnedFd, budget: &Arc<Budget>) -> (Arc<Pr
         environment: Vec::new(),
     };
     let limits = [Rlimit { soft: u64::MAX, hard: u64::MAX }; LIMITS];
-    let state = State::host(exe, 0o022, limits).unwrap();
+    let state = State::host(exe, own().unwrap().without_capabilities(), 0o022, limits).unwrap();
     let fds = FdTable::new(64, budget.clone());
     let (line, end) = Line::new(Channel::new().unwrap()).unwrap();
     (Arc::new(Process::new(ppid, ProcessHandle::of_parts(pid, pidfd), Fork::first(line, fds, state))), end)

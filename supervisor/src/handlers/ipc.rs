@@ -2,8 +2,8 @@
 
 use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
+use crate::host::credentials::Credentials;
 use crate::state::ipc::{Get, Message, Namespace, Op, Wanted};
-use crate::state::process::Identity;
 use nix::errno::Errno;
 use rxbox_wire::frame::Reply;
 use std::os::fd::AsFd;
@@ -38,8 +38,8 @@ fn objects<'a>(call: &'a Call<'_>) -> &'a Namespace {
     &call.sandbox.ipc
 }
 
-fn caller(call: &Call<'_>) -> Arc<Identity> {
-    call.process.identity()
+fn caller(call: &Call<'_>) -> Arc<Credentials> {
+    call.credentials()
 }
 
 /// Gives the guest a structure as the content of argument `i`: EFAULT if there is no room for it.
@@ -121,7 +121,7 @@ fn semctl(call: &mut Call<'_>) -> SyscallResult {
 }
 
 /// Who asks for the status of an object in a place: nobody, where everybody may.
-fn any(any: bool, by: &Identity) -> Option<&Identity> {
+fn any(any: bool, by: &Credentials) -> Option<&Credentials> {
     (!any).then_some(by)
 }
 

@@ -6,6 +6,7 @@
 use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
 use crate::host::schedule::Change;
+use crate::state::credentials as rules;
 use crate::state::process::{LIMITS, Process, Rlimit};
 use nix::errno::Errno;
 use std::sync::Arc;
@@ -39,6 +40,9 @@ fn prlimit64(call: &mut Call<'_>) -> SyscallResult {
         0 => call.process.clone(),
         pid => call.sandbox.processes.get(pid).ok_or(Errno::ESRCH)?,
     };
+    if target.pid != call.process.pid && !rules::may_limit(&call.credentials(), &target.credentials()) {
+        return Err(Errno::EPERM);
+    }
     let old = if call.present(2) {
         let [soft, hard] = call.words(2)?;
         set(call, &target, resource, Rlimit { soft, hard })?

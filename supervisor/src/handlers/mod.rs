@@ -4,6 +4,7 @@
 //! A module for each subject exports its `HANDLERS`; [`ALL`] is their sum, from which the dispatcher is
 //! built. A granted call without a handler is approved as it is.
 
+pub mod capability;
 pub mod copy;
 pub mod effect;
 pub mod event;
@@ -42,6 +43,7 @@ use crate::context::Entry;
 
 /// All handlers.
 pub const ALL: &[&[Entry]] = &[
+    capability::HANDLERS,
     copy::HANDLERS,
     event::HANDLERS,
     fdctl::HANDLERS,

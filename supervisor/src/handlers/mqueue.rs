@@ -106,7 +106,8 @@ fn room(file: &File, until: Option<Time>) -> Result<(), Errno> {
 fn notify(call: &Call<'_>, event: Event) {
     if let (Some(signal), Some(target)) = (event.signal, call.sandbox.processes.get(event.pid)) {
         let sender = call.process;
-        let info = Info::sent(signal, SI_MESGQ, sender.pid, sender.identity().uid()).with_value(event.value);
+        let info =
+            Info::sent(signal, SI_MESGQ, sender.pid, sender.credentials().user.real).with_value(event.value);
         // One that has just ended needs to know nothing.
         let _ = target.handle.signal(&info);
     }

@@ -10,6 +10,7 @@
 
 use crate::context::Call;
 use crate::host::SyscallResult;
+use crate::host::credentials::as_own;
 use crate::host::number::{self, Fcntl};
 use crate::state::fd::{File, Kind};
 use nix::errno::Errno;
@@ -26,7 +27,8 @@ pub(super) fn carries(file: &File) -> bool {
 
 /// F_SETOWN: a process, or nobody.
 pub(super) fn set(call: &Call<'_>, file: &File, pid: i32) -> SyscallResult {
-    let name = |pid: i32| number::fcntl(file.host.as_fd(), Fcntl::SetOwner, pid as u64);
+    // The kernel lets whoever sets it send the signals: that must be able to reach the child.
+    let name = |pid: i32| as_own(|| number::fcntl(file.host.as_fd(), Fcntl::SetOwner, pid as u64));
     match pid {
         0 => return name(0),
         ..0 => return Err(Errno::EPERM),

@@ -5,6 +5,7 @@
 use super::signal::{from_caller, given, send};
 use crate::context::{Call, Entry, grant};
 use crate::host::SyscallResult;
+use crate::state::credentials::may_look_into;
 use crate::state::fd::{File, Kind};
 use crate::state::process::Process;
 use nix::errno::Errno;
@@ -87,13 +88,19 @@ fn send_signal(call: &mut Call<'_>) -> SyscallResult {
     }
 }
 
-/// pidfd_getfd(2): within the sandbox all processes may look into each other.
+/// pidfd_getfd(2), from a process that the caller may look into.
 fn take_descriptor(call: &mut Call<'_>) -> SyscallResult {
     if call.u32(2) != 0 {
         return Err(Errno::EINVAL);
     }
     let file = call.file(0)?;
-    let taken = process_of(call, &file)?.fds.get(call.i32(1))?.duplicate()?;
+    let process = process_of(call, &file)?;
+    let dumpable = process.attributes.is_dumpable();
+    let itself = process.pid == call.process.pid;
+    if !itself && !may_look_into(&call.credentials(), &process.credentials(), dumpable) {
+        return Err(Errno::EPERM);
+    }
+    let taken = process.fds.get(call.i32(1))?.duplicate()?;
     call.process.fds.insert(taken, true, 0).map(i64::from)
 }
 

@@ -3,6 +3,7 @@
 //! the supervisor) is in force from the start and stays. That orphans go to a process the kernel must be told
 //! (PR_SET_CHILD_SUBREAPER), by the emulator child itself.
 
+use super::capability;
 use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
 use crate::state::attributes::{SLACK, comm_field};
@@ -11,9 +12,6 @@ use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 
 /// The handlers of this module.
 pub const HANDLERS: &[Entry] = &[("prctl", prctl)];
-
-/// The highest capability number.
-const CAPABILITY_MAX: u32 = 40;
 
 fn prctl(call: &mut Call<'_>) -> SyscallResult {
     let a = &call.process.attributes;
@@ -51,30 +49,11 @@ fn unprivileged(call: &Call<'_>) -> SyscallResult {
         libc::PR_SET_NO_NEW_PRIVS if call.u64(1) != 1 => Err(Errno::EINVAL),
         libc::PR_SET_NO_NEW_PRIVS => zero(call, 2..5).map(|()| 0),
         libc::PR_GET_NO_NEW_PRIVS => zero(call, 1..5).map(|()| 1),
-        libc::PR_CAPBSET_READ | libc::PR_CAPBSET_DROP if call.u64(1) > CAPABILITY_MAX.into() => {
-            Err(Errno::EINVAL)
-        }
-        libc::PR_CAPBSET_READ => Ok(0),
-        libc::PR_CAPBSET_DROP => Err(Errno::EPERM),
-        libc::PR_CAP_AMBIENT => ambient(call),
-        libc::PR_SET_KEEPCAPS | libc::PR_SET_TIMING if call.u64(1) > 1 => Err(Errno::EINVAL),
-        libc::PR_SET_TIMING if call.u64(1) == 1 => Err(Errno::EINVAL),
-        libc::PR_SET_KEEPCAPS | libc::PR_SET_TIMING => Ok(0),
-        libc::PR_GET_KEEPCAPS | libc::PR_GET_TIMING | libc::PR_GET_SECCOMP | libc::PR_GET_SECUREBITS => Ok(0),
+        libc::PR_SET_TIMING if call.u64(1) >= 1 => Err(Errno::EINVAL),
+        libc::PR_SET_TIMING | libc::PR_GET_TIMING | libc::PR_GET_SECCOMP => Ok(0),
         // Nothing in the sandbox can be traced, or counted, in the first place.
         libc::PR_SET_PTRACER | libc::PR_TASK_PERF_EVENTS_DISABLE | libc::PR_TASK_PERF_EVENTS_ENABLE => Ok(0),
-        _ => Err(Errno::EINVAL),
-    }
-}
-
-/// Ambient capabilities: none is set, none can be raised.
-fn ambient(call: &Call<'_>) -> SyscallResult {
-    let known = call.u64(2) <= CAPABILITY_MAX.into();
-    match call.i32(1) {
-        libc::PR_CAP_AMBIENT_CLEAR_ALL => zero(call, 2..5).map(|()| 0),
-        libc::PR_CAP_AMBIENT_IS_SET | libc::PR_CAP_AMBIENT_LOWER if known => Ok(0),
-        libc::PR_CAP_AMBIENT_RAISE if known => Err(Errno::EPERM),
-        _ => Err(Errno::EINVAL),
+        _ => capability::command(call).unwrap_or(Err(Errno::EINVAL)),
     }
 }
 

@@ -48,7 +48,7 @@ fn fork(call: &mut Call<'_>) -> SyscallResult {
 /// with or without capabilities, as in the kernel; what a sandbox may have together, the policy says.
 fn another(call: &mut Call<'_>) -> SyscallResult {
     let most = call.process.limit(libc::RLIMIT_NPROC as usize).soft;
-    let root = call.process.identity().uid() == 0;
+    let root = call.credentials().user.real == 0;
     if !root && call.sandbox.thread_count() >= most { Err(Errno::EAGAIN) } else { grant(call) }
 }
 

@@ -6,6 +6,7 @@ use crate::host::SyscallResult;
 use crate::host::number::{ScalarCall, scalar_call};
 use crate::host::schedule::Change;
 use crate::host::stat::Stat;
+use crate::state::credentials as rules;
 use crate::state::process::Process;
 use nix::errno::Errno;
 use std::sync::Arc;
@@ -43,6 +44,17 @@ fn thread(call: &Call<'_>, tid: i32) -> Result<Found, Errno> {
     Ok((owner, tid))
 }
 
+/// [`thread`] for a call that changes how it is scheduled, which is for its own user (EPERM).
+fn changed(call: &Call<'_>, tid: i32) -> Result<Found, Errno> {
+    let (process, tid) = thread(call, tid)?;
+    let own = process.pid == call.process.pid;
+    if own || rules::may_schedule(&call.credentials(), &process.credentials_of_thread(tid)) {
+        Ok((process, tid))
+    } else {
+        Err(Errno::EPERM)
+    }
+}
+
 /// [`thread`] for a call that only asks: that may be about the caller's parent too, which a program finds
 /// alive wherever it runs. One outside of the sandbox is as the caller itself.
 fn asked(call: &Call<'_>, tid: i32) -> Result<Found, Errno> {
@@ -68,8 +80,10 @@ fn members(call: &Call<'_>, which: u32, who: i32, find: Find) -> Result<Vec<Foun
     let found = match which {
         libc::PRIO_PROCESS => vec![find(call, who)?],
         libc::PRIO_PGRP => pids(&|p| p.handle.group() == group),
-        libc::PRIO_USER if who == 0 || who as u32 == call.process.identity().user.real => pids(&|_| true),
-        libc::PRIO_USER => Vec::new(),
+        libc::PRIO_USER => {
+            let user = if who == 0 { call.credentials().user.real } else { who as u32 };
+            pids(&|p| p.credentials().user.real == user)
+        }
         _ => return Err(Errno::EINVAL),
     };
     if found.is_empty() { Err(Errno::ESRCH) } else { Ok(found) }
@@ -83,6 +97,9 @@ fn getpriority(call: &mut Call<'_>) -> SyscallResult {
 
 fn setpriority(call: &mut Call<'_>) -> SyscallResult {
     let members = members(call, call.u32(0), call.i32(1), thread)?;
+    for (_, tid) in &members {
+        changed(call, *tid)?;
+    }
     let nice = call.i32(2).clamp(-20, 19);
     members.into_iter().try_fold(0, |_, (process, tid)| {
         call.sandbox.change(&process.handle.thread(tid)?, Change::Nice(nice))
@@ -113,7 +130,7 @@ fn sched_getaffinity(call: &mut Call<'_>) -> SyscallResult {
 }
 
 fn sched_setaffinity(call: &mut Call<'_>) -> SyscallResult {
-    let (process, tid) = thread(call, call.i32(0))?;
+    let (process, tid) = changed(call, call.i32(0))?;
     call.sandbox.change(&process.handle.thread(tid)?, Change::affinity(call.need(2)?))
 }
 
@@ -141,7 +158,7 @@ fn wanted_priority(call: &Call<'_>, i: usize) -> Result<u32, Errno> {
 }
 
 fn sched_setscheduler(call: &mut Call<'_>) -> SyscallResult {
-    let ((process, tid), policy) = (thread(call, positive(call.i32(0))?)?, call.i32(1));
+    let ((process, tid), policy) = (changed(call, positive(call.i32(0))?)?, call.i32(1));
     ordinary(policy & !RESET_ON_FORK, wanted_priority(call, 2)?)?;
     call.sandbox.change(&process.handle.thread(tid)?, Change::Policy(policy))
 }
@@ -156,7 +173,7 @@ fn sched_getparam(call: &mut Call<'_>) -> SyscallResult {
 }
 
 fn sched_setparam(call: &mut Call<'_>) -> SyscallResult {
-    thread(call, positive(call.i32(0))?)?;
+    changed(call, positive(call.i32(0))?)?;
     if wanted_priority(call, 1)? == 0 { Ok(0) } else { Err(Errno::EINVAL) }
 }
 
@@ -182,7 +199,7 @@ fn sched_getattr(call: &mut Call<'_>) -> SyscallResult {
 }
 
 fn sched_setattr(call: &mut Call<'_>) -> SyscallResult {
-    let (process, tid) = thread(call, positive(call.i32(0))?)?;
+    let (process, tid) = changed(call, positive(call.i32(0))?)?;
     let attr: &[u8; ATTR_SIZE] = call.need(1)?.try_into().map_err(|_| Errno::EFAULT)?;
     let word = |at: usize| u32::from_le_bytes(std::array::from_fn(|i| attr[at + i]));
     let (size, policy, flags) = (word(0) as usize, word(4) as i32, word(8));

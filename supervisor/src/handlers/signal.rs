@@ -10,10 +10,14 @@
 
 use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
+use crate::host::credentials::Credentials;
 use crate::host::signal::Info;
+use crate::state::credentials as rules;
 use crate::state::process::Process;
 use nix::errno::Errno;
 use rxbox_wire::frame::Reply;
+use std::cell::Cell;
+use std::sync::Arc;
 
 /// The handlers of this module.
 pub const HANDLERS: &[Entry] = &[
@@ -32,7 +36,7 @@ pub(super) fn from_caller(call: &Call<'_>, signal: i32, code: i32) -> Result<Inf
     if !(0..=SIGNAL_MAX).contains(&signal) {
         return Err(Errno::EINVAL);
     }
-    Ok(Info::sent(signal, code, call.process.pid, call.process.identity().uid()))
+    Ok(Info::sent(signal, code, call.process.pid, call.credentials().user.real))
 }
 
 /// Raises a signal in the calling thread, as the kernel does for SIGPIPE and SIGXFSZ.
@@ -44,8 +48,18 @@ pub(super) fn raise(call: &mut Call<'_>, signal: i32) {
     }
 }
 
+/// EPERM unless the caller may signal somebody with these credentials: a process always itself, and one of its
+/// own session to continue it.
+fn may_signal(call: &Call<'_>, target: &Process, whose: &Credentials, signal: i32) -> Result<(), Errno> {
+    let may = target.pid == call.process.pid
+        || rules::may_signal(&call.credentials(), whose)
+        || signal == libc::SIGCONT && target.handle.session() == call.process.handle.session();
+    if may { Ok(()) } else { Err(Errno::EPERM) }
+}
+
 /// Sends to a whole process.
 pub(super) fn send(call: &mut Call<'_>, target: &Process, info: &Info) -> SyscallResult {
+    may_signal(call, target, &target.credentials(), info.signal())?;
     if target.pid == call.process.pid {
         call.reply.flags |= Reply::SIGNALLED;
     }
@@ -55,6 +69,7 @@ pub(super) fn send(call: &mut Call<'_>, target: &Process, info: &Info) -> Syscal
 /// Sends to one thread of a process; ESRCH if it has no such thread.
 fn send_to_thread(call: &mut Call<'_>, target: &Process, tid: i32, info: &Info) -> SyscallResult {
     let thread = target.handle.thread(tid)?;
+    may_signal(call, target, &target.credentials_of_thread(tid), info.signal())?;
     if tid == call.tid {
         call.reply.flags |= Reply::SIGNALLED;
     }
@@ -76,24 +91,31 @@ fn kill(call: &mut Call<'_>) -> SyscallResult {
     }
 }
 
-/// kill(2) to a group, or with -1 to all but the caller.
+/// kill(2) to a group, or with -1 to all but the caller: to those that the caller may signal.
 fn kill_several(call: &mut Call<'_>, pid: i32, info: &Info) -> SyscallResult {
     let own = call.process.handle.group();
     let group = if pid == 0 { own.unwrap_or(0) } else { -pid };
-    let (sent, zombie) = if pid == -1 {
-        let caller = call.process.pid;
-        (call.sandbox.processes.signal(info, |p| p.pid != caller), false)
-    } else {
-        (
-            call.sandbox.processes.signal_group(group, info),
-            call.sandbox.processes.zombie(group).is_some_and(|z| z.handle.group() == Some(group)),
-        )
+    let processes = &call.sandbox.processes;
+    let denied = Cell::new(false);
+    let wanted = |p: &Process| {
+        let meant = if pid == -1 { p.pid != call.process.pid } else { p.handle.group() == Some(group) };
+        let may = meant && may_signal(call, p, &p.credentials(), info.signal()).is_ok();
+        denied.set(denied.get() || meant && !may);
+        may
     };
+    let sent = processes.signal(info, wanted);
+    let of_zombie = |zombie: Arc<Process>| zombie.handle.group() == Some(group);
+    let zombie = pid != -1 && processes.zombie(group).is_some_and(of_zombie);
+    let denied = denied.get();
     if own == Some(group) {
         call.reply.flags |= Reply::SIGNALLED;
     }
-    // As the kernel does for a group: it went well if one of them got it.
-    if sent > 0 || zombie { Ok(0) } else { Err(Errno::ESRCH) }
+    // As the kernel does for a group: it went well if one of them got it. Of all nobody is told who did not.
+    match sent > 0 || zombie {
+        true => Ok(0),
+        false if denied && pid == -1 => Ok(0),
+        false => Err(if denied { Errno::EPERM } else { Errno::ESRCH }),
+    }
 }
 
 fn tkill(call: &mut Call<'_>) -> SyscallResult {

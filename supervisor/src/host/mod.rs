@@ -8,6 +8,7 @@
 pub mod cgroup;
 pub mod cmsg;
 pub mod command;
+pub mod credentials;
 pub mod descendants;
 pub mod dirent;
 pub mod fork_gate;

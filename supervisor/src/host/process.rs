@@ -22,6 +22,7 @@
 //! process and that of the thread, between two looks that find the process there.
 
 use super::SyscallResult;
+use super::credentials::as_own;
 use super::number::{NewFd, Wait, new_fd, raw};
 use super::pid_namespace::PidNamespace;
 use super::schedule::Change;
@@ -169,7 +170,7 @@ impl ProcessHandle {
 
     /// ESRCH if the process has ended and was waited for: its number may be another's.
     pub fn is_there(&self) -> Result<(), Errno> {
-        self.signal(&Info::none()).map(drop)
+        there(send(self.fd.as_fd(), &Info::none()))
     }
 
     /// Whether the process runs no more.
@@ -180,7 +181,7 @@ impl ProcessHandle {
 
     /// Sends it a signal (pidfd_send_signal(2)).
     pub fn signal(&self, info: &Info) -> SyscallResult {
-        send(self.fd.as_fd(), info)
+        as_own(|| send(self.fd.as_fd(), info))
     }
 
     /// What is seen of the process by its number on the host. ESRCH if it could have been another's.
@@ -214,7 +215,7 @@ impl ProcessHandle {
         };
         let thread = ThreadHandle { process: self, number, host, fd };
         // What signal 0 says of a thread of another group.
-        scalar(libc::SYS_tgkill, [self.host as u64, host as u64, 0])?;
+        there(scalar(libc::SYS_tgkill, [self.host as u64, host as u64, 0]))?;
         thread.is_there()?;
         Ok(thread)
     }
@@ -241,8 +242,8 @@ impl ThreadHandle<'_> {
     fn is_there(&self) -> Result<(), Errno> {
         self.process.is_there()?;
         match &self.fd {
-            Some(fd) => send(fd.as_fd(), &Info::none()).map(drop),
-            None => scalar(libc::SYS_tgkill, [self.process.host as u64, self.host as u64, 0]).map(drop),
+            Some(fd) => there(send(fd.as_fd(), &Info::none())),
+            None => there(scalar(libc::SYS_tgkill, [self.process.host as u64, self.host as u64, 0])),
         }
     }
 
@@ -257,13 +258,13 @@ impl ThreadHandle<'_> {
     /// Sends it a signal: pidfd_send_signal(2), or rt_tgsigqueueinfo(2) where threads have no descriptors.
     pub fn signal(&self, info: &Info) -> SyscallResult {
         if let Some(fd) = &self.fd {
-            return send(fd.as_fd(), info);
+            return as_own(|| send(fd.as_fd(), info));
         }
         let group = self.process.host as u64;
         self.by_number(|thread| {
             let args = [group, thread, info.signal() as u64, info.address(), 0, 0];
             // SAFETY: the kernel reads one siginfo, borrowed here.
-            unsafe { raw(Wait::Short, libc::SYS_rt_tgsigqueueinfo, args) }
+            as_own(|| unsafe { raw(Wait::Short, libc::SYS_rt_tgsigqueueinfo, args) })
         })
     }
 
@@ -282,7 +283,7 @@ impl ThreadHandle<'_> {
     /// # Errors
     /// As [`Change::make`].
     pub fn change(&self, change: &Change) -> SyscallResult {
-        self.by_number(|thread| change.make(thread as i32))
+        self.by_number(|thread| as_own(|| change.make(thread as i32)))
     }
 
     /// ioprio_get(2); `who` says that the number is a process's.
@@ -313,6 +314,14 @@ impl ThreadHandle<'_> {
             unsafe { raw(Wait::Short, libc::SYS_sched_rr_get_interval, [thread, at, 0, 0, 0, 0]) }
         })?;
         Ok(time)
+    }
+}
+
+/// What signal 0 says of a process or thread: EPERM is for one that is there, and another user's.
+fn there(signalled: SyscallResult) -> Result<(), Errno> {
+    match signalled {
+        Ok(_) | Err(Errno::EPERM) => Ok(()),
+        Err(errno) => Err(errno),
     }
 }
 

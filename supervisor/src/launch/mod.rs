@@ -5,15 +5,15 @@ pub mod init;
 pub mod program;
 
 use crate::confine;
+use crate::confine::filter::Kinds;
+use crate::host::credentials::{self, Capabilities, Credentials};
 use crate::host::fork_gate::ForkGate;
 use crate::host::stat::{group_of, parent_of, session_of};
 use crate::host::transfer::{Buffer, getrandom};
 use crate::report::outcome::Outcome;
 use crate::sandbox::Sandbox;
 use crate::state::fd::File as OpenFile;
-use crate::state::process::{
-    ExeRecord, Fork, Identity, LIMITS, Line, Process, Rlimit, State, given_descriptors,
-};
+use crate::state::process::{ExeRecord, Fork, LIMITS, Line, Process, Rlimit, State, given_descriptors};
 use crate::worker::start::start_first_process;
 use inherited::{Inherited, first_limits};
 use init::Init;
@@ -88,8 +88,9 @@ pub fn launch(sandbox: &Arc<Sandbox>, guest: Guest, inherited: &Inherited) -> Re
     let init = Init::start(&start).map_err(|e| Outcome::Failed(e.to_string()))?;
     drop(end);
     let sent = line.send_boot(&boot);
-    confine::filter::restrict(sandbox.empty_network().is_none())
-        .map_err(|e| Outcome::Failed(e.to_string()))?;
+    let kinds =
+        Kinds { sockets: sandbox.empty_network().is_none(), identities: sandbox.policy.changes_identity() };
+    confine::filter::restrict(kinds).map_err(|e| Outcome::Failed(e.to_string()))?;
     let (pid, gate) = init.child().map_err(|e| Outcome::Failed(e.to_string()))?;
     sent.map_err(failed("the emulator child"))?;
     sandbox.forks.begin(init.number(), gate.is_some());
@@ -122,7 +123,8 @@ fn first_process(
         arguments: guest.argv,
         environment: guest.envp,
     };
-    let state = State::host(exe, inherited.umask, limits)?;
+    let credentials = first_credentials(sandbox.policy.changes_identity())?;
+    let state = State::host(exe, credentials, inherited.umask, limits)?;
     let limit = limits[libc::RLIMIT_NOFILE as usize].soft;
     let fds = given_descriptors(limit, sandbox.budget.clone(), guest.descriptors)?;
     let handle = sandbox.first_process(host)?;
@@ -133,6 +135,19 @@ fn first_process(
     let process = Process::new(inherited.parent, handle, start);
     process.attributes.personality.store(inherited.personality, Ordering::Relaxed);
     Ok(Arc::new(process))
+}
+
+/// The first process is who the supervisor is and may do what that may. Where guests may change their
+/// identity they also have the capabilities that only concern themselves and each other: to the kernel they
+/// mean nothing, since the supervisor does not have them.
+fn first_credentials(identities: bool) -> Result<Credentials, Errno> {
+    let own = credentials::own()?.clone();
+    let own_affairs =
+        if identities && own.can_change_ids() { Capabilities::SETPCAP | Capabilities::SYS_PTRACE } else { 0 };
+    let all = own.capabilities.permitted | own_affairs;
+    let bounding = own.capabilities.bounding | own_affairs;
+    let capabilities = Capabilities { effective: all, permitted: all, bounding, ..Capabilities::default() };
+    Ok(Credentials { capabilities, ..own })
 }
 
 /// Whether a process could continue rxbox's process group if that were stopped: one of the same session
@@ -153,7 +168,7 @@ fn can_be_continued() -> bool {
 }
 
 fn boot(guest: &Guest, inherited: &Inherited, limits: &[Rlimit; LIMITS]) -> Result<Vec<u8>, Errno> {
-    let identity = Identity::host()?;
+    let own = credentials::own()?;
     let mut random = [0; 32];
     getrandom(Buffer::from_slice(&mut random), 0)?;
     let boot = Boot {
@@ -162,7 +177,7 @@ fn boot(guest: &Guest, inherited: &Inherited, limits: &[Rlimit; LIMITS]) -> Resu
         envp: guest.envp.clone(),
         log: guest.log,
         vdso: true,
-        ids: [identity.user.real, identity.user.effective, identity.group.real, identity.group.effective],
+        ids: [own.user.real, own.user.effective, own.group.real, own.group.effective],
         ignored: inherited.ignored,
         blocked: inherited.blocked,
         limits: [libc::RLIMIT_STACK, libc::RLIMIT_DATA, libc::RLIMIT_AS].map(|n| limits[n as usize].soft),

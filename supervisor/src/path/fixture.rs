@@ -4,13 +4,14 @@
 #![allow(clippy::unwrap_used, reason = "a test ends by a panic")]
 
 use crate::caller::Caller;
+use crate::host::credentials::own;
 use crate::host::process::ProcessHandle;
 use crate::host::shm::Channel;
 use crate::sandbox::Sandbox;
 use crate::state::budget::Budget;
 use crate::state::fd::FdTable;
 use crate::state::names::Dir;
-use crate::state::process::{ExeRecord, Fork, Identity, Line, Process, Rlimit, State};
+use crate::state::process::{ExeRecord, Fork, Line, Process, Rlimit, State};
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use rxbox_policy::{Files, Named, Policy, Variables};
@@ -96,7 +97,7 @@ impl Guest {
         let state = State {
             cwd: Arc::new(Dir { fd: hold(&scratch.0), path: scratch.0.as_os_str().as_bytes().into() }),
             umask: 0o022,
-            identity: Arc::new(Identity::host().unwrap()),
+            credentials: Arc::new(own().unwrap().without_capabilities()),
             exe: Arc::new(ExeRecord {
                 fd: hold(Path::new("/bin/true")),
                 path: Path::new("/bin/true").canonicalize().unwrap().as_os_str().as_bytes().into(),

@@ -237,8 +237,8 @@ fn cgroup_bounds(limits: &Limits) -> Bounds {
 /// Puts the second wall in force. This process must have one thread.
 fn give_rights_up(sandbox: &Sandbox, cgroup: bool) -> Result<(), Outcome> {
     let reach = sandbox.policy.reach();
-    let landlock =
-        confine::enclose(reach, sandbox.policy.capabilities()).map_err(|e| failed("the supervisor", e))?;
+    let landlock = confine::enclose(reach, sandbox.policy.capabilities(), sandbox.policy.changes_identity())
+        .map_err(|e| failed("the supervisor", e))?;
     let network = sandbox.maker.get().is_some_and(Maker::isolated);
     let landlock = landlock != Enforced::Not;
     sandbox.layers.supervisor(SupervisorLayers { landlock, network, cgroup });

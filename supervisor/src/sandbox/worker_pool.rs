@@ -1,6 +1,7 @@
 //! Threads that do jobs. One that is done waits for another job, since threads and processes of guests come
 //! and go quickly, and a thread of the host costs more than most calls.
 
+use crate::host::credentials::{as_own, is_own};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -43,7 +44,8 @@ impl<J: Send + 'static> WorkerPool<J> {
         let (work, idle) = (self.work, Arc::downgrade(&self.idle));
         let thread = std::thread::Builder::new().name("worker".to_owned()).stack_size(STACK);
         let (sender, receiver) = channel();
-        match thread.spawn(move || do_jobs(work, receiver, &idle)) {
+        // It starts as the supervisor's, whoever is served by the thread that starts it.
+        match as_own(|| thread.spawn(move || do_jobs(work, receiver, &idle))) {
             Ok(_) => sender.send(job).map_err(|back| back.0),
             Err(_) => Err(job),
         }
@@ -56,12 +58,16 @@ impl<J: Send + 'static> WorkerPool<J> {
     }
 }
 
-/// A thread's life: it ends when enough others wait, or the pool is gone.
+/// A thread's life: it ends when enough others wait, or the pool is gone, or it has credentials of a guest that
+/// it could not get rid of.
 fn do_jobs<J>(work: fn(J), first: Receiver<J>, idle: &Weak<Mutex<Idle<J>>>) {
     let mut jobs = first;
     // The only sender is in the pool, or with who started this thread.
     while let Ok(job) = jobs.recv() {
         work(job);
+        if !is_own() {
+            return;
+        }
         let (sender, receiver) = channel();
         {
             let Some(idle) = idle.upgrade() else { return };

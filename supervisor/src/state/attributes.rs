@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 /// Bytes of a thread's name with its NUL (TASK_COMM_LEN).
 pub const COMM_SIZE: usize = 16;
@@ -62,6 +62,22 @@ impl Attributes {
     pub fn executed(&self) {
         self.names().clear();
         self.dumpable.store(1, Relaxed);
+    }
+
+    /// The process has become somebody else: no signal when its parent ends, and nobody but root may look into
+    /// it.
+    pub fn hidden(&self) {
+        static HIDDEN: LazyLock<i32> = LazyLock::new(|| {
+            let text = std::fs::read_to_string("/proc/sys/fs/suid_dumpable").unwrap_or_default();
+            text.trim().parse().unwrap_or(0)
+        });
+        self.parent_death_signal.store(0, Relaxed);
+        self.dumpable.store(*HIDDEN, Relaxed);
+    }
+
+    /// Whether others of the same user may look into the process.
+    pub fn is_dumpable(&self) -> bool {
+        self.dumpable.load(Relaxed) == 1
     }
 
     /// A thread has ended.

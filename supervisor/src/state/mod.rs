@@ -5,7 +5,7 @@
 //! [`crate::report`]), but neither the sandbox nor a handler.
 //!
 //! * Of one process: [`process`], with its descriptors ([`fd`]), [`threads`], record [`locks`] and
-//!   [`attributes`]; [`names`] of what it holds; what is locked [`apart`] from its file.
+//!   [`attributes`] and [`credentials`]; [`names`] of what it holds; what is locked [`apart`] from its file.
 //! * Of all: [`processes`] and their [`groups`], [`terminals`], [`sockets`], System V and POSIX objects
 //!   ([`ipc`]), the limit of [`output`].
 //! * [`ranks`]: the locks of it all, and their order.
@@ -13,6 +13,7 @@
 pub mod apart;
 pub mod attributes;
 pub mod budget;
+pub mod credentials;
 pub mod fd;
 pub mod groups;
 pub mod ipc;

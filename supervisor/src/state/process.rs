@@ -4,12 +4,13 @@
 //! descriptors, working directory, umask, identity, limits, the program it runs. A guest process is an
 //! emulator child on the host, and has its process id; its threads have the ids of their host threads.
 
-mod identity;
+mod limits;
 mod line;
 
-pub use identity::{Identity, Ids, LIMITS, Rlimit, host_limits};
+pub use limits::{LIMITS, Rlimit, host_limits};
 pub use line::Line;
 
+use crate::host::credentials::Credentials;
 use crate::host::process::ProcessHandle;
 use crate::host::shm::Channel;
 use crate::host::signal::Info;
@@ -72,7 +73,7 @@ pub struct Process {
     pub threads: Threads,
     cwd: RwLock<Arc<Dir>>,
     umask: AtomicU32,
-    identity: RwLock<Arc<Identity>>,
+    credentials: RwLock<Arc<Credentials>>,
     exe: RwLock<Arc<ExeRecord>>,
     name: RwLock<Vec<u8>>,
     limits: RwLock<[Rlimit; LIMITS]>,
@@ -107,8 +108,8 @@ pub struct State {
     pub cwd: Arc<Dir>,
     /// File mode creation mask.
     pub umask: u32,
-    /// Ids.
-    pub identity: Arc<Identity>,
+    /// Those of the thread that forks.
+    pub credentials: Arc<Credentials>,
     /// Program.
     pub exe: Arc<ExeRecord>,
     /// Resource limits.
@@ -141,7 +142,7 @@ impl Process {
             threads: Threads::default(),
             cwd: RwLock::new(state.cwd),
             umask: AtomicU32::new(state.umask),
-            identity: RwLock::new(state.identity),
+            credentials: RwLock::new(state.credentials),
             name: RwLock::new(state.exe.name()),
             exe: RwLock::new(state.exe),
             limits: RwLock::new(state.limits),
@@ -164,7 +165,7 @@ impl Process {
         let state = State {
             cwd: self.cwd(),
             umask: self.umask(),
-            identity: self.identity(),
+            credentials: self.credentials_of(slot),
             exe: self.exe(),
             limits: read(&self.limits),
         };
@@ -255,18 +256,24 @@ impl Process {
     pub fn set_umask(&self, mask: u32) -> u32 {
         self.umask.swap(mask & 0o777, Ordering::Relaxed)
     }
-    /// The ids.
-    pub fn identity(&self) -> Arc<Identity> {
-        read(&self.identity)
+    /// The credentials by which others know it: those of its first thread.
+    pub fn credentials(&self) -> Arc<Credentials> {
+        read(&self.credentials)
     }
-    /// Changes the ids to what `change` makes of them, unless that fails.
-    pub fn change_identity(
-        &self,
-        change: impl FnOnce(&Identity) -> Result<Identity, Errno>,
-    ) -> Result<(), Errno> {
-        let mut identity = self.identity.write().unwrap_or_else(PoisonError::into_inner);
-        *identity = Arc::new(change(&identity)?);
-        Ok(())
+    /// The credentials of the thread that uses this slot.
+    pub fn credentials_of(&self, slot: usize) -> Arc<Credentials> {
+        self.threads.credentials(slot).unwrap_or_else(|| self.credentials())
+    }
+    /// The credentials of the thread with this id; those of the process if it has none.
+    pub fn credentials_of_thread(&self, tid: i32) -> Arc<Credentials> {
+        let slot = if tid == self.pid { None } else { self.threads.slot_of(tid) };
+        slot.map_or_else(|| self.credentials(), |slot| self.credentials_of(slot))
+    }
+    /// Changes the credentials of the thread that uses this slot.
+    pub fn set_credentials(&self, slot: usize, credentials: Arc<Credentials>) {
+        if let Some(credentials) = self.threads.set_credentials(slot, credentials) {
+            write(&self.credentials, credentials);
+        }
     }
     /// The program.
     pub fn exe(&self) -> Arc<ExeRecord> {
@@ -404,8 +411,13 @@ impl Process {
 }
 
 impl State {
-    /// The state of the first process: the supervisor's own working directory and ids.
-    pub fn host(exe: ExeRecord, umask: u32, limits: [Rlimit; LIMITS]) -> Result<State, Errno> {
+    /// The state of the first process, in the supervisor's own working directory.
+    pub fn host(
+        exe: ExeRecord,
+        credentials: Credentials,
+        umask: u32,
+        limits: [Rlimit; LIMITS],
+    ) -> Result<State, Errno> {
         use nix::fcntl::{OFlag, open};
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         // It may be a directory without a name any more, or one in which the user may not look names up.
@@ -414,7 +426,7 @@ impl State {
         Ok(State {
             cwd: Arc::new(Dir { fd, path }),
             umask,
-            identity: Arc::new(Identity::host()?),
+            credentials: Arc::new(credentials),
             exe: Arc::new(exe),
             limits,
         })

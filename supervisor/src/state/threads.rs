@@ -3,6 +3,7 @@
 //! A slot is free, or reserved for the first thread of a process that is about to start, or used by a thread
 //! whose id is known. The worker's own thread id is kept so that it can be interrupted.
 
+use crate::host::credentials::Credentials;
 use crate::host::futex::HostFutex;
 use crate::host::interrupt;
 use crate::host::shm::Channel;
@@ -10,15 +11,18 @@ use crate::state::ranks::{Guard, Lock, Rank};
 use nix::errno::Errno;
 use rxbox_wire::handoff::{CLOSED, Futex, Handoff};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// Who uses a slot.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct User {
     /// Guest (and host) id of the thread once it is there.
     guest: Option<i32>,
     /// Host id of the worker once it runs.
     worker: Option<i32>,
+    /// Those of a thread that is not the first of its process.
+    credentials: Option<Arc<Credentials>>,
 }
 
 /// The slots in use of one process.
@@ -41,12 +45,22 @@ impl Threads {
     /// Reserves the lowest free of this many slots, for a guest thread of this id if that is known. EAGAIN if
     /// there is none, EINVAL if the thread has one.
     pub fn reserve(&self, guest: Option<i32>, of: usize) -> Result<usize, Errno> {
+        self.reserve_for(guest, None, of)
+    }
+
+    /// As [`Threads::reserve`], for a thread with these credentials that is not the first of its process.
+    pub fn reserve_for(
+        &self,
+        guest: Option<i32>,
+        credentials: Option<Arc<Credentials>>,
+        of: usize,
+    ) -> Result<usize, Errno> {
         let mut slots = self.slots();
         if guest.is_some() && slots.values().any(|s| s.guest == guest) {
             return Err(Errno::EINVAL);
         }
         let free = (0..of).find(|n| !slots.contains_key(n)).ok_or(Errno::EAGAIN)?;
-        slots.insert(free, User { guest, worker: None });
+        slots.insert(free, User { guest, worker: None, credentials });
         Ok(free)
     }
 
@@ -74,6 +88,23 @@ impl Threads {
         let user = slots.get_mut(&slot).filter(|s| s.guest.is_none()).ok_or(Errno::EINVAL)?;
         user.guest = Some(guest);
         Ok(())
+    }
+
+    /// The credentials of the thread that uses a slot, if it is not the first of its process.
+    pub fn credentials(&self, slot: usize) -> Option<Arc<Credentials>> {
+        self.slots().get(&slot)?.credentials.clone()
+    }
+
+    /// Changes the credentials of the thread that uses a slot; gives them back if that is the first of its
+    /// process, for which they are not kept here.
+    pub fn set_credentials(&self, slot: usize, new: Arc<Credentials>) -> Option<Arc<Credentials>> {
+        match self.slots().get_mut(&slot) {
+            Some(User { credentials: Some(credentials), .. }) => {
+                *credentials = new;
+                None
+            }
+            _ => Some(new),
+        }
     }
 
     /// Frees a slot.

@@ -1,6 +1,8 @@
 //! The entries of the guest's `/proc`.
 
 use crate::caller::Caller;
+use crate::host::credentials::as_own;
+use crate::state::credentials::may_look_into;
 use crate::state::fd::File;
 use crate::state::names::{Dir, Object};
 use crate::state::process::Process;
@@ -88,6 +90,7 @@ impl Node {
             Node::Shortcut(_) => Err(Errno::ENOTDIR),
             Node::System(system) => system.child(name).map(Node::System),
             Node::Process(process, entry) => {
+                may_look(caller, process, entry)?;
                 entry.child(process, name).map(|entry| Node::Process(process.clone(), entry))
             }
         }
@@ -99,6 +102,9 @@ impl Node {
             Node::Root | Node::System(_) => Ok(None),
             Node::Shortcut(_) => self.text(caller).map(|text| text.map(Link::Text)),
             Node::Process(process, entry) => {
+                if entry.is_link() {
+                    may_look(caller, process, entry)?;
+                }
                 let target = match entry.jump(process)? {
                     None => return Ok(None),
                     Some(Jump::Host(object)) => Target::Host(object),
@@ -117,7 +123,11 @@ impl Node {
             Node::Shortcut("self") => Some(pid.to_string().into()),
             Node::Shortcut("thread-self") => Some(format!("{pid}/task/{}", caller.tid).into()),
             Node::Shortcut(_) => Some(b"self/mounts".to_vec()),
-            Node::Process(process, entry) => entry.text(process)?,
+            Node::Process(process, entry) if entry.is_link() => {
+                may_look(caller, process, entry)?;
+                entry.text(process)?
+            }
+            Node::Process(..) => None,
             Node::Root | Node::System(_) => None,
         })
     }
@@ -130,7 +140,9 @@ impl Node {
                 None => Ok(Content::Host(system.clone())),
             },
             Node::Process(process, entry) if !entry.is_dir() => {
-                entry.content(caller, process).map(Content::Text)
+                may_look(caller, process, entry)?;
+                // The supervisor looks at its own child.
+                as_own(|| entry.content(caller, process)).map(Content::Text)
             }
             Node::Shortcut(_) => Err(Errno::ELOOP),
             _ => Err(Errno::EISDIR),
@@ -155,7 +167,10 @@ impl Node {
         match self {
             Node::Root => Ok(root_entries(caller)),
             Node::System(system) => system.entries(),
-            Node::Process(process, entry) if entry.is_dir() => Ok(entry.entries(process)),
+            Node::Process(process, entry) if entry.is_dir() => {
+                may_look(caller, process, entry)?;
+                Ok(entry.entries(process))
+            }
             _ => Err(Errno::ENOTDIR),
         }
     }
@@ -201,9 +216,11 @@ impl Node {
         stat.st_size = 0;
         stat.st_mode = self.mode();
         stat.st_nlink = if self.is_dir() { 2 } else { 1 };
-        if matches!(self, Node::Process(..)) {
-            stat.st_uid = nix::unistd::geteuid().as_raw();
-            stat.st_gid = nix::unistd::getegid().as_raw();
+        if let Node::Process(process, entry) = self {
+            let owner = process.credentials();
+            let dumpable = process.attributes.is_dumpable() || entry.is_dir();
+            let ids = [owner.user.effective, owner.group.effective];
+            [stat.st_uid, stat.st_gid] = if dumpable { ids } else { [0; 2] };
         }
         Ok(stat)
     }
@@ -229,6 +246,16 @@ pub enum Content {
     Text(Vec<u8>),
     /// A file of the host's procfs.
     Host(System),
+}
+
+/// EACCES for what shows how another user's process works inside (proc(5), "ptrace access mode").
+fn may_look(caller: &Caller<'_>, process: &Arc<Process>, entry: &Entry) -> Result<(), Errno> {
+    if !entry.is_internal() || process.pid == caller.process.pid {
+        return Ok(());
+    }
+    let (own, others) = (caller.credentials(), process.credentials());
+    let may = may_look_into(&own, &others, process.attributes.is_dumpable());
+    if may { Ok(()) } else { Err(Errno::EACCES) }
 }
 
 fn root_entry(caller: &Caller<'_>, name: &[u8]) -> Result<Node, Errno> {

@@ -141,6 +141,35 @@ impl Entry {
         }
     }
 
+    /// Whether it is a link.
+    pub fn is_link(&self) -> bool {
+        matches!(self.what(), What::Link)
+    }
+
+    /// Whether it shows how the process works inside: what lies in its memory, what it has open.
+    pub fn is_internal(&self) -> bool {
+        const INTERNAL: [&str; 13] = [
+            "auxv",
+            "cwd",
+            "environ",
+            "exe",
+            "fd",
+            "fdinfo",
+            "io",
+            "maps",
+            "mem",
+            "pagemap",
+            "root",
+            "smaps",
+            "smaps_rollup",
+        ];
+        match self.at {
+            At::Leaf(leaf) => INTERNAL.contains(&leaf.name),
+            At::Descriptor(_) | At::DescriptorInfo(_) => true,
+            At::Top | At::Tasks => false,
+        }
+    }
+
     /// Whether it is a directory.
     pub fn is_dir(&self) -> bool {
         matches!(self.what(), What::Directory)

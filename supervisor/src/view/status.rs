@@ -4,6 +4,7 @@
 
 use super::memory::Memory;
 use super::procfs::errno;
+use crate::host::credentials::Ids;
 use crate::state::fd::Kind;
 use crate::state::process::Process;
 use nix::errno::Errno;
@@ -148,6 +149,9 @@ pub(super) fn status(subject: &Subject<'_>, host: Vec<u8>) -> Vec<u8> {
     let host = String::from_utf8_lossy(&host);
     let memory = Memory::of(process).ok();
     let [blocked, ignored, caught] = signal_sets(subject, &host);
+    let has = process.credentials_of_thread(subject.tid);
+    let ids = |ids: Ids| format!("{}\t{}\t{}\t{}", ids.real, ids.effective, ids.saved, ids.file_system);
+    let set = |key: &str, set: u64| format!("{key}:\t{set:016x}");
     let mut text = Vec::with_capacity(host.len());
     for line in host.lines() {
         let key = line.split(':').next().unwrap_or_default();
@@ -169,6 +173,17 @@ pub(super) fn status(subject: &Subject<'_>, host: Vec<u8>) -> Vec<u8> {
             "TracerPid" => "TracerPid:\t0".to_owned(),
             "Umask" => format!("Umask:\t{:04o}", process.umask()),
             "FDSize" => format!("FDSize:\t{}", process.fds.iter().len().next_power_of_two().max(64)),
+            "Uid" => format!("Uid:\t{}", ids(has.user)),
+            "Gid" => format!("Gid:\t{}", ids(has.group)),
+            "Groups" => {
+                let groups: Vec<_> = has.groups.iter().map(u32::to_string).collect();
+                format!("Groups:\t{} ", groups.join(" "))
+            }
+            "CapInh" => set(key, has.capabilities.inheritable),
+            "CapPrm" => set(key, has.capabilities.permitted),
+            "CapEff" => set(key, has.capabilities.effective),
+            "CapBnd" => set(key, has.capabilities.bounding),
+            "CapAmb" => set(key, has.capabilities.ambient),
             "SigBlk" => format!("SigBlk:\t{blocked:016x}"),
             "SigIgn" => format!("SigIgn:\t{ignored:016x}"),
             "SigCgt" => format!("SigCgt:\t{caught:016x}"),

@@ -7,6 +7,7 @@
 use crate::caller::Caller;
 use crate::context::Call;
 use crate::handlers::fs::open_exec;
+use crate::handlers::identity;
 use crate::host::SyscallResult;
 use crate::host::name::reopen;
 use crate::host::signal::Info;
@@ -43,6 +44,7 @@ pub fn serve(sandbox: &Arc<Sandbox>, request: Internal, call: &mut Call<'_>) -> 
             Ok(0)
         }
         Internal::KickSiblings => kick_siblings(call),
+        Internal::Identity => tell_identity(call),
     }
 }
 
@@ -98,6 +100,7 @@ fn exec_done(call: &mut Call<'_>) -> SyscallResult {
     let called = call.string(3)?.to_bytes();
     call.process.set_name(called.rsplit(|&b| b == b'/').next().unwrap_or_default());
     call.process.threads.keep_only(call.slot);
+    identity::executed(call)?;
     let closed = call.process.fds.close_on_exec();
     closed.files().iter().for_each(|file| call.process.locks.release(file));
     call.sandbox.ipc.executed(call.process.pid);
@@ -135,6 +138,15 @@ fn kick_siblings(call: &mut Call<'_>) -> SyscallResult {
         let kick = Info::sent(relay::KICK_SIGNAL, relay::KICK_CODE, 0, 0);
         let _ = process.handle.thread(tid).and_then(|thread| thread.signal(&kick));
     }
+    Ok(0)
+}
+
+/// As whom the program runs that is about to be loaded: what its auxiliary vector says (getauxval(3)).
+fn tell_identity(call: &mut Call<'_>) -> SyscallResult {
+    let now = call.credentials();
+    let ids = [now.user.real, now.user.effective, now.group.real, now.group.effective];
+    let bytes: Vec<u8> = ids.iter().flat_map(|id| id.to_le_bytes()).collect();
+    call.put(0, &bytes);
     Ok(0)
 }
 

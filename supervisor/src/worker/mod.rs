@@ -8,6 +8,9 @@
 //!
 //! A call that needs no more than its registers costs no allocation and takes no lock that workers share.
 //!
+//! It makes its calls with the credentials of its guest thread ([`crate::host::credentials`]): it takes them on
+//! before the first request, and whenever the guest thread changes them.
+//!
 //! Threads are reused ([`crate::sandbox::worker_pool`]), and a worker is interrupted by a signal to its
 //! thread ([`crate::state::threads`]). None is sent once the slot is freed, and one that was sent before has
 //! arrived when the next slot is taken over, since that makes a host call first: so none interrupts the call
@@ -22,6 +25,7 @@ mod traced;
 
 use crate::context::Call;
 use crate::host::SyscallResult;
+use crate::host::credentials;
 use crate::host::futex::HostFutex;
 use crate::host::interrupt;
 use crate::host::shm::Slot;
@@ -46,9 +50,15 @@ pub fn serve(job: Job) {
     let slot = *slot;
     let tid = process.threads.set_worker(slot, nix::unistd::gettid().as_raw()).unwrap_or(0);
     if let Some(memory) = process.line.channel.slot(slot) {
-        Worker { sandbox, process, number: slot, slot: memory, tid, input: Default::default() }.run();
+        let worker = Worker { sandbox, process, number: slot, slot: memory, tid, input: Default::default() };
+        match credentials::act_as(&process.credentials_of(slot)) {
+            Ok(()) => worker.run(),
+            Err(errno) => worker.end_without_credentials(errno),
+        }
         memory.reset();
     }
+    // A thread that cannot become the supervisor's again serves no other guest.
+    let _ = credentials::act_as_own();
     process.threads.free(slot);
     sandbox.leave_thread();
 }
@@ -65,7 +75,7 @@ struct Worker<'a> {
 }
 
 impl Worker<'_> {
-    fn run(&mut self) {
+    fn run(mut self) {
         let handoff = self.slot.handoff();
         let mut policy = SpinPolicy::default();
         let mut woke = false;
@@ -77,6 +87,7 @@ impl Worker<'_> {
                 turn => return self.end_for_violation(&format!("turn word {turn}")),
             }
             match self.serve() {
+                Ok(_) if credentials::is_unknown() => return self.end_without_credentials(Errno::EPERM),
                 Ok(reply) => {
                     self.slot.reply(&reply.encode());
                     self.slot.clear_interrupt();
@@ -108,6 +119,13 @@ impl Worker<'_> {
         }
         policy.end(wait);
         turn
+    }
+
+    /// Nothing is done for a guest thread with other credentials than its own.
+    fn end_without_credentials(&self, errno: Errno) {
+        let who = format!("pid {} {}", self.process.pid, shown(&self.process.name()));
+        self.sandbox.audit.note(&format!("{who}: cannot act as its user, killed: {}", errno.desc()));
+        self.process.kill();
     }
 
     fn end_for_violation(&self, what: &str) {

@@ -19,7 +19,8 @@ pub(super) fn new_thread(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> Syscall
     call.process.handle.thread(tid)?;
     sandbox.enter_thread()?;
     let slots = call.process.line.channel.slots();
-    let started = call.process.threads.reserve(Some(tid), slots).and_then(|slot| {
+    let credentials = Some(call.credentials());
+    let started = call.process.threads.reserve_for(Some(tid), credentials, slots).and_then(|slot| {
         sandbox.start_worker(call.process, slot).inspect_err(|_| call.process.threads.free(slot))?;
         Ok(slot as i64)
     });

@@ -55,6 +55,9 @@ requests! {
     Detached detached(inode: U64);
     /// The other threads of the process are to look up from what they wait for.
     KickSiblings kick_siblings();
+    /// As whom the caller runs, for the program that it is about to load: real and effective user, real and
+    /// effective group.
+    Identity identity(ids: Out(Fixed(16)));
 }
 
 impl Internal {

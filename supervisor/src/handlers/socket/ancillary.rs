@@ -63,8 +63,8 @@ fn credentials_out(call: &Call<'_>, data: &mut [u8]) -> Result<(), Errno> {
         return Err(Errno::EINVAL);
     }
     let (pid, uid, gid) = (i32_at(data, 0), i32_at(data, 4) as u32, i32_at(data, 8) as u32);
-    let identity = call.process.identity();
-    if pid != call.process.pid || !identity.has_uid(uid) || !identity.has_gid(gid) {
+    let credentials = call.credentials();
+    if pid != call.process.pid || !credentials.user.has(uid) || !credentials.group.has(gid) {
         return Err(Errno::EPERM);
     }
     data[..4].copy_from_slice(&(std::process::id() as i32).to_le_bytes());

@@ -2,9 +2,10 @@
 
 use super::A::{M, N, Null, Room};
 use super::{Guest, number, word, words};
-use crate::state::process::{Identity, Ids};
+use crate::host::credentials::{Credentials, Ids};
 use nix::errno::Errno;
 use rxbox_wire::frame::Reply;
+use std::sync::Arc;
 
 /// A user id that the guest does not have.
 const FOREIGN: i64 = 54_321;
@@ -44,7 +45,7 @@ fn the_mask_is_the_guests_own() {
 }
 
 #[test]
-fn there_is_no_capability_whoever_runs_the_supervisor() {
+fn capabilities_that_a_guest_does_not_have_it_does_not_get() {
     let g = Guest::free();
     let header = [0x2008_0522u32.to_le_bytes(), [0; 4]].concat();
     assert_eq!(g.call("capget", &[M(&header), Room(24)]).out[1], [0; 24]);
@@ -80,8 +81,8 @@ fn new_processes_are_granted_up_to_the_limit_and_never_in_new_namespaces() {
     assert_eq!(g.ask("clone", &[N(libc::CLONE_THREAD.into())]), Err(Errno::EINVAL));
     g.ask("setrlimit", &[N(libc::RLIMIT_NPROC.into()), M(&words(&[0, 0]))]).unwrap();
     for (user, answer) in [(1000, Err(Errno::EAGAIN)), (0, Ok(0))] {
-        let ids = Ids { real: user, effective: user, saved: user };
-        g.process.change_identity(|old| Ok(Identity { user: ids, ..old.clone() })).unwrap();
+        let user_is = Credentials { user: Ids::all(user), ..(*g.process.credentials()).clone() };
+        g.process.set_credentials(0, Arc::new(user_is));
         assert_eq!(g.ask("fork", &[]), answer, "as user {user}");
     }
 }

@@ -3,7 +3,7 @@
 use super::changes::{Changes, now};
 use super::perm::{Perm, Right};
 use super::table::{Get, Owned, Table};
-use crate::state::process::Identity;
+use crate::host::credentials::Credentials;
 use crate::state::ranks::{Lock, Rank};
 use nix::errno::Errno;
 use rxbox_wire::sizes::MESSAGE_MAX;
@@ -146,7 +146,7 @@ impl Messages {
     fn wait<T>(
         &self,
         id: i32,
-        by: &Identity,
+        by: &Credentials,
         right: Right,
         no: Option<Errno>,
         mut attempt: impl FnMut(&mut State) -> Result<T, Errno>,
@@ -178,7 +178,14 @@ impl Messages {
     }
 
     /// msgsnd(2).
-    pub fn send(&self, id: i32, message: Message, flags: i32, pid: i32, by: &Identity) -> Result<(), Errno> {
+    pub fn send(
+        &self,
+        id: i32,
+        message: Message,
+        flags: i32,
+        pid: i32,
+        by: &Credentials,
+    ) -> Result<(), Errno> {
         if message.kind < 1 || message.text.len() as u64 > MESSAGE_MAX {
             return Err(Errno::EINVAL);
         }
@@ -193,7 +200,7 @@ impl Messages {
     }
 
     /// msgrcv(2): the message, its text cut to the room.
-    pub fn receive(&self, id: i32, wanted: Wanted, pid: i32, by: &Identity) -> Result<Message, Errno> {
+    pub fn receive(&self, id: i32, wanted: Wanted, pid: i32, by: &Credentials) -> Result<Message, Errno> {
         if wanted.has(COPY) && (wanted.has(EXCEPT) || !wanted.has(libc::IPC_NOWAIT)) {
             return Err(Errno::EINVAL);
         }
@@ -215,7 +222,7 @@ impl Messages {
     }
 
     /// IPC_STAT.
-    pub fn status(&self, id: i32, by: &Identity) -> Result<Vec<u8>, Errno> {
+    pub fn status(&self, id: i32, by: &Credentials) -> Result<Vec<u8>, Errno> {
         let queue = self.0.lock().get(id)?;
         let state = queue.state.lock();
         state.perm.check(by, Right::READ)?;
@@ -223,7 +230,7 @@ impl Messages {
     }
 
     /// MSG_STAT and, if `by` is nobody, MSG_STAT_ANY: of the queue in a place, with its identifier.
-    pub fn status_at(&self, place: i32, by: Option<&Identity>) -> Result<(i32, Vec<u8>), Errno> {
+    pub fn status_at(&self, place: i32, by: Option<&Credentials>) -> Result<(i32, Vec<u8>), Errno> {
         let (id, queue) = self.0.lock().at(place)?;
         let state = queue.state.lock();
         by.map_or(Ok(()), |by| state.perm.check(by, Right::READ))?;
@@ -231,7 +238,7 @@ impl Messages {
     }
 
     /// IPC_SET: owner, mode, and how long the queue may become, which nobody raises beyond the default.
-    pub fn set_owner(&self, id: i32, by: &Identity, bytes: &[u8]) -> Result<(), Errno> {
+    pub fn set_owner(&self, id: i32, by: &Credentials, bytes: &[u8]) -> Result<(), Errno> {
         let queue = self.0.lock().get(id)?;
         let mut state = queue.state.lock();
         state.perm.check_owner(by)?;
@@ -247,7 +254,7 @@ impl Messages {
     }
 
     /// IPC_RMID: whoever waits is told (EIDRM).
-    pub fn remove(&self, id: i32, by: &Identity) -> Result<(), Errno> {
+    pub fn remove(&self, id: i32, by: &Credentials) -> Result<(), Errno> {
         let mut table = self.0.lock();
         table.get(id)?.state.lock().perm.check_owner(by)?;
         let queue = table.remove(id)?;
@@ -277,9 +284,10 @@ impl Messages {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::credentials::own;
 
-    fn queue() -> (Messages, i32, Identity) {
-        let (queues, me) = (Messages::default(), Identity::host().unwrap());
+    fn queue() -> (Messages, i32, Credentials) {
+        let (queues, me) = (Messages::default(), own().unwrap().clone());
         let id = queues.open(Get { key: libc::IPC_PRIVATE, flags: 0o600, by: &me }).unwrap();
         (queues, id, me)
     }
@@ -289,7 +297,7 @@ mod tests {
     }
 
     fn take(queues: &Messages, id: i32, kind: i64, room: u64, flags: i32) -> Result<String, Errno> {
-        let me = Identity::host().unwrap();
+        let me = own().unwrap().clone();
         let wanted = Wanted { kind, room, flags: flags | libc::IPC_NOWAIT };
         let got = queues.receive(id, wanted, 8, &me)?;
         Ok(format!("{} {}", got.kind, String::from_utf8(got.text).unwrap()))

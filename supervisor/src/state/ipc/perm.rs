@@ -1,6 +1,6 @@
 //! Who may do what with an object (`struct ipc_perm`, sysvipc(7)).
 
-use crate::state::process::Identity;
+use crate::host::credentials::Credentials;
 use nix::errno::Errno;
 
 /// The permission bits of a mode.
@@ -47,13 +47,13 @@ impl Right {
 
 impl Perm {
     /// Of an object that somebody makes with the nine bits of `flags`.
-    pub(super) fn new(key: i32, flags: i32, by: &Identity) -> Perm {
+    pub(super) fn new(key: i32, flags: i32, by: &Credentials) -> Perm {
         let (user, group) = (by.user.effective, by.group.effective);
         Perm { key, user, group, creator: user, creator_group: group, mode: flags as u32 & BITS, sequence: 0 }
     }
 
     /// EACCES if somebody may not do this (the kernel's `ipcperms`).
-    pub fn check(&self, who: &Identity, right: Right) -> Result<(), Errno> {
+    pub fn check(&self, who: &Credentials, right: Right) -> Result<(), Errno> {
         let (user, group) = (who.user.effective, who.group.effective);
         let in_group = |g: u32| g == group || who.groups.contains(&g);
         let granted = if user == self.user || user == self.creator {
@@ -67,7 +67,7 @@ impl Perm {
     }
 
     /// EPERM unless somebody may change owner and mode, and remove the object.
-    pub fn check_owner(&self, who: &Identity) -> Result<(), Errno> {
+    pub fn check_owner(&self, who: &Credentials) -> Result<(), Errno> {
         let user = who.user.effective;
         if [self.user, self.creator, 0].contains(&user) { Ok(()) } else { Err(Errno::EPERM) }
     }
@@ -98,11 +98,11 @@ impl Perm {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::process::Ids;
+    use crate::host::credentials::{Capabilities, Ids};
 
-    fn somebody(user: u32, group: u32) -> Identity {
-        let ids = |id| Ids { real: id, effective: id, saved: id };
-        Identity { user: ids(user), group: ids(group), groups: vec![900] }
+    fn somebody(user: u32, group: u32) -> Credentials {
+        let capabilities = Capabilities::default();
+        Credentials { user: Ids::all(user), group: Ids::all(group), groups: vec![900], capabilities }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::changes::{Changes, now};
 use super::perm::{Perm, Right};
 use super::table::{Get, Owned, Table};
-use crate::state::process::Identity;
+use crate::host::credentials::Credentials;
 use crate::state::ranks::{Lock, Rank};
 use nix::errno::Errno;
 use std::collections::HashMap;
@@ -187,7 +187,7 @@ impl Semaphores {
     fn look<T>(
         &self,
         id: i32,
-        by: &Identity,
+        by: &Credentials,
         what: impl FnOnce(&mut State) -> Result<T, Errno>,
     ) -> Result<T, Errno> {
         let set = self.get(id)?;
@@ -202,7 +202,7 @@ impl Semaphores {
         id: i32,
         ops: &[Op],
         pid: i32,
-        by: &Identity,
+        by: &Credentials,
         deadline: Option<Instant>,
     ) -> Result<(), Errno> {
         match ops.len() {
@@ -245,12 +245,12 @@ impl Semaphores {
     }
 
     /// IPC_STAT.
-    pub fn status(&self, id: i32, by: &Identity) -> Result<Vec<u8>, Errno> {
+    pub fn status(&self, id: i32, by: &Credentials) -> Result<Vec<u8>, Errno> {
         self.look(id, by, |state| Ok(state.encode()))
     }
 
     /// SEM_STAT and, if `by` is nobody, SEM_STAT_ANY: of the set in a place, with its identifier.
-    pub fn status_at(&self, place: i32, by: Option<&Identity>) -> Result<(i32, Vec<u8>), Errno> {
+    pub fn status_at(&self, place: i32, by: Option<&Credentials>) -> Result<(i32, Vec<u8>), Errno> {
         let (id, set) = self.0.lock().at(place)?;
         let state = set.state.lock();
         by.map_or(Ok(()), |by| state.perm.check(by, Right::READ))?;
@@ -258,7 +258,7 @@ impl Semaphores {
     }
 
     /// IPC_SET.
-    pub fn set_owner(&self, id: i32, by: &Identity, bytes: &[u8]) -> Result<(), Errno> {
+    pub fn set_owner(&self, id: i32, by: &Credentials, bytes: &[u8]) -> Result<(), Errno> {
         let set = self.get(id)?;
         let mut state = set.state.lock();
         state.perm.check_owner(by)?;
@@ -268,7 +268,7 @@ impl Semaphores {
     }
 
     /// IPC_RMID: whoever waits is told (EIDRM).
-    pub fn remove(&self, id: i32, by: &Identity) -> Result<(), Errno> {
+    pub fn remove(&self, id: i32, by: &Credentials) -> Result<(), Errno> {
         let mut table = self.0.lock();
         table.get(id)?.state.lock().perm.check_owner(by)?;
         let set = table.remove(id)?;
@@ -278,17 +278,17 @@ impl Semaphores {
     }
 
     /// GETVAL.
-    pub fn value(&self, id: i32, number: i32, by: &Identity) -> Result<i32, Errno> {
+    pub fn value(&self, id: i32, number: i32, by: &Credentials) -> Result<i32, Errno> {
         self.look(id, by, |state| Ok(state.semaphore(number)?.value))
     }
 
     /// GETPID.
-    pub fn last(&self, id: i32, number: i32, by: &Identity) -> Result<i32, Errno> {
+    pub fn last(&self, id: i32, number: i32, by: &Credentials) -> Result<i32, Errno> {
         self.look(id, by, |state| Ok(state.semaphore(number)?.pid))
     }
 
     /// GETNCNT and GETZCNT: how many callers wait, for more or for zero.
-    pub fn waiting(&self, id: i32, number: i32, for_zero: bool, by: &Identity) -> Result<usize, Errno> {
+    pub fn waiting(&self, id: i32, number: i32, for_zero: bool, by: &Credentials) -> Result<usize, Errno> {
         self.look(id, by, |state| {
             state.semaphore(number)?;
             let same = |w: &&Waiting| i32::from(w.number) == number && w.for_zero == for_zero;
@@ -297,13 +297,20 @@ impl Semaphores {
     }
 
     /// GETALL, as the guest reads it.
-    pub fn values(&self, id: i32, by: &Identity) -> Result<Vec<u8>, Errno> {
+    pub fn values(&self, id: i32, by: &Credentials) -> Result<Vec<u8>, Errno> {
         let bytes = |s: &Semaphore| (s.value as u16).to_le_bytes();
         self.look(id, by, |state| Ok(state.semaphores.iter().flat_map(bytes).collect()))
     }
 
     /// SETVAL.
-    pub fn set_value(&self, id: i32, number: i32, value: i32, pid: i32, by: &Identity) -> Result<(), Errno> {
+    pub fn set_value(
+        &self,
+        id: i32,
+        number: i32,
+        value: i32,
+        pid: i32,
+        by: &Credentials,
+    ) -> Result<(), Errno> {
         if !(0..=HIGHEST).contains(&value) {
             return Err(Errno::ERANGE);
         }
@@ -317,7 +324,7 @@ impl Semaphores {
     }
 
     /// SETALL, from what of the guest's array there is: EFAULT if that is too little.
-    pub fn set_values(&self, id: i32, bytes: &[u8], pid: i32, by: &Identity) -> Result<(), Errno> {
+    pub fn set_values(&self, id: i32, bytes: &[u8], pid: i32, by: &Credentials) -> Result<(), Errno> {
         let set = self.get(id)?;
         let mut state = set.state.lock();
         state.perm.check(by, Right::WRITE)?;
@@ -367,13 +374,14 @@ impl Semaphores {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::credentials::own;
 
     fn op(number: u16, change: i16, flags: i32) -> Op {
         Op { number, change, flags: flags as i16 }
     }
 
-    fn set(count: i32) -> (Semaphores, i32, Identity) {
-        let (sets, me) = (Semaphores::default(), Identity::host().unwrap());
+    fn set(count: i32) -> (Semaphores, i32, Credentials) {
+        let (sets, me) = (Semaphores::default(), own().unwrap().clone());
         let id = sets.open(Get { key: libc::IPC_PRIVATE, flags: 0o600, by: &me }, count).unwrap();
         (sets, id, me)
     }

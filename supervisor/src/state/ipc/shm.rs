@@ -8,9 +8,9 @@
 use super::changes::now;
 use super::perm::{Perm, Right};
 use super::table::{Get, Owned, Table};
+use crate::host::credentials::Credentials;
 use crate::host::name::reopen;
 use crate::state::budget::Budget;
-use crate::state::process::Identity;
 use crate::state::ranks::{Lock, Rank};
 use nix::errno::Errno;
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -161,7 +161,7 @@ impl Segments {
         write: bool,
         execute: bool,
         pid: i32,
-        by: &Identity,
+        by: &Credentials,
     ) -> Result<Attach, Errno> {
         let segment = self.0.lock().get(id)?;
         let right = if write { Right::READ.and(Right::WRITE) } else { Right::READ };
@@ -219,21 +219,26 @@ impl Segments {
     }
 
     /// IPC_STAT.
-    pub fn status(&self, id: i32, by: &Identity) -> Result<Vec<u8>, Errno> {
+    pub fn status(&self, id: i32, by: &Credentials) -> Result<Vec<u8>, Errno> {
         let segment = self.0.lock().get(id)?;
         segment.perm().0.check(by, Right::READ)?;
         Ok(segment.encode())
     }
 
     /// SHM_STAT and, if `by` is nobody, SHM_STAT_ANY: of the segment in a place, with its identifier.
-    pub fn status_at(&self, place: i32, by: Option<&Identity>) -> Result<(i32, Vec<u8>), Errno> {
+    pub fn status_at(&self, place: i32, by: Option<&Credentials>) -> Result<(i32, Vec<u8>), Errno> {
         let (id, segment) = self.0.lock().at(place)?;
         by.map_or(Ok(()), |by| segment.perm().0.check(by, Right::READ))?;
         Ok((id, segment.encode()))
     }
 
     /// Changes a segment for its owner.
-    fn change(&self, id: i32, by: &Identity, what: impl FnOnce(&mut State)) -> Result<Arc<Segment>, Errno> {
+    fn change(
+        &self,
+        id: i32,
+        by: &Credentials,
+        what: impl FnOnce(&mut State),
+    ) -> Result<Arc<Segment>, Errno> {
         let segment = self.0.lock().get(id)?;
         let mut state = segment.state.lock();
         state.perm.check_owner(by)?;
@@ -243,7 +248,7 @@ impl Segments {
     }
 
     /// IPC_SET.
-    pub fn set_owner(&self, id: i32, by: &Identity, bytes: &[u8]) -> Result<(), Errno> {
+    pub fn set_owner(&self, id: i32, by: &Credentials, bytes: &[u8]) -> Result<(), Errno> {
         let set = |state: &mut State| {
             state.perm.set(bytes);
             state.change_time = now();
@@ -252,12 +257,12 @@ impl Segments {
     }
 
     /// SHM_LOCK, SHM_UNLOCK: a promise about speed, of which only the mark is kept.
-    pub fn set_locked(&self, id: i32, by: &Identity, locked: bool) -> Result<(), Errno> {
+    pub fn set_locked(&self, id: i32, by: &Credentials, locked: bool) -> Result<(), Errno> {
         self.change(id, by, |state| state.locked = locked).map(drop)
     }
 
     /// IPC_RMID: the segment goes once nobody has it attached.
-    pub fn remove(&self, id: i32, by: &Identity) -> Result<(), Errno> {
+    pub fn remove(&self, id: i32, by: &Credentials) -> Result<(), Errno> {
         let segment = self.change(id, by, |state| {
             state.doomed = true;
             state.perm.key = libc::IPC_PRIVATE;
@@ -291,10 +296,11 @@ impl Segments {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::credentials::own;
     use crate::host::number::{Fcntl, fcntl};
 
-    fn segment(size: u64) -> (Segments, i32, Identity, Arc<Budget>) {
-        let (segments, me, budget) = (Segments::default(), Identity::host().unwrap(), Budget::new(10));
+    fn segment(size: u64) -> (Segments, i32, Credentials, Arc<Budget>) {
+        let (segments, me, budget) = (Segments::default(), own().unwrap().clone(), Budget::new(10));
         let get = Get { key: 77, flags: 0o600 | libc::IPC_CREAT, by: &me };
         let id = segments.open(get, size, 7, &budget).unwrap();
         (segments, id, me, budget)

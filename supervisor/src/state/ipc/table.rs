@@ -4,7 +4,7 @@
 //! for that of the next in the same place.
 
 use super::perm::{Perm, Right};
-use crate::state::process::Identity;
+use crate::host::credentials::Credentials;
 use nix::errno::Errno;
 
 /// Places below this (the kernel's IPCMNI).
@@ -22,7 +22,7 @@ pub struct Get<'a> {
     /// Flags and mode.
     pub flags: i32,
     /// Who asks.
-    pub by: &'a Identity,
+    pub by: &'a Credentials,
 }
 
 /// An object with an owner.
@@ -137,7 +137,7 @@ impl<T: Owned + Clone> Table<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::process::Identity;
+    use crate::host::credentials::own;
 
     #[derive(Clone, Debug, PartialEq)]
     struct Thing(Perm);
@@ -149,7 +149,7 @@ mod tests {
     }
 
     fn get(table: &mut Table<Thing>, key: i32, flags: i32) -> Result<i32, Errno> {
-        let me = Identity::host().unwrap();
+        let me = own().unwrap().clone();
         table.open(Get { key, flags, by: &me }, |_| Ok(()), |perm| Ok(Thing(perm)))
     }
 
