@@ -18,6 +18,7 @@ pub mod granted;
 mod step;
 mod stopped;
 mod system_call;
+mod vsyscall;
 
 use crate::host::thread::is_leader;
 use crate::lifecycle::{de_thread, exit};
@@ -58,7 +59,9 @@ fn run(thread: &mut Thread) -> i32 {
         let entry = match thread.process.resolve(pc, request) {
             Ok(entry) => entry,
             Err(e) => {
-                fetch::fault(thread, e);
+                if !vsyscall::called(thread) {
+                    fetch::fault(thread, e);
+                }
                 request = BlockRequest::default();
                 continue;
             }

@@ -257,7 +257,18 @@ static void encodings(void) {
     RUN("int 0x80 is not tried here", "\x90");
 }
 
-static void targets(void) {
+// Where the processor has been is lost in rxbox when a branch finds nothing: how it ends is all that is told.
+static void ended(int signal, siginfo_t *i, void *context) {
+    greg_t *r = ((ucontext_t *)context)->uc_mcontext.gregs;
+    clear_ac();
+    printf("  %s code %d addr %llx trap %llu error %llx\n", strsignal(signal), i->si_code, (unsigned long long)(uint64_t)i->si_addr,
+           (unsigned long long)r[REG_TRAPNO], (unsigned long long)r[REG_ERR]);
+    siglongjmp(out, 1);
+}
+
+static void wild_targets(void) {
+    struct sigaction a = {.sa_sigaction = ended, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER}, old;
+    sigaction(SIGSEGV, &a, &old);
     static const uint64_t beyond[] = {0x0000800000000000, 0xffff7fffffffffff, 0x4141414141414141, 0x8000000000000000};
     for (size_t i = 0; i < 4; i++) {
         RUN("jmp rdi", "\x90\xff\xe7", .rdi = beyond[i]);
@@ -268,6 +279,14 @@ static void targets(void) {
         RUN("jmp [rcx]", "\x90\xff\x21", .rcx = DATA);
         RUN("call [rcx]", "\x90\xff\x11", .rcx = DATA);
     }
+    sigaction(SIGSEGV, &old, 0);
+}
+
+static void targets(void) {
+    // A single step finds the branch, too.
+    RUN("jmp rdi", SET_TF "\xff\xe7", .rdi = 0x4141414141414141);
+    RUN("call rdi", SET_TF "\xff\xd7", .rdi = 0x4141414141414141);
+    RUN("ret", "\x57" SET_TF "\xc3", .rdi = 0x4141414141414141);
     RUN("the kernel's half", "\xff\xe7", .rdi = 0xffffffff80000000);
     RUN("the last page of user space", "\xff\xe7", .rdi = 0x7ffffffff000);
     RUN("load", "\x8a\x07", .rdi = 0x0000800000000000);
@@ -278,6 +297,7 @@ static void targets(void) {
     RUN("popfq of the kernel's half", "\x48\x89\xfc\x9d", .rdi = 0xffffffff80000000);
     RUN("mov gs from a missing page", "\x8e\x2f", .rdi = 0x1000);
     RUN("mov gs to a missing page", "\x8c\x2f", .rdi = 0x1000);
+    *(volatile char *)(CODE + 4096);
     RUN("mov gs to a page that may not be written", "\x8c\x2f", .rdi = CODE + 4096);
     RUN("mov gs over the end", "\x8c\x2f", .rdi = DATA + 4095);
     RUN("push gs to a missing page", "\x48\x89\xfc\x0f\xa8", .rdi = 0x1000);
@@ -311,9 +331,6 @@ static void far(void) {
     p->offset = 0x1000;
     RUN("jmp far to a missing page", "\xff\x2f", .rdi = DATA);
     RUN("jmp far of a missing page", "\xff\x2f", .rdi = 0x1000);
-    RUN("call far on a missing stack", "\x48\x89\xfc\xff\x1e", .rdi = 0x1000, .rsi = DATA);
-    RUN("retf from a missing stack", "\x48\x89\xfc\x48\xcb", .rdi = 0x1000);
-    RUN("iretq from a missing stack", "\x48\x89\xfc\x48\xcf", .rdi = 0x1000);
     // iretq with flags: TF takes effect after the next instruction
     RUN("iretq sets TF", "\x6a\x2b\x48\x89\xe0\x50\x68\x02\x03\x00\x00\x51\x57\x48\xcf\x90\x90\x90" CLEAR_TF, .rcx = 0x33, .rdi = CODE + 15);
 }
@@ -391,7 +408,7 @@ static void x87_frame(void) {
 static const struct {
     const char *name;
     void (*run)(void);
-} ways[] = {WAY(single_step), WAY(sigreturn_sets), WAY(flags), WAY(sigreturn_flags), WAY(vsyscall), WAY(gs), WAY(encodings), WAY(targets),
+} ways[] = {WAY(single_step), WAY(sigreturn_sets), WAY(flags), WAY(sigreturn_flags), WAY(vsyscall), WAY(gs), WAY(encodings), WAY(targets), WAY(wild_targets),
             WAY(far), WAY(prefixes), WAY(system_call), WAY(x87), WAY(x87_frame)};
 
 int main(int argc, char **argv) {

@@ -1,5 +1,6 @@
 //! What to do about an exit of translated code.
 
+use super::emulate::Ended;
 use super::enter::BlockExit;
 use super::stopped::stopped;
 use super::{emulate, system_call};
@@ -15,6 +16,9 @@ pub(super) enum Went {
     On(BlockRequest),
     /// The last one was a system call.
     Called,
+    /// Another signal than one of its own has interrupted the code at the pc, before an instruction or behind
+    /// one.
+    Interrupted,
     /// The one at the pc has not completed: it has raised a signal, or is to be tried again like this.
     Stopped(BlockRequest),
 }
@@ -24,7 +28,7 @@ impl Went {
     pub(super) fn request(self) -> BlockRequest {
         match self {
             Went::On(request) | Went::Stopped(request) => request,
-            Went::Called => BlockRequest::default(),
+            Went::Called | Went::Interrupted => BlockRequest::default(),
         }
     }
 }
@@ -38,7 +42,7 @@ pub(super) fn act(thread: &mut Thread, exit: BlockExit) -> Went {
             state.pc = state.target;
             Went::On(BlockRequest { indirect: true, ..BlockRequest::default() })
         }
-        BlockExit::Stopped => Went::Stopped(stopped(thread)),
+        BlockExit::Stopped => stopped(thread).map_or(Went::Interrupted, Went::Stopped),
         BlockExit::Exit(id, Exit::Goto { pc, .. }) => {
             thread.state().pc = pc;
             Went::On(BlockRequest { chain: Some(id), ..BlockRequest::default() })
@@ -51,13 +55,18 @@ pub(super) fn act(thread: &mut Thread, exit: BlockExit) -> Went {
                     return Went::Called;
                 }
                 Reason::Step => {}
-                Reason::ClearFpuPointer => emulate::clear_fpu_pointer(thread),
-                Reason::Emulate => {
-                    if let Err(fault) = emulate::instruction(thread) {
+                Reason::FpuPointer => emulate::fpu_pointer(thread),
+                Reason::Emulate => match emulate::instruction(thread) {
+                    Ok(Ended::Completed) => {}
+                    Ok(Ended::NotBegun) => return Went::Stopped(BlockRequest::default()),
+                    Ok(Ended::Stopped) => {
+                        return stopped(thread).map_or(Went::Interrupted, Went::Stopped);
+                    }
+                    Err(fault) => {
                         raise(thread, fault);
                         return Went::Stopped(BlockRequest::default());
                     }
-                }
+                },
             }
             Went::On(BlockRequest::default())
         }

@@ -29,6 +29,7 @@ pub(super) fn instruction(thread: &mut Thread) -> Result<(Insn, [u8; 15]), Fault
 /// Raises what a fetch raises that fails.
 pub(super) fn fault(thread: &mut Thread, e: FetchError) {
     let fault = match e {
+        FetchError::NotCanonical => Fault::protection(0),
         FetchError::Unmapped(addr) => Fault::unmapped(addr, page_fault::FETCH),
         FetchError::NotExecutable(addr) => Fault::not_allowed(addr, page_fault::FETCH),
     };

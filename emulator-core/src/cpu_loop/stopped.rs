@@ -8,22 +8,24 @@ use crate::signal::fault::{Fault, page_fault, trap};
 use crate::signal::info::SEGV_MAPERR;
 use crate::thread::Thread;
 
-/// Acts on the signal if it is a fault; how the next block is wanted.
-pub(super) fn stopped(thread: &mut Thread) -> BlockRequest {
+/// Acts on the signal if it is a fault; how the next block is wanted then.
+pub(super) fn stopped(thread: &mut Thread) -> Option<BlockRequest> {
     let raw = thread.state().raw;
     if raw.signal == 0 {
-        return BlockRequest::default();
+        return None;
     }
     let written = raw.trapno == trap::PAGE_FAULT && raw.error_code & page_fault::WRITE != 0;
     if raw.signal == libc::SIGSEGV && written {
         match thread.process.store_fault(raw.addr) {
-            StoreFault::Unprotected => return BlockRequest { step: true, ..BlockRequest::default() },
-            StoreFault::Passed if thread.faults.again(raw.addr) => return BlockRequest::default(),
+            StoreFault::Unprotected => {
+                return Some(BlockRequest { step: true, ..BlockRequest::default() });
+            }
+            StoreFault::Passed if thread.faults.again(raw.addr) => return Some(BlockRequest::default()),
             _ => {}
         }
     }
     if raw.signal == libc::SIGSEGV && raw.trapno == trap::PAGE_FAULT && thread.process.grow_stack(raw.addr) {
-        return BlockRequest::default();
+        return Some(BlockRequest::default());
     }
     // Faults that name the instruction name the guest's.
     let at_instruction = matches!(raw.signal, libc::SIGILL | libc::SIGFPE | libc::SIGTRAP);
@@ -33,5 +35,5 @@ pub(super) fn stopped(thread: &mut Thread) -> BlockRequest {
     let reserved = signal == libc::SIGSEGV && CodeCache::has_reserved(raw.addr);
     let code = if reserved { SEGV_MAPERR } else { raw.code };
     raise(thread, Fault { signal, code, addr, trap, error_code });
-    BlockRequest::default()
+    Some(BlockRequest::default())
 }

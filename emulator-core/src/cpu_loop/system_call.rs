@@ -27,8 +27,8 @@ pub(super) fn system_call(thread: &mut Thread) {
     state.gpr[11] = state.rflags;
     let pc = state.pc;
     let kept = thread.deadline.take();
-    // The x32 bit and everything above are no numbers of this table.
-    let Some(call) = u32::try_from(nr).ok().filter(|&n| n < INTERNAL).and_then(table::row) else {
+    // The kernel looks at the lower half only. The x32 bit and all above are no numbers of this table.
+    let Some(call) = Some(nr as u32).filter(|&n| n < INTERNAL).and_then(table::row) else {
         thread.state().gpr[0] = -i64::from(libc::ENOSYS) as u64;
         return;
     };
@@ -47,7 +47,8 @@ pub(super) fn system_call(thread: &mut Thread) {
     }
 }
 
-fn perform(thread: &mut Thread, call: &'static Syscall, args: [u64; 6]) -> SyscallResult {
+/// Has the call made with these arguments.
+pub(super) fn perform(thread: &mut Thread, call: &'static Syscall, args: [u64; 6]) -> SyscallResult {
     match call.bulk(&args) {
         Bulk::AtOnce => {}
         Bulk::Pieces(shape) => return transfer::transfer(thread, call, args, shape),

@@ -42,6 +42,11 @@ pub const TASK_SIZE: u64 = 0x7fff_ffff_f000;
 /// Distance kept between a stack that grows down and what lies below it (`stack_guard_gap` of the kernel).
 pub const STACK_GUARD: u64 = 256 * PAGE;
 
+/// Whether the address is canonical with four levels of page tables (Intel SDM 1, 3.3.7.1).
+pub const fn is_canonical(addr: u64) -> bool {
+    (addr as i64) << 16 >> 16 == addr as i64
+}
+
 /// A half-open range of addresses, `start..end`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Span {

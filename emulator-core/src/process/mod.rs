@@ -69,11 +69,12 @@ pub struct Process {
 impl Process {
     /// A process without threads, on this host's processor.
     pub fn new(space: AddressSpace, blocks: Blocks, channel: Channel, log: Log) -> Process {
+        let cpuid = CpuidTable::new(cpu::leaves(), cpu::xcr0());
         Process {
             memory: Lock::new(Rank::Memory, Memory::new(space)),
             blocks: Lock::new(Rank::Blocks, blocks),
-            config: Config::default(),
-            cpuid: CpuidTable::new(cpu::leaves(), cpu::xcr0()),
+            config: Config { narrow_branches: !cpuid.is_intel(), ..Config::default() },
+            cpuid,
             vectors: cpu::vector_kind(),
             channel,
             actions: Lock::new(Rank::Actions, Actions::default()),

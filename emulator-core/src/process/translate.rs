@@ -2,11 +2,14 @@
 
 use super::Process;
 use super::memory::Memory;
+use crate::guest::layout::is_canonical;
 use crate::guest::{AddressSpace, access};
 use crate::host::fatal::fatal;
 use crate::runtime::blocks::{AddError, Blocks, HostEntry};
+use crate::runtime::cache::CodeCache;
 use crate::runtime::cpu::ThreadHandle;
 use rxbox_translate::TranslateError;
+use rxbox_translate::emit::{Mark, PcAt};
 use rxbox_translate::frontend::Config;
 
 /// The most guest bytes that one block is made of.
@@ -15,6 +18,8 @@ const BLOCK_SPAN: usize = 1024;
 /// Why guest code at a pc cannot be run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FetchError {
+    /// The address is not canonical.
+    NotCanonical,
     /// Nothing is mapped at this address.
     Unmapped(u64),
     /// Not executable at this address.
@@ -92,6 +97,20 @@ impl Process {
         }
     }
 
+    /// The host entry of a block of this one instruction, in the place of what lies at `pc`. It is in no
+    /// index and runs once.
+    pub fn translate_alone(&self, pc: u64, instruction: &[u8]) -> HostEntry {
+        loop {
+            let config = Config { step: true, ..self.config };
+            match self.blocks.lock().add(pc, instruction, &config, false, &mut ()) {
+                Ok((entry, _)) => return entry,
+                Err(AddError::Full) => {}
+                Err(AddError::Translate(e)) => fatal(&format!("instruction at {pc:#x}: {e}")),
+            }
+            self.flush();
+        }
+    }
+
     /// Makes a translation of an earlier program's current again, if the same code lies at `pc` now.
     fn revive(&self, memory: &mut Memory, blocks: &mut Blocks, pc: u64) -> bool {
         let revived = blocks.revive(pc, |source| {
@@ -124,6 +143,19 @@ impl Process {
         self.memory.lock().unprotect_all();
     }
 
+    /// The guest's x87 instruction pointer, of which the processor has `stored`: the address of the last
+    /// instruction's translation, or what the guest itself has loaded. Zero for a translation that is not
+    /// known any more.
+    pub fn x87_pointer(&self, stored: u64) -> u64 {
+        if !CodeCache::has_reserved(stored) {
+            return stored;
+        }
+        match self.blocks.lock().recover(stored) {
+            Some(Mark { pc: PcAt::Known(pc) | PcAt::Along(pc), .. }) => pc,
+            _ => 0,
+        }
+    }
+
     /// Whether a pc may be executed, for faults of single-byte fetches.
     pub fn check_fetch(&self, pc: u64) -> Result<(), FetchError> {
         fetch(&self.memory.lock().space, pc, &mut [0; BLOCK_SPAN]).map(|_| ())
@@ -146,6 +178,7 @@ fn fetch(space: &AddressSpace, pc: u64, code: &mut [u8; BLOCK_SPAN]) -> Result<u
 fn missing(space: &AddressSpace, addr: u64) -> FetchError {
     match space.query(addr) {
         Some(_) => FetchError::NotExecutable(addr),
+        None if !is_canonical(addr) => FetchError::NotCanonical,
         None => FetchError::Unmapped(addr),
     }
 }

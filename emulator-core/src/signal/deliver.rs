@@ -120,6 +120,13 @@ pub fn raise(thread: &mut Thread, fault: Fault) {
     force(thread, &fault.info(), fault.addr);
 }
 
+/// The kernel's own SIGSEGV for an instruction that it could not carry out for the guest; the last trap stays
+/// what it was.
+pub fn force_sigsegv(thread: &mut Thread) {
+    thread.state().rflags |= RESUME_FLAG;
+    force(thread, &SigInfo::fault(SIGSEGV, SI_KERNEL, 0), 0);
+}
+
 fn force(thread: &mut Thread, info: &SigInfo, addr: u64) {
     let signal = info.signal();
     let blocked = thread.signals.mask.contains(signal);
@@ -156,7 +163,9 @@ fn push(thread: &mut Thread, info: &SigInfo, action: &Action) -> Result<(), Bad>
     let (signals, state) = (&mut thread.signals, thread.cpu.state());
     let sizes = (layout.frame_size() as u64, frame::SIZE as u64);
     let place = signals.stack.place(state.gpr[4], action.flags, sizes.0, sizes.1).ok_or(Bad)?;
-    let xstate = xstate::encode(state, &Legacy::save(), &layout);
+    let mut x87 = Legacy::save();
+    x87.set_instruction_pointer(thread.process.x87_pointer(x87.instruction_pointer()));
+    let xstate = xstate::encode(state, &x87, &layout);
     let frame = Frame {
         restorer: action.restorer,
         registers: &Registers { gpr: state.gpr, pc: state.pc, rflags: state.rflags },

@@ -325,15 +325,28 @@ impl Drop for AltStack {
 /// The 512 bytes of FXSAVE (Intel SDM 1, 10.5.1).
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(16))]
-pub(super) struct Legacy(pub(super) [u8; 512]);
+pub struct Legacy(pub(super) [u8; 512]);
 
 impl Legacy {
+    /// Offset of the x87 instruction pointer.
+    const POINTER: usize = 8;
+
     /// Of the processor: the guest's x87 state, and vector registers that are the runtime's.
-    pub(super) fn save() -> Legacy {
+    pub fn save() -> Legacy {
         let mut image = Legacy([0; 512]);
         // SAFETY: 512 bytes, aligned to 16.
         unsafe { asm!("fxsave64 [{0}]", in(reg) image.0.as_mut_ptr(), options(nostack, preserves_flags)) };
         image
+    }
+
+    /// Where the last x87 instruction lies.
+    pub fn instruction_pointer(&self) -> u64 {
+        u64::from_le_bytes(std::array::from_fn(|i| self.0[Legacy::POINTER + i]))
+    }
+
+    /// Changes what is said of that.
+    pub(super) fn set_instruction_pointer(&mut self, pc: u64) {
+        self.0[Legacy::POINTER..Legacy::POINTER + 8].copy_from_slice(&pc.to_le_bytes());
     }
 
     /// Makes the x87 state the processor's. The vector registers of the image are taken for nothing.

@@ -244,13 +244,6 @@ fn vector_and_x87_state_come_back_as_they_went() {
 }
 
 #[test]
-fn the_host_address_of_the_last_x87_instruction_is_not_told() {
-    let mut random = Random::new(3);
-    let area = xstate::encode(&any_cpu(&mut random), &any_x87(&mut random), &full_layout());
-    assert_eq!(area[8..16], [0; 8]);
-}
-
-#[test]
 fn stale_upper_halves_are_neither_shown_nor_kept() {
     let mut random = Random::new(4);
     let layout = full_layout();

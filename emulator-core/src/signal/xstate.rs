@@ -95,8 +95,6 @@ impl Layout {
 pub(super) fn encode(cpu: &CpuState, x87: &Legacy, layout: &Layout) -> Vec<u8> {
     let mut area = vec![0; layout.frame_size()];
     area[..SOFTWARE].copy_from_slice(&x87.0[..SOFTWARE]);
-    // Where the last x87 instruction was is an address in the code cache.
-    area[8..16].fill(0);
     area[MXCSR..MXCSR + 4].copy_from_slice(&cpu.mxcsr.to_le_bytes());
     for (xmm, register) in area[XMM..XMM + 256].chunks_exact_mut(16).zip(&cpu.vectors) {
         xmm.copy_from_slice(&register[..16]);

@@ -14,6 +14,7 @@ use rxbox_wire::sizes::{ABSENT, ALIGN, BULK_MAX, STRINGS_MAX};
 use rxbox_wire::table::Internal;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Sends a request whose data are the runtime's: argument `i`'s bytes in `data[i]`, none where that is empty.
 fn send(thread: &Thread, what: Internal, args: [u64; 6], data: &[&[u8]]) -> Reply {
@@ -74,6 +75,13 @@ pub fn process_started(thread: &Thread, pid: i32, pidfd: bool) -> (i64, i32) {
 pub fn report(thread: &Thread, text: &str) {
     let bytes = text.as_bytes();
     send(thread, Internal::Report, [0, bytes.len() as u64, 0, 0, 0, 0], &[bytes]);
+}
+
+/// Tells the user once in a process what rxbox does not offer.
+pub fn report_missing(thread: &Thread, told: &AtomicBool, text: &str) {
+    if !told.swap(true, Ordering::Relaxed) {
+        report(thread, text);
+    }
 }
 
 /// Opens a program or interpreter, if the policy lets the guest execute it.

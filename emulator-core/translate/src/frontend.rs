@@ -24,11 +24,14 @@ pub struct Config {
     pub step: bool,
     /// `rdtsc` and `rdtscp` are the runtime's.
     pub virtual_tsc: bool,
+    /// A `66` prefix makes near branches 16 bits wide, as processors of AMD have it; those of Intel ignore
+    /// it. No program has a use for addresses that small: they are left to the runtime, which refuses them.
+    pub narrow_branches: bool,
 }
 
 impl Default for Config {
     fn default() -> Config {
-        Config { max_insns: 64, max_exits: 3, step: false, virtual_tsc: false }
+        Config { max_insns: 64, max_exits: 3, step: false, virtual_tsc: false, narrow_branches: false }
     }
 }
 
@@ -144,7 +147,7 @@ impl Builder<'_> {
         let next = pc.wrapping_add(insn.len.into());
         let near = |disp: i64| next.wrapping_add_signed(disp);
         self.start(pc);
-        if self.config.step && runtime_steps(&insn) {
+        if self.config.step && runtime_steps(&insn) || self.config.narrow_branches && is_narrow(&insn) {
             self.push(Op::ExitTb { reason: Reason::Emulate, pc });
             return true;
         }
@@ -157,7 +160,7 @@ impl Builder<'_> {
                     // A signal that stops the thread here finds the instruction done: a second run would
                     // store what the first has set (fnstenv masks exceptions, fnsave clears the registers).
                     self.start(next);
-                    self.push(Op::ExitTb { reason: Reason::ClearFpuPointer, pc });
+                    self.push(Op::ExitTb { reason: Reason::FpuPointer, pc });
                 }
             }
             Class::Trap(Trap::DebugTrap) => {
@@ -171,7 +174,7 @@ impl Builder<'_> {
                 return self.conditional(Cond::Flags(cc), near(disp.into()), next);
             }
             Class::Loop { opcode, disp } => {
-                let cond = Cond::Count { opcode, addr32: insn.form.addr32 };
+                let cond = Cond::Count { opcode, rep: insn.form.rep, addr32: insn.form.addr32 };
                 return self.conditional(cond, near(disp.into()), next);
             }
             Class::Jmp { disp } => self.push(Op::Goto { pc: near(disp.into()) }),
@@ -207,6 +210,7 @@ impl Builder<'_> {
             | Class::Xgetbv
             | Class::Popf
             | Class::Segment(_)
+            | Class::Far(_)
             | Class::Trap(_) => self.push(Op::ExitTb { reason: Reason::Emulate, pc }),
         }
         true
@@ -331,6 +335,11 @@ fn is_hosts(op: SegmentOp) -> bool {
         SegmentOp::Store(n) | SegmentOp::Push(n) | SegmentOp::Pop(n) => n != GS,
         SegmentOp::Load(n) | SegmentOp::FarPointer(n) => n != GS && n != 2,
     }
+}
+
+/// Whether it is a near branch with a `66` prefix that REX.W does not override.
+pub fn is_narrow(insn: &Insn) -> bool {
+    insn.form.opsize && insn.form.rex & 8 == 0 && insn.class.is_near_branch()
 }
 
 /// Whether the runtime carries an instruction out that stands alone: a block that jumps through the tables

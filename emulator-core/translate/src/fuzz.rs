@@ -33,6 +33,7 @@ pub fn translate(input: &[u8]) {
     let config = Config {
         step: choice & 2 != 0,
         virtual_tsc: choice & 4 != 0,
+        narrow_branches: choice & 32 != 0,
         max_insns: if choice & 8 == 0 { 64 } else { 1 },
         max_exits: choice >> 6,
     };

@@ -144,11 +144,9 @@ pub(crate) fn carried(insn: &Insn) -> bool {
     class && !chance && !legacy(1, 0x03) && !refused(insn)
 }
 
-/// What rxbox refuses although the processor has it: gs overrides of operands that no modrm byte names, and
-/// of gathers.
+/// What rxbox refuses although the processor has it: gs overrides of vectors of 32-bit addresses.
 fn refused(insn: &Insn) -> bool {
-    let source = addresses_by_registers(insn) && !matches!(insn.form.opcode, 0xaa | 0xab | 0xae | 0xaf);
-    insn.form.segment == 0x65 && insn.mem.map_or(source, |mem| mem.vsib)
+    insn.form.segment == 0x65 && insn.mem.is_some_and(|mem| mem.vsib && mem.addr32)
 }
 
 /// Whether registers that the instruction implies or names give an address: strings, `xlat`, `maskmovdqu`,

@@ -9,6 +9,7 @@
 use rxbox_tests::random::Random;
 use rxbox_tests::{Program, Scratch};
 use rxbox_translate::decode::{Insn, decode, text};
+use rxbox_translate::state::CACHE;
 use std::process::Command;
 use std::sync::OnceLock;
 
@@ -289,12 +290,13 @@ impl Outcome {
         self.signal() == libc::SIGILL as u64
     }
 
-    /// A line of processor state or window, without what legitimately differs: the x87 instruction pointer,
-    /// which in rxbox is 0; how the last x87 opcode names its memory operand, which may have been rewritten;
-    /// and which parts of the vector state count as in use.
+    /// A line of processor state or window, without what legitimately differs: how the last x87 opcode names
+    /// its memory operand, which may have been rewritten; an x87 instruction pointer that the program has
+    /// loaded and that happens to lie where the code cache may be; and which parts of the vector state count
+    /// as in use.
     fn line(&self, index: u64, environment: &Environment) -> [u8; LINE] {
         const FOP: usize = 6;
-        const FIP: std::ops::Range<usize> = 8..16;
+        const FIP: usize = 8;
         const HEADER: u64 = 512 / LINE as u64;
         let of = if index < STATE_LINES { &environment.state } else { &environment.window };
         let at = index as usize * LINE % PAGE;
@@ -303,7 +305,10 @@ impl Outcome {
         match index {
             0 => {
                 line[FOP] &= 0x38;
-                line[FIP].fill(0);
+                let fip = u64::from_le_bytes(std::array::from_fn(|i| line[FIP + i]));
+                if CACHE.contains(&fip) {
+                    line[FIP..FIP + 8].fill(0);
+                }
             }
             HEADER => line[..8].fill(0),
             _ => {}

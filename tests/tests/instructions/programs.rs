@@ -89,7 +89,25 @@ fn features_that_are_not_carried_are_hidden() {
 #[test]
 fn traps_find_the_state_that_they_find_natively() {
     let guest = Guest::new("instructions_state", &["-w"]);
-    for way in ["single_step", "sigreturn_sets", "flags", "sigreturn_flags"] {
+    for way in [
+        "single_step",
+        "sigreturn_sets",
+        "flags",
+        "sigreturn_flags",
+        "gs",
+        "encodings",
+        "targets",
+        "wild_targets",
+        "far",
+        "prefixes",
+        "system_call",
+        "x87",
+        "x87_frame",
+    ] {
         guest.same(&[way.to_string()]);
+    }
+    let vsyscall = std::fs::read_to_string("/proc/self/maps").unwrap().contains("[vsyscall]");
+    if vsyscall {
+        guest.same(&["vsyscall".to_string()]);
     }
 }

@@ -2,7 +2,7 @@
 //! raises for them.
 
 use crate::guest::access;
-use crate::guest::layout::PAGE;
+use crate::guest::layout::{PAGE, is_canonical};
 use crate::signal::fault::{Fault, page_fault};
 use crate::thread::Thread;
 use rxbox_translate::decode::{Insn, MemOperand};
@@ -33,11 +33,6 @@ impl Address {
     }
 }
 
-/// Whether the address is canonical with four levels of page tables.
-pub(super) fn canonical(addr: u64) -> bool {
-    (addr as i64) << 16 >> 16 == addr as i64
-}
-
 /// The address of the instruction's memory operand.
 pub(super) fn address(thread: &mut Thread, mem: &MemOperand, next: u64) -> Address {
     let state = thread.state();
@@ -62,8 +57,8 @@ pub(super) fn address(thread: &mut Thread, mem: &MemOperand, next: u64) -> Addre
     Address { linear: a.wrapping_add(base), stack }
 }
 
-/// Bytes of the offset in a far pointer that is an operand: AMD's processors have none of eight (AMD64 manual,
-/// volume 3, LSS, JMP (Far)).
+/// Bytes of the offset in a far pointer that is an operand: AMD's processors have none of eight (AMD64
+/// manual, volume 3, LSS, JMP (Far)).
 pub(super) fn far_size(thread: &Thread, insn: &Insn) -> u64 {
     let wide = insn.form.rex & 8 != 0;
     match (wide, insn.form.opsize) {
@@ -124,7 +119,7 @@ pub(super) fn push(thread: &mut Thread, value: u64, size: u64) -> Result<(), Fau
 /// Why an access to this very byte faults.
 fn fault_at(thread: &mut Thread, at: Address, access: u64) -> Fault {
     let addr = at.linear;
-    if !canonical(addr) {
+    if !is_canonical(addr) {
         return if at.stack { Fault::stack() } else { Fault::protection(0) };
     }
     let write = access & page_fault::WRITE != 0;

@@ -12,8 +12,8 @@ pub enum Class {
     /// Runs as it is, except for its memory operand, which the front end may have to rewrite (rip-relative,
     /// gs).
     Native,
-    /// Runs as it is and then stores the x87 instruction pointer, which is the host's: the front end clears
-    /// it.
+    /// Runs as it is and then stores the x87 instruction pointer, which is the host's: the runtime
+    /// puts the guest's in its place.
     FpuEnvStore(FpuEnv),
     /// `jcc` with its condition code 0 to 15; the target is `next pc + disp`.
     Jcc {
@@ -79,8 +79,26 @@ pub enum Class {
     /// Reads or loads a segment register (`mov sreg`, `push`/`pop fs/gs`, `lfs`, `lgs`, `lss`): gs by the
     /// runtime, the others as they are.
     Segment(SegmentOp),
+    /// Loads the code segment too.
+    Far(FarBranch),
     /// Raises an exception in user mode, always.
     Trap(Trap),
+}
+
+/// A branch that loads the code segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FarBranch {
+    /// `jmp m16:16`, `m16:32`, `m16:64`.
+    Jump,
+    /// `call` of the same.
+    Call,
+    /// `retf`, with the bytes to release behind the return address.
+    Return {
+        /// The immediate of `retf imm16`, else 0.
+        release: u16,
+    },
+    /// `iret`.
+    InterruptReturn,
 }
 
 /// The instructions that store the x87 instruction pointer.
@@ -123,7 +141,7 @@ pub enum Trap {
     /// `ud0`, `ud1`, `ud2` and encodings that the processor rejects: SIGILL, ILL_ILLOPN, rip at the
     /// instruction.
     InvalidOpcode,
-    /// Privileged instructions, port access, far transfers that rxbox denies: SIGSEGV, SI_KERNEL, address 0.
+    /// Privileged instructions, port access: SIGSEGV, SI_KERNEL, address 0.
     GeneralProtection,
 }
 
@@ -159,6 +177,10 @@ impl Class {
             b"sreg-push" => Class::Segment(SegmentOp::Push(0)),
             b"sreg-pop" => Class::Segment(SegmentOp::Pop(0)),
             b"sreg-far" => Class::Segment(SegmentOp::FarPointer(0)),
+            b"jmpf" => Class::Far(FarBranch::Jump),
+            b"callf" => Class::Far(FarBranch::Call),
+            b"retf" => Class::Far(FarBranch::Return { release: 0 }),
+            b"iret" => Class::Far(FarBranch::InterruptReturn),
             b"int3" => Class::Trap(Trap::Breakpoint),
             b"int1" => Class::Trap(Trap::DebugTrap),
             b"int" => Class::Trap(Trap::Interrupt(0)),
@@ -179,6 +201,9 @@ impl Class {
             Class::Jmp { .. } => Class::Jmp { disp: immediate as i32 },
             Class::Call { .. } => Class::Call { disp: immediate as i32 },
             Class::Ret { .. } => Class::Ret { release: immediate as u16 },
+            Class::Far(FarBranch::Return { .. }) => {
+                Class::Far(FarBranch::Return { release: immediate as u16 })
+            }
             Class::ReadGsBase { .. } => Class::ReadGsBase { reg, wide },
             Class::WriteGsBase { .. } => Class::WriteGsBase { reg, wide },
             Class::Segment(op) => segment(form, op)?,
@@ -197,7 +222,7 @@ impl Class {
     }
 
     /// Whether it is a branch within the code segment.
-    pub(super) fn is_near_branch(self) -> bool {
+    pub fn is_near_branch(self) -> bool {
         matches!(self, Class::JmpIndirect | Class::CallIndirect | Class::Ret { .. })
             || self.displacement().is_some()
     }
@@ -218,7 +243,7 @@ impl Class {
 
     /// Whether the host may get to see the instruction's bytes.
     pub(super) fn is_copied(self) -> bool {
-        !matches!(self, Class::Trap(trap) if trap != Trap::DebugTrap)
+        !matches!(self, Class::Far(_)) && !matches!(self, Class::Trap(trap) if trap != Trap::DebugTrap)
     }
 }
 

@@ -125,10 +125,11 @@ impl Encoding {
         loop {
             let at = cursor.at();
             let byte = cursor.next();
+            if usize::from(at) >= MAX_LEN {
+                return Err(DecodeError::TooLong);
+            }
             if byte & 0xf0 == 0x40 {
-                if form.has_rex {
-                    return Err(DecodeError::Invalid);
-                }
+                // Of several, the last one counts.
                 form.has_rex = true;
                 form.rex = byte;
                 form.rex_at = at;
@@ -144,9 +145,6 @@ impl Encoding {
                 _ => return Ok(byte),
             }
             self.prefixes += 1;
-            if usize::from(at) >= MAX_LEN {
-                return Err(DecodeError::TooLong);
-            }
             // A REX prefix counts only directly before the opcode.
             form.has_rex = false;
             form.rex = 0;

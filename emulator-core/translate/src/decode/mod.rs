@@ -23,7 +23,7 @@ mod text;
 #[cfg(test)]
 mod tests;
 
-pub use class::{Class, FpuEnv, SegmentOp, Trap};
+pub use class::{Class, FarBranch, FpuEnv, SegmentOp, Trap};
 pub use form::{Form, MemOperand, Space};
 pub use insn::{DecodeError, Insn};
 pub use memo::Decoder;

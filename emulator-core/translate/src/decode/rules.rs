@@ -15,14 +15,7 @@ pub(super) fn check(e: &Encoding, row: &Row) -> Result<(), DecodeError> {
             vvvv(e, row) && opmasks(e, row) && high_registers(e, row) && evex_b(e, row) && masking(e, row)
         }
     };
-    if !ok {
-        return Err(DecodeError::Invalid);
-    }
-    // Intel ignores the prefix on near branches, AMD truncates the target: no program means either.
-    if row.class.is_near_branch() && e.operand_size() == 2 {
-        return Err(e.unsupported());
-    }
-    Ok(())
+    if ok { Ok(()) } else { Err(DecodeError::Invalid) }
 }
 
 /// A control or debug register that does not exist, which is refused before the privilege is looked at.

@@ -23,6 +23,23 @@ pub(super) fn agree(e: &Encoding, row: &Row, bytes: &[u8], len: u8) -> Result<()
     let unusual = e.prefixes > ORDINARY || e.form.addr32;
     let asked =
         unusual && e.form.space == Space::Legacy && row.class.is_copied() && !row.has(UNKNOWN_TO_YAXPEAX);
-    let same_length = |i: Instruction| i.len().to_const() == u64::from(len);
-    if !asked || yaxpeax(bytes).is_some_and(same_length) { Ok(()) } else { Err(e.unsupported()) }
+    if !asked {
+        return Ok(());
+    }
+    // It does not take a REX that another prefix follows, nor many segment prefixes, all of which the
+    // processor ignores.
+    let mut plain = [0; 16];
+    let mut n = 0;
+    let opcode_at = usize::from(e.form.opcode_at);
+    for (at, &byte) in bytes.iter().take(len.into()).enumerate() {
+        let counts = e.form.has_rex && at == usize::from(e.form.rex_at);
+        let rex = byte & 0xf0 == 0x40 && !counts;
+        let ignored = rex || matches!(byte, 0x26 | 0x2e | 0x36 | 0x3e);
+        if at >= opcode_at || !ignored {
+            plain[n] = byte;
+            n += 1;
+        }
+    }
+    let same_length = |i: Instruction| i.len().to_const() == n as u64;
+    if yaxpeax(&plain[..n]).is_some_and(same_length) { Ok(()) } else { Err(e.unsupported()) }
 }

@@ -44,7 +44,7 @@ fn control_flow_is_recognised_with_its_displacement() {
 }
 
 #[test]
-fn near_branches_with_an_operand_size_prefix_are_refused() {
+fn near_branches_ignore_an_operand_size_prefix() {
     for bytes in [
         &[0x66, 0xe8, 0, 0, 0, 0][..],
         &[0x66, 0xe9, 0, 0, 0, 0],
@@ -56,7 +56,7 @@ fn near_branches_with_an_operand_size_prefix_are_refused() {
         &[0x66, 0xff, 0xe0],
         &[0x66, 0xff, 0x10],
     ] {
-        assert!(matches!(decode(bytes), Err(DecodeError::Unsupported { .. })), "{bytes:02x?}");
+        assert_eq!((class(bytes), ok(bytes).len), (class(&bytes[1..]), bytes.len() as u8), "{bytes:02x?}");
     }
 }
 
@@ -82,13 +82,6 @@ fn what_only_the_kernel_may_do_raises_general_protection() {
         &[0x6c],
         &[0x6f],
         &[0xf3, 0x6d],
-        &[0xcb],
-        &[0xca, 0, 0],
-        &[0xcf],
-        &[0x48, 0xcf],
-        &[0xff, 0x18],
-        &[0xff, 0x28],
-        &[0x48, 0xff, 0x2f],
         &[0x0f, 0x20, 0xc0],
         &[0x0f, 0x22, 0xd8],
         &[0x0f, 0x23, 0xf8],
@@ -108,6 +101,34 @@ fn what_only_the_kernel_may_do_raises_general_protection() {
         &[0x0f, 0x09],
     ] {
         assert_eq!(class(bytes), GP, "{bytes:02x?}");
+    }
+}
+
+#[test]
+fn far_branches_are_never_native() {
+    let far = |bytes: &[u8]| match class(bytes) {
+        Class::Far(branch) => branch,
+        class => panic!("{class:?}"),
+    };
+    for bytes in [&[0xff, 0x28][..], &[0x48, 0xff, 0x2f], &[0x66, 0xff, 0x28]] {
+        assert_eq!(far(bytes), FarBranch::Jump, "{bytes:02x?}");
+    }
+    assert_eq!(far(&[0xff, 0x18]), FarBranch::Call);
+    assert_eq!(far(&[0xcb]), FarBranch::Return { release: 0 });
+    assert_eq!(far(&[0x48, 0xca, 0xf0, 0xff]), FarBranch::Return { release: 0xfff0 });
+    assert_eq!((far(&[0xcf]), far(&[0x48, 0xcf])), (FarBranch::InterruptReturn, FarBranch::InterruptReturn));
+}
+
+#[test]
+fn of_several_rex_prefixes_the_last_counts() {
+    for (bytes, plain) in [
+        (&[0x48, 0x40, 0x89, 0xc8][..], &[0x40, 0x89, 0xc8][..]),
+        (&[0x41, 0x48, 0x89, 0xc8], &[0x48, 0x89, 0xc8]),
+        (&[0x4f, 0x66, 0x4f, 0x48, 0x0f, 0xaf, 0xc1], &[0x66, 0x48, 0x0f, 0xaf, 0xc1]),
+    ] {
+        let (many, one) = (ok(bytes), ok(plain));
+        assert_eq!((many.form.rex, usize::from(many.len)), (one.form.rex, bytes.len()), "{bytes:02x?}");
+        assert_eq!((many.reads, many.writes), (one.reads, one.writes), "{bytes:02x?}");
     }
 }
 
@@ -219,8 +240,7 @@ fn lock_needs_a_memory_destination_of_a_lockable_instruction() {
 
 #[test]
 fn prefixes_that_the_processor_rejects_are_rejected() {
-    let rejected: [&[u8]; 6] = [
-        &[0x48, 0x48, 0x89, 0xc0],
+    let rejected: [&[u8]; 5] = [
         &[0x66, 0xc5, 0xf8, 0x58, 0xc0],
         &[0xf3, 0xc5, 0xf8, 0x58, 0xc0],
         &[0x48, 0xc5, 0xf8, 0x58, 0xc0],

@@ -73,15 +73,18 @@ impl Emitter<'_> {
     pub(super) fn exit_if(&mut self, cond: Cond, pc: u64) -> Result<(), EmitError> {
         match cond {
             Cond::Flags(cc) => self.goto(&[0x0f, 0x80 | cc], pc),
-            Cond::Count { opcode, addr32 } => self.exit_if_count(opcode, addr32, pc),
+            Cond::Count { opcode, rep, addr32 } => self.exit_if_count(opcode, rep, addr32, pc),
         }
     }
 
     /// The counting branches only reach 127 bytes: to a jump beside them, which the other way skips.
-    fn exit_if_count(&mut self, opcode: u8, addr32: bool, pc: u64) -> Result<(), EmitError> {
-        let cond = Cond::Count { opcode, addr32 };
+    fn exit_if_count(&mut self, opcode: u8, rep: u8, addr32: bool, pc: u64) -> Result<(), EmitError> {
+        let cond = Cond::Count { opcode, rep, addr32 };
         if addr32 {
             self.asm.push(0x67);
+        }
+        if rep != 0 {
+            self.asm.push(rep);
         }
         self.asm.copy(&[opcode, 2]);
         let skip = self.asm.at();

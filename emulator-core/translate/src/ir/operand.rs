@@ -223,6 +223,9 @@ pub enum Cond {
     Count {
         /// Opcode byte.
         opcode: u8,
+        /// The `f2` or `f3` prefix, or zero: on some processors it replaces the condition of `loope` and
+        /// `loopne`.
+        rep: u8,
         /// Counts in ecx.
         addr32: bool,
     },
@@ -247,7 +250,7 @@ impl Kind for Cond {
             ["o", "no", "b", "ae", "e", "ne", "be", "a", "s", "ns", "p", "np", "l", "ge", "le", "g"];
         let name = match cond {
             Cond::Flags(cc) => CC[cc as usize & 15],
-            Cond::Count { opcode, addr32 } => match (opcode, addr32) {
+            Cond::Count { opcode, addr32, .. } => match (opcode, addr32) {
                 (0xe0, false) => "loopne",
                 (0xe1, false) => "loope",
                 (0xe2, false) => "loop",
@@ -270,8 +273,8 @@ pub enum Reason {
     /// The runtime carries out the instruction at the pc, or raises what it raises.
     Emulate,
     /// The instruction at the pc has run and stored the x87 environment: its instruction pointer field is to
-    /// be cleared.
-    ClearFpuPointer,
+    /// be the guest's.
+    FpuPointer,
     /// A single guest instruction was asked for and has run; the pc is that of the next one.
     Step,
 }
@@ -283,7 +286,7 @@ impl Kind for Reason {
         let name = match reason {
             Reason::Syscall => "syscall",
             Reason::Emulate => "emulate",
-            Reason::ClearFpuPointer => "clear_fpu_pointer",
+            Reason::FpuPointer => "fpu_pointer",
             Reason::Step => "step",
         };
         name.to_string()

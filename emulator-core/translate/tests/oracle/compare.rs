@@ -60,14 +60,14 @@ impl Oracle {
         }
         self.registers(ours, theirs)?;
         // The kernel gives the flags back that `syscall` itself changes.
-        if !matches!(ours.class, Class::Trap(_) | Class::Syscall) {
+        if !matches!(ours.class, Class::Trap(_) | Class::Far(_) | Class::Syscall) {
             flags(ours, theirs)?;
         }
         Ok(())
     }
 
     fn registers(&mut self, ours: &Insn, theirs: &Instruction) -> Result<(), String> {
-        if matches!(ours.class, Class::Trap(_) | Class::Syscall | Class::Segment(_)) {
+        if matches!(ours.class, Class::Trap(_) | Class::Far(_) | Class::Syscall | Class::Segment(_)) {
             // The runtime does these.
             return Ok(());
         }
@@ -296,23 +296,4 @@ fn nop_without_shadow_stacks(code: Code) -> bool {
 /// The oracle's view of bytes that are no instruction.
 pub(crate) fn invalid(theirs: &Instruction) -> bool {
     theirs.code() == Code::INVALID
-}
-
-/// Whether the bytes begin with prefixes that are refused on purpose although a decoder can make sense of
-/// them: more than one REX, which the processor does not take, and `66` without REX.W on a near branch, which
-/// processors take in different ways.
-pub(crate) fn refused_by_prefix(bytes: &[u8]) -> bool {
-    let prefix =
-        |b: &&u8| matches!(b, 0x26 | 0x2e | 0x36 | 0x3e | 0x40..=0x4f | 0x64..=0x67 | 0xf0 | 0xf2 | 0xf3);
-    let (prefixes, rest) = bytes.split_at(bytes.iter().take_while(prefix).count());
-    let rex = |b: &u8| b & 0xf0 == 0x40;
-    if prefixes.windows(2).any(|pair| pair.iter().all(rex)) {
-        return true;
-    }
-    let near_branch = match rest {
-        [0x70..=0x7f | 0xc2 | 0xc3 | 0xe0..=0xe3 | 0xe8 | 0xe9 | 0xeb, ..] | [0x0f, 0x80..=0x8f, ..] => true,
-        [0xff, modrm, ..] => matches!(modrm >> 3 & 7, 2 | 4),
-        _ => false,
-    };
-    near_branch && prefixes.contains(&0x66)
 }

@@ -1,6 +1,6 @@
 //! Both decoders over random encodings of every opcode of every map.
 
-use crate::compare::{Findings, Oracle, invalid, left_out, refused, refused_by_prefix};
+use crate::compare::{Findings, Oracle, invalid, left_out, refused};
 use iced_x86::{Code, FlowControl, Instruction};
 use rxbox_translate::decode::{DecodeError, Decoder, Space, decode};
 use std::collections::HashSet;
@@ -118,7 +118,7 @@ fn random_encodings_are_described_as_the_oracle_does() {
                 compared.insert(theirs.code());
                 oracle.check(insn, &decoder, &theirs).err()
             }
-            Err(_) if invalid(&theirs) || refused_by_prefix(bytes) => None,
+            Err(_) if invalid(&theirs) => None,
             Err(error) => (!argued(&theirs)).then(|| format!("refused: {error}")),
         };
         if let Some(what) = finding {
@@ -137,7 +137,7 @@ fn random_encodings_are_described_as_the_oracle_does() {
 fn carried() -> impl Iterator<Item = Code> {
     Code::values().filter(|&code| {
         let opcode = code.op_code();
-        // Branches with a 16-bit operand: see `refused_by_prefix`.
+        // Branches with a 16-bit operand, which AMD's processors have.
         let cut = code.flow_control() != FlowControl::Next && opcode.operand_size() == 16;
         opcode.is_instruction() && opcode.mode64() && !opcode.fwait() && !left_out(code) && !cut
     })
