@@ -17,7 +17,7 @@ use crate::state::fd::File;
 use crate::state::process::Process;
 use nix::errno::Errno;
 use rxbox_policy::{Decision, DeniedWhat};
-use rxbox_wire::frame::{Checked, Reply, Request};
+use rxbox_wire::frame::{Checked, Given, Reply, Request};
 use std::ffi::CStr;
 use std::sync::Arc;
 
@@ -72,24 +72,31 @@ impl Call<'_> {
     pub fn i32(&self, i: usize) -> i32 {
         self.request.args[i] as i32
     }
-    /// Whether the pointer argument `i` is there (not null).
+    /// Whether a pointer is given as argument `i`, wherever it leads; false only for a null pointer where the
+    /// row allows one.
     pub fn present(&self, i: usize) -> bool {
-        self.checked.place[i].present
+        self.checked.place[i].given != Given::Nothing
     }
-    /// The bytes of argument `i` that the call reads; `None` for a null pointer.
-    pub fn bytes(&self, i: usize) -> Option<&[u8]> {
-        self.present(i).then(|| self.input[i].as_slice())
+    /// EFAULT if the pointer given as argument `i` leads nowhere, for what is to be known before the call is
+    /// carried out.
+    pub fn reach(&self, i: usize) -> Result<(), Errno> {
+        if self.checked.place[i].given == Given::Fault { Err(Errno::EFAULT) } else { Ok(()) }
     }
-    /// The bytes of argument `i`, or EFAULT for a null pointer.
+    /// The bytes of argument `i` that the call reads, `None` for a null pointer where the row allows one; or
+    /// EFAULT.
+    pub fn bytes(&self, i: usize) -> Result<Option<&[u8]>, Errno> {
+        self.reach(i)?;
+        Ok(self.present(i).then(|| self.input[i].as_slice()))
+    }
+    /// The bytes of argument `i`, or EFAULT.
     pub fn need(&self, i: usize) -> Result<&[u8], Errno> {
-        self.bytes(i).ok_or(Errno::EFAULT)
+        self.bytes(i)?.ok_or(Errno::EFAULT)
     }
-    /// The string (path or text) of argument `i`, or EFAULT for a null pointer.
+    /// The string (path or text) of argument `i`, or EFAULT.
     pub fn string(&self, i: usize) -> Result<&CStr, Errno> {
         CStr::from_bytes_with_nul(self.need(i)?).map_err(|_| Errno::EFAULT)
     }
-    /// The little-endian 64-bit words of argument `i` (timespec, itimerspec, ...); EFAULT if absent or too
-    /// short.
+    /// The little-endian 64-bit words of argument `i` (timespec, itimerspec, ...), or EFAULT.
     pub fn words<const N: usize>(&self, i: usize) -> Result<[u64; N], Errno> {
         let b = self.need(i)?;
         if b.len() < 8 * N {
@@ -97,41 +104,53 @@ impl Call<'_> {
         }
         Ok(std::array::from_fn(|n| u64::from_le_bytes(std::array::from_fn(|k| b[8 * n + k]))))
     }
-    /// How many bytes the guest has room for in argument `i`; 0 if absent.
+    /// For how many bytes the guest says that there is room in argument `i`; 0 if absent.
     pub fn room(&self, i: usize) -> usize {
         self.checked.place[i].len
     }
-    /// Gives `data` to the guest as the content of argument `i`, cut to the room there; nothing happens if it
+    /// Gives `data` to the guest as the content of argument `i`, cut to the room there. Nothing happens if it
     /// is absent.
-    pub fn put(&mut self, i: usize, data: &[u8]) {
-        if self.present(i) {
-            let n = data.len().min(self.room(i));
-            self.area.write(self.checked.place[i].start, &data[..n]);
-            self.reply.out[i] = n as u32;
+    ///
+    /// # Errors
+    /// EFAULT if the pointer leads nowhere and there is something to give.
+    pub fn put(&mut self, i: usize, data: &[u8]) -> Result<(), Errno> {
+        let n = data.len().min(self.room(i));
+        match self.checked.place[i].given {
+            Given::Fault if n > 0 => return Err(Errno::EFAULT),
+            Given::Nothing | Given::Fault => {}
+            Given::Memory => {
+                self.area.write(self.checked.place[i].start, &data[..n]);
+                self.reply.out[i] = n as u32;
+            }
         }
+        Ok(())
     }
-    /// Argument `i`'s part of the shared data area as a buffer for the kernel. The content may change under
-    /// the kernel's hands; use it for transfers only.
+    /// Argument `i`'s part of the shared data area as a buffer for the kernel, or memory that is not there
+    /// either. The content may change under the kernel's hands; use it for transfers only.
     pub fn buffer(&self, i: usize) -> Buffer<'_> {
         let place = self.checked.place[i];
-        self.area.buffer(place.start, place.len)
+        match place.given {
+            Given::Fault => Buffer::nowhere(place.len),
+            Given::Nothing | Given::Memory => self.area.buffer(place.start, place.len),
+        }
     }
     /// Gives the guest little-endian 64-bit words as the content of argument `i`, if it wants them.
-    pub fn put_words(&mut self, i: usize, words: &[u64]) {
+    ///
+    /// # Errors
+    /// As [`Call::put`].
+    pub fn put_words(&mut self, i: usize, words: &[u64]) -> Result<(), Errno> {
         let bytes: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
-        self.put(i, &bytes);
-    }
-    /// [`Call::put_words`] where a null pointer is EFAULT.
-    pub fn put_needed(&mut self, i: usize, words: &[u64]) -> SyscallResult {
-        if !self.present(i) {
-            return Err(Errno::EFAULT);
-        }
-        self.put_words(i, words);
-        Ok(0)
+        self.put(i, &bytes)
     }
     /// Says that the kernel filled the first `n` bytes of argument `i`'s part of the data area.
     pub fn filled(&mut self, i: usize, n: usize) {
-        self.reply.out[i] = n.min(self.room(i)) as u32;
+        if self.checked.place[i].given == Given::Memory {
+            self.reply.out[i] = n.min(self.room(i)) as u32;
+        }
+    }
+    /// Whether the data are the beginning of a transfer that is longer than what crosses at once.
+    pub fn is_part(&self) -> bool {
+        self.request.flags & Request::PART != 0
     }
     /// The credentials of the thread that calls.
     pub fn credentials(&self) -> Arc<Credentials> {

@@ -6,8 +6,8 @@
 
 use arbitrary::{Result, Unstructured};
 use rxbox_wire::frame::{self, Length, MessageHeader, Request};
-use rxbox_wire::kind::{Kind, Syscall};
-use rxbox_wire::sizes::{ABSENT, STRING_MAX};
+use rxbox_wire::kind::{Kind, Presence, Syscall};
+use rxbox_wire::sizes::{ABSENT, FAULT, STRING_MAX};
 use rxbox_wire::table;
 
 /// Registers as programs and attackers fill them.
@@ -71,8 +71,20 @@ pub(crate) fn request(input: &mut Unstructured<'_>, folder: &str) -> Result<([u8
         let most = match frame::length(&kinds, i, &args) {
             Some(Length::Exactly(n)) => n.min(8192),
             Some(Length::AtMost(n)) => input.int_in_range(0..=n.min(300))?,
+            Some(Length::TooMany { .. }) if kinds[i].kind.presence() != Some(Presence::Optional) => {
+                len[i] = FAULT;
+                continue;
+            }
             Some(Length::TooMany { .. }) | None => continue,
         };
+        if input.ratio(1u8, 16u8)? {
+            len[i] = FAULT;
+            continue;
+        }
+        let optional = matches!(kinds[i].kind.presence(), Some(Presence::Optional));
+        if optional && input.ratio(1u8, 8u8)? {
+            continue;
+        }
         parts[i] = content(input, &kinds[i].kind, most as usize, folder)?;
         len[i] = parts[i].len() as u32;
     }
@@ -81,7 +93,7 @@ pub(crate) fn request(input: &mut Unstructured<'_>, folder: &str) -> Result<([u8
         data.resize(data.len().max(place.start), 0);
         data.extend_from_slice(part);
     }
-    let mut bytes = Request { nr: row.nr, args, len }.encode();
+    let mut bytes = Request { nr: row.nr, flags: u32::from(input.ratio(1u8, 16u8)?), args, len }.encode();
     if input.ratio(1u8, 8u8)? {
         bytes[input.choose_index(Request::SIZE)?] = input.arbitrary()?;
     }
@@ -119,11 +131,11 @@ fn choose_commands(input: &mut Unstructured<'_>, row: &Syscall, args: &mut [u64;
 /// The data of an argument.
 fn content(input: &mut Unstructured<'_>, kind: &Kind, len: usize, folder: &str) -> Result<Vec<u8>> {
     let mut bytes = match kind {
-        Kind::Path | Kind::Text if input.ratio(3u8, 4u8)? => {
+        Kind::Path(_) | Kind::Text(_) if input.ratio(3u8, 4u8)? => {
             let name = input.choose(&NAMES)?.replace('@', folder) + "\0";
             return Ok(name.into_bytes());
         }
-        Kind::Path | Kind::Text => {
+        Kind::Path(_) | Kind::Text(_) => {
             let mut text = input.bytes(len.min(input.len()).min(STRING_MAX as usize - 1))?.to_vec();
             text.retain(|&byte| byte != 0);
             text.push(0);

@@ -29,6 +29,16 @@ fn names_folders_and_listings() {
 }
 
 #[test]
+fn pointers_that_are_null_or_lead_nowhere() {
+    as_natively("calls_pointers");
+}
+
+#[test]
+fn transfers_that_are_whole_or_an_error() {
+    as_natively("calls_transfers");
+}
+
+#[test]
 fn pipes_counters_timers_and_waiting_for_them() {
     as_natively_even_untrusted("calls_pipes");
 }

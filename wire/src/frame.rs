@@ -11,12 +11,12 @@ mod message;
 mod violation;
 mod words;
 
-pub use length::{Length, check_data, count, cut, length};
+pub use length::{Length, check_data, count, cut, length, null};
 pub use message::MessageHeader;
 pub use violation::Violation;
 
-use crate::kind::{Arg, Command, Syscall};
-use crate::sizes::{ABSENT, ALIGN, DATA_SIZE};
+use crate::kind::{Arg, Command, Presence, Syscall};
+use crate::sizes::{ABSENT, ALIGN, DATA_SIZE, FAULT};
 use crate::table;
 use std::ops::Range;
 use words::{u32_at, u64_at};
@@ -26,9 +26,11 @@ use words::{u32_at, u64_at};
 pub struct Request {
     /// Call number; [`crate::sizes::INTERNAL`] and up for the runtime's own requests.
     pub nr: u32,
+    /// [`Request::PART`] and the like.
+    pub flags: u32,
     /// The registers rdi, rsi, rdx, r10, r8, r9.
     pub args: [u64; 6],
-    /// Bytes of each argument's data, or [`ABSENT`].
+    /// Bytes of each argument's data, or [`ABSENT`] or [`FAULT`].
     pub len: [u32; 6],
 }
 
@@ -100,10 +102,22 @@ pub struct Checked {
 pub struct ArgRange {
     /// First byte.
     pub start: usize,
-    /// Number of bytes.
+    /// Number of bytes; for a pointer that leads nowhere, as many as the guest says are there.
     pub len: usize,
-    /// Whether the argument is there at all (a non-null pointer).
-    pub present: bool,
+    /// What the guest gives.
+    pub given: Given,
+}
+
+/// What a guest gives as an argument that is memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Given {
+    /// Nothing: the argument is no memory, or a null pointer where the row allows one.
+    #[default]
+    Nothing,
+    /// A pointer that leads nowhere, null where the row does not allow that among them.
+    Fault,
+    /// Memory.
+    Memory,
 }
 
 impl ArgRange {
@@ -121,7 +135,11 @@ pub fn place(len: &[u32; 6]) -> Option<[ArgRange; 6]> {
         if n == ABSENT {
             continue;
         }
-        *slot = ArgRange { start: at, len: n as usize, present: true };
+        if n == FAULT {
+            slot.given = Given::Fault;
+            continue;
+        }
+        *slot = ArgRange { start: at, len: n as usize, given: Given::Memory };
         at = at.checked_add(n as usize)?.checked_next_multiple_of(ALIGN)?;
         if slot.start + slot.len > DATA_SIZE {
             return None;
@@ -133,11 +151,15 @@ pub fn place(len: &[u32; 6]) -> Option<[ArgRange; 6]> {
 impl Request {
     /// Bytes on the wire.
     pub const SIZE: usize = 80;
+    /// The data are the beginning of a transfer that is longer than what crosses at once. What cannot be cut,
+    /// a message, is refused then.
+    pub const PART: u32 = 1;
 
     /// The bytes.
     pub fn encode(&self) -> [u8; Self::SIZE] {
         let mut b = [0; Self::SIZE];
         b[0..4].copy_from_slice(&self.nr.to_le_bytes());
+        b[4..8].copy_from_slice(&self.flags.to_le_bytes());
         for (i, a) in self.args.iter().enumerate() {
             b[8 + 8 * i..16 + 8 * i].copy_from_slice(&a.to_le_bytes());
         }
@@ -151,6 +173,7 @@ impl Request {
     pub fn decode(b: &[u8; Self::SIZE]) -> Request {
         Request {
             nr: u32_at(b, 0),
+            flags: u32_at(b, 4),
             args: std::array::from_fn(|i| u64_at(b, 8 + 8 * i)),
             len: std::array::from_fn(|i| u32_at(b, 56 + 4 * i)),
         }
@@ -165,7 +188,12 @@ impl Request {
         for i in 0..kinds.len() {
             self.check_length(call.name, &kinds, i)?;
         }
-        let place = place(&self.len).ok_or(Violation::TooMuch(call.name))?;
+        let mut place = place(&self.len).ok_or(Violation::TooMuch(call.name))?;
+        for (i, place) in place.iter_mut().enumerate().filter(|(_, place)| place.given == Given::Fault) {
+            if let Some(Length::Exactly(n) | Length::AtMost(n)) = length(&kinds, i, &self.args) {
+                place.len = n as usize;
+            }
+        }
         Ok(Checked { call, command, kinds, place })
     }
 
@@ -175,6 +203,13 @@ impl Request {
             return if len == ABSENT { Ok(()) } else { Err(Violation::Unexpected { call, arg }) };
         };
         if len == ABSENT {
+            return match kinds[i].kind.presence() {
+                Some(Presence::Optional) => Ok(()),
+                Some(Presence::With { other }) if self.len[usize::from(other)] == ABSENT => Ok(()),
+                _ => Err(Violation::Missing { call, arg }),
+            };
+        }
+        if len == FAULT {
             return Ok(());
         }
         let (ok, want) = match rule {

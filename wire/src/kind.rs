@@ -48,7 +48,7 @@ pub enum Kind {
     /// A guest address that only the child follows.
     Addr,
     /// The address of memory that only the child looks at: nothing of it crosses.
-    Local(Extent),
+    Local(Presence, Extent),
     /// The longest time to wait in milliseconds, for ever if negative (32-bit signed).
     Millis,
     /// The address of a signal mask, which the child puts in place of the thread's own while the call waits.
@@ -61,22 +61,24 @@ pub enum Kind {
     SigMaskPair,
     /// A NUL-terminated path of at most 4096 bytes with its NUL; the child answers ENAMETOOLONG for a longer
     /// one.
-    Path,
+    Path(Presence),
     /// A NUL-terminated string that is not a path (attribute names, ...), at most 4096 bytes with its NUL.
     /// The child cuts a longer one: all such names have far lower limits, which the handlers hold.
-    Text,
+    Text(Presence),
     /// A socket address that the call reads, of as many bytes as argument `len` says: at most
     /// [`crate::sizes::ADDRESS_MAX`], beyond which the child answers EINVAL, as the kernel does.
     Address {
+        /// Whether it may be null.
+        presence: Presence,
         /// Index of the argument that holds the length.
         len: u8,
     },
-    /// Memory that the call reads. A null pointer is absent.
-    In(Extent),
-    /// Memory that the call writes. A null pointer is absent.
-    Out(Extent),
-    /// Memory that the call reads and writes. A null pointer is absent.
-    InOut(Extent),
+    /// Memory that the call reads.
+    In(Presence, Extent),
+    /// Memory that the call writes.
+    Out(Presence, Extent),
+    /// Memory that the call reads and writes.
+    InOut(Presence, Extent),
     /// An array of `iovec` that the call reads through, gathered by the child into one piece; the count is
     /// argument `count`.
     IovecIn {
@@ -126,15 +128,15 @@ impl Kind {
             Kind::Command(commands) => Some(commands.mask as u64),
             Kind::I64 | Kind::U64 | Kind::Offset => Some(u64::MAX),
             Kind::Addr
-            | Kind::Local(_)
+            | Kind::Local(..)
             | Kind::SigMask { .. }
             | Kind::SigMaskPair
-            | Kind::Path
-            | Kind::Text
+            | Kind::Path(_)
+            | Kind::Text(_)
             | Kind::Address { .. }
-            | Kind::In(_)
-            | Kind::Out(_)
-            | Kind::InOut(_)
+            | Kind::In(..)
+            | Kind::Out(..)
+            | Kind::InOut(..)
             | Kind::IovecIn { .. }
             | Kind::IovecOut { .. }
             | Kind::MsgIn
@@ -149,12 +151,76 @@ impl Kind {
     pub const fn timeout(self) -> Option<Timeout> {
         match self {
             Kind::Millis => Some(Timeout::FromNow),
-            Kind::In(Extent::Timeout(_, form))
-            | Kind::InOut(Extent::Timeout(_, form))
-            | Kind::Local(Extent::Timeout(_, form)) => Some(form),
+            Kind::In(_, Extent::Timeout(_, form))
+            | Kind::InOut(_, Extent::Timeout(_, form))
+            | Kind::Local(_, Extent::Timeout(_, form)) => Some(form),
             _ => None,
         }
     }
+
+    /// Whether the call reads memory of a fixed form there.
+    pub const fn is_read(self) -> bool {
+        matches!(self, Kind::In(..) | Kind::InOut(..))
+    }
+
+    /// Whether the pointer may be null; `None` for what is no pointer, or one of which the call that is sent
+    /// says nothing.
+    pub const fn presence(self) -> Option<Presence> {
+        match self {
+            Kind::Path(presence)
+            | Kind::Text(presence)
+            | Kind::Address { presence, .. }
+            | Kind::Local(presence, _)
+            | Kind::In(presence, _)
+            | Kind::Out(presence, _)
+            | Kind::InOut(presence, _) => Some(presence),
+            Kind::IovecIn { .. }
+            | Kind::IovecOut { .. }
+            | Kind::MsgIn
+            | Kind::MsgOut
+            | Kind::InterfaceList => Some(Presence::Needed),
+            // execve(2): on Linux a null pointer is an empty array.
+            Kind::Strings | Kind::SigMask { .. } | Kind::SigMaskPair => Some(Presence::Optional),
+            Kind::I32
+            | Kind::U32
+            | Kind::I64
+            | Kind::U64
+            | Kind::Fd
+            | Kind::DirFd
+            | Kind::MapFd { .. }
+            | Kind::Segment
+            | Kind::Offset
+            | Kind::Pid
+            | Kind::Signal
+            | Kind::Mode
+            | Kind::Flags(_)
+            | Kind::Choice(_)
+            | Kind::Command(_)
+            | Kind::Level(_)
+            | Kind::OptionName
+            | Kind::Addr
+            | Kind::Millis
+            | Kind::Unused => None,
+        }
+    }
+}
+
+/// What a null pointer is to a call. Whatever it is, where no bytes are to be read or written the pointer is
+/// not looked at, as in the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// A bad address like any other: EFAULT where the call comes to it.
+    Needed,
+    /// The same, and whether the memory can be written is looked up before the call is made, for what such a
+    /// call gives is lost or left over otherwise (pipe(2), getdents(2)).
+    Probed,
+    /// Something of its own, mostly that there is none.
+    Optional,
+    /// Not looked at where the pointer in argument `other` is null; else a bad address.
+    With {
+        /// Index of the other pointer.
+        other: u8,
+    },
 }
 
 /// How many bytes a pointer argument stands for. A counting argument is read as wide as its own kind says
@@ -165,7 +231,7 @@ pub enum Extent {
     Fixed(u32),
     /// One structure.
     Struct(&'static Struct),
-    /// The longest time to wait, or its end. A null pointer is for ever.
+    /// The longest time to wait, or its end. Where it may be null, that is for ever.
     Timeout(&'static Struct, Timeout),
     /// As many elements of `size` bytes as argument `count` says: all of them, or the call fails. For more
     /// than [`crate::sizes::BULK_MAX`] bytes the child answers by itself, E2BIG if `size == 1`, else EINVAL.
@@ -196,13 +262,19 @@ pub enum Extent {
         /// Index of the counting argument.
         count: u8,
     },
-    /// The same, of a transfer between guest memory and a descriptor: the rest follows in further calls
-    /// ([`Pieces`]).
+    /// Records of different lengths in at most as many bytes as argument `count` says: as many whole ones as
+    /// can be written. The child puts how many bytes can in the register.
+    Records {
+        /// Index of the counting argument.
+        count: u8,
+    },
+    /// As many bytes as argument `count` says, of a transfer between guest memory and a descriptor: the rest
+    /// follows in further calls ([`Pieces`]).
     Transfer {
         /// Index of the counting argument.
         count: u8,
     },
-    /// The same of a socket, where the bytes may be one message.
+    /// The same of a socket, where the bytes may be one message: that is whole, or the call fails.
     Payload {
         /// Index of the counting argument.
         count: u8,

@@ -7,8 +7,12 @@ pub const PAGE: u64 = 4096;
 pub const MAX_SLOTS: usize = 1024;
 /// Bytes of a slot's header page.
 pub const HEADER_SIZE: usize = PAGE as usize;
-/// Most bytes that one transfer (read, write, ...) moves at once.
-pub const BULK_MAX: usize = 256 * 1024;
+/// Most bytes of a transfer (read, write, ...) that cross at once. More than the largest datagram of a unix
+/// socket by the kernel's own limits (net.core.wmem_max, twice): what cannot be cut crosses whole, or is
+/// refused.
+pub const BULK_MAX: usize = 512 * 1024;
+/// Bytes of the pieces of longer transfers, such that both sides' copies stay in a processor's cache.
+pub const PIECE: usize = 256 * 1024;
 /// Bytes of a slot's data area: a transfer and beside it the other arguments of the same call.
 pub const DATA_SIZE: usize = BULK_MAX + 16 * 1024;
 /// Distance between slots.
@@ -16,8 +20,11 @@ pub const SLOT_SIZE: usize = HEADER_SIZE + DATA_SIZE;
 /// Bytes of a whole channel.
 pub const CHANNEL_SIZE: usize = MAX_SLOTS * SLOT_SIZE;
 
-/// A length that says: the pointer was null, or the argument is not memory.
+/// A length that says: there is nothing, since the argument is not memory, or it is a null pointer where that
+/// is allowed ([`crate::kind::Presence`]).
 pub const ABSENT: u32 = u32::MAX;
+/// A length that says: the pointer leads nowhere. The handler meets it where the kernel would.
+pub const FAULT: u32 = u32::MAX - 1;
 /// Each argument's data start at a multiple of this.
 pub const ALIGN: usize = 16;
 /// Longest path or text with its NUL, as the kernel's PATH_MAX.

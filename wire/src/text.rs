@@ -92,11 +92,11 @@ fn argument(
 /// What a pointer argument points at.
 fn contents(out: &mut impl Write, kinds: &[Arg; 6], i: usize, args: &[u64; 6], data: &[u8]) -> Result {
     match kinds[i].kind {
-        Kind::Path | Kind::Text => quote(out, data.strip_suffix(&[0]).unwrap_or(data)),
+        Kind::Path(_) | Kind::Text(_) => quote(out, data.strip_suffix(&[0]).unwrap_or(data)),
         Kind::Strings => value::strings(out, data),
         Kind::Address { .. } => value::address(out, data),
         Kind::MsgIn | Kind::MsgOut => value::message(out, data),
-        Kind::In(e) | Kind::Out(e) | Kind::InOut(e) => match e {
+        Kind::In(_, e) | Kind::Out(_, e) | Kind::InOut(_, e) => match e {
             Extent::Struct(s) | Extent::Timeout(s, _) => value::structure(out, s, data),
             Extent::Array { of, .. } => value::array(out, of, data),
             Extent::Fixed(4 | 8) => value::number(out, data),

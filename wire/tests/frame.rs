@@ -9,10 +9,10 @@
 
 use rxbox_tests::random::Random;
 use rxbox_wire::frame::{
-    Checked, Length, MessageHeader, Reply, Request, Violation, check_data, count, cut, length,
+    Checked, Given, Length, MessageHeader, Reply, Request, Violation, check_data, count, cut, length, null,
 };
-use rxbox_wire::kind::{Arg, Kind};
-use rxbox_wire::sizes::{ABSENT, ALIGN, BULK_MAX, DATA_SIZE};
+use rxbox_wire::kind::{Arg, Kind, Presence};
+use rxbox_wire::sizes::{ABSENT, ALIGN, BULK_MAX, DATA_SIZE, FAULT};
 use rxbox_wire::table;
 
 /// A register as programs and attackers fill them: small, around a power of two, or anything.
@@ -55,12 +55,13 @@ fn marshal(nr: u32, args: &[u64; 6], random: &mut Random) -> Option<Request> {
         match length(&kinds, i, &args) {
             None => {}
             Some(Length::TooMany { .. }) => return None,
-            Some(_) if random.below(8) == 0 => {}
+            Some(_) if random.below(16) == 0 => *len = FAULT,
+            Some(_) if random.below(8) == 0 && kinds[i].kind.presence() == Some(Presence::Optional) => {}
             Some(Length::Exactly(n)) => *len = u32::try_from(n).unwrap(),
             Some(Length::AtMost(n)) => *len = u32::try_from(random.below(n.min(2048) + 1)).unwrap(),
         }
     }
-    Some(Request { nr, args, len })
+    Some(Request { nr, flags: 0, args, len })
 }
 
 #[test]
@@ -91,13 +92,13 @@ fn what_an_honest_child_sends_passes_and_every_changed_length_is_refused() {
 /// Lengths of argument `i` that the table forbids.
 fn forgeries(checked: &Checked, request: &Request, i: usize) -> Vec<u32> {
     match length(&checked.kinds, i, &request.args) {
-        None => vec![0, 1, 4096, ABSENT - 1],
+        None => vec![0, 1, 4096, FAULT, FAULT - 1],
         Some(Length::Exactly(n)) => {
             let n = n as u32;
-            [n.wrapping_sub(1), n + 1, n + 16, ABSENT - 1].into_iter().filter(|&l| l != ABSENT).collect()
+            [n.wrapping_sub(1), n + 1, n + 16, FAULT - 1].into_iter().filter(|&l| l < FAULT).collect()
         }
-        Some(Length::AtMost(n)) => vec![n as u32 + 1, ABSENT - 1],
-        Some(Length::TooMany { .. }) => vec![0, 1, ABSENT - 1],
+        Some(Length::AtMost(n)) => vec![n as u32 + 1, FAULT - 1],
+        Some(Length::TooMany { .. }) => vec![0, 1, FAULT - 1],
     }
 }
 
@@ -130,8 +131,13 @@ fn no_frame_makes_the_check_panic_and_places_never_overlap_nor_leave_the_area() 
 fn places_are_sound(checked: &Checked, request: &Request) {
     let mut end = 0;
     for (place, &len) in checked.place.iter().zip(&request.len) {
-        assert_eq!(place.present, len != ABSENT);
-        if place.present {
+        let given = match len {
+            ABSENT => Given::Nothing,
+            FAULT => Given::Fault,
+            _ => Given::Memory,
+        };
+        assert_eq!(place.given, given);
+        if given == Given::Memory {
             assert_eq!(place.len, len as usize);
             assert!(place.start >= end && place.start % ALIGN == 0 && place.range().end <= DATA_SIZE);
             end = place.range().end;
@@ -140,8 +146,49 @@ fn places_are_sound(checked: &Checked, request: &Request) {
 }
 
 #[test]
+fn an_argument_that_cannot_be_null_is_never_missing() {
+    let mut random = Random::new(9);
+    let mut missing = 0;
+    for (nr, args) in shapes(&mut random) {
+        let row = table::row(nr).unwrap();
+        let (kinds, _) = table::kinds(row, &args);
+        let mut request = Request { nr, flags: 0, args: [0; 6], len: [ABSENT; 6] };
+        request.args = args;
+        for (i, len) in request.len.iter_mut().enumerate() {
+            *len = if length(&kinds, i, &args).is_some() { FAULT } else { ABSENT };
+        }
+        let checked = request.check().unwrap();
+        for i in (0..6).filter(|i| request.len[*i] == FAULT) {
+            assert_eq!(checked.place[i].given, Given::Fault);
+            let mut without = request;
+            without.len[i] = ABSENT;
+            let optional = kinds[i].kind.presence() == Some(Presence::Optional);
+            let named = kinds.iter().any(|a| a.kind.presence() == Some(Presence::With { other: i as u8 }));
+            let refused = matches!(without.check(), Err(Violation::Missing { .. }));
+            assert!(refused != optional || named, "{} {}", row.name, kinds[i].name);
+            missing += usize::from(refused);
+        }
+    }
+    assert!(missing > 200, "{missing}");
+}
+
+#[test]
+fn a_null_pointer_crosses_as_its_row_says() {
+    let sent = |call: &str, at: usize, args: [u64; 6]| null(&kinds_of(call, &args), at, &args);
+    assert_eq!(sent("fstat", 1, [0; 6]), Some(FAULT));
+    assert_eq!(sent("utimensat", 2, [0; 6]), Some(ABSENT));
+    assert_eq!(sent("setxattr", 2, [1, 1, 0, 0, 0, 0]), None, "no bytes, no look");
+    assert_eq!(sent("setxattr", 2, [1, 1, 0, 1, 0, 0]), Some(FAULT));
+    assert_eq!(sent("accept", 2, [0; 6]), Some(ABSENT));
+    assert_eq!(sent("accept", 2, [0, 1, 0, 0, 0, 0]), Some(FAULT));
+    assert_eq!(sent("writev", 1, [0; 6]), None);
+    assert_eq!(sent("ioctl", 2, [0, libc::FIONBIO, 0, 0, 0, 0]), Some(FAULT));
+    assert_eq!(sent("ioctl", 2, [0, 0xdead, 0, 0, 0, 0]), Some(ABSENT));
+}
+
+#[test]
 fn a_number_without_a_row_is_a_violation() {
-    let request = Request { nr: 9999, args: [0; 6], len: [ABSENT; 6] };
+    let request = Request { nr: 9999, flags: 0, args: [0; 6], len: [ABSENT; 6] };
     assert_eq!(request.check().unwrap_err(), Violation::UnknownCall(9999));
 }
 
@@ -150,6 +197,7 @@ fn arguments_that_fit_one_by_one_but_not_together_are_a_violation() {
     let sendto = table::by_name("sendto").unwrap().nr;
     let mut request = Request {
         nr: sendto,
+        flags: 0,
         args: [3, 1, BULK_MAX as u64, 0, 1, 128],
         len: [ABSENT, BULK_MAX as u32, ABSENT, ABSENT, 128, ABSENT],
     };
@@ -162,6 +210,7 @@ fn arguments_that_fit_one_by_one_but_not_together_are_a_violation() {
     let sendmsg = table::by_name("sendmsg").unwrap().nr;
     let request = Request {
         nr: sendmsg,
+        flags: 0,
         args: [3, 1, 0, 0, 0, 0],
         len: [ABSENT, DATA_SIZE as u32 + 1, ABSENT, ABSENT, ABSENT, ABSENT],
     };
@@ -174,6 +223,7 @@ fn requests_and_replies_survive_their_bytes() {
     for _ in 0..1000 {
         let request = Request {
             nr: random.next() as u32,
+            flags: random.next() as u32,
             args: std::array::from_fn(|_| random.next()),
             len: std::array::from_fn(|_| random.next() as u32),
         };
@@ -227,7 +277,7 @@ fn a_count_that_may_not_be_cut_is_answered_as_the_kernel_does() {
 
 #[test]
 fn strings_end_in_their_only_nul() {
-    let path = Arg { name: "path", kind: Kind::Path };
+    let path = Arg { name: "path", kind: Kind::Path(Presence::Needed) };
     assert_eq!(check_data("open", &path, b"/etc\0"), Ok(()));
     for bad in [&b""[..], b"/etc", b"/etc\0/passwd\0", b"\0\0"] {
         assert!(check_data("open", &path, bad).is_err(), "{bad:?}");

@@ -272,7 +272,7 @@ fn nothing_crosses_behind_an_unknown_command() {
 fn size(call: &str, arg: &str) -> usize {
     let row = table::by_name(call).unwrap();
     match row.args.iter().find(|a| a.name == arg).unwrap().kind {
-        Kind::In(e) | Kind::Out(e) | Kind::InOut(e) => match e {
+        Kind::In(_, e) | Kind::Out(_, e) | Kind::InOut(_, e) => match e {
             Extent::Struct(s) | Extent::Timeout(s, _) => s.size as usize,
             Extent::Array { of, .. } => of.size as usize,
             Extent::Fixed(n) | Extent::Batch { size: n, .. } => n as usize,
@@ -309,7 +309,7 @@ fn requests_that_encode_a_size_take_as_many_bytes() {
     let mut compared = 0;
     for row in ioctl.rows.iter().filter(|r| r.value >> 30 != 0 && !INT_IN_TRUTH.contains(&r.name)) {
         let encoded = (row.value >> 16 & 0x3fff) as u32;
-        if let Some(Kind::In(e) | Kind::Out(e) | Kind::InOut(e)) = row.args.first().map(|a| a.kind) {
+        if let Some(Kind::In(_, e) | Kind::Out(_, e) | Kind::InOut(_, e)) = row.args.first().map(|a| a.kind) {
             assert_eq!(e, Extent::Fixed(encoded), "{}", row.name);
             compared += 1;
         }

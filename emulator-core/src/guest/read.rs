@@ -1,15 +1,17 @@
 //! Structures in guest memory: vectors, arrays of strings, times. Each is read once.
 
 use super::access;
+use super::layout::TASK_SIZE;
 use nix::errno::Errno;
 
 /// A guest vector of iovec(3type): addresses and lengths.
 pub type Vectors = Vec<(u64, u64)>;
 
-/// Reads an array of iovec(3type): at most 1024, together at most what a transfer may be (readv(2)).
+/// Reads an array of iovec(3type): at most 1024. None reaches beyond user space, which the kernel looks at
+/// before it transfers anything (readv(2)).
 ///
 /// # Errors
-/// EINVAL beyond that, EFAULT.
+/// EINVAL for more, and for a negative length; EFAULT.
 pub fn vectors(addr: u64, count: u64) -> Result<Vectors, Errno> {
     if count > libc::UIO_MAXIOV as u64 {
         return Err(Errno::EINVAL);
@@ -18,8 +20,11 @@ pub fn vectors(addr: u64, count: u64) -> Result<Vectors, Errno> {
     access::copy_in(&mut raw, addr)?;
     let word = |b: &[u8]| u64::from_le_bytes(std::array::from_fn(|i| b[i]));
     let all: Vectors = raw.chunks_exact(16).map(|c| (word(c), word(&c[8..]))).collect();
-    let total = all.iter().try_fold(0u64, |sum, v| sum.checked_add(v.1).filter(|&s| s <= i64::MAX as u64));
-    total.map(|_| all).ok_or(Errno::EINVAL)
+    if all.iter().any(|v| v.1 > i64::MAX as u64) {
+        return Err(Errno::EINVAL);
+    }
+    let is_user = |v: &(u64, u64)| v.0.checked_add(v.1).is_some_and(|end| end <= TASK_SIZE);
+    if all.iter().all(is_user) { Ok(all) } else { Err(Errno::EFAULT) }
 }
 
 /// Takes `n` bytes off the front of the vectors.

@@ -3,7 +3,7 @@
 
 use super::call;
 use crate::guest::Span;
-use crate::guest::layout::window_of;
+use crate::guest::layout::{TASK_SIZE, window_of};
 use libc::{
     FUTEX_CMP_REQUEUE, FUTEX_CMP_REQUEUE_PI, FUTEX_LOCK_PI2, FUTEX_REQUEUE, FUTEX_WAIT,
     FUTEX_WAIT_REQUEUE_PI, FUTEX_WAKE, FUTEX_WAKE_OP,
@@ -28,6 +28,16 @@ pub fn wake(addr: u64) {
     unsafe { call::raw(libc::SYS_futex, args) };
 }
 
+/// A private wake at an address where the guest has nothing: the kernel looks for waiters by the address
+/// alone, and finds none.
+fn wake_nobody(addr: u64) -> Result<i64, Errno> {
+    match addr {
+        _ if !addr.is_multiple_of(4) => Err(Errno::EINVAL),
+        TASK_SIZE.. => Err(Errno::EFAULT),
+        _ => Ok(0),
+    }
+}
+
 /// futex(2) with the guest's arguments, but for a `timeout` of the runtime's own; `waits`: the operation is
 /// one that waits.
 ///
@@ -45,7 +55,10 @@ pub fn operate(args: &[u64; 6], timeout: Option<&[u64; 2]>, waits: bool) -> Resu
         op,
         FUTEX_REQUEUE | FUTEX_CMP_REQUEUE | FUTEX_WAKE_OP | FUTEX_CMP_REQUEUE_PI | FUTEX_WAIT_REQUEUE_PI
     );
-    check_word(args[0])?;
+    if let Err(fault) = check_word(args[0]) {
+        let private = args[1] as i32 & libc::FUTEX_PRIVATE_FLAG != 0;
+        return if private && op == FUTEX_WAKE { wake_nobody(args[0]) } else { Err(fault) };
+    }
     if second {
         check_word(args[4])?;
     }

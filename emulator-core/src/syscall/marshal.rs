@@ -1,7 +1,8 @@
 //! Carrying a system call's arguments across the channel, as the table says.
 //!
 //! Nothing here knows single calls. Guest memory is read and written only through [`crate::guest::access`],
-//! so a bad pointer is EFAULT.
+//! so a bad pointer is noticed. One of what the call reads is told to the supervisor, which answers EFAULT
+//! where the kernel would: not before it has looked at what the kernel looks at first.
 
 use super::vectors::{gather, gather_some, scatter};
 use super::{interfaces, msghdr};
@@ -14,8 +15,8 @@ use crate::thread::request::{self, View};
 use crate::thread::restart_block::Remaining;
 use nix::errno::Errno;
 use rxbox_wire::frame::{self, Length, Reply, Request};
-use rxbox_wire::kind::{Arg, Extent, Kind, Syscall};
-use rxbox_wire::sizes::{ABSENT, ALIGN, BULK_MAX, DATA_SIZE, STRING_MAX, STRINGS_MAX};
+use rxbox_wire::kind::{Arg, Extent, Kind, Presence, Syscall};
+use rxbox_wire::sizes::{ABSENT, ALIGN, BULK_MAX, DATA_SIZE, FAULT, STRING_MAX, STRINGS_MAX};
 
 /// What an argument's data are on the guest's side.
 #[derive(Clone, Debug)]
@@ -35,7 +36,9 @@ enum Side {
 /// One request in the making: lengths so far, and where the next data go.
 struct Packer<'a> {
     slot: &'a Slot,
+    process: &'a Process,
     len: [u32; 6],
+    flags: u32,
     at: usize,
     view: Option<View>,
 }
@@ -122,20 +125,31 @@ impl Packer<'_> {
 pub fn exchange(thread: &Thread, call: &'static Syscall, args: &[u64; 6]) -> Result<Reply, Errno> {
     let (slot, process) = (&thread.slot, thread.process);
     let (kinds, _) = rxbox_wire::table::kinds(call, args);
-    let args = frame::cut(&kinds, args);
-    let mut packed = pack_all(slot, &kinds, &args, thread.remaining)?;
+    let wanted = *args;
+    let mut args = frame::cut(&kinds, args);
+    let mut packed = pack_all(thread, &kinds, &mut args)?;
     if let Some(view) = packed.view {
         // The request for the view uses the data area too.
         request::view(thread, view);
-        packed = pack_all(slot, &kinds, &args, thread.remaining)?;
+        packed = pack_all(thread, &kinds, &mut args)?;
     }
-    let Packed { len, sides, .. } = packed;
-    let reply = slot.call(&thread.cpu, &Request { nr: call.nr, args, len });
+    let Packed { len, mut flags, sides, .. } = packed;
+    if is_part_of_payload(&kinds, &wanted, &args) {
+        flags |= Request::PART;
+    }
+    let mut reply = slot.call(&thread.cpu, &Request { nr: call.nr, flags, args, len });
+    if reply.ret == -i64::from(libc::EINVAL) && is_short_of_records(&kinds, &wanted, &args) {
+        reply.ret = -i64::from(libc::EFAULT);
+    }
     let places = frame::place(&len).unwrap_or_default();
     for (i, side) in sides.iter().enumerate() {
         let n = (reply.out[i] as usize).min(places[i].len);
         if n > 0 {
-            unpack(process, slot, side, places[i].start, n)?;
+            let unpacked = unpack(process, slot, side, places[i].start, n);
+            // A time that is counted down may lie in read-only memory (select(2)).
+            if !matches!(kinds[i].kind, Kind::InOut(_, Extent::Timeout(..))) {
+                unpacked?;
+            }
         }
     }
     Ok(reply)
@@ -144,49 +158,82 @@ pub fn exchange(thread: &Thread, call: &'static Syscall, args: &[u64; 6]) -> Res
 /// All arguments in their places.
 struct Packed {
     len: [u32; 6],
+    flags: u32,
     sides: [Side; 6],
     /// A path speaks of a file below `/proc/self` that only the child can write.
     view: Option<View>,
 }
 
 /// Packs what the registers point at, but for the time that remains, which comes from the runtime.
-fn pack_all(
-    slot: &Slot,
-    kinds: &[Arg; 6],
-    args: &[u64; 6],
-    remaining: Option<Remaining>,
-) -> Result<Packed, Errno> {
-    let mut packer = Packer { slot, len: [ABSENT; 6], at: 0, view: None };
+fn pack_all(thread: &Thread, kinds: &[Arg; 6], args: &mut [u64; 6]) -> Result<Packed, Errno> {
+    let (slot, process) = (&thread.slot, thread.process);
+    let mut packer = Packer { slot, process, len: [ABSENT; 6], flags: 0, at: 0, view: None };
     let mut sides: [Side; 6] = [const { Side::None }; 6];
     for (i, side) in sides.iter_mut().enumerate() {
-        match remaining.filter(|remaining| remaining.at == i && matches!(kinds[i].kind, Kind::In(_))) {
-            Some(remaining) => {
-                let bytes = remaining.bytes();
-                let start = packer.place(i, bytes.len() as u64)?;
-                slot.write(start, &bytes);
-            }
-            None => *side = pack(&mut packer, i, kinds, args)?,
+        let is_here = |r: &Remaining| r.at == i && matches!(kinds[i].kind, Kind::In(..));
+        if let Some(remaining) = thread.remaining.filter(is_here) {
+            let bytes = remaining.bytes();
+            let start = packer.place(i, bytes.len() as u64)?;
+            slot.write(start, &bytes);
+            continue;
+        }
+        let before = packer.at;
+        match pack(&mut packer, i, kinds, args) {
+            Ok(packed) => *side = packed,
+            Err(Errno::EFAULT) => (packer.len[i], packer.at) = (FAULT, before),
+            Err(e) => return Err(e),
         }
     }
-    Ok(Packed { len: packer.len, sides, view: packer.view })
+    Ok(Packed { len: packer.len, flags: packer.flags, sides, view: packer.view })
 }
 
-fn pack(p: &mut Packer<'_>, i: usize, kinds: &[Arg; 6], args: &[u64; 6]) -> Result<Side, Errno> {
-    let addr = args[i];
-    if addr == 0 {
+fn pack(p: &mut Packer<'_>, i: usize, kinds: &[Arg; 6], args: &mut [u64; 6]) -> Result<Side, Errno> {
+    let mut addr = args[i];
+    if let Some(Presence::With { other }) = kinds[i].kind.presence()
+        && args[usize::from(other)] == 0
+    {
+        // Not looked at.
+        addr = 0;
+    }
+    if addr == 0
+        && let Some(mut len) = frame::null(kinds, i, args)
+    {
+        // What is beyond the call's limits is refused for that, and where there are no bytes there is no
+        // pointer to follow.
+        if len == FAULT && bytes(kinds, i, args)? == 0 {
+            len = 0;
+            p.place(i, 0)?;
+        }
+        p.len[i] = len;
         return Ok(Side::None);
     }
     match kinds[i].kind {
-        Kind::Path => p.path(i, addr)?,
-        Kind::Text => p.text(i, addr)?,
+        Kind::Path(_) => p.path(i, addr)?,
+        Kind::Text(_) => p.text(i, addr)?,
         Kind::Strings => p.strings(i, addr)?,
-        Kind::In(Extent::Within(most)) => p.copy_some(i, addr, most.into())?,
-        Kind::In(_) | Kind::Address { .. } => p.copy_in(i, addr, bytes(kinds, i, args)?)?,
-        Kind::InOut(_) => {
+        Kind::In(_, Extent::Within(most)) => p.copy_some(i, addr, most.into())?,
+        Kind::In(..) | Kind::Address { .. } => p.copy_in(i, addr, bytes(kinds, i, args)?)?,
+        Kind::InOut(..) => {
             p.copy_in(i, addr, bytes(kinds, i, args)?)?;
             return Ok(Side::Out(addr));
         }
-        Kind::Out(_) => {
+        Kind::Out(Presence::Probed, extent) => {
+            let wanted = bytes(kinds, i, args)?;
+            let mut room = p.process.writable(addr, wanted);
+            if let Extent::Records { count } = extent
+                && room > 0
+            {
+                args[usize::from(count)] = room;
+            } else if room < wanted {
+                room = 0;
+            }
+            if room == 0 && wanted > 0 {
+                return Err(Errno::EFAULT);
+            }
+            p.place(i, room)?;
+            return Ok(Side::Out(addr));
+        }
+        Kind::Out(..) => {
             p.place(i, bytes(kinds, i, args)?)?;
             return Ok(Side::Out(addr));
         }
@@ -201,11 +248,13 @@ fn pack(p: &mut Packer<'_>, i: usize, kinds: &[Arg; 6], args: &[u64; 6]) -> Resu
             let m = msghdr::Send::read(addr, p.room())?;
             let start = p.place(i, m.size() as u64)?;
             m.write(p.slot, start)?;
+            p.flags |= m.flags();
         }
         Kind::MsgOut => {
             let m = msghdr::Receive::read(addr, p.room())?;
             let start = p.place(i, m.size() as u64)?;
             m.write(p.slot, start);
+            p.flags |= m.flags();
             return Ok(Side::Message(m));
         }
         Kind::InterfaceList => {
@@ -218,9 +267,30 @@ fn pack(p: &mut Packer<'_>, i: usize, kinds: &[Arg; 6], args: &[u64; 6]) -> Resu
     Ok(Side::None)
 }
 
+/// Whether there was room for fewer bytes of records than the guest says: what does not fit is then a fault,
+/// not too small a buffer.
+fn is_short_of_records(kinds: &[Arg; 6], wanted: &[u64; 6], sent: &[u64; 6]) -> bool {
+    kinds.iter().any(|arg| match arg.kind {
+        Kind::Out(_, Extent::Records { count }) => {
+            frame::count(kinds, count, sent) < frame::count(kinds, count, wanted).min(BULK_MAX as u64)
+        }
+        _ => false,
+    })
+}
+
+/// Whether bytes that may be one message were cut.
+fn is_part_of_payload(kinds: &[Arg; 6], wanted: &[u64; 6], sent: &[u64; 6]) -> bool {
+    kinds.iter().any(|arg| match arg.kind {
+        Kind::In(_, Extent::Payload { count }) | Kind::Out(_, Extent::Payload { count }) => {
+            sent[usize::from(count)] != wanted[usize::from(count)]
+        }
+        _ => false,
+    })
+}
+
 /// The exact number of bytes that the data of argument `i` take.
 fn bytes(kinds: &[Arg; 6], i: usize, args: &[u64; 6]) -> Result<u64, Errno> {
-    if let Kind::In(e) | Kind::Out(e) | Kind::InOut(e) = kinds[i].kind
+    if let Kind::In(_, e) | Kind::Out(_, e) | Kind::InOut(_, e) = kinds[i].kind
         && let Extent::Behind { pointer, cap } = e
     {
         let at = args[pointer as usize];

@@ -6,7 +6,7 @@ use crate::guest::access;
 use crate::guest::read::{Vectors, vectors};
 use crate::process::Process;
 use nix::errno::Errno;
-use rxbox_wire::frame::MessageHeader;
+use rxbox_wire::frame::{MessageHeader, Request};
 use rxbox_wire::sizes::ABSENT;
 use std::ops::Range;
 
@@ -46,6 +46,11 @@ impl Guest {
 
     fn bytes(&self) -> u64 {
         self.vectors.iter().map(|v| v.1).sum()
+    }
+
+    /// The flags of a request with this header.
+    fn flags(&self, header: &MessageHeader) -> u32 {
+        if u64::from(header.bytes) < self.bytes() { Request::PART } else { 0 }
     }
 
     /// The header that a message of these parts has in `room` bytes: the transferred bytes are cut to what is
@@ -92,6 +97,11 @@ impl Send {
         self.header.parts()[2].end
     }
 
+    /// The request's flags: [`Request::PART`] if not all bytes fit.
+    pub fn flags(&self) -> u32 {
+        self.guest.flags(&self.header)
+    }
+
     /// Writes header and parts at `start`.
     pub fn write(&self, slot: &Slot, start: usize) -> Result<(), Errno> {
         let [name, control, bytes] = self.header.parts();
@@ -121,6 +131,11 @@ impl Receive {
     /// Bytes on the channel.
     pub fn size(&self) -> usize {
         self.header.parts()[2].end
+    }
+
+    /// As [`Send::flags`].
+    pub fn flags(&self) -> u32 {
+        self.guest.flags(&self.header)
     }
 
     /// Writes the header with the capacities at `start`.

@@ -7,7 +7,8 @@
 //!
 //! Memory that cannot be read or written cuts a transfer short, as in the kernel, and ends it with EFAULT
 //! only if it is the first byte. For a read this is looked up before, so that nothing is read that has no
-//! place.
+//! place. Of a first byte that is bad the supervisor is told, since the kernel comes to it only where there
+//! is something to transfer.
 
 use super::vectors::{gather_some, scatter};
 use super::{marshal, msghdr};
@@ -18,7 +19,7 @@ use crate::thread::Thread;
 use nix::errno::Errno;
 use rxbox_wire::frame::{Reply, Request};
 use rxbox_wire::kind::{Bulk, Pieces, Syscall};
-use rxbox_wire::sizes::{ABSENT, BULK_MAX};
+use rxbox_wire::sizes::{ABSENT, BULK_MAX, FAULT, PIECE};
 use rxbox_wire::table;
 
 /// Linux cuts every transfer to this (read(2)).
@@ -36,8 +37,13 @@ fn begin(
     shape: Pieces,
 ) -> Result<SyscallResult, Errno> {
     let (buffer, count) = (args[usize::from(shape.buffer)], args[usize::from(shape.count)]);
-    let rest: Vectors =
-        if shape.vectored { vectors(buffer, count)? } else { vec![(buffer, count.min(LONGEST))] };
+    let rest: Vectors = match shape.vectored.then(|| vectors(buffer, count)) {
+        None => vec![(buffer, count.min(LONGEST))],
+        Some(Ok(rest)) => rest,
+        // The supervisor says so, unless there is something to say of the descriptor.
+        Some(Err(Errno::EFAULT)) => Vec::new(),
+        Some(Err(e)) => return Err(e),
+    };
     if rest.iter().all(|v| v.1 == 0) {
         return Ok(SyscallResult::from(&marshal::exchange(thread, call, &args)?));
     }
@@ -75,8 +81,11 @@ fn pieces(
     let mut left = rest.iter().map(|v| v.1).sum::<u64>().min(LONGEST - done);
     let ended = |done: u64| Ok(SyscallResult::Value(done as i64));
     loop {
-        let n = left.min(BULK_MAX as u64) as usize;
-        let (reply, n) = match piece(thread, call, &args, shape, &rest, n, done) {
+        let part = left > BULK_MAX as u64;
+        // The first one may have to take a whole message.
+        let most = if done == 0 && !shape.write { BULK_MAX } else { PIECE };
+        let next = Piece { n: if part { most } else { left as usize }, done, part };
+        let (reply, n) = match send_piece(thread, call, &args, shape, &rest, next) {
             Ok(exchanged) => exchanged,
             Err(_) if done > 0 => return ended(done),
             Err(e) => return Err(e),
@@ -102,21 +111,29 @@ fn pieces(
     }
 }
 
-/// Sends one piece of `n` bytes, or fewer where memory ends, `done` bytes into the transfer.
-fn piece(
+/// A piece of a transfer.
+#[derive(Clone, Copy)]
+struct Piece {
+    /// Bytes, or more than there are where memory ends.
+    n: usize,
+    /// How far into the transfer it begins.
+    done: u64,
+    /// Whether more than it are wanted.
+    part: bool,
+}
+
+/// Sends one piece; gives how many bytes it had.
+fn send_piece(
     thread: &mut Thread,
     call: &'static Syscall,
     args: &[u64; 6],
     shape: Pieces,
     rest: &Vectors,
-    n: usize,
-    done: u64,
+    Piece { n, done, part }: Piece,
 ) -> Result<(Reply, usize), Errno> {
     let slot = &thread.slot;
-    let n = if shape.write { gather_some(slot, 0, n, rest)? } else { room(thread, n, rest) };
-    if n == 0 {
-        return Err(Errno::EFAULT);
-    }
+    let there = if shape.write { gather_some(slot, 0, n, rest)? } else { room(thread, n, rest) };
+    let (len, n) = if there == 0 { (FAULT, n) } else { (there as u32, there) };
     let mut args = *args;
     if !shape.vectored {
         args[usize::from(shape.count)] = n as u64;
@@ -127,11 +144,14 @@ fn piece(
     {
         args[at] = args[at].wrapping_add(done);
     }
-    let mut len = [ABSENT; 6];
-    len[usize::from(shape.buffer)] = n as u32;
-    let reply = slot.call(&thread.cpu, &Request { nr: call.nr, args, len });
-    if !shape.write && reply.ret > 0 {
-        scatter(thread.process, slot, 0, (reply.ret as usize).min(n), rest)?;
+    let buffer = usize::from(shape.buffer);
+    let mut lens = [ABSENT; 6];
+    lens[buffer] = len;
+    let flags = if part { Request::PART } else { 0 };
+    let reply = slot.call(&thread.cpu, &Request { nr: call.nr, flags, args, len: lens });
+    let filled = (reply.out[buffer] as usize).min(there);
+    if !shape.write && filled > 0 {
+        scatter(thread.process, slot, 0, filled, rest)?;
     }
     Ok((reply, n))
 }

@@ -25,7 +25,7 @@ fn send(thread: &Thread, what: Internal, args: [u64; 6], data: &[&[u8]]) -> Repl
         *slot = bytes.len() as u32;
         at = (at + bytes.len()).next_multiple_of(ALIGN);
     }
-    thread.slot.call(&thread.cpu, &Request { nr: what.nr(), args, len })
+    thread.slot.call(&thread.cpu, &Request { nr: what.nr(), flags: 0, args, len })
 }
 
 fn plain(thread: &Thread, what: Internal, args: [u64; 2]) -> i64 {

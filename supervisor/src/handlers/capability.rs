@@ -24,7 +24,7 @@ fn header(call: &mut Call<'_>) -> Result<Option<i32>, Errno> {
     let [version, pid] = [0, 4].map(|at| u32::from_le_bytes(std::array::from_fn(|i| header[at + i])));
     if ![VERSION_1, VERSION_2, VERSION_3].contains(&version) {
         let told = [VERSION_3.to_le_bytes(), pid.to_le_bytes()].concat();
-        call.put(0, &told);
+        call.put(0, &told)?;
         return if call.present(1) { Err(Errno::EINVAL) } else { Ok(None) };
     }
     let pid = pid as i32;
@@ -37,7 +37,7 @@ fn header(call: &mut Call<'_>) -> Result<Option<i32>, Errno> {
 
 /// Bytes of the sets: the first version had 32 bits of each.
 fn set_bytes(call: &Call<'_>) -> usize {
-    if call.bytes(0).is_some_and(|h| h.starts_with(&VERSION_1.to_le_bytes())) { 12 } else { 24 }
+    if call.need(0).is_ok_and(|h| h.starts_with(&VERSION_1.to_le_bytes())) { 12 } else { 24 }
 }
 
 fn capget(call: &mut Call<'_>) -> SyscallResult {
@@ -47,7 +47,7 @@ fn capget(call: &mut Call<'_>) -> SyscallResult {
     let words = [half(0), half(32)].concat();
     let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
     let n = set_bytes(call);
-    call.put(1, &bytes[..n]);
+    call.put(1, &bytes[..n])?;
     Ok(0)
 }
 

@@ -69,22 +69,24 @@ fn finish(
 ) -> SyscallResult {
     call.sandbox.output.settle(share, &done);
     sent(to);
-    match done {
-        Ok(_) => {
-            for &(i, o) in offsets {
-                if let Some(o) = o {
-                    call.put(i, &o.to_le_bytes());
-                }
-            }
+    if matches!(done, Err(Errno::EPIPE)) {
+        broken_pipe(call, to, share.n, done);
+    }
+    if done.is_ok() {
+        for (i, offset) in offsets.iter().filter_map(|&(i, offset)| Some((i, offset?))) {
+            call.put(i, &offset.to_le_bytes())?;
         }
-        Err(e) => broken_pipe(call, to, e),
     }
     done
 }
 
 fn sendfile(call: &mut Call<'_>) -> SyscallResult {
+    let at = offset(call, 2);
+    if at == Err(Errno::EFAULT) {
+        return Err(Errno::EFAULT);
+    }
     let (to, from) = (movable(call, 0)?, movable(call, 1)?);
-    let mut at = offset(call, 2)?;
+    let mut at = at?;
     let share = share(call, &to, None, call.u64(3))?;
     let done = transfer::sendfile(
         wait_of_both(&to, &from),
@@ -159,7 +161,7 @@ fn readahead(call: &mut Call<'_>) -> SyscallResult {
 
 fn fallocate(call: &mut Call<'_>) -> SyscallResult {
     let file = movable(call, 0)?;
-    let grows = call.u32(1) & libc::FALLOC_FL_PUNCH_HOLE as u32 == 0;
+    let grows = call.u32(1) & (libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE) as u32 == 0;
     let end = call.i64(2).checked_add(call.i64(3)).ok_or(Errno::EFBIG)?;
     if grows && end > 0 {
         fits(call, &file, end as u64)?;

@@ -24,7 +24,12 @@ pub fn judge_command(call: &mut Call<'_>) -> Result<(), Errno> {
         // The table sees to it that commands of other objects have no effects to ask about.
         Some(row) if row.effects != HARMLESS && call.checked.kinds[0].kind == Arg::Fd => {
             let file = call.file(0)?;
-            let value = (1..6).find_map(|i| call.bytes(i)).unwrap_or_default().to_vec();
+            // What leads nowhere has no value, and no effect: the handler comes to the bad address.
+            let given = |i| call.bytes(i).ok().flatten();
+            let value = (1..6).find_map(given).unwrap_or_default().to_vec();
+            if (1..6).any(|i| call.checked.kinds[i].kind.is_read() && call.reach(i).is_err()) {
+                return Ok(());
+            }
             judge(call, &file, row.effects, &value)
         }
         _ => Ok(()),

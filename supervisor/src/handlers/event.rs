@@ -67,14 +67,15 @@ fn timerfd_create(call: &mut Call<'_>) -> SyscallResult {
 }
 
 fn timerfd_settime(call: &mut Call<'_>) -> SyscallResult {
-    let old = timerfd_set(call.file(0)?.host.as_fd(), call.u32(1), &call.words(2)?)?;
-    call.put_words(3, &old);
+    let new = call.words(2)?;
+    let old = timerfd_set(call.file(0)?.host.as_fd(), call.u32(1), &new)?;
+    call.put_words(3, &old)?;
     Ok(0)
 }
 
 fn timerfd_gettime(call: &mut Call<'_>) -> SyscallResult {
     let now = timerfd_get(call.file(0)?.host.as_fd())?;
-    call.put_needed(1, &now)
+    call.put_words(1, &now).map(|()| 0)
 }
 
 fn inotify_init(call: &mut Call<'_>) -> SyscallResult {

@@ -105,13 +105,10 @@ fn pipe2(call: &mut Call<'_>) -> SyscallResult {
 }
 
 fn make_pipe(call: &mut Call<'_>, flags: i32) -> SyscallResult {
-    if !call.present(0) {
-        return Err(Errno::EFAULT);
-    }
+    call.reach(0)?;
     let (r, w) = nix::unistd::pipe2(OFlag::from_bits_retain(flags) | OFlag::O_CLOEXEC)?;
     let numbers = insert_pair(call, [File::made(r)?, File::made(w)?], flags & libc::O_CLOEXEC != 0)?;
-    put_pair(call, 0, numbers);
-    Ok(0)
+    put_pair(call, 0, numbers)
 }
 
 /// Gives both files a number, or neither.
@@ -128,9 +125,9 @@ pub(super) fn insert_pair(call: &Call<'_>, files: [File; 2], cloexec: bool) -> R
 }
 
 /// Gives the guest two numbers as the content of argument `i`.
-pub(super) fn put_pair(call: &mut Call<'_>, i: usize, pair: [i32; 2]) {
+pub(super) fn put_pair(call: &mut Call<'_>, i: usize, pair: [i32; 2]) -> SyscallResult {
     let [a, b] = pair.map(i32::to_le_bytes);
-    call.put(i, &[a, b].concat());
+    call.put(i, &[a, b].concat()).map(|()| 0)
 }
 
 /// The status flags that F_SETFL may change. O_ASYNC only where its signal is the guest's ([`owner`]).
@@ -174,11 +171,7 @@ fn fcntl(call: &mut Call<'_>) -> SyscallResult {
         libc::F_GETOWN => owner::get(call, &file).map(i64::from),
         F_SETOWN_EX => owner::set_extended(call, &file),
         F_GETOWN_EX => owner::get_extended(call, &file),
-        F_GET_RW_HINT if !call.present(2) => Err(Errno::EFAULT),
-        F_GET_RW_HINT => {
-            call.put_words(2, &[0]);
-            Ok(0)
-        }
+        F_GET_RW_HINT => call.put_words(2, &[0]).map(|()| 0),
         F_SET_RW_HINT => {
             if call.words::<1>(2)?[0] <= HINT_MAX {
                 Ok(0)

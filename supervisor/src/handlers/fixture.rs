@@ -18,9 +18,9 @@ use crate::state::budget::Budget;
 use crate::state::fd::{FdTable, File};
 use crate::state::process::{ExeRecord, Fork, LIMITS, Line, Process, Rlimit, State};
 use rxbox_policy::{Files, Named, Policy, Variables};
-use rxbox_wire::frame::{Checked, Reply, Request};
+use rxbox_wire::frame::{self, Checked, Reply, Request};
 use rxbox_wire::sizes::{ABSENT, DATA_SIZE};
-use rxbox_wire::table::by_name;
+use rxbox_wire::table::{by_name, kinds};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -181,8 +181,18 @@ impl Guest {
 
     /// A call of one of its processes.
     pub(crate) fn call_as(&self, process: &Arc<Process>, name: &str, args: &[A<'_>]) -> Done {
+        self.call_with(process, 0, name, args)
+    }
+
+    /// A call whose data are the beginning of a longer transfer.
+    pub(crate) fn part(&self, name: &str, args: &[A<'_>]) -> Done {
+        self.call_with(&self.process, Request::PART, name, args)
+    }
+
+    fn call_with(&self, process: &Arc<Process>, flags: u32, name: &str, args: &[A<'_>]) -> Done {
         const ADDRESS: u64 = 0x10_0000;
-        let mut request = Request { nr: by_name(name).unwrap().nr, args: [0; 6], len: [ABSENT; 6] };
+        let row = by_name(name).unwrap();
+        let mut request = Request { nr: row.nr, flags, args: [0; 6], len: [ABSENT; 6] };
         for (i, arg) in args.iter().enumerate() {
             (request.args[i], request.len[i]) = match arg {
                 A::N(n) => (*n as u64, ABSENT),
@@ -190,6 +200,13 @@ impl Guest {
                 A::Room(n) => (ADDRESS, *n as u32),
                 A::Null => (0, ABSENT),
             };
+        }
+        // As an honest child tells of null pointers, of arguments that are left out here among them.
+        let (kinds, _) = kinds(row, &request.args);
+        for (i, len) in request.len.iter_mut().enumerate() {
+            if request.args[i] == 0 && *len == ABSENT {
+                *len = frame::null(&kinds, i, &request.args).unwrap_or(0);
+            }
         }
         let checked = request.check().unwrap();
         let mut memory = vec![0u8; DATA_SIZE];

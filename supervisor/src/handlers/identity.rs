@@ -64,7 +64,7 @@ fn getegid(call: &mut Call<'_>) -> SyscallResult {
 
 fn put_ids(call: &mut Call<'_>, ids: Ids) -> SyscallResult {
     for (i, id) in [ids.real, ids.effective, ids.saved].into_iter().enumerate() {
-        call.put(i, &id.to_le_bytes());
+        call.put(i, &id.to_le_bytes())?;
     }
     Ok(0)
 }
@@ -90,7 +90,7 @@ fn getgroups(call: &mut Call<'_>) -> SyscallResult {
         _ => {}
     }
     let bytes: Vec<u8> = groups.iter().flat_map(|g| g.to_le_bytes()).collect();
-    call.put(1, &bytes);
+    call.put(1, &bytes)?;
     Ok(n as i64)
 }
 

@@ -54,6 +54,6 @@ pub(super) fn list(call: &mut Call<'_>, socket: &File) -> SyscallResult {
     // The kernel gives whole entries only.
     let fits = if room == 0 { told.len() } else { told.len().min(room - room % REQUEST) };
     let head = [&(fits as u32).to_le_bytes()[..], &[0; LIST_HEAD - 4]].concat();
-    call.put(2, &[&head, &told[..fits.min(room)]].concat());
+    call.put(2, &[&head, &told[..fits.min(room)]].concat())?;
     Ok(0)
 }

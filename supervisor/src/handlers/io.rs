@@ -8,17 +8,19 @@
 
 use super::signal::raise;
 use super::socket::binding::{may_send, sent};
+use super::socket::message::may_be_cut;
 use super::{signalfd, terminal};
 use crate::caller::Caller;
 use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
 use crate::host::number::{OnFd, Wait, on_fd};
 use crate::host::transfer::{Buffer, Way, transfer, transfer_at};
+use crate::host::wait::poll;
 use crate::state::fd::{File, Kind};
 use nix::errno::Errno;
 use rxbox_wire::frame::Reply;
-use rxbox_wire::sizes::BULK_MAX;
-use std::os::fd::AsFd;
+use rxbox_wire::kind::Kind as Arg;
+use std::os::fd::{AsFd, AsRawFd};
 
 /// The handlers of this module.
 pub const HANDLERS: &[Entry] = &[
@@ -90,8 +92,9 @@ fn move_data(call: &mut Call<'_>, way: Way, at: At) -> SyscallResult {
     if let At::Offset(..0) | At::Flagged(..-1, _) = at {
         return Err(Errno::EINVAL);
     }
-    if !call.present(1) && call.i64(2) != 0 {
-        return Err(Errno::EFAULT);
+    if matches!(call.checked.kinds[1].kind, Arg::IovecIn { .. } | Arg::IovecOut { .. }) {
+        // The kernel looks at the vectors before it waits for anything.
+        call.reach(1)?;
     }
     if file.kind == Kind::View {
         return view(call, &file, way, at);
@@ -119,34 +122,33 @@ fn move_data(call: &mut Call<'_>, way: Way, at: At) -> SyscallResult {
     let share = call.sandbox.output.take(&file, n)?;
     if file.kind == Kind::Socket {
         may_send(call, &file)?;
+        may_be_cut(call, &file)?;
         call.sandbox.peers.sends(&file, call.process.pid);
     }
     let done = at.transfer(way, &file, call.buffer(1).first(share.n as usize));
     call.sandbox.output.settle(&share, &done);
     sent(&file);
-    match done {
-        Ok(_) => more(call, &file, wanted, &done),
-        Err(e) => broken_pipe(call, &file, e),
-    }
+    more(call, &file, wanted, &done);
+    broken_pipe(call, &file, share.n, done);
     done
 }
 
 /// After a full transfer on a file whose transfers are never short for want of more, the child may go on.
 fn more(call: &mut Call<'_>, file: &File, wanted: usize, done: &SyscallResult) {
-    let full = *done == Ok(wanted as i64);
-    if full
-        && (matches!(file.kind, Kind::Regular | Kind::Memory | Kind::BlockDevice) || endless(file, wanted))
-    {
+    let goes_on = || match file.kind {
+        Kind::Regular | Kind::Memory | Kind::BlockDevice => true,
+        _ => is_endless(file),
+    };
+    if call.is_part() && *done == Ok(wanted as i64) && goes_on() {
         call.reply.flags |= Reply::MORE;
     }
 }
 
 /// Whether it is one of the devices that are never short of bytes: zero, random and the like (major number
-/// 1). Only asked where a transfer was cut at all.
-fn endless(file: &File, wanted: usize) -> bool {
+/// 1).
+fn is_endless(file: &File) -> bool {
     const MEMORY: u64 = 1;
     file.kind == Kind::CharDevice
-        && wanted == BULK_MAX
         && nix::sys::stat::fstat(&file.host).is_ok_and(|s| nix::sys::stat::major(s.st_rdev) == MEMORY)
 }
 
@@ -178,7 +180,7 @@ fn view(call: &mut Call<'_>, file: &File, way: Way, at: At) -> SyscallResult {
     }
     let mut piece = vec![0; call.room(1)];
     let n = file.read_view(&mut piece, at.explicit())?;
-    call.put(1, &piece[..n]);
+    call.put(1, &piece[..n])?;
     Ok(n as i64)
 }
 
@@ -189,6 +191,7 @@ fn write_view(call: &mut Call<'_>, file: &File) -> SyscallResult {
     if !file.writable() {
         return Err(Errno::EBADF);
     }
+    call.reach(1)?;
     let mut text = Vec::new();
     call.area.read(call.checked.place[1].start, call.room(1).min(MOST), &mut text);
     let caller = Caller::of(call);
@@ -225,15 +228,27 @@ pub(super) fn under_limit(
     }
 }
 
-/// Raises SIGPIPE in the caller if this error of a write to `file` comes with it.
-pub(super) fn broken_pipe(call: &mut Call<'_>, file: &File, error: Errno) {
+/// Raises SIGPIPE in the caller if what came of a write of `n` bytes to `file` comes with it. A pipe whose
+/// last reader goes in the middle of a write gives the signal and tells what was written.
+pub(super) fn broken_pipe(call: &mut Call<'_>, file: &File, n: u64, done: SyscallResult) {
     let stream = || {
         nix::sys::socket::getsockopt(&file.host, nix::sys::socket::sockopt::SockType)
             .is_ok_and(|t| t == nix::sys::socket::SockType::Stream)
     };
-    if error == Errno::EPIPE && (file.kind == Kind::Pipe || file.kind == Kind::Socket && stream()) {
+    let broken = match done {
+        Err(Errno::EPIPE) => file.kind == Kind::Pipe || file.kind == Kind::Socket && stream(),
+        Ok(done) => file.kind == Kind::Pipe && (done as u64) < n && has_no_reader(file),
+        Err(_) => false,
+    };
+    if broken {
         raise(call, libc::SIGPIPE);
     }
+}
+
+/// Whether nobody reads from the other end of a pipe (poll(2), POLLERR).
+fn has_no_reader(pipe: &File) -> bool {
+    let mut fds = [libc::pollfd { fd: pipe.host.as_raw_fd(), events: 0, revents: 0 }];
+    poll(&mut fds, Some(&mut [0, 0])).is_ok() && fds[0].revents & libc::POLLERR != 0
 }
 
 fn lseek(call: &mut Call<'_>) -> SyscallResult {

@@ -54,14 +54,16 @@ const SIOCGIFCONF: u32 = 0x8912;
 /// Passes a request of the table on, its structure through private memory.
 fn forward(call: &mut Call<'_>, file: &File, request: u32, number: u64) -> SyscallResult {
     let mut memory = [0; command::IOCTL_MAX];
-    if let Some(given) = call.bytes(2) {
-        memory.get_mut(..given.len()).ok_or(Errno::EINVAL)?.copy_from_slice(given);
+    match call.bytes(2) {
+        Ok(Some(given)) => memory.get_mut(..given.len()).ok_or(Errno::EINVAL)?.copy_from_slice(given),
+        Ok(None) => {}
+        Err(_) => return command::ioctl_nowhere(file.host.as_fd(), request),
     }
     let blocks = call.checked.command.is_some_and(|row| row.effects.contains(&Effect::Block));
     let wait = if blocks { file.wait() } else { Wait::Short };
     let done = command::ioctl(wait, file.host.as_fd(), request, number, &mut memory)?;
     let room = call.room(2).min(memory.len());
-    call.put(2, &memory[..room]);
+    call.put(2, &memory[..room])?;
     Ok(done)
 }
 

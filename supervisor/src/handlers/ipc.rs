@@ -47,7 +47,7 @@ fn give(call: &mut Call<'_>, i: usize, bytes: &[u8]) -> Result<(), Errno> {
     if call.room(i) < bytes.len() {
         return Err(Errno::EFAULT);
     }
-    call.put(i, bytes);
+    call.put(i, bytes)?;
     Ok(())
 }
 
@@ -77,7 +77,7 @@ fn semtimedop(call: &mut Call<'_>) -> SyscallResult {
 
 fn operate(call: &mut Call<'_>, deadline: Option<Instant>) -> SyscallResult {
     const SIZE: usize = 6;
-    let bytes = if call.u32(2) == 0 { &[] } else { call.need(1)? };
+    let bytes = call.need(1)?;
     let half = |b: &[u8], at: usize| u16::from_le_bytes([b[at], b[at + 1]]);
     let op = |b: &[u8]| Op { number: half(b, 0), change: half(b, 2) as i16, flags: half(b, 4) as i16 };
     let ops: Vec<Op> = bytes.chunks_exact(SIZE).map(op).collect();
@@ -187,8 +187,8 @@ fn msgget(call: &mut Call<'_>) -> SyscallResult {
 }
 
 fn msgsnd(call: &mut Call<'_>) -> SyscallResult {
-    let size = usize::try_from(call.i64(2)).map_err(|_| Errno::EINVAL)?;
     let [kind] = call.words(1)?;
+    let size = usize::try_from(call.i64(2)).map_err(|_| Errno::EINVAL)?;
     let text = call.need(1)?[8..].to_vec();
     if text.len() != size {
         // More than any message holds, and so cut on its way.
@@ -202,9 +202,6 @@ fn msgsnd(call: &mut Call<'_>) -> SyscallResult {
 fn msgrcv(call: &mut Call<'_>) -> SyscallResult {
     let room = u64::try_from(call.i64(2)).map_err(|_| Errno::EINVAL)?;
     let (wanted, by) = (Wanted { kind: call.i64(3), room, flags: call.i32(4) }, caller(call));
-    if !call.present(1) {
-        return Err(Errno::EFAULT);
-    }
     let got = call.sandbox.ipc.messages.receive(call.i32(0), wanted, call.process.pid, &by)?;
     let bytes = [&got.kind.to_le_bytes()[..], &got.text].concat();
     give(call, 1, &bytes)?;

@@ -25,7 +25,7 @@ fn resource(call: &Call<'_>, i: usize) -> Result<usize, Errno> {
 
 fn getrlimit(call: &mut Call<'_>) -> SyscallResult {
     let limit = call.process.limit(resource(call, 0)?);
-    call.put_needed(1, &[limit.soft, limit.hard])
+    call.put_words(1, &[limit.soft, limit.hard]).map(|()| 0)
 }
 
 fn setrlimit(call: &mut Call<'_>) -> SyscallResult {
@@ -49,7 +49,7 @@ fn prlimit64(call: &mut Call<'_>) -> SyscallResult {
     } else {
         target.limit(resource)
     };
-    call.put_words(3, &[old.soft, old.hard]);
+    call.put_words(3, &[old.soft, old.hard])?;
     Ok(0)
 }
 

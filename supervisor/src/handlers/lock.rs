@@ -56,7 +56,7 @@ pub(super) fn record(call: &mut Call<'_>, file: &File) -> SyscallResult {
             let pid = holder.first().copied().unwrap_or(NOBODY);
             lock[24..28].copy_from_slice(&pid.to_le_bytes());
         }
-        call.put(2, &lock);
+        call.put(2, &lock)?;
     }
     done
 }
@@ -108,7 +108,7 @@ pub(super) fn description(call: &mut Call<'_>, file: &File) -> SyscallResult {
         None => command::lock(command, file.host.as_fd(), &mut lock)?,
     };
     if command == Flock::Get {
-        call.put(2, &lock);
+        call.put(2, &lock)?;
     }
     Ok(done)
 }

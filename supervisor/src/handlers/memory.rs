@@ -47,6 +47,8 @@ fn mappable(file: &File, protection: i32, shared: bool) -> Result<(), Errno> {
     match file.kind {
         Kind::Path => return Err(Errno::EBADF),
         Kind::Regular | Kind::Memory | Kind::CharDevice | Kind::BlockDevice => {}
+        // The kernel looks at the rights before it looks for a way to map it.
+        _ if !file.readable() => return Err(Errno::EACCES),
         _ => return Err(Errno::ENODEV),
     }
     let writes = shared && protection & libc::PROT_WRITE != 0;

@@ -29,7 +29,7 @@ const SI_MESGQ: i32 = -3;
 
 fn mq_open(call: &mut Call<'_>) -> SyscallResult {
     let flags = call.i32(1);
-    let attributes: Option<Attributes> = match call.bytes(3) {
+    let attributes: Option<Attributes> = match call.bytes(3)? {
         Some(b) => Some(b.try_into().map_err(|_| Errno::EFAULT)?),
         None => None,
     };
@@ -68,7 +68,7 @@ fn mq_timedsend(call: &mut Call<'_>) -> SyscallResult {
         return Err(Errno::EINVAL);
     }
     let file = queue(call, File::writable)?;
-    let text = if call.u64(2) == 0 { &[] } else { call.need(1)? };
+    let text = call.need(1)?;
     let fd = file.host.as_fd();
     loop {
         // A time that is over: the kernel does not wait.
@@ -116,20 +116,17 @@ fn notify(call: &Call<'_>, event: Event) {
 fn mq_timedreceive(call: &mut Call<'_>) -> SyscallResult {
     let until = until(call)?;
     let file = queue(call, File::readable)?;
-    if !call.present(1) {
-        return Err(Errno::EFAULT);
-    }
     let (fd, room) = (file.host.as_fd(), call.room(1));
     let queues = &call.sandbox.ipc.queues;
     let (text, priority) = queues.receive(fd, || mqueue::receive(fd, room, until.as_ref()))?;
-    call.put(1, &text);
-    call.put(3, &priority.to_le_bytes());
+    call.put(1, &text)?;
+    call.put(3, &priority.to_le_bytes())?;
     Ok(text.len() as i64)
 }
 
 fn mq_notify(call: &mut Call<'_>) -> SyscallResult {
     const SIGNAL_MAX: i32 = 64;
-    let Some(bytes) = call.bytes(1) else {
+    let Some(bytes) = call.bytes(1)? else {
         let file = queue(call, |_| true)?;
         call.sandbox.ipc.queues.forget(file.host.as_fd(), call.process.pid);
         return Ok(0);
@@ -150,12 +147,12 @@ fn mq_notify(call: &mut Call<'_>) -> SyscallResult {
 }
 
 fn mq_getsetattr(call: &mut Call<'_>) -> SyscallResult {
-    let new: Option<Attributes> = match call.bytes(1) {
+    let new: Option<Attributes> = match call.bytes(1)? {
         Some(b) => Some(b.try_into().map_err(|_| Errno::EFAULT)?),
         None => None,
     };
     let file = queue(call, |_| true)?;
     let old = mqueue::attributes(file.host.as_fd(), new.as_ref())?;
-    call.put(2, &old);
+    call.put(2, &old)?;
     Ok(0)
 }

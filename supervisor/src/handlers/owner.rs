@@ -70,7 +70,7 @@ pub(super) fn set_extended(call: &Call<'_>, file: &File) -> SyscallResult {
 /// F_GETOWN_EX.
 pub(super) fn get_extended(call: &mut Call<'_>, file: &File) -> SyscallResult {
     let owner = get(call, file)?;
-    call.put(2, &[OWNER_PID, owner].map(i32::to_le_bytes).concat());
+    call.put(2, &[OWNER_PID, owner].map(i32::to_le_bytes).concat())?;
     Ok(0)
 }
 
@@ -88,7 +88,7 @@ pub(super) fn get_by_request(call: &mut Call<'_>, file: &File) -> SyscallResult 
         return Err(Errno::ENOTTY);
     }
     let owner = get(call, file)?;
-    call.put(2, &owner.to_le_bytes());
+    call.put(2, &owner.to_le_bytes())?;
     Ok(0)
 }
 

@@ -56,13 +56,14 @@ fn ppoll(call: &mut Call<'_>) -> SyscallResult {
 /// The kernel gives back the time left, however the call ended.
 fn give_left(call: &mut Call<'_>, i: usize, left: Option<Time>) {
     if let Some(left) = left {
-        call.put_words(i, &left);
+        // It may lie in read-only memory (select(2)).
+        let _ = call.put_words(i, &left);
     }
 }
 
 /// The `pollfd` array of argument 0, its length in argument 1.
 fn poll_until(call: &mut Call<'_>, timeout: Option<&mut Time>) -> SyscallResult {
-    let mut entries = call.bytes(0).unwrap_or_default().to_vec();
+    let mut entries = call.need(0)?.to_vec();
     if entries.len() as u64 / 8 != u64::from(call.u32(1)) {
         return Err(Errno::EFAULT);
     }
@@ -94,7 +95,7 @@ fn poll_until(call: &mut Call<'_>, timeout: Option<&mut Time>) -> SyscallResult 
         let revents = if guest >= 0 && file.is_none() { libc::POLLNVAL } else { h.revents };
         e[6..8].copy_from_slice(&revents.to_le_bytes());
     }
-    call.put(0, &entries);
+    call.put(0, &entries)?;
     Ok(ready + closed)
 }
 
@@ -128,7 +129,7 @@ fn select_until(call: &mut Call<'_>, timeout: Option<&mut Time>) -> SyscallResul
     let count = usize::try_from(call.i32(0)).map_err(|_| Errno::EINVAL)?;
     let mut members: [Option<Vec<Member>>; 3] = [None, None, None];
     for (i, set) in members.iter_mut().enumerate() {
-        if let Some(bits) = call.bytes(1 + i) {
+        if let Some(bits) = call.bytes(1 + i)? {
             *set = Some(open_members(call, bits, count)?);
         }
     }
@@ -143,7 +144,7 @@ fn select_until(call: &mut Call<'_>, timeout: Option<&mut Time>) -> SyscallResul
             for m in members.iter().filter(|m| has(set, m.file.host.as_raw_fd() as usize)) {
                 bits[m.guest / 8] |= 1 << (m.guest % 8);
             }
-            call.put(1 + i, &bits);
+            call.put(1 + i, &bits)?;
         }
     }
     Ok(ready)
@@ -185,6 +186,10 @@ fn epoll_create1(call: &mut Call<'_>) -> SyscallResult {
 const EPOLLWAKEUP: u32 = libc::EPOLLWAKEUP as u32;
 
 fn epoll_ctl(call: &mut Call<'_>) -> SyscallResult {
+    let mut event: Option<[u8; 12]> = match call.i32(1) {
+        libc::EPOLL_CTL_DEL => None,
+        _ => Some(call.need(3)?.try_into().map_err(|_| Errno::EFAULT)?),
+    };
     let (epoll, file) = (call.file(0)?, call.file(2)?);
     // The kernel looks at the file that is to be waited for first (epoll_ctl(2)).
     match (epoll.kind, file.kind) {
@@ -192,10 +197,6 @@ fn epoll_ctl(call: &mut Call<'_>) -> SyscallResult {
         (Kind::Epoll, _) => {}
         _ => return Err(Errno::EINVAL),
     }
-    let mut event: Option<[u8; 12]> = match call.bytes(3) {
-        Some(b) => Some(b.try_into().map_err(|_| Errno::EFAULT)?),
-        None => None,
-    };
     if let Some(e) = &mut event {
         e[3] &= !(EPOLLWAKEUP >> 24) as u8;
     }
@@ -224,9 +225,6 @@ fn collect(call: &mut Call<'_>, until: Until) -> SyscallResult {
     let epoll = epoll(call)?;
     if call.i32(2) <= 0 {
         return Err(Errno::EINVAL);
-    }
-    if !call.present(1) {
-        return Err(Errno::EFAULT);
     }
     signalfd::look(call)?;
     let n = wait::epoll_wait(epoll.host.as_fd(), call.buffer(1), until)?;

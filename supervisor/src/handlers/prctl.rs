@@ -71,18 +71,12 @@ fn set_checked(to: &AtomicI32, call: &Call<'_>, range: std::ops::RangeInclusive<
 }
 
 fn put_number(call: &mut Call<'_>, number: i32) -> SyscallResult {
-    if !call.present(1) {
-        return Err(Errno::EFAULT);
-    }
-    call.put(1, &number.to_le_bytes());
+    call.put(1, &number.to_le_bytes())?;
     Ok(0)
 }
 
 fn get_name(call: &mut Call<'_>) -> SyscallResult {
-    if !call.present(1) {
-        return Err(Errno::EFAULT);
-    }
     let field = comm_field(&call.process.thread_name(call.tid));
-    call.put(1, &field);
+    call.put(1, &field)?;
     Ok(0)
 }

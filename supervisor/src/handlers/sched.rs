@@ -154,7 +154,7 @@ fn ordinary(policy: i32, priority: u32) -> Result<(), Errno> {
 
 /// `sched_priority` of the `sched_param` in argument `i`.
 fn wanted_priority(call: &Call<'_>, i: usize) -> Result<u32, Errno> {
-    Ok(u32::from_le_bytes(call.bytes(i).ok_or(Errno::EINVAL)?.try_into().map_err(|_| Errno::EFAULT)?))
+    Ok(u32::from_le_bytes(call.bytes(i)?.ok_or(Errno::EINVAL)?.try_into().map_err(|_| Errno::EFAULT)?))
 }
 
 fn sched_setscheduler(call: &mut Call<'_>) -> SyscallResult {
@@ -168,7 +168,7 @@ fn sched_getparam(call: &mut Call<'_>) -> SyscallResult {
     if !call.present(1) {
         return Err(Errno::EINVAL);
     }
-    call.put(1, &0u32.to_le_bytes());
+    call.put(1, &0u32.to_le_bytes())?;
     Ok(0)
 }
 
@@ -194,13 +194,14 @@ fn sched_getattr(call: &mut Call<'_>) -> SyscallResult {
     attr[4..8].copy_from_slice(&(policy & !RESET_ON_FORK).to_le_bytes());
     attr[8..16].copy_from_slice(&flags.to_le_bytes());
     attr[16..20].copy_from_slice(&nice.to_le_bytes());
-    call.put(1, &attr);
+    call.put(1, &attr)?;
     Ok(0)
 }
 
 fn sched_setattr(call: &mut Call<'_>) -> SyscallResult {
     let (process, tid) = changed(call, positive(call.i32(0))?)?;
-    let attr: &[u8; ATTR_SIZE] = call.need(1)?.try_into().map_err(|_| Errno::EFAULT)?;
+    let attr = call.bytes(1)?.ok_or(Errno::EINVAL)?;
+    let attr: &[u8; ATTR_SIZE] = attr.try_into().map_err(|_| Errno::EFAULT)?;
     let word = |at: usize| u32::from_le_bytes(std::array::from_fn(|i| attr[at + i]));
     let (size, policy, flags) = (word(0) as usize, word(4) as i32, word(8));
     if size != 0 && size < ATTR_SIZE {
@@ -228,7 +229,7 @@ fn sched_get_priority_min(call: &mut Call<'_>) -> SyscallResult {
 fn sched_rr_get_interval(call: &mut Call<'_>) -> SyscallResult {
     let (process, tid) = asked(call, positive(call.i32(0))?)?;
     let interval = process.handle.thread(tid)?.interval()?;
-    call.put_needed(1, &interval)
+    call.put_words(1, &interval).map(|()| 0)
 }
 
 /// The processor that the calling guest thread runs on, not the one that serves it.
@@ -236,8 +237,8 @@ fn getcpu(call: &mut Call<'_>) -> SyscallResult {
     const PROCESSOR: usize = 39;
     let stat = |pid, tid| Stat::of_thread(pid, tid).ok_or(Errno::ESRCH);
     let cpu = call.process.handle.look_at_thread(call.tid, stat)?.field(PROCESSOR) as u32;
-    call.put(0, &cpu.to_le_bytes());
-    call.put(1, &node_of(cpu).to_le_bytes());
+    call.put(0, &cpu.to_le_bytes())?;
+    call.put(1, &node_of(cpu).to_le_bytes())?;
     Ok(0)
 }
 

@@ -108,7 +108,7 @@ fn holds_off(call: &Call<'_>, signal: i32) -> bool {
 }
 
 fn put_number(call: &mut Call<'_>, number: i32) -> SyscallResult {
-    call.put(2, &number.to_le_bytes());
+    call.put(2, &number.to_le_bytes())?;
     Ok(0)
 }
 

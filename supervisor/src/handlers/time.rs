@@ -82,7 +82,7 @@ fn clock_gettime(call: &mut Call<'_>) -> SyscallResult {
         Meaning::Process(process, which) => used(&process, which, Clock::Time)?,
         Meaning::Thread(tid) => timespec(thread_time(call.process, tid)?),
     };
-    call.put_needed(1, &now)
+    call.put_words(1, &now).map(|()| 0)
 }
 
 fn clock_getres(call: &mut Call<'_>) -> SyscallResult {
@@ -91,20 +91,20 @@ fn clock_getres(call: &mut Call<'_>) -> SyscallResult {
         Meaning::Process(process, which) => used(&process, which, Clock::Resolution)?,
         Meaning::Thread(_) => timespec(1),
     };
-    call.put_words(1, &resolution);
+    call.put_words(1, &resolution)?;
     Ok(0)
 }
 
 fn gettimeofday(call: &mut Call<'_>) -> SyscallResult {
     let [s, ns] = clock(Clock::Time, libc::CLOCK_REALTIME)?;
-    call.put_words(0, &[s, ns / 1000]);
-    call.put(1, &[0; 8]);
+    call.put_words(0, &[s, ns / 1000])?;
+    call.put(1, &[0; 8])?;
     Ok(0)
 }
 
 fn time(call: &mut Call<'_>) -> SyscallResult {
     let [s, _] = clock(Clock::Time, libc::CLOCK_REALTIME)?;
-    call.put_words(0, &[s]);
+    call.put_words(0, &[s])?;
     Ok(s as i64)
 }
 
@@ -131,7 +131,7 @@ fn sleep_on(call: &mut Call<'_>, id: i32, flags: u32, [request, rest]: [usize; 2
     let mut left = [0; 2];
     let done = sleep(id, flags, &time, &mut left);
     if done == Err(Errno::EINTR) && flags & libc::TIMER_ABSTIME as u32 == 0 {
-        call.put_words(rest, &left);
+        call.put_words(rest, &left)?;
     }
     done
 }

@@ -88,12 +88,12 @@ fn getrusage(call: &mut Call<'_>) -> SyscallResult {
     words[4] = set;
     words[8] = stat.field(MINOR_FAULTS + children);
     words[9] = stat.field(MAJOR_FAULTS + children);
-    call.put_needed(1, &words)
+    call.put_words(1, &words).map(|()| 0)
 }
 
 fn times(call: &mut Call<'_>) -> SyscallResult {
     let stat = stat(call.process)?;
-    call.put_words(0, &[USER, SYSTEM, CHILDREN_USER, CHILDREN_SYSTEM].map(|f| stat.field(f)));
+    call.put_words(0, &[USER, SYSTEM, CHILDREN_USER, CHILDREN_SYSTEM].map(|f| stat.field(f)))?;
     let [s, ns] = clock(Clock::Time, libc::CLOCK_BOOTTIME)?;
     Ok((s * TICKS + ns / (1_000_000_000 / TICKS)) as i64)
 }

@@ -7,6 +7,7 @@
 
 use super::SyscallResult;
 use super::number::{Wait, raw};
+use super::transfer::Buffer;
 use nix::errno::Errno;
 use rxbox_wire::kind::{Command, Commands, Extent, Kind, Route};
 use rxbox_wire::table;
@@ -71,7 +72,7 @@ pub fn ioctl(
     let row = commands(libc::SYS_ioctl).and_then(|c| c.find(request.into()));
     let argument = match offered(row, Errno::ENOTTY)?.args.first().map(|a| a.kind) {
         None => 0,
-        Some(Kind::In(e) | Kind::Out(e) | Kind::InOut(e)) => {
+        Some(Kind::In(_, e) | Kind::Out(_, e) | Kind::InOut(_, e)) => {
             let size = match e {
                 Extent::Fixed(n) => n,
                 Extent::Struct(s) => s.size,
@@ -88,6 +89,16 @@ pub fn ioctl(
     // SAFETY: the request's row says that it takes a number, nothing, or a structure without addresses of at
     // most IOCTL_MAX bytes; for the latter the argument is private memory of that size.
     unsafe { raw(wait, libc::SYS_ioctl, [fd.as_raw_fd() as u64, request.into(), argument, 0, 0, 0]) }
+}
+
+/// ioctl(2) with a structure that is not there: whether the descriptor has such a request is all that the
+/// kernel can say to it, but for EFAULT.
+pub fn ioctl_nowhere(fd: BorrowedFd<'_>, request: u32) -> SyscallResult {
+    let row = commands(libc::SYS_ioctl).and_then(|c| c.find(request.into()));
+    offered(row, Errno::ENOTTY)?;
+    let argument = Buffer::nowhere(IOCTL_MAX).address();
+    // SAFETY: the kernel finds nothing at the address.
+    unsafe { raw(Wait::Short, libc::SYS_ioctl, [fd.as_raw_fd() as u64, request.into(), argument, 0, 0, 0]) }
 }
 
 /// getsockopt(2): how many bytes of `value` the kernel filled.

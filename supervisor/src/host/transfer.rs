@@ -5,8 +5,10 @@
 
 use super::SyscallResult;
 use super::number::{Wait, raw};
+use rxbox_wire::sizes::DATA_SIZE;
 use std::marker::PhantomData;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::sync::LazyLock;
 
 /// Memory that the kernel may read and write during a call.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +29,13 @@ impl<'a> Buffer<'a> {
     /// Private memory.
     pub fn from_slice(slice: &'a mut [u8]) -> Buffer<'a> {
         Buffer { start: slice.as_mut_ptr(), len: slice.len(), life: PhantomData }
+    }
+    /// Memory in the place of a guest's that is not there: for the kernel to find that out, where it comes to
+    /// it.
+    pub fn nowhere(len: usize) -> Buffer<'static> {
+        let len = len.min(DATA_SIZE);
+        // SAFETY: nobody has a reference to memory that cannot be touched; it is never unmapped.
+        unsafe { Buffer::from_raw(std::ptr::with_exposed_provenance_mut(*NOWHERE), len) }
     }
     /// Its first `n` bytes, or all if it has fewer.
     pub fn first(self, n: usize) -> Buffer<'a> {
@@ -55,6 +64,15 @@ impl<'a> Buffer<'a> {
         libc::iovec { iov_base: self.start.cast(), iov_len: self.len }
     }
 }
+
+/// As many bytes as any buffer has, of which none can be touched.
+static NOWHERE: LazyLock<usize> = LazyLock::new(|| {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    // SAFETY: a new mapping wherever the kernel likes.
+    let start = unsafe { libc::mmap(std::ptr::null_mut(), DATA_SIZE, libc::PROT_NONE, flags, -1, 0) };
+    // Nothing is mapped in the first page either (vm.mmap_min_addr).
+    if start == libc::MAP_FAILED { 0 } else { start.expose_provenance() }
+});
 
 /// Direction of a transfer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -420,10 +420,45 @@ struct Entry {
     cloexec: bool,
 }
 
+/// Numbers with their files.
+#[derive(Debug, Default)]
+struct Entries {
+    by_number: BTreeMap<i32, Entry>,
+    /// No number below is free, so that finding the lowest free one costs nothing while numbers are only
+    /// given out.
+    lowest: i32,
+}
+
+impl Entries {
+    /// The lowest free number from `min` on.
+    fn free_from(&self, min: i32) -> i32 {
+        let mut n = min.max(self.lowest);
+        for (&used, _) in self.by_number.range(n..) {
+            if used != n {
+                break;
+            }
+            n += 1;
+        }
+        n
+    }
+
+    fn insert(&mut self, n: i32, entry: Entry) -> Option<Entry> {
+        if n == self.lowest {
+            self.lowest += 1;
+        }
+        self.by_number.insert(n, entry)
+    }
+
+    fn remove(&mut self, n: i32) -> Option<Entry> {
+        self.lowest = self.lowest.min(n.max(0));
+        self.by_number.remove(&n)
+    }
+}
+
 /// The open descriptors of one guest process.
 #[derive(Debug)]
 pub struct FdTable {
-    entries: SharedLock<BTreeMap<i32, Entry>>,
+    entries: SharedLock<Entries>,
     /// Numbers from here on are not given out: the guest's soft RLIMIT_NOFILE.
     limit: AtomicU64,
     /// Whether there ever was a signal descriptor, so that waiting costs nothing to programs that have none.
@@ -440,17 +475,17 @@ impl FdTable {
     /// An empty table for numbers below `limit`.
     pub fn new(limit: u64, budget: Arc<Budget>) -> FdTable {
         FdTable {
-            entries: SharedLock::new(Rank::Descriptors, BTreeMap::new()),
+            entries: SharedLock::new(Rank::Descriptors, Entries::default()),
             limit: AtomicU64::new(limit),
             signals: AtomicBool::new(false),
             budget,
         }
     }
 
-    fn read(&self) -> ReadGuard<'_, BTreeMap<i32, Entry>> {
+    fn read(&self) -> ReadGuard<'_, Entries> {
         self.entries.read()
     }
-    fn write(&self) -> WriteGuard<'_, BTreeMap<i32, Entry>> {
+    fn write(&self) -> WriteGuard<'_, Entries> {
         self.entries.write()
     }
     fn limit(&self) -> i32 {
@@ -463,7 +498,7 @@ impl FdTable {
 
     /// The file with number `n`, or EBADF.
     pub fn get(&self, n: i32) -> Result<Arc<File>, Errno> {
-        self.read().get(&n).map(|e| e.file.clone()).ok_or(Errno::EBADF)
+        self.read().by_number.get(&n).map(|e| e.file.clone()).ok_or(Errno::EBADF)
     }
 
     /// The file of a descriptor, for what takes access to it: EBADF also for one opened with `O_PATH`, which
@@ -476,27 +511,23 @@ impl FdTable {
     /// sandbox's.
     pub fn insert(&self, file: impl Into<Arc<File>>, cloexec: bool, min: i32) -> Result<i32, Errno> {
         let mut entries = self.write();
-        let mut n = min.max(0);
-        for (&used, _) in entries.range(n..) {
-            if used != n {
-                break;
-            }
-            n += 1;
-        }
+        let n = entries.free_from(min);
         if n >= self.limit() {
             return Err(Errno::EMFILE);
         }
         self.budget.take(1)?;
         entries.insert(n, Entry { file: file.into(), cloexec });
+        if min <= entries.lowest {
+            entries.lowest = n + 1;
+        }
         Ok(n)
     }
 
     /// Whether there is a number to give out now; the error of [`FdTable::insert`] if not. For calls that
     /// must not take what they then cannot give.
     pub fn room(&self) -> Result<(), Errno> {
-        let entries = self.read();
-        let used = entries.range(0..self.limit()).count() as u64;
-        if used >= self.limit() as u64 { Err(Errno::EMFILE) } else { self.budget.room() }
+        let full = self.read().free_from(0) >= self.limit();
+        if full { Err(Errno::EMFILE) } else { self.budget.room() }
     }
 
     /// Gives `file` the number `n`; what had it is returned. EBADF beyond the guest's limit.
@@ -510,7 +541,7 @@ impl FdTable {
             return Err(Errno::EBADF);
         }
         let mut entries = self.write();
-        if !entries.contains_key(&n) {
+        if !entries.by_number.contains_key(&n) {
             self.budget.take(1)?;
         }
         Ok(entries.insert(n, Entry { file: file.into(), cloexec }).map(|e| e.file))
@@ -518,19 +549,19 @@ impl FdTable {
 
     /// Takes number `n` away. The host descriptor is closed when the last user of the returned file is done.
     pub fn remove(&self, n: i32) -> Result<Arc<File>, Errno> {
-        let entry = self.write().remove(&n).ok_or(Errno::EBADF)?;
+        let entry = self.write().remove(n).ok_or(Errno::EBADF)?;
         self.budget.give(1);
         Ok(entry.file)
     }
 
     /// Whether `n` is closed by execve(2).
     pub fn cloexec(&self, n: i32) -> Result<bool, Errno> {
-        self.read().get(&n).map(|e| e.cloexec).ok_or(Errno::EBADF)
+        self.read().by_number.get(&n).map(|e| e.cloexec).ok_or(Errno::EBADF)
     }
 
     /// Sets whether `n` is closed by execve(2).
     pub fn set_cloexec(&self, n: i32, cloexec: bool) -> Result<(), Errno> {
-        self.write().get_mut(&n).map(|e| e.cloexec = cloexec).ok_or(Errno::EBADF)
+        self.write().by_number.get_mut(&n).map(|e| e.cloexec = cloexec).ok_or(Errno::EBADF)
     }
 
     /// Takes away what execve(2) closes, and returns it.
@@ -545,12 +576,15 @@ impl FdTable {
 
     fn retain(&self, keep: impl Fn(&Entry) -> bool) -> Released {
         let mut files = Vec::new();
-        self.write().retain(|_, e| {
+        let mut entries = self.write();
+        entries.by_number.retain(|_, e| {
             keep(e) || {
                 files.push(e.file.clone());
                 false
             }
         });
+        entries.lowest = 0;
+        drop(entries);
         Released { files, budget: self.budget.clone() }
     }
 
@@ -558,11 +592,11 @@ impl FdTable {
     /// description.
     pub fn clone_for_fork(&self) -> Result<FdTable, Errno> {
         let entries = self.read();
-        let mut copy = BTreeMap::new();
-        for (&n, e) in entries.iter() {
-            copy.insert(n, Entry { file: Arc::new(e.file.inherited()?), cloexec: e.cloexec });
+        let mut copy = Entries { lowest: entries.lowest, ..Entries::default() };
+        for (&n, e) in &entries.by_number {
+            copy.by_number.insert(n, Entry { file: Arc::new(e.file.inherited()?), cloexec: e.cloexec });
         }
-        self.budget.take(copy.len())?;
+        self.budget.take(copy.by_number.len())?;
         Ok(FdTable {
             entries: SharedLock::new(Rank::Descriptors, copy),
             limit: AtomicU64::new(self.limit.load(Ordering::Relaxed)),
@@ -582,12 +616,17 @@ impl FdTable {
         if !self.signals.load(Ordering::Acquire) {
             return Vec::new();
         }
-        self.read().values().filter(|e| e.file.kind == Kind::Signals).map(|e| e.file.clone()).collect()
+        self.read()
+            .by_number
+            .values()
+            .filter(|e| e.file.kind == Kind::Signals)
+            .map(|e| e.file.clone())
+            .collect()
     }
 
     /// All numbers with their files and close-on-exec flags, ascending.
     pub fn iter(&self) -> Vec<(i32, Arc<File>, bool)> {
-        self.read().iter().map(|(&n, e)| (n, e.file.clone(), e.cloexec)).collect()
+        self.read().by_number.iter().map(|(&n, e)| (n, e.file.clone(), e.cloexec)).collect()
     }
 }
 

@@ -53,15 +53,19 @@ pub fn serve(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> SyscallResult {
     }
     judge(call)?;
     let entry = entry(call.request.nr);
-    if call.checked.command.is_none()
-        && let Some(errno) = entry.unknown
-    {
-        return Err(errno);
-    }
     let own = call.checked.command.and_then(|c| c.route);
     let route = own.unwrap_or(call.checked.call.route);
-    if let Route::Refuse { errno, .. } = route {
-        return Err(Errno::from_raw(errno));
+    let unknown = entry.unknown.filter(|_| call.checked.command.is_none());
+    let refused = match route {
+        Route::Refuse { errno, .. } => Some(Errno::from_raw(errno)),
+        _ => None,
+    };
+    if let Some(errno) = unknown.or(refused) {
+        if entry.unknown.is_some() && call.checked.kinds[0].kind == Kind::Fd {
+            // The kernel looks at the descriptor before it looks at the command.
+            call.file(0)?;
+        }
+        return Err(errno);
     }
     handlers::effect::judge_command(call)?;
     match (route, entry.handler) {

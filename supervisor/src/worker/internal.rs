@@ -95,7 +95,7 @@ fn exec_done(call: &mut Call<'_>) -> SyscallResult {
         Ok((file, path)) => (reopen(file.as_fd(), libc::O_PATH)?, path.into()),
         Err(_) => (reopen(old.fd.as_fd(), libc::O_PATH)?, old.path.clone()),
     };
-    let (arguments, environment) = (strings(call, 1), strings(call, 2));
+    let (arguments, environment) = (strings(call, 1)?, strings(call, 2)?);
     call.process.set_exe(ExeRecord { fd, path, arguments, environment });
     let called = call.string(3)?.to_bytes();
     call.process.set_name(called.rsplit(|&b| b == b'/').next().unwrap_or_default());
@@ -108,9 +108,9 @@ fn exec_done(call: &mut Call<'_>) -> SyscallResult {
 }
 
 /// The strings of argument `i`, each without its NUL.
-fn strings(call: &Call<'_>, i: usize) -> Vec<Vec<u8>> {
-    let bytes = call.bytes(i).unwrap_or_default();
-    bytes.split_inclusive(|&b| b == 0).map(|s| s.strip_suffix(&[0]).unwrap_or(s).to_vec()).collect()
+fn strings(call: &Call<'_>, i: usize) -> Result<Vec<Vec<u8>>, Errno> {
+    let bytes = call.bytes(i)?.unwrap_or_default();
+    Ok(bytes.split_inclusive(|&b| b == 0).map(|s| s.strip_suffix(&[0]).unwrap_or(s).to_vec()).collect())
 }
 
 /// A line for the user about the guest. Before the first program runs, it says why none will.
@@ -146,7 +146,7 @@ fn tell_identity(call: &mut Call<'_>) -> SyscallResult {
     let now = call.credentials();
     let ids = [now.user.real, now.user.effective, now.group.real, now.group.effective];
     let bytes: Vec<u8> = ids.iter().flat_map(|id| id.to_le_bytes()).collect();
-    call.put(0, &bytes);
+    call.put(0, &bytes)?;
     Ok(0)
 }
 

@@ -34,7 +34,7 @@ use crate::report::escape::shown;
 use crate::sandbox::{Job, Sandbox};
 use crate::state::process::Process;
 use nix::errno::Errno;
-use rxbox_wire::frame::{self, Checked, MessageHeader, Reply, Request, Violation};
+use rxbox_wire::frame::{self, Checked, Given, MessageHeader, Reply, Request, Violation};
 use rxbox_wire::handoff::{CLOSED, Handoff, IDLE, REPLY, REQUEST};
 use rxbox_wire::kind::Kind;
 use rxbox_wire::sizes::INTERNAL;
@@ -183,7 +183,7 @@ impl Worker<'_> {
         for ((kind, place), input) in checked.kinds.iter().zip(&checked.place).zip(&mut self.input) {
             input.clear();
             let message = matches!(kind.kind, Kind::MsgIn | Kind::MsgOut);
-            if !place.present || !message && !read_by_handlers(&kind.kind) {
+            if place.given != Given::Memory || !message && !read_by_handlers(&kind.kind) {
                 continue;
             }
             if message {
@@ -211,8 +211,8 @@ impl Worker<'_> {
 /// Whether handlers look at an argument's data, other than handing them to the kernel.
 fn read_by_handlers(kind: &Kind) -> bool {
     match kind {
-        Kind::Path | Kind::Text | Kind::Strings | Kind::Address { .. } | Kind::InOut(_) => true,
-        Kind::In(extent) => !extent.is_opaque(),
+        Kind::Path(_) | Kind::Text(_) | Kind::Strings | Kind::Address { .. } | Kind::InOut(..) => true,
+        Kind::In(_, extent) => !extent.is_opaque(),
         _ => false,
     }
 }

@@ -72,7 +72,7 @@ pub(super) fn process_started(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> Sy
     if call.present(1) {
         // There was room before the fork; if another thread has taken it, the process is there all the same.
         let number = for_child(call, &process).unwrap_or(-1);
-        call.put(1, &number.to_le_bytes());
+        call.put(1, &number.to_le_bytes())?;
     }
     Ok(pid.into())
 }

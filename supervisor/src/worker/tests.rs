@@ -77,7 +77,7 @@ fn eventually(holds: impl Fn() -> bool) {
 }
 
 fn request(nr: u32, args: [u64; 6]) -> Request {
-    Request { nr, args, len: [ABSENT; 6] }
+    Request { nr, flags: 0, args, len: [ABSENT; 6] }
 }
 
 fn nr(name: &str) -> u32 {

@@ -3,7 +3,7 @@
 use crate::context::Call;
 use crate::host::SyscallResult;
 use crate::report::trace::{SHOWN, Trace};
-use rxbox_wire::frame::Reply;
+use rxbox_wire::frame::{Given, Reply};
 use rxbox_wire::kind::Kind;
 
 /// Writes the line of a call that has been answered.
@@ -18,16 +18,16 @@ pub(super) fn write(trace: &Trace, call: &Call<'_>, answer: &SyscallResult) {
 /// What argument `i` points at: of what the guest gave the worker's copy, of what it gets what the reply
 /// carries. Bytes that only passed through are read from the data area, for show.
 fn content(call: &Call<'_>, answer: &SyscallResult, i: usize) -> Option<Vec<u8>> {
-    if !call.present(i) {
+    if call.checked.place[i].given != Given::Memory {
         return None;
     }
     let kind = call.checked.kinds[i].kind;
     let filled = match kind {
-        Kind::Out(_) | Kind::IovecOut { .. } if answer.is_err() => return None,
-        Kind::Out(_) | Kind::IovecOut { .. } => call.reply.out[i] as usize,
-        Kind::InOut(_) if answer.is_ok() && call.reply.out[i] > 0 => call.reply.out[i] as usize,
+        Kind::Out(..) | Kind::IovecOut { .. } if answer.is_err() => return None,
+        Kind::Out(..) | Kind::IovecOut { .. } => call.reply.out[i] as usize,
+        Kind::InOut(..) if answer.is_ok() && call.reply.out[i] > 0 => call.reply.out[i] as usize,
         _ => match call.bytes(i) {
-            Some(copy) if !copy.is_empty() => return Some(copy.to_vec()),
+            Ok(Some(copy)) if !copy.is_empty() => return Some(copy.to_vec()),
             _ => call.room(i),
         },
     };

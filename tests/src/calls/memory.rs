@@ -48,10 +48,10 @@ impl Known {
     /// Whether the size of some memory depends on an argument.
     fn counts(&self, index: usize) -> bool {
         self.kinds.iter().any(|arg| match arg.kind {
-            Kind::In(extent) | Kind::Out(extent) | Kind::InOut(extent) | Kind::Local(extent) => {
+            Kind::In(_, extent) | Kind::Out(_, extent) | Kind::InOut(_, extent) | Kind::Local(_, extent) => {
                 counted_by(extent) == Some(index as u8)
             }
-            Kind::IovecIn { count } | Kind::IovecOut { count } | Kind::Address { len: count } => {
+            Kind::IovecIn { count } | Kind::IovecOut { count } | Kind::Address { len: count, .. } => {
                 usize::from(count) == index
             }
             _ => false,
@@ -84,7 +84,7 @@ impl Known {
     /// Whether an argument points at the length of what another one points at.
     fn is_length(&self, index: usize) -> bool {
         self.kinds.iter().any(|arg| match arg.kind {
-            Kind::In(extent) | Kind::Out(extent) | Kind::InOut(extent) => {
+            Kind::In(_, extent) | Kind::Out(_, extent) | Kind::InOut(_, extent) => {
                 matches!(extent, Extent::Behind { pointer, .. } if usize::from(pointer) == index)
             }
             _ => false,
@@ -147,7 +147,7 @@ impl Sources<'_> {
         }
         for i in (0..6).filter(|i| fixed[*i].is_none() && !is_value(kinds[*i].kind)) {
             self.wrong = i == wrong;
-            if let Kind::Address { len } = kinds[i].kind
+            if let Kind::Address { len, .. } = kinds[i].kind
                 && usize::from(len) != wrong
             {
                 let len = usize::from(len);
@@ -173,18 +173,18 @@ impl Sources<'_> {
     fn pointer(&mut self, index: usize, known: &Known, written: &mut Vec<(u64, usize)>) -> Argument {
         let place = index as u64 * PLACES;
         match known.kinds[index].kind {
-            Kind::Path => self.path(place),
-            Kind::Text => {
+            Kind::Path(_) => self.path(place),
+            Kind::Text(_) => {
                 let text =
                     self.random.pick(&["user.a", "user.b", "name", "", "trusted.x", "system.x", "user."]);
                 self.memory(place, Access::Read, [text.as_bytes(), b"\0"].concat(), text, written)
             }
-            Kind::Address { len } => {
+            Kind::Address { len, .. } => {
                 let len = known.count(len, 128);
                 self.address_of_socket(place, len, written)
             }
-            Kind::In(extent) => self.extent(place, Access::Read, extent, known, written),
-            Kind::InOut(Extent::Fixed(4)) if known.is_length(index) => {
+            Kind::In(_, extent) => self.extent(place, Access::Read, extent, known, written),
+            Kind::InOut(_, Extent::Fixed(4)) if known.is_length(index) => {
                 let length = known.lengths[index];
                 self.memory(
                     place,
@@ -194,7 +194,7 @@ impl Sources<'_> {
                     written,
                 )
             }
-            Kind::Out(extent) | Kind::InOut(extent) | Kind::Local(extent) => {
+            Kind::Out(_, extent) | Kind::InOut(_, extent) | Kind::Local(_, extent) => {
                 self.extent(place, Access::Written, extent, known, written)
             }
             Kind::IovecIn { count } => self.vectors(place, known.count(count, 6), Access::Read, written),

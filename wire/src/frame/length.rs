@@ -3,9 +3,10 @@
 
 use super::message::MessageHeader;
 use super::violation::Violation;
-use crate::kind::{Arg, Extent, Kind};
+use crate::kind::{Arg, Extent, Kind, Presence};
 use crate::sizes::{
-    ADDRESS_MAX, BULK_MAX, DATA_SIZE, LIST_HEAD, LIST_MAX, MESSAGE_MAX, STRING_MAX, STRINGS_MAX,
+    ABSENT, ADDRESS_MAX, BULK_MAX, DATA_SIZE, FAULT, LIST_HEAD, LIST_MAX, MESSAGE_MAX, STRING_MAX,
+    STRINGS_MAX,
 };
 
 /// Most descriptors of a select(2) set.
@@ -41,16 +42,19 @@ pub fn count(kinds: &[Arg; 6], at: u8, args: &[u64; 6]) -> u64 {
 pub fn length(kinds: &[Arg; 6], at: usize, args: &[u64; 6]) -> Option<Length> {
     let count = |i: u8| count(kinds, i, args);
     Some(match kinds[at].kind {
-        Kind::Path | Kind::Text => Length::AtMost(STRING_MAX.into()),
+        Kind::Path(_) | Kind::Text(_) => Length::AtMost(STRING_MAX.into()),
         Kind::Strings => Length::AtMost(STRINGS_MAX.into()),
-        Kind::Address { len } if count(len) > ADDRESS_MAX.into() => Length::TooMany { errno: libc::EINVAL },
-        Kind::Address { len } => Length::Exactly(count(len)),
-        Kind::In(e) | Kind::Out(e) | Kind::InOut(e) => match e {
+        Kind::Address { len, .. } if count(len) > ADDRESS_MAX.into() => {
+            Length::TooMany { errno: libc::EINVAL }
+        }
+        Kind::Address { len, .. } => Length::Exactly(count(len)),
+        Kind::In(_, e) | Kind::Out(_, e) | Kind::InOut(_, e) => match e {
             Extent::Fixed(n) => Length::Exactly(n.into()),
             Extent::Struct(s) | Extent::Timeout(s, _) => Length::Exactly(s.size.into()),
-            Extent::Bulk { count: c } | Extent::Transfer { count: c } | Extent::Payload { count: c } => {
-                exactly(count(c), 1)
-            }
+            Extent::Bulk { count: c }
+            | Extent::Records { count: c }
+            | Extent::Transfer { count: c }
+            | Extent::Payload { count: c } => exactly(count(c), 1),
             Extent::Elements { count: c, size } | Extent::Batch { count: c, size } => exactly(count(c), size),
             Extent::Array { count: c, of } => exactly(count(c), of.size),
             Extent::Within(n) => Length::AtMost(n.into()),
@@ -65,6 +69,25 @@ pub fn length(kinds: &[Arg; 6], at: usize, args: &[u64; 6]) -> Option<Length> {
     })
 }
 
+/// What crosses in place of a length for a null pointer as argument `at`; `None` if the pointer is not looked
+/// at, since no bytes are to be read or written.
+pub fn null(kinds: &[Arg; 6], at: usize, args: &[u64; 6]) -> Option<u32> {
+    match kinds[at].kind.presence() {
+        None | Some(Presence::Optional) => Some(ABSENT),
+        Some(Presence::With { other }) if args[usize::from(other)] == 0 => Some(ABSENT),
+        Some(_) if has_nothing(kinds, at, args) => None,
+        Some(_) => Some(FAULT),
+    }
+}
+
+/// Whether the row says that nothing is to be read or written.
+fn has_nothing(kinds: &[Arg; 6], at: usize, args: &[u64; 6]) -> bool {
+    match kinds[at].kind {
+        Kind::IovecIn { count: c } | Kind::IovecOut { count: c } => count(kinds, c, args) == 0,
+        _ => length(kinds, at, args) == Some(Length::Exactly(0)),
+    }
+}
+
 fn exactly(count: u64, size: u32) -> Length {
     match count.saturating_mul(size.into()) {
         bytes if bytes <= BULK_MAX as u64 => Length::Exactly(bytes),
@@ -77,8 +100,11 @@ pub fn cut(kinds: &[Arg; 6], args: &[u64; 6]) -> [u64; 6] {
     let mut cut = *args;
     for arg in kinds {
         let (c, size) = match arg.kind {
-            Kind::In(e) | Kind::Out(e) | Kind::InOut(e) => match e {
-                Extent::Bulk { count } | Extent::Transfer { count } | Extent::Payload { count } => (count, 1),
+            Kind::In(_, e) | Kind::Out(_, e) | Kind::InOut(_, e) => match e {
+                Extent::Bulk { count }
+                | Extent::Records { count }
+                | Extent::Transfer { count }
+                | Extent::Payload { count } => (count, 1),
                 Extent::Batch { count, size } => (count, u64::from(size)),
                 _ => continue,
             },
@@ -95,7 +121,7 @@ pub fn cut(kinds: &[Arg; 6], args: &[u64; 6]) -> [u64; 6] {
 /// Checks the copied data of one argument: strings end in their only NUL. `data` is the worker's own copy.
 pub fn check_data(call: &'static str, arg: &Arg, data: &[u8]) -> Result<(), Violation> {
     match arg.kind {
-        Kind::Path | Kind::Text => match data.split_last() {
+        Kind::Path(_) | Kind::Text(_) => match data.split_last() {
             Some((0, rest)) if !rest.contains(&0) => Ok(()),
             _ => Err(Violation::String { call, arg: arg.name }),
         },

@@ -26,6 +26,14 @@ pub enum Violation {
         /// The argument's name, or its index.
         arg: &'static str,
     },
+    /// Nothing for an argument that cannot be null.
+    #[error("{call}: nothing given for argument {arg}, which is needed")]
+    Missing {
+        /// The call's name.
+        call: &'static str,
+        /// The argument's name.
+        arg: &'static str,
+    },
     /// The arguments' data together exceed the data area.
     #[error("{0}: the data exceed the data area")]
     TooMuch(&'static str),

@@ -2,7 +2,9 @@
 #![expect(clippy::panic, reason = "a row that breaks a rule does not compile")]
 
 use crate::effect;
-use crate::kind::{Arg, Bulk, Command, Extent, Kind, Restart, Route, Struct, Syscall, Timeout, Wait};
+use crate::kind::{
+    Arg, Bulk, Command, Extent, Kind, Presence, Restart, Route, Struct, Syscall, Timeout, Wait,
+};
 
 /// Ascending numbers, at most six arguments, sound references between them, and columns that go together.
 pub(super) const fn table(rows: &[Syscall]) {
@@ -23,14 +25,14 @@ const fn travel(row: &Syscall) {
     let (mut ways, mut offsets, mut i) = (0, 0, 0);
     while i < row.args.len() {
         match row.args[i].kind {
-            Kind::In(Extent::Transfer { .. } | Extent::Payload { .. })
-            | Kind::Out(Extent::Transfer { .. } | Extent::Payload { .. })
+            Kind::In(_, Extent::Transfer { .. } | Extent::Payload { .. })
+            | Kind::Out(_, Extent::Transfer { .. } | Extent::Payload { .. })
             | Kind::IovecIn { .. }
             | Kind::IovecOut { .. }
             | Kind::MsgIn
             | Kind::MapFd { .. }
             | Kind::Segment => ways += 1,
-            Kind::InOut(Extent::Transfer { .. } | Extent::Payload { .. }) => {
+            Kind::InOut(_, Extent::Transfer { .. } | Extent::Payload { .. }) => {
                 panic!("a transfer has one direction")
             }
             Kind::Offset => offsets += 1,
@@ -105,27 +107,27 @@ impl Columns {
         let granted = matches!(self.route, Route::Grant);
         assert!(waits || kind.timeout().is_none(), "only a call that waits has a time limit");
         match kind {
-            Kind::In(Extent::Struct(s)) | Kind::InOut(Extent::Struct(s)) if waits => {
+            Kind::In(_, Extent::Struct(s)) | Kind::InOut(_, Extent::Struct(s)) if waits => {
                 assert!(!is_time(s), "a time that a waiting call reads is a time limit")
             }
-            Kind::InOut(Extent::Timeout(s, form)) => {
+            Kind::InOut(_, Extent::Timeout(s, form)) => {
                 assert!(
                     is_time(s) && matches!(form, Timeout::CountedDown),
                     "what is written back is what is left"
                 )
             }
-            Kind::In(Extent::Timeout(s, form)) | Kind::Local(Extent::Timeout(s, form)) => {
+            Kind::In(_, Extent::Timeout(s, form)) | Kind::Local(_, Extent::Timeout(s, form)) => {
                 assert!(matches!(s.name.as_bytes(), b"timespec"), "the child reads a timespec");
                 assert!(!matches!(form, Timeout::CountedDown), "what is left is written back");
             }
-            Kind::Out(Extent::Timeout(..)) => panic!("a time limit is read"),
+            Kind::Out(_, Extent::Timeout(..)) => panic!("a time limit is read"),
             Kind::SigMask { .. } | Kind::SigMaskPair => assert!(
                 matches!(self.wait, Wait::Polling) || waits && granted,
                 "a mask is put in place around a wait for descriptors, or by the call itself"
             ),
             _ => {}
         }
-        assert!(granted || !matches!(kind, Kind::Local(_)), "only the child reads what does not cross");
+        assert!(granted || !matches!(kind, Kind::Local(..)), "only the child reads what does not cross");
     }
 }
 
@@ -159,11 +161,12 @@ const fn arguments(args: &[Arg], lead: &[Arg], columns: Columns) {
     assert!(lead.len() + args.len() <= 6, "a call has at most six arguments");
     let mut i = 0;
     while i < args.len() {
+        presence(args, lead, args[i].kind);
         match args[i].kind {
-            Kind::In(e) | Kind::Out(e) | Kind::InOut(e) | Kind::Local(e) => extent(args, lead, e),
+            Kind::In(_, e) | Kind::Out(_, e) | Kind::InOut(_, e) | Kind::Local(_, e) => extent(args, lead, e),
             Kind::IovecIn { count }
             | Kind::IovecOut { count }
-            | Kind::Address { len: count }
+            | Kind::Address { len: count, .. }
             | Kind::SigMask { size: count } => counts(at(args, lead, count)),
             Kind::Command(c) => behind(c.rows, args, i + 1, columns),
             Kind::Level(c) => {
@@ -176,6 +179,23 @@ const fn arguments(args: &[Arg], lead: &[Arg], columns: Columns) {
             _ => {}
         }
         i += 1;
+    }
+}
+
+/// What a null pointer means fits what the pointer is for.
+const fn presence(args: &[Arg], lead: &[Arg], kind: Kind) {
+    match kind.presence() {
+        Some(Presence::Probed) => {
+            assert!(matches!(kind, Kind::Out(..)), "what is looked up before can be written")
+        }
+        Some(Presence::With { other }) => assert!(
+            matches!(at(args, lead, other).presence(), Some(Presence::Optional)),
+            "a pointer that belongs to another is of no use without it"
+        ),
+        _ => {}
+    }
+    if let Kind::In(_, Extent::Records { .. }) | Kind::InOut(_, Extent::Records { .. }) = kind {
+        panic!("records are written");
     }
 }
 
@@ -222,12 +242,13 @@ const fn extent(args: &[Arg], lead: &[Arg], e: Extent) {
         Extent::Within(size) => assert!(size as usize <= crate::sizes::BULK_MAX, "the data cross at once"),
         Extent::Bulk { count }
         | Extent::Transfer { count }
+        | Extent::Records { count }
         | Extent::Payload { count }
         | Extent::Bits { count }
         | Extent::Message { count } => counts(at(args, lead, count)),
         Extent::Behind { pointer, .. } => {
             assert!(
-                matches!(at(args, lead, pointer), Kind::InOut(Extent::Fixed(4))),
+                matches!(at(args, lead, pointer), Kind::InOut(_, Extent::Fixed(4))),
                 "a length behind a pointer is an in-out argument of four bytes"
             );
         }

@@ -38,15 +38,15 @@ const fn travel(args: &[Arg]) -> Bulk {
     while i < args.len() {
         let at = i as u8;
         match args[i].kind {
-            Kind::In(Extent::Transfer { count }) => pieces = Some((at, count, true, false, true)),
-            Kind::Out(Extent::Transfer { count }) => pieces = Some((at, count, false, false, false)),
-            Kind::In(Extent::Payload { count }) => pieces = Some((at, count, true, false, false)),
-            Kind::Out(Extent::Payload { count }) => pieces = Some((at, count, false, false, false)),
+            Kind::In(_, Extent::Transfer { count }) => pieces = Some((at, count, true, false, true)),
+            Kind::Out(_, Extent::Transfer { count }) => pieces = Some((at, count, false, false, false)),
+            Kind::In(_, Extent::Payload { count }) => pieces = Some((at, count, true, false, false)),
+            Kind::Out(_, Extent::Payload { count }) => pieces = Some((at, count, false, false, false)),
             Kind::IovecIn { count } => pieces = Some((at, count, true, true, true)),
             Kind::IovecOut { count } => pieces = Some((at, count, false, true, false)),
             Kind::Offset => offset = Some(at),
-            Kind::Address { len } => address = Some((at, len)),
-            Kind::Out(Extent::Behind { pointer, .. }) => address = Some((at, pointer)),
+            Kind::Address { len, .. } => address = Some((at, len)),
+            Kind::Out(_, Extent::Behind { pointer, .. }) => address = Some((at, pointer)),
             Kind::MsgIn => return Bulk::Message,
             Kind::MapFd { flags } => return Bulk::Map { unless: Some(flags) },
             Kind::Segment => return Bulk::Map { unless: None },

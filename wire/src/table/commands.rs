@@ -8,6 +8,7 @@ use crate::effect::Effect::*;
 use crate::kind::Commands;
 use crate::kind::Extent::*;
 use crate::kind::Kind::*;
+use crate::kind::Presence::*;
 use crate::kind::Timeout::*;
 use crate::names::*;
 
@@ -27,22 +28,22 @@ pub(super) static FCNTL: Commands = Commands {
         F_SETFD [Harmless] => (arg: Flags(&FD_FLAGS));
         F_GETFL [Harmless];
         F_SETFL [Harmless] => (arg: Flags(&OPEN));
-        F_GETLK [Harmless] => (arg: InOut(Struct(&FLOCK_STRUCT)));
-        F_SETLK [KernelMemory] => (arg: In(Struct(&FLOCK_STRUCT)));
-        F_SETLKW [KernelMemory, Block] restarts => (arg: In(Struct(&FLOCK_STRUCT)));
-        F_OFD_GETLK [Harmless] => (arg: InOut(Struct(&FLOCK_STRUCT)));
-        F_OFD_SETLK [KernelMemory] => (arg: In(Struct(&FLOCK_STRUCT)));
-        F_OFD_SETLKW [KernelMemory, Block] restarts => (arg: In(Struct(&FLOCK_STRUCT)));
+        F_GETLK [Harmless] => (arg: InOut(Needed, Struct(&FLOCK_STRUCT)));
+        F_SETLK [KernelMemory] => (arg: In(Needed, Struct(&FLOCK_STRUCT)));
+        F_SETLKW [KernelMemory, Block] restarts => (arg: In(Needed, Struct(&FLOCK_STRUCT)));
+        F_OFD_GETLK [Harmless] => (arg: InOut(Needed, Struct(&FLOCK_STRUCT)));
+        F_OFD_SETLK [KernelMemory] => (arg: In(Needed, Struct(&FLOCK_STRUCT)));
+        F_OFD_SETLKW [KernelMemory, Block] restarts => (arg: In(Needed, Struct(&FLOCK_STRUCT)));
         F_GETPIPE_SZ [Harmless];
         F_SETPIPE_SZ [KernelMemory, Privilege] => (arg: I32);
         F_GET_SEALS [Harmless];
         F_ADD_SEALS [Harmless] => (arg: Flags(&SEALS));
-        F_GET_RW_HINT = 1035 [Harmless] => (arg: Out(Fixed(8)));
-        F_SET_RW_HINT = 1036 [Harmless] => (arg: In(Fixed(8)));
+        F_GET_RW_HINT = 1035 [Harmless] => (arg: Out(Needed, Fixed(8)));
+        F_SET_RW_HINT = 1036 [Harmless] => (arg: In(Needed, Fixed(8)));
         F_GETOWN [Harmless];
         F_SETOWN [Harmless] => (arg: I32);
-        F_GETOWN_EX = 16 [Harmless] => (arg: Out(Struct(&OWNER)));
-        F_SETOWN_EX = 15 [Harmless] => (arg: In(Struct(&OWNER)));
+        F_GETOWN_EX = 16 [Harmless] => (arg: Out(Needed, Struct(&OWNER)));
+        F_SETOWN_EX = 15 [Harmless] => (arg: In(Needed, Struct(&OWNER)));
         F_GETSIG = 11, Refuse[EINVAL NUMBERED];
         F_SETSIG = 10, Refuse[EINVAL NUMBERED] => (arg: Signal);
         F_GETLEASE, Refuse[EINVAL LEASES];
@@ -59,23 +60,24 @@ pub(super) static FUTEX: Commands = Commands {
     unknown: libc::ENOSYS,
     rows: command_rows! { (uaddr, futex_op)
         FUTEX_WAIT [Block] blocking restarts_unless_timed
-            => (val: U32, timeout: Local(Timeout(&TIMESPEC, FromNow)));
+            => (val: U32, timeout: Local(Optional, Timeout(&TIMESPEC, FromNow)));
         FUTEX_WAKE [Harmless] => (val: U32);
         FUTEX_FD, Refuse[ENOSYS "removed from Linux 2.6.26"];
         FUTEX_REQUEUE [Harmless] => (val: U32, val2: U32, uaddr2: Addr);
         FUTEX_CMP_REQUEUE [Harmless] => (val: U32, val2: U32, uaddr2: Addr, val3: U32);
         FUTEX_WAKE_OP [Harmless] => (val: U32, val2: U32, uaddr2: Addr, val3: U32);
-        FUTEX_LOCK_PI [Block] blocking restarts => (val: U32, timeout: Local(Timeout(&TIMESPEC, Until)));
+        FUTEX_LOCK_PI [Block] blocking restarts => (val: U32,
+            timeout: Local(Optional, Timeout(&TIMESPEC, Until)));
         FUTEX_UNLOCK_PI [Harmless];
         FUTEX_TRYLOCK_PI [Harmless];
         FUTEX_WAIT_BITSET [Block] blocking restarts_unless_timed
-            => (val: U32, timeout: Local(Timeout(&TIMESPEC, Until)), uaddr2: Addr, val3: U32);
+            => (val: U32, timeout: Local(Optional, Timeout(&TIMESPEC, Until)), uaddr2: Addr, val3: U32);
         FUTEX_WAKE_BITSET [Harmless] => (val: U32, timeout: Addr, uaddr2: Addr, val3: U32);
         FUTEX_WAIT_REQUEUE_PI [Block] blocking restarts
-            => (val: U32, timeout: Local(Timeout(&TIMESPEC, Until)), uaddr2: Addr);
+            => (val: U32, timeout: Local(Optional, Timeout(&TIMESPEC, Until)), uaddr2: Addr);
         FUTEX_CMP_REQUEUE_PI [Harmless] => (val: U32, val2: U32, uaddr2: Addr, val3: U32);
         FUTEX_LOCK_PI2 = 13 [Block] blocking restarts
-            => (val: U32, timeout: Local(Timeout(&TIMESPEC, Until)));
+            => (val: U32, timeout: Local(Optional, Timeout(&TIMESPEC, Until)));
     },
 };
 
@@ -90,15 +92,15 @@ pub(super) static PRCTL: Commands = Commands {
     unknown: libc::EINVAL,
     rows: command_rows! { (op)
         PR_SET_PDEATHSIG [Harmless] => (sig: Signal);
-        PR_GET_PDEATHSIG [Harmless] => (sig: Out(Fixed(4)));
+        PR_GET_PDEATHSIG [Harmless] => (sig: Out(Needed, Fixed(4)));
         PR_GET_DUMPABLE [Harmless];
         PR_SET_DUMPABLE [Harmless] => (dumpable: U32);
         PR_GET_KEEPCAPS [Harmless];
         PR_SET_KEEPCAPS [Harmless] => (state: U32);
         PR_GET_TIMING [Harmless];
         PR_SET_TIMING [Harmless] => (timing: U32);
-        PR_SET_NAME [Harmless] => (name: Text);
-        PR_GET_NAME [Harmless] => (name: Out(Fixed(16)));
+        PR_SET_NAME [Harmless] => (name: Text(Needed));
+        PR_GET_NAME [Harmless] => (name: Out(Needed, Fixed(16)));
         PR_GET_SECCOMP [Harmless];
         PR_SET_SECCOMP, Refuse[EINVAL UNKNOWN] => (mode: U32);
         PR_CAPBSET_READ [Harmless] => (cap: U32);

@@ -5,6 +5,7 @@ use super::ioctl::IOCTL;
 use super::structs::*;
 use crate::kind::Extent::*;
 use crate::kind::Kind::*;
+use crate::kind::Presence::*;
 use crate::kind::Syscall;
 use crate::kind::Timeout::*;
 use crate::names::*;
@@ -17,23 +18,26 @@ const OLD_EPOLL: &str = "never offered on x86-64";
 // Signal masks (ppoll(2), pselect(2), epoll_pwait(2)) are addresses: the child itself swaps the mask around
 // the wait.
 pub(super) const ROWS: &[Syscall] = calls! { Descriptor:
-    0 read Perform blocking restarts (fd: Fd, buf: Out(Transfer { count }), count: U64);
-    1 write Perform blocking restarts (fd: Fd, buf: In(Transfer { count }), count: U64);
+    0 read Perform blocking restarts (fd: Fd, buf: Out(Needed, Transfer { count }), count: U64);
+    1 write Perform blocking restarts (fd: Fd, buf: In(Needed, Transfer { count }), count: U64);
     3 close Perform (fd: Fd);
-    7 poll Perform polling (fds: InOut(Array { count: nfds, of: &POLLFD }), nfds: U32, timeout: Millis);
+    7 poll Perform polling (fds: InOut(Needed, Array { count: nfds, of: &POLLFD }), nfds: U32,
+        timeout: Millis);
     8 lseek Perform (fd: Fd, offset: I64, whence: Choice(&SEEK));
     16 ioctl Perform blocking restarts (fd: Fd, request: Command(&IOCTL), arg: U64);
-    17 pread64 Perform blocking (fd: Fd, buf: Out(Transfer { count }), count: U64, offset: Offset);
-    18 pwrite64 Perform blocking (fd: Fd, buf: In(Transfer { count }), count: U64, offset: Offset);
+    17 pread64 Perform blocking (fd: Fd, buf: Out(Needed, Transfer { count }), count: U64, offset: Offset);
+    18 pwrite64 Perform blocking (fd: Fd, buf: In(Needed, Transfer { count }), count: U64, offset: Offset);
     19 readv Perform blocking restarts (fd: Fd, iov: IovecOut { count: iovcnt }, iovcnt: U64);
     20 writev Perform blocking restarts (fd: Fd, iov: IovecIn { count: iovcnt }, iovcnt: U64);
-    22 pipe Perform (pipefd: Out(Struct(&PAIR)));
-    23 select Perform polling (nfds: I32, readfds: InOut(Bits { count: nfds }),
-        writefds: InOut(Bits { count: nfds }),
-        exceptfds: InOut(Bits { count: nfds }), timeout: InOut(Timeout(&TIMEVAL, CountedDown)));
+    22 pipe Perform (pipefd: Out(Probed, Struct(&PAIR)));
+    23 select Perform polling (nfds: I32, readfds: InOut(Optional, Bits { count: nfds }),
+        writefds: InOut(Optional, Bits { count: nfds }),
+        exceptfds: InOut(Optional, Bits { count: nfds }),
+        timeout: InOut(Optional, Timeout(&TIMEVAL, CountedDown)));
     32 dup Perform (oldfd: Fd);
     33 dup2 Perform (oldfd: Fd, newfd: Fd);
-    40 sendfile Perform blocking restarts (out_fd: Fd, in_fd: Fd, offset: InOut(Fixed(8)), count: U64);
+    40 sendfile Perform blocking restarts (out_fd: Fd, in_fd: Fd, offset: InOut(Optional, Fixed(8)),
+        count: U64);
     72 fcntl Perform blocking (fd: Fd, op: Command(&FCNTL), arg: U64);
     73 flock Perform blocking restarts (fd: Fd, op: Flags(&FLOCK));
     74 fsync Perform blocking (fd: Fd);
@@ -49,46 +53,49 @@ pub(super) const ROWS: &[Syscall] = calls! { Descriptor:
     214 epoll_ctl_old Refuse[ENOSYS OLD_EPOLL] ();
     215 epoll_wait_old Refuse[ENOSYS OLD_EPOLL] ();
     221 fadvise64 Perform (fd: Fd, offset: I64, len: I64, advice: Choice(&FADVISE));
-    232 epoll_wait Perform polling (epfd: Fd, events: Out(Batch { count: maxevents, size: 12 }),
+    232 epoll_wait Perform polling (epfd: Fd, events: Out(Probed, Batch { count: maxevents, size: 12 }),
         maxevents: I32,
         timeout: Millis);
-    233 epoll_ctl Perform (epfd: Fd, op: Choice(&EPOLL_OP), fd: Fd, event: In(Struct(&EPOLL_EVENT)));
-    270 pselect6 Perform polling (nfds: I32, readfds: InOut(Bits { count: nfds }),
-        writefds: InOut(Bits { count: nfds }),
-        exceptfds: InOut(Bits { count: nfds }), timeout: InOut(Timeout(&TIMESPEC, CountedDown)),
+    233 epoll_ctl Perform (epfd: Fd, op: Choice(&EPOLL_OP), fd: Fd,
+        event: In(Optional, Struct(&EPOLL_EVENT)));
+    270 pselect6 Perform polling (nfds: I32, readfds: InOut(Optional, Bits { count: nfds }),
+        writefds: InOut(Optional, Bits { count: nfds }),
+        exceptfds: InOut(Optional, Bits { count: nfds }),
+        timeout: InOut(Optional, Timeout(&TIMESPEC, CountedDown)),
             sigmask: SigMaskPair);
-    271 ppoll Perform polling (fds: InOut(Array { count: nfds, of: &POLLFD }), nfds: U32,
-        tmo_p: InOut(Timeout(&TIMESPEC, CountedDown)), sigmask: SigMask { size: sigsetsize },
+    271 ppoll Perform polling (fds: InOut(Needed, Array { count: nfds, of: &POLLFD }), nfds: U32,
+        tmo_p: InOut(Optional, Timeout(&TIMESPEC, CountedDown)), sigmask: SigMask { size: sigsetsize },
             sigsetsize: U64);
-    275 splice Perform blocking restarts (fd_in: Fd, off_in: InOut(Fixed(8)), fd_out: Fd,
-        off_out: InOut(Fixed(8)), size: U64,
+    275 splice Perform blocking restarts (fd_in: Fd, off_in: InOut(Optional, Fixed(8)), fd_out: Fd,
+        off_out: InOut(Optional, Fixed(8)), size: U64,
         flags: Flags(&SPLICE));
     276 tee Perform blocking restarts (fd_in: Fd, fd_out: Fd, size: U64, flags: Flags(&SPLICE));
     277 sync_file_range Perform blocking (fd: Fd, offset: I64, nbytes: I64, flags: Flags(&SYNC_RANGE));
     278 vmsplice Refuse[ENOSYS "pages of the guest cannot be given to a pipe of the supervisor"]
         (fd: Fd, iov: Addr, nr_segs: U64, flags: Flags(&SPLICE));
-    281 epoll_pwait Perform polling (epfd: Fd, events: Out(Batch { count: maxevents, size: 12 }),
+    281 epoll_pwait Perform polling (epfd: Fd, events: Out(Probed, Batch { count: maxevents, size: 12 }),
         maxevents: I32,
         timeout: Millis, sigmask: SigMask { size: sigsetsize }, sigsetsize: U64);
-    282 signalfd Perform (fd: Fd, mask: In(Fixed(8)), sizemask: U64);
+    282 signalfd Perform (fd: Fd, mask: In(Needed, Fixed(8)), sizemask: U64);
     283 timerfd_create Perform (clockid: Choice(&CLOCKS), flags: Flags(&TIMERFD));
     284 eventfd Perform (initval: U32);
     285 fallocate Perform blocking restarts (fd: Fd, mode: Flags(&FALLOCATE), offset: I64, size: I64);
-    286 timerfd_settime Perform (fd: Fd, flags: Flags(&TIMERFD_SET), new_value: In(Struct(&ITIMERSPEC)),
-        old_value: Out(Struct(&ITIMERSPEC)));
-    287 timerfd_gettime Perform (fd: Fd, curr_value: Out(Struct(&ITIMERSPEC)));
-    289 signalfd4 Perform (fd: Fd, mask: In(Fixed(8)), sizemask: U64, flags: Flags(&SIGNALFD));
+    286 timerfd_settime Perform (fd: Fd, flags: Flags(&TIMERFD_SET),
+        new_value: In(Needed, Struct(&ITIMERSPEC)),
+        old_value: Out(Optional, Struct(&ITIMERSPEC)));
+    287 timerfd_gettime Perform (fd: Fd, curr_value: Out(Needed, Struct(&ITIMERSPEC)));
+    289 signalfd4 Perform (fd: Fd, mask: In(Needed, Fixed(8)), sizemask: U64, flags: Flags(&SIGNALFD));
     290 eventfd2 Perform (initval: U32, flags: Flags(&EVENTFD));
     291 epoll_create1 Perform (flags: Flags(&EPOLL_CREATE));
     292 dup3 Perform (oldfd: Fd, newfd: Fd, flags: Flags(&DUP));
-    293 pipe2 Perform (pipefd: Out(Struct(&PAIR)), flags: Flags(&PIPE));
+    293 pipe2 Perform (pipefd: Out(Probed, Struct(&PAIR)), flags: Flags(&PIPE));
     295 preadv Perform blocking (fd: Fd, iov: IovecOut { count: iovcnt }, iovcnt: U64, pos_l: Offset,
         pos_h: U64);
     296 pwritev Perform blocking (fd: Fd, iov: IovecIn { count: iovcnt }, iovcnt: U64, pos_l: Offset,
         pos_h: U64);
-    319 memfd_create Perform (name: Text, flags: Flags(&MEMFD));
-    326 copy_file_range Perform blocking restarts (fd_in: Fd, off_in: InOut(Fixed(8)), fd_out: Fd,
-        off_out: InOut(Fixed(8)),
+    319 memfd_create Perform (name: Text(Needed), flags: Flags(&MEMFD));
+    326 copy_file_range Perform blocking restarts (fd_in: Fd, off_in: InOut(Optional, Fixed(8)), fd_out: Fd,
+        off_out: InOut(Optional, Fixed(8)),
         size: U64, flags: U32);
     327 preadv2 Perform blocking restarts (fd: Fd, iov: IovecOut { count: iovcnt }, iovcnt: U64,
         pos_l: Offset, pos_h: U64,
@@ -103,9 +110,10 @@ pub(super) const ROWS: &[Syscall] = calls! { Descriptor:
         (fd: Fd, to_submit: U32, min_complete: U32, flags: U32, argp: Addr, argsz: U64);
     427 io_uring_register Refuse[ENOSYS URING] (fd: Fd, opcode: U32, arg: Addr, nr_args: U32);
     436 close_range Perform (first: U32, last: U32, flags: Flags(&CLOSE_RANGE));
-    441 epoll_pwait2 Perform polling (epfd: Fd, events: Out(Batch { count: maxevents, size: 12 }),
+    441 epoll_pwait2 Perform polling (epfd: Fd, events: Out(Probed, Batch { count: maxevents, size: 12 }),
         maxevents: I32,
-        timeout: In(Timeout(&TIMESPEC, FromNow)), sigmask: SigMask { size: sigsetsize }, sigsetsize: U64);
+        timeout: In(Optional, Timeout(&TIMESPEC, FromNow)), sigmask: SigMask { size: sigsetsize },
+        sigsetsize: U64);
     451 cachestat Refuse[ENOSYS "tells what others have \
         read"] (fd: Fd, cstat_range: Addr, cstat: Addr, flags: U32);
 };

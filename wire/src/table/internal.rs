@@ -6,6 +6,7 @@
 use super::structs::SIGINFO;
 use crate::kind::Extent::*;
 use crate::kind::Kind::*;
+use crate::kind::Presence::*;
 use crate::kind::Syscall;
 use crate::sizes::INTERNAL;
 
@@ -33,31 +34,31 @@ requests! {
     /// [`crate::boot::Layers`] in force around it. The reply's value is the guest thread id.
     Hello hello(tid: Pid, layers: U32);
     /// Open a program or interpreter for execution. The descriptor comes over the control socket.
-    OpenExec open_exec(path: Path);
+    OpenExec open_exec(path: Path(Needed));
     /// The new image is in place: descriptors marked close-on-exec go, the name is taken. The file's path,
     /// arguments, environment, and the path that was called, which for a script is not that of the file.
-    ExecDone exec_done(path: Path, argv: Strings, envp: Strings, called: Path);
+    ExecDone exec_done(path: Path(Needed), argv: Strings, envp: Strings, called: Path(Needed));
     /// A line for the user about the guest (fatal signal with state, unsupported instruction).
-    Report report(text: In(Bulk { count: size }), size: U64);
+    Report report(text: In(Optional, Bulk { count: size }), size: U64);
     /// A new guest thread is there, of the host thread id given, and wants to be served: the reply's value is
     /// its slot number.
     NewThread new_thread(tid: Pid);
     /// A new guest process is wanted: control socket and channel of it come over the control socket.
     NewProcess new_process(pidfd: U32);
     /// The new guest process is there: its host process id, or a negative errno.
-    ProcessStarted process_started(pid: Pid, pidfd: Out(Fixed(4)));
+    ProcessStarted process_started(pid: Pid, pidfd: Out(Optional, Fixed(4)));
     /// Text of a view that only the child can give, told before a path under /proc/self is read.
-    View view(which: U32, text: In(Bulk { count: size }), size: U64);
+    View view(which: U32, text: In(Optional, Bulk { count: size }), size: U64);
     /// A signal that the child has taken is to be sent to it again: to the thread of argument 0, or to the
     /// process.
-    SendAgain send_again(tid: Pid, sig: Signal, info: In(Struct(&SIGINFO)));
+    SendAgain send_again(tid: Pid, sig: Signal, info: In(Needed, Struct(&SIGINFO)));
     /// A System V segment was taken out of the child's address space: the inode number of its memory.
     Detached detached(inode: U64);
     /// The other threads of the process are to look up from what they wait for.
     KickSiblings kick_siblings();
     /// As whom the caller runs, for the program that it is about to load: real and effective user, real and
     /// effective group.
-    Identity identity(ids: Out(Fixed(16)));
+    Identity identity(ids: Out(Needed, Fixed(16)));
 }
 
 impl Internal {

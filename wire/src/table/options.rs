@@ -7,6 +7,7 @@
 use crate::effect::{Choice, Effect, HARMLESS, Place};
 use crate::kind::Extent::*;
 use crate::kind::Kind::*;
+use crate::kind::Presence::*;
 use crate::kind::{Arg, Command, Commands, Restart, Route, Wait};
 
 /// What may be done with an option.
@@ -177,10 +178,10 @@ const OPTIONS: &[Row] = options! {
 
 /// The arguments of getsockopt(2) behind the option's name. No option is longer than a page.
 const VALUE_OUT: &[Arg] = args!((sockfd, level, optname)
-    optval: Out(Behind { pointer: optlen, cap: 4096 }), optlen: InOut(Fixed(4)));
+    optval: Out(Needed, Behind { pointer: optlen, cap: 4096 }), optlen: InOut(Needed, Fixed(4)));
 /// The arguments of setsockopt(2) behind the option's name.
 const VALUE_IN: &[Arg] =
-    args!((sockfd, level, optname) optval: In(Elements { count: optlen, size: 1 }), optlen: I32);
+    args!((sockfd, level, optname) optval: In(Needed, Elements { count: optlen, size: 1 }), optlen: I32);
 
 const NOT_READABLE: Route = Route::Refuse { errno: libc::ENOPROTOOPT, why: "can only be set" };
 const NOT_WRITABLE: Route = Route::Refuse { errno: libc::ENOPROTOOPT, why: "can only be read" };

@@ -4,6 +4,7 @@ use super::commands::{ARCH_PRCTL, FUTEX, PRCTL};
 use super::structs::*;
 use crate::kind::Extent::*;
 use crate::kind::Kind::*;
+use crate::kind::Presence::*;
 use crate::kind::Syscall;
 use crate::kind::Timeout::*;
 use crate::names::*;
@@ -20,7 +21,7 @@ pub(super) const PROCESS: &[Syscall] = calls! { Process:
     56 clone Grant (flags: Flags(&CLONE), stack: Addr, parent_tid: Addr, child_tid: Addr, tls: Addr);
     57 fork Grant ();
     58 vfork Grant ();
-    59 execve Grant (pathname: Path, argv: Strings, envp: Strings);
+    59 execve Grant (pathname: Path(Needed), argv: Strings, envp: Strings);
     60 exit Grant (status: I32);
     61 wait4 Grant blocking restarts (pid: Pid, wstatus: Addr, options: Flags(&WAIT), rusage: Addr);
     101 ptrace Refuse[EPERM TRACING] (op: U64, pid: Pid, addr: Addr, data: Addr);
@@ -32,13 +33,14 @@ pub(super) const PROCESS: &[Syscall] = calls! { Process:
     124 getsid Perform (pid: Pid);
     140 getpriority Perform (which: Choice(&PRIORITY), who: Pid);
     141 setpriority Perform (which: Choice(&PRIORITY), who: Pid, prio: I32);
-    142 sched_setparam Perform (pid: Pid, param: In(Struct(&SCHED_PARAM)));
-    143 sched_getparam Perform (pid: Pid, param: Out(Struct(&SCHED_PARAM)));
-    144 sched_setscheduler Perform (pid: Pid, policy: Flags(&SCHED), param: In(Struct(&SCHED_PARAM)));
+    142 sched_setparam Perform (pid: Pid, param: In(Optional, Struct(&SCHED_PARAM)));
+    143 sched_getparam Perform (pid: Pid, param: Out(Optional, Struct(&SCHED_PARAM)));
+    144 sched_setscheduler Perform (pid: Pid, policy: Flags(&SCHED),
+        param: In(Optional, Struct(&SCHED_PARAM)));
     145 sched_getscheduler Perform (pid: Pid);
     146 sched_get_priority_max Perform (policy: Choice(&SCHED));
     147 sched_get_priority_min Perform (policy: Choice(&SCHED));
-    148 sched_rr_get_interval Perform (pid: Pid, tp: Out(Struct(&TIMESPEC)));
+    148 sched_rr_get_interval Perform (pid: Pid, tp: Out(Needed, Struct(&TIMESPEC)));
     154 modify_ldt Refuse[ENOSYS "segments of the guest's own are not \
         translated"] (func: I32, ptr: Addr, bytecount: U64);
     157 prctl Emulate (op: Command(&PRCTL), arg2: U64, arg3: U64, arg4: U64, arg5: U64);
@@ -46,9 +48,9 @@ pub(super) const PROCESS: &[Syscall] = calls! { Process:
     186 gettid Emulate ();
     202 futex Grant (uaddr: Addr, futex_op: Command(&FUTEX), val: U32, timeout: Addr, uaddr2: Addr,
         val3: U32);
-    203 sched_setaffinity Perform (pid: Pid, cpusetsize: U32, mask: In(Elements { count: cpusetsize,
+    203 sched_setaffinity Perform (pid: Pid, cpusetsize: U32, mask: In(Needed, Elements { count: cpusetsize,
         size: 1 }));
-    204 sched_getaffinity Perform (pid: Pid, cpusetsize: U32, mask: Out(Bulk { count: cpusetsize }));
+    204 sched_getaffinity Perform (pid: Pid, cpusetsize: U32, mask: Out(Needed, Bulk { count: cpusetsize }));
     205 set_thread_area Refuse[ENOSYS "not offered to 64-bit programs"] (u_info: Addr);
     211 get_thread_area Refuse[ENOSYS "not offered to 64-bit programs"] (u_info: Addr);
     218 set_tid_address Grant (tidptr: Addr);
@@ -61,14 +63,15 @@ pub(super) const PROCESS: &[Syscall] = calls! { Process:
     273 set_robust_list Grant (head: Addr, size: U64);
     274 get_robust_list Grant (pid: Pid, head_ptr: Addr, len_ptr: Addr);
     308 setns Refuse[EPERM NAMESPACES] (fd: Fd, nstype: Flags(&CLONE));
-    309 getcpu Perform (cpu: Out(Fixed(4)), node: Out(Fixed(4)), tcache: Addr);
+    309 getcpu Perform (cpu: Out(Optional, Fixed(4)), node: Out(Optional, Fixed(4)), tcache: Addr);
     312 kcmp Refuse[ENOSYS "compares objects of the \
         supervisor"] (pid1: Pid, pid2: Pid, kind: I32, idx1: U64, idx2: U64);
-    314 sched_setattr Perform (pid: Pid, attr: In(Fixed(48)), flags: U32);
-    315 sched_getattr Perform (pid: Pid, attr: Out(Bulk { count: size }), size: U32, flags: U32);
+    314 sched_setattr Perform (pid: Pid, attr: In(Optional, Fixed(48)), flags: U32);
+    315 sched_getattr Perform (pid: Pid, attr: Out(Optional, Bulk { count: size }), size: U32, flags: U32);
     317 seccomp Refuse[ENOSYS "filters over translated calls would be another policy; programs go on without"]
         (operation: U32, flags: U32, args: Addr);
-    322 execveat Grant (dirfd: DirFd, pathname: Path, argv: Strings, envp: Strings, flags: Flags(&EXEC));
+    322 execveat Grant (dirfd: DirFd, pathname: Path(Needed), argv: Strings, envp: Strings,
+        flags: Flags(&EXEC));
     334 rseq Refuse[ENOSYS "the kernel would restart sequences in translated code"]
         (rseq: Addr, rseq_len: U32, flags: U32, sig: U32);
     335 uretprobe Refuse[ENOSYS "for the kernel's own trampolines"] ();
@@ -77,7 +80,7 @@ pub(super) const PROCESS: &[Syscall] = calls! { Process:
     435 clone3 Grant (cl_args: Addr, size: U64);
     438 pidfd_getfd Perform (pidfd: Fd, targetfd: I32, flags: U32);
     449 futex_waitv Grant blocking restarts
-        (waiters: Addr, nr_futexes: U32, flags: U32, timeout: Local(Timeout(&TIMESPEC, Until)),
+        (waiters: Addr, nr_futexes: U32, flags: U32, timeout: Local(Optional, Timeout(&TIMESPEC, Until)),
             clockid: Choice(&CLOCKS));
     454 futex_wake Refuse[ENOSYS FUTEX2] (uaddr: Addr, mask: U64, nr: I32, flags: U32);
     455 futex_wait Refuse[ENOSYS FUTEX2]
@@ -97,9 +100,10 @@ pub(super) const SIGNAL: &[Syscall] = calls! { Signal:
     38 setitimer Grant (which: Choice(&ITIMER), new_value: Addr, old_value: Addr);
     62 kill Perform (pid: Pid, sig: Signal);
     127 rt_sigpending Grant (set: Addr, sigsetsize: U64);
-    128 rt_sigtimedwait Grant blocking (set: Addr, info: Addr, timeout: Local(Timeout(&TIMESPEC, FromNow)),
+    128 rt_sigtimedwait Grant blocking (set: Addr, info: Addr,
+        timeout: Local(Optional, Timeout(&TIMESPEC, FromNow)),
         sigsetsize: U64);
-    129 rt_sigqueueinfo Perform (tgid: Pid, sig: Signal, info: In(Struct(&SIGINFO)));
+    129 rt_sigqueueinfo Perform (tgid: Pid, sig: Signal, info: In(Needed, Struct(&SIGINFO)));
     130 rt_sigsuspend Grant blocking (mask: SigMask { size: sigsetsize }, sigsetsize: U64);
     131 sigaltstack Grant (ss: Addr, old_ss: Addr);
     200 tkill Perform (tid: Pid, sig: Signal);
@@ -110,6 +114,6 @@ pub(super) const SIGNAL: &[Syscall] = calls! { Signal:
     225 timer_getoverrun Grant (timerid: I32);
     226 timer_delete Grant (timerid: I32);
     234 tgkill Perform (tgid: Pid, tid: Pid, sig: Signal);
-    297 rt_tgsigqueueinfo Perform (tgid: Pid, tid: Pid, sig: Signal, info: In(Struct(&SIGINFO)));
-    424 pidfd_send_signal Perform (pidfd: Fd, sig: Signal, info: In(Struct(&SIGINFO)), flags: U32);
+    297 rt_tgsigqueueinfo Perform (tgid: Pid, tid: Pid, sig: Signal, info: In(Needed, Struct(&SIGINFO)));
+    424 pidfd_send_signal Perform (pidfd: Fd, sig: Signal, info: In(Optional, Struct(&SIGINFO)), flags: U32);
 };

@@ -3,6 +3,7 @@
 use super::structs::*;
 use crate::kind::Extent::*;
 use crate::kind::Kind::*;
+use crate::kind::Presence::*;
 use crate::kind::Syscall;
 use crate::names::*;
 
@@ -12,8 +13,8 @@ const OTHER_POLICY: &str = "the policy of the sandbox is the supervisor's";
 
 /// Identity and limits, from what the supervisor keeps of each process.
 pub(super) const IDENTITY: &[Syscall] = calls! { Identity:
-    97 getrlimit Emulate (resource: Choice(&RLIMIT), rlim: Out(Struct(&RLIMIT_STRUCT)));
-    98 getrusage Emulate (who: Choice(&RUSAGE), usage: Out(Struct(&RUSAGE_STRUCT)));
+    97 getrlimit Emulate (resource: Choice(&RLIMIT), rlim: Out(Needed, Struct(&RLIMIT_STRUCT)));
+    98 getrusage Emulate (who: Choice(&RUSAGE), usage: Out(Needed, Struct(&RUSAGE_STRUCT)));
     102 getuid Emulate ();
     104 getgid Emulate ();
     105 setuid Emulate (uid: U32);
@@ -22,38 +23,41 @@ pub(super) const IDENTITY: &[Syscall] = calls! { Identity:
     108 getegid Emulate ();
     113 setreuid Emulate (ruid: U32, euid: U32);
     114 setregid Emulate (rgid: U32, egid: U32);
-    115 getgroups Emulate (size: I32, list: Out(Batch { count: size, size: 4 }));
-    116 setgroups Emulate (size: I32, list: In(Elements { count: size, size: 4 }));
+    115 getgroups Emulate (size: I32, list: Out(Needed, Batch { count: size, size: 4 }));
+    116 setgroups Emulate (size: I32, list: In(Needed, Elements { count: size, size: 4 }));
     117 setresuid Emulate (ruid: U32, euid: U32, suid: U32);
-    118 getresuid Emulate (ruid: Out(Fixed(4)), euid: Out(Fixed(4)), suid: Out(Fixed(4)));
+    118 getresuid Emulate (ruid: Out(Needed, Fixed(4)), euid: Out(Needed, Fixed(4)),
+        suid: Out(Needed, Fixed(4)));
     119 setresgid Emulate (rgid: U32, egid: U32, sgid: U32);
-    120 getresgid Emulate (rgid: Out(Fixed(4)), egid: Out(Fixed(4)), sgid: Out(Fixed(4)));
+    120 getresgid Emulate (rgid: Out(Needed, Fixed(4)), egid: Out(Needed, Fixed(4)),
+        sgid: Out(Needed, Fixed(4)));
     122 setfsuid Emulate (fsuid: U32);
     123 setfsgid Emulate (fsgid: U32);
-    125 capget Emulate (hdrp: InOut(Struct(&CAP_HEADER)), datap: Out(Struct(&CAP_DATA)));
-    126 capset Emulate (hdrp: InOut(Struct(&CAP_HEADER)), datap: In(Struct(&CAP_DATA)));
+    125 capget Emulate (hdrp: InOut(Needed, Struct(&CAP_HEADER)), datap: Out(Optional, Struct(&CAP_DATA)));
+    126 capset Emulate (hdrp: InOut(Needed, Struct(&CAP_HEADER)), datap: In(Needed, Struct(&CAP_DATA)));
     135 personality Emulate (persona: U32);
-    160 setrlimit Emulate (resource: Choice(&RLIMIT), rlim: In(Struct(&RLIMIT_STRUCT)));
-    302 prlimit64 Emulate (pid: Pid, resource: Choice(&RLIMIT), new_limit: In(Struct(&RLIMIT_STRUCT)),
-        old_limit: Out(Struct(&RLIMIT_STRUCT)));
+    160 setrlimit Emulate (resource: Choice(&RLIMIT), rlim: In(Needed, Struct(&RLIMIT_STRUCT)));
+    302 prlimit64 Emulate (pid: Pid, resource: Choice(&RLIMIT),
+        new_limit: In(Optional, Struct(&RLIMIT_STRUCT)),
+        old_limit: Out(Optional, Struct(&RLIMIT_STRUCT)));
 };
 
 /// Reads about the system.
 pub(super) const SYSTEM: &[Syscall] = calls! { System:
-    63 uname Emulate (buf: Out(Struct(&UTSNAME)));
-    99 sysinfo Emulate (info: Out(Struct(&SYSINFO)));
+    63 uname Emulate (buf: Out(Needed, Struct(&UTSNAME)));
+    99 sysinfo Emulate (info: Out(Needed, Struct(&SYSINFO)));
     103 syslog Refuse[EPERM "the kernel's messages are the machine's"] (op: I32, bufp: Addr, size: I32);
     156 _sysctl Refuse[ENOSYS OBSOLETE] (args: Addr);
-    318 getrandom Perform blocking restarts (buf: Out(Bulk { count: size }), size: U64,
+    318 getrandom Perform blocking restarts (buf: Out(Needed, Bulk { count: size }), size: U64,
         flags: Flags(&GETRANDOM));
 };
 
 /// Administration of the machine, and other policies than the supervisor's.
 pub(super) const ADMIN: &[Syscall] = calls! { Admin:
     153 vhangup Refuse[EPERM ADMINISTRATION] ();
-    163 acct Refuse[EPERM ADMINISTRATION] (filename: Path);
-    167 swapon Refuse[EPERM ADMINISTRATION] (path: Path, swapflags: U32);
-    168 swapoff Refuse[EPERM ADMINISTRATION] (path: Path);
+    163 acct Refuse[EPERM ADMINISTRATION] (filename: Path(Needed));
+    167 swapon Refuse[EPERM ADMINISTRATION] (path: Path(Needed), swapflags: U32);
+    168 swapoff Refuse[EPERM ADMINISTRATION] (path: Path(Needed));
     169 reboot Refuse[EPERM ADMINISTRATION] (magic: U32, magic2: U32, op: U32, arg: Addr);
     170 sethostname Refuse[EPERM ADMINISTRATION] (name: Addr, size: I32);
     171 setdomainname Refuse[EPERM ADMINISTRATION] (name: Addr, size: I32);
@@ -61,10 +65,10 @@ pub(super) const ADMIN: &[Syscall] = calls! { Admin:
     173 ioperm Refuse[EPERM ADMINISTRATION] (from: U64, num: U64, turn_on: I32);
     174 create_module Refuse[ENOSYS OBSOLETE] (name: Addr, size: U64);
     175 init_module Refuse[EPERM ADMINISTRATION] (module_image: Addr, size: U64, param_values: Addr);
-    176 delete_module Refuse[EPERM ADMINISTRATION] (name: Text, flags: U32);
+    176 delete_module Refuse[EPERM ADMINISTRATION] (name: Text(Needed), flags: U32);
     177 get_kernel_syms Refuse[ENOSYS OBSOLETE] (table: Addr);
     178 query_module Refuse[ENOSYS OBSOLETE] (name: Addr, which: I32, buf: Addr, bufsize: U64, ret: Addr);
-    179 quotactl Refuse[EPERM ADMINISTRATION] (op: U32, special: Path, id: I32, addr: Addr);
+    179 quotactl Refuse[EPERM ADMINISTRATION] (op: U32, special: Path(Needed), id: I32, addr: Addr);
     180 nfsservctl Refuse[ENOSYS OBSOLETE] (cmd: I32, argp: Addr, resp: Addr);
     181 getpmsg Refuse[ENOSYS OBSOLETE] ();
     182 putpmsg Refuse[ENOSYS OBSOLETE] ();
@@ -75,7 +79,7 @@ pub(super) const ADMIN: &[Syscall] = calls! { Admin:
     246 kexec_load Refuse[EPERM ADMINISTRATION] (entry: Addr, nr_segments: U64, segments: Addr, flags: U64);
     298 perf_event_open Refuse[EPERM "counts and samples the supervisor too"]
         (attr: Addr, pid: Pid, cpu: I32, group_fd: Fd, flags: U64);
-    313 finit_module Refuse[EPERM ADMINISTRATION] (fd: Fd, param_values: Text, flags: U32);
+    313 finit_module Refuse[EPERM ADMINISTRATION] (fd: Fd, param_values: Text(Needed), flags: U32);
     320 kexec_file_load Refuse[EPERM ADMINISTRATION]
         (kernel_fd: Fd, initrd_fd: Fd, cmdline_len: U64, cmdline: Addr, flags: U64);
     321 bpf Refuse[EPERM "programs in the kernel"] (cmd: I32, attr: Addr, size: U32);

@@ -4,6 +4,7 @@
 //! All of these are judged by the file's name, by descriptor too: a descriptor gives no right to anything but
 //! the contents.
 
+use super::super::signal::raise;
 use super::named::{done, known, named};
 use crate::caller::Caller;
 use crate::context::{Call, Entry};
@@ -99,6 +100,9 @@ fn utimensat(call: &mut Call<'_>) -> SyscallResult {
         return done(set(&caller, &found, &times));
     }
     // Without a path it is futimens(3).
+    if call.i32(0) == AT_FDCWD {
+        return Err(Errno::EFAULT);
+    }
     if flags != 0 {
         return Err(Errno::EINVAL);
     }
@@ -133,6 +137,9 @@ fn utimes(call: &Call<'_>, dirfd: i32, path: usize) -> SyscallResult {
         NOW
     };
     if !call.present(path) {
+        if dirfd == AT_FDCWD {
+            return Err(Errno::EFAULT);
+        }
         let file = call.process.fds.accessible(dirfd)?;
         return done(set(
             &Caller::of(call),
@@ -162,19 +169,33 @@ fn set(caller: &Caller<'_>, found: &Resolved, times: &[libc::timespec; 2]) -> Re
 
 fn truncate(call: &mut Call<'_>) -> SyscallResult {
     let (caller, found) = named(call, AT_FDCWD, 0, Lookup::FOLLOW.to(Access::Write))?;
-    done(set_length(&caller, &found, call.i64(1)))
+    let done = done(set_length(&caller, &found, call.i64(1)));
+    if done == Err(Errno::EFBIG) && call.u64(1) > largest(&caller) {
+        raise(call, libc::SIGXFSZ);
+    }
+    done
 }
 
+/// The caller's own limit on the size of files.
+fn largest(caller: &Caller<'_>) -> u64 {
+    caller.process.limit(libc::RLIMIT_FSIZE as usize).soft
+}
+
+/// Sets a file's length. EFBIG for one that grows beyond the limit.
 pub(super) fn set_length(caller: &Caller<'_>, found: &Resolved, length: i64) -> Result<(), Errno> {
     if length < 0 {
         return Err(Errno::EINVAL);
     }
     let object = found.changeable()?;
-    match nix::sys::stat::fstat(object)?.st_mode & libc::S_IFMT {
+    let stat = nix::sys::stat::fstat(object)?;
+    match stat.st_mode & libc::S_IFMT {
         libc::S_IFREG => (),
         libc::S_IFDIR => return Err(Errno::EISDIR),
         _ => return Err(Errno::EINVAL),
     }
     found.check(caller, Access::Write)?;
+    if length > stat.st_size && length as u64 > largest(caller) {
+        return Err(Errno::EFBIG);
+    }
     host_truncate(reopen_name(object).absolute(), length)
 }

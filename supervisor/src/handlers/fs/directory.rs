@@ -30,14 +30,14 @@ const PIECE: usize = 1 << 16;
 
 fn getdents64(call: &mut Call<'_>) -> SyscallResult {
     let listed = list(call)?;
-    call.put(1, &listed);
+    call.put(1, &listed)?;
     Ok(listed.len() as i64)
 }
 
 fn getdents(call: &mut Call<'_>) -> SyscallResult {
     let mut listed = list(call)?;
     make_old(&mut listed);
-    call.put(1, &listed);
+    call.put(1, &listed)?;
     Ok(listed.len() as i64)
 }
 
@@ -45,9 +45,27 @@ fn list(call: &Call<'_>) -> Result<Vec<u8>, Errno> {
     let file = call.file(0)?;
     let room = call.room(1);
     let caller = Caller::of(call);
-    match file.kind {
+    let start = position(&file, None)?;
+    let listed = match file.kind {
         Kind::View => view_entries(&caller, &file, room),
         _ => host_entries(&caller, &file, room),
+    }?;
+    // What the guest cannot take stays to be read.
+    if let Err(fault) = call.reach(1)
+        && !listed.is_empty()
+    {
+        position(&file, Some(start))?;
+        return Err(fault);
+    }
+    Ok(listed)
+}
+
+/// Where a directory is read next, after it is set if `new` says so.
+fn position(file: &File, new: Option<i64>) -> Result<i64, Errno> {
+    let (offset, whence) = new.map_or((0, Whence::SeekCur), |at| (at, Whence::SeekSet));
+    match file.kind {
+        Kind::View => file.seek_view(offset, whence as i32),
+        _ => lseek(&file.host, offset, whence).map_err(|_| Errno::ENOTDIR),
     }
 }
 
@@ -163,7 +181,7 @@ fn getcwd(call: &mut Call<'_>) -> SyscallResult {
     if path.len() + 1 > call.room(0) {
         return Err(Errno::ERANGE);
     }
-    call.put(0, &[path.as_slice(), b"\0"].concat());
+    call.put(0, &[path.as_slice(), b"\0"].concat())?;
     Ok(path.len() as i64 + 1)
 }
 

@@ -1,6 +1,6 @@
 //! Asking about files: the stat family, access(2), readlink(2), statfs(2).
 
-use super::named::{known, named};
+use super::named::{find, known, named};
 use crate::caller::Caller;
 use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
@@ -11,6 +11,7 @@ use crate::state::names::name_of;
 use libc::{AT_EACCESS, AT_EMPTY_PATH, AT_FDCWD, AT_NO_AUTOMOUNT, AT_SYMLINK_NOFOLLOW};
 use nix::errno::Errno;
 use rxbox_policy::Access;
+use std::ffi::CStr;
 use std::os::fd::AsFd;
 
 /// The handlers of this module.
@@ -31,28 +32,30 @@ pub(crate) const HANDLERS: &[Entry] = &[
 
 fn stat(call: &mut Call<'_>) -> SyscallResult {
     let status = status(call, AT_FDCWD, 0, Lookup::FOLLOW)?;
-    call.put(1, status.bytes());
+    call.put(1, status.bytes())?;
     Ok(0)
 }
 
 fn lstat(call: &mut Call<'_>) -> SyscallResult {
     let status = status(call, AT_FDCWD, 0, Lookup::LINK)?;
-    call.put(1, status.bytes());
+    call.put(1, status.bytes())?;
     Ok(0)
 }
 
 fn newfstatat(call: &mut Call<'_>) -> SyscallResult {
     let flags = call.i32(3);
     known(flags, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT)?;
-    let status = status(call, call.i32(0), 1, Lookup::at(flags))?;
-    call.put(2, status.bytes());
+    let caller = Caller::of(call);
+    let found = find(&caller, call.i32(0), path_or_empty(call, flags)?, Lookup::at(flags))?;
+    let status = status_of(&caller, &found)?;
+    call.put(2, status.bytes())?;
     Ok(0)
 }
 
 fn fstat(call: &mut Call<'_>) -> SyscallResult {
     let file = call.any_file(0)?;
     let status = open_status(&Caller::of(call), &file)?;
-    call.put(1, status.bytes());
+    call.put(1, status.bytes())?;
     Ok(0)
 }
 
@@ -118,11 +121,8 @@ fn statx(call: &mut Call<'_>) -> SyscallResult {
     if flags & SYNC == SYNC || mask & libc::STATX__RESERVED as u32 != 0 {
         return Err(Errno::EINVAL);
     }
-    // A null path with AT_EMPTY_PATH is an empty one (since Linux 6.11).
-    let empty = !call.present(1) && flags & AT_EMPTY_PATH != 0;
-    let path = if empty { c"" } else { call.string(1)? };
     let caller = Caller::of(call);
-    let found = super::named::find(&caller, call.i32(0), path, Lookup::at(flags))?;
+    let found = find(&caller, call.i32(0), path_or_empty(call, flags)?, Lookup::at(flags))?;
     let fd = match &found.target {
         Target::Host(object) => {
             caller.check(Access::Metadata, &found.path)?;
@@ -147,8 +147,13 @@ fn statx(call: &mut Call<'_>) -> SyscallResult {
         }
         None => extended(&status_of(&caller, &found)?),
     };
-    call.put(4, answer.bytes());
+    call.put(4, answer.bytes())?;
     Ok(0)
+}
+
+/// The path in argument 1. A null one with AT_EMPTY_PATH is an empty one (since Linux 6.11).
+fn path_or_empty<'c>(call: &'c Call<'_>, flags: i32) -> Result<&'c CStr, Errno> {
+    if !call.present(1) && flags & AT_EMPTY_PATH != 0 { Ok(c"") } else { call.string(1) }
 }
 
 /// A status in the form of statx(2), with the basic fields.
@@ -241,7 +246,7 @@ fn read_link(call: &mut Call<'_>, dirfd: i32, path: usize) -> SyscallResult {
         text => text?,
     };
     let n = text.len().min(call.room(path + 1));
-    call.put(path + 1, &text[..n]);
+    call.put(path + 1, &text[..n])?;
     Ok(n as i64)
 }
 
@@ -276,12 +281,12 @@ fn statfs(call: &mut Call<'_>) -> SyscallResult {
         }
         Target::Open(file) => name::fstatfs(file.host.as_fd())?,
     };
-    call.put(1, answer.bytes());
+    call.put(1, answer.bytes())?;
     Ok(0)
 }
 
 fn fstatfs(call: &mut Call<'_>) -> SyscallResult {
     let answer = name::fstatfs(call.any_file(0)?.host.as_fd())?;
-    call.put(1, answer.bytes());
+    call.put(1, answer.bytes())?;
     Ok(0)
 }

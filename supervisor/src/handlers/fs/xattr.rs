@@ -91,7 +91,7 @@ fn get(call: &mut Call<'_>, how: Option<Lookup>) -> SyscallResult {
         let object = found.changeable().map_err(|_| Errno::EOPNOTSUPP)?;
         get_attribute(object, name, room.min(SIZE_MAX))?
     };
-    call.put(2, &value);
+    call.put(2, &value)?;
     Ok(length as i64)
 }
 
@@ -114,7 +114,7 @@ fn list(call: &mut Call<'_>, how: Option<Lookup>) -> SyscallResult {
     if room != 0 && users.len() > room {
         return Err(Errno::ERANGE);
     }
-    call.put(1, &users);
+    call.put(1, &users)?;
     Ok(users.len() as i64)
 }
 
@@ -139,10 +139,11 @@ fn change(
 }
 
 fn set(call: &mut Call<'_>, how: Option<Lookup>) -> SyscallResult {
-    let (value, flags) = (call.bytes(2).unwrap_or_default(), call.i32(4));
-    if value.len() > SIZE_MAX {
+    let (value, flags) = (call.need(2), call.i32(4));
+    if call.u64(3) > SIZE_MAX as u64 {
         return Err(Errno::E2BIG);
     }
+    let value = value?;
     change(call, how, |object, name| set_attribute(object, name, value, flags))
 }
 

@@ -9,6 +9,7 @@ use super::ancillary::{self, CONTROL_MAX};
 use super::{binding, put_address, socket_of};
 use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
+use crate::host::command::number_option;
 use crate::host::net::{self, ADDRESS_MAX, Address, Received};
 use crate::host::number::Wait;
 use crate::host::transfer::Buffer;
@@ -17,7 +18,7 @@ use nix::errno::Errno;
 use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::SockType;
 use rxbox_wire::frame::{MessageHeader, Reply};
-use rxbox_wire::sizes::{ABSENT, BULK_MAX};
+use rxbox_wire::sizes::ABSENT;
 use std::os::fd::AsFd;
 
 /// The handlers of this module.
@@ -61,6 +62,7 @@ fn send(
     }
     // Zero-copy sends would tell of buffers that the guest does not have.
     let host_flags = (flags | NOSIGNAL) & !(libc::MSG_ZEROCOPY as u32);
+    may_be_cut(call, socket)?;
     let share = call.sandbox.output.take(socket, data.len() as u64)?;
     let data = data.first(share.n as usize);
     call.sandbox.peers.sends(socket, call.process.pid);
@@ -70,33 +72,35 @@ fn send(
     done
 }
 
-/// After a full transfer of as much as crosses at once, on a stream, where bytes have no borders, the child
-/// may go on.
+/// After a full transfer of a part, on a stream, the child may go on.
 fn more(call: &mut Call<'_>, socket: &File, wanted: usize, done: &SyscallResult) {
-    /// What the child leaves for a message's other parts is less than this.
-    const NEARLY_ALL: usize = BULK_MAX / 2;
-    let full = wanted >= NEARLY_ALL && *done == Ok(wanted as i64);
-    if full && getsockopt(&socket.host, SockType).is_ok_and(|t| t == nix::sys::socket::SockType::Stream) {
+    if call.is_part() && *done == Ok(wanted as i64) && is_stream(socket) {
         call.reply.flags |= Reply::MORE;
     }
 }
 
+/// Whether bytes have no borders there.
+fn is_stream(socket: &File) -> bool {
+    getsockopt(&socket.host, SockType).is_ok_and(|t| t == nix::sys::socket::SockType::Stream)
+}
+
+/// EMSGSIZE for a part of a message: one that is longer than what crosses at once is longer than what the
+/// kernel takes by its own limits.
+pub(crate) fn may_be_cut(call: &Call<'_>, socket: &File) -> Result<(), Errno> {
+    if call.is_part() && !is_stream(socket) { Err(Errno::EMSGSIZE) } else { Ok(()) }
+}
+
 /// Raises SIGPIPE in the guest where the kernel would.
 fn finish(call: &mut Call<'_>, socket: &File, flags: u32, done: SyscallResult) -> SyscallResult {
-    if let Err(e) = done
-        && flags & NOSIGNAL == 0
-    {
-        broken_pipe(call, socket, e);
+    if flags & NOSIGNAL == 0 {
+        broken_pipe(call, socket, 0, done);
     }
     done
 }
 
 fn sendto(call: &mut Call<'_>) -> SyscallResult {
     let socket = socket_of(call)?;
-    if !call.present(1) && call.u64(2) != 0 {
-        return Err(Errno::EFAULT);
-    }
-    let to = send_to(call, &socket, call.bytes(4))?;
+    let to = send_to(call, &socket, call.bytes(4)?)?;
     let done = send(call, &socket, to.as_ref(), &[], call.buffer(1), call.u32(3));
     more(call, &socket, call.room(1), &done);
     finish(call, &socket, call.u32(3), done)
@@ -138,7 +142,9 @@ fn recvfrom(call: &mut Call<'_>) -> SyscallResult {
         call.buffer(1),
         flags | CMSG_CLOEXEC,
     )?;
-    call.filled(1, got.count as usize);
+    if !discards(&socket, flags) {
+        call.filled(1, got.count as usize);
+    }
     let from = Address::new(&name[..got.name.min(name.len())])?;
     put_address(call, 4, 5, &from)?;
     const ALL: u32 = libc::MSG_WAITALL as u32;
@@ -169,12 +175,21 @@ fn recvmsg(call: &mut Call<'_>) -> SyscallResult {
     let filled = MessageHeader {
         name: if header.name == ABSENT { ABSENT } else { shown.len() as u32 },
         control: if header.control == ABSENT { ABSENT } else { got.control as u32 },
-        bytes: (got.count as usize).min(room) as u32,
+        bytes: if discards(&socket, flags) { 0 } else { (got.count as usize).min(room) as u32 },
         flags: told_flags(&got, flags),
     };
     put_at(call, 1, 0, &filled.encode());
     call.filled(1, call.room(1));
     Ok(got.count)
+}
+
+/// Whether receiving with these flags throws the bytes away and leaves the buffer as it is (tcp(7)).
+fn discards(socket: &File, flags: u32) -> bool {
+    const TRUNC: u32 = libc::MSG_TRUNC as u32;
+    let streams = [libc::IPPROTO_TCP, libc::IPPROTO_MPTCP];
+    flags & (TRUNC | libc::MSG_ERRQUEUE as u32) == TRUNC
+        && number_option(socket.host.as_fd(), libc::SO_PROTOCOL).is_ok_and(|p| streams.contains(&p))
+        && is_stream(socket)
 }
 
 /// Writes `data` into argument `i`'s part of the data area, from byte `offset` of that on.

@@ -69,16 +69,13 @@ fn socket(call: &mut Call<'_>) -> SyscallResult {
 
 fn socketpair(call: &mut Call<'_>) -> SyscallResult {
     may_make(call)?;
-    if !call.present(3) {
-        return Err(Errno::EFAULT);
-    }
+    call.reach(3)?;
     let kind = call.i32(1);
     let pair = net::socketpair(call.u32(0), (kind | CLOEXEC) as u32, call.u32(2))?;
     let pair = pair.map(|host| File::new(host, Kind::Socket));
     call.sandbox.peers.paired(pair.each_ref(), call.process.pid);
     let numbers = insert_pair(call, pair, kind & CLOEXEC != 0)?;
-    put_pair(call, 3, numbers);
-    Ok(0)
+    put_pair(call, 3, numbers)
 }
 
 /// The file of argument 0, which must be a socket.
@@ -87,20 +84,15 @@ fn socket_of(call: &Call<'_>) -> Result<Arc<File>, Errno> {
     if file.kind == Kind::Socket { Ok(file) } else { Err(Errno::ENOTSOCK) }
 }
 
-/// The address in argument 1. A null pointer is an address only if nothing is to be read there.
-fn given<'a>(call: &'a Call<'_>) -> Result<&'a [u8], Errno> {
-    if call.u32(2) == 0 { Ok(&[]) } else { call.need(1) }
-}
-
 fn bind(call: &mut Call<'_>) -> SyscallResult {
     let socket = socket_of(call)?;
-    let to = address::own(call, &socket, given(call)?)?;
+    let to = address::own(call, &socket, call.need(1)?)?;
     binding::bind(&socket, &to)
 }
 
 fn connect(call: &mut Call<'_>) -> SyscallResult {
     let socket = socket_of(call)?;
-    let to = address::connection(call, &socket, given(call)?)?;
+    let to = address::connection(call, &socket, call.need(1)?)?;
     let local = to.address.bytes().starts_with(&(libc::AF_UNIX as u16).to_ne_bytes());
     if local {
         call.sandbox.peers.connects(&socket, call.process.pid);
@@ -162,9 +154,6 @@ fn getpeername(call: &mut Call<'_>) -> SyscallResult {
 
 fn tell_address(call: &mut Call<'_>, whose: Whose) -> SyscallResult {
     let socket = socket_of(call)?;
-    if !call.present(1) || !call.present(2) {
-        return Err(Errno::EFAULT);
-    }
     if whose == Whose::Peer && !binding::has_peer(&socket) {
         return Err(Errno::ENOTCONN);
     }
@@ -181,8 +170,8 @@ fn put_address(call: &mut Call<'_>, i: usize, len: usize, address: &Address) -> 
     }
     address_room(call, len)?;
     let shown = call.sandbox.anchors.shown(address.bytes());
-    call.put(i, &shown);
-    call.put(len, &(shown.len() as u32).to_le_bytes());
+    call.put(i, &shown)?;
+    call.put(len, &(shown.len() as u32).to_le_bytes())?;
     Ok(())
 }
 

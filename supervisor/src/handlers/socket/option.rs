@@ -37,19 +37,20 @@ fn getsockopt(call: &mut Call<'_>) -> SyscallResult {
     if (level, name) == PEER_NAME {
         value = call.sandbox.anchors.shown(&value);
     }
-    call.put(3, &value);
-    call.put(4, &(value.len() as u32).to_le_bytes());
+    call.put(3, &value)?;
+    call.put(4, &(value.len() as u32).to_le_bytes())?;
     Ok(0)
 }
 
 fn setsockopt(call: &mut Call<'_>) -> SyscallResult {
     let socket = socket_of(call)?;
-    let value = call.bytes(3).unwrap_or_default();
+    let row = call.checked.command.ok_or(Errno::ENOPROTOOPT)?;
+    let value = call.need(3)?;
     if (call.u32(1), call.u32(2)) == SENDERS && value.iter().any(|b| *b != 0) {
         call.sandbox.peers.ask();
     }
     let (fd, level, name) = (socket.host.as_fd(), call.u32(1), call.u32(2));
-    let privileged = call.checked.command.is_some_and(|row| row.effects.contains(&Effect::Privilege));
+    let privileged = row.effects.contains(&Effect::Privilege);
     match call.sandbox.empty_network().filter(|_| privileged) {
         Some(maker) => maker.set_option(fd, level, name, value),
         None => set_option(fd, level, name, value),

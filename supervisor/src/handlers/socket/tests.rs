@@ -374,7 +374,7 @@ fn options_that_hold_addresses_or_programs_never_reach_the_host() {
     assert_eq!(set(libc::SOL_SOCKET, libc::SO_ATTACH_FILTER), Err(Errno::EPERM));
     assert_eq!(set(libc::IPPROTO_IP, libc::IP_OPTIONS), Err(Errno::EPERM));
     assert_eq!(
-        g.ask("setsockopt", &[N(s), N(libc::SOL_SOCKET.into()), N(4242), N(1), N(4)]),
+        g.ask("setsockopt", &[N(s), N(libc::SOL_SOCKET.into()), N(4242), Null, N(4)]),
         Err(Errno::ENOPROTOOPT)
     );
     let one = 1u32.to_le_bytes();

@@ -94,12 +94,25 @@ fn a_pipe_gets_two_numbers_or_none() {
 fn a_full_transfer_on_a_regular_file_may_go_on_and_a_short_one_may_not() {
     let g = Guest::free();
     let n = g.give(file(b"abc"));
-    assert_eq!(g.call("read", &[N(n), Room(2), N(2)]).flags, Reply::MORE);
-    assert_eq!(g.call("read", &[N(n), Room(2), N(2)]).flags, 0);
+    assert_eq!(g.part("read", &[N(n), Room(2), N(2)]).flags, Reply::MORE);
+    assert_eq!(g.part("read", &[N(n), Room(2), N(2)]).flags, 0);
     let (r, w) = pipe();
     nix::unistd::write(&w, b"abcd").unwrap();
     let n = g.give(r);
-    assert_eq!(g.call("read", &[N(n), Room(2), N(2)]).flags, 0);
+    assert_eq!(g.part("read", &[N(n), Room(2), N(2)]).flags, 0);
+}
+
+#[test]
+fn a_part_of_a_message_is_not_sent() {
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+    let g = Guest::free();
+    for (kind, answer) in [(SockType::Datagram, Err(Errno::EMSGSIZE)), (SockType::Stream, Ok(1))] {
+        let (a, _b) = socketpair(AddressFamily::Unix, kind, None, SockFlag::empty()).unwrap();
+        let n = g.give(a);
+        assert_eq!(g.part("write", &[N(n), M(b"x"), N(1)]).answer, answer);
+        assert_eq!(g.part("sendto", &[N(n), M(b"x"), N(1), N(0), Null, N(0)]).answer, answer);
+        assert_eq!(g.ask("write", &[N(n), M(b"x"), N(1)]), Ok(1));
+    }
 }
 
 #[test]
