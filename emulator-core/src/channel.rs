@@ -292,6 +292,16 @@ impl Slot {
         unsafe { call::raw(libc::SYS_sendto, args) };
     }
 
+    /// Whether the supervisor wants this thread to look up.
+    pub fn wants_attention(&self) -> bool {
+        self.word(layout::ATTENTION).load(Ordering::Relaxed) != 0
+    }
+
+    /// Whether the supervisor has wanted this thread to look up since this was last asked.
+    pub fn take_attention(&self) -> bool {
+        self.wants_attention() && self.word(layout::ATTENTION).swap(0, Ordering::SeqCst) != 0
+    }
+
     /// Says that this thread makes no more calls.
     pub fn close(&self) {
         self.handoff().pass(handoff::CLOSED, &HostFutex { interruptible: false });

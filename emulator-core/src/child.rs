@@ -63,7 +63,7 @@ pub fn child_main() -> ! {
     if let Err(e) = isolated.and_then(|layers| start(&mut thread, &boot, vdso.as_ref(), layers)) {
         request::report(&thread, &e.to_string());
         let status = if matches!(e, StartError::Program { .. }) { NOT_RUNNABLE } else { OWN_FAILURE };
-        exit::exit_group(&thread, status);
+        exit::exit_group(&mut thread, status);
     }
     drop(boot);
     cpu_loop::live(thread);

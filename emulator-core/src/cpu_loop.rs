@@ -24,6 +24,7 @@ use crate::host::thread::is_leader;
 use crate::lifecycle::{de_thread, exit};
 use crate::process::translate::BlockRequest;
 use crate::signal::deliver::deliver;
+use crate::signal::ptrace;
 use crate::thread::Thread;
 
 /// The life of a guest thread from its first instruction on. Comes back when it has ended; the first thread
@@ -79,6 +80,9 @@ fn pending_work(thread: &mut Thread) {
     if thread.process.exec.claimed() {
         thread.exit = Some(0);
         return;
+    }
+    if thread.slot.take_attention() {
+        ptrace::attend(thread);
     }
     deliver(thread, None);
 }

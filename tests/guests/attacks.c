@@ -11,9 +11,11 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -309,6 +311,25 @@ static void signals(void) {
     if (syscall(SYS_tgkill, getppid(), getppid(), SIGSTOP) == 0) escaped("tgkill"); else held(strerror(errno));
 }
 
+// Processes outside: not one of them can be traced, or its memory be reached.
+static void trace(void) {
+    pid_t outside[] = {getppid(), 1, 2, 3, 4, 5, 100, 1000};
+    if (ptrace(PTRACE_TRACEME, 0, 0, 0) == 0) escaped("traced by a process outside"); else held(strerror(errno));
+    for (unsigned i = 0; i < sizeof outside / sizeof *outside; i++) {
+        pid_t pid = outside[i];
+        if (pid == getpid()) continue;
+        char name[64], byte;
+        snprintf(name, sizeof name, "/proc/%d/mem", pid);
+        struct iovec local = {&byte, 1}, remote = {(void *)0x400000, 1};
+        if (ptrace(PTRACE_ATTACH, pid, 0, 0) == 0) escaped("attached"); else held(strerror(errno));
+        if (ptrace(PTRACE_SEIZE, pid, 0, 0) == 0) escaped("seized"); else held(strerror(errno));
+        if (ptrace(PTRACE_KILL, pid, 0, 0) == 0) escaped("killed"); else held(strerror(errno));
+        if (process_vm_readv(pid, &local, 1, &remote, 1, 0) > 0) escaped("read"); else held(strerror(errno));
+        if (process_vm_writev(pid, &local, 1, &remote, 1, 0) > 0) escaped("written"); else held(strerror(errno));
+        if (open(name, O_RDWR) >= 0) escaped("memory opened"); else held(strerror(errno));
+    }
+}
+
 // Memory of the runtime's: mapping over it, reprotecting it, and code that the host would run.
 static void memory(void) {
     long cache = 0x70000000;
@@ -337,7 +358,7 @@ int main(int argc, char **argv) {
     snprintf(secret, sizeof secret, "%s", getenv("SECRET"));
     struct { const char *name; void (*run)(void); } all[] = {
         {"dotdot", dotdot}, {"links", links}, {"swap_links", swap_links}, {"swap_strings", swap_strings}, {"proc", proc},
-        {"descriptors", descriptors}, {"network", network}, {"calls", calls}, {"signals", signals}, {"memory", memory}, {"int80", int80},
+        {"descriptors", descriptors}, {"network", network}, {"calls", calls}, {"signals", signals}, {"trace", trace}, {"memory", memory}, {"int80", int80},
         {"upgrade", upgrade}, {"code", code}};
     for (unsigned i = 0; i < sizeof all / sizeof *all; i++)
         if (argc > 1 && !strcmp(argv[1], all[i].name)) { all[i].run(); return 0; }

@@ -146,6 +146,12 @@ fn processes_outside_cannot_be_signalled() {
 }
 
 #[test]
+fn processes_outside_cannot_be_traced() {
+    let field = field();
+    is_held(&field, "trace");
+}
+
+#[test]
 fn the_runtime_memory_cannot_be_mapped_over_or_changed_by_calls() {
     let field = field();
     is_held(&field, "memory");

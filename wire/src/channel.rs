@@ -26,5 +26,9 @@ pub const WORKER_SLEEPS: usize = 128;
 /// of its own.
 pub const INTERRUPT: usize = 192;
 
+/// Offset of the word by which the supervisor asks the guest thread to look up
+/// ([`StopKind::Attention`](crate::ptrace::StopKind)). As rarely used as [`INTERRUPT`], and beside it.
+pub const ATTENTION: usize = 196;
+
 const _: () = assert!(REQUEST + crate::frame::Request::SIZE <= CONTENDED);
 const _: () = assert!(REPLY + crate::frame::Reply::SIZE <= CONTENDED);

@@ -13,7 +13,8 @@
 //! * [`boot`]: what a child is told before it starts; [`log`]: what it and the supervisor can be asked to
 //!   log.
 //! * [`channel`]: where slots lie in the shared memory; [`control`]: what goes over the socket beside it;
-//!   [`relay`]: how the codes of relayed signals travel; [`space`]: where guest memory lies.
+//!   [`relay`]: how the codes of relayed signals travel; [`space`]: where guest memory lies; [`ptrace`]: what
+//!   a stopped thread is told.
 //! * [`sizes`]: the sizes and limits that all of these share.
 //!
 //! The crate does no I/O and touches no shared memory itself: each side copies the bytes in and out and hands
@@ -31,6 +32,7 @@ pub mod kind;
 pub mod lock;
 pub mod log;
 pub mod names;
+pub mod ptrace;
 pub mod relay;
 pub mod sizes;
 pub mod space;

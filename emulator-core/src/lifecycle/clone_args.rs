@@ -43,6 +43,19 @@ impl CloneArgs {
         CloneArgs { pidfd, clear_handlers, ..CloneArgs::of_clone(args) }
     }
 
+    /// The event by which a tracer can have the new thread or process traced (ptrace(2)); 0 for none.
+    pub fn event(&self) -> i32 {
+        if self.has(libc::CLONE_UNTRACED) {
+            0
+        } else if self.has(libc::CLONE_VFORK) {
+            libc::PTRACE_EVENT_VFORK
+        } else if self.has(libc::CLONE_THREAD) || (self.flags & 0xff) as i32 != libc::SIGCHLD {
+            libc::PTRACE_EVENT_CLONE
+        } else {
+            libc::PTRACE_EVENT_FORK
+        }
+    }
+
     /// Whether a flag is set.
     pub fn has(&self, flag: i32) -> bool {
         self.flags & flag as u64 != 0

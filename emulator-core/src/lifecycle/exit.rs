@@ -3,16 +3,19 @@
 use crate::base::result::SyscallResult;
 use crate::host::thread::BlockedSignals;
 use crate::host::{call, futex};
+use crate::signal::ptrace;
 use crate::thread::{Thread, robust};
 
 /// exit(2): this thread ends.
 pub fn exit(thread: &mut Thread, status: i32) -> SyscallResult {
+    ptrace::ending(thread, (status & 0xff) << 8);
     thread.exit = Some(status);
     SyscallResult::Done
 }
 
 /// exit_group(2): the process ends.
-pub fn exit_group(thread: &Thread, status: i32) -> ! {
+pub fn exit_group(thread: &mut Thread, status: i32) -> ! {
+    ptrace::ending(thread, (status & 0xff) << 8);
     thread.process.release_parent();
     call::exit_process(status)
 }

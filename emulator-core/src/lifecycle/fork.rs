@@ -12,7 +12,8 @@ use crate::host::process::{Fork, fork as host_fork, has_ended};
 use crate::host::thread::{BlockedSignals, gettid};
 use crate::process::Process;
 use crate::process::vfork::SharedWithParent;
-use crate::signal::lifecycle;
+use crate::signal::{lifecycle, ptrace};
+use crate::thread::traced::Traced;
 use crate::thread::{Thread, request};
 use nix::errno::Errno;
 use std::os::fd::OwnedFd;
@@ -41,23 +42,29 @@ fn try_fork(thread: &mut Thread, args: &CloneArgs) -> Result<i64, Errno> {
         let _blocks = process.blocks.lock();
         let _actions = process.actions.lock();
         let _pending = process.exec.pending.lock();
+        // A kick would end the call where the fork gate holds it.
+        let _quiet = BlockedSignals::all();
         host_fork()
     };
     match forked {
         Err(e) => {
-            request::process_started(thread, -(e as i32), false);
+            request::process_started(thread, -(e as i32), false, 0);
             Err(e)
         }
         Ok(Fork::Parent(pid)) => {
-            let (started, number) = request::process_started(thread, pid, pidfd);
+            let (started, number) = request::process_started(thread, pid, pidfd, args.event());
             if pidfd {
                 let _ = process.copy_out(args.pidfd, &number.to_le_bytes());
             }
             if args.has(libc::CLONE_PARENT_SETTID) {
                 let _ = process.copy_out(args.parent_tid, &pid.to_le_bytes());
             }
+            if started >= 0 && args.event() != 0 {
+                ptrace::event(thread, args.event(), pid as u64);
+            }
             if let Some(mailbox) = mailbox {
                 wait_for_child(process, &mailbox, pid);
+                ptrace::event(thread, libc::PTRACE_EVENT_VFORK_DONE, pid as u64);
             }
             drop(masked);
             Ok(started)
@@ -96,7 +103,11 @@ fn begin_child(thread: &mut Thread, args: &CloneArgs, line: [OwnedFd; 2], mailbo
     }
     thread.tid = gettid();
     thread.robust_list = (0, 0);
+    thread.traced = Traced::default();
     thread.slot.await_birth(&thread.cpu);
+    if thread.slot.wants_attention() {
+        thread.cpu.kick();
+    }
     let tid = thread.tid;
     if args.has(libc::CLONE_CHILD_SETTID) {
         let _ = process.copy_out(args.child_tid, &tid.to_le_bytes());

@@ -9,7 +9,7 @@ use crate::loader::{self, LoadError, Program, Start};
 use crate::process::Process;
 use crate::process::exec_state::PreparedExec;
 use crate::runtime::state::{INITIAL_MXCSR, INITIAL_RFLAGS};
-use crate::signal::lifecycle;
+use crate::signal::{lifecycle, ptrace};
 use crate::thread::{Thread, request, robust};
 use nix::errno::Errno;
 
@@ -84,6 +84,7 @@ pub fn replace(thread: &mut Thread, prepared: PreparedExec) -> SyscallResult {
         Ok(start) => {
             request::exec_done(thread, &path, strings);
             enter(thread, &start);
+            ptrace::event(thread, libc::PTRACE_EVENT_EXEC, thread.tid as u64);
             SyscallResult::Done
         }
         Err(e) => {

@@ -13,7 +13,7 @@ use crate::channel::Slot;
 use crate::host::thread::{BlockedSignals, spawn};
 use crate::process::Process;
 use crate::runtime::cpu::NewCpu;
-use crate::signal::lifecycle;
+use crate::signal::{lifecycle, ptrace};
 use crate::thread::{Life, Thread, request};
 use nix::errno::Errno;
 
@@ -47,7 +47,7 @@ pub fn new_thread(thread: &mut Thread, args: &CloneArgs) -> SyscallResult {
         spawn(body)
     };
     let Ok((tid, start)) = spawned else { return Errno::EAGAIN.into() };
-    let slot = request::new_thread(thread, tid);
+    let slot = request::new_thread(thread, tid, args.event());
     let Ok(slot) = usize::try_from(slot) else { return SyscallResult::Value(slot) };
     for (flag, at) in
         [(libc::CLONE_CHILD_SETTID, args.child_tid), (libc::CLONE_PARENT_SETTID, args.parent_tid)]
@@ -59,6 +59,9 @@ pub fn new_thread(thread: &mut Thread, args: &CloneArgs) -> SyscallResult {
     process.join(handle);
     // It waits for this, so it is there.
     let _ = start.send((process.channel.slot_like(slot, &thread.slot), tid));
+    if args.event() != 0 {
+        ptrace::event(thread, args.event(), tid as u64);
+    }
     SyscallResult::Value(tid.into())
 }
 
@@ -68,5 +71,8 @@ fn begin(process: &'static Process, cpu: NewCpu, slot: Slot, tid: i32, mask: Sig
     std::mem::forget(BlockedSignals::but_faults());
     let mut thread = Thread::new(process, cpu, slot, tid, life);
     lifecycle::thread_start(&mut thread, mask);
+    if thread.slot.wants_attention() {
+        thread.cpu.kick();
+    }
     thread
 }

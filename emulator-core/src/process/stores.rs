@@ -6,7 +6,7 @@ use super::memory::Memory;
 use crate::channel::Slot;
 use crate::guest::access::{self, Fault};
 use crate::guest::layout::PAGE;
-use crate::guest::{Change, Span};
+use crate::guest::{Change, HostMap, Prot, Span};
 use nix::errno::Errno;
 
 /// Why a store to guest memory faulted.
@@ -81,6 +81,32 @@ impl Process {
     /// EFAULT where the guest itself could not write.
     pub fn copy_out(&self, addr: u64, bytes: &[u8]) -> Result<(), Errno> {
         self.store(addr, |done| access::copy_out(addr + done as u64, &bytes[done..]))
+    }
+
+    /// Writes guest memory in one page for a tracer (ptrace(2)): also where the guest itself may not, if
+    /// nobody else sees it.
+    ///
+    /// # Errors
+    /// EFAULT where nothing is mapped, or nothing that is the guest's own.
+    pub fn force_out(&self, addr: u64, bytes: &[u8]) -> Result<(), Errno> {
+        let mut guard = self.memory.lock();
+        let Memory { space, host, .. } = &mut *guard;
+        let area = space.query(addr).ok_or(Errno::EFAULT)?;
+        if area.prot.write {
+            drop(guard);
+            return self.copy_out(addr, bytes);
+        }
+        if area.shared || area.is_special() {
+            return Err(Errno::EFAULT);
+        }
+        let start = addr / PAGE * PAGE;
+        let page = Span { start, end: start + PAGE };
+        host.protect(page, Prot::READ_WRITE)?;
+        let stored = access::copy_out(addr, bytes);
+        // It was so before.
+        let _ = host.protect(page, area.prot);
+        self.blocks.lock().invalidate(page.start..page.end);
+        Ok(stored?)
     }
 
     /// Copies `len` bytes from `start` of the slot's data area on to guest memory, as [`Process::copy_out`].

@@ -9,6 +9,7 @@ use super::fault::{Fault, trap};
 use super::frame::{self, Frame, LastTrap, Registers, Returned};
 use super::host::{self, Legacy, SA_RESTORER, Timespec};
 use super::info::{SI_KERNEL, SigInfo};
+use super::ptrace::{self, Resumed};
 use super::xstate::{self, Bad, Layout};
 use crate::base::sigset::SigSet;
 use crate::guest::access;
@@ -60,15 +61,26 @@ impl Restart {
 pub fn deliver(thread: &mut Thread, restart: Option<Restart>) -> bool {
     let mut restart = restart;
     while let Some(info) = next(thread) {
+        let Resumed { signal, changed } = ptrace::before_delivery(thread, info);
+        if changed {
+            // What goes on is what the tracer has put there.
+            restart = None;
+        }
+        let Some(info) = signal else { continue };
         let signal = info.signal();
         let action = thread.process.actions.lock().take(signal);
         match action.disposition(signal) {
             Disposition::Ignore => {}
             Disposition::Stop => {
-                host::act_by_default(signal);
-                thread.process.actions.lock().restore(signal);
+                if !ptrace::group_stop(thread, signal) {
+                    host::act_by_default(signal);
+                    thread.process.actions.lock().restore(signal);
+                }
             }
-            Disposition::Terminate => host::end_by(signal),
+            Disposition::Terminate => {
+                ptrace::ending(thread, signal);
+                host::end_by(signal)
+            }
             Disposition::Handle => {
                 if let Some(restart) = restart.take() {
                     restart.apply(thread.state(), Some(&action));
@@ -83,6 +95,7 @@ pub fn deliver(thread: &mut Thread, restart: Option<Restart>) -> bool {
     if let Some(mask) = thread.signals.saved.take() {
         set_mask(thread, mask);
     }
+    thread.traced.call = None;
     restart.is_some()
 }
 
@@ -129,6 +142,14 @@ pub fn force_sigsegv(thread: &mut Thread) {
 
 fn force(thread: &mut Thread, info: &SigInfo, addr: u64) {
     let signal = info.signal();
+    match ptrace::before_delivery(thread, *info).signal {
+        Some(info) if info.signal() == signal => {}
+        other => {
+            // The tracer has taken it, or put another in its place.
+            thread.signals.add(other.into_iter().collect());
+            return thread.cpu.kick();
+        }
+    }
     let blocked = thread.signals.mask.contains(signal);
     let action = thread.process.actions.lock().take(signal);
     if blocked || action.disposition(signal) != Disposition::Handle {
@@ -146,6 +167,7 @@ fn handle(thread: &mut Thread, info: &SigInfo, action: &Action) {
         let own = if action.flags & SA_NODEFER == 0 { SigSet::EMPTY.with(signal) } else { SigSet::EMPTY };
         let mask = thread.signals.mask.union(action.mask).union(own);
         set_mask(thread, mask);
+        ptrace::in_handler(thread);
     } else if signal == SIGSEGV {
         let addr = thread.state().gpr[4];
         die(thread, SIGSEGV, addr);
@@ -261,7 +283,7 @@ pub(super) fn wait(thread: &mut Thread, set: SigSet, deadline: Option<Instant>) 
         thread.cpu.clear_pending();
         reopen(thread);
         drop(thread.process.exclusive.lock());
-        if thread.process.exec.claimed() {
+        if thread.process.exec.claimed() || thread.slot.wants_attention() {
             thread.cpu.kick();
             return Err(Errno::EINTR);
         }
@@ -278,5 +300,6 @@ fn die(thread: &mut Thread, signal: i32, addr: u64) -> ! {
     let pc = thread.state().pc;
     let name = Signal::try_from(signal).map_or("a signal", Signal::as_str);
     request::report(thread, &format!("killed by {name} at pc {pc:#x}, address {addr:#x}"));
+    ptrace::ending(thread, signal);
     host::end_by(signal)
 }

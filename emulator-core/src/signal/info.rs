@@ -31,6 +31,11 @@ impl SigInfo {
         SigInfo(relay::incoming(bytes))
     }
 
+    /// As the supervisor tells it.
+    pub fn told(bytes: [u8; SigInfo::SIZE]) -> SigInfo {
+        SigInfo(bytes)
+    }
+
     /// Of a fault at a guest address.
     pub fn fault(signal: i32, code: i32, addr: u64) -> SigInfo {
         let mut info = SigInfo([0; SigInfo::SIZE]);

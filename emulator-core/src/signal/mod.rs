@@ -14,6 +14,7 @@
 //! | verbs | [`deliver`] | calls a handler, sigreturn(2), death by a fault |
 //! | | [`calls`], [`timers`], [`descriptor`] | the system calls on all this |
 //! | | [`lifecycle`] | what begins and ends with processes, threads and programs |
+//! | | [`ptrace`] | stops for a tracer |
 //!
 //! The state stands below [`crate::process`] and [`crate::thread`], which hold it; the verbs stand above.
 //!
@@ -40,6 +41,7 @@ pub mod frame;
 pub mod host;
 pub mod info;
 pub mod lifecycle;
+pub mod ptrace;
 pub mod stack;
 pub mod state;
 pub mod timers;

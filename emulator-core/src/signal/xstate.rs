@@ -112,6 +112,35 @@ pub(super) fn encode(cpu: &CpuState, x87: &Legacy, layout: &Layout) -> Vec<u8> {
     area
 }
 
+/// The bytes of NT_X86_XSTATE: as in a frame, with the features alone in the place of the marks (the kernel's
+/// `xstate_fx_sw_bytes`).
+pub(super) fn register_set(cpu: &CpuState, x87: &Legacy, layout: &Layout) -> Vec<u8> {
+    let mut area = encode(cpu, x87, layout);
+    area.truncate(layout.size);
+    area[SOFTWARE..HEADER].fill(0);
+    area[SOFTWARE..SOFTWARE + 8].copy_from_slice(&layout.features.to_le_bytes());
+    area
+}
+
+/// Takes such bytes into the CPU state; the x87 part, unless the processor would not take them.
+pub(super) fn take_register_set(
+    cpu: &mut CpuState,
+    layout: &Layout,
+    bytes: &[u8],
+    saved: &Legacy,
+) -> Option<Legacy> {
+    let mut area = bytes.get(..layout.size)?.to_vec();
+    let software = Software { magic: MAGIC1, features: layout.features, size: layout.size as u32 };
+    area[SOFTWARE..HEADER].copy_from_slice(&software.encode());
+    area.extend(MAGIC2.to_le_bytes());
+    let read = |at: u64, to: &mut [u8]| {
+        let from = area.get(at as usize..).and_then(|rest| rest.get(..to.len())).ok_or(Bad)?;
+        to.copy_from_slice(from);
+        Ok(())
+    };
+    decode(cpu, layout, 0, mxcsr_mask(saved), read).ok()
+}
+
 /// Copies one component out of the CPU state.
 fn store(cpu: &CpuState, n: u32, area: &mut [u8]) {
     match n {

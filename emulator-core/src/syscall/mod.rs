@@ -7,7 +7,7 @@
 //! | [`transfer`], [`msghdr`], [`mmsg`], [`vectors`] | bulk data: in pieces, messages, vectors |
 //! | [`interfaces`] | a list behind a pointer in a structure |
 //! | [`memory`], [`shm`], [`rlimit`] | the address space |
-//! | [`futex`], [`wait`], [`process`] | threads and processes |
+//! | [`futex`], [`wait`], [`process`], [`tracing`] | threads and processes |
 //!
 //! Which route a call takes is decided in [`crate::cpu_loop`]; calls on signals are in
 //! [`crate::signal::calls`], those that make and end threads and processes in [`crate::lifecycle`].
@@ -21,6 +21,7 @@ pub mod msghdr;
 pub mod process;
 pub mod rlimit;
 pub mod shm;
+pub mod tracing;
 pub mod transfer;
 pub mod vectors;
 pub mod wait;

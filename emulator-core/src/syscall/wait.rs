@@ -1,12 +1,60 @@
 //! Granted waits for children (wait4(2), waitid(2)): the guest's children are host children of this process.
+//! What happens to threads that it traces the supervisor tells.
 
 use crate::host::wait::{self, WaitCall, WaitWants};
+use crate::signal::calls::pause;
+use crate::signal::info::SigInfo;
 use crate::thread::Thread;
 use nix::errno::Errno;
+use rxbox_wire::ptrace::WaitAnswer;
 
-/// wait4(2), waitid(2). `approved` is the supervisor's answer: for a process descriptor the process's id,
-/// with bit 32 set if the wait is not to block.
+/// wait4(2), waitid(2). `approved` is the supervisor's [`WaitAnswer`].
 pub fn wait(thread: &Thread, nr: u32, args: &[u64; 6], approved: i64) -> Result<i64, Errno> {
+    let answer = WaitAnswer::decode(approved);
+    if let WaitAnswer::Event { tid, status } = answer {
+        return tell(thread, nr, args, tid, status);
+    }
+    let options = if i64::from(nr) == libc::SYS_wait4 { args[2] } else { args[3] };
+    match wait_for_child(thread, nr, args, answer) {
+        Err(Errno::ECHILD) if answer == WaitAnswer::Tracees => match options & libc::WNOHANG as u64 {
+            // Until the supervisor interrupts it.
+            0 => pause().and(Err(Errno::EINTR)),
+            _ => Ok(0),
+        },
+        done => done,
+    }
+}
+
+/// Tells the guest what has happened to a thread that it traces.
+fn tell(thread: &Thread, nr: u32, args: &[u64; 6], tid: i32, status: u32) -> Result<i64, Errno> {
+    let word = status.to_le_bytes();
+    if i64::from(nr) == libc::SYS_wait4 {
+        if args[1] != 0 {
+            thread.process.copy_out(args[1], &word)?;
+        }
+        if args[3] != 0 {
+            thread.process.copy_out(args[3], &[0; 144])?;
+        }
+        return Ok(tid.into());
+    }
+    let (code, status) = match status {
+        s if s & 0xff == 0x7f => (libc::CLD_TRAPPED, s >> 8),
+        s if s & 0x7f == 0 => (libc::CLD_EXITED, s >> 8),
+        s => (libc::CLD_KILLED, s & 0x7f),
+    };
+    if args[2] != 0 {
+        let mut info = *SigInfo::fault(libc::SIGCHLD, code, 0).bytes();
+        info[16..20].copy_from_slice(&tid.to_le_bytes());
+        info[24..28].copy_from_slice(&status.to_le_bytes());
+        thread.process.copy_out(args[2], &info)?;
+    }
+    if args[4] != 0 {
+        thread.process.copy_out(args[4], &[0; 144])?;
+    }
+    Ok(0)
+}
+
+fn wait_for_child(thread: &Thread, nr: u32, args: &[u64; 6], answer: WaitAnswer) -> Result<i64, Errno> {
     const NO_HANG: u64 = libc::WNOHANG as u64;
     let wait4 = i64::from(nr) == libc::SYS_wait4;
     let (status, mut options, usage) =
@@ -15,9 +63,10 @@ pub fn wait(thread: &Thread, nr: u32, args: &[u64; 6], approved: i64) -> Result<
     let call = match args[0] as u32 {
         _ if wait4 => WaitCall::Wait4(args[0]),
         libc::P_PIDFD => {
-            hurried = approved >> 32 != 0 && options & NO_HANG == 0;
+            let WaitAnswer::Process { pid, hurried: in_hurry } = answer else { return Err(Errno::ECHILD) };
+            hurried = in_hurry && options & NO_HANG == 0;
             options |= if hurried { NO_HANG } else { 0 };
-            WaitCall::Waitid(libc::P_PID.into(), u64::from(approved as u32))
+            WaitCall::Waitid(libc::P_PID.into(), u64::from(pid as u32))
         }
         _ => WaitCall::Waitid(args[0], args[1]),
     };

@@ -1,11 +1,13 @@
 //! One guest thread: its processor, its slot of the channel, its signal state.
 //!
 //! Beside it what belongs to a single thread: its requests to the supervisor ([`request`]), the time that a
-//! call under way still has ([`restart_block`]), the robust futexes that it holds ([`robust`]).
+//! call under way still has ([`restart_block`]), the robust futexes that it holds ([`robust`]), how it is
+//! traced ([`traced`]).
 
 pub mod request;
 pub mod restart_block;
 pub mod robust;
+pub mod traced;
 
 use crate::channel::Slot;
 use crate::process::Process;
@@ -13,6 +15,7 @@ use crate::runtime::cpu::Cpu;
 use crate::runtime::state::CpuState;
 use crate::signal::state::ThreadSignals;
 use restart_block::{Deadline, Remaining};
+use traced::Traced;
 
 /// Runs a guest thread from its first instruction to its end: the cpu loop. A thread carries it along, so
 /// that the calls that make threads do not have to know what stands above them.
@@ -46,6 +49,8 @@ pub struct Thread {
     /// loop clears it as it raises the signal; a fault of the instruction, or a handler that is entered
     /// before it, leaves it set.
     pub single_step: bool,
+    /// How it is traced.
+    pub traced: Traced,
     /// Set once the thread is to end, with its exit status.
     pub exit: Option<i32>,
     /// What runs it.
@@ -67,6 +72,7 @@ impl Thread {
             remaining: None,
             faults: TransientFaults::default(),
             single_step: false,
+            traced: Traced::default(),
             exit: None,
             life,
         }

@@ -10,6 +10,7 @@ use crate::signal::info::SigInfo;
 use nix::errno::Errno;
 use rxbox_wire::boot::Layers;
 use rxbox_wire::frame::{Reply, Request};
+use rxbox_wire::ptrace::{Mode, ORDER_MAX, Order, StopKind};
 use rxbox_wire::sizes::{ABSENT, ALIGN, BULK_MAX, STRINGS_MAX};
 use rxbox_wire::table::Internal;
 use std::os::fd::OwnedFd;
@@ -43,9 +44,10 @@ pub fn kick_siblings(thread: &Thread) {
     plain(thread, Internal::KickSiblings, [0, 0]);
 }
 
-/// Asks for a slot for a new thread, which is there but has not begun; its number or a negative errno.
-pub fn new_thread(thread: &Thread, tid: i32) -> i64 {
-    plain(thread, Internal::NewThread, [tid as u64, 0])
+/// Asks for a slot for a new thread, which is there but has not begun; its number or a negative errno. The
+/// event is the one by which a tracer can have it traced (`PTRACE_EVENT_*`), or 0.
+pub fn new_thread(thread: &Thread, tid: i32, event: i32) -> i64 {
+    plain(thread, Internal::NewThread, [tid as u64, event as u64])
 }
 
 /// Asks for channel and control socket of a new process, and with `pidfd` for room for a descriptor of it.
@@ -63,10 +65,11 @@ pub fn new_process(thread: &Thread, pidfd: bool) -> Result<[OwnedFd; 2], Errno> 
 }
 
 /// Says that the new process is there, or that there is none (a negative errno); gives the answer for the
-/// guest, and the number of the descriptor if one is wanted.
-pub fn process_started(thread: &Thread, pid: i32, pidfd: bool) -> (i64, i32) {
+/// guest, and the number of the descriptor if one is wanted. The event is as for [`new_thread`].
+pub fn process_started(thread: &Thread, pid: i32, pidfd: bool, event: i32) -> (i64, i32) {
     let room: &[u8] = if pidfd { &[0; 4] } else { &[] };
-    let reply = send(thread, Internal::ProcessStarted, [pid as u64, 0, 0, 0, 0, 0], &[&[], room]);
+    let args = [pid as u64, 0, event as u64, 0, 0, 0];
+    let reply = send(thread, Internal::ProcessStarted, args, &[&[], room]);
     let number = thread.slot.read(0, room.len());
     (reply.ret, number.first_chunk().map_or(-1, |b| i32::from_le_bytes(*b)))
 }
@@ -145,6 +148,38 @@ pub fn detached(thread: &Thread, inode: u64) {
     plain(thread, Internal::Detached, [inode, 0]);
 }
 
+/// Says that the thread stops for its tracer, and with which state; the order that it gets.
+pub fn trace_stop(
+    thread: &Thread,
+    kind: StopKind,
+    value: u64,
+    info: Option<&SigInfo>,
+    state: &[u8],
+) -> Order {
+    let info: &[u8] = info.map_or(&[], |info| info.bytes());
+    let args = [kind as u64, value, 0, 0, state.len() as u64, 0];
+    ordered(thread, Internal::TraceStop, args, &[&[], &[], info, state, &[], &[0; ORDER_MAX]])
+}
+
+/// Says what came of an order; the next one.
+pub fn trace_obeyed(thread: &Thread, answer: Result<Vec<u8>, Errno>) -> Order {
+    let (result, bytes) = match answer {
+        Ok(bytes) => (0, bytes),
+        Err(e) => (-i64::from(e as i32), Vec::new()),
+    };
+    let args = [result as u64, 0, bytes.len() as u64, 0, 0, 0];
+    ordered(thread, Internal::TraceObeyed, args, &[&[], &bytes, &[], &[0; ORDER_MAX]])
+}
+
+/// Sends a request whose last argument is room for an order.
+fn ordered(thread: &Thread, what: Internal, args: [u64; 6], data: &[&[u8]]) -> Order {
+    let reply = send(thread, what, args, data);
+    let before = data[..data.len() - 1].iter().map(|bytes| bytes.len().next_multiple_of(ALIGN));
+    let bytes = thread.slot.read(before.sum(), reply.out[data.len() - 1] as usize);
+    // A supervisor that says nothing wants nothing.
+    Order::decode(&bytes).unwrap_or_else(|| Order::go_on(Mode::empty()))
+}
+
 /// A file below `/proc/self` whose text only the child knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
@@ -158,6 +193,11 @@ pub enum View {
 }
 
 impl View {
+    /// The view of this number.
+    pub fn of(number: u32) -> Option<View> {
+        [View::Maps, View::Auxv, View::Signals].into_iter().find(|view| *view as u32 == number)
+    }
+
     /// The view that a path may be about, by its last component. To tell the supervisor without need does no
     /// harm.
     pub fn named(path: &[u8]) -> Option<View> {

@@ -6,6 +6,7 @@
 //! beyond its file size limit. The supervisor ignores both for itself, so they are raised in the guest
 //! thread.
 
+use super::ptrace;
 use super::signal::raise;
 use super::socket::binding::{may_send, sent};
 use super::socket::message::may_be_cut;
@@ -172,6 +173,9 @@ impl At {
 
 /// A transfer of a text that the supervisor made up.
 fn view(call: &mut Call<'_>, file: &File, way: Way, at: At) -> SyscallResult {
+    if let Some(place) = file.memory() {
+        return memory(call, file, place, way, at.explicit());
+    }
     if way == Way::Write {
         return write_view(call, file);
     }
@@ -182,6 +186,36 @@ fn view(call: &mut Call<'_>, file: &File, way: Way, at: At) -> SyscallResult {
     let n = file.read_view(&mut piece, at.explicit())?;
     call.put(1, &piece[..n])?;
     Ok(n as i64)
+}
+
+/// A transfer of a traced process's memory: from an address on, or where the description stands.
+fn memory(
+    call: &mut Call<'_>,
+    file: &File,
+    (pid, current): (i32, u64),
+    way: Way,
+    at: Option<i64>,
+) -> SyscallResult {
+    let (room, addr) = (call.room(1), at.map_or(current, |at| at as u64));
+    let done = match way {
+        Way::Read if !file.readable() => return Err(Errno::EBADF),
+        Way::Write if !file.writable() => return Err(Errno::EBADF),
+        Way::Read => {
+            let bytes = ptrace::read(call, pid, &[(addr, room as u64)], room)?;
+            call.put(1, &bytes)?;
+            bytes.len()
+        }
+        Way::Write => {
+            call.reach(1)?;
+            let mut bytes = Vec::new();
+            call.area.read(call.checked.place[1].start, room, &mut bytes);
+            ptrace::write(call, pid, &[(addr, room as u64)], &bytes)?
+        }
+    };
+    if at.is_none() {
+        file.seek_view(done as i64, libc::SEEK_CUR)?;
+    }
+    if done == 0 && room > 0 { Err(Errno::EIO) } else { Ok(done as i64) }
 }
 
 /// A write to an entry of the guest's `/proc`. The bytes are copied once.

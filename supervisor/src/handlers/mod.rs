@@ -25,6 +25,7 @@ pub mod pidfd;
 pub mod poll;
 pub mod prctl;
 pub mod process;
+pub mod ptrace;
 pub mod sched;
 pub mod signal;
 pub mod signalfd;
@@ -67,6 +68,7 @@ pub const ALL: &[&[Entry]] = &[
     poll::HANDLERS,
     prctl::HANDLERS,
     process::HANDLERS,
+    ptrace::HANDLERS,
     sched::HANDLERS,
     signal::HANDLERS,
     signalfd::HANDLERS,

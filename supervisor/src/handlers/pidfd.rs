@@ -3,7 +3,7 @@
 //! one of the sandbox is looked up at every use: a descriptor that came from outside names nobody.
 
 use super::signal::{from_caller, given, send};
-use crate::context::{Call, Entry, grant};
+use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
 use crate::state::credentials::may_look_into;
 use crate::state::fd::{File, Kind};
@@ -13,12 +13,8 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
 /// The handlers of this module.
-pub const HANDLERS: &[Entry] = &[
-    ("pidfd_open", open),
-    ("pidfd_send_signal", send_signal),
-    ("pidfd_getfd", take_descriptor),
-    ("waitid", wait),
-];
+pub const HANDLERS: &[Entry] =
+    &[("pidfd_open", open), ("pidfd_send_signal", send_signal), ("pidfd_getfd", take_descriptor)];
 
 /// `PIDFD_NONBLOCK`.
 const NONBLOCK: u32 = libc::O_NONBLOCK as u32;
@@ -104,18 +100,12 @@ fn take_descriptor(call: &mut Call<'_>) -> SyscallResult {
     call.process.fds.insert(taken, true, 0).map(i64::from)
 }
 
-/// waitid(2): the child waits; a descriptor is translated for it to a process id, with bit 32 set if the
-/// descriptor says that a wait is not to block.
-fn wait(call: &mut Call<'_>) -> SyscallResult {
-    if call.u32(0) != libc::P_PIDFD {
-        return grant(call);
-    }
+/// The process that a wait by a descriptor is for, and whether the descriptor says that it is not to block.
+pub(super) fn waited_for(call: &Call<'_>) -> Result<(i32, bool), Errno> {
     let file = call.file(1)?;
     let pid = pid_of(call, &file)?;
     if pid <= 0 {
         return Err(Errno::ECHILD);
     }
-    let nonblocking = file.status_flags()? & libc::O_NONBLOCK != 0;
-    grant(call)?;
-    Ok(i64::from(pid) | i64::from(nonblocking) << 32)
+    Ok((pid, file.status_flags()? & libc::O_NONBLOCK != 0))
 }

@@ -51,7 +51,7 @@ fn unprivileged(call: &Call<'_>) -> SyscallResult {
         libc::PR_GET_NO_NEW_PRIVS => zero(call, 1..5).map(|()| 1),
         libc::PR_SET_TIMING if call.u64(1) >= 1 => Err(Errno::EINVAL),
         libc::PR_SET_TIMING | libc::PR_GET_TIMING | libc::PR_GET_SECCOMP => Ok(0),
-        // Nothing in the sandbox can be traced, or counted, in the first place.
+        // Whoever may trace it may do so anyway; nothing can be counted in the first place.
         libc::PR_SET_PTRACER | libc::PR_TASK_PERF_EVENTS_DISABLE | libc::PR_TASK_PERF_EVENTS_ENABLE => Ok(0),
         _ => capability::command(call).unwrap_or(Err(Errno::EINVAL)),
     }

@@ -68,12 +68,11 @@ pub(super) fn send(call: &mut Call<'_>, target: &Process, info: &Info) -> Syscal
 
 /// Sends to one thread of a process; ESRCH if it has no such thread.
 fn send_to_thread(call: &mut Call<'_>, target: &Process, tid: i32, info: &Info) -> SyscallResult {
-    let thread = target.handle.thread(tid)?;
     may_signal(call, target, &target.credentials_of_thread(tid), info.signal())?;
     if tid == call.tid {
         call.reply.flags |= Reply::SIGNALLED;
     }
-    thread.signal(info)
+    target.signal_thread(tid, info)
 }
 
 fn kill(call: &mut Call<'_>) -> SyscallResult {

@@ -14,7 +14,9 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::stat::fstat;
-use rxbox_wire::channel::{CONTENDED, GUEST_SLEEPS, INTERRUPT, REPLY, REQUEST, TURN, WORKER_SLEEPS};
+use rxbox_wire::channel::{
+    ATTENTION, CONTENDED, GUEST_SLEEPS, INTERRUPT, REPLY, REQUEST, TURN, WORKER_SLEEPS,
+};
 use rxbox_wire::frame::{Reply, Request};
 use rxbox_wire::handoff::{Handoff, IDLE};
 use rxbox_wire::sizes::{DATA_SIZE, HEADER_SIZE, MAX_SLOTS, SLOT_SIZE};
@@ -148,6 +150,11 @@ impl<'a> Slot<'a> {
         self.word(INTERRUPT)
     }
 
+    /// The word by which the guest thread is asked to look up.
+    pub fn attention(&self) -> &'a AtomicU32 {
+        self.word(ATTENTION)
+    }
+
     /// Clears the request to interrupt, which was for a call that is over. It is rarely set, and a word that
     /// is not written stays in the caches of both cores.
     pub fn clear_interrupt(&self) {
@@ -165,6 +172,7 @@ impl<'a> Slot<'a> {
     pub fn reset(&self) {
         self.interrupt().store(0, Ordering::Relaxed);
         self.contended().store(0, Ordering::Relaxed);
+        self.attention().store(0, Ordering::Relaxed);
         self.handoff().turn.store(IDLE, Ordering::Release);
     }
 

@@ -47,6 +47,10 @@ impl Info {
         info.set(0, signal);
         info
     }
+    /// As the guest is to see it.
+    pub fn shown(&self) -> [u8; relay::SIZE] {
+        relay::incoming(self.0)
+    }
     /// In the form in which the kernel lets it through to another process.
     pub fn relayed(self) -> Info {
         Info(relay::outgoing(self.0))

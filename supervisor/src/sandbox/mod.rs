@@ -36,6 +36,7 @@ use crate::state::processes::Processes;
 use crate::state::ranks::{Lock, Rank};
 use crate::state::sockets::{Anchors, Peers, Travellers};
 use crate::state::terminals::Terminals;
+use crate::state::tracees::{Notice, Tracees};
 use nix::errno::Errno;
 use nix::sys::stat::fstat;
 use rxbox_policy::Policy;
@@ -100,6 +101,8 @@ pub struct Sandbox {
     pub processes: Processes,
     /// What is known of forks.
     pub forks: Forks,
+    /// Who traces whom.
+    pub tracees: Arc<Tracees>,
     /// Held while a process is removed.
     removal: Lock<()>,
     /// Guest threads alive or about to start.
@@ -157,6 +160,7 @@ impl Sandbox {
             budget,
             processes: Processes::default(),
             forks: Forks::default(),
+            tracees: Arc::default(),
             removal: Lock::new(Rank::Removal, ()),
             threads: AtomicU64::new(0),
         })
@@ -324,7 +328,20 @@ impl Sandbox {
         let (_, made) = process.forks_under_way();
         process.end().into_iter().for_each(|files| self.closer.close(files));
         self.ipc.ended(process.pid);
+        let (notices, killed) = self.tracees.process_ended(process.pid, process.ppid());
+        notices.into_iter().for_each(|notice| self.tell_tracer(notice));
+        killed.iter().filter_map(|pid| self.processes.get(*pid)).for_each(|tracee| tracee.kill());
         made > 0
+    }
+
+    /// Tells a tracer what has happened, and has it look.
+    pub fn tell_tracer(&self, notice: Notice) {
+        let Some(tracer) = self.processes.get(notice.tracer) else { return };
+        if let Some(info) = notice.info {
+            // It may have ended.
+            let _ = tracer.handle.signal(&info);
+        }
+        notice.waiting.iter().for_each(|tid| tracer.kick(*tid));
     }
 
     /// Removes the processes whose end the event loop has not seen yet: what they leave behind (locks,

@@ -73,6 +73,13 @@ pub enum Extra {
         /// Where the next read starts.
         offset: u64,
     },
+    /// The memory of a process (`/proc/N/mem`), and the offset of the description in it.
+    Memory {
+        /// The process.
+        of: i32,
+        /// Where the next transfer starts.
+        offset: u64,
+    },
     /// The signals of a signal descriptor.
     Signals {
         /// The set, which processes that inherited the descriptor share.
@@ -163,6 +170,20 @@ impl File {
     pub fn view(host: OwnedFd, path: Box<[u8]>, content: Vec<u8>) -> File {
         let extra = extra(Extra::View { content, offset: 0 });
         File { measure: None, host, kind: Kind::View, path: Some(path), access: libc::O_RDONLY, extra }
+    }
+
+    /// The memory of a process.
+    pub fn memory_of(host: OwnedFd, path: Box<[u8]>, of: i32) -> File {
+        let extra = extra(Extra::Memory { of, offset: 0 });
+        File { extra, ..File::view(host, path, Vec::new()) }
+    }
+
+    /// Whose memory it is, if it is that of a process, and where the description stands in it.
+    pub fn memory(&self) -> Option<(i32, u64)> {
+        match *self.extra() {
+            Extra::Memory { of, offset } => Some((of, offset)),
+            _ => None,
+        }
     }
 
     /// A signal descriptor for `set`; `host` is an eventfd that nobody else reads or writes.
@@ -322,14 +343,22 @@ impl File {
     /// Moves the offset of a view (lseek(2)).
     pub fn seek_view(&self, offset: i64, whence: i32) -> Result<i64, Errno> {
         let mut extra = self.extra();
-        let Extra::View { content, offset: at } = &mut *extra else { return Err(Errno::EINVAL) };
+        let (at, end) = match &mut *extra {
+            Extra::View { content, offset } => (offset, Some(content.len() as i64)),
+            Extra::Memory { offset, .. } => (offset, None),
+            _ => return Err(Errno::EINVAL),
+        };
         let base = match whence {
             libc::SEEK_SET => 0,
             libc::SEEK_CUR => *at as i64,
-            libc::SEEK_END => content.len() as i64,
+            libc::SEEK_END => end.ok_or(Errno::EINVAL)?,
             _ => return Err(Errno::EINVAL),
         };
-        let new = base.checked_add(offset).filter(|n| *n >= 0).ok_or(Errno::EINVAL)?;
+        // Addresses of memory take all 64 bits.
+        let new = base.wrapping_add(offset);
+        if end.is_some() && base.checked_add(offset).is_none_or(|n| n < 0) {
+            return Err(Errno::EINVAL);
+        }
         *at = new as u64;
         Ok(new)
     }

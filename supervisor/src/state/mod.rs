@@ -7,7 +7,7 @@
 //! * Of one process: [`process`], with its descriptors ([`fd`]), [`threads`], record [`locks`] and
 //!   [`attributes`] and [`credentials`]; [`names`] of what it holds; what is locked [`apart`] from its file.
 //! * Of all: [`processes`] and their [`groups`], [`terminals`], [`sockets`], System V and POSIX objects
-//!   ([`ipc`]), the limit of [`output`].
+//!   ([`ipc`]), the limit of [`output`]; who traces whom ([`tracees`]).
 //! * [`ranks`]: the locks of it all, and their order.
 
 pub mod apart;
@@ -27,3 +27,4 @@ pub mod ranks;
 pub mod sockets;
 pub mod terminals;
 pub mod threads;
+pub mod tracees;

@@ -21,8 +21,10 @@ use crate::state::locks::RecordLocks;
 use crate::state::names::{Dir, label_of};
 use crate::state::ranks::{Guard, Lock, Rank};
 use crate::state::threads::Threads;
+use crate::state::tracees::Tracees;
 use nix::errno::Errno;
 use rxbox_wire::control::About;
+use rxbox_wire::relay;
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
@@ -83,6 +85,7 @@ pub struct Process {
     executed: AtomicBool,
     changed: AtomicBool,
     refusal: OnceLock<String>,
+    tracees: OnceLock<Arc<Tracees>>,
     ended: AtomicBool,
 }
 
@@ -119,6 +122,11 @@ pub struct State {
 /// What the child can tell about itself on request ([`rxbox_wire::table::Internal::View`]), by number.
 const VIEWS: [&str; 3] = ["maps", "auxv", "status"];
 
+/// The number of such a view.
+pub fn number_of(view: &str) -> Option<u32> {
+    VIEWS.iter().position(|name| *name == view).map(|n| n as u32)
+}
+
 fn read<T: Clone>(lock: &RwLock<T>) -> T {
     lock.read().unwrap_or_else(PoisonError::into_inner).clone()
 }
@@ -152,6 +160,7 @@ impl Process {
             executed: AtomicBool::new(!first),
             changed: AtomicBool::new(false),
             refusal: OnceLock::new(),
+            tracees: OnceLock::new(),
             ended: AtomicBool::new(false),
         }
     }
@@ -383,11 +392,52 @@ impl Process {
     /// as the stop would have done natively, so that they are made again: a read of a terminal now perhaps
     /// from the background.
     pub fn signal(&self, info: &Info) -> Result<i64, Errno> {
+        if let Some(done) = self.stop_traced(None, info) {
+            return done;
+        }
         let sent = self.handle.signal(info)?;
         if info.signal() == libc::SIGCONT {
             self.threads.interrupt_all(&self.line.channel);
         }
         Ok(sent)
+    }
+    /// Sends a signal to one of its threads; ESRCH if it has no such thread.
+    pub fn signal_thread(&self, tid: i32, info: &Info) -> Result<i64, Errno> {
+        let thread = self.handle.thread(tid)?;
+        self.stop_traced(Some(tid), info).unwrap_or_else(|| thread.signal(info))
+    }
+    /// A SIGSTOP that a traced thread is to get does not reach the host, which would stop the emulator with
+    /// it, and a SIGCONT also ends what came of one. `None` if the host is to be told.
+    fn stop_traced(&self, tid: Option<i32>, info: &Info) -> Option<Result<i64, Errno>> {
+        let tracees = self.tracees.get()?;
+        match info.signal() {
+            libc::SIGSTOP => {
+                self.attend(tracees.stop_signal(self.pid, tid, info.shown())?);
+                Some(Ok(0))
+            }
+            libc::SIGCONT => {
+                tracees.continued(self.pid);
+                None
+            }
+            _ => None,
+        }
+    }
+    /// From now on some of its threads may be traced.
+    pub fn be_traced(&self, tracees: &Arc<Tracees>) {
+        let _ = self.tracees.set(tracees.clone());
+    }
+    /// Makes a thread look up ([`rxbox_wire::ptrace::StopKind::Attention`]).
+    pub fn attend(&self, tid: i32) {
+        if let Some(slot) = self.threads.slot_of(tid).and_then(|n| self.line.channel.slot(n)) {
+            slot.attention().store(1, Ordering::SeqCst);
+        }
+        self.kick(tid);
+    }
+    /// Makes a thread look up from what it waits for.
+    pub fn kick(&self, tid: i32) {
+        let kick = Info::sent(relay::KICK_SIGNAL, relay::KICK_CODE, 0, 0);
+        // One that is ending needs no call.
+        let _ = self.handle.thread(tid).and_then(|thread| thread.signal(&kick));
     }
     /// Ends the emulator child.
     pub fn kill(&self) {

@@ -14,6 +14,7 @@
 //! | [`Rank::File`] | `File::extra` | |
 //! | [`Rank::RecordLocks`] | `RecordLocks::owners` | |
 //! | [`Rank::Threads`] | `Threads::slots` | |
+//! | [`Rank::Tracees`] | `Tracees::all` | |
 //! | [`Rank::IpcTable`] | the tables of System V objects and of POSIX queues | each object |
 //! | [`Rank::IpcObject`] | one object | |
 //!
@@ -41,6 +42,8 @@ pub enum Rank {
     RecordLocks,
     /// The slots of a process.
     Threads,
+    /// Who traces whom.
+    Tracees,
     /// All objects of a kind.
     IpcTable,
     /// One object.

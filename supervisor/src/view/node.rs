@@ -139,6 +139,9 @@ impl Node {
                 Some(text) => text.map(Content::Text),
                 None => Ok(Content::Host(system.clone())),
             },
+            Node::Process(process, entry) if entry.is_memory(caller, process) => {
+                Ok(Content::Memory(process.pid))
+            }
             Node::Process(process, entry) if !entry.is_dir() => {
                 may_look(caller, process, entry)?;
                 // The supervisor looks at its own child.
@@ -234,7 +237,7 @@ impl Node {
                 What::Link => libc::S_IFLNK | 0o777,
                 What::Text(_) if entry.is_writable() => libc::S_IFREG | 0o644,
                 What::Text(_) => libc::S_IFREG | 0o444,
-                What::Denied => libc::S_IFREG | 0o600,
+                What::Memory | What::Denied => libc::S_IFREG | 0o600,
             },
         }
     }
@@ -246,6 +249,8 @@ pub enum Content {
     Text(Vec<u8>),
     /// A file of the host's procfs.
     Host(System),
+    /// The memory of this process.
+    Memory(i32),
 }
 
 /// EACCES for what shows how another user's process works inside (proc(5), "ptrace access mode").

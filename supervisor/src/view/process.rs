@@ -8,8 +8,9 @@ use crate::caller::Caller;
 use crate::host::name::reopen;
 use crate::state::fd::{File, Kind};
 use crate::state::names::{Object, label_of, root};
-use crate::state::process::Process;
+use crate::state::process::{Process, number_of};
 use nix::errno::Errno;
+use rxbox_wire::ptrace::Order;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
@@ -51,6 +52,8 @@ pub enum What {
     Link,
     /// A text.
     Text(Source),
+    /// The memory of the process: open to its tracer.
+    Memory,
     /// There, as every process has it, but closed: it would show or change the emulator, not the guest.
     Denied,
 }
@@ -106,7 +109,7 @@ static LEAVES: &[Leaf] = &[
     leaf("io", What::Denied),
     leaf("limits", What::Text(Source::Record(status::limits))),
     leaf("maps", What::Text(Source::Child)),
-    leaf("mem", What::Denied),
+    leaf("mem", What::Memory),
     leaf("mountinfo", What::Text(Source::Mounts("mountinfo"))),
     leaf("mounts", What::Text(Source::Mounts("mounts"))),
     leaf("mountstats", What::Text(Source::Mounts("mountstats"))),
@@ -217,7 +220,7 @@ impl Entry {
                 let kind = |leaf: &Leaf| match leaf.what {
                     What::Directory => libc::DT_DIR,
                     What::Link => libc::DT_LNK,
-                    What::Text(_) | What::Denied => libc::DT_REG,
+                    What::Text(_) | What::Memory | What::Denied => libc::DT_REG,
                 };
                 LEAVES.iter().map(|leaf| (leaf.name.into(), kind(leaf))).chain(tasks).collect()
             }
@@ -297,28 +300,34 @@ impl Entry {
             }
             What::Text(Source::DescriptorInfo(n)) => status::descriptor(process, n),
             What::Text(Source::Memory(make)) => Memory::of(process).map(|memory| make(&memory)),
-            What::Text(Source::Child) if process.pid == caller.process.pid => {
+            What::Text(Source::Child) => {
                 let name = self.path();
-                process.view(name.rsplit('/').next().unwrap_or_default()).ok_or(Errno::EACCES)
+                told(caller, process, name.rsplit('/').next().unwrap_or_default())
             }
-            What::Text(Source::Sizes) if process.pid == caller.process.pid => {
-                let maps = process.view("maps").ok_or(Errno::EACCES)?;
+            What::Text(Source::Sizes) => {
+                let maps = told(caller, process, "maps")?;
                 Memory::of(process).map(|memory| memory.smaps(&maps))
             }
-            What::Text(Source::Child | Source::Sizes) | What::Denied => Err(Errno::EACCES),
+            What::Memory | What::Denied => Err(Errno::EACCES),
             What::Link => Err(Errno::ELOOP),
             What::Directory => Err(Errno::EISDIR),
         }
     }
 
-    /// Whether it can be written: the name can.
+    /// Whether it can be written: the name can, and the memory.
     pub fn is_writable(&self) -> bool {
-        matches!(self.what(), What::Text(Source::Name))
+        matches!(self.what(), What::Text(Source::Name) | What::Memory)
+    }
+
+    /// Whether it is the memory of the process, as whose tracer the caller may open it.
+    pub fn is_memory(&self, caller: &Caller<'_>, process: &Process) -> bool {
+        matches!(self.what(), What::Memory)
+            && caller.sandbox.tracees.stopped_thread(caller.process.pid, process.pid).is_some()
     }
 
     /// Writes it. EINVAL for the name of another process (proc_pid_comm(5)).
     pub fn write(&self, caller: &Caller<'_>, process: &Process, text: &[u8]) -> Result<(), Errno> {
-        if !self.is_writable() || process.pid != caller.process.pid {
+        if !matches!(self.what(), What::Text(Source::Name)) || process.pid != caller.process.pid {
             return Err(Errno::EINVAL);
         }
         process.set_thread_name(self.thread.unwrap_or(process.pid), text);
@@ -349,6 +358,17 @@ impl Entry {
             }
         }
     }
+}
+
+/// What a child tells of its process: to that itself, and to a tracer who has stopped it. It tells of its own
+/// before it asks.
+fn told(caller: &Caller<'_>, process: &Process, view: &str) -> Result<Vec<u8>, Errno> {
+    if process.pid != caller.process.pid {
+        let (tracer, tracees) = (caller.process.pid, &caller.sandbox.tracees);
+        let tid = tracees.stopped_thread(tracer, process.pid).ok_or(Errno::EACCES)?;
+        tracees.ask(tracer, tid, Order::Tell(number_of(view).ok_or(Errno::EACCES)?))?;
+    }
+    process.view(view).ok_or(Errno::EACCES)
 }
 
 fn find(name: &str) -> Option<&'static Leaf> {

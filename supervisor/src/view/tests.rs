@@ -22,7 +22,7 @@ fn node(guest: &Guest, path: &str) -> Result<Node, Errno> {
 fn text(guest: &Guest, path: &str) -> Result<String, Errno> {
     match node(guest, path)?.content(&guest.caller())? {
         Content::Text(text) => Ok(String::from_utf8(text).unwrap()),
-        Content::Host(_) => Err(Errno::EXDEV),
+        Content::Host(_) | Content::Memory(_) => Err(Errno::EXDEV),
     }
 }
 

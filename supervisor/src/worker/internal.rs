@@ -17,11 +17,12 @@ use crate::report::stream::PATIENCE;
 use crate::sandbox::Sandbox;
 use crate::sandbox::layers;
 use crate::state::process::{ExeRecord, Process};
+use crate::state::tracees::{Report, Step};
 use crate::worker::start;
 use nix::errno::Errno;
 use rxbox_wire::boot;
 use rxbox_wire::frame::Reply;
-use rxbox_wire::relay;
+use rxbox_wire::ptrace::{PIECE, STATE_MAX, StopKind};
 use rxbox_wire::table::Internal;
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -45,6 +46,8 @@ pub fn serve(sandbox: &Arc<Sandbox>, request: Internal, call: &mut Call<'_>) -> 
         }
         Internal::KickSiblings => kick_siblings(call),
         Internal::Identity => tell_identity(call),
+        Internal::TraceStop => trace_stop(call),
+        Internal::TraceObeyed => trace_obeyed(call),
     }
 }
 
@@ -133,11 +136,10 @@ fn report(call: &mut Call<'_>) -> SyscallResult {
 /// Interrupts whatever the caller's sibling threads wait for: a thread cannot send signals itself.
 fn kick_siblings(call: &mut Call<'_>) -> SyscallResult {
     let process = call.process;
-    for tid in process.threads.ids().into_iter().filter(|tid| *tid != call.tid) {
-        // One that is ending needs no call.
-        let kick = Info::sent(relay::KICK_SIGNAL, relay::KICK_CODE, 0, 0);
-        let _ = process.handle.thread(tid).and_then(|thread| thread.signal(&kick));
+    if call.sandbox.tracees.any() {
+        call.sandbox.tracees.replaced(process.pid, call.tid);
     }
+    process.threads.ids().into_iter().filter(|tid| *tid != call.tid).for_each(|tid| process.kick(tid));
     Ok(0)
 }
 
@@ -148,6 +150,44 @@ fn tell_identity(call: &mut Call<'_>) -> SyscallResult {
     let bytes: Vec<u8> = ids.iter().flat_map(|id| id.to_le_bytes()).collect();
     call.put(0, &bytes)?;
     Ok(0)
+}
+
+/// The thread may have to stop for a tracer: it gets an order once there is one.
+fn trace_stop(call: &mut Call<'_>) -> SyscallResult {
+    let kind = StopKind::of(call.u32(0)).ok_or(Errno::EINVAL)?;
+    let info = call.bytes(2)?.and_then(|info| info.try_into().ok());
+    let mut state = Vec::new();
+    call.area.read(call.checked.place[3].start, call.room(3).min(STATE_MAX), &mut state);
+    let report = Report { kind, value: call.u64(1), info, state };
+    let (notice, others) = call.sandbox.tracees.report(call.tid, report)?;
+    others.into_iter().for_each(|tid| call.process.attend(tid));
+    notice.into_iter().for_each(|notice| call.sandbox.tell_tracer(notice));
+    next_order(call, 5)
+}
+
+/// The thread has carried an order out.
+fn trace_obeyed(call: &mut Call<'_>) -> SyscallResult {
+    let mut bytes = Vec::new();
+    call.area.read(call.checked.place[1].start, call.room(1).min(PIECE), &mut bytes);
+    let answer = match call.i32(0) {
+        0.. => Ok(bytes),
+        errno => Err(Errno::from_raw(errno.saturating_neg())),
+    };
+    call.sandbox.tracees.obeyed(call.tid, answer);
+    next_order(call, 3)
+}
+
+/// Waits for the next order to a stopped thread, which goes to argument `i`.
+fn next_order(call: &mut Call<'_>, i: usize) -> SyscallResult {
+    loop {
+        match call.sandbox.tracees.next(call.tid, || call.process.ended()) {
+            Step::Order(order) => {
+                call.put(i, &order.encode())?;
+                return Ok(0);
+            }
+            Step::Tell(notice) => call.sandbox.tell_tracer(notice),
+        }
+    }
 }
 
 /// The child tells about itself what the guest is going to read below /proc/self.

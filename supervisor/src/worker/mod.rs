@@ -61,6 +61,10 @@ pub fn serve(job: Job) {
     let _ = credentials::act_as_own();
     process.threads.free(slot);
     sandbox.leave_thread();
+    if !process.ended() {
+        let tid = tid.max(0);
+        sandbox.tracees.thread_ended(process.pid, tid).into_iter().for_each(|n| sandbox.tell_tracer(n));
+    }
 }
 
 struct Worker<'a> {

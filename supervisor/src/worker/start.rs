@@ -12,6 +12,7 @@ use crate::state::process::Process;
 use nix::errno::Errno;
 use rxbox_wire::frame::Reply;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// A thread of the caller's process has started, and gets a slot: its number.
 pub(super) fn new_thread(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> SyscallResult {
@@ -21,6 +22,7 @@ pub(super) fn new_thread(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> Syscall
     let slots = call.process.line.channel.slots();
     let credentials = Some(call.credentials());
     let started = call.process.threads.reserve_for(Some(tid), credentials, slots).and_then(|slot| {
+        trace_new(call, call.process, tid, call.u32(1));
         sandbox.start_worker(call.process, slot).inspect_err(|_| call.process.threads.free(slot))?;
         Ok(slot as i64)
     });
@@ -64,6 +66,7 @@ pub(super) fn process_started(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> Sy
     drop(births);
     sandbox.forks.told(&sandbox.processes);
     sandbox.ipc.forked(call.process.pid, pid);
+    trace_new(call, &process, pid, call.u32(2));
     start_first_thread(sandbox, &process, added, Some(pid))?;
     for info in missed {
         // It may have ended already.
@@ -75,6 +78,19 @@ pub(super) fn process_started(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> Sy
         call.put(1, &number.to_le_bytes())?;
     }
     Ok(pid.into())
+}
+
+/// A new thread, or the first one of a new process, is traced as its maker is, if its tracer wants that.
+fn trace_new(call: &Call<'_>, process: &Process, tid: i32, event: u32) {
+    let Some(wish) = call.sandbox.tracees.inherited(call.tid, event) else { return };
+    // Nobody else can have found it yet.
+    if call.sandbox.tracees.add(process.pid, tid, wish).is_ok() {
+        process.be_traced(&call.sandbox.tracees);
+        let slot = process.threads.slot_of(tid).unwrap_or(0);
+        if let Some(slot) = process.line.channel.slot(slot) {
+            slot.attention().store(1, Ordering::SeqCst);
+        }
+    }
 }
 
 /// Adds the first process and starts the worker of its first thread. If that fails the process is ended.

@@ -26,6 +26,8 @@ const WIRE: Rules = Rules {
             "relay",
             "space",
         ],
+        // What is said with them.
+        &["ptrace"],
         // The rows.
         &["table"],
         // The frames that they describe, and calls as text.
@@ -104,6 +106,8 @@ const CHILD: Rules = Rules {
         &["channel", "confine", "loader", "log"],
         // What signals are, and the state of a process and of its threads.
         &["signal", "process", "thread"],
+        // Stops for a tracer.
+        &["signal/ptrace"],
         // The routes of system calls; what signals do.
         &[
             "syscall",

@@ -53,6 +53,12 @@ names! {
     WAIT "wait options" {
         WNOHANG, WUNTRACED, WEXITED, WCONTINUED, WNOWAIT, __WNOTHREAD, __WALL, __WCLONE,
     }
+    /// Options of a tracer (ptrace(2)).
+    PTRACE_OPTIONS "ptrace options" {
+        PTRACE_O_TRACESYSGOOD, PTRACE_O_TRACEFORK, PTRACE_O_TRACEVFORK, PTRACE_O_TRACECLONE,
+        PTRACE_O_TRACEEXEC, PTRACE_O_TRACEVFORKDONE, PTRACE_O_TRACEEXIT, PTRACE_O_TRACESECCOMP,
+        PTRACE_O_EXITKILL, PTRACE_O_SUSPEND_SECCOMP,
+    }
     /// Whom waitid(2) waits for.
     WAIT_ID "waitid type" { P_ALL, P_PID, P_PGID, P_PIDFD }
     /// Flags of semget(2) and msgget(2); the low nine bits are permissions.

@@ -54,7 +54,9 @@ const fn travel(args: &[Arg]) -> Bulk {
         }
         i += 1;
     }
+    // What is not on a descriptor crosses at once, as much of it as fits.
     match pieces {
+        _ if args.is_empty() || !matches!(args[0].kind, Kind::Fd) => Bulk::AtOnce,
         None => Bulk::AtOnce,
         Some((buffer, count, write, vectored, persistent)) => {
             Bulk::Pieces(Pieces { buffer, count, write, vectored, offset, address, persistent })

@@ -1,4 +1,4 @@
-//! Commands of fcntl(2), futex(2), prctl(2) and arch_prctl(2).
+//! Commands of fcntl(2), futex(2), prctl(2), arch_prctl(2) and ptrace(2).
 //!
 //! A row names the command, its own route and columns if it has any, and the arguments behind the command. A
 //! command that no row names is refused, never passed on as opaque bytes.
@@ -173,5 +173,52 @@ pub(super) static ARCH_PRCTL: Commands = Commands {
         ARCH_SHSTK_LOCK = 0x5003, Refuse[EOPNOTSUPP SHADOW_STACK] => (features: U64);
         ARCH_SHSTK_UNLOCK = 0x5004, Refuse[EOPNOTSUPP SHADOW_STACK] => (features: U64);
         ARCH_SHSTK_STATUS = 0x5005, Refuse[EOPNOTSUPP SHADOW_STACK] => (addr: Addr);
+    },
+};
+
+const FILTERS: &str = "guests have no filters of their own";
+
+/// Requests of ptrace(2). The vector that PTRACE_GETREGSET and PTRACE_SETREGSET point at crosses as one of
+/// `count`, which the child sets.
+pub(super) static PTRACE: Commands = Commands {
+    title: "ptrace request",
+    mask: u32::MAX,
+    options: None,
+    unknown: libc::EIO,
+    rows: command_rows! { (op)
+        PTRACE_TRACEME = 0 [Harmless];
+        PTRACE_PEEKTEXT = 1 [Harmless] => (pid: Pid, addr: Addr, data: Out(Needed, Fixed(8)));
+        PTRACE_PEEKDATA = 2 [Harmless] => (pid: Pid, addr: Addr, data: Out(Needed, Fixed(8)));
+        PTRACE_PEEKUSER = 3 [Harmless] => (pid: Pid, addr: U64, data: Out(Needed, Fixed(8)));
+        PTRACE_POKETEXT = 4 [Harmless] => (pid: Pid, addr: Addr, data: U64);
+        PTRACE_POKEDATA = 5 [Harmless] => (pid: Pid, addr: Addr, data: U64);
+        PTRACE_POKEUSER = 6 [Harmless] => (pid: Pid, addr: U64, data: U64);
+        PTRACE_CONT = 7 [Harmless] => (pid: Pid, addr: Addr, data: U64);
+        PTRACE_KILL = 8 [Harmless] => (pid: Pid);
+        PTRACE_SINGLESTEP = 9 [Harmless] => (pid: Pid, addr: Addr, data: U64);
+        PTRACE_GETREGS = 12 [Harmless] => (pid: Pid, addr: Addr, data: Out(Needed, Fixed(216)));
+        PTRACE_SETREGS = 13 [Harmless] => (pid: Pid, addr: Addr, data: In(Needed, Fixed(216)));
+        PTRACE_GETFPREGS = 14 [Harmless] => (pid: Pid, addr: Addr, data: Out(Needed, Fixed(512)));
+        PTRACE_SETFPREGS = 15 [Harmless] => (pid: Pid, addr: Addr, data: In(Needed, Fixed(512)));
+        PTRACE_ATTACH = 16 [Harmless] => (pid: Pid);
+        PTRACE_DETACH = 17 [Harmless] => (pid: Pid, addr: Addr, data: U64);
+        PTRACE_SYSCALL = 24 [Harmless] => (pid: Pid, addr: Addr, data: U64);
+        PTRACE_SETOPTIONS = 0x4200 [Harmless] => (pid: Pid, addr: Addr, data: Flags(&PTRACE_OPTIONS));
+        PTRACE_GETEVENTMSG = 0x4201 [Harmless] => (pid: Pid, addr: Addr, data: Out(Needed, Fixed(8)));
+        PTRACE_GETSIGINFO = 0x4202 [Harmless] => (pid: Pid, addr: Addr, data: Out(Needed, Struct(&SIGINFO)));
+        PTRACE_SETSIGINFO = 0x4203 [Harmless] => (pid: Pid, addr: Addr, data: In(Needed, Struct(&SIGINFO)));
+        PTRACE_GETREGSET = 0x4204 [Harmless] => (pid: Pid, note: U64, data: IovecOut { count },
+            count: U64);
+        PTRACE_SETREGSET = 0x4205 [Harmless] => (pid: Pid, note: U64, data: IovecIn { count },
+            count: U64);
+        PTRACE_SEIZE = 0x4206 [Harmless] => (pid: Pid, addr: U64, data: Flags(&PTRACE_OPTIONS));
+        PTRACE_INTERRUPT = 0x4207 [Harmless] => (pid: Pid);
+        PTRACE_LISTEN = 0x4208 [Harmless] => (pid: Pid);
+        PTRACE_PEEKSIGINFO = 0x4209, Refuse[EIO "what waits is the tracee's own"];
+        PTRACE_GETSIGMASK = 0x420a [Harmless] => (pid: Pid, size: U64, data: Out(Needed, Fixed(8)));
+        PTRACE_SETSIGMASK = 0x420b [Harmless] => (pid: Pid, size: U64, data: In(Needed, Fixed(8)));
+        PTRACE_SECCOMP_GET_FILTER = 0x420c, Refuse[EACCES FILTERS];
+        PTRACE_SECCOMP_GET_METADATA = 0x420d, Refuse[EACCES FILTERS];
+        PTRACE_GET_SYSCALL_INFO = 0x420e [Harmless] => (pid: Pid, size: U64, data: Out(Needed, Within(88)));
     },
 };

@@ -8,7 +8,10 @@ use crate::kind::Extent::*;
 use crate::kind::Kind::*;
 use crate::kind::Presence::*;
 use crate::kind::Syscall;
+use crate::ptrace::ORDER_MAX;
 use crate::sizes::INTERNAL;
+
+const ORDER: u32 = ORDER_MAX as u32;
 
 /// The enumeration and the rows, in the order of the requests: `Request name(argument: Kind, …);`.
 macro_rules! requests {
@@ -41,12 +44,13 @@ requests! {
     /// A line for the user about the guest (fatal signal with state, unsupported instruction).
     Report report(text: In(Optional, Bulk { count: size }), size: U64);
     /// A new guest thread is there, of the host thread id given, and wants to be served: the reply's value is
-    /// its slot number.
-    NewThread new_thread(tid: Pid);
+    /// its slot number. The event is as for [`Internal::ProcessStarted`].
+    NewThread new_thread(tid: Pid, event: U32);
     /// A new guest process is wanted: control socket and channel of it come over the control socket.
     NewProcess new_process(pidfd: U32);
-    /// The new guest process is there: its host process id, or a negative errno.
-    ProcessStarted process_started(pid: Pid, pidfd: Out(Optional, Fixed(4)));
+    /// The new guest process is there: its host process id, or a negative errno; and the event by which a
+    /// tracer can have it traced (`PTRACE_EVENT_*`), 0 for none.
+    ProcessStarted process_started(pid: Pid, pidfd: Out(Optional, Fixed(4)), event: U32);
     /// Text of a view that only the child can give, told before a path under /proc/self is read.
     View view(which: U32, text: In(Optional, Bulk { count: size }), size: U64);
     /// A signal that the child has taken is to be sent to it again: to the thread of argument 0, or to the
@@ -59,6 +63,14 @@ requests! {
     /// As whom the caller runs, for the program that it is about to load: real and effective user, real and
     /// effective group.
     Identity identity(ids: Out(Needed, Fixed(16)));
+    /// A traced thread stops: why ([`StopKind`](crate::ptrace::StopKind)), with the signal and the state of
+    /// the thread. The reply has an order.
+    TraceStop trace_stop(kind: U32, value: U64, info: In(Optional, Struct(&SIGINFO)),
+        state: In(Optional, Bulk { count: size }), size: U64, order: Out(Needed, Within(ORDER)));
+    /// A stopped thread has carried an order out, with these bytes or a negative errno. The reply has the
+    /// next.
+    TraceObeyed trace_obeyed(result: I64, bytes: In(Optional, Bulk { count: size }), size: U64,
+        order: Out(Needed, Within(ORDER)));
 }
 
 impl Internal {

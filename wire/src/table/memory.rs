@@ -1,6 +1,8 @@
 //! Calls on the address space. The child carries them out; addresses are its own business.
 
+use crate::kind::Extent::*;
 use crate::kind::Kind::*;
+use crate::kind::Presence::*;
 use crate::kind::Syscall;
 use crate::names::*;
 
@@ -30,10 +32,10 @@ pub(super) const ROWS: &[Syscall] = calls! { Memory:
     256 migrate_pages Refuse[ENOSYS NUMA] (pid: Pid, maxnode: U64, old_nodes: Addr, new_nodes: Addr);
     279 move_pages Refuse[ENOSYS NUMA] (pid: Pid, count: U64, pages: Addr, nodes: Addr, status: Addr,
         flags: I32);
-    310 process_vm_readv Refuse[EPERM OTHERS]
-        (pid: Pid, local_iov: Addr, liovcnt: U64, remote_iov: Addr, riovcnt: U64, flags: U64);
-    311 process_vm_writev Refuse[EPERM OTHERS]
-        (pid: Pid, local_iov: Addr, liovcnt: U64, remote_iov: Addr, riovcnt: U64, flags: U64);
+    310 process_vm_readv Perform (pid: Pid, local_iov: IovecOut { count: liovcnt }, liovcnt: U64,
+        remote_iov: In(Optional, Elements { count: riovcnt, size: 16 }), riovcnt: U64, flags: U64);
+    311 process_vm_writev Perform (pid: Pid, local_iov: IovecIn { count: liovcnt }, liovcnt: U64,
+        remote_iov: In(Optional, Elements { count: riovcnt, size: 16 }), riovcnt: U64, flags: U64);
     323 userfaultfd Refuse[EPERM "stops the supervisor in the middle of an access"] (flags: Flags(&OPEN));
     324 membarrier Grant (cmd: Choice(&MEMBARRIER), flags: U32, cpu_id: I32);
     325 mlock2 Grant (addr: Addr, size: U64, flags: Flags(&MLOCK));

@@ -1,6 +1,6 @@
 //! Processes, threads and signals.
 
-use super::commands::{ARCH_PRCTL, FUTEX, PRCTL};
+use super::commands::{ARCH_PRCTL, FUTEX, PRCTL, PTRACE};
 use super::structs::*;
 use crate::kind::Extent::*;
 use crate::kind::Kind::*;
@@ -11,7 +11,6 @@ use crate::names::*;
 
 const FUTEX2: &str = "the operations of futex offer the same";
 const NAMESPACES: &str = "the guest stays in the namespaces it was given";
-const TRACING: &str = "a process of the sandbox is not what a tracer would see";
 
 /// Processes and threads. The clones are granted: the child tells of beginnings with requests of its own
 /// ([`super::Internal`]), and of the flags of a clone3(2), which lie in memory, by asking for a clone(2).
@@ -24,7 +23,7 @@ pub(super) const PROCESS: &[Syscall] = calls! { Process:
     59 execve Grant (pathname: Path(Needed), argv: Strings, envp: Strings);
     60 exit Grant (status: I32);
     61 wait4 Grant blocking restarts (pid: Pid, wstatus: Addr, options: Flags(&WAIT), rusage: Addr);
-    101 ptrace Refuse[EPERM TRACING] (op: U64, pid: Pid, addr: Addr, data: Addr);
+    101 ptrace Emulate (op: Command(&PTRACE));
     109 setpgid Grant (pid: Pid, pgid: Pid);
     110 getppid Emulate ();
     111 getpgrp Emulate ();

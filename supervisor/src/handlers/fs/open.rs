@@ -293,6 +293,7 @@ fn open_node(caller: &Caller<'_>, node: &Node, judged: &[u8], how: Opening) -> R
     }
     match node.content(caller)? {
         Content::Text(text) => Ok(File::view(stand_in, path, text).with_flags(how.flags)),
+        Content::Memory(pid) => Ok(File::memory_of(stand_in, path, pid).with_flags(how.flags)),
         Content::Host(system) => {
             let host = system.open(OFlag::from_bits_truncate(how.flags))?;
             Ok(File::opened(host, Kind::Regular, how.flags, Some(path)))
