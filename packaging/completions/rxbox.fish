@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_rxbox_global_optspecs
-    string join \n h/help argv0= profile= allow-read= allow-write= allow-exec= deny-path= allow-net= allow-bind= pass-env= env= user= pass-fd= limit= time-limit= log= log-file= status-fd= q/quiet V/version
+    string join \n h/help argv0= profile= allow-read= allow-list= allow-modify= allow-write= allow-exec= deny-path= hide= allow-net= allow-bind= pass-env= env= user= pass-fd= limit= time-limit= log= log-file= status-fd= q/quiet V/version
 end
 
 function __fish_rxbox_needs_command
@@ -27,9 +27,12 @@ end
 complete -c rxbox -n "__fish_rxbox_needs_command" -l argv0 -d 'Give the program NAME as its argument 0 instead of PROGRAM' -r
 complete -c rxbox -n "__fish_rxbox_needs_command" -l profile -d 'Profile by name or, with a slash, by path' -r -F
 complete -c rxbox -n "__fish_rxbox_needs_command" -l allow-read -d 'Let the program read PATH and everything below it' -r -F
+complete -c rxbox -n "__fish_rxbox_needs_command" -l allow-list -d 'Let it list directories there and see what there is, but read nothing' -r -F
+complete -c rxbox -n "__fish_rxbox_needs_command" -l allow-modify -d 'Let it read and change files that are there' -r -F
 complete -c rxbox -n "__fish_rxbox_needs_command" -l allow-write -d 'Let it read, create, change and remove there' -r -F
 complete -c rxbox -n "__fish_rxbox_needs_command" -l allow-exec -d 'Let it read and run what lies there' -r -F
 complete -c rxbox -n "__fish_rxbox_needs_command" -l deny-path -d 'Deny every access there, whatever else allows it' -r -F
+complete -c rxbox -n "__fish_rxbox_needs_command" -l hide -d 'Make PATH look missing' -r -F
 complete -c rxbox -n "__fish_rxbox_needs_command" -l allow-net -d 'Let it connect, for example to tcp:192.0.2.1:443' -r -f
 complete -c rxbox -n "__fish_rxbox_needs_command" -l allow-bind -d 'Let it bind, for example to tcp:127.0.0.1:8080' -r -f
 complete -c rxbox -n "__fish_rxbox_needs_command" -l pass-env -d 'Pass an environment variable on; wildcards are allowed' -r -f
@@ -51,6 +54,7 @@ complete -c rxbox -n "__fish_rxbox_needs_command" -s h -l help -d 'Print help'
 complete -c rxbox -n "__fish_rxbox_needs_command" -s q -l quiet -d 'Do not tell what was denied'
 complete -c rxbox -n "__fish_rxbox_needs_command" -s V -l version -d 'Print version'
 complete -c rxbox -n "__fish_rxbox_needs_command" -a "explain" -d 'Print a decision of a profile and the rule that takes it'
+complete -c rxbox -n "__fish_rxbox_needs_command" -a "learn" -d 'Run a program and write a profile that allows what it did'
 complete -c rxbox -n "__fish_rxbox_needs_command" -a "check" -d 'Look for errors in profiles'
 complete -c rxbox -n "__fish_rxbox_needs_command" -a "syscalls" -d 'Print the table of system calls, or one row of it'
 complete -c rxbox -n "__fish_rxbox_needs_command" -a "schema" -d 'Print the JSON Schema of profiles, by which editors complete and check them'
@@ -60,9 +64,12 @@ complete -c rxbox -n "__fish_rxbox_needs_command" -a "man" -d 'Print the manual 
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l program -d 'The program that the profile\'s variables speak of; else rxbox itself' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l profile -d 'Profile by name or, with a slash, by path' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l allow-read -d 'Let the program read PATH and everything below it' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l allow-list -d 'Let it list directories there and see what there is, but read nothing' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l allow-modify -d 'Let it read and change files that are there' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l allow-write -d 'Let it read, create, change and remove there' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l allow-exec -d 'Let it read and run what lies there' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l deny-path -d 'Deny every access there, whatever else allows it' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l hide -d 'Make PATH look missing' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l allow-net -d 'Let it connect, for example to tcp:192.0.2.1:443' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l allow-bind -d 'Let it bind, for example to tcp:127.0.0.1:8080' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l pass-env -d 'Pass an environment variable on; wildcards are allowed' -r -f
@@ -72,6 +79,35 @@ complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l pass-fd -d 'Let 
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l limit -d 'Set a limit, for example memory=512M' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l time-limit -d 'End the program after this time' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -s h -l help -d 'Print help'
+complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -s o -l output -d 'Write the profile to FILE, which must not be there yet, instead of PROGRAM.toml' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l from -d 'Profile to build on, by name or, with a slash, by path' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l allow-read -d 'Let the program read PATH and everything below it' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l allow-list -d 'Let it list directories there and see what there is, but read nothing' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l allow-modify -d 'Let it read and change files that are there' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l allow-write -d 'Let it read, create, change and remove there' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l allow-exec -d 'Let it read and run what lies there' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l deny-path -d 'Deny every access there, whatever else allows it' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l hide -d 'Make PATH look missing' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l allow-net -d 'Let it connect, for example to tcp:192.0.2.1:443' -r -f
+complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l allow-bind -d 'Let it bind, for example to tcp:127.0.0.1:8080' -r -f
+complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l pass-env -d 'Pass an environment variable on; wildcards are allowed' -r -f
+complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l env -d 'Set an environment variable' -r -f
+complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l user -d 'Run everything, rxbox included, as this user; for root' -r -f
+complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l pass-fd -d 'Let it inherit the open descriptor N' -r -f
+complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l limit -d 'Set a limit, for example memory=512M' -r -f
+complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l time-limit -d 'End the program after this time' -r -f
+complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l log -d 'Log ITEMS, which commas separate' -r -f -a "in_asm\t'guest instructions of each block'
+op\t'intermediate code of each block, as built'
+op_opt\t'intermediate code of each block, as emitted'
+out_asm\t'host instructions of each block'
+exec\t'each block that the cpu loop enters; blocks are not chained then'
+syscall\t'each system call, as strace prints it'
+page\t'the guest\'s memory map when it changes'"
+complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l log-file -d 'Append the log to FILE instead of standard error, and denials as well' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l status-fd -d 'Write the outcome as a line of JSON to descriptor N' -r
+complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l once -d 'Do not run the program once more under the profile'
+complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -s q -l quiet -d 'Do not tell what was denied'
+complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -s h -l help -d 'Print help'
 complete -c rxbox -n "__fish_rxbox_using_subcommand check" -s h -l help -d 'Print help'
 complete -c rxbox -n "__fish_rxbox_using_subcommand syscalls" -s h -l help -d 'Print help'
 complete -c rxbox -n "__fish_rxbox_using_subcommand schema" -s h -l help -d 'Print help'

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use crate::decision::{Access, Decision, Make, Verdict};
 use crate::errno;
 use crate::load::overrides::OVERRIDE_OPTIONS;
-use crate::pattern::variables::{toml_name, toml_path, toml_string};
+use crate::pattern::variables::{toml_name, toml_new_path, toml_path, toml_string};
 use crate::policy::Policy;
 use crate::report::ledger::OWN;
 use crate::rules::network::{AF_INET, AF_INET6, Endpoint, Transport};
@@ -44,10 +44,9 @@ pub enum DeniedWhat<'a> {
 }
 
 impl Policy {
-    /// How to allow it. A denial by a rule is not undone by allowing more, so then the hint names that rule.
-    /// The text holds no control characters, whatever the guest chose for a name.
-    pub fn hint(&self, what: &DeniedWhat<'_>) -> String {
-        let decision = match *what {
+    /// The decision about it.
+    pub fn decide(&self, what: &DeniedWhat<'_>) -> Decision<'_> {
+        match *what {
             DeniedWhat::Path(access, path) => self.path(access, path),
             DeniedWhat::Make(make, path) => self.make(make, path),
             DeniedWhat::Rename(from, to) => self.rename(from, to),
@@ -58,14 +57,21 @@ impl Policy {
             DeniedWhat::Route => self.route(),
             DeniedWhat::Call(number, args) => self.call(number, args),
             DeniedWhat::Variable(name) => self.variable(name.as_ref()),
-        };
+        }
+    }
+
+    /// How to allow it. A denial by a rule is not undone by allowing more, so then the hint names that rule.
+    /// The text holds no control characters, whatever the guest chose for a name. Whether nothing has a name
+    /// that is asked for: an entry for it needs a mark.
+    pub fn hint(&self, what: &DeniedWhat<'_>, is_missing: impl FnOnce(&[u8]) -> bool) -> String {
+        let decision = self.decide(what);
         if decision.allowed() {
             return "the policy allows it".to_owned();
         }
         match decision.verdict {
             // Narrowing the entry would not help: it is what names the place.
             Verdict::Deny { errno: errno::EBUSY } => "what an entry of the policy names stays".to_owned(),
-            _ if decision.rule.is_default() => allowing(what),
+            _ if decision.rule.is_default() => allowing(what, is_missing),
             _ if decision.rule.file == OWN => "rxbox reads or writes that itself".to_owned(),
             _ => removing(&decision),
         }
@@ -77,24 +83,24 @@ fn removing(decision: &Decision<'_>) -> String {
     format!("remove or narrow `{text}` ({})", decision.rule)
 }
 
-fn allowing(what: &DeniedWhat<'_>) -> String {
+fn allowing(what: &DeniedWhat<'_>, is_missing: impl FnOnce(&[u8]) -> bool) -> String {
+    let entry = |path| if is_missing(path) { toml_new_path(path) } else { toml_path("", path) };
     match *what {
         DeniedWhat::Path(Access::Connect, path) => add(&toml_path("unix:", path), CONNECT),
         DeniedWhat::Path(Access::Bind, path) => add(&toml_path("unix:", path), BIND),
+        DeniedWhat::Make(_, path) | DeniedWhat::Rename(_, path) => add(&entry(path), "[filesystem] write"),
         DeniedWhat::Path(access, path) => {
             let key = match access {
                 Access::Write | Access::Attributes | Access::Create | Access::Remove => "[filesystem] write",
                 Access::Execute => "[filesystem] execute",
+                Access::List => "[filesystem] list",
                 _ => "[filesystem] read",
             };
-            add(&toml_path("", path), key)
-        }
-        DeniedWhat::Make(_, path) | DeniedWhat::Rename(_, path) => {
-            add(&toml_path("", path), "[filesystem] write")
+            add(&entry(path), key)
         }
         DeniedWhat::Connect(endpoint) => network(&endpoint, CONNECT),
         DeniedWhat::Bind(endpoint) => network(&endpoint, BIND),
-        DeniedWhat::Join(group) => add(&format!("\"udp:{}:*\"", host(group)), CONNECT),
+        DeniedWhat::Join(group) => add(&group_entry(group), CONNECT),
         DeniedWhat::Route | DeniedWhat::Socket { domain: AF_INET | AF_INET6, .. } => add("\"ip:*\"", CONNECT),
         DeniedWhat::Socket { domain, .. } => family(domain),
         DeniedWhat::Call(number, _) => add(&toml_string(&vocabulary::call_name(number)), "[syscalls] allow"),
@@ -106,20 +112,33 @@ const CONNECT: &str = "[network] allow";
 const BIND: &str = "[network] bind";
 
 fn network(endpoint: &Endpoint<'_>, key: &str) -> String {
+    match (address_entry(endpoint), endpoint) {
+        (Some(entry), _) => add(&entry, key),
+        (None, Endpoint::Family(number)) => family(*number),
+        (None, _) => String::new(),
+    }
+}
+
+/// The entry that means just this address, as a TOML string; none for a whole family.
+pub(crate) fn address_entry(endpoint: &Endpoint<'_>) -> Option<String> {
     match *endpoint {
         Endpoint::Inet { transport, address, port } => {
             let host = host(address);
-            let entry = match transport {
+            Some(match transport {
                 Transport::Tcp => format!("\"tcp:{host}:{port}\""),
                 Transport::Udp => format!("\"udp:{host}:{port}\""),
                 Transport::Other => format!("\"ip:{host}\""),
-            };
-            add(&entry, key)
+            })
         }
-        Endpoint::UnixPath(path) => add(&toml_path("unix:", path), key),
-        Endpoint::UnixAbstract(name) => add(&toml_name("unix:@", name), key),
-        Endpoint::Family(number) => family(number),
+        Endpoint::UnixPath(path) => Some(toml_path("unix:", path)),
+        Endpoint::UnixAbstract(name) => Some(toml_name("unix:@", name)),
+        Endpoint::Family(_) => None,
     }
+}
+
+/// The entry by which a group of addresses may be joined, as a TOML string.
+pub(crate) fn group_entry(group: IpAddr) -> String {
+    format!("\"udp:{}:*\"", host(group))
 }
 
 /// An address as an entry has it.

@@ -25,6 +25,7 @@ mod errno;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod hint;
+pub mod learn;
 mod load;
 mod pattern;
 mod policy;

@@ -91,9 +91,12 @@ fn answers(p: &Policy) -> Vec<String> {
 fn an_option_does_what_the_key_that_it_names_does() {
     let samples = [
         ("--allow-read", "/srv", r#"read = ["/srv"]"#),
+        ("--allow-list", "/srv", r#"list = ["/srv"]"#),
+        ("--allow-modify", "/srv", r#"modify = ["/srv"]"#),
         ("--allow-write", "/srv", r#"write = ["/srv"]"#),
         ("--allow-exec", "/srv", r#"execute = ["/srv"]"#),
         ("--deny-path", "/srv/x", r#"deny = ["/srv/x"]"#),
+        ("--hide", "/srv/x", r#"hidden = ["/srv/x"]"#),
         ("--allow-net", "tcp:192.0.2.1:443", r#"allow = ["tcp:192.0.2.1:443"]"#),
         ("--allow-bind", "tcp:192.0.2.1:443", r#"bind = ["tcp:192.0.2.1:443"]"#),
         ("--pass-env", "GIVEN", r#"pass = ["GIVEN"]"#),
@@ -106,7 +109,8 @@ fn an_option_does_what_the_key_that_it_names_does() {
     assert_eq!(samples.map(|(flag, ..)| flag), OVERRIDE_OPTIONS.each_ref().map(|option| option.flag));
     for (flag, value, written) in samples {
         // What denies shows only where something is allowed.
-        let base = if flag == "--deny-path" { vec![("--allow-write", "/srv")] } else { vec![] };
+        let base =
+            if ["--deny-path", "--hide"].contains(&flag) { vec![("--allow-write", "/srv")] } else { vec![] };
         let load = |more: &str, options: &[_]| {
             let text = format!("version = 1\n{more}");
             let options = overrides(&[&base, options].concat());
@@ -177,26 +181,29 @@ fn a_hint_allows_what_was_denied() {
             "/home/u/x",
             "add \"/home/u/x\" to [filesystem] read, or run with --allow-read /home/u/x",
         ),
-        (Access::Create, "/a b", "add \"/a b\" to [filesystem] write, or run with --allow-write '/a b'"),
+        (Access::Create, "/a b", "add \"/a b?\" to [filesystem] write, or run with --allow-write '/a b?'"),
+        (Access::List, "/a", "add \"/a\" to [filesystem] list, or run with --allow-list /a"),
         (Access::Execute, "/x?", "add \"/x[?]\" to [filesystem] execute, or run with --allow-exec '/x[?]'"),
         (Access::Connect, "/s", "add \"unix:/s\" to [network] allow, or run with --allow-net unix:/s"),
         (Access::Read, "/\u{1b}[0m", "add \"/\\U0000001b[[]0m\" to [filesystem] read"),
         (Access::Read, "/d/x", "remove or narrow `filesystem.deny \"/d\"` (test.toml:3)"),
     ] {
-        assert_eq!(p.hint(&DeniedWhat::Path(access, path.as_bytes())), hint);
+        let is_missing = |path: &[u8]| path == b"/a b";
+        assert_eq!(p.hint(&DeniedWhat::Path(access, path.as_bytes()), is_missing), hint);
     }
     let endpoint = Endpoint::Inet { transport: Transport::Tcp, address: "::1".parse().unwrap(), port: 80 };
     let hint = "add \"tcp:[::1]:80\" to [network] bind, or run with --allow-bind 'tcp:[::1]:80'";
-    assert_eq!(p.hint(&DeniedWhat::Bind(endpoint)), hint);
+    assert_eq!(p.hint(&DeniedWhat::Bind(endpoint), |_| false), hint);
     let hint = "add \"netlink\" to [network] families";
-    assert_eq!(p.hint(&DeniedWhat::Socket { domain: 16, kind: 3, protocol: 0 }), hint);
+    assert_eq!(p.hint(&DeniedWhat::Socket { domain: 16, kind: 3, protocol: 0 }, |_| false), hint);
 }
 
 #[test]
 fn a_hint_s_entry_really_allows_the_path() {
     let empty = policy("version = 1");
-    for path in ["/a", "/a[b]*?", "/${HOME}", "/q\"\\", "/ends?", "/\u{202e}\t", "/é"] {
-        let hint = empty.hint(&DeniedWhat::Path(Access::Read, path.as_bytes()));
+    let paths = ["/a", "/a[b]*?", "/${HOME}", "/q\"\\", "/ends?", "/\u{202e}\t", "/é"];
+    for (path, missing) in paths.into_iter().flat_map(|path| [(path, false), (path, true)]) {
+        let hint = empty.hint(&DeniedWhat::Path(Access::Read, path.as_bytes()), |_| missing);
         let entry = hint.strip_prefix("add ").unwrap().split(" to [filesystem]").next().unwrap();
         let p = filesystem(&format!("read = [{entry}]"));
         assert!(allows(&p, Access::Read, path), "{hint}");

@@ -28,7 +28,7 @@ fn program() -> i32 {
         Ok(command) => command,
         Err(e) => return fail(&e.to_string()),
     };
-    if let (Command::Run(_), Err(e)) = (&command, procfs::provide()) {
+    if let (Command::Run(_) | Command::Learn(_), Err(e)) = (&command, procfs::provide()) {
         return fail(&format!("there is no /proc, and none can be mounted: {}", e.desc()));
     }
     // Before anything is opened.
@@ -42,6 +42,7 @@ fn program() -> i32 {
 fn carry_out(command: Command, given: Given) -> i32 {
     match command {
         Command::Run(options) => run::run(*options, given),
+        Command::Learn(options) => run::study::learn(*options, given),
         Command::Help(text) => print(text, true),
         Command::Version => {
             print(format!("rxbox {}\nlayers: {}\n", env!("CARGO_PKG_VERSION"), layers::names()), true)

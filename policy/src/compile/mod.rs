@@ -241,9 +241,10 @@ fn capabilities(layers: &[Profile]) -> Vec<Capability> {
 }
 
 /// The lists of `[filesystem]`, each with what its entries do.
-fn path_lists(keys: &Filesystem) -> [(Effect, &List<PathText>); 8] {
+fn path_lists(keys: &Filesystem) -> [(Effect, &List<PathText>); 9] {
     [
         (Effect::Allow(AccessSet::READ), &keys.read),
+        (Effect::Allow(AccessSet::LIST), &keys.list),
         (Effect::Allow(AccessSet::MODIFY), &keys.modify),
         (Effect::Allow(AccessSet::WRITE), &keys.write),
         (Effect::Allow(AccessSet::EXECUTE), &keys.execute),

@@ -45,13 +45,27 @@ enum Target {
 }
 
 /// Every option that adds to the profile, in the order of the help.
-pub static OVERRIDE_OPTIONS: [OverrideOption; 12] = [
+pub static OVERRIDE_OPTIONS: [OverrideOption; 15] = [
     OverrideOption {
         flag: "--allow-read",
         value: "PATH",
         adds_to: "[filesystem] read",
         help: "Let the program read PATH and everything below it",
         target: Target::Path(|layer| &mut layer.filesystem.read),
+    },
+    OverrideOption {
+        flag: "--allow-list",
+        value: "PATH",
+        adds_to: "[filesystem] list",
+        help: "Let it list directories there and see what there is, but read nothing",
+        target: Target::Path(|layer| &mut layer.filesystem.list),
+    },
+    OverrideOption {
+        flag: "--allow-modify",
+        value: "PATH",
+        adds_to: "[filesystem] modify",
+        help: "Let it read and change files that are there",
+        target: Target::Path(|layer| &mut layer.filesystem.modify),
     },
     OverrideOption {
         flag: "--allow-write",
@@ -73,6 +87,13 @@ pub static OVERRIDE_OPTIONS: [OverrideOption; 12] = [
         adds_to: "[filesystem] deny",
         help: "Deny every access there, whatever else allows it",
         target: Target::Path(|layer| &mut layer.filesystem.deny),
+    },
+    OverrideOption {
+        flag: "--hide",
+        value: "PATH",
+        adds_to: "[filesystem] hidden",
+        help: "Make PATH look missing",
+        target: Target::Path(|layer| &mut layer.filesystem.hidden),
     },
     OverrideOption {
         flag: "--allow-net",
@@ -189,6 +210,12 @@ impl FromIterator<Override> for Overrides {
 }
 
 impl Overrides {
+    /// These, and behind them others.
+    pub fn with(mut self, others: &Overrides) -> Overrides {
+        self.0.extend(others.0.iter().cloned());
+        self
+    }
+
     /// Whether a user is named.
     pub fn name_user(&self) -> bool {
         self.0.iter().any(|given| matches!(given.option.target, Target::User))

@@ -164,7 +164,7 @@ pub(crate) fn quote(name: &[u8]) -> Vec<u8> {
 
 /// A name as a wildcard that matches just it. Bytes that are no UTF-8, and so cannot stand in a profile,
 /// become `?`.
-fn wildcard(name: &[u8]) -> String {
+pub(crate) fn wildcard(name: &[u8]) -> String {
     let quoted = quote(name);
     let chunks = quoted.utf8_chunks();
     chunks.flat_map(|c| c.valid().chars().chain(c.invalid().iter().map(|_| '?'))).collect()
@@ -181,6 +181,11 @@ pub(crate) fn toml_path(prefix: &str, path: &[u8]) -> String {
     // A trailing `?` alone would be read as the mark of an entry that may be missing.
     let mark = if text.ends_with('?') { "?" } else { "" };
     toml_string(&format!("{prefix}{text}{mark}"))
+}
+
+/// The same of a path that need not be there yet, which the mark `?` at its end says.
+pub(crate) fn toml_new_path(path: &[u8]) -> String {
+    toml_string(&format!("{}?", wildcard(path).replace("${", "$${")))
 }
 
 /// A text as a basic TOML string, with nothing in it that could disturb a terminal.

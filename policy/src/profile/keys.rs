@@ -56,6 +56,8 @@ pub(crate) struct Profile {
 pub(crate) struct Filesystem {
     /// Grants reading files, listing directories, metadata.
     pub(crate) read: List<PathText>,
+    /// Grants listing directories and metadata, but no contents.
+    pub(crate) list: List<PathText>,
     /// Grants `read`, and changing the contents of existing files (for devices).
     pub(crate) modify: List<PathText>,
     /// Grants `read`, and creating, modifying, removing, renaming, changing mode, owner, times.

@@ -26,6 +26,8 @@ impl AccessSet {
     pub(crate) const SIGHT: Self = Self::of(&[Access::Metadata]);
     /// What `read` grants.
     pub(crate) const READ: Self = Self::of(&[Access::Read, Access::List, Access::Metadata]);
+    /// What `list` grants: names and what is known of them.
+    pub(crate) const LIST: Self = Self::of(&[Access::List, Access::Metadata]);
     /// What `modify` grants: an existing file's contents, but neither its name nor its attributes.
     pub(crate) const MODIFY: Self = Self::READ.with(Self::of(&[Access::Write]));
     /// What changes something.

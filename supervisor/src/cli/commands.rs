@@ -2,6 +2,7 @@
 
 use super::profile::{Profile, variables};
 use crate::files::followed;
+use crate::report::audit::is_missing;
 use rxbox_policy::{Access, Decision, DeniedWhat, Endpoint, Policy, Transport, did_you_mean};
 use rxbox_wire::effect::Effect;
 use rxbox_wire::kind::{Arg, Bulk, Commands, Kind, Restart, Route, Syscall, Timeout, Wait};
@@ -88,7 +89,7 @@ fn answer(policy: &Policy, decision: &Decision<'_>, what: &DeniedWhat<'_>, objec
             write!(text, " ({})", decision.rule.text.escape_debug())
         }
     } else {
-        write!(text, "; {}", policy.hint(what))
+        write!(text, "; {}", policy.hint(what, is_missing))
     };
     (text, decision.allowed())
 }

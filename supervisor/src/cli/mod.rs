@@ -77,6 +77,14 @@ pub enum Command {
     Run(Box<Run>),
     /// Print a decision of a profile and the rule that takes it
     Explain(Box<Explain>),
+    /// Run a program and write a profile that allows what it did
+    ///
+    /// The program reads and runs what its user can but for what --from hides or denies, writes below the
+    /// working directory, and has no network. What it did beyond --from becomes a profile that extends it:
+    /// with the least that each path needs, variables for the working directory and the home, wildcards for
+    /// names that were chosen by chance, and directories where many of their files were used. Read it before
+    /// you trust it. Then the program runs once more under the profile, and what that denies is told.
+    Learn(Box<Learn>),
     /// Look for errors in profiles
     Check {
         /// Profiles by name or, with a slash, by path
@@ -126,6 +134,43 @@ pub struct Run {
     /// Under what policy.
     #[command(flatten)]
     pub profile: Profile,
+    /// What the user gets to see.
+    #[command(flatten)]
+    pub reports: Reports,
+    /// What profile it is to write.
+    #[arg(skip)]
+    pub study: Option<Study>,
+}
+
+/// What profile a run is to write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Study {
+    /// The profile that it extends.
+    pub base: String,
+    /// The file, absolute, which must not be there yet.
+    pub output: PathBuf,
+}
+
+/// How to learn a profile.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct Learn {
+    /// The program and its arguments
+    #[arg(value_name = "PROGRAM", required = true, num_args = 1.., trailing_var_arg = true)]
+    #[arg(value_hint = ValueHint::CommandWithArguments)]
+    pub words: Vec<OsString>,
+    /// Write the profile to FILE, which must not be there yet, instead of PROGRAM.toml
+    #[arg(short, long, value_name = "FILE", allow_hyphen_values = true, value_hint = ValueHint::FilePath)]
+    pub output: Option<PathBuf>,
+    /// Profile to build on, by name or, with a slash, by path
+    #[arg(long, value_name = "P", default_value = "untrusted", allow_hyphen_values = true)]
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub from: String,
+    /// Do not run the program once more under the profile
+    #[arg(long)]
+    pub once: bool,
+    /// What it may do besides while it is learned from; what of that it uses becomes part of the profile.
+    #[command(flatten)]
+    pub added: profile::Added,
     /// What the user gets to see.
     #[command(flatten)]
     pub reports: Reports,

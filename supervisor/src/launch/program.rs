@@ -71,7 +71,7 @@ pub fn permitted(policy: &Policy, program: &Program) -> Result<(), Outcome> {
     if decision.allowed() {
         return Ok(());
     }
-    let hint = policy.hint(&DeniedWhat::Path(Access::Execute, &program.path));
+    let hint = policy.hint(&DeniedWhat::Path(Access::Execute, &program.path), |_| false);
     let path = shown(&program.path);
     Err(Outcome::NotRunnable(format!("execute {path} is denied by {}; {hint}", decision.rule)))
 }

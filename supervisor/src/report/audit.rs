@@ -15,11 +15,16 @@
 use super::account::{Account, Came};
 use super::ending::{End, Ending};
 use super::escape::Escaped;
+use super::lesson::Lesson;
 use super::stream::Stream;
 use nix::errno::Errno;
 use rxbox_policy::{Decision, DeniedWhat, Endpoint, Make, Policy, Rule, Transport, Verdict};
+use std::ffi::OsStr;
 use std::fmt::{self, Write as _};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 /// Different lines that are told at once.
@@ -34,6 +39,7 @@ pub struct Audit {
     ending: Arc<Ending>,
     streams: Vec<Arc<Stream>>,
     account: Mutex<Account>,
+    lesson: OnceLock<Lesson>,
 }
 
 /// Who did it.
@@ -50,7 +56,7 @@ pub struct Who {
 impl Audit {
     /// An audit that tells on these streams and ends the sandbox through `ending`.
     pub fn new(policy: Arc<Policy>, ending: Arc<Ending>, streams: Vec<Arc<Stream>>) -> Audit {
-        Audit { policy, ending, streams, account: Mutex::default() }
+        Audit { policy, ending, streams, account: Mutex::default(), lesson: OnceLock::new() }
     }
 
     /// Carries a decision of the policy out: nothing if it simply allows, else a record of who did what, and
@@ -65,8 +71,11 @@ impl Audit {
         what: &DeniedWhat<'_>,
         who: impl FnOnce() -> Who,
     ) -> Result<(), Errno> {
-        if decision.log || !decision.allowed() {
-            self.record(&who(), what, decision);
+        let lesson = self.lesson.get().filter(|_| decision.allowed());
+        if decision.log || !decision.allowed() || lesson.is_some() {
+            let who = who();
+            lesson.inspect(|lesson| lesson.note(what, &who.name));
+            self.record(&who, what, decision);
         }
         match (decision.verdict, what) {
             (Verdict::Allow, _) => Ok(()),
@@ -82,7 +91,8 @@ impl Audit {
             let thing = format!("{} {} ({})", word(decision), What(what), who.call);
             let rule = (!decision.allowed()).then(|| RuleName(decision.rule).to_string());
             self.enter(rule.as_deref(), &thing, || {
-                let hint = if decision.allowed() { String::new() } else { self.policy.hint(what) };
+                let hint =
+                    if decision.allowed() { String::new() } else { self.policy.hint(what, is_missing) };
                 line(who, what, decision, &hint)
             });
         }
@@ -94,6 +104,23 @@ impl Audit {
                 Escaped(rule.to_string().as_bytes())
             )));
         }
+    }
+
+    /// From now on takes note of what is allowed. The first lesson counts.
+    pub fn teach(&self, lesson: Lesson) {
+        let _ = self.lesson.set(lesson);
+    }
+
+    /// What comes of the lesson, if there is one.
+    pub fn learned<T>(&self, of: impl FnOnce(&Lesson) -> T) -> Option<T> {
+        self.lesson.get().map(of)
+    }
+
+    /// What was denied, in the order in which it came up.
+    pub fn denied(&self) -> Vec<String> {
+        let account = self.account();
+        let things = account.things();
+        things.into_iter().filter_map(|(thing, _)| thing.strip_prefix("denied ").map(str::to_owned)).collect()
     }
 
     /// Counts a denial for its rule without telling what it was about.
@@ -141,6 +168,12 @@ impl Audit {
             let _ = lines.into_iter().all(|line| stream.deliver(&line, deadline));
         }
     }
+}
+
+/// Whether nothing has a name: to the user that is no secret.
+pub fn is_missing(path: &[u8]) -> bool {
+    let found = Path::new(OsStr::from_bytes(path)).symlink_metadata();
+    found.is_err_and(|e| e.kind() == io::ErrorKind::NotFound)
 }
 
 /// What is said in the end to stream `n` of all that came up: counts of what is shown, and by rule if not all
@@ -281,7 +314,7 @@ mod tests {
         let stream = Arc::new(Stream::of(write.as_fd()).unwrap());
         let audit = Audit { streams: vec![stream], ..audit() };
         events(&audit);
-        let reader = std::thread::spawn(move || std::io::read_to_string(std::fs::File::from(read)).unwrap());
+        let reader = std::thread::spawn(move || io::read_to_string(std::fs::File::from(read)).unwrap());
         audit.finish(Instant::now() + std::time::Duration::from_secs(60));
         drop((audit, write));
         reader.join().unwrap().lines().map(str::to_owned).collect()

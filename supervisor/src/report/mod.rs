@@ -8,6 +8,7 @@ pub mod account;
 pub mod audit;
 pub mod ending;
 pub mod escape;
+pub mod lesson;
 pub mod outcome;
 pub mod stream;
 pub mod trace;

@@ -3,6 +3,7 @@
 pub mod event_loop;
 pub mod job;
 mod own_files;
+pub mod study;
 pub mod usage;
 
 use crate::cli::identity;
@@ -31,7 +32,7 @@ use crate::worker::{dispatch, serve};
 use event_loop::EventLoop;
 use job::Job;
 use nix::errno::Errno;
-use rxbox_policy::{Layer, Limits, Policy, ReadProfile};
+use rxbox_policy::{Layer, Limits, Policy, ReadProfile, Variables};
 use rxbox_wire::log::LogItems;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -41,6 +42,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
+use study::Begun;
 
 /// Runs the program; the exit status of rxbox.
 pub fn run(options: Options, given: Given) -> i32 {
@@ -59,9 +61,10 @@ pub fn run(options: Options, given: Given) -> i32 {
     };
     let supervise = move |job: &Job| {
         let (outcome, denials) = match prepare(options, read, &streams, given) {
-            Ok((sandbox, guest)) => {
+            Ok((sandbox, guest, study)) => {
                 let outcome = run_guest(&sandbox, guest, job, &inherited).unwrap_or_else(|outcome| outcome);
-                (outcome, sandbox.audit.denials())
+                let written = study.map_or(Ok(()), |study| study.finish(&sandbox.audit));
+                (written.err().unwrap_or(outcome), sandbox.audit.denials())
             }
             Err(outcome) => (outcome, Vec::new()),
         };
@@ -127,7 +130,7 @@ fn prepare(
     read: Option<ReadProfile>,
     streams: &Streams,
     given: Given,
-) -> Result<(Arc<Sandbox>, Guest), Outcome> {
+) -> Result<(Arc<Sandbox>, Guest, Option<Begun>), Outcome> {
     // What it makes first takes as long as what comes here.
     let maker = Maker::start().map_err(|e| failed("the supervisor", e.desc()))?;
     let (policy, program) = policy_and_program(&options, read)?;
@@ -143,6 +146,9 @@ fn prepare(
         notes.for_each(|note| tell(&format!("rxbox: note: {note}")));
     }
     let (guest_log, trace) = logs(&options, &policy)?;
+    let study = options.study.as_ref();
+    let study = study.map(|study| Begun::begin(study, &options.words, &variables_for(&options, &program)));
+    let (study, lesson) = study.transpose()?.unzip();
     let audit = streams.of_audit(&options.reports, &policy)?;
     let (descriptors, left) =
         given.passed(policy.inheritance()).map_err(|e| Outcome::Failed(e.to_string()))?;
@@ -162,11 +168,12 @@ fn prepare(
         .map_err(|e| failed("the supervisor", e.desc()))?;
     // It is the first.
     let _ = sandbox.maker.set(maker);
+    lesson.into_iter().for_each(|lesson| sandbox.audit.teach(lesson));
     let sandbox = Arc::new(sandbox);
     // Files that guests leave open are closed by the end of this process, which does not wait for what they
     // still have to deliver.
     std::mem::forget(sandbox.clone());
-    Ok((sandbox, guest))
+    Ok((sandbox, guest, study))
 }
 
 fn run_guest(
@@ -265,13 +272,21 @@ fn policy_and_program(
 }
 
 fn load_for(options: &Options, read: ReadProfile, program: &Program) -> Result<Policy, Outcome> {
+    let variables = variables_for(options, program);
+    options.profile.load(Some(read), &variables).map_err(|e| Outcome::Failed(e.to_string()))
+}
+
+/// What profiles' variables stand for in this run.
+fn variables_for(options: &Options, program: &Program) -> Variables {
     let path = Path::new(OsStr::from_bytes(&program.path));
     let mut variables = variables(Some(path));
     let cwd = variables.cwd.clone().unwrap_or_default();
     let invoked = cwd.join(OsStr::from_bytes(&program.invoked));
     variables.invoked = Some(invoked.components().collect());
-    variables.own = own_files::of(&options.reports).into_iter().map(|path| cwd.join(path)).collect();
-    options.profile.load(Some(read), &variables).map_err(|e| Outcome::Failed(e.to_string()))
+    let written = options.study.iter().map(|study| study.output.clone());
+    variables.own = own_files::of(&options.reports).into_iter().chain(written).collect();
+    variables.own.iter_mut().for_each(|path| *path = cwd.join(&path));
+    variables
 }
 
 /// The log for the child, if it is to log anything, and that for system calls.

@@ -26,6 +26,14 @@ pub(super) fn of(reports: &Reports) -> Vec<PathBuf> {
     log.into_iter().filter(own).chain(report).collect()
 }
 
+/// Makes a file that was not there.
+///
+/// # Errors
+/// It is there; the host does not let it be made.
+pub(super) fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).open(path)
+}
+
 /// Opens the log, to append to it.
 ///
 /// # Errors

@@ -68,6 +68,7 @@ const POLICY: Rules = Rules {
         &["load", "compile"],
         &["policy"],
         &["hint"],
+        &["learn"],
         &["lib"],
     ],
     circles: &[],
