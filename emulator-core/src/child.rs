@@ -118,7 +118,7 @@ fn start(thread: &mut Thread, boot: &Boot, vdso: Option<&Vdso>, layers: Layers) 
     thread.tid = i32::try_from(request::hello(thread, layers)).unwrap_or(-1);
     let program =
         |why| StartError::Program { path: String::from_utf8_lossy(&boot.program).into_owned(), why };
-    let open = |path: &[u8]| request::open_exec(thread, path);
+    let open = |path: &[u8]| request::open_exec(thread, path, 0);
     let file = open(&boot.program)
         .map_err(|errno| program(LoadError::Interpreter { path: boot.program.clone(), errno }))?;
     let resolved = resolve_scripts(file, &boot.program, boot.argv.clone(), open).map_err(program)?;

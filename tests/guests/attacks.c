@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -291,7 +292,7 @@ static void network(void) {
 
 static void calls(void) {
     struct { long nr; const char *name; } list[] = {
-        {SYS_ptrace, "ptrace"}, {SYS_mount, "mount"}, {SYS_unshare, "unshare"}, {SYS_setns, "setns"}, {SYS_chroot, "chroot"},
+        {SYS_ptrace, "ptrace"}, {SYS_mount, "mount"}, {SYS_setns, "setns"}, {SYS_chroot, "chroot"},
         {SYS_pivot_root, "pivot_root"}, {SYS_bpf, "bpf"}, {SYS_perf_event_open, "perf"}, {SYS_userfaultfd, "userfaultfd"},
         {SYS_process_vm_readv, "process_vm_readv"}, {SYS_kexec_load, "kexec"}, {SYS_init_module, "init_module"}, {SYS_keyctl, "keyctl"},
         {SYS_io_uring_setup, "io_uring"}, {SYS_open_by_handle_at, "open_by_handle"}, {SYS_vmsplice, "vmsplice"}, {SYS_reboot, "reboot"},
@@ -300,6 +301,11 @@ static void calls(void) {
         long r = syscall(list[i].nr, 0, 0, 0, 0, 0, 0);
         if (r >= 0) escaped(list[i].name);
         printf("held: %s: %s\n", list[i].name, strerror(errno));
+    }
+    int namespaces[] = {CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET, 0x80};
+    for (unsigned i = 0; i < sizeof namespaces / sizeof *namespaces; i++) {
+        if (syscall(SYS_unshare, namespaces[i] | CLONE_FS) == 0) escaped("unshare");
+        held(strerror(errno));
     }
     if (ioctl(0, TIOCSTI, "x") == 0 || syscall(SYS_ioctl, 0, TIOCSTI | 0x100000000, "x") == 0) escaped("TIOCSTI");
     held("TIOCSTI");

@@ -169,8 +169,8 @@ fn a_call_is_made_with_the_ids_and_capabilities_of_the_process_that_makes_it() {
 /// `CAP_SETGID` and `CAP_SETUID`.
 const CHANGING: u64 = 0b1100_0000;
 
-/// User, effective and permitted capabilities of the threads of the supervisor while a guest, `cat` in the end,
-/// waits for input.
+/// User, effective and permitted capabilities of the threads of the supervisor while a guest, `cat` in the
+/// end, waits for input.
 fn threads_of(words: &[&str]) -> Vec<[u64; 3]> {
     let mut command = Command::new(rxbox());
     let mut running = command.args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();

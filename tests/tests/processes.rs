@@ -1,6 +1,6 @@
 //! Programs of several processes, natively and in rxbox: equal output, exit status and files.
 
-use rxbox_tests::{Program, Scratch, difference, guest, same};
+use rxbox_tests::{Program, Scratch, difference, guest, guest_is_the_same, same};
 use std::path::Path;
 
 fn nothing(_: &Path) {}
@@ -89,6 +89,21 @@ fn shows_the_same(name: &str, mode: &str, status: i32) {
     let context = format!("{mode}: {}", difference(&native.stdout, &boxed.stdout));
     assert!(native.stdout == boxed.stdout, "{context}\n{}", boxed.err());
     assert_eq!(native.status, boxed.status, "{mode}");
+}
+
+#[test]
+fn ids_of_processes_that_have_ended_and_of_threads_stand_where_they_may_natively() {
+    guest_is_the_same("process_ids", &["permissive"]);
+}
+
+#[test]
+fn descriptors_of_threads_links_to_programs_and_priorities_are_as_natively() {
+    guest_is_the_same("process_shapes", &["permissive"]);
+}
+
+#[test]
+fn what_the_child_of_a_vfork_has_written_is_there_for_its_parent_however_it_ends() {
+    guest_is_the_same("vfork_shares", &["permissive"]);
 }
 
 #[test]

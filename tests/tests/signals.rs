@@ -47,6 +47,11 @@ fn signals_are_read_from_descriptors_and_end_waits_for_them() {
 }
 
 #[test]
+fn calls_of_a_process_that_was_stopped_and_goes_on_fail_or_wait_on_as_natively() {
+    ends_well("stopped");
+}
+
+#[test]
 fn interrupted_calls_restart_or_fail_as_natively() {
     ends_well("signals_restart");
 }

@@ -62,6 +62,8 @@ impl Reply {
     pub const SIGNALLED: u32 = 16;
     /// No processor is to spare: the guest thread should not spin for its replies.
     pub const CONTENDED: u32 = 32;
+    /// The call was interrupted since the process was stopped and goes on, and fails even if no handler runs.
+    pub const CONTINUED: u32 = 64;
 
     /// The bytes.
     pub fn encode(&self) -> [u8; Self::SIZE] {

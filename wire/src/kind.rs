@@ -493,12 +493,14 @@ pub enum Wait {
 }
 
 /// What becomes of a call that a signal has interrupted, once the signal's handler has run (signal(7)). Where
-/// no handler runs the call is made again in any case.
+/// no handler runs the call is made again, but for those of [`Restart::NeverAtAll`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Restart {
-    /// It fails with EINTR whatever the handler's flags: the kernel's ERESTARTNOHAND, ERESTART_RESTARTBLOCK
-    /// and EINTR.
+    /// It fails with EINTR whatever the handler's flags: the kernel's ERESTARTNOHAND and
+    /// ERESTART_RESTARTBLOCK.
     Never,
+    /// The same, and also if no handler runs, once the process was stopped and goes on: the kernel's EINTR.
+    NeverAtAll,
     /// It is made again if the handler was installed with SA_RESTART: the kernel's ERESTARTSYS.
     Flagged,
     /// The same unless it has a time limit: futex(2), whose limit would begin again.

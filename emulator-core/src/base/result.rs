@@ -13,6 +13,8 @@ pub enum SyscallResult {
         /// Whether SA_RESTART makes it go on.
         restart: bool,
     },
+    /// It fails with EINTR, whether a handler runs or not: the process was stopped and goes on.
+    Continued,
     /// All registers are as they should be.
     Done,
 }
@@ -38,6 +40,9 @@ impl From<Result<SyscallResult, Errno>> for SyscallResult {
 impl From<&Reply> for SyscallResult {
     fn from(reply: &Reply) -> SyscallResult {
         if reply.ret == -i64::from(libc::EINTR) {
+            if reply.flags & Reply::CONTINUED != 0 {
+                return SyscallResult::Continued;
+            }
             return SyscallResult::Interrupted { restart: reply.flags & Reply::RESTART != 0 };
         }
         SyscallResult::Value(reply.ret)

@@ -66,6 +66,7 @@ fn make(thread: &mut Thread, nr: u64) {
                 thread.deadline = deadline;
             }
         }
+        SyscallResult::Continued => thread.state().gpr[0] = -i64::from(libc::EINTR) as u64,
         // The call itself set the registers (sigreturn, exec) or the thread ends.
         SyscallResult::Done => made(thread),
     }

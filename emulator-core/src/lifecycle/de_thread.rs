@@ -66,6 +66,7 @@ pub fn run_leader(thread: &mut Thread, status: i32) {
     process.leave(thread.cpu.handle(), status);
     process.wait_for_threads(0);
     let Some(PendingExec { prepared, signals }) = process.exec.settle() else {
+        process.release_parent();
         call::exit_process(process.exec.status.load(Ordering::Relaxed))
     };
     process.threads.lock().push(thread.cpu.handle());

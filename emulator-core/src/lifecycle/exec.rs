@@ -23,18 +23,21 @@ pub fn exec(thread: &mut Thread, nr: u32, args: &[u64; 6]) -> SyscallResult {
 
 /// Everything that can fail while the old program is still there.
 fn prepare(thread: &mut Thread, nr: u32, args: &[u64; 6]) -> Result<PreparedExec, Errno> {
-    let (called, argv, envp) = if i64::from(nr) == libc::SYS_execve {
-        (access::copy_str(args[0], PATH_MAX)?, args[1], args[2])
+    let (called, argv, envp, flags) = if i64::from(nr) == libc::SYS_execve {
+        (access::copy_str(args[0], PATH_MAX)?, args[1], args[2], 0)
     } else {
-        (path_at(args[0] as i32, access::copy_str(args[1], PATH_MAX)?, args[4] as i32)?, args[2], args[3])
+        let (path, flags) = (access::copy_str(args[1], PATH_MAX)?, args[4] as i32);
+        // The file of a descriptor has no name that could be a link.
+        let flags_of_name = if path.is_empty() { 0 } else { flags & AT_SYMLINK_NOFOLLOW };
+        (path_at(args[0] as i32, path, flags)?, args[2], args[3], flags_of_name)
     };
     let (mut argv, envp) = (strings(argv)?, strings(envp)?);
     if argv.is_empty() {
         // Linux gives a program at least an empty name (since 5.18).
         argv.push(Vec::new());
     }
-    let open = |path: &[u8]| request::open_exec(thread, path);
-    let file = open(&called)?;
+    let open = |path: &[u8]| request::open_exec(thread, path, 0);
+    let file = request::open_exec(thread, &called, flags)?;
     let Resolved { file, path, argv } = resolve_scripts(file, &called, argv, open).map_err(|e| e.errno())?;
     let executable = Executable::check(file, open).map_err(|e| e.errno())?;
     Ok(PreparedExec { called, path, executable, argv, envp })
@@ -42,16 +45,19 @@ fn prepare(thread: &mut Thread, nr: u32, args: &[u64; 6]) -> Result<PreparedExec
 
 /// The path of execveat(2) as one: below a descriptor, or that descriptor's file itself.
 fn path_at(dirfd: i32, path: Vec<u8>, flags: i32) -> Result<Vec<u8>, Errno> {
+    if path.is_empty() && flags & AT_EMPTY_PATH == 0 {
+        return Err(Errno::ENOENT);
+    }
     if flags & !(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) != 0 {
         return Err(Errno::EINVAL);
     }
     if path.first() == Some(&b'/') || dirfd == AT_FDCWD && !path.is_empty() {
         return Ok(path);
     }
-    match (path.is_empty(), flags & AT_EMPTY_PATH != 0) {
-        (true, false) => Err(Errno::ENOENT),
+    match path.is_empty() {
         _ if dirfd < 0 && dirfd != AT_FDCWD => Err(Errno::EBADF),
-        (true, true) => Ok(format!("/dev/fd/{dirfd}").into_bytes()),
-        (false, _) => Ok([format!("/dev/fd/{dirfd}/").as_bytes(), &path].concat()),
+        true if dirfd == AT_FDCWD => Ok(b".".to_vec()),
+        true => Ok(format!("/dev/fd/{dirfd}").into_bytes()),
+        false => Ok([format!("/dev/fd/{dirfd}/").as_bytes(), &path].concat()),
     }
 }

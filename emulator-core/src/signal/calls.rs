@@ -177,7 +177,7 @@ pub fn pending(thread: &mut Thread, args: &[u64; 6]) -> Result<i64, Errno> {
 }
 
 /// rt_sigtimedwait(2).
-pub fn timed_wait(thread: &mut Thread, args: &[u64; 6]) -> Result<i64, Errno> {
+pub fn timed_wait(thread: &mut Thread, args: &[u64; 6]) -> Result<SyscallResult, Errno> {
     let [set, info, timeout, size, ..] = *args;
     let set = read_set(set, size)?.minus(SigSet::UNBLOCKABLE);
     let deadline = match (timeout, thread.remaining) {
@@ -187,11 +187,15 @@ pub fn timed_wait(thread: &mut Thread, args: &[u64; 6]) -> Result<i64, Errno> {
         }
         (at, None) => Some(deadline(at)?),
     };
-    let found = wait(thread, set, deadline)?;
+    let found = match wait(thread, set, deadline) {
+        // Nothing is to be done: the kernel has stopped the process and let it go on.
+        Err(Errno::EINTR) if !thread.cpu.pending() => return Ok(SyscallResult::Continued),
+        found => found?,
+    };
     if info != 0 {
         thread.process.copy_out(info, found.bytes())?;
     }
-    Ok(found.signal().into())
+    Ok(SyscallResult::Value(found.signal().into()))
 }
 
 /// When a timeout in guest memory ends; one that is beyond all clocks is as good as the longest.

@@ -300,6 +300,7 @@ fn die(thread: &mut Thread, signal: i32, addr: u64) -> ! {
     let pc = thread.state().pc;
     let name = Signal::try_from(signal).map_or("a signal", Signal::as_str);
     request::report(thread, &format!("killed by {name} at pc {pc:#x}, address {addr:#x}"));
+    thread.process.release_parent();
     ptrace::ending(thread, signal);
     host::end_by(signal)
 }

@@ -87,15 +87,16 @@ pub fn report_missing(thread: &Thread, told: &AtomicBool, text: &str) {
     }
 }
 
-/// Opens a program or interpreter, if the policy lets the guest execute it.
+/// Opens a program or interpreter, if the policy lets the guest execute it. With AT_SYMLINK_NOFOLLOW it is
+/// no link.
 ///
 /// # Errors
 /// As execve(2) for the file.
-pub fn open_exec(thread: &Thread, path: &[u8]) -> Result<ImageFile, Errno> {
+pub fn open_exec(thread: &Thread, path: &[u8], flags: i32) -> Result<ImageFile, Errno> {
     let mut text = path.to_vec();
     text.push(0);
     let _mine = thread.process.control.lock();
-    let reply = send(thread, Internal::OpenExec, [0; 6], &[&text]);
+    let reply = send(thread, Internal::OpenExec, [0, flags as u64, 0, 0, 0, 0], &[&text]);
     if reply.ret < 0 {
         return Err(Errno::from_raw(-reply.ret as i32));
     }

@@ -178,6 +178,7 @@ fn columns(effects: &[Effect], wait: Wait, restart: Restart, args: &[Arg], trave
     };
     let restart = match restart {
         Restart::Never => None,
+        Restart::NeverAtAll => Some("never restarts".to_owned()),
         Restart::Flagged => Some("restarts".to_owned()),
         Restart::FlaggedUnlessTimed => Some("restarts unless timed".to_owned()),
     };

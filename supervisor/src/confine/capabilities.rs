@@ -5,8 +5,8 @@ use caps::{CapSet, Capability as Kernels, CapsHashSet};
 use nix::errno::Errno;
 use rxbox_policy::Capability;
 
-/// Gives up, for this thread and all that it starts, every capability that is not in `kept`. With `identities`
-/// those that change user and groups are kept as well, through each change.
+/// Gives up, for this thread and all that it starts, every capability that is not in `kept`. With
+/// `identities` those that change user and groups are kept as well, through each change.
 ///
 /// Without `CAP_SETPCAP` the bounding set stays as it is; with `no_new_privs` it gives nothing back
 /// (execve(2)).

@@ -39,8 +39,8 @@ pub enum EncloseError {
     Landlock(#[from] landlock::Refused),
 }
 
-/// Gives up what the profile does not need; with `identities` guests may change theirs. This process must have
-/// one thread.
+/// Gives up what the profile does not need; with `identities` guests may change theirs. This process must
+/// have one thread.
 ///
 /// # Errors
 /// Something that every supported kernel offers has failed: the run must not go on.

@@ -20,7 +20,7 @@ fn named(call: &Call<'_>, pid: i32) -> Result<Arc<Process>, Errno> {
     let processes = &call.sandbox.processes;
     match pid {
         0 => Ok(call.process.clone()),
-        pid => processes.get(pid).or_else(|| processes.zombie(pid)).ok_or(Errno::ESRCH),
+        pid => processes.meant(pid).ok_or(Errno::ESRCH),
     }
 }
 

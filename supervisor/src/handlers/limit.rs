@@ -38,7 +38,7 @@ fn prlimit64(call: &mut Call<'_>) -> SyscallResult {
     let resource = resource(call, 1)?;
     let target = match call.i32(0) {
         0 => call.process.clone(),
-        pid => call.sandbox.processes.get(pid).ok_or(Errno::ESRCH)?,
+        pid => call.sandbox.processes.meant(pid).ok_or(Errno::ESRCH)?,
     };
     if target.pid != call.process.pid && !rules::may_limit(&call.credentials(), &target.credentials()) {
         return Err(Errno::EPERM);

@@ -2,7 +2,7 @@
 //! it can be polled and inherited as natively. Which process it refers to the host tells, and whether that is
 //! one of the sandbox is looked up at every use: a descriptor that came from outside names nobody.
 
-use super::signal::{from_caller, given, send};
+use super::signal::{from_caller, given, send, send_to_group, send_to_thread};
 use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
 use crate::state::credentials::may_look_into;
@@ -19,16 +19,23 @@ pub const HANDLERS: &[Entry] =
 /// `PIDFD_NONBLOCK`.
 const NONBLOCK: u32 = libc::O_NONBLOCK as u32;
 
-/// A new descriptor for a process of the sandbox; one that has ended can be had until it is waited for.
+/// `PIDFD_THREAD`, also among the status flags of such a descriptor.
+const THREAD: u32 = libc::O_EXCL as u32;
+
+/// A new descriptor for a process of the sandbox; one that has ended can be had until it is waited for. With
+/// the flag for one of its threads.
 fn of_process(call: &Call<'_>, pid: i32, flags: u32) -> Result<File, Errno> {
-    let processes = &call.sandbox.processes;
-    let process = processes.get(pid).or_else(|| processes.zombie(pid)).ok_or(Errno::ESRCH)?;
-    File::made(process.handle.descriptor(flags)?)
+    let process = call.sandbox.processes.meant(pid).ok_or(Errno::ESRCH)?;
+    match flags & THREAD {
+        0 if process.pid != pid => Err(Errno::ENOENT),
+        0 => File::made(process.handle.descriptor(flags)?),
+        _ => File::made(process.handle.thread(pid)?.descriptor(flags & !THREAD)?),
+    }
 }
 
 fn open(call: &mut Call<'_>) -> SyscallResult {
     let (pid, flags) = (call.i32(0), call.u32(1));
-    if flags & !NONBLOCK != 0 || pid <= 0 {
+    if flags & !(NONBLOCK | THREAD) != 0 || pid <= 0 {
         return Err(Errno::EINVAL);
     }
     let file = of_process(call, pid, flags)?;
@@ -40,8 +47,8 @@ pub fn for_child(call: &Call<'_>, child: &Process) -> Result<i32, Errno> {
     call.process.fds.insert(of_process(call, child.pid, 0)?, true, 0)
 }
 
-/// The process that a descriptor refers to: -1 once it was waited for, and for one outside. EBADF for other
-/// files.
+/// The process or thread that a descriptor refers to: -1 once it was waited for, and for one outside. EBADF
+/// for other files.
 fn pid_of(call: &Call<'_>, file: &File) -> Result<i32, Errno> {
     let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", file.host.as_raw_fd()));
     let info = info.map_err(|_| Errno::EBADF)?;
@@ -60,12 +67,14 @@ fn addressee(call: &Call<'_>, file: &File) -> Result<i32, Errno> {
 }
 
 fn process_of(call: &Call<'_>, file: &File) -> Result<Arc<Process>, Errno> {
-    call.sandbox.processes.get(pid_of(call, file)?).ok_or(Errno::ESRCH)
+    call.sandbox.processes.meant(pid_of(call, file)?).ok_or(Errno::ESRCH)
 }
 
 fn send_signal(call: &mut Call<'_>) -> SyscallResult {
-    let (file, signal) = (call.file(0)?, call.i32(1));
-    if call.u32(3) != 0 {
+    /// PIDFD_SIGNAL_THREAD, PIDFD_SIGNAL_THREAD_GROUP, PIDFD_SIGNAL_PROCESS_GROUP (pidfd_send_signal(2)).
+    const SCOPES: [u32; 3] = [1, 2, 4];
+    let (file, signal, scope) = (call.file(0)?, call.i32(1), call.u32(3));
+    if scope != 0 && !SCOPES.contains(&scope) {
         return Err(Errno::EINVAL);
     }
     let pid = addressee(call, &file)?;
@@ -77,11 +86,18 @@ fn send_signal(call: &mut Call<'_>) -> SyscallResult {
     } else {
         from_caller(call, signal, libc::SI_USER)?
     };
-    match call.sandbox.processes.get(pid) {
-        Some(target) => send(call, &target, &info),
-        None if call.sandbox.processes.zombie(pid).is_some() => Ok(0),
-        None => Err(Errno::ESRCH),
+    let of_thread = || file.status_flags().is_ok_and(|flags| flags as u32 & THREAD != 0);
+    match scope {
+        4 => return send_to_group(call, pid, &info),
+        1 => {}
+        0 if of_thread() => {}
+        _ => {
+            let target = call.sandbox.processes.meant(pid).ok_or(Errno::ESRCH)?;
+            return send(call, &target, &info);
+        }
     }
+    let target = call.sandbox.processes.meant(pid).ok_or(Errno::ESRCH)?;
+    send_to_thread(call, &target, pid, &info)
 }
 
 /// pidfd_getfd(2), from a process that the caller may look into.

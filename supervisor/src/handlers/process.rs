@@ -14,6 +14,7 @@ pub const HANDLERS: &[Entry] = &[
     ("exit", exit),
     ("exit_group", exit_group),
     ("umask", umask),
+    ("unshare", unshare),
 ];
 
 /// Flags that would take the child out of the sandbox's namespaces.
@@ -50,6 +51,23 @@ fn another(call: &mut Call<'_>) -> SyscallResult {
     let most = call.process.limit(libc::RLIMIT_NPROC as usize).soft;
     let root = call.credentials().user.real == 0;
     if !root && call.sandbox.thread_count() >= most { Err(Errno::EAGAIN) } else { grant(call) }
+}
+
+/// unshare(2): EPERM for new namespaces. A process shares nothing with others here but what threads share,
+/// so with one thread there is nothing to do; and no thread has a working directory or descriptors of its
+/// own (EPERM).
+fn unshare(call: &mut Call<'_>) -> SyscallResult {
+    const OF_THREADS: i32 = libc::CLONE_FS | libc::CLONE_FILES;
+    let (flags, alone) = (call.i32(0), call.process.threads.count() == 1);
+    if flags & !(NAMESPACES | libc::CLONE_NEWTIME | OF_THREADS | libc::CLONE_SYSVSEM | THREAD) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    match flags {
+        _ if flags & THREAD != 0 && !alone => Err(Errno::EINVAL),
+        _ if flags & !(OF_THREADS | THREAD) != 0 => Err(Errno::EPERM),
+        _ if flags & OF_THREADS != 0 && !alone => Err(Errno::EPERM),
+        _ => Ok(0),
+    }
 }
 
 fn exit(call: &mut Call<'_>) -> SyscallResult {

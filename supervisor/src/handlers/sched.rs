@@ -4,12 +4,13 @@
 use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
 use crate::host::number::{ScalarCall, scalar_call};
-use crate::host::schedule::Change;
+use crate::host::schedule::{Change, set_io_priority};
 use crate::host::stat::Stat;
 use crate::state::credentials as rules;
 use crate::state::process::Process;
 use nix::errno::Errno;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// The handlers of this module.
 pub const HANDLERS: &[Entry] = &[
@@ -39,9 +40,7 @@ fn thread(call: &Call<'_>, tid: i32) -> Result<Found, Errno> {
     if tid == 0 || tid == call.tid {
         return Ok((call.process.clone(), call.tid));
     }
-    let all = call.sandbox.processes.all();
-    let owner = all.into_iter().find(|p| p.threads.ids().contains(&tid)).ok_or(Errno::ESRCH)?;
-    Ok((owner, tid))
+    Ok((call.sandbox.processes.meant(tid).ok_or(Errno::ESRCH)?, tid))
 }
 
 /// [`thread`] for a call that changes how it is scheduled, which is for its own user (EPERM).
@@ -106,20 +105,46 @@ fn setpriority(call: &mut Call<'_>) -> SyscallResult {
     })
 }
 
-/// `IOPRIO_WHO_PROCESS` (ioprio_set(2)).
-const IOPRIO_WHO_PROCESS: u32 = 1;
-
-fn ioprio_get(call: &mut Call<'_>) -> SyscallResult {
-    if call.u32(0) != IOPRIO_WHO_PROCESS {
-        return Err(Errno::EINVAL);
-    }
-    let (process, tid) = asked(call, call.i32(1))?;
-    process.handle.thread(tid)?.io_priority(IOPRIO_WHO_PROCESS)
+/// Whose input and output priority ioprio_get(2) and ioprio_set(2) mean, as [`members`] has it.
+fn whose(call: &Call<'_>) -> Result<u32, Errno> {
+    /// IOPRIO_WHO_PROCESS and the like.
+    const WHO: [u32; 3] = [libc::PRIO_PROCESS, libc::PRIO_PGRP, libc::PRIO_USER];
+    let which = call.u32(0).checked_sub(1).ok_or(Errno::EINVAL)?;
+    WHO.get(which as usize).copied().ok_or(Errno::EINVAL)
 }
 
-/// The supervisor's workers do the input and output of guests, whose priority it is not.
-fn ioprio_set(_: &mut Call<'_>) -> SyscallResult {
-    Err(Errno::EPERM)
+/// The best of them; that of a process without one is the lowest number, and counts as the best only if all
+/// are so.
+fn ioprio_get(call: &mut Call<'_>) -> SyscallResult {
+    let members = members(call, whose(call)?, call.i32(1), asked)?;
+    let told = members.iter().map(|(process, _)| process.attributes.io_priority.load(Relaxed));
+    Ok(told.clone().filter(|&p| p != 0).min().or(told.min()).unwrap_or(0).into())
+}
+
+/// The workers do the input and output of guests, so each has the priority of the process that it serves
+/// ([`crate::host::schedule::set_io_priority`]). None is above what the supervisor may have.
+fn ioprio_set(call: &mut Call<'_>) -> SyscallResult {
+    const CLASS_SHIFT: u32 = 13;
+    const LEVELS: u32 = 0b111;
+    let priority = call.u32(2);
+    match (priority >> CLASS_SHIFT, priority & LEVELS) {
+        (0, 0) | (2 | 3, _) => {}
+        // The class of real time, which takes a capability.
+        (1, _) => return Err(Errno::EPERM),
+        _ => return Err(Errno::EINVAL),
+    }
+    let members = members(call, whose(call)?, call.i32(1), thread)?;
+    for (_, tid) in &members {
+        changed(call, *tid)?;
+    }
+    for (process, _) in members {
+        process.attributes.io_priority.store(priority, Relaxed);
+        for worker in process.threads.workers() {
+            // One that is at its end needs none.
+            let _ = set_io_priority(worker, priority);
+        }
+    }
+    Ok(0)
 }
 
 fn sched_getaffinity(call: &mut Call<'_>) -> SyscallResult {
@@ -164,7 +189,8 @@ fn sched_setscheduler(call: &mut Call<'_>) -> SyscallResult {
 }
 
 fn sched_getparam(call: &mut Call<'_>) -> SyscallResult {
-    asked(call, positive(call.i32(0))?)?;
+    let (process, tid) = asked(call, positive(call.i32(0))?)?;
+    process.handle.thread(tid)?;
     if !call.present(1) {
         return Err(Errno::EINVAL);
     }
@@ -173,7 +199,9 @@ fn sched_getparam(call: &mut Call<'_>) -> SyscallResult {
 }
 
 fn sched_setparam(call: &mut Call<'_>) -> SyscallResult {
-    changed(call, positive(call.i32(0))?)?;
+    let (process, tid) = changed(call, positive(call.i32(0))?)?;
+    // The record of threads may be behind.
+    process.handle.thread(tid)?;
     if wanted_priority(call, 1)? == 0 { Ok(0) } else { Err(Errno::EINVAL) }
 }
 

@@ -12,8 +12,9 @@ use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
 use crate::host::credentials::Credentials;
 use crate::host::signal::Info;
+use crate::host::stat::Status;
 use crate::state::credentials as rules;
-use crate::state::process::Process;
+use crate::state::process::{Process, host_limits};
 use nix::errno::Errno;
 use rxbox_wire::frame::Reply;
 use std::cell::Cell;
@@ -48,8 +49,8 @@ pub(super) fn raise(call: &mut Call<'_>, signal: i32) {
     }
 }
 
-/// EPERM unless the caller may signal somebody with these credentials: a process always itself, and one of its
-/// own session to continue it.
+/// EPERM unless the caller may signal somebody with these credentials: a process always itself, and one of
+/// its own session to continue it.
 fn may_signal(call: &Call<'_>, target: &Process, whose: &Credentials, signal: i32) -> Result<(), Errno> {
     let may = target.pid == call.process.pid
         || rules::may_signal(&call.credentials(), whose)
@@ -67,7 +68,7 @@ pub(super) fn send(call: &mut Call<'_>, target: &Process, info: &Info) -> Syscal
 }
 
 /// Sends to one thread of a process; ESRCH if it has no such thread.
-fn send_to_thread(call: &mut Call<'_>, target: &Process, tid: i32, info: &Info) -> SyscallResult {
+pub(super) fn send_to_thread(call: &mut Call<'_>, target: &Process, tid: i32, info: &Info) -> SyscallResult {
     may_signal(call, target, &target.credentials_of_thread(tid), info.signal())?;
     if tid == call.tid {
         call.reply.flags |= Reply::SIGNALLED;
@@ -79,12 +80,10 @@ fn kill(call: &mut Call<'_>) -> SyscallResult {
     let (pid, signal) = (call.i32(0), call.i32(1));
     let info = from_caller(call, signal, libc::SI_USER)?;
     match pid {
-        1.. => match call.sandbox.processes.get(pid) {
-            Some(target) => send(call, &target, &info),
-            // It has ended, but its parent has not asked yet.
-            None if call.sandbox.processes.zombie(pid).is_some() => Ok(0),
-            None => Err(Errno::ESRCH),
-        },
+        1.. => {
+            let target = call.sandbox.processes.meant(pid).ok_or(Errno::ESRCH)?;
+            send(call, &target, &info)
+        }
         i32::MIN => Err(Errno::ESRCH),
         _ => kill_several(call, pid, &info),
     }
@@ -117,19 +116,25 @@ fn kill_several(call: &mut Call<'_>, pid: i32, info: &Info) -> SyscallResult {
     }
 }
 
+/// The process of this id, its own and not a thread's; nobody has waited for it.
+fn by_own_id(call: &Call<'_>, tgid: i32) -> Result<Arc<Process>, Errno> {
+    let processes = &call.sandbox.processes;
+    processes.get(tgid).or_else(|| processes.zombie(tgid)).ok_or(Errno::ESRCH)
+}
+
+/// Sends to all of a group; ESRCH if there is none of this number.
+pub(super) fn send_to_group(call: &mut Call<'_>, group: i32, info: &Info) -> SyscallResult {
+    if group > 0 { kill_several(call, -group, info) } else { Err(Errno::ESRCH) }
+}
+
 fn tkill(call: &mut Call<'_>) -> SyscallResult {
     let (tid, signal) = (call.i32(0), call.i32(1));
     if tid <= 0 {
         return Err(Errno::EINVAL);
     }
     let info = from_caller(call, signal, libc::SI_TKILL)?;
-    for target in call.sandbox.processes.all() {
-        match send_to_thread(call, &target, tid, &info) {
-            Err(Errno::ESRCH) => {}
-            done => return done,
-        }
-    }
-    Err(Errno::ESRCH)
+    let target = call.sandbox.processes.meant(tid).ok_or(Errno::ESRCH)?;
+    send_to_thread(call, &target, tid, &info)
 }
 
 fn tgkill(call: &mut Call<'_>) -> SyscallResult {
@@ -138,7 +143,7 @@ fn tgkill(call: &mut Call<'_>) -> SyscallResult {
         return Err(Errno::EINVAL);
     }
     let info = from_caller(call, signal, libc::SI_TKILL)?;
-    let target = call.sandbox.processes.get(tgid).ok_or(Errno::ESRCH)?;
+    let target = by_own_id(call, tgid)?;
     send_to_thread(call, &target, tid, &info)
 }
 
@@ -155,10 +160,28 @@ pub(super) fn given(call: &Call<'_>, i: usize, signal: i32, target: i32) -> Resu
     Ok(info.relayed())
 }
 
+/// EAGAIN for a signal that is always queued if as many are as the target's limit allows
+/// (RLIMIT_SIGPENDING). The kernel counts those of all processes of the run, and holds them to the limit
+/// that rxbox was started with: so only a lower one is looked at here.
+fn may_queue(target: &Process, signal: i32) -> Result<(), Errno> {
+    /// The first real-time signal of the kernel (signal(7)).
+    const REAL_TIME: i32 = 32;
+    let most = target.limit(libc::RLIMIT_SIGPENDING as usize).soft;
+    if signal < REAL_TIME || most >= host_limits()?[libc::RLIMIT_SIGPENDING as usize].soft {
+        return Ok(());
+    }
+    let queued = |host| {
+        let status = Status::of_process(host).ok_or(Errno::ESRCH)?;
+        status.value("SigQ").split('/').next().and_then(|n| n.parse::<u64>().ok()).ok_or(Errno::ESRCH)
+    };
+    if target.handle.look(queued)? >= most { Err(Errno::EAGAIN) } else { Ok(()) }
+}
+
 fn rt_sigqueueinfo(call: &mut Call<'_>) -> SyscallResult {
     let (tgid, signal) = (call.i32(0), call.i32(1));
     let info = given(call, 2, signal, tgid)?;
-    let target = call.sandbox.processes.get(tgid).ok_or(Errno::ESRCH)?;
+    let target = call.sandbox.processes.meant(tgid).ok_or(Errno::ESRCH)?;
+    may_queue(&target, signal)?;
     send(call, &target, &info)
 }
 
@@ -168,6 +191,7 @@ fn rt_tgsigqueueinfo(call: &mut Call<'_>) -> SyscallResult {
         return Err(Errno::EINVAL);
     }
     let info = given(call, 3, signal, tgid)?;
-    let target = call.sandbox.processes.get(tgid).ok_or(Errno::ESRCH)?;
+    let target = by_own_id(call, tgid)?;
+    may_queue(&target, signal)?;
     send_to_thread(call, &target, tid, &info)
 }

@@ -59,7 +59,8 @@ fn meaning(call: &Call<'_>, id: i32) -> Result<Meaning, Errno> {
         _ => match !(id >> 3) {
             0 => Ok(Meaning::Process(call.process.clone(), id & CLOCK_MASK)),
             pid => {
-                let process = call.sandbox.processes.get(pid).ok_or(Errno::EINVAL)?;
+                let process =
+                    call.sandbox.processes.meant(pid).filter(|p| p.pid == pid).ok_or(Errno::EINVAL)?;
                 Ok(Meaning::Process(process, id & CLOCK_MASK))
             }
         },

@@ -153,8 +153,8 @@ impl Credentials {
         Credentials { capabilities: Capabilities::default(), ..self.clone() }
     }
 
-    /// Whether to the kernel these are the same when a thread of the supervisor has them. Capabilities that it
-    /// does not have are only the guest's; and so are ids, if it cannot change its own.
+    /// Whether to the kernel these are the same when a thread of the supervisor has them. Capabilities that
+    /// it does not have are only the guest's; and so are ids, if it cannot change its own.
     fn same(&self, other: &Credentials, own: &Credentials) -> bool {
         let kept = own.capabilities.permitted;
         self.capabilities.effective & kept == other.capabilities.effective & kept

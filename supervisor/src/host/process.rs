@@ -268,6 +268,14 @@ impl ThreadHandle<'_> {
         })
     }
 
+    /// Another descriptor of the thread, with these flags of pidfd_open(2) besides PIDFD_THREAD.
+    ///
+    /// # Errors
+    /// As pidfd_open(2); EINVAL before Linux 6.9.
+    pub fn descriptor(&self, flags: u32) -> Result<OwnedFd, Errno> {
+        self.by_number(|thread| new_fd(NewFd::Pidfd, [thread, THREAD | u64::from(flags), 0]))
+    }
+
     /// 20 less its nice value, as the kernel's getpriority(2) answers.
     pub fn priority(&self) -> SyscallResult {
         self.by_number(|thread| scalar(libc::SYS_getpriority, [libc::PRIO_PROCESS.into(), thread, 0]))

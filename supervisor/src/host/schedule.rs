@@ -6,6 +6,7 @@
 //! ([`super::process::ThreadHandle::change`]).
 
 use super::SyscallResult;
+use super::credentials::as_own;
 use super::number::{Wait, raw};
 use nix::errno::Errno;
 
@@ -90,6 +91,18 @@ impl Change {
         // rlimit64` of two words, all borrowed here.
         unsafe { raw(Wait::Short, nr, [args[0], args[1], args[2], 0, 0, 0]) }
     }
+}
+
+/// ioprio_set(2) for a thread of this process, 0 being the calling one.
+///
+/// # Errors
+/// As ioprio_set(2).
+pub fn set_io_priority(thread: i32, priority: u32) -> SyscallResult {
+    /// IOPRIO_WHO_PROCESS, which names a thread.
+    const THREAD: u64 = 1;
+    let args = [THREAD, thread as u64, priority.into(), 0, 0, 0];
+    // SAFETY: only numbers.
+    as_own(|| unsafe { raw(Wait::Short, libc::SYS_ioprio_set, args) })
 }
 
 /// A `struct sched_param` with priority 0.

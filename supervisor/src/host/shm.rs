@@ -102,6 +102,16 @@ impl Drop for Channel {
     }
 }
 
+/// Why a call is interrupted; in the word any other value that is not 0 means the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Interrupt {
+    /// The guest thread has something else to do.
+    LookUp = 1,
+    /// The process was stopped and goes on.
+    Continued = 2,
+}
+
 /// One slot.
 #[derive(Clone, Copy, Debug)]
 pub struct Slot<'a> {
@@ -153,6 +163,11 @@ impl<'a> Slot<'a> {
     /// The word by which the guest thread is asked to look up.
     pub fn attention(&self) -> &'a AtomicU32 {
         self.word(ATTENTION)
+    }
+
+    /// Whether the call was interrupted since the process was stopped and goes on.
+    pub fn was_continued(&self) -> bool {
+        self.interrupt().load(Ordering::Relaxed) == Interrupt::Continued as u32
     }
 
     /// Clears the request to interrupt, which was for a call that is over. It is rarely set, and a word that

@@ -58,8 +58,8 @@ impl<J: Send + 'static> WorkerPool<J> {
     }
 }
 
-/// A thread's life: it ends when enough others wait, or the pool is gone, or it has credentials of a guest that
-/// it could not get rid of.
+/// A thread's life: it ends when enough others wait, or the pool is gone, or it has credentials of a guest
+/// that it could not get rid of.
 fn do_jobs<J>(work: fn(J), first: Receiver<J>, idle: &Weak<Mutex<Idle<J>>>) {
     let mut jobs = first;
     // The only sender is in the pool, or with who started this thread.

@@ -25,6 +25,8 @@ pub struct Attributes {
     pub slack: AtomicU64,
     /// personality(2).
     pub personality: AtomicU32,
+    /// ioprio_set(2); 0 for none.
+    pub io_priority: AtomicU32,
 }
 
 impl Default for Attributes {
@@ -36,6 +38,7 @@ impl Default for Attributes {
             huge_pages_off: 0.into(),
             slack: SLACK.into(),
             personality: 0.into(),
+            io_priority: 0.into(),
         }
     }
 }
@@ -55,6 +58,7 @@ impl Attributes {
             huge_pages_off: copy(&self.huge_pages_off),
             slack: self.slack.load(Relaxed).into(),
             personality: self.personality.load(Relaxed).into(),
+            io_priority: self.io_priority.load(Relaxed).into(),
         }
     }
 
@@ -64,8 +68,8 @@ impl Attributes {
         self.dumpable.store(1, Relaxed);
     }
 
-    /// The process has become somebody else: no signal when its parent ends, and nobody but root may look into
-    /// it.
+    /// The process has become somebody else: no signal when its parent ends, and nobody but root may look
+    /// into it.
     pub fn hidden(&self) {
         static HIDDEN: LazyLock<i32> = LazyLock::new(|| {
             let text = std::fs::read_to_string("/proc/sys/fs/suid_dumpable").unwrap_or_default();

@@ -101,8 +101,8 @@ impl Change {
     }
 }
 
-/// The credentials with other user ids. Capabilities follow the user root (capabilities(7), "Effect of user ID
-/// changes on capabilities").
+/// The credentials with other user ids. Capabilities follow the user root (capabilities(7), "Effect of user
+/// ID changes on capabilities").
 pub fn change_user(old: &Credentials, change: Change) -> Result<Credentials, Errno> {
     let user = change.of(old.user, old.capabilities.has(Capabilities::SETUID))?;
     let mut new = Credentials { user, ..old.clone() };

@@ -12,7 +12,7 @@ pub use line::Line;
 
 use crate::host::credentials::Credentials;
 use crate::host::process::ProcessHandle;
-use crate::host::shm::Channel;
+use crate::host::shm::{Channel, Interrupt};
 use crate::host::signal::Info;
 use crate::state::attributes::{Attributes, COMM_SIZE};
 use crate::state::budget::Budget;
@@ -395,9 +395,12 @@ impl Process {
         if let Some(done) = self.stop_traced(None, info) {
             return done;
         }
+        let continues = info.signal() == libc::SIGCONT;
+        let stopped = continues && self.handle.is_stopped();
         let sent = self.handle.signal(info)?;
-        if info.signal() == libc::SIGCONT {
-            self.threads.interrupt_all(&self.line.channel);
+        if continues {
+            let why = if stopped { Interrupt::Continued } else { Interrupt::LookUp };
+            self.threads.interrupt_all(&self.line.channel, why);
         }
         Ok(sent)
     }

@@ -47,6 +47,17 @@ impl Processes {
         self.map().len()
     }
 
+    /// The one that a program means by this id: one that is there, one that has ended and was not waited
+    /// for, or the one whose thread has it (kill(2) and most others take any thread's id for its process).
+    pub fn meant(&self, id: i32) -> Option<Arc<Process>> {
+        self.get(id).or_else(|| self.zombie(id)).or_else(|| self.of_thread(id))
+    }
+
+    /// The one that has a thread of this id.
+    pub fn of_thread(&self, tid: i32) -> Option<Arc<Process>> {
+        self.map().values().find(|process| process.threads.slot_of(tid).is_some()).cloned()
+    }
+
     /// The one that the host has this number for.
     pub fn on_host(&self, number: i32) -> Option<Arc<Process>> {
         self.map().values().find(|p| p.handle.on_host() == number).cloned()
@@ -54,7 +65,7 @@ impl Processes {
 
     /// The one with this id that has ended and was not waited for.
     pub fn zombie(&self, pid: i32) -> Option<Arc<Process>> {
-        self.zombies().iter().find(|zombie| zombie.pid == pid && zombie.handle.is_there().is_ok()).cloned()
+        self.kept().iter().find(|zombie| zombie.pid == pid && zombie.handle.is_there().is_ok()).cloned()
     }
 
     /// Held while a process that was forked is taken in, and while a signal is sent to all of a group: it
@@ -70,19 +81,24 @@ impl Processes {
 
     /// Keeps one in mind that has ended, as long as its number is taken: nobody has waited for it.
     pub fn keep_zombie(&self, process: Arc<Process>) {
-        let mut zombies = self.zombies();
+        let mut zombies = self.kept();
         zombies.push(process);
         zombies.retain(|zombie| zombie.handle.is_there().is_ok());
     }
 
+    /// All that are kept in mind, as long as nobody has waited for them.
+    pub fn zombies(&self) -> Vec<Arc<Process>> {
+        self.kept().iter().filter(|zombie| zombie.handle.is_there().is_ok()).cloned().collect()
+    }
+
     /// How many are kept in mind.
     pub fn zombie_count(&self) -> usize {
-        let mut zombies = self.zombies();
+        let mut zombies = self.kept();
         zombies.retain(|zombie| zombie.handle.is_there().is_ok());
         zombies.len()
     }
 
-    fn zombies(&self) -> MutexGuard<'_, Vec<Arc<Process>>> {
+    fn kept(&self) -> MutexGuard<'_, Vec<Arc<Process>>> {
         self.zombies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -6,7 +6,7 @@
 use crate::host::credentials::Credentials;
 use crate::host::futex::HostFutex;
 use crate::host::interrupt;
-use crate::host::shm::Channel;
+use crate::host::shm::{Channel, Interrupt};
 use crate::state::ranks::{Guard, Lock, Rank};
 use nix::errno::Errno;
 use rxbox_wire::handoff::{CLOSED, Futex, Handoff};
@@ -122,6 +122,11 @@ impl Threads {
         self.slots().values().filter_map(|s| s.guest).collect()
     }
 
+    /// Ids of the workers that serve its threads.
+    pub fn workers(&self) -> Vec<i32> {
+        self.slots().values().filter_map(|s| s.worker).collect()
+    }
+
     /// How many slots are in use.
     pub fn count(&self) -> usize {
         self.slots().len()
@@ -140,11 +145,11 @@ impl Threads {
         }
     }
 
-    /// Interrupts the calls of all threads.
-    pub fn interrupt_all(&self, channel: &Channel) {
+    /// Interrupts the calls of all threads, and says why.
+    pub fn interrupt_all(&self, channel: &Channel, why: Interrupt) {
         for (&n, user) in self.slots().iter() {
             if let (Some(slot), Some(worker)) = (channel.slot(n), user.worker) {
-                slot.interrupt().store(1, Ordering::SeqCst);
+                slot.interrupt().store(why as u32, Ordering::SeqCst);
                 interrupt::kick(worker);
             }
         }

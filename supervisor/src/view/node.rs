@@ -268,16 +268,21 @@ fn root_entry(caller: &Caller<'_>, name: &[u8]) -> Result<Node, Errno> {
         return Ok(Node::Shortcut(shortcut));
     }
     if let Some(pid) = number(name) {
-        let process =
-            caller.sandbox.processes.get(pid).filter(|p| is_there(caller, p)).ok_or(Errno::ENOENT)?;
-        return Ok(Node::Process(process, Entry::TOP));
+        // A thread's directory has its name here as well, though it is not listed (proc(5)).
+        let found = caller.sandbox.processes.meant(pid).filter(|p| is_there(caller, p));
+        let process = found.ok_or(Errno::ENOENT)?;
+        let entry = if process.pid == pid { Entry::TOP } else { Entry::of_thread(pid) };
+        return Ok(Node::Process(process, entry));
     }
     System::top(name).map(Node::System)
 }
 
 fn root_entries(caller: &Caller<'_>) -> Vec<(Vec<u8>, u8)> {
     let mut list: Vec<_> = SHORTCUTS.iter().map(|s| (s.as_bytes().to_vec(), libc::DT_LNK)).collect();
-    let all = caller.sandbox.processes.all();
+    let all: Vec<_> = {
+        let processes = &caller.sandbox.processes;
+        processes.all().into_iter().chain(processes.zombies()).collect()
+    };
     list.extend(all.iter().filter(|p| is_there(caller, p)).map(|p| (p.pid.to_string().into(), libc::DT_DIR)));
     list.extend(System::tops());
     list

@@ -134,6 +134,11 @@ impl Entry {
     /// The process's directory itself.
     pub const TOP: Entry = Entry { thread: None, at: At::Top };
 
+    /// The directory of a thread.
+    pub const fn of_thread(tid: i32) -> Entry {
+        Entry { thread: Some(tid), at: At::Top }
+    }
+
     /// What it is.
     pub fn what(&self) -> What {
         match self.at {
@@ -252,6 +257,10 @@ impl Entry {
         };
         Ok(Some(match self.at {
             At::Descriptor(n) => Jump::Open(process.fds.get(n).map_err(|_| Errno::ENOENT)?),
+            // Of one that has ended nothing is left but its name.
+            At::Leaf(Leaf { name: "root" | "exe" | "cwd", .. }) if process.ended() => {
+                return Err(Errno::ENOENT);
+            }
             At::Leaf(Leaf { name: "root", .. }) => held(root()?)?,
             At::Leaf(Leaf { name: "exe", .. }) => held(process.exe().fd.as_fd())?,
             At::Leaf(Leaf { name: "cwd", .. }) => {
@@ -274,6 +283,9 @@ impl Entry {
                     _ => label_of(file.host.as_fd())?,
                 }
             }
+            At::Leaf(Leaf { name: "root" | "exe" | "cwd", .. }) if process.ended() => {
+                return Err(Errno::ENOENT);
+            }
             At::Leaf(Leaf { name: "root", .. }) => b"/".to_vec(),
             At::Leaf(Leaf { name: "exe", .. }) => label_of(process.exe().fd.as_fd())?,
             At::Leaf(Leaf { name: "cwd", .. }) => {
@@ -287,6 +299,7 @@ impl Entry {
     /// What reading it shows now.
     pub fn content(&self, caller: &Caller<'_>, process: &Process) -> Result<Vec<u8>, Errno> {
         match self.what() {
+            What::Text(Source::Record(_)) if process.ended() => Ok(Vec::new()),
             What::Text(Source::Record(make)) => Ok(make(process)),
             What::Text(Source::Host) => self.host_text(process),
             What::Text(Source::Supervisor) => std::fs::read(self.own_path()).map_err(errno),

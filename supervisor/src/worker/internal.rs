@@ -82,7 +82,7 @@ fn confirm_layers(sandbox: &Sandbox, first: &Process, offered: boot::Layers) -> 
 
 fn open_program(call: &mut Call<'_>) -> SyscallResult {
     let caller = Caller { call: "execve", ..Caller::of(call) };
-    let (fd, _) = open_exec(&caller, libc::AT_FDCWD, call.string(0)?, 0)?;
+    let (fd, _) = open_exec(&caller, libc::AT_FDCWD, call.string(0)?, call.i32(1))?;
     call.process.send_fd(fd.as_fd())?;
     call.reply.flags |= Reply::FD;
     Ok(0)

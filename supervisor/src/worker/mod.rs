@@ -8,8 +8,8 @@
 //!
 //! A call that needs no more than its registers costs no allocation and takes no lock that workers share.
 //!
-//! It makes its calls with the credentials of its guest thread ([`crate::host::credentials`]): it takes them on
-//! before the first request, and whenever the guest thread changes them.
+//! It makes its calls with the credentials of its guest thread ([`crate::host::credentials`]): it takes them
+//! on before the first request, and whenever the guest thread changes them.
 //!
 //! Threads are reused ([`crate::sandbox::worker_pool`]), and a worker is interrupted by a signal to its
 //! thread ([`crate::state::threads`]). None is sent once the slot is freed, and one that was sent before has
@@ -24,10 +24,12 @@ pub mod start;
 mod traced;
 
 use crate::context::Call;
+use crate::handlers::socket::option;
 use crate::host::SyscallResult;
 use crate::host::credentials;
 use crate::host::futex::HostFutex;
 use crate::host::interrupt;
+use crate::host::schedule::set_io_priority;
 use crate::host::shm::Slot;
 use crate::report::ending::End;
 use crate::report::escape::shown;
@@ -49,6 +51,11 @@ pub fn serve(job: Job) {
     let Job { sandbox, process, slot } = &job;
     let slot = *slot;
     let tid = process.threads.set_worker(slot, nix::unistd::gettid().as_raw()).unwrap_or(0);
+    let io_priority = process.attributes.io_priority.load(Ordering::Relaxed);
+    if io_priority != 0 {
+        // It was set, so it can be.
+        let _ = set_io_priority(0, io_priority);
+    }
     if let Some(memory) = process.line.channel.slot(slot) {
         let worker = Worker { sandbox, process, number: slot, slot: memory, tid, input: Default::default() };
         match credentials::act_as(&process.credentials_of(slot)) {
@@ -56,6 +63,9 @@ pub fn serve(job: Job) {
             Err(errno) => worker.end_without_credentials(errno),
         }
         memory.reset();
+    }
+    if process.attributes.io_priority.load(Ordering::Relaxed) != io_priority || io_priority != 0 {
+        let _ = set_io_priority(0, 0);
     }
     // A thread that cannot become the supervisor's again serves no other guest.
     let _ = credentials::act_as_own();
@@ -224,8 +234,16 @@ fn read_by_handlers(kind: &Kind) -> bool {
 /// The answer to a call, and whether it can be made again after a signal.
 fn answer(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> SyscallResult {
     let answer = dispatch::serve(sandbox, call);
-    if answer == Err(Errno::EINTR) && call.checked.call.restarts(&call.request.args) {
-        call.reply.flags |= Reply::RESTART;
+    if answer == Err(Errno::EINTR) {
+        let row = call.checked.call;
+        let timed = option::has_time_limit(call);
+        if row.restarts(&call.request.args) && !timed {
+            call.reply.flags |= Reply::RESTART;
+        }
+        let continued = call.process.line.channel.slot(call.slot).is_some_and(|slot| slot.was_continued());
+        if continued && (timed || row.fails_when_continued()) {
+            call.reply.flags |= Reply::CONTINUED;
+        }
     }
     answer
 }

@@ -88,10 +88,15 @@ impl Syscall {
         let (.., command) = parts(self, args);
         let own = command.map(|c| c.restart).filter(|&own| own != Restart::Never);
         match own.unwrap_or(self.restart) {
-            Restart::Never => false,
+            Restart::Never | Restart::NeverAtAll => false,
             Restart::Flagged => true,
             Restart::FlaggedUnlessTimed => self.time_limit(args).is_none_or(|(at, ..)| args[at] == 0),
         }
+    }
+
+    /// Whether a call fails once its process was stopped and goes on, even if no handler runs.
+    pub fn fails_when_continued(&self) -> bool {
+        self.restart == Restart::NeverAtAll
     }
 
     /// The argument that limits the time of a call with these registers: its index, its kind and its form.

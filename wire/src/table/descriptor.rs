@@ -53,7 +53,8 @@ pub(super) const ROWS: &[Syscall] = calls! { Descriptor:
     214 epoll_ctl_old Refuse[ENOSYS OLD_EPOLL] ();
     215 epoll_wait_old Refuse[ENOSYS OLD_EPOLL] ();
     221 fadvise64 Perform (fd: Fd, offset: I64, len: I64, advice: Choice(&FADVISE));
-    232 epoll_wait Perform polling (epfd: Fd, events: Out(Probed, Batch { count: maxevents, size: 12 }),
+    232 epoll_wait Perform polling never_restarts (epfd: Fd,
+        events: Out(Probed, Batch { count: maxevents, size: 12 }),
         maxevents: I32,
         timeout: Millis);
     233 epoll_ctl Perform (epfd: Fd, op: Choice(&EPOLL_OP), fd: Fd,
@@ -73,7 +74,8 @@ pub(super) const ROWS: &[Syscall] = calls! { Descriptor:
     277 sync_file_range Perform blocking (fd: Fd, offset: I64, nbytes: I64, flags: Flags(&SYNC_RANGE));
     278 vmsplice Refuse[ENOSYS "pages of the guest cannot be given to a pipe of the supervisor"]
         (fd: Fd, iov: Addr, nr_segs: U64, flags: Flags(&SPLICE));
-    281 epoll_pwait Perform polling (epfd: Fd, events: Out(Probed, Batch { count: maxevents, size: 12 }),
+    281 epoll_pwait Perform polling never_restarts (epfd: Fd,
+        events: Out(Probed, Batch { count: maxevents, size: 12 }),
         maxevents: I32,
         timeout: Millis, sigmask: SigMask { size: sigsetsize }, sigsetsize: U64);
     282 signalfd Perform (fd: Fd, mask: In(Needed, Fixed(8)), sizemask: U64);
@@ -110,7 +112,8 @@ pub(super) const ROWS: &[Syscall] = calls! { Descriptor:
         (fd: Fd, to_submit: U32, min_complete: U32, flags: U32, argp: Addr, argsz: U64);
     427 io_uring_register Refuse[ENOSYS URING] (fd: Fd, opcode: U32, arg: Addr, nr_args: U32);
     436 close_range Perform (first: U32, last: U32, flags: Flags(&CLOSE_RANGE));
-    441 epoll_pwait2 Perform polling (epfd: Fd, events: Out(Probed, Batch { count: maxevents, size: 12 }),
+    441 epoll_pwait2 Perform polling never_restarts (epfd: Fd,
+        events: Out(Probed, Batch { count: maxevents, size: 12 }),
         maxevents: I32,
         timeout: In(Optional, Timeout(&TIMESPEC, FromNow)), sigmask: SigMask { size: sigsetsize },
         sigsetsize: U64);

@@ -8,6 +8,7 @@ use crate::kind::Extent::*;
 use crate::kind::Kind::*;
 use crate::kind::Presence::*;
 use crate::kind::Syscall;
+use crate::names::EXEC;
 use crate::ptrace::ORDER_MAX;
 use crate::sizes::INTERNAL;
 
@@ -36,8 +37,9 @@ requests! {
     /// The first thread of the first process is ready: its host thread id, and the bits of
     /// [`crate::boot::Layers`] in force around it. The reply's value is the guest thread id.
     Hello hello(tid: Pid, layers: U32);
-    /// Open a program or interpreter for execution. The descriptor comes over the control socket.
-    OpenExec open_exec(path: Path(Needed));
+    /// Open a program or interpreter for execution, with AT_SYMLINK_NOFOLLOW or without. The descriptor
+    /// comes over the control socket.
+    OpenExec open_exec(path: Path(Needed), flags: Flags(&EXEC));
     /// The new image is in place: descriptors marked close-on-exec go, the name is taken. The file's path,
     /// arguments, environment, and the path that was called, which for a script is not that of the file.
     ExecDone exec_done(path: Path(Needed), argv: Strings, envp: Strings, called: Path(Needed));

@@ -23,7 +23,8 @@ pub(super) const ROWS: &[Syscall] = calls! { Ipc:
     30 shmat Grant (shmid: Segment, shmaddr: Addr, shmflg: Flags(&SHMAT));
     31 shmctl Emulate (shmid: I32, op: Command(&SHMCTL), buf: U64);
     64 semget Emulate (key: I32, nsems: I32, semflg: Flags(&IPCGET));
-    65 semop Perform blocking (semid: I32, sops: In(Needed, Array { count: nsops, of: &SEMBUF }), nsops: U32);
+    65 semop Perform blocking never_restarts (semid: I32,
+        sops: In(Needed, Array { count: nsops, of: &SEMBUF }), nsops: U32);
     66 semctl Emulate (semid: I32, semnum: I32, op: Command(&SEMCTL), arg: U64);
     67 shmdt Grant (shmaddr: Addr);
     68 msgget Emulate (key: I32, msgflg: Flags(&IPCGET));
@@ -33,8 +34,8 @@ pub(super) const ROWS: &[Syscall] = calls! { Ipc:
         msgtyp: I64,
         msgflg: Flags(&MSGOP));
     71 msgctl Emulate (msqid: I32, op: Command(&MSGCTL), buf: U64);
-    220 semtimedop Perform blocking (semid: I32, sops: In(Needed, Array { count: nsops, of: &SEMBUF }),
-        nsops: U32,
+    220 semtimedop Perform blocking never_restarts (semid: I32,
+        sops: In(Needed, Array { count: nsops, of: &SEMBUF }), nsops: U32,
         timeout: In(Optional, Timeout(&TIMESPEC, FromNow)));
     240 mq_open Perform (name: Text(Needed), oflag: Flags(&OPEN), mode: Mode,
         attr: In(Optional, Struct(&MQ_ATTR)));

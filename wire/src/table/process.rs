@@ -58,7 +58,7 @@ pub(super) const PROCESS: &[Syscall] = calls! { Process:
         rusage: Addr);
     251 ioprio_set Perform (which: I32, who: Pid, ioprio: I32);
     252 ioprio_get Perform (which: I32, who: Pid);
-    272 unshare Refuse[EPERM NAMESPACES] (flags: Flags(&CLONE));
+    272 unshare Emulate (flags: Flags(&CLONE));
     273 set_robust_list Grant (head: Addr, size: U64);
     274 get_robust_list Grant (pid: Pid, head_ptr: Addr, len_ptr: Addr);
     308 setns Refuse[EPERM NAMESPACES] (fd: Fd, nstype: Flags(&CLONE));
@@ -99,7 +99,7 @@ pub(super) const SIGNAL: &[Syscall] = calls! { Signal:
     38 setitimer Grant (which: Choice(&ITIMER), new_value: Addr, old_value: Addr);
     62 kill Perform (pid: Pid, sig: Signal);
     127 rt_sigpending Grant (set: Addr, sigsetsize: U64);
-    128 rt_sigtimedwait Grant blocking (set: Addr, info: Addr,
+    128 rt_sigtimedwait Grant blocking never_restarts (set: Addr, info: Addr,
         timeout: Local(Optional, Timeout(&TIMESPEC, FromNow)),
         sigsetsize: U64);
     129 rt_sigqueueinfo Perform (tgid: Pid, sig: Signal, info: In(Needed, Struct(&SIGINFO)));

@@ -79,6 +79,9 @@ macro_rules! column {
     ($row:ident restarts) => {
         $row.restart = crate::kind::Restart::Flagged
     };
+    ($row:ident never_restarts) => {
+        $row.restart = crate::kind::Restart::NeverAtAll
+    };
     ($row:ident restarts_unless_timed) => {
         $row.restart = crate::kind::Restart::FlaggedUnlessTimed
     };

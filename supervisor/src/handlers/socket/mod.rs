@@ -14,7 +14,7 @@ pub(super) mod address;
 mod ancillary;
 pub(super) mod binding;
 pub(super) mod message;
-pub(super) mod option;
+pub mod option;
 
 #[cfg(test)]
 mod consent_tests;

@@ -5,6 +5,7 @@ use super::{length_word, socket_of};
 use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
 use crate::host::command::{get_option, set_option};
+use crate::state::fd::Kind;
 use nix::errno::Errno;
 use rxbox_wire::effect::Effect;
 use std::os::fd::AsFd;
@@ -40,6 +41,22 @@ fn getsockopt(call: &mut Call<'_>) -> SyscallResult {
     call.put(3, &value)?;
     call.put(4, &(value.len() as u32).to_le_bytes())?;
     Ok(0)
+}
+
+/// Whether what the call waits for is at a socket on which waiting has a limit (`SO_RCVTIMEO`,
+/// `SO_SNDTIMEO`): such a call fails with EINTR once it was interrupted (signal(7)).
+pub(crate) fn has_time_limit(call: &Call<'_>) -> bool {
+    let limit = match call.checked.call.name {
+        "read" | "readv" | "recvfrom" | "recvmsg" | "accept" | "accept4" => libc::SO_RCVTIMEO,
+        "write" | "writev" | "sendto" | "sendmsg" | "connect" => libc::SO_SNDTIMEO,
+        _ => return false,
+    };
+    let Ok(file) = call.file(0) else { return false };
+    let mut time = [0; 16];
+    let level = libc::SOL_SOCKET as u32;
+    let told =
+        file.kind == Kind::Socket && get_option(file.host.as_fd(), level, limit as u32, &mut time).is_ok();
+    told && time != [0; 16]
 }
 
 fn setsockopt(call: &mut Call<'_>) -> SyscallResult {

@@ -126,7 +126,7 @@ fn no_guest_takes_more_of_the_machine_than_it_was_given() {
         Err(Errno::ESRCH)
     );
     assert_eq!(g.ask("setpriority", &[N(0), N(1), N(19)]), Err(Errno::ESRCH));
-    assert_eq!(g.ask("ioprio_set", &[N(1), N(0), N(0)]), Err(Errno::EPERM));
+    assert_eq!(g.ask("ioprio_set", &[N(1), N(0), N(1 << 13)]), Err(Errno::EPERM));
 }
 
 #[test]
