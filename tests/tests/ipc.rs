@@ -17,6 +17,12 @@ fn posix_queues_semaphores_and_memory_are_as_natively() {
 }
 
 /// Under `untrusted` there is no place for a socket with a name.
+/// Also once it has ended, and of a socket that nobody has connected.
+#[test]
+fn sockets_know_who_and_what_they_are_as_natively() {
+    guest_is_the_same("ipc_peers", &["permissive"]);
+}
+
 #[test]
 fn sockets_tell_the_guests_at_their_ends_and_carry_descriptors() {
     guest_is_the_same("ipc_sockets", &["permissive"]);

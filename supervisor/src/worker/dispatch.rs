@@ -65,7 +65,7 @@ pub fn serve(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> SyscallResult {
             // The kernel looks at the descriptor before it looks at the command.
             call.file(0)?;
         }
-        return Err(errno);
+        return Err(if unknown.is_some() { handlers::unknown_command(call, errno) } else { errno });
     }
     handlers::effect::judge_command(call)?;
     match (route, entry.handler) {

@@ -99,7 +99,7 @@ const OPTIONS: &[Row] = options! {
         SO_NETNS_COOKIE = 71 Get, SO_BUF_LOCK = 72 Both(HARMLESS),
         SO_RESERVE_MEM = 73 refused("beyond the limit"), SO_TXREHASH = 74 Both(HARMLESS),
         SO_RCVMARK = 75 refused(MARKS), SO_PASSPIDFD = 76 absent(DESCRIPTOR),
-        SO_PEERPIDFD = 77 absent(DESCRIPTOR), SO_PASSRIGHTS = 83 Both(HARMLESS),
+        SO_PEERPIDFD = 77 Get, SO_PASSRIGHTS = 83 Both(HARMLESS),
     }
     IPPROTO_IP {
         IP_TOS Both(HARMLESS), IP_TTL Both(HARMLESS), IP_HDRINCL Both(ROUTE), IP_OPTIONS refused(ROUTES),

@@ -14,7 +14,7 @@ use crate::caller::Caller;
 use crate::context::Call;
 use crate::host::command::number_option;
 use crate::host::name::reopen_name;
-use crate::host::net::Address;
+use crate::host::net::{self, Address, Whose};
 use crate::path::{Found, Lookup, Target, parent, resolve};
 use crate::state::fd::{Extra, File};
 use nix::errno::Errno;
@@ -80,8 +80,8 @@ pub(super) enum Name<'a> {
     Other(i32),
 }
 
-/// Reads an address. EINVAL if it is too short for its family; EAFNOSUPPORT if it is not one that a socket of
-/// this nature can have.
+/// Reads an address. EINVAL if it is too short for its family; EAFNOSUPPORT, of a unix socket EINVAL, if it
+/// is not one that a socket of this nature can have.
 pub(super) fn read(bytes: &[u8], nature: Nature) -> Result<Name<'_>, Errno> {
     let [a, b, rest @ ..] = bytes else { return Err(Errno::EINVAL) };
     match i32::from(u16::from_le_bytes([*a, *b])) {
@@ -92,6 +92,7 @@ pub(super) fn read(bytes: &[u8], nature: Nature) -> Result<Name<'_>, Errno> {
         INET6 if nature.is_internet() => inet6(rest),
         UNIX if nature.domain == UNIX => unix(rest),
         family if family == nature.domain => Ok(Name::Other(family)),
+        _ if nature.domain == UNIX => Err(Errno::EINVAL),
         _ => Err(Errno::EAFNOSUPPORT),
     }
 }
@@ -140,13 +141,42 @@ impl From<Address> for Destination {
     }
 }
 
+/// What an address is wanted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To connect to it.
+    Connect,
+    /// To send one message there.
+    Send,
+}
+
+/// Whether a unix socket sends where an address says, rather than to its peer. Of those that do not, one
+/// refuses every address before it is looked at (EISCONN, EOPNOTSUPP), another sends without it.
+fn takes_address(socket: &File) -> Result<bool, Errno> {
+    let connected = || match net::address_of(Whose::Peer, socket.host.as_fd()) {
+        Ok(_) => Ok(true),
+        Err(Errno::ENOTCONN) => Ok(false),
+        Err(errno) => Err(errno),
+    };
+    match number_option(socket.host.as_fd(), libc::SO_TYPE)? {
+        libc::SOCK_STREAM => Err(if connected()? { Errno::EISCONN } else { Errno::EOPNOTSUPP }),
+        libc::SOCK_SEQPACKET if connected()? => Ok(false),
+        libc::SOCK_SEQPACKET => Err(Errno::ENOTCONN),
+        _ => Ok(true),
+    }
+}
+
 /// Where the guest wants to send to; `None` is where the socket is connected to.
 pub(super) fn destination(
     call: &Call<'_>,
     socket: &File,
     given: &[u8],
+    purpose: Purpose,
 ) -> Result<Option<Destination>, Errno> {
     let nature = Nature::of(socket)?;
+    if purpose == Purpose::Send && nature.domain == UNIX && !takes_address(socket)? {
+        return Ok(None);
+    }
     let (endpoint, address) = match read(given, nature)? {
         // To an IPv6 socket that is no address.
         Name::Nothing if nature.is_internet() => return Ok(None),
@@ -169,7 +199,7 @@ pub(super) fn connection(call: &Call<'_>, socket: &File, given: &[u8]) -> Result
     if given.starts_with(&(UNSPEC as u16).to_ne_bytes()) {
         return Ok(Address::nothing().into());
     }
-    destination(call, socket, given)?.ok_or(Errno::EINVAL)
+    destination(call, socket, given, Purpose::Connect)?.ok_or(Errno::EINVAL)
 }
 
 /// The address where packets really go ([`rxbox_policy::target`]), in the form of the one that was given.
@@ -271,5 +301,5 @@ fn unix_own(call: &Call<'_>, socket: &File, path: &[u8]) -> Result<Address, Errn
     let mode = nix::sys::stat::Mode::from_bits_truncate(0o777 & !call.process.umask());
     nix::sys::stat::fchmod(&socket.host, mode)?;
     let leaf = place.name().to_vec();
-    unix_address(&call.sandbox.anchors.name(place.dir, &leaf)?)
+    unix_address(&call.sandbox.anchors.name(place.dir, &leaf, path.to_bytes())?)
 }

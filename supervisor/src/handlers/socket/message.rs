@@ -4,7 +4,7 @@
 //! judged and translated in the supervisor's own memory.
 
 use super::super::io::broken_pipe;
-use super::address::{Destination, destination, may_route};
+use super::address::{Destination, Purpose, destination, may_route};
 use super::ancillary::{self, CONTROL_MAX};
 use super::{binding, put_address, socket_of};
 use crate::context::{Call, Entry};
@@ -39,7 +39,7 @@ fn wait_of(flags: u32) -> Wait {
 fn send_to(call: &Call<'_>, socket: &File, name: Option<&[u8]>) -> Result<Option<Destination>, Errno> {
     match name {
         None | Some([]) => Ok(None),
-        Some(name) => destination(call, socket, name),
+        Some(name) => destination(call, socket, name, Purpose::Send),
     }
 }
 

@@ -134,7 +134,12 @@ fn accept_with(call: &mut Call<'_>, flags: i32) -> SyscallResult {
     call.process.fds.room()?;
     let (host, peer) = net::accept(socket.wait(), socket.host.as_fd(), (flags | CLOEXEC) as u32)?;
     let internet = matches!(&*socket.extra(), Extra::Internet(_)).then(Internet::default);
-    let number = call.process.fds.insert(File::socket(host, internet), flags & CLOEXEC != 0, 0)?;
+    let local = internet.is_none();
+    let accepted = File::socket(host, internet);
+    if local {
+        call.sandbox.peers.accepted(&accepted);
+    }
+    let number = call.process.fds.insert(accepted, flags & CLOEXEC != 0, 0)?;
     put_address(call, 1, 2, &peer)?;
     Ok(number.into())
 }

@@ -3,9 +3,10 @@
 
 use super::{length_word, socket_of};
 use crate::context::{Call, Entry};
+use crate::handlers::pidfd::for_child;
 use crate::host::SyscallResult;
-use crate::host::command::{get_option, set_option};
-use crate::state::fd::Kind;
+use crate::host::command::{get_option, number_option, set_option};
+use crate::state::fd::{File, Kind};
 use nix::errno::Errno;
 use rxbox_wire::effect::Effect;
 use std::os::fd::AsFd;
@@ -15,6 +16,8 @@ pub(crate) const HANDLERS: &[Entry] = &[("getsockopt", getsockopt), ("setsockopt
 
 /// Who is at the other end, as a `ucred` that starts with the process id.
 const PEER: (u32, u32) = (libc::SOL_SOCKET as u32, libc::SO_PEERCRED as u32);
+/// The same as a descriptor (pidfd_open(2)).
+const PEER_DESCRIPTOR: (u32, u32) = (libc::SOL_SOCKET as u32, 77);
 /// Whether messages come with the credentials of who sent them.
 const SENDERS: (u32, u32) = (libc::SOL_SOCKET as u32, libc::SO_PASSCRED as u32);
 /// The peer's address, as getpeername(2) tells it.
@@ -25,6 +28,9 @@ fn getsockopt(call: &mut Call<'_>) -> SyscallResult {
     let (level, name) = (call.u32(1), call.u32(2));
     if (length_word(call, 4)? as i32) < 0 {
         return Err(Errno::EINVAL);
+    }
+    if (level, name) == PEER_DESCRIPTOR {
+        return peer_descriptor(call, &socket);
     }
     let mut value = vec![0; call.room(3)];
     let n = get_option(socket.host.as_fd(), level, name, &mut value)?;
@@ -43,6 +49,22 @@ fn getsockopt(call: &mut Call<'_>) -> SyscallResult {
     Ok(0)
 }
 
+/// A descriptor for the process at the other end: ENODATA if that is none of the sandbox.
+fn peer_descriptor(call: &mut Call<'_>, socket: &File) -> SyscallResult {
+    if (length_word(call, 4)? as usize) < size_of::<i32>() {
+        return Err(Errno::EINVAL);
+    }
+    let peer = call
+        .sandbox
+        .peers
+        .peer(socket)
+        .and_then(|pid| call.sandbox.processes.meant(pid).filter(|p| p.pid == pid));
+    let number = for_child(call, &*peer.ok_or(Errno::ENODATA)?)?;
+    call.put(3, &number.to_le_bytes());
+    call.put(4, &(size_of::<i32>() as u32).to_le_bytes());
+    Ok(0)
+}
+
 /// Whether what the call waits for is at a socket on which waiting has a limit (`SO_RCVTIMEO`,
 /// `SO_SNDTIMEO`): such a call fails with EINTR once it was interrupted (signal(7)).
 pub(crate) fn has_time_limit(call: &Call<'_>) -> bool {
@@ -57,6 +79,23 @@ pub(crate) fn has_time_limit(call: &Call<'_>) -> bool {
     let told =
         file.kind == Kind::Socket && get_option(file.host.as_fd(), level, limit as u32, &mut time).is_ok();
     told && time != [0; 16]
+}
+
+/// What an option answers that has no row. A unix socket has no levels but that of all sockets; one of IPv4
+/// tells nothing of those that it does not have (`ip_getsockopt`).
+pub(in super::super) fn unknown(call: &Call<'_>, errno: Errno) -> Result<Errno, Errno> {
+    let socket = socket_of(call)?;
+    let number = |name| number_option(socket.host.as_fd(), name);
+    let level = call.i32(1);
+    let has_level = level == libc::SOL_SOCKET
+        || match number(libc::SO_DOMAIN)? {
+            libc::AF_UNIX => false,
+            libc::AF_INET if call.checked.call.name == "getsockopt" => {
+                level == libc::IPPROTO_IP || level == number(libc::SO_PROTOCOL)?
+            }
+            _ => true,
+        };
+    Ok(if has_level { errno } else { Errno::EOPNOTSUPP })
 }
 
 fn setsockopt(call: &mut Call<'_>) -> SyscallResult {

@@ -9,10 +9,12 @@
 use crate::host::net::{self, Whose};
 use crate::state::fd::File;
 use nix::errno::Errno;
+use nix::sys::socket::sockopt::PeerCredentials;
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, recv, sendto, socket,
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, getsockopt, recv, sendto, socket,
 };
-use std::collections::HashMap;
+use nix::unistd::getpid;
+use std::collections::{HashMap, VecDeque};
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -20,6 +22,9 @@ use std::sync::{Mutex, PoisonError};
 /// Sockets that are remembered. Beyond, all is forgotten, rather than that a guest fills the supervisor's
 /// memory.
 const MOST: usize = 1 << 16;
+/// Listeners of which connections are remembered, and how many of each.
+const MOST_NAMES: usize = 1 << 12;
+const MOST_WAITING: usize = 128;
 /// The id of a process that cannot be seen.
 const UNSEEN: i32 = 0;
 
@@ -32,6 +37,8 @@ struct Known {
     peer: Option<i32>,
     /// The process that sent on it last.
     sender: Option<i32>,
+    /// Its connection was accepted.
+    accepted: bool,
 }
 
 #[derive(Debug, Default)]
@@ -39,6 +46,9 @@ struct Book {
     sockets: HashMap<u64, Known>,
     /// Processes that listen, by the address of the host.
     listeners: HashMap<Vec<u8>, i32>,
+    /// Connections that were made and not accepted when somebody last looked, by the address of the host: the
+    /// inode numbers of the sockets and the processes that connected them, in this order.
+    waiting: HashMap<Vec<u8>, VecDeque<(u64, i32)>>,
 }
 
 /// The sockets of a sandbox.
@@ -75,8 +85,9 @@ impl Peers {
         }
     }
 
-    /// A process is going to listen.
+    /// A process is going to listen. To itself a listener is its own peer (unix(7)).
     pub fn listens(&self, socket: &File, pid: i32) {
+        self.note(socket, |known| known.peer = Some(pid));
         if let Ok(name) = net::address_of(Whose::Own, socket.host.as_fd()) {
             let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
             if book.listeners.len() >= MOST {
@@ -94,11 +105,54 @@ impl Peers {
     /// A socket is connected: at its other end is whoever listens there.
     pub fn connected(&self, socket: &File) {
         let name = net::address_of(Whose::Peer, socket.host.as_fd()).ok();
-        let listener = name.and_then(|name| {
-            let book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
-            book.listeners.get(name.bytes()).copied()
-        });
-        self.note(socket, |known| known.peer = listener);
+        let Some((name, inode)) = name.zip(inode(socket)) else { return };
+        let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+        let listener = book.listeners.get(name.bytes()).copied();
+        let known = book.sockets.entry(inode).or_default();
+        known.peer = listener;
+        let waits = known.maker.filter(|_| !known.accepted);
+        if let Some(maker) = waits {
+            if book.waiting.len() >= MOST_NAMES {
+                book.waiting.clear();
+            }
+            let waiting = book.waiting.entry(name.bytes().to_vec()).or_default();
+            waiting.push_back((inode, maker));
+            // More than a listener keeps waiting are not there.
+            if waiting.len() > MOST_WAITING {
+                waiting.pop_front();
+            }
+        }
+    }
+
+    /// A connection has been accepted: who made it is asked for now, since the other end may be closed when
+    /// the guest asks.
+    ///
+    /// The kernel tells the other end while that is open. Once it is closed, the connection is the oldest of
+    /// those that wait, since they are accepted in the order in which they were made.
+    pub fn accepted(&self, socket: &File) {
+        let ours = getsockopt(&socket.host, PeerCredentials).is_ok_and(|c| c.pid() == getpid().as_raw());
+        let Some((own, name)) =
+            inode(socket).zip(net::address_of(Whose::Own, socket.host.as_fd()).ok()).filter(|_| ours)
+        else {
+            return;
+        };
+        let other = other_end(own).ok();
+        let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = book.waiting.get_mut(name.bytes());
+        let maker = match other {
+            None => waiting.and_then(|waiting| waiting.pop_front()).map(|(_, maker)| maker),
+            Some(other) => {
+                if let Some(waiting) = waiting {
+                    waiting.retain(|(inode, _)| *inode != other);
+                }
+                let known = book.sockets.entry(other).or_default();
+                known.accepted = true;
+                known.maker
+            }
+        };
+        if maker.is_some() {
+            book.sockets.entry(own).or_default().peer = maker;
+        }
     }
 
     /// Somebody wants to be told who sends.
@@ -123,8 +177,8 @@ impl Peers {
         shown(pid, || self.sender(socket))
     }
 
-    /// The process at the other end of a socket.
-    fn peer(&self, socket: &File) -> Option<i32> {
+    /// The process at the other end of a socket, if that is a guest.
+    pub fn peer(&self, socket: &File) -> Option<i32> {
         let own = inode(socket)?;
         self.known(own).peer.or_else(|| self.known(other_end(own).ok()?).maker)
     }
@@ -176,7 +230,11 @@ fn other_end(inode: u64) -> Result<u64, Errno> {
     while let (Some(length), Some(kind)) = (half(at), half(at + 2)) {
         if kind == PEER {
             let word = told.get(at + ATTRIBUTE..at + ATTRIBUTE + 4).ok_or(Errno::ENOENT)?;
-            return Ok(word.iter().rev().fold(0, |n, b| n << 8 | u64::from(*b)));
+            return match word.iter().rev().fold(0, |n, b| n << 8 | u64::from(*b)) {
+                // It is closed.
+                0 => Err(Errno::ENOENT),
+                inode => Ok(inode),
+            };
         }
         at += usize::from(length).max(ATTRIBUTE).next_multiple_of(4);
     }
