@@ -2,12 +2,14 @@
 // becomes others; as an ordinary user it is told that it cannot.
 #include "show.h"
 #include <linux/capability.h>
+#include <mqueue.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/auxv.h>
 #include <sys/fsuid.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/sem.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -67,8 +69,14 @@ static void in_child(const char *what, void (*act)(void)) {
     printf("status %x\n", status);
 }
 
+static char queue[32];
+static int set;
+
 static void look(void) {
     char name[64];
+    SHOW(mq_open(queue, O_RDONLY));
+    SHOW(mq_unlink(queue));
+    SHOW(semctl(set, 0, GETVAL));
     SHOW(open("secret", O_RDONLY));
     SHOW(access("secret", R_OK));
     SHOW(chmod("secret", 0600));
@@ -166,6 +174,10 @@ static void keeping(void) {
 }
 
 static void fewer(void) {
+    SHOW(prctl(PR_SET_SECUREBITS, 1 << 20));
+    SHOW(prctl(PR_SET_SECUREBITS, 0x20));
+    SHOW(prctl(PR_SET_KEEPCAPS, 1));
+    SHOW(prctl(PR_GET_SECUREBITS));
     SHOW(prctl(PR_CAPBSET_DROP, CAP_CHOWN));
     SHOW(prctl(PR_CAPBSET_READ, CAP_CHOWN));
     SHOW(prctl(PR_CAPBSET_DROP, 64));
@@ -244,6 +256,20 @@ static void halfway(void) {
     execl("/proc/self/exe", "identity", "program", NULL);
     execl("./guest", "identity", "program", NULL);
     perror("exec");
+}
+
+static void *executes(void *arg) {
+    SHOW(syscall(SYS_setresuid, OTHER, OTHER, OTHER));
+    fflush(stdout);
+    execl("/proc/self/exe", "identity", "program", NULL);
+    return arg;
+}
+
+// It has the credentials of the thread, not of the process's first one.
+static void program_of_a_thread(void) {
+    pthread_t thread;
+    pthread_create(&thread, 0, executes, 0);
+    pthread_join(thread, 0);
 }
 
 static int pair[2];
@@ -343,6 +369,9 @@ int main(int argc, char **argv) {
     chmod("secret", 0600);
     mkdir("locked", 0700);
     put("locked/in", "x");
+    snprintf(queue, sizeof queue, "/identity-%d", getpid());
+    SHOW(mq_open(queue, O_CREAT | O_RDWR, 0600, 0) < 0 ? -1 : 0);
+    set = semget(IPC_PRIVATE, 1, 0600);
     who("start");
     in_child("for good", for_good);
     in_child("one by one", one_by_one);
@@ -351,10 +380,13 @@ int main(int argc, char **argv) {
     in_child("keeping", keeping);
     in_child("fewer", fewer);
     in_child("threads", threads);
+    in_child("a program of a thread", program_of_a_thread);
     in_child("all threads", all_threads);
     in_child("program", program);
     in_child("halfway", halfway);
     in_child("sockets", sockets);
     in_child("reach", reach);
+    SHOW(mq_unlink(queue));
+    SHOW(semctl(set, 0, IPC_RMID));
     who("end");
 }

@@ -195,7 +195,7 @@ impl Program {
         }
     }
 
-    /// Never as root: for programs that would not run so, or would change their user, which a guest cannot.
+    /// Never as root: for programs that would not run so, or would change their user.
     pub fn unprivileged(mut self) -> Program {
         self.unprivileged = true;
         self

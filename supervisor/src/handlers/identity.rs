@@ -114,10 +114,12 @@ pub(super) fn change(
 
 /// Another program runs in the caller's process.
 pub fn executed(call: &Call<'_>) -> SyscallResult {
-    change(call, |old| Ok(rules::executed(old)))?;
+    change(call, |old| Ok(rules::executed(call.process.executing().as_deref().unwrap_or(old))))?;
     let now = call.credentials();
     if now.user.real != now.user.effective || now.group.real != now.group.effective {
         call.process.attributes.hidden();
+    } else {
+        call.process.attributes.dumpable.store(1, Ordering::Relaxed);
     }
     Ok(0)
 }

@@ -9,7 +9,7 @@ use crate::host::mqueue::{self, Attributes};
 use crate::host::signal::Info;
 use crate::host::wait::{self, Clock, Time};
 use crate::state::fd::{File, Kind};
-use crate::state::ipc::Event;
+use crate::state::ipc::{Event, NewQueue};
 use nix::errno::Errno;
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
@@ -36,14 +36,15 @@ fn mq_open(call: &mut Call<'_>) -> SyscallResult {
     let (name, mode) = (call.string(0)?.to_bytes(), call.u32(2) & !call.process.umask() & 0o777);
     call.process.fds.room()?;
     let queues = &call.sandbox.ipc.queues;
+    let new = NewQueue { mode, attributes: attributes.as_ref() };
     let (budget, maker) = (&call.sandbox.budget, call.sandbox.maker.get());
-    let host = queues.open(name, flags, mode, attributes.as_ref(), budget, maker)?;
+    let host = queues.open(name, flags, new, budget, maker, &call.credentials())?;
     let file = File::opened(host, Kind::Queue, flags, None);
     call.process.fds.insert(file, flags & libc::O_CLOEXEC != 0, 0).map(i64::from)
 }
 
 fn mq_unlink(call: &mut Call<'_>) -> SyscallResult {
-    call.sandbox.ipc.queues.unlink(call.string(0)?.to_bytes()).map(|()| 0)
+    call.sandbox.ipc.queues.unlink(call.string(0)?.to_bytes(), &call.credentials()).map(|()| 0)
 }
 
 /// The queue of argument 0; EBADF if that is none, or not open for this.

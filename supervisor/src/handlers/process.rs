@@ -13,6 +13,8 @@ pub const HANDLERS: &[Entry] = &[
     ("vfork", fork),
     ("exit", exit),
     ("exit_group", exit_group),
+    ("execve", execute),
+    ("execveat", execute),
     ("umask", umask),
     ("unshare", unshare),
 ];
@@ -51,6 +53,12 @@ fn another(call: &mut Call<'_>) -> SyscallResult {
     let most = call.process.limit(libc::RLIMIT_NPROC as usize).soft;
     let root = call.credentials().user.real == 0;
     if !root && call.sandbox.thread_count() >= most { Err(Errno::EAGAIN) } else { grant(call) }
+}
+
+/// The new program has the credentials of the thread that executes it, though it runs on the first.
+fn execute(call: &mut Call<'_>) -> SyscallResult {
+    call.process.note_executing(call.credentials());
+    grant(call)
 }
 
 /// unshare(2): EPERM for new namespaces. A process shares nothing with others here but what threads share,

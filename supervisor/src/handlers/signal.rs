@@ -69,7 +69,9 @@ pub(super) fn send(call: &mut Call<'_>, target: &Process, info: &Info) -> Syscal
 
 /// Sends to one thread of a process; ESRCH if it has no such thread.
 pub(super) fn send_to_thread(call: &mut Call<'_>, target: &Process, tid: i32, info: &Info) -> SyscallResult {
-    may_signal(call, target, &target.credentials_of_thread(tid), info.signal())?;
+    let may = may_signal(call, target, &target.credentials_of_thread(tid), info.signal());
+    // That there is no such thread comes first.
+    may.or_else(|denied| target.handle.thread(tid).and(Err(denied)))?;
     if tid == call.tid {
         call.reply.flags |= Reply::SIGNALLED;
     }

@@ -79,6 +79,8 @@ pub struct Process {
     exe: RwLock<Arc<ExeRecord>>,
     name: RwLock<Vec<u8>>,
     limits: RwLock<[Rlimit; LIMITS]>,
+    /// Those of the thread that has last asked to execute a program.
+    executing: Mutex<Option<Arc<Credentials>>>,
     views: Mutex<HashMap<&'static str, Vec<u8>>>,
     forking: Lock<HashMap<usize, Fork>>,
     first: bool,
@@ -154,6 +156,7 @@ impl Process {
             name: RwLock::new(state.exe.name()),
             exe: RwLock::new(state.exe),
             limits: RwLock::new(state.limits),
+            executing: Mutex::default(),
             views: Mutex::default(),
             forking: Lock::new(Rank::Forks, HashMap::new()),
             first,
@@ -277,6 +280,14 @@ impl Process {
     pub fn credentials_of_thread(&self, tid: i32) -> Arc<Credentials> {
         let slot = if tid == self.pid { None } else { self.threads.slot_of(tid) };
         slot.map_or_else(|| self.credentials(), |slot| self.credentials_of(slot))
+    }
+    /// Notes that a thread with these credentials is going to execute a program.
+    pub fn note_executing(&self, credentials: Arc<Credentials>) {
+        *self.executing.lock().unwrap_or_else(PoisonError::into_inner) = Some(credentials);
+    }
+    /// The credentials with which a program is executed; none for the first one.
+    pub fn executing(&self) -> Option<Arc<Credentials>> {
+        self.executing.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
     /// Changes the credentials of the thread that uses this slot.
     pub fn set_credentials(&self, slot: usize, credentials: Arc<Credentials>) {

@@ -145,7 +145,7 @@ fn kick_siblings(call: &mut Call<'_>) -> SyscallResult {
 
 /// As whom the program runs that is about to be loaded: what its auxiliary vector says (getauxval(3)).
 fn tell_identity(call: &mut Call<'_>) -> SyscallResult {
-    let now = call.credentials();
+    let now = call.process.executing().unwrap_or_else(|| call.credentials());
     let ids = [now.user.real, now.user.effective, now.group.real, now.group.effective];
     let bytes: Vec<u8> = ids.iter().flat_map(|id| id.to_le_bytes()).collect();
     call.put(0, &bytes)?;

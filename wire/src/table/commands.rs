@@ -107,7 +107,7 @@ pub(super) static PRCTL: Commands = Commands {
         PR_CAPBSET_DROP [Harmless] => (cap: U32);
         PR_CAP_AMBIENT [Harmless] => (op2: U32, cap: U32, zero4: U64, zero5: U64);
         PR_GET_SECUREBITS [Harmless];
-        PR_SET_SECUREBITS, Refuse[EPERM HARDENING] => (bits: U32);
+        PR_SET_SECUREBITS [Harmless] => (bits: U64);
         PR_SET_NO_NEW_PRIVS [Harmless] => (one: U64, zero3: U64, zero4: U64, zero5: U64);
         PR_GET_NO_NEW_PRIVS [Harmless] => (zero2: U64, zero3: U64, zero4: U64, zero5: U64);
         PR_SET_TIMERSLACK [Harmless] => (nanoseconds: U64);

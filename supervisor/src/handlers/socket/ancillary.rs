@@ -8,6 +8,7 @@
 use super::super::effect;
 use crate::context::Call;
 use crate::host::cmsg::{CREDENTIALS, HEADER, RIGHTS, i32_at, pieces};
+use crate::host::credentials::Capabilities;
 use crate::host::net::Received;
 use crate::state::fd::File;
 use nix::errno::Errno;
@@ -57,14 +58,18 @@ pub(super) fn outgoing(call: &mut Call<'_>, socket: &File, control: &[u8]) -> Re
     Ok(out)
 }
 
-/// A process may only claim its own process and identities; to the kernel the sender is the supervisor.
+/// A process may only claim its own process and, without the capabilities to change them, its own ids; to
+/// the kernel the sender is the supervisor.
 fn credentials_out(call: &Call<'_>, data: &mut [u8]) -> Result<(), Errno> {
     if data.len() != 12 {
         return Err(Errno::EINVAL);
     }
     let (pid, uid, gid) = (i32_at(data, 0), i32_at(data, 4) as u32, i32_at(data, 8) as u32);
     let credentials = call.credentials();
-    if pid != call.process.pid || !credentials.user.has(uid) || !credentials.group.has(gid) {
+    let may = |capability, own: bool| own || credentials.capabilities.has(capability);
+    let user = may(Capabilities::SETUID, credentials.user.has(uid));
+    let group = may(Capabilities::SETGID, credentials.group.has(gid));
+    if pid != call.process.pid || !user || !group {
         return Err(Errno::EPERM);
     }
     data[..4].copy_from_slice(&(std::process::id() as i32).to_le_bytes());

@@ -60,8 +60,8 @@ fn peer_descriptor(call: &mut Call<'_>, socket: &File) -> SyscallResult {
         .peer(socket)
         .and_then(|pid| call.sandbox.processes.meant(pid).filter(|p| p.pid == pid));
     let number = for_child(call, &*peer.ok_or(Errno::ENODATA)?)?;
-    call.put(3, &number.to_le_bytes());
-    call.put(4, &(size_of::<i32>() as u32).to_le_bytes());
+    call.put(3, &number.to_le_bytes())?;
+    call.put(4, &(size_of::<i32>() as u32).to_le_bytes())?;
     Ok(0)
 }
 

@@ -19,7 +19,7 @@ mod sem;
 mod shm;
 mod table;
 
-pub use mqueue::{Event, Queues};
+pub use mqueue::{Event, NewQueue, Queues};
 pub use msg::{Message, Messages, Wanted};
 pub use perm::{Perm, Right};
 pub use sem::{Op, Semaphores};

@@ -5,6 +5,8 @@
 //! kernel cannot do for a guest is to notify it, since all guests are one process to it: a registration is
 //! kept here too, and looked at after each message that was sent to an empty queue.
 
+use super::perm::{Perm, Right};
+use crate::host::credentials::Credentials;
 use crate::host::maker::Maker;
 use crate::host::mqueue::{self, Attributes};
 use crate::host::name::reopen;
@@ -33,6 +35,8 @@ pub struct Event {
 struct Queue {
     /// Keeps it alive while it has a name.
     host: OwnedFd,
+    /// Who may open it. To the kernel it belongs to whoever makes it for all guests.
+    perm: Perm,
     budget: Arc<Budget>,
 }
 
@@ -84,6 +88,24 @@ fn checked(name: &[u8]) -> Result<&[u8], Errno> {
     }
 }
 
+/// How a queue is made if there is none of the name.
+#[derive(Clone, Copy, Debug)]
+pub struct NewQueue<'a> {
+    /// Its permission bits.
+    pub mode: u32,
+    /// How many messages it holds, of which size.
+    pub attributes: Option<&'a Attributes>,
+}
+
+/// What opening with these flags asks for.
+fn right_of(flags: i32) -> Right {
+    match flags & libc::O_ACCMODE {
+        libc::O_RDONLY => Right::READ,
+        libc::O_WRONLY => Right::WRITE,
+        _ => Right::READ.and(Right::WRITE),
+    }
+}
+
 impl Default for Queues {
     fn default() -> Self {
         Queues {
@@ -100,10 +122,10 @@ impl Queues {
         &self,
         name: &[u8],
         flags: i32,
-        mode: u32,
-        attributes: Option<&Attributes>,
+        new: NewQueue<'_>,
         budget: &Arc<Budget>,
         maker: Option<&Maker>,
+        by: &Credentials,
     ) -> Result<OwnedFd, Errno> {
         let opened =
             |queue, flags| maker.map_or_else(|| reopen(queue, flags), |maker| maker.open_queue(queue, flags));
@@ -117,26 +139,34 @@ impl Queues {
             Some(_) if flags & (libc::O_CREAT | libc::O_EXCL) == libc::O_CREAT | libc::O_EXCL => {
                 Err(Errno::EEXIST)
             }
-            Some(queue) => opened(queue.host.as_fd(), access),
+            Some(queue) => {
+                queue.perm.check(by, right_of(access))?;
+                opened(queue.host.as_fd(), access)
+            }
             None if flags & libc::O_CREAT == 0 => Err(Errno::ENOENT),
             None => {
                 budget.take(1).map_err(|_| Errno::ENOSPC)?;
-                let made =
-                    maker.map_or_else(|| mqueue::nameless(attributes), |maker| maker.queue(attributes));
-                let queue = Queue { host: made.inspect_err(|_| budget.give(1))?, budget: budget.clone() };
+                let made = maker
+                    .map_or_else(|| mqueue::nameless(new.attributes), |maker| maker.queue(new.attributes));
+                let host = made.inspect_err(|_| budget.give(1))?;
+                let perm = Perm::new(0, new.mode as i32, by);
+                let queue = Queue { host, perm, budget: budget.clone() };
                 // The process that makes a queue may use it as it likes, whatever the mode says to those who
                 // come later.
                 let opened = opened(queue.host.as_fd(), access)?;
-                fchmod(&queue.host, Mode::from_bits_truncate(mode))?;
+                fchmod(&queue.host, Mode::from_bits_truncate(new.mode))?;
                 names.insert(name.to_vec(), queue);
                 Ok(opened)
             }
         }
     }
 
-    /// mq_unlink(2).
-    pub fn unlink(&self, name: &[u8]) -> Result<(), Errno> {
-        self.names.lock().remove(checked(name)?).map(drop).ok_or(Errno::ENOENT)
+    /// mq_unlink(2): EACCES for what belongs to another user.
+    pub fn unlink(&self, name: &[u8], by: &Credentials) -> Result<(), Errno> {
+        let (name, mut names) = (checked(name)?, self.names.lock());
+        names.get(name).ok_or(Errno::ENOENT)?.perm.check_owner(by).map_err(|_| Errno::EACCES)?;
+        names.remove(name);
+        Ok(())
     }
 
     fn registration(&self, queue: BorrowedFd<'_>) -> Result<Arc<Registration>, Errno> {
@@ -217,25 +247,30 @@ impl Queues {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::credentials::own;
+
+    const NEW: NewQueue<'static> = NewQueue { mode: 0o600, attributes: None };
 
     fn queues() -> (Queues, OwnedFd) {
         let queues = Queues::default();
-        let fd = queues.open(b"q", libc::O_RDWR | libc::O_CREAT, 0o600, None, &Budget::new(9), None).unwrap();
+        let fd = queues
+            .open(b"q", libc::O_RDWR | libc::O_CREAT, NEW, &Budget::new(9), None, own().unwrap())
+            .unwrap();
         (queues, fd)
     }
 
     #[test]
     fn names_are_the_sandboxs_and_lead_to_one_queue() {
         let (queues, fd) = queues();
-        let open = |name: &[u8], flags| queues.open(name, flags, 0o600, None, &Budget::new(9), None);
+        let open = |name: &[u8], flags| queues.open(name, flags, NEW, &Budget::new(9), None, own().unwrap());
         let again = open(b"q", libc::O_RDONLY).unwrap();
         assert_eq!(fstat(&again).unwrap().st_ino, fstat(&fd).unwrap().st_ino);
         assert_eq!(open(b"q", libc::O_CREAT | libc::O_EXCL).map(drop), Err(Errno::EEXIST));
         assert_eq!(open(b"other", 0).map(drop), Err(Errno::ENOENT));
         assert_eq!(open(b"a/b", libc::O_CREAT).map(drop), Err(Errno::EACCES));
         assert_eq!(open(b"q", 3).map(drop), Err(Errno::EINVAL));
-        queues.unlink(b"q").unwrap();
-        assert_eq!(queues.unlink(b"q"), Err(Errno::ENOENT));
+        queues.unlink(b"q", own().unwrap()).unwrap();
+        assert_eq!(queues.unlink(b"q", own().unwrap()), Err(Errno::ENOENT));
         assert_ne!(fstat(open(b"q", libc::O_CREAT).unwrap()).unwrap().st_ino, fstat(&fd).unwrap().st_ino);
     }
 
@@ -244,10 +279,10 @@ mod tests {
         let queues = Queues::default();
         for _ in 0..3 {
             let flags = libc::O_RDWR | libc::O_CREAT;
-            let fd = queues.open(b"q", flags, 0o600, None, &Budget::new(9), None).unwrap();
+            let fd = queues.open(b"q", flags, NEW, &Budget::new(9), None, own().unwrap()).unwrap();
             queues.register(fd.as_fd(), Event { pid: 7, signal: None, value: 0 }).unwrap();
             queues.send(fd.as_fd(), || Ok(())).unwrap();
-            queues.unlink(b"q").unwrap();
+            queues.unlink(b"q", own().unwrap()).unwrap();
             queues.forget(fd.as_fd(), 7);
             queues.receive(fd.as_fd(), || Ok(())).unwrap();
         }
