@@ -42,7 +42,7 @@ fn program() -> i32 {
 fn carry_out(command: Command, given: Given) -> i32 {
     match command {
         Command::Run(options) => run::run(*options, given),
-        Command::Learn(options) => run::study::learn(*options, given),
+        Command::Learn(options) => run::learn::learn(*options, given),
         Command::Help(text) => print(text, true),
         Command::Version => {
             print(format!("rxbox {}\nlayers: {}\n", env!("CARGO_PKG_VERSION"), layers::names()), true)

@@ -11,100 +11,20 @@
 pub mod bounds;
 mod paths;
 mod text;
+mod used;
 
 use crate::decision::Access;
 use crate::hint::{DeniedWhat, address_entry, group_entry};
-use crate::pattern::variables::{Variables, toml_path, toml_string};
+use crate::pattern::variables::{toml_path, toml_string};
 use crate::vocabulary;
 use paths::Done;
 use std::collections::{BTreeMap, BTreeSet};
+pub use text::Terms;
+use text::Text;
+use used::{Key, Use};
 
 /// The most different things that are noted: a program chooses how many there are.
 const MOST: usize = 50_000;
-
-/// A list of a profile that grants something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Key {
-    List,
-    Read,
-    Execute,
-    Modify,
-    Write,
-}
-
-impl Key {
-    const ALL: [Key; 5] = [Key::List, Key::Read, Key::Execute, Key::Modify, Key::Write];
-
-    fn name(self) -> &'static str {
-        match self {
-            Key::List => "list",
-            Key::Read => "read",
-            Key::Execute => "execute",
-            Key::Modify => "modify",
-            Key::Write => "write",
-        }
-    }
-
-    /// Whether an entry of this key grants what one of the other does.
-    fn covers(self, other: Key) -> bool {
-        match self {
-            Key::List => other == Key::List,
-            Key::Read => matches!(other, Key::List | Key::Read),
-            Key::Execute => matches!(other, Key::List | Key::Read | Key::Execute),
-            Key::Modify => matches!(other, Key::List | Key::Read | Key::Modify),
-            Key::Write => other != Key::Execute,
-        }
-    }
-
-    /// The keys that grant these accesses to one path and the least besides.
-    fn of(done: &BTreeSet<u8>) -> Vec<Key> {
-        let did = |accesses: &[Access]| accesses.iter().any(|access| done.contains(&(*access as u8)));
-        let mut keys = Vec::new();
-        if did(&[Access::Create, Access::Remove, Access::Attributes]) {
-            keys.push(Key::Write);
-        } else if did(&[Access::Write]) {
-            keys.push(Key::Modify);
-        }
-        if did(&[Access::Execute]) {
-            keys.push(Key::Execute);
-        }
-        if keys.is_empty() && did(&[Access::Read]) {
-            keys.push(Key::Read);
-        }
-        if keys.is_empty() && did(&[Access::List, Access::Metadata]) {
-            keys.push(Key::List);
-        }
-        keys
-    }
-}
-
-/// Who did something how often.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Use {
-    times: u64,
-    /// Different things that were used.
-    things: u64,
-    programs: BTreeSet<String>,
-}
-
-impl Use {
-    fn once(program: &[u8]) -> Use {
-        let program = String::from_utf8_lossy(program).chars().filter(|c| !c.is_control()).collect();
-        Use { times: 1, things: 1, programs: BTreeSet::from([program]) }
-    }
-
-    /// Takes in that the same thing was used again.
-    fn again(&mut self, other: Use) {
-        self.times = self.times.saturating_add(other.times);
-        self.programs.extend(other.programs);
-    }
-
-    /// Takes in the use of another thing that the same entry is for.
-    fn join(&mut self, other: &Use) {
-        self.things = self.things.saturating_add(other.things);
-        self.again(other.clone());
-    }
-}
 
 /// What a program did that a profile does not allow.
 #[derive(Clone, Debug, Default)]
@@ -115,19 +35,6 @@ pub struct Learned {
     addresses: BTreeMap<(&'static str, String), Use>,
     /// How much was not noted.
     lost: u64,
-}
-
-/// What a profile is written with.
-#[derive(Clone, Copy, Debug)]
-pub struct Terms<'a> {
-    /// The profile that it extends, by name or path.
-    pub base: &'a str,
-    /// What was run, for the description.
-    pub command: &'a str,
-    /// Where it was run.
-    pub variables: &'a Variables,
-    /// What was denied all the same: lines without control characters.
-    pub denied: &'a [String],
 }
 
 impl Learned {
@@ -188,7 +95,7 @@ impl Learned {
             Key::of(accesses).into_iter().map(move |key| (key, path.as_slice(), done, used))
         });
         let (entries, withheld) = paths::entries(used, terms.variables);
-        text::Text { paths: &entries, withheld: &withheld, addresses: &self.addresses, lost: self.lost }
+        Text { paths: &entries, withheld: &withheld, addresses: &self.addresses, lost: self.lost }
             .profile(terms)
     }
 }
@@ -196,6 +103,7 @@ impl Learned {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pattern::variables::Variables;
     use crate::rules::network::{Endpoint, Transport};
 
     fn learned(done: &[(Access, &str)]) -> Learned {

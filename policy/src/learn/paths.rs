@@ -1,6 +1,6 @@
 //! Paths as entries of a profile.
 
-use super::{Key, Use};
+use super::used::{Key, Use};
 use crate::pattern::variables::{Variables, wildcard};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::ffi::OsStrExt;

@@ -1,13 +1,27 @@
 //! The written form of a profile that was learned.
 
 use super::paths::Entries;
-use super::{Key, Terms, Use};
+use super::used::{Key, Use};
+use crate::pattern::variables::Variables;
 use crate::pattern::variables::toml_string;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// Programs that are named behind an entry.
 const NAMED: usize = 3;
+
+/// What a profile is written with.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms<'a> {
+    /// The profile that it extends, by name or path.
+    pub base: &'a str,
+    /// What was run, for the description.
+    pub command: &'a str,
+    /// Where it was run.
+    pub variables: &'a Variables,
+    /// What was denied all the same: lines without control characters.
+    pub denied: &'a [String],
+}
 
 /// What is written.
 #[derive(Debug)]

@@ -9,7 +9,6 @@
 use super::ptrace;
 use super::signal::raise;
 use super::socket::binding::{may_send, sent};
-use super::socket::message::may_be_cut;
 use super::{signalfd, terminal};
 use crate::caller::Caller;
 use crate::context::{Call, Entry};
@@ -19,6 +18,8 @@ use crate::host::transfer::{Buffer, Way, transfer, transfer_at};
 use crate::host::wait::poll;
 use crate::state::fd::{File, Kind};
 use nix::errno::Errno;
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::sockopt::SockType;
 use rxbox_wire::frame::Reply;
 use rxbox_wire::kind::Kind as Arg;
 use std::os::fd::{AsFd, AsRawFd};
@@ -262,15 +263,22 @@ pub(super) fn under_limit(
     }
 }
 
+/// Whether a socket's bytes are no messages.
+pub(super) fn is_stream(socket: &File) -> bool {
+    getsockopt(&socket.host, SockType).is_ok_and(|t| t == nix::sys::socket::SockType::Stream)
+}
+
+/// EMSGSIZE for a part of a message: one that is longer than what crosses at once is longer than what the
+/// kernel takes by its own limits.
+pub(super) fn may_be_cut(call: &Call<'_>, socket: &File) -> Result<(), Errno> {
+    if call.is_part() && !is_stream(socket) { Err(Errno::EMSGSIZE) } else { Ok(()) }
+}
+
 /// Raises SIGPIPE in the caller if what came of a write of `n` bytes to `file` comes with it. A pipe whose
 /// last reader goes in the middle of a write gives the signal and tells what was written.
 pub(super) fn broken_pipe(call: &mut Call<'_>, file: &File, n: u64, done: SyscallResult) {
-    let stream = || {
-        nix::sys::socket::getsockopt(&file.host, nix::sys::socket::sockopt::SockType)
-            .is_ok_and(|t| t == nix::sys::socket::SockType::Stream)
-    };
     let broken = match done {
-        Err(Errno::EPIPE) => file.kind == Kind::Pipe || file.kind == Kind::Socket && stream(),
+        Err(Errno::EPIPE) => file.kind == Kind::Pipe || file.kind == Kind::Socket && is_stream(file),
         Ok(done) => file.kind == Kind::Pipe && (done as u64) < n && has_no_reader(file),
         Err(_) => false,
     };

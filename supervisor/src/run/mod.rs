@@ -2,8 +2,9 @@
 
 pub mod event_loop;
 pub mod job;
+pub mod learn;
 mod own_files;
-pub mod study;
+mod study;
 pub mod usage;
 
 use crate::cli::identity;

@@ -3,7 +3,7 @@
 //! The bytes of a message go straight between the kernel and the data area. Its address and control data are
 //! judged and translated in the supervisor's own memory.
 
-use super::super::io::broken_pipe;
+use super::super::io::{broken_pipe, is_stream, may_be_cut};
 use super::address::{Destination, Purpose, destination, may_route};
 use super::ancillary::{self, CONTROL_MAX};
 use super::{binding, put_address, socket_of};
@@ -15,8 +15,6 @@ use crate::host::number::Wait;
 use crate::host::transfer::Buffer;
 use crate::state::fd::File;
 use nix::errno::Errno;
-use nix::sys::socket::getsockopt;
-use nix::sys::socket::sockopt::SockType;
 use rxbox_wire::frame::{MessageHeader, Reply};
 use rxbox_wire::sizes::ABSENT;
 use std::os::fd::AsFd;
@@ -80,16 +78,6 @@ fn more(call: &mut Call<'_>, socket: &File, wanted: usize, done: &SyscallResult)
 }
 
 /// Whether bytes have no borders there.
-fn is_stream(socket: &File) -> bool {
-    getsockopt(&socket.host, SockType).is_ok_and(|t| t == nix::sys::socket::SockType::Stream)
-}
-
-/// EMSGSIZE for a part of a message: one that is longer than what crosses at once is longer than what the
-/// kernel takes by its own limits.
-pub(crate) fn may_be_cut(call: &Call<'_>, socket: &File) -> Result<(), Errno> {
-    if call.is_part() && !is_stream(socket) { Err(Errno::EMSGSIZE) } else { Ok(()) }
-}
-
 /// Raises SIGPIPE in the guest where the kernel would.
 fn finish(call: &mut Call<'_>, socket: &File, flags: u32, done: SyscallResult) -> SyscallResult {
     if flags & NOSIGNAL == 0 {
