@@ -56,6 +56,10 @@ pub struct Call<'a> {
 }
 
 impl Call<'_> {
+    /// The process id that the caller has for itself.
+    pub fn pid(&self) -> i32 {
+        if self.process.threads.is_companion(self.tid) { self.tid } else { self.process.pid }
+    }
     /// Argument `i` as the 64-bit register.
     pub fn u64(&self, i: usize) -> u64 {
         self.request.args[i]

@@ -281,6 +281,34 @@ static void attach(void) {
     SHOW(ptrace(PTRACE_ATTACH, pid, 0, 0));
 }
 
+static volatile pid_t first;
+static volatile int done;
+// Shares all memory with a process, and traces its thread.
+static int companion(void *p) {
+    (void)p;
+    struct user_regs_struct r = {0};
+    int s = 0;
+    if (syscall(SYS_getppid) != first || syscall(SYS_getpid) == first) return 2;
+    if (ptrace(PTRACE_ATTACH, first, 0, 0)) return 3;
+    if (waitpid(first, &s, __WALL) != first || s != 0x137f) return 4;
+    if (ptrace(PTRACE_GETREGS, first, 0, &r) || !r.rsp) return 5;
+    if (ptrace(PTRACE_DETACH, first, 0, 0)) return 6;
+    done = 1;
+    return 9;
+}
+
+static void traced_by_a_companion(void) {
+    static char own[65536] __attribute__((aligned(16)));
+    first = getpid();
+    prctl(PR_SET_PTRACER, -1);
+    pid_t pid = clone(companion, own + sizeof own, CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_UNTRACED, 0);
+    printf("made: %d\n", pid > 0);
+    SHOW(waitpid(pid, &status, WNOHANG));
+    while (!done && waitpid(pid, &status, WNOHANG | __WALL) == 0) sched_yield();
+    show_wait("companion", pid);
+    show_wait("once more", pid);
+}
+
 static char stack[65536] __attribute__((aligned(16)));
 static volatile int ready;
 static int thread(void *p) { (void)p; ready = 1; syscall(SYS_exit, 5); return 0; }
@@ -365,6 +393,7 @@ int main(void) {
     events();
     attach();
     threads();
+    traced_by_a_companion();
     struct sigaction action = {.sa_sigaction = tells, .sa_flags = SA_SIGINFO | SA_RESTART};
     sigaction(SIGCHLD, &action, 0);
     pid_t pid = traced(stays);

@@ -84,6 +84,7 @@ fn internal_rows_have_the_numbers_of_the_enumeration() {
         (Internal::SendAgain, "send_again"),
         (Internal::Detached, "detached"),
         (Internal::KickSiblings, "kick_siblings"),
+        (Internal::Identity, "identity"),
         (Internal::TraceStop, "trace_stop"),
         (Internal::TraceObeyed, "trace_obeyed"),
     ];

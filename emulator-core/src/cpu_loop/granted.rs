@@ -77,7 +77,7 @@ const ALL: &[(i64, Entry)] = &[
     (SYS_execve, Call(|t, g| exec::exec(t, g.call.nr, g.args))),
     (SYS_execveat, Call(|t, g| exec::exec(t, g.call.nr, g.args))),
     (SYS_exit, Call(|t, g| exit::exit(t, g.args[0] as i32))),
-    (SYS_exit_group, Call(|t, g| exit::exit_group(t, g.args[0] as i32))),
+    (SYS_exit_group, Call(|t, g| exit::exit_all(t, g.args[0] as i32))),
     (SYS_wait4, Call(|t, g| wait::wait(t, g.call.nr, g.args, g.approved).into())),
     (SYS_waitid, Call(|t, g| wait::wait(t, g.call.nr, g.args, g.approved).into())),
     (SYS_setpgid, Call(|_, g| process::setpgid(g.args).into())),

@@ -14,6 +14,9 @@ pub fn clone(thread: &mut Thread, nr: u32, args: &[u64; 6]) -> SyscallResult {
     match i64::from(nr) {
         libc::SYS_clone if args[0] & THREAD == THREAD => new_thread(thread, &CloneArgs::of_clone(args)),
         libc::SYS_clone3 => clone3(thread, args),
+        libc::SYS_clone if CloneArgs::of_clone(args).is_companion() => {
+            new_thread(thread, &CloneArgs::of_clone(args))
+        }
         libc::SYS_clone => fork(thread, &CloneArgs::of_clone(args)),
         libc::SYS_vfork => fork(thread, &CloneArgs::VFORK),
         _ => fork(thread, &CloneArgs::FORK),

@@ -63,7 +63,8 @@ fn try_clone(thread: &mut Thread, args: &[u64; 6]) -> Result<SyscallResult, Errn
         return Ok(SyscallResult::from(&reply));
     }
     let args = CloneArgs::of_clone3(&plain, asked.pidfd, asked.flags & CLEAR_SIGHAND != 0);
-    Ok(if args.has(libc::CLONE_THREAD) { new_thread(thread, &args) } else { fork(thread, &args) })
+    let thread_like = args.has(libc::CLONE_THREAD) || args.is_companion();
+    Ok(if thread_like { new_thread(thread, &args) } else { fork(thread, &args) })
 }
 
 /// The structure of `size` bytes: what is unknown must be zero, what is missing is.

@@ -61,6 +61,18 @@ impl CloneArgs {
         self.flags & flag as u64 != 0
     }
 
+    /// Whether it is a companion: a process that shares everything with its maker but the signal handlers,
+    /// and tells nobody of its end. It is carried out as a thread that is known as a process of its own.
+    pub fn is_companion(&self) -> bool {
+        const SHARED: i32 = libc::CLONE_VM | libc::CLONE_FS | libc::CLONE_FILES;
+        const FREE: i32 = libc::CLONE_UNTRACED
+            | libc::CLONE_SETTLS
+            | libc::CLONE_PARENT_SETTID
+            | libc::CLONE_CHILD_SETTID
+            | libc::CLONE_CHILD_CLEARTID;
+        self.flags & !(FREE as u64) == SHARED as u64
+    }
+
     /// Whether a process like this is possible here: one that signals its end by SIGCHLD, shares nothing but
     /// what is copied anyway, and shares memory only until it executes a program.
     pub fn offered(&self) -> bool {
@@ -94,6 +106,10 @@ mod tests {
     #[test]
     fn only_processes_that_are_possible_are_offered() {
         let of = |flags: i32| CloneArgs::plain(flags).offered();
+        let companion = |flags: i32| CloneArgs::plain(flags).is_companion();
+        let shared = libc::CLONE_VM | libc::CLONE_FS | libc::CLONE_FILES;
+        assert!(companion(shared | libc::CLONE_UNTRACED) && !companion(shared | libc::SIGCHLD));
+        assert!(!companion(shared | libc::CLONE_VFORK) && !companion(libc::CLONE_VM));
         assert!(of(libc::SIGCHLD));
         assert!(of(libc::SIGCHLD | libc::CLONE_CHILD_SETTID | libc::CLONE_CHILD_CLEARTID));
         assert!(of(libc::SIGCHLD | libc::CLONE_VM | libc::CLONE_VFORK));

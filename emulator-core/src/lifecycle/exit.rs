@@ -13,7 +13,12 @@ pub fn exit(thread: &mut Thread, status: i32) -> SyscallResult {
     SyscallResult::Done
 }
 
-/// exit_group(2): the process ends.
+/// exit_group(2): the process ends; a companion is one.
+pub fn exit_all(thread: &mut Thread, status: i32) -> SyscallResult {
+    if thread.companion { exit(thread, status) } else { exit_group(thread, status) }
+}
+
+/// The process ends.
 pub fn exit_group(thread: &mut Thread, status: i32) -> ! {
     ptrace::ending(thread, (status & 0xff) << 8);
     thread.process.release_parent();

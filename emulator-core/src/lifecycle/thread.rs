@@ -37,9 +37,10 @@ pub fn new_thread(thread: &mut Thread, args: &CloneArgs) -> SyscallResult {
     let mask = thread.signals.mask();
     let clear_child_tid = if args.has(libc::CLONE_CHILD_CLEARTID) { args.child_tid } else { 0 };
     let life = thread.life;
+    let companion = args.is_companion();
     let body = move |(slot, tid)| {
         let mut thread = begin(process, cpu, slot, tid, mask, life);
-        thread.clear_child_tid = clear_child_tid;
+        (thread.clear_child_tid, thread.companion) = (clear_child_tid, companion);
         life(thread);
     };
     let spawned = {
@@ -47,7 +48,7 @@ pub fn new_thread(thread: &mut Thread, args: &CloneArgs) -> SyscallResult {
         spawn(body)
     };
     let Ok((tid, start)) = spawned else { return Errno::EAGAIN.into() };
-    let slot = request::new_thread(thread, tid, args.event());
+    let slot = request::new_thread(thread, tid, args.event(), companion);
     let Ok(slot) = usize::try_from(slot) else { return SyscallResult::Value(slot) };
     for (flag, at) in
         [(libc::CLONE_CHILD_SETTID, args.child_tid), (libc::CLONE_PARENT_SETTID, args.parent_tid)]

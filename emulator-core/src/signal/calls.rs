@@ -90,6 +90,10 @@ pub fn action(thread: &mut Thread, args: &[u64; 6]) -> Result<i64, Errno> {
     let before = actions.get(signal);
     if new != 0 {
         let action = Action::decode(&bytes);
+        // The handlers of a companion are its own, and nothing is sent to it.
+        if thread.companion {
+            return Ok(0);
+        }
         actions.set(signal, action)?;
         if action.disposition(signal) == Disposition::Ignore {
             thread.signals.discard(SigSet::EMPTY.with(signal));

@@ -51,6 +51,8 @@ pub struct Thread {
     pub single_step: bool,
     /// How it is traced.
     pub traced: Traced,
+    /// It is known to the guest as a process of its own.
+    pub companion: bool,
     /// Set once the thread is to end, with its exit status.
     pub exit: Option<i32>,
     /// What runs it.
@@ -73,6 +75,7 @@ impl Thread {
             faults: TransientFaults::default(),
             single_step: false,
             traced: Traced::default(),
+            companion: false,
             exit: None,
             life,
         }

@@ -45,9 +45,10 @@ pub fn kick_siblings(thread: &Thread) {
 }
 
 /// Asks for a slot for a new thread, which is there but has not begun; its number or a negative errno. The
-/// event is the one by which a tracer can have it traced (`PTRACE_EVENT_*`), or 0.
-pub fn new_thread(thread: &Thread, tid: i32, event: i32) -> i64 {
-    plain(thread, Internal::NewThread, [tid as u64, event as u64])
+/// event is the one by which a tracer can have it traced (`PTRACE_EVENT_*`), or 0; a companion is known to
+/// the guest as a process.
+pub fn new_thread(thread: &Thread, tid: i32, event: i32, companion: bool) -> i64 {
+    send(thread, Internal::NewThread, [tid as u64, event as u64, companion.into(), 0, 0, 0], &[]).ret
 }
 
 /// Asks for channel and control socket of a new process, and with `pidfd` for room for a descriptor of it.

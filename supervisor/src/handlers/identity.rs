@@ -35,11 +35,12 @@ pub const HANDLERS: &[Entry] = &[
 ];
 
 fn getpid(call: &mut Call<'_>) -> SyscallResult {
-    Ok(call.process.pid.into())
+    Ok(call.pid().into())
 }
 
 fn getppid(call: &mut Call<'_>) -> SyscallResult {
-    Ok(call.process.ppid().into())
+    let companion = call.process.threads.is_companion(call.tid);
+    Ok(if companion { call.process.pid } else { call.process.ppid() }.into())
 }
 
 fn gettid(call: &mut Call<'_>) -> SyscallResult {

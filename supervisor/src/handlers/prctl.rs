@@ -21,6 +21,8 @@ fn prctl(call: &mut Call<'_>) -> SyscallResult {
             Ok(0)
         }
         libc::PR_GET_NAME => get_name(call),
+        // A companion ends with its process anyway.
+        libc::PR_SET_PDEATHSIG if call.process.threads.is_companion(call.tid) => Ok(0),
         libc::PR_SET_PDEATHSIG => set_checked(&a.parent_death_signal, call, 0..=64),
         libc::PR_GET_PDEATHSIG => {
             let signal = a.parent_death_signal.load(Relaxed);

@@ -80,13 +80,26 @@ fn unshare(call: &mut Call<'_>) -> SyscallResult {
 
 fn exit(call: &mut Call<'_>) -> SyscallResult {
     call.process.attributes.forget(call.tid);
+    companion_exits(call);
     grant(call)
 }
 
 /// How a process ends the kernel tells better, but whoever waits for that end must find done what it brings.
 fn exit_group(call: &mut Call<'_>) -> SyscallResult {
+    if companion_exits(call) {
+        return grant(call);
+    }
     call.sandbox.ipc.ended(call.process.pid);
     grant(call)
+}
+
+/// Takes note of how a companion ends; whether the caller is one.
+fn companion_exits(call: &Call<'_>) -> bool {
+    let companion = call.process.threads.is_companion(call.tid);
+    if companion {
+        call.sandbox.tracees.companion_exits(call.tid, (call.u32(0) & 0xff) << 8);
+    }
+    companion
 }
 
 fn umask(call: &mut Call<'_>) -> SyscallResult {

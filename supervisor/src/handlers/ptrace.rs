@@ -11,7 +11,7 @@ use crate::handlers::pidfd::waited_for;
 use crate::host::SyscallResult;
 use crate::state::credentials::may_look_into;
 use crate::state::process::Process;
-use crate::state::tracees::{Going, SigInfo, WaitFor, Whom, Wish};
+use crate::state::tracees::{Going, SigInfo, WaitFor, Waiter, Whom, Wish};
 use nix::errno::Errno;
 use rxbox_wire::ptrace::{EXTENDED, GENERAL, MASK, Mode, Order, PIECE, StopKind, WaitAnswer, word};
 use std::sync::Arc;
@@ -44,7 +44,7 @@ fn ptrace(call: &mut Call<'_>) -> SyscallResult {
         libc::PTRACE_ATTACH | libc::PTRACE_SEIZE => return attach(call, tid, request == libc::PTRACE_SEIZE),
         _ => {}
     }
-    let (tracer, tracees) = (call.process.pid, call.sandbox.tracees.clone());
+    let (tracer, tracees) = (call.pid(), call.sandbox.tracees.clone());
     let process = tracees.process_of(tid).and_then(|pid| call.sandbox.processes.get(pid));
     // The event loop may not have seen its end.
     if process.is_none_or(|process| process.has_ended()) {
@@ -104,7 +104,8 @@ fn tracee(call: &Call<'_>, tid: i32) -> Result<Arc<Process>, Errno> {
 fn trace_me(call: &mut Call<'_>) -> SyscallResult {
     let parent = call.sandbox.processes.get(call.process.ppid()).ok_or(Errno::EPERM)?;
     let wish = Wish { tracer: parent.pid, seized: false, options: 0, signal: None, trap: false };
-    call.sandbox.tracees.add(call.process.pid, call.tid, wish)?;
+    let there = || !parent.ended();
+    call.sandbox.tracees.add(call.process.pid, call.tid, wish, there).map_err(|_| Errno::EPERM)?;
     call.process.be_traced(&call.sandbox.tracees);
     // It may be waiting for a child in the kernel, which will not tell it.
     parent.threads.ids().into_iter().for_each(|tid| parent.kick(tid));
@@ -118,10 +119,11 @@ fn attach(call: &mut Call<'_>, tid: i32, seize: bool) -> SyscallResult {
     }
     let target = tracee(call, tid)?;
     target.handle.is_there()?;
-    may_trace(call, &target)?;
+    may_trace(call, &target, tid)?;
     let signal = (!seize).then(|| stop_signal(libc::SIGSTOP, 0, 0));
-    let wish = Wish { tracer: call.process.pid, seized: seize, options, signal, trap: false };
-    call.sandbox.tracees.add(target.pid, tid, wish)?;
+    let wish = Wish { tracer: call.pid(), seized: seize, options, signal, trap: false };
+    let there = || !target.has_ended() && target.threads.slot_of(tid).is_some() && !call.process.ended();
+    call.sandbox.tracees.add(target.pid, tid, wish, there)?;
     target.be_traced(&call.sandbox.tracees);
     target.attend(tid);
     Ok(0)
@@ -130,10 +132,12 @@ fn attach(call: &mut Call<'_>, tid: i32, seize: bool) -> SyscallResult {
 /// A process may trace any other of the sandbox that acts as the same user and has not made itself
 /// untraceable, as on Linux without capabilities. None gets by it what it does not have: the policy is the
 /// same for all.
-fn may_trace(call: &Call<'_>, target: &Process) -> Result<(), Errno> {
+fn may_trace(call: &Call<'_>, target: &Process, tid: i32) -> Result<(), Errno> {
     let dumpable = target.attributes.is_dumpable();
     let may = may_look_into(&call.credentials(), &target.credentials(), dumpable);
-    if target.pid != call.process.pid && may { Ok(()) } else { Err(Errno::EPERM) }
+    // A companion may trace the threads of the process that it shares its memory with.
+    let own = target.pid == call.process.pid && (call.pid() == target.pid || tid == call.tid);
+    if !own && may { Ok(()) } else { Err(Errno::EPERM) }
 }
 
 /// A signal that a tracer has its tracee get.
@@ -152,7 +156,7 @@ fn go_on(call: &mut Call<'_>, tid: i32, request: u32) -> SyscallResult {
     if number > 64 {
         return Err(Errno::EIO);
     }
-    let (pid, uid) = (call.process.pid, call.credentials().user.real);
+    let (pid, uid) = (call.pid(), call.credentials().user.real);
     let signal = (number != 0).then(|| stop_signal(number as i32, pid, uid));
     call.sandbox.tracees.at_stop(pid, tid, |stopped| stopped.go_on(Going { mode, signal }))?;
     Ok(0)
@@ -160,7 +164,7 @@ fn go_on(call: &mut Call<'_>, tid: i32, request: u32) -> SyscallResult {
 
 /// Requests that look at a stopped thread, or change what it goes on with.
 fn at_stop(call: &mut Call<'_>, tid: i32, request: u32) -> SyscallResult {
-    let (tracer, tracees) = (call.process.pid, call.sandbox.tracees.clone());
+    let (tracer, tracees) = (call.pid(), call.sandbox.tracees.clone());
     let at = |from: usize, len: usize| {
         tracees.at_stop(tracer, tid, |s| Ok(s.state()?.get(from..).unwrap_or_default()[..].to_vec())).map(
             |mut bytes| {
@@ -258,7 +262,7 @@ fn at_stop(call: &mut Call<'_>, tid: i32, request: u32) -> SyscallResult {
 fn set_floating(call: &Call<'_>, tid: i32, bytes: Vec<u8>) -> SyscallResult {
     /// What is neither the processor's nor a register: reserved, and for software.
     const TAKEN: usize = 416;
-    call.sandbox.tracees.at_stop(call.process.pid, tid, |stopped| {
+    call.sandbox.tracees.at_stop(call.pid(), tid, |stopped| {
         let state = stopped.state_mut()?;
         state[EXTENDED..EXTENDED + TAKEN].copy_from_slice(bytes.get(..TAKEN).ok_or(Errno::EIO)?);
         state[IN_USE] |= 3;
@@ -269,9 +273,10 @@ fn set_floating(call: &Call<'_>, tid: i32, bytes: Vec<u8>) -> SyscallResult {
 /// `struct ptrace_syscall_info`; the answer is how many bytes there are.
 fn syscall_info(call: &mut Call<'_>, tid: i32) -> SyscallResult {
     const AUDIT_ARCH_X86_64: u32 = 0xc000_003e;
-    let (kind, state) = call.sandbox.tracees.at_stop(call.process.pid, tid, |stopped| {
-        Ok((stopped.kind()?, stopped.state()?[..GENERAL].to_vec()))
-    })?;
+    let (kind, state) = call
+        .sandbox
+        .tracees
+        .at_stop(call.pid(), tid, |stopped| Ok((stopped.kind()?, stopped.state()?[..GENERAL].to_vec())))?;
     let register = |n: usize| u64::from_le_bytes(std::array::from_fn(|k| state[8 * n + k]));
     let op = match kind {
         StopKind::CallEntry => 1u8,
@@ -344,14 +349,21 @@ fn members(call: &Call<'_>, group: i32) -> Whom {
 
 fn wait(call: &Call<'_>, whom: Whom, options: u32, ends: bool) -> WaitAnswer {
     let has = |flag: i32| options & flag as u32 != 0;
-    let wait = WaitFor { whom, ends, keeps: has(libc::WNOWAIT), blocks: !has(libc::WNOHANG) };
-    call.sandbox.tracees.wait(call.process.pid, call.tid, &wait)
+    let wait = WaitFor {
+        whom,
+        ends,
+        keeps: has(libc::WNOWAIT),
+        blocks: !has(libc::WNOHANG),
+        clones: has(libc::__WALL) || has(libc::__WCLONE),
+    };
+    let waiter = Waiter { tracer: call.pid(), process: call.process.pid, tid: call.tid };
+    call.sandbox.tracees.wait(waiter, &wait)
 }
 
 /// Which thread reads and writes a process's memory for the caller: a stopped one that it traces. EPERM if
 /// there is none.
 fn servant(call: &Call<'_>, pid: i32) -> Result<i32, Errno> {
-    call.sandbox.tracees.stopped_thread(call.process.pid, pid).ok_or(Errno::EPERM)
+    call.sandbox.tracees.stopped_thread(call.pid(), pid).ok_or(Errno::EPERM)
 }
 
 /// Ranges as pieces within pages, at most `most` bytes together.
@@ -377,7 +389,7 @@ pub(super) fn read(call: &Call<'_>, pid: i32, ranges: &[(u64, u64)], most: usize
     let mut bytes = Vec::new();
     for (addr, len) in pieces(ranges, most) {
         let order = Order::Read { addr, len: len as u32 };
-        let read = call.sandbox.tracees.ask(call.process.pid, tid, order)?;
+        let read = call.sandbox.tracees.ask(call.pid(), tid, order)?;
         bytes.extend(&read[..read.len().min(len)]);
         if read.len() < len {
             break;
@@ -396,7 +408,7 @@ pub(super) fn write(call: &Call<'_>, pid: i32, ranges: &[(u64, u64)], bytes: &[u
     let mut done = 0;
     for (addr, len) in pieces(ranges, bytes.len()) {
         let order = Order::Write { addr, bytes: bytes[done..done + len].to_vec() };
-        if call.sandbox.tracees.ask(call.process.pid, tid, order).is_err() {
+        if call.sandbox.tracees.ask(call.pid(), tid, order).is_err() {
             break;
         }
         done += len;

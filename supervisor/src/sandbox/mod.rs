@@ -336,12 +336,13 @@ impl Sandbox {
 
     /// Tells a tracer what has happened, and has it look.
     pub fn tell_tracer(&self, notice: Notice) {
-        let Some(tracer) = self.processes.get(notice.tracer) else { return };
-        if let Some(info) = notice.info {
+        if let (Some(info), Some(tracer)) = (notice.info, self.processes.get(notice.tracer)) {
             // It may have ended.
             let _ = tracer.handle.signal(&info);
         }
-        notice.waiting.iter().for_each(|tid| tracer.kick(*tid));
+        for waiter in notice.waiting {
+            self.processes.get(waiter.process).into_iter().for_each(|process| process.kick(waiter.tid));
+        }
     }
 
     /// Removes the processes whose end the event loop has not seen yet: what they leave behind (locks,

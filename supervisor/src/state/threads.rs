@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use rxbox_wire::handoff::{CLOSED, Futex, Handoff};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Who uses a slot.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +21,8 @@ struct User {
     guest: Option<i32>,
     /// Host id of the worker once it runs.
     worker: Option<i32>,
+    /// Known to the guest as a process of its own.
+    companion: bool,
     /// Those of a thread that is not the first of its process.
     credentials: Option<Arc<Credentials>>,
 }
@@ -29,11 +31,13 @@ struct User {
 #[derive(Debug)]
 pub struct Threads {
     slots: Lock<BTreeMap<usize, User>>,
+    /// Whether there ever was a companion.
+    companions: AtomicBool,
 }
 
 impl Default for Threads {
     fn default() -> Self {
-        Threads { slots: Lock::new(Rank::Threads, BTreeMap::new()) }
+        Threads { slots: Lock::new(Rank::Threads, BTreeMap::new()), companions: AtomicBool::new(false) }
     }
 }
 
@@ -60,7 +64,7 @@ impl Threads {
             return Err(Errno::EINVAL);
         }
         let free = (0..of).find(|n| !slots.contains_key(n)).ok_or(Errno::EAGAIN)?;
-        slots.insert(free, User { guest, worker: None, credentials });
+        slots.insert(free, User { guest, worker: None, companion: false, credentials });
         Ok(free)
     }
 
@@ -125,6 +129,25 @@ impl Threads {
     /// Ids of the workers that serve its threads.
     pub fn workers(&self) -> Vec<i32> {
         self.slots().values().filter_map(|s| s.worker).collect()
+    }
+
+    /// The thread of this slot is known to the guest as a process of its own.
+    pub fn set_companion(&self, slot: usize) {
+        self.companions.store(true, Ordering::Release);
+        if let Some(user) = self.slots().get_mut(&slot) {
+            user.companion = true;
+        }
+    }
+
+    /// Whether a thread is known to the guest as a process of its own.
+    pub fn is_companion(&self, guest: i32) -> bool {
+        self.companions.load(Ordering::Acquire)
+            && self.slots().values().any(|user| user.guest == Some(guest) && user.companion)
+    }
+
+    /// Ids of the threads that the guest knows as such.
+    pub fn own_ids(&self) -> Vec<i32> {
+        self.slots().values().filter(|user| !user.companion).filter_map(|user| user.guest).collect()
     }
 
     /// How many slots are in use.

@@ -207,7 +207,7 @@ impl Entry {
             At::Top if name == b"task" && self.thread.is_none() => Some(self.beside(At::Tasks)),
             At::Top => std::str::from_utf8(name).ok().and_then(find).map(|leaf| self.beside(At::Leaf(leaf))),
             At::Tasks => number(name)
-                .filter(|tid| process.threads.ids().contains(tid))
+                .filter(|tid| process.threads.own_ids().contains(tid))
                 .map(|tid| Entry { thread: Some(tid), at: At::Top }),
             At::Leaf(leaf) if leaf.name == "fd" => descriptor().map(|n| self.beside(At::Descriptor(n))),
             At::Leaf(_) => descriptor().map(|n| self.beside(At::DescriptorInfo(n))),
@@ -229,7 +229,7 @@ impl Entry {
                 };
                 LEAVES.iter().map(|leaf| (leaf.name.into(), kind(leaf))).chain(tasks).collect()
             }
-            At::Tasks => numbers(process.threads.ids(), libc::DT_DIR),
+            At::Tasks => numbers(process.threads.own_ids(), libc::DT_DIR),
             At::Leaf(leaf) => {
                 let open = process.fds.iter().into_iter().map(|(n, ..)| n).collect();
                 numbers(open, if leaf.name == "fd" { libc::DT_LNK } else { libc::DT_REG })

@@ -22,6 +22,10 @@ pub(super) fn new_thread(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> Syscall
     let slots = call.process.line.channel.slots();
     let credentials = Some(call.credentials());
     let started = call.process.threads.reserve_for(Some(tid), credentials, slots).and_then(|slot| {
+        if call.u32(2) != 0 {
+            call.process.threads.set_companion(slot);
+            sandbox.tracees.add_companion(call.process.pid, tid);
+        }
         trace_new(call, call.process, tid, call.u32(1));
         sandbox.start_worker(call.process, slot).inspect_err(|_| call.process.threads.free(slot))?;
         Ok(slot as i64)
@@ -84,7 +88,10 @@ pub(super) fn process_started(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> Sy
 fn trace_new(call: &Call<'_>, process: &Process, tid: i32, event: u32) {
     let Some(wish) = call.sandbox.tracees.inherited(call.tid, event) else { return };
     // Nobody else can have found it yet.
-    if call.sandbox.tracees.add(process.pid, tid, wish).is_ok() {
+    let (tracees, tracer) = (&call.sandbox.tracees, wish.tracer);
+    let there =
+        || tracees.is_companion(tracer) || call.sandbox.processes.get(tracer).is_some_and(|t| !t.ended());
+    if tracees.add(process.pid, tid, wish, there).is_ok() {
         process.be_traced(&call.sandbox.tracees);
         let slot = process.threads.slot_of(tid).unwrap_or(0);
         if let Some(slot) = process.line.channel.slot(slot) {

@@ -46,8 +46,9 @@ requests! {
     /// A line for the user about the guest (fatal signal with state, unsupported instruction).
     Report report(text: In(Optional, Bulk { count: size }), size: U64);
     /// A new guest thread is there, of the host thread id given, and wants to be served: the reply's value is
-    /// its slot number. The event is as for [`Internal::ProcessStarted`].
-    NewThread new_thread(tid: Pid, event: U32);
+    /// its slot number. The event is as for [`Internal::ProcessStarted`]; a companion is
+    /// known to the guest as a process of its own.
+    NewThread new_thread(tid: Pid, event: U32, companion: U32);
     /// A new guest process is wanted: control socket and channel of it come over the control socket.
     NewProcess new_process(pidfd: U32);
     /// The new guest process is there: its host process id, or a negative errno; and the event by which a

@@ -75,8 +75,21 @@ struct All {
     by_tid: BTreeMap<i32, Tracee>,
     /// Threads that have ended, for tracers whose children they are not.
     ended: Vec<Ended>,
-    /// Threads that wait for children, with their processes.
-    waiting: Vec<(i32, i32)>,
+    /// Threads that wait for children.
+    waiting: Vec<Waiter>,
+    /// Threads that are known as processes of their own, with their processes and as which they end.
+    companions: BTreeMap<i32, (i32, u32)>,
+}
+
+/// A thread that waits for children.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waiter {
+    /// The process that waits, as the guest knows it.
+    pub tracer: i32,
+    /// The process of the thread.
+    pub process: i32,
+    /// The thread.
+    pub tid: i32,
 }
 
 /// A traced thread.
@@ -142,6 +155,8 @@ struct Ended {
     pid: i32,
     tid: i32,
     status: u32,
+    /// It was no tracee but a companion, whose end is found by those only who wait for such.
+    companion: bool,
 }
 
 /// Tells a tracer that something has happened to a thread of its.
@@ -152,7 +167,7 @@ pub struct Notice {
     /// The SIGCHLD, unless it only has to look again.
     pub info: Option<Info>,
     /// Threads of it that wait.
-    pub waiting: Vec<i32>,
+    pub waiting: Vec<Waiter>,
 }
 
 /// What workers wait for: raised under the lock, slept on without it.
@@ -191,8 +206,19 @@ impl Tracees {
         self.any.load(Ordering::Acquire)
     }
 
-    /// Takes a thread of a process as traced. EPERM if it is already.
-    pub fn add(&self, pid: i32, tid: i32, wish: Wish) -> Result<(), Errno> {
+    /// Takes a thread of a process as traced. EPERM if it is already; ESRCH unless both it and its tracer are
+    /// `there`, asked for afterwards: if one of them ends later, it is let go.
+    pub fn add(&self, pid: i32, tid: i32, wish: Wish, there: impl Fn() -> bool) -> Result<(), Errno> {
+        self.insert(pid, tid, wish)?;
+        if there() {
+            return Ok(());
+        }
+        let gone = self.all().by_tid.remove(&tid);
+        gone.into_iter().for_each(|tracee| tracee.bell.ring());
+        Err(Errno::ESRCH)
+    }
+
+    fn insert(&self, pid: i32, tid: i32, wish: Wish) -> Result<(), Errno> {
         loop {
             let mut all = self.all();
             let leaving = match all.by_tid.get(&tid) {
@@ -215,9 +241,32 @@ impl Tracees {
             return None;
         }
         let mut all = self.all();
-        all.waiting.retain(|waiting| *waiting != (pid, tid));
+        all.waiting.retain(|waiter| waiter.tid != tid);
+        if let Some((parent, status)) = all.companions.remove(&tid) {
+            all.tracer_ended(tid);
+            all.ended.push(Ended { tracer: parent, pid: tid, tid, status, companion: true });
+            return Some(all.notice(parent, None));
+        }
         // The first thread's number goes on as the process's.
         if tid == pid { None } else { all.forget(tid, None) }
+    }
+
+    /// Whether a process is a companion.
+    pub fn is_companion(&self, tid: i32) -> bool {
+        self.all().companions.contains_key(&tid)
+    }
+
+    /// A thread of a process is known as a process of its own.
+    pub fn add_companion(&self, pid: i32, tid: i32) {
+        self.all().companions.insert(tid, (pid, libc::SIGKILL as u32));
+        self.any.store(true, Ordering::Release);
+    }
+
+    /// As which a companion ends.
+    pub fn companion_exits(&self, tid: i32, status: u32) {
+        if let Some(companion) = self.all().companions.get_mut(&tid) {
+            companion.1 = status;
+        }
     }
 
     /// A process whose parent is this one has ended: its threads are no tracees any more, and no tracers.
@@ -227,27 +276,17 @@ impl Tracees {
             return Default::default();
         }
         let mut all = self.all();
-        all.ended.retain(|ended| ended.tracer != pid);
-        all.waiting.retain(|waiting| waiting.0 != pid);
-        let of = |wanted: fn(&Tracee, i32) -> bool| -> Vec<i32> {
-            all.by_tid.iter().filter(|(_, t)| wanted(t, pid)).map(|(tid, _)| *tid).collect()
-        };
-        let (mut own, traced) = (of(|t, pid| t.pid == pid), of(|t, pid| t.tracer == pid));
+        all.waiting.retain(|waiter| waiter.process != pid);
+        let mut own: Vec<i32> =
+            all.by_tid.iter().filter(|(_, t)| t.pid == pid).map(|(tid, _)| *tid).collect();
         // The first thread ends last.
         own.sort_unstable_by_key(|tid| *tid == pid);
         let notices = own.into_iter().filter_map(|tid| all.forget(tid, Some(parent))).collect();
-        let mut killed = Vec::new();
-        for tid in traced {
-            let Some(tracee) = all.by_tid.get_mut(&tid) else { continue };
-            if tracee.options & EXIT_KILL != 0 {
-                killed.push(tracee.pid);
-            }
-            let signal = tracee.stop.as_ref().filter(|stop| stop.kind == StopKind::Signal);
-            let signal = signal.and_then(|stop| stop.info);
-            if !tracee.let_go(signal) {
-                all.by_tid.remove(&tid);
-            }
-        }
+        let companions = all.companions.iter().filter(|(_, (process, _))| *process == pid);
+        let companions: Vec<i32> = companions.map(|(tid, _)| *tid).collect();
+        all.companions.retain(|_, (process, _)| *process != pid);
+        let mut killed = all.tracer_ended(pid);
+        companions.into_iter().for_each(|tid| killed.extend(all.tracer_ended(tid)));
         (notices, killed)
     }
 }
@@ -290,6 +329,24 @@ impl Tracee {
 }
 
 impl All {
+    /// Lets go what a tracer has traced that has ended; which processes are to be killed with it.
+    fn tracer_ended(&mut self, tracer: i32) -> Vec<i32> {
+        self.ended.retain(|ended| ended.tracer != tracer);
+        let mut killed = Vec::new();
+        self.by_tid.retain(|_, tracee| {
+            if tracee.tracer != tracer {
+                return true;
+            }
+            if tracee.options & EXIT_KILL != 0 {
+                killed.push(tracee.pid);
+            }
+            let signal = tracee.stop.as_ref().filter(|stop| stop.kind == StopKind::Signal);
+            let signal = signal.and_then(|stop| stop.info);
+            tracee.let_go(signal)
+        });
+        killed
+    }
+
     /// Forgets a tracee that has ended. Its tracer is told, unless that is the `parent` and this the first
     /// thread of the process: then the kernel tells it.
     fn forget(&mut self, tid: i32, parent: Option<i32>) -> Option<Notice> {
@@ -302,7 +359,7 @@ impl All {
         let known = tid == pid && parent == Some(tracer);
         let status = tracee.status.unwrap_or(libc::SIGKILL) as u32;
         if !known {
-            self.ended.push(Ended { tracer, pid, tid, status });
+            self.ended.push(Ended { tracer, pid, tid, status, companion: false });
         }
         let (code, shown) = match status & 0x7f {
             0 => (libc::CLD_EXITED, status >> 8),
@@ -313,10 +370,8 @@ impl All {
     }
 
     fn notice(&mut self, tracer: i32, info: Option<Info>) -> Notice {
-        let (waiting, others) = self.waiting.drain(..).partition(|waiting: &(i32, i32)| waiting.0 == tracer);
-        self.waiting = others;
-        let waiting: Vec<(i32, i32)> = waiting;
-        Notice { tracer, info, waiting: waiting.into_iter().map(|(_, tid)| tid).collect() }
+        let waiting = self.waiting.extract_if(.., |waiter| waiter.tracer == tracer).collect();
+        Notice { tracer, info, waiting }
     }
 }
 

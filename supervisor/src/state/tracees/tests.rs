@@ -1,6 +1,7 @@
 //! A tracer and its tracee, without a child: the tests play the worker of the traced thread.
 
-use super::{Going, Report, SigInfo, Step, Tracees, WaitFor, Whom, Wish, own_signal};
+use super::requests::StoppedTracee;
+use super::{Going, Report, SigInfo, Step, Tracees, WaitFor, Waiter, Whom, Wish, own_signal};
 use nix::errno::Errno;
 use rxbox_wire::ptrace::{EXTENDED, EXTENDED_MIN, Mode, Order, StopKind, WaitAnswer};
 
@@ -13,7 +14,7 @@ fn wish(seized: bool) -> Wish {
 
 fn traced(seized: bool) -> Tracees {
     let tracees = Tracees::default();
-    tracees.add(TRACEE, TRACEE, wish(seized)).unwrap();
+    tracees.add(TRACEE, TRACEE, wish(seized), || true).unwrap();
     tracees
 }
 
@@ -35,7 +36,8 @@ fn next(tracees: &Tracees) -> Order {
 }
 
 fn found(tracees: &Tracees) -> WaitAnswer {
-    tracees.wait(TRACER, TRACER, &WaitFor { whom: Whom::Any, ends: true, keeps: false, blocks: false })
+    let wait = WaitFor { whom: Whom::Any, ends: true, keeps: false, blocks: false, clones: true };
+    tracees.wait(Waiter { tracer: TRACER, process: TRACER, tid: TRACER }, &wait)
 }
 
 fn go_on(tracees: &Tracees, tracer: i32, mode: Mode, signal: Option<SigInfo>) -> Result<(), Errno> {
@@ -65,7 +67,11 @@ fn only_events_that_were_asked_for_stop() {
     assert_eq!(next(&tracees), Order::go_on(Mode::TRACED));
     assert!(stops(&tracees, StopKind::CallExit, 0));
     let options = 1 << libc::PTRACE_EVENT_FORK | libc::PTRACE_O_TRACESYSGOOD as u32;
-    tracees.at_stop(TRACER, TRACEE, |stopped| Ok(stopped.set_options(options))).unwrap();
+    let set = |stopped: &mut StoppedTracee<'_>| {
+        stopped.set_options(options);
+        Ok(())
+    };
+    tracees.at_stop(TRACER, TRACEE, set).unwrap();
     go_on(&tracees, TRACER, Mode::TRACED, None).unwrap();
     next(&tracees);
     assert!(stops(&tracees, StopKind::Event, fork));
@@ -88,7 +94,7 @@ fn nothing_is_left_of_a_tracer_or_a_tracee_that_has_ended() {
     assert!(!stops(&tracees, StopKind::Signal, 5));
     assert_eq!(next(&tracees), Order::go_on(Mode::empty()));
     let tracees = traced(true);
-    assert_eq!(tracees.add(TRACEE, TRACEE, wish(false)), Err(Errno::EPERM));
+    assert_eq!(tracees.add(TRACEE, TRACEE, wish(false), || true), Err(Errno::EPERM));
     assert!(!stops(&tracees, StopKind::Ending, 0x300));
     // Its parent is somebody else, so the kernel tells the tracer nothing.
     let (notices, _) = tracees.process_ended(TRACEE, 1);
@@ -138,4 +144,25 @@ fn a_state_that_is_none_stops_nobody() {
     }
     let unknown = Report { info: None, ..report(StopKind::Signal, 5) };
     assert!(tracees.report(TRACEE, unknown).unwrap().0.is_none());
+}
+
+#[test]
+fn a_companion_is_a_child_that_its_process_waits_for() {
+    let tracees = Tracees::default();
+    tracees.add_companion(TRACER, 11);
+    assert_eq!(found(&tracees), WaitAnswer::Tracees);
+    tracees.add(TRACEE, TRACEE, Wish { tracer: 11, ..wish(false) }, || true).unwrap();
+    assert!(stops(&tracees, StopKind::Signal, 5));
+    tracees.companion_exits(11, 0x900);
+    assert!(tracees.thread_ended(TRACER, 11).is_some_and(|notice| notice.tracer == TRACER));
+    assert!(matches!(next(&tracees), Order::Resume { signal: Some(_), .. }));
+    assert_eq!(found(&tracees), WaitAnswer::Event { tid: 11, status: 0x900 });
+    assert_eq!(found(&tracees), WaitAnswer::Plain);
+}
+
+#[test]
+fn who_has_ended_meanwhile_is_not_traced() {
+    let tracees = Tracees::default();
+    assert_eq!(tracees.add(TRACEE, TRACEE, wish(false), || false), Err(Errno::ESRCH));
+    assert_eq!(found(&tracees), WaitAnswer::Plain);
 }

@@ -1,7 +1,7 @@
 //! What a wait for children (wait4(2), waitid(2)) finds of traced threads. Of children that are not traced,
 //! and of the end of those that are, the kernel tells.
 
-use super::Tracees;
+use super::{Tracees, Waiter};
 use rxbox_wire::ptrace::WaitAnswer;
 
 /// Who is waited for.
@@ -26,6 +26,8 @@ pub struct WaitFor {
     pub keeps: bool,
     /// It waits until there is something.
     pub blocks: bool,
+    /// For children that signal their end to nobody, too.
+    pub clones: bool,
 }
 
 impl WaitFor {
@@ -41,14 +43,19 @@ impl WaitFor {
 impl Tracees {
     /// What a thread of a process finds that waits. If it may find something later it is remembered, and told
     /// when there is something.
-    pub fn wait(&self, pid: i32, tid: i32, wait: &WaitFor) -> WaitAnswer {
+    pub fn wait(&self, waiter: Waiter, wait: &WaitFor) -> WaitAnswer {
+        let pid = waiter.tracer;
         let mut all = self.all();
-        let ended = |e: &super::Ended| wait.ends && e.tracer == pid && wait.matches(e.pid, e.tid);
+        let ended = |e: &super::Ended| {
+            let kind = wait.clones || !e.companion;
+            wait.ends && kind && e.tracer == pid && wait.matches(e.pid, e.tid)
+        };
         if let Some(at) = all.ended.iter().position(ended) {
             let ended = if wait.keeps { all.ended[at] } else { all.ended.remove(at) };
             return WaitAnswer::Event { tid: ended.tid, status: ended.status };
         }
-        let mut any = false;
+        let child = |(tid, (parent, _)): (&i32, &(i32, u32))| *parent == pid && wait.matches(*tid, *tid);
+        let mut any = wait.clones && all.companions.iter().any(child);
         for (&tracee, t) in all.by_tid.iter_mut().filter(|(_, t)| t.tracer == pid && !t.leaves) {
             if !wait.matches(t.pid, tracee) {
                 continue;
@@ -59,8 +66,8 @@ impl Tracees {
                 return WaitAnswer::Event { tid: tracee, status: stop.code << 8 | 0x7f };
             }
         }
-        if wait.blocks && !all.waiting.contains(&(pid, tid)) {
-            all.waiting.push((pid, tid));
+        if wait.blocks && !all.waiting.contains(&waiter) {
+            all.waiting.push(waiter);
         }
         if any { WaitAnswer::Tracees } else { WaitAnswer::Plain }
     }
