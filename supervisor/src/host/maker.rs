@@ -311,7 +311,7 @@ impl Work<'_> {
         nix::unistd::setsid()?;
         nix::sys::prctl::set_name(c"rxbox-maker")?;
         sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None)?;
-        spawn::close_all_from(0, line.as_fd())?;
+        spawn::close_all_from(0, &[line.as_fd()])?;
         let (user, group) = (geteuid(), getegid());
         let usual = CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWIPC;
         let inside = |of_pids| Work::new(line)?.serve_inside(user, group, of_pids);

@@ -78,17 +78,21 @@ pub fn close_on_exec_from(first: u32) -> Result<(), Errno> {
     Errno::result(done).map(drop)
 }
 
-/// Closes all descriptors from `first` on but one.
+/// Closes all descriptors from `first` on but these.
 ///
 /// # Errors
 /// As close_range(2).
-pub fn close_all_from(first: u32, but: BorrowedFd<'_>) -> Result<(), Errno> {
-    let but = but.as_raw_fd().cast_unsigned();
-    let parts = [(first, but.saturating_sub(1)), (first.max(but + 1), u32::MAX)];
-    for (from, to) in parts.into_iter().filter(|(from, to)| from <= to) {
-        // SAFETY: the caller is a process that does nothing more but by descriptors that it makes afterwards:
-        // no owner of a number is used, or dropped, again.
-        Errno::result(unsafe { libc::syscall(libc::SYS_close_range, from, to, 0) })?;
+pub fn close_all_from(first: u32, but: &[BorrowedFd<'_>]) -> Result<(), Errno> {
+    let mut kept: Vec<u32> = but.iter().map(|fd| fd.as_raw_fd().cast_unsigned()).collect();
+    kept.sort_unstable();
+    let mut from = first;
+    for (next, to) in kept.iter().map(|n| (n + 1, n.checked_sub(1))).chain([(0, Some(u32::MAX))]) {
+        if let Some(to) = to.filter(|to| from <= *to) {
+            // SAFETY: the caller is a process that does nothing more but by descriptors that it makes
+            // afterwards: no owner of a number is used, or dropped, again.
+            Errno::result(unsafe { libc::syscall(libc::SYS_close_range, from, to, 0) })?;
+        }
+        from = from.max(next);
     }
     Ok(())
 }

@@ -10,8 +10,11 @@
 //! process continued as well; should that have been about to stop, it stops all the same, and says
 //! afterwards that it runs again: until then the supervisor repeats to continue it ([`Job::keep_up`]).
 //!
-//! The supervisor may send the job process no signal, confined as it is. The kernel does that for the socket,
-//! by the job process's own wish: whatever arrives there comes with SIGCONT, which continues it.
+//! The supervisor may send the job process no signal, confined as it is. The kernel does that for a second
+//! socket, the *bell*, by the job process's own wish: whatever arrives there comes with SIGCONT, which
+//! continues it. An order to stop must not come that way: its signal is sent after it can be read, and would
+//! continue a job process that was quick to obey, behind the back of the shell. One of the bell's has been
+//! sent before the supervisor gives an order.
 //!
 //! If the job process is killed, the supervisor gets a death signal and with it all that it runs; the end
 //! of the socket ends the run as well. If supervisor and init process are killed, what they leave is below
@@ -45,6 +48,8 @@ fn forwarded() -> SigSet {
 #[derive(Debug)]
 pub struct Job {
     socket: OwnedFd,
+    /// The other end of the bell.
+    button: OwnedFd,
     /// How often it was told to stop and has not said afterwards that it runs.
     stops: Cell<u32>,
 }
@@ -84,25 +89,27 @@ pub fn stand_for(supervise: impl FnOnce(&Job) -> i32) -> Result<i32, Errno> {
     // The supervisor holds all off for good but what interrupts its own threads: what a terminal or a process
     // sends to the group is for the job process, and nothing of it may stop the supervisor.
     start::block_exactly(start::all_signals());
-    let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
+    let pair = || socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC);
+    let ((ours, theirs), (bell, button)) = (pair()?, pair()?);
     nix::sys::prctl::set_child_subreaper(true)?;
     let job = nix::unistd::getpid();
-    let end = ours.as_raw_fd();
-    // What the work owns is dropped here once it is forked, so `theirs` closes.
+    let ends = [ours.as_raw_fd(), bell.as_raw_fd()];
+    // What the work owns is dropped here once it is forked, so the supervisor's ends close.
     let supervisor = spawn::fork(move || {
         // A copy in the supervisor would keep it from seeing the end of the job process.
-        match nix::unistd::close(end).and_then(|()| Job::of(theirs, job)) {
+        let closed = ends.into_iter().try_for_each(nix::unistd::close);
+        match closed.and_then(|()| Job::of(theirs, button, job)) {
             Ok(job) => supervise(&job),
             Err(_) => 125,
         }
     })?;
-    stand_in(&ours, supervisor)
+    stand_in(&ours, &bell, supervisor)
 }
 
 /// The job process's life after the fork.
-fn stand_in(socket: &OwnedFd, supervisor: Pid) -> Result<i32, Errno> {
+fn stand_in(socket: &OwnedFd, bell: &OwnedFd, supervisor: Pid) -> Result<i32, Errno> {
     // Whoever waits for the end of what rxbox was given must not wait for this process.
-    spawn::close_all_from(3, socket.as_fd())?;
+    spawn::close_all_from(3, &[socket.as_fd(), bell.as_fd()])?;
     let signals = SignalFd::with_flags(&forwarded(), SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
     let child = ProcessHandle::open(supervisor.as_raw())?;
     for (command, argument) in [
@@ -110,7 +117,7 @@ fn stand_in(socket: &OwnedFd, supervisor: Pid) -> Result<i32, Errno> {
         (Fcntl::SetSignal, libc::SIGCONT),
         (Fcntl::SetFlags, libc::O_ASYNC),
     ] {
-        fcntl(socket.as_fd(), command, argument.cast_unsigned().into())?;
+        fcntl(bell.as_fd(), command, argument.cast_unsigned().into())?;
     }
     let mut has_cgroup = false;
     loop {
@@ -123,7 +130,9 @@ fn stand_in(socket: &OwnedFd, supervisor: Pid) -> Result<i32, Errno> {
         let [_, told, ended] = events.map(|event| event.any().unwrap_or(true));
         while let Some(signal) = signals.read_signal()? {
             let received = Received::of(&signal);
-            if !received.is_for_socket() {
+            if received.is_of_bell() {
+                while recv(bell.as_raw_fd(), &mut [0], MsgFlags::MSG_DONTWAIT).is_ok_and(|n| n > 0) {}
+            } else {
                 say(socket, &received)?;
             }
         }
@@ -131,11 +140,10 @@ fn stand_in(socket: &OwnedFd, supervisor: Pid) -> Result<i32, Errno> {
             let mut signal = [0; 4];
             match recv(socket.as_raw_fd(), &mut signal, MsgFlags::MSG_DONTWAIT) {
                 Ok(4) if signal == HAS_CGROUP => has_cgroup = true,
-                Ok(4) if signal != KEEP_UP => {
+                Ok(4) => {
                     stop(i32::from_le_bytes(signal));
                     say(socket, &RUNNING)?;
                 }
-                Ok(4) => {}
                 Err(Errno::EAGAIN | Errno::EINTR) => {}
                 _ => break,
             }
@@ -181,9 +189,6 @@ pub fn die_by(signal: i32) {
     }
 }
 
-/// What is sent instead of a signal to stop by, for the sake of the SIGCONT that comes with it.
-const KEEP_UP: [u8; 4] = [0; 4];
-
 /// What is sent instead of a signal before the supervisor makes a cgroup, which the job process is to remove.
 const HAS_CGROUP: [u8; 4] = [0xff; 4];
 
@@ -200,9 +205,9 @@ impl Received {
         }
     }
 
-    /// Whether the kernel raised it for the socket: the codes are those of SIGIO, `POLL_IN` to `POLL_HUP`
+    /// Whether the kernel raised it for the bell: the codes are those of SIGIO, `POLL_IN` to `POLL_HUP`
     /// (sigaction(2)).
-    fn is_for_socket(&self) -> bool {
+    fn is_of_bell(&self) -> bool {
         self.signal == libc::SIGCONT && (1..=6).contains(&self.code)
     }
 
@@ -221,14 +226,14 @@ impl Received {
 
 impl Job {
     /// Of the supervisor, whose parent is the job process.
-    fn of(socket: OwnedFd, job: Pid) -> Result<Job, Errno> {
+    fn of(socket: OwnedFd, button: OwnedFd, job: Pid) -> Result<Job, Errno> {
         nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
         // What the init process leaves if it is killed.
         nix::sys::prctl::set_child_subreaper(true)?;
         if getppid() != job {
             return Err(Errno::ESRCH);
         }
-        Ok(Job { socket, stops: Cell::new(0) })
+        Ok(Job { socket, button, stops: Cell::new(0) })
     }
 
     /// What the job process says next, if it has said anything.
@@ -281,7 +286,8 @@ impl Job {
     pub fn keep_up(&self) {
         if self.is_stopped() {
             // One that has ended has taken this process with it.
-            let _ = self.send(KEEP_UP);
+            let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+            let _ = send(self.button.as_raw_fd(), &[0], flags);
         }
     }
 
