@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use rxbox_tests::terminal::Terminal;
-use rxbox_tests::{Program, Scratch, guest, processes, rxbox, same};
+use rxbox_tests::{Program, Scratch, guest, guest_is_the_same, processes, rxbox, same};
 use std::process::Command;
 
 const BASH: [&str; 5] = ["/bin/bash", "--norc", "--noprofile", "--noediting", "-i"];
@@ -134,6 +134,110 @@ fn pipelines_are_stopped_and_continued_as_one_job() {
         asks(t, "kill -TERM %1; kill -CONT %1; wait; echo en$((1+1))", "en2");
         asks(t, "set -m; (sleep 1000 & kill -TERM $!; wait $!; echo st$?)", "st143");
     });
+}
+
+/// A shell in a program that makes a terminal for it.
+fn in_terminals_of(front: &[&str]) {
+    both(&[front, &[&BASH.join(" ")]].concat(), keys_reach_the_foreground_and_jobs_are_moved);
+}
+
+#[test]
+fn a_shell_on_a_terminal_that_script_makes_has_job_control() {
+    in_terminals_of(&["/usr/bin/script", "--quiet", "--return", "/dev/null", "--command"]);
+}
+
+#[test]
+fn a_shell_on_a_terminal_that_python_makes_has_job_control() {
+    let program = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1].split())))";
+    in_terminals_of(&["/usr/bin/python3", "-c", program]);
+}
+
+/// What expect(1) types and waits for: interrupts, stops, the terminal's own name.
+#[test]
+fn expect_leads_a_shell_on_a_terminal_of_its_own() {
+    let scratch = Scratch::new("expect");
+    let script = scratch.file("script", EXPECT);
+    same("permissive", &[], &["/usr/bin/expect", &script.to_string_lossy()], |_| {}, b"");
+}
+
+const EXPECT: &str = r#"
+log_user 0
+set timeout 60
+set env(PS1) "ready> "
+spawn -noecho /bin/bash --norc --noprofile --noediting -i
+proc asks {line answer} {
+    send "$line\r"
+    expect -ex $answer
+    expect "ready> "
+    puts "$line: $answer"
+}
+expect "ready> "
+asks "stty noflsh" "\n"
+send "/bin/sh -c 'echo up\$((41+1)); exec sleep 1000'\r"
+expect "up42"
+send "\003"
+expect "ready> "
+asks "echo is\$?" "is130"
+send "/bin/sh -c 'echo up\$((41+1)); exec cat'\r"
+expect "up42"
+send "\032"
+expect "Stopped"
+expect "ready> "
+asks "jobs" "Stopped"
+send "fg\r"
+expect "exec cat"
+send "words\r"
+expect "words"
+expect "words"
+send "\004"
+expect "ready> "
+asks "echo named >/dev/tty" "named"
+send "exit 5\r"
+expect eof
+puts "ended [lrange [wait] 2 5]"
+"#;
+
+/// A shell in a window of tmux(1), which is led through the server's socket.
+#[test]
+fn tmux_leads_a_shell_in_a_window() {
+    let scratch = Scratch::new("tmux");
+    let script = scratch.file("script", TMUX);
+    same("permissive", &[], &["/bin/sh", &script.to_string_lossy()], |_| {}, b"");
+}
+
+const TMUX: &str = r#"
+export TMUX_TMPDIR=$PWD LC_ALL=C.UTF-8
+t() { tmux -f /dev/null "$@"; }
+shows() {
+    n=0
+    until t capture-pane -p | grep -q "$1"; do
+        n=$((n+1))
+        if [ $n -gt 1200 ]; then echo "$1 does not appear"; t capture-pane -p; t kill-server; exit 1; fi
+        sleep 0.05
+    done
+    echo "$1"
+}
+keys() { t send-keys "$@"; }
+t new-session -d -x 80 -y 24 'PS1="ready> " exec bash --norc --noprofile'
+shows '^ready>'
+keys "sh -c 'echo up\$((41+1)); exec sleep 1000'" Enter; shows up42
+keys C-c; keys 'echo is$?' Enter; shows is130
+keys "sh -c 'echo cat\$((41+1)); exec cat'" Enter; shows cat42
+keys C-z; shows Stopped
+keys 'fg; echo re$?' Enter; keys words Enter C-d; shows re0
+t resize-window -x 100 -y 40
+keys 'stty size' Enter; shows '40 100'
+keys "sh -c 'trap \"exit 9\" WINCH; echo tr\$((1+1)); while :; do sleep 0.1; done'; echo si\$?" Enter
+shows tr2
+t resize-window -x 90 -y 30; shows si9
+keys 'exit' Enter
+while t has-session 2>/dev/null; do sleep 0.05; done
+echo over
+"#;
+
+#[test]
+fn what_a_terminal_does_for_its_session_is_the_same() {
+    guest_is_the_same("terminals", &["permissive"]);
 }
 
 /// The program that a shell outside runs is rxbox or not; the shell's view of it is the same.

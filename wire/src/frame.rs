@@ -64,6 +64,8 @@ impl Reply {
     pub const CONTENDED: u32 = 32;
     /// The call was interrupted since the process was stopped and goes on, and fails even if no handler runs.
     pub const CONTINUED: u32 = 64;
+    /// What was opened is a terminal that the caller may take as its controlling one: the child is to do so.
+    pub const TAKE: u32 = 128;
 
     /// The bytes.
     pub fn encode(&self) -> [u8; Self::SIZE] {

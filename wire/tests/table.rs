@@ -87,6 +87,7 @@ fn internal_rows_have_the_numbers_of_the_enumeration() {
         (Internal::Identity, "identity"),
         (Internal::TraceStop, "trace_stop"),
         (Internal::TraceObeyed, "trace_obeyed"),
+        (Internal::Terminal, "terminal"),
     ];
     assert_eq!(named.len(), table::INTERNAL.len());
     for (which, name) in named {

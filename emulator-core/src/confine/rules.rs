@@ -201,8 +201,13 @@ const RULES: &[Rule] = table! {
     SYS_exit_group [] Allow, "end of the process";
     SYS_setpgid [] Allow, "groups of the guest's processes: itself and children, within a session that the \
         sandbox has for itself";
-    SYS_setsid [] Allow, "sessions of the guest's processes; without a terminal, and nothing outside depends \
-        on them";
+    SYS_setsid [] Allow, "sessions of the guest's processes; nothing outside depends on them";
+    SYS_ioctl [1: int(TIOCSCTTY as c_int), 2: NULL] Allow, "the guest takes a terminal that it has open; one \
+        of another session is not given up";
+    SYS_ioctl [1: int(TIOCNOTTY as c_int)] Allow, "as TIOCSCTTY; gives it back";
+    SYS_ioctl [1: int(TIOCSPGRP as c_int)] Allow, "as TIOCSCTTY; a group of the session in the foreground";
+    SYS_ioctl [1: int(TIOCGPGRP as c_int)] Allow, "as TIOCSPGRP";
+    SYS_ioctl [1: int(TIOCGSID as c_int)] Allow, "as TIOCSPGRP";
     SYS_prctl [0: int(PR_SET_CHILD_SUBREAPER)] Allow, "who of the guest's processes gets orphans; all stay \
         below the init process";
     SYS_prctl [0: int(PR_GET_CHILD_SUBREAPER)] Allow, "as PR_SET_CHILD_SUBREAPER";

@@ -8,7 +8,7 @@ use self::Entry::{Call, Commands};
 use crate::base::result::SyscallResult;
 use crate::lifecycle::{clone, exec, exit};
 use crate::signal::{calls as signals, timers};
-use crate::syscall::{futex, memory, mmsg, process, shm, wait};
+use crate::syscall::{futex, memory, mmsg, process, shm, terminal, wait};
 use crate::thread::Thread;
 use libc::*;
 use nix::errno::Errno;
@@ -82,6 +82,16 @@ const ALL: &[(i64, Entry)] = &[
     (SYS_waitid, Call(|t, g| wait::wait(t, g.call.nr, g.args, g.approved).into())),
     (SYS_setpgid, Call(|_, g| process::setpgid(g.args).into())),
     (SYS_setsid, Call(|_, _| process::setsid().into())),
+    (
+        SYS_ioctl,
+        Commands(&[
+            (TIOCSCTTY, |t, g| terminal::control(t, g.args)),
+            (TIOCNOTTY, |t, g| terminal::control(t, g.args)),
+            (TIOCSPGRP, |t, g| terminal::control(t, g.args)),
+            (TIOCGPGRP, |t, g| terminal::control(t, g.args)),
+            (TIOCGSID, |t, g| terminal::control(t, g.args)),
+        ]),
+    ),
     (SYS_set_tid_address, Call(|t, g| process::set_tid_address(t, g.args[0]))),
     (SYS_set_robust_list, Call(|t, g| process::register_robust_list(t, g.args[0], g.args[1]).into())),
     (SYS_get_robust_list, Call(|t, g| process::get_robust_list(t, g.args).into())),

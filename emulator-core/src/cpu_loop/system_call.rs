@@ -8,7 +8,7 @@ use crate::base::result::SyscallResult;
 use crate::signal::deliver::{self, Restart};
 use crate::signal::{calls, descriptor, ptrace};
 use crate::syscall::rlimit::Rlimit;
-use crate::syscall::{marshal, memory, shm, tracing, transfer};
+use crate::syscall::{marshal, memory, shm, terminal, tracing, transfer};
 use crate::thread::Thread;
 use crate::thread::restart_block::Deadline;
 use rxbox_wire::frame::Reply;
@@ -119,6 +119,10 @@ pub(super) fn perform(thread: &mut Thread, call: &'static Syscall, args: [u64; 6
         Ok(reply) if reply.flags & Reply::GRANTED != 0 => granted::carry_out(thread, call, &args, reply.ret),
         Ok(reply) if makes_signal_descriptor(call.nr) && reply.ret >= 0 => {
             descriptor::made(thread, args[1]);
+            SyscallResult::from(&reply)
+        }
+        Ok(reply) if reply.flags & Reply::TAKE != 0 => {
+            terminal::take_opened(thread, reply.ret);
             SyscallResult::from(&reply)
         }
         Ok(reply) => {

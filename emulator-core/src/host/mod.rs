@@ -9,5 +9,6 @@ pub mod mailbox;
 pub mod map;
 pub mod namespaces;
 pub mod process;
+pub mod terminal;
 pub mod thread;
 pub mod wait;

@@ -21,6 +21,7 @@ pub mod msghdr;
 pub mod process;
 pub mod rlimit;
 pub mod shm;
+pub mod terminal;
 pub mod tracing;
 pub mod transfer;
 pub mod vectors;

@@ -116,6 +116,18 @@ pub fn identity(thread: &Thread) -> [u32; 4] {
     })
 }
 
+/// A terminal that the guest has open by this number.
+///
+/// # Errors
+/// ENOTTY if it is none; of the control socket.
+pub fn terminal(thread: &Thread, fd: i32) -> Result<OwnedFd, Errno> {
+    let _mine = thread.process.control.lock();
+    match plain(thread, Internal::Terminal, [fd as u64, 0]) {
+        0 => control::receive().map(|(file, _)| file),
+        error => Err(Errno::from_raw(-error as i32)),
+    }
+}
+
 /// Says that the program of the file at `path` is loaded: descriptors that close on exec are closed, the name
 /// is taken.
 pub fn exec_done(thread: &Thread, path: &[u8], strings: Strings<'_>) {

@@ -4,7 +4,7 @@
 //! (PR_SET_CHILD_SUBREAPER), by the emulator child itself.
 
 use super::capability;
-use crate::context::{Call, Entry};
+use crate::context::{Call, Entry, grant};
 use crate::host::SyscallResult;
 use crate::state::attributes::{SLACK, comm_field};
 use nix::errno::Errno;
@@ -41,6 +41,7 @@ fn prctl(call: &mut Call<'_>) -> SyscallResult {
             Ok(0)
         }
         libc::PR_GET_TIMERSLACK => Ok(a.slack.load(Relaxed) as i64),
+        libc::PR_SET_CHILD_SUBREAPER | libc::PR_GET_CHILD_SUBREAPER | libc::PR_GET_TID_ADDRESS => grant(call),
         _ => unprivileged(call),
     }
 }

@@ -1,28 +1,30 @@
-//! Job control of terminals: which calls of a process in the background stop it, and the requests that change
-//! who is in the foreground ([`crate::state::terminals`]).
+//! Job control of terminals ([`crate::state::terminals`]): which calls of a process in the background stop
+//! it, and the requests that only a process of a terminal's session can make, which are granted: the child
+//! asks for the terminal and makes them itself. On rxbox's own terminal the supervisor answers them.
 
-use crate::context::Call;
+use crate::caller::Caller;
+use crate::context::{Call, grant};
 use crate::host::SyscallResult;
 use crate::host::signal::Info;
 use crate::host::stat::Status;
 use crate::host::wait::poll;
-use crate::state::fd::File;
-use crate::state::terminals::{Terminal, device};
+use crate::state::fd::{File, Kind};
+use crate::state::terminals::{Control, Own, device, is_master, is_own_name, never_controls};
 use nix::errno::Errno;
+use nix::sys::stat::FileStat;
 use nix::sys::termios::{LocalFlags, SpecialCharacterIndices, tcgetattr};
 use rxbox_wire::frame::Reply;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
-/// The caller's session; -1, which is nobody's, while it is ending.
-fn own_session(call: &Call<'_>) -> i32 {
-    call.process.handle.session().unwrap_or(-1)
-}
-
-/// The caller's controlling terminal, which `file` must be.
-fn controlling(call: &Call<'_>, file: &File) -> Result<(u32, Terminal), Errno> {
+/// rxbox's own terminal, if `file` is that and controls the caller's session.
+///
+/// # Errors
+/// ENOTTY for what is no terminal.
+fn own(call: &Call<'_>, file: &File) -> Result<Option<Own>, Errno> {
     let device = device(file)?;
-    let terminal = call.sandbox.terminals.get(device);
-    terminal.filter(|t| t.session == own_session(call)).map(|t| (device, t)).ok_or(Errno::ENOTTY)
+    // -1, which is nobody's, of one that is ending.
+    let session = call.process.handle.session().unwrap_or(-1);
+    Ok(call.sandbox.terminals.own(device, session))
 }
 
 /// A process in the background that would read from its terminal is stopped first. Otherwise waits for input,
@@ -81,9 +83,7 @@ pub(super) fn may_change(call: &mut Call<'_>, file: &File) -> Result<(), Errno> 
 
 /// The kernel's `__tty_check_change`.
 fn in_foreground(call: &mut Call<'_>, file: &File, signal: i32) -> Result<(), Errno> {
-    let Ok((_, terminal)) = controlling(call, file) else { return Ok(()) };
-    let background = |group: &i32| *group != terminal.foreground || is_background_of_host(file);
-    let Some(group) = call.process.handle.group().filter(background) else { return Ok(()) };
+    let Some(group) = background(call, file) else { return Ok(()) };
     if holds_off(call, signal) {
         return if signal == libc::SIGTTIN { Err(Errno::EIO) } else { Ok(()) };
     }
@@ -93,6 +93,17 @@ fn in_foreground(call: &mut Call<'_>, file: &File, signal: i32) -> Result<(), Er
     call.sandbox.processes.signal_group(group, &Info::sent(signal, libc::SI_KERNEL, 0, 0));
     call.reply.flags |= Reply::SIGNALLED;
     Err(Errno::EINTR)
+}
+
+/// The caller's group, if `file` is its controlling terminal and another group is in the foreground.
+fn background(call: &Call<'_>, file: &File) -> Option<i32> {
+    let handle = &call.process.handle;
+    if let Some(own) = own(call, file).ok()? {
+        return handle.group().filter(|group| *group != own.foreground || is_background_of_host(file));
+    }
+    let control = Control::of(handle)?;
+    let controls = Ok(control.device) == device(file) && !is_master(file);
+    if controls && control.in_background() { handle.group() } else { None }
 }
 
 /// Whether the calling thread blocks or its process ignores a signal. The emulator child has the guest's mask
@@ -114,45 +125,87 @@ fn put_number(call: &mut Call<'_>, number: i32) -> SyscallResult {
 
 /// TIOCGPGRP.
 pub(super) fn foreground(call: &mut Call<'_>, file: &File) -> SyscallResult {
-    let (_, terminal) = controlling(call, file)?;
+    let Some(own) = own(call, file)? else { return grant(call) };
     // So the kernel shows a group of another PID namespace.
     const OUTSIDE: i32 = 0;
-    put_number(call, if is_background_of_host(file) { OUTSIDE } else { terminal.foreground })
+    put_number(call, if is_background_of_host(file) { OUTSIDE } else { own.foreground })
 }
 
 /// TIOCGSID.
 pub(super) fn session(call: &mut Call<'_>, file: &File) -> SyscallResult {
-    let (_, terminal) = controlling(call, file)?;
-    put_number(call, terminal.session)
+    let Some(own) = own(call, file)? else { return grant(call) };
+    put_number(call, own.session)
 }
 
 /// TIOCSPGRP: a group of the caller's own session.
 pub(super) fn set_foreground(call: &mut Call<'_>, file: &File) -> SyscallResult {
     let group = i32::from_le_bytes(call.need(2)?.try_into().map_err(|_| Errno::EFAULT)?);
+    if own(call, file)?.is_none() {
+        return grant(call);
+    }
     may_change(call, file)?;
-    let (device, terminal) = controlling(call, file)?;
+    let own = own(call, file)?.ok_or(Errno::ENOTTY)?;
     if group < 0 {
         return Err(Errno::EINVAL);
     }
-    if !call.sandbox.processes.has_group(group, terminal.session) {
+    if !call.sandbox.processes.has_group(group, own.session) {
         return Err(Errno::EPERM);
     }
-    call.sandbox.terminals.set_foreground(device, group);
+    call.sandbox.terminals.set_foreground_of_own(group);
     Ok(0)
 }
 
 /// TIOCSCTTY: a session leader without a terminal takes one that controls no other session.
 pub(super) fn take(call: &mut Call<'_>, file: &File) -> SyscallResult {
-    let device = device(file)?;
-    let (pid, session) = (call.process.pid, own_session(call));
-    call.sandbox.terminals.take(device, session, pid).map(|()| 0)
+    if own(call, file)?.is_some() {
+        return Ok(0);
+    }
+    let caller = Caller::of(call);
+    if is_open_to(&caller) {
+        // Without it `/dev/tty` cannot be opened.
+        remember(&caller, file)?;
+    }
+    grant(call)
 }
 
-/// TIOCNOTTY: if the session's leader gives the terminal up, nobody has it.
+/// TIOCNOTTY.
 pub(super) fn leave(call: &mut Call<'_>, file: &File) -> SyscallResult {
-    let (device, terminal) = controlling(call, file)?;
-    if call.process.pid == terminal.session {
-        call.sandbox.terminals.release(device);
+    if own(call, file)?.is_some() { Ok(0) } else { grant(call) }
+}
+
+/// Whether the caller leads a session that has no terminal.
+fn is_open_to(caller: &Caller<'_>) -> bool {
+    let handle = &caller.process.handle;
+    handle.session() == Some(caller.process.pid) && Control::of(handle).is_none()
+}
+
+fn remember(caller: &Caller<'_>, file: &File) -> Result<(), Errno> {
+    caller.sandbox.terminals.may_be_taken(caller.process.pid, file, caller.process.fds.budget())
+}
+
+/// The caller's controlling terminal, if this is the status of `/dev/tty`; `None` for any other name, and
+/// where that name means the same to the supervisor.
+///
+/// # Errors
+/// ENXIO if the caller has no terminal.
+pub(super) fn behind(caller: &Caller<'_>, status: &FileStat) -> Result<Option<OwnedFd>, Errno> {
+    if !is_own_name(status) {
+        return Ok(None);
     }
-    Ok(0)
+    let (terminals, handle) = (&caller.sandbox.terminals, &caller.process.handle);
+    if handle.session().is_some_and(|session| terminals.is_own_session(session)) {
+        return Ok(None);
+    }
+    terminals.name(handle).map(Some)
+}
+
+/// Whether the caller takes this terminal, which it opens, as its controlling one, unless that controls
+/// another session, as only the kernel knows (the kernel's `tty_open`).
+pub(super) fn takes_opened(caller: &Caller<'_>, file: &File, flags: i32) -> bool {
+    file.kind == Kind::Terminal
+        && flags & libc::O_NOCTTY == 0
+        && file.readable()
+        && !never_controls(file)
+        && is_open_to(caller)
+        && remember(caller, file).is_ok()
 }

@@ -322,9 +322,7 @@ impl Sandbox {
             self.processes.remove(process)
         };
         orphans.iter().for_each(|orphan| self.processes.left_alone(orphan));
-        if let Some(foreground) = self.terminals.leader_ended(process.pid) {
-            self.processes.hang_up(foreground);
-        }
+        self.terminals.ended(process.pid);
         let (_, made) = process.forks_under_way();
         process.end().into_iter().for_each(|files| self.closer.close(files));
         self.ipc.ended(process.pid);

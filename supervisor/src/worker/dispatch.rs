@@ -53,8 +53,7 @@ pub fn serve(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> SyscallResult {
     }
     judge(call)?;
     let entry = entry(call.request.nr);
-    let own = call.checked.command.and_then(|c| c.route);
-    let route = own.unwrap_or(call.checked.call.route);
+    let route = call.checked.command.and_then(|c| c.route).unwrap_or(call.checked.call.route);
     let unknown = entry.unknown.filter(|_| call.checked.command.is_none());
     let refused = match route {
         Route::Refuse { errno, .. } => Some(Errno::from_raw(errno)),
@@ -69,8 +68,6 @@ pub fn serve(sandbox: &Arc<Sandbox>, call: &mut Call<'_>) -> SyscallResult {
     }
     handlers::effect::judge_command(call)?;
     match (route, entry.handler) {
-        // A command that the child carries out, of a call that it does not: the handler knows nothing of it.
-        (Route::Grant, _) if own.is_some() => grant(call),
         (_, Some(handler)) => handler(call),
         (Route::Grant, None) => grant(call),
         (_, None) => Err(Errno::ENOSYS),

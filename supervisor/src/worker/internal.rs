@@ -16,6 +16,7 @@ use crate::report::escape::shown;
 use crate::report::stream::PATIENCE;
 use crate::sandbox::Sandbox;
 use crate::sandbox::layers;
+use crate::state::fd::Kind;
 use crate::state::process::{ExeRecord, Process};
 use crate::state::tracees::{Report, Step};
 use crate::worker::start;
@@ -48,6 +49,7 @@ pub fn serve(sandbox: &Arc<Sandbox>, request: Internal, call: &mut Call<'_>) -> 
         Internal::Identity => tell_identity(call),
         Internal::TraceStop => trace_stop(call),
         Internal::TraceObeyed => trace_obeyed(call),
+        Internal::Terminal => terminal(call),
     }
 }
 
@@ -188,6 +190,18 @@ fn next_order(call: &mut Call<'_>, i: usize) -> SyscallResult {
             Step::Tell(notice) => call.sandbox.tell_tracer(notice),
         }
     }
+}
+
+/// A terminal that the guest has open, for what only a process of its session can do
+/// ([`crate::state::terminals`]).
+fn terminal(call: &mut Call<'_>) -> SyscallResult {
+    let file = call.file(0)?;
+    if file.kind != Kind::Terminal {
+        return Err(Errno::ENOTTY);
+    }
+    call.process.send_fd(file.host.as_fd())?;
+    call.reply.flags |= Reply::FD;
+    Ok(0)
 }
 
 /// The child tells about itself what the guest is going to read below /proc/self.

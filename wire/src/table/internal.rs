@@ -74,6 +74,8 @@ requests! {
     /// next.
     TraceObeyed trace_obeyed(result: I64, bytes: In(Optional, Bulk { count: size }), size: U64,
         order: Out(Needed, Within(ORDER)));
+    /// A terminal that the guest has open. The descriptor comes over the control socket.
+    Terminal terminal(fd: Fd);
 }
 
 impl Internal {

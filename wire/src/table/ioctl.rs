@@ -12,7 +12,7 @@ use crate::kind::Kind::*;
 use crate::kind::Presence::*;
 
 const INJECTION: &str = "puts input into a terminal that others read";
-const CONTROLLING: &str = "the controlling terminal is the supervisor's";
+const CONTROLLING: &str = "takes a terminal from others; needs a capability";
 const DESCRIPTOR: &str = "hands out a descriptor";
 const POINTERS: &str = "follows pointers inside its structure";
 const INODE: &str = "attributes that outlive the sandbox; programs go on without";
@@ -46,9 +46,12 @@ pub(super) static IOCTL: Commands = Commands {
         TCFLSH [Terminal] => (arg: I32);
         TIOCGWINSZ [Harmless] => (argp: Out(Needed, Struct(&WINSIZE)));
         TIOCSWINSZ [Harmless] => (argp: In(Needed, Struct(&WINSIZE)));
-        TIOCGPGRP [Harmless] => (argp: Out(Needed, Fixed(4)));
-        TIOCSPGRP [Harmless] => (argp: In(Needed, Fixed(4)));
-        TIOCGSID [Harmless] => (argp: Out(Needed, Fixed(4)));
+        // Job control: the child's, as its session is, but on the terminal that rxbox was started on.
+        TIOCGPGRP [Harmless], Grant => (argp: Out(Needed, Fixed(4)));
+        TIOCSPGRP [Harmless], Grant => (argp: In(Needed, Fixed(4)));
+        TIOCGSID [Harmless], Grant => (argp: Out(Needed, Fixed(4)));
+        TIOCSCTTY [Harmless], Grant => (arg: I32);
+        TIOCNOTTY [Harmless], Grant;
         TIOCOUTQ [Harmless] => (argp: Out(Needed, Fixed(4)));
         TIOCEXCL [Harmless];
         TIOCNXCL [Harmless];
@@ -71,9 +74,6 @@ pub(super) static IOCTL: Commands = Commands {
         TIOCLINUX, Refuse[EPERM INJECTION] => (argp: In(Needed, Fixed(1)));
         TIOCCONS, Refuse[EPERM "takes the console's output"];
         TIOCSETD, Refuse[EPERM "loads kernel modules"] => (argp: In(Needed, Fixed(4)));
-        // Job control is kept by the supervisor; its own terminal is not touched.
-        TIOCSCTTY [Harmless] => (arg: I32);
-        TIOCNOTTY [Harmless];
         TIOCVHANGUP = 0x5437, Refuse[EPERM CONTROLLING];
 
         // Every kind of descriptor.

@@ -1,5 +1,6 @@
 //! open(2), openat(2), openat2(2), creat(2).
 
+use super::super::terminal;
 use super::directory::listing;
 use crate::caller::Caller;
 use crate::context::{Call, Entry};
@@ -18,6 +19,7 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, ResolveFlag};
 use nix::sys::statfs::{TMPFS_MAGIC, fstatfs};
 use rxbox_policy::{Access, Make};
+use rxbox_wire::frame::Reply;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -61,8 +63,12 @@ fn openat2(call: &mut Call<'_>) -> SyscallResult {
     serve(call, call.i32(0), 1, how)
 }
 
-fn serve(call: &Call<'_>, dirfd: i32, path: usize, how: Opening) -> SyscallResult {
-    let file = open_file(&Caller::of(call), dirfd, call.string(path)?, how)?;
+fn serve(call: &mut Call<'_>, dirfd: i32, path: usize, how: Opening) -> SyscallResult {
+    let caller = Caller::of(call);
+    let file = open_file(&caller, dirfd, call.string(path)?, how)?;
+    if terminal::takes_opened(&caller, &file, how.flags) {
+        call.reply.flags |= Reply::TAKE;
+    }
     call.process.fds.insert(file, how.flags & O_CLOEXEC != 0, 0).map(i64::from)
 }
 
@@ -210,7 +216,9 @@ fn open_object(caller: &Caller<'_>, object: Object, path: Vec<u8>, how: Opening)
     if how.flags & O_PATH != 0 {
         return Ok(File::opened(object.fd, Kind::Path, how.flags, Some(path.into())));
     }
-    let host = reopen(object.as_fd(), how.flags & !(O_CREAT | O_NOFOLLOW))?;
+    let terminal = terminal::behind(caller, &object.stat)?;
+    let named = terminal.as_ref().map_or(object.as_fd(), AsFd::as_fd);
+    let host = reopen(named, how.flags & !(O_CREAT | O_NOFOLLOW))?;
     Ok(opened(host, object.kind(), how.flags, Some(path)))
 }
 

@@ -8,7 +8,6 @@ use nix::errno::Errno;
 use rxbox_wire::frame::Reply;
 use std::io::{Read, Seek, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 const SET: i64 = libc::F_SETLK as i64;
@@ -321,21 +320,49 @@ fn terminal_settings_cross_whole() {
 }
 
 #[test]
-fn job_control_concerns_groups_of_the_sandbox_only() {
+fn job_control_is_the_childs_and_of_terminals_only() {
     let mut g = Guest::free();
-    let (session, group) = (Leader::of_session(), Leader::of_group());
-    g.process = g.add(session.pid(), session.pidfd());
-    g.add(group.pid(), group.pidfd());
+    let leader = Leader::of_session();
+    g.process = g.add(leader.pid(), leader.pidfd());
     let pty = nix::pty::openpty(None, None).unwrap();
-    let n = g.give(pty.slave);
-    let foreground = |g: &Guest| g.call("ioctl", &[N(n), N(libc::TIOCGPGRP as i64), Room(4)]);
-    assert_eq!(foreground(&g).answer, Err(Errno::ENOTTY));
-    assert_eq!(g.ask("ioctl", &[N(n), N(libc::TIOCSCTTY as i64), N(0)]), Ok(0));
-    assert_eq!(number(&foreground(&g).out[2]), i64::from(session.pid()));
-    let set = |group: i32| g.ask("ioctl", &[N(n), N(libc::TIOCSPGRP as i64), M(&group.to_le_bytes())]);
-    assert_eq!(set(1), Err(Errno::EPERM));
-    assert_eq!(set(group.pid()), Err(Errno::EPERM), "it is in another session");
-    assert_eq!(set(session.pid()), Ok(0));
+    let (terminal, other) = (g.give(pty.slave), g.give(std::fs::File::open("/dev/null").unwrap()));
+    let ask = |n: i64, request: u64| {
+        let value = match request {
+            libc::TIOCSCTTY | libc::TIOCNOTTY => N(0),
+            libc::TIOCSPGRP => M(&[1, 0, 0, 0]),
+            _ => Room(4),
+        };
+        g.call("ioctl", &[N(n), N(request as i64), value])
+    };
+    for request in [libc::TIOCSCTTY, libc::TIOCNOTTY, libc::TIOCGPGRP, libc::TIOCGSID, libc::TIOCSPGRP] {
+        let done = ask(terminal, request);
+        assert_eq!((done.answer, done.flags), (Ok(0), Reply::GRANTED), "{request:#x}");
+        assert_eq!(ask(other, request).answer, Err(Errno::ENOTTY), "{request:#x}");
+    }
+    // What the leader may have taken can be opened by `/dev/tty` only if it has.
+    assert_eq!(g.sandbox.terminals.name(&g.process.handle).map(drop), Err(Errno::ENXIO));
+}
+
+/// A terminal that is opened is offered to a leader without one, unless it says O_NOCTTY.
+#[test]
+fn an_opened_terminal_is_offered_to_whoever_can_take_it() {
+    let mut g = Guest::free();
+    let pty = nix::pty::openpty(None, None).unwrap();
+    let name = nix::unistd::ttyname(&pty.slave).unwrap().into_os_string().into_encoded_bytes();
+    let name = [&*name, b"\0"].concat();
+    let offered = |g: &Guest, name: &[u8], flags: i32| {
+        let done = g.call("open", &[M(name), N(flags.into()), N(0)]);
+        assert!(done.answer.is_ok(), "{:?}", done.answer);
+        done.flags & Reply::TAKE != 0
+    };
+    assert!(!offered(&g, &name, libc::O_RDWR), "it leads no session");
+    let leader = Leader::of_session();
+    g.process = g.add(leader.pid(), leader.pidfd());
+    assert!(offered(&g, &name, libc::O_RDWR));
+    assert!(!offered(&g, &name, libc::O_RDWR | libc::O_NOCTTY));
+    assert!(!offered(&g, &name, libc::O_WRONLY));
+    assert!(!offered(&g, b"/dev/ptmx\0", libc::O_RDWR));
+    assert!(!offered(&g, b"/dev/null\0", libc::O_RDWR));
 }
 
 /// A process that leads a group, or a session.
@@ -349,9 +376,6 @@ impl Leader {
         let mut child = program.spawn().unwrap();
         child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
         Leader(child)
-    }
-    fn of_group() -> Leader {
-        Leader(Command::new("/bin/cat").stdin(Stdio::piped()).process_group(0).spawn().unwrap())
     }
     fn pid(&self) -> i32 {
         self.0.id() as i32
