@@ -22,12 +22,14 @@ typedef uint32_t u32;
 #define LINE 64
 #define LINES (PAGE / LINE)
 
-struct header { u64 cases, code_at, code_offset, code_size, near_at, low_at, environments_offset, environments; };
+struct header { u64 cases, code_at, code_offset, code_size, near_at, low_at, environments_offset, environments, tick; };
 struct environment { unsigned char state[PAGE], window[PAGE]; };
-struct one_case { u64 gpr[16], flags, entry, fs, gs, environment; };
+struct one_case { u64 gpr[16], flags, entry, fs, gs, environment, mode; };
+// How a case is run: once; several times, of which the last counts; one instruction at a time.
+enum { COLD, WARM, STEPPED };
 struct result {
     u32 number, signal;
-    u64 gpr[16], flags, fs, gs, rip, code, addr, trapno, error, cr2, lines;
+    u64 gpr[16], flags, fs, gs, rip, code, addr, trapno, error, cr2, steps, seen, lines;
 };
 
 // What the assembly below loads and stores.
@@ -37,6 +39,10 @@ void *in_state;
 static unsigned char out_state[PAGE] __attribute__((aligned(64)));
 unsigned char *const out_state_at = out_state;
 static struct result result;
+static int stepped;
+static u64 code_at, code_end;
+// Ticks of the clock since the case began.
+static volatile u32 ticks;
 static unsigned char buffer[1 << 20];
 static u64 filled;
 
@@ -103,13 +109,30 @@ static void out(const void *bytes, u64 n) {
 static void handler(int signal, siginfo_t *info, void *context) {
     struct ucontext *uc = context;
     struct sigcontext *at = &uc->uc_mcontext;
+    if (signal == SIGALRM && ++ticks < 4) return;
+    if (stepped && signal == SIGTRAP && info->si_code == TRAP_TRACE) {
+        u64 seen = result.seen;
+        const u64 *registers = (const u64 *)at;
+        // All general registers and the pc.
+        for (u32 i = 0; i < 17; i++) seen = (seen ^ registers[i]) * 0x100000001b3;
+        result.steps++;
+        if (at->rip == (u64)case_done || result.steps == 512) {
+            stepped = 0;
+            at->eflags &= ~0x100ul;
+            at->rip = (u64)case_done;
+        } else if (at->rip >= code_at && at->rip < code_end) {
+            result.seen = seen;
+        }
+        return;
+    }
+    at->eflags &= ~0x100ul;
     result.signal = signal;
     result.rip = at->rip;
     result.code = info->si_code;
     result.addr = (u64)info->si_addr;
     result.trapno = at->trapno;
     result.error = at->err;
-    result.cr2 = at->trapno == 14 ? at->cr2 : 0;
+    result.cr2 = at->trapno == 14 && signal == SIGSEGV ? at->cr2 : 0;
     at->rip = (u64)case_done;
 }
 
@@ -118,8 +141,8 @@ static void handle_signals(void) {
     struct { void *at; int flags; u64 size; } alternate = {stack, 0, sizeof stack};
     check(call(__NR_sigaltstack, (u64)&alternate, 0, 0, 0, 0, 0));
     struct { void *handler; u64 flags; void *restorer; u64 mask; } action = {handler, SA_SIGINFO | SA_ONSTACK | SA_RESTORER, signal_return, 0};
-    int signals[] = {SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV};
-    for (u32 i = 0; i < 5; i++) check(call(__NR_rt_sigaction, signals[i], (u64)&action, 0, 8, 0, 0));
+    int signals[] = {SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGALRM};
+    for (u32 i = 0; i < 6; i++) check(call(__NR_rt_sigaction, signals[i], (u64)&action, 0, 8, 0, 0));
 }
 
 static u64 *map_window(const struct header *h) {
@@ -145,7 +168,7 @@ static u32 changed(const void *now, const void *before, u32 first, u32 from, u32
     return n;
 }
 
-static void run(u32 number, const struct one_case *c, const struct environment *e, void *window) {
+static void run_once(u32 number, const struct one_case *c, const struct environment *e, void *window) {
     copy(window, e->window, PAGE);
     copy(out_state, e->state, PAGE);
     copy(in_gpr, c->gpr, sizeof in_gpr);
@@ -154,12 +177,20 @@ static void run(u32 number, const struct one_case *c, const struct environment *
     in_fs = c->fs;
     in_gs = c->gs;
     in_state = (void *)e->state;
+    ticks = 0;
+    stepped = c->mode == STEPPED;
+    if (stepped) in_flags |= 0x100;
     result = (struct result){.number = number};
     run_case();
+    stepped = 0;
     copy(result.gpr, out_gpr, sizeof out_gpr);
     result.flags = out_flags;
     result.fs = out_fs;
     result.gs = out_gs;
+}
+
+static void run(u32 number, const struct one_case *c, const struct environment *e, void *window) {
+    for (u32 i = 0; i < (c->mode == WARM ? 3 : 1); i++) run_once(number, c, e, window);
     u32 lines[2 * LINES];
     u32 n = changed(out_state, e->state, 0, 0, lines);
     n += changed(window, e->window, LINES, 0, lines + n);
@@ -181,8 +212,12 @@ void start(u64 *stack) {
     u64 size = h.code_offset;
     file = (void *)check(call(__NR_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0));
     check(call(__NR_mmap, h.code_at, h.code_size, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED, fd, h.code_offset));
+    code_at = h.code_at;
+    code_end = h.code_at + h.code_size;
     void *window = map_window(&h);
     handle_signals();
+    u64 every[] = {0, h.tick, 0, h.tick};
+    check(call(__NR_setitimer, 0, (u64)every, 0, 0, 0, 0));
     u32 low, high;
     __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
     struct environment *environments = (void *)(file + h.environments_offset);

@@ -3,6 +3,7 @@
 
 pub mod calls;
 pub mod fuzz;
+pub mod instructions;
 pub mod processes;
 pub mod random;
 pub mod terminal;
@@ -47,7 +48,12 @@ pub fn rxbox() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     PATH.get_or_init(|| {
         let exe = std::env::current_exe().expect("the test's own path");
-        let dir = exe.parent().and_then(Path::parent).expect("target/PROFILE/deps/TEST");
+        let beside = exe.parent().expect("a folder");
+        // A program of the tests, target/PROFILE/PROGRAM.
+        if !beside.ends_with("deps") {
+            return beside.join("rxbox");
+        }
+        let dir = beside.parent().expect("target/PROFILE/deps/TEST");
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut build = Command::new(cargo);
         build.args(["build", "--quiet", "--package", "rxbox", "--bin", "rxbox"]);

@@ -26,7 +26,7 @@ pub(super) use through_gs::Ended;
 /// The signal that it raises.
 pub(super) fn instruction(thread: &mut Thread) -> Result<Ended, Fault> {
     let (insn, bytes) = fetch::instruction(thread)?;
-    if insn.class == Class::Native && insn.form.segment == 0x65 {
+    if insn.class == Class::Native && insn.form.segment == 0x65 && !is_pushf(&insn) {
         return through_gs::run(thread, &insn, &bytes);
     }
     carry_out(thread, &insn, &bytes).map(|()| Ended::Completed)

@@ -1,6 +1,8 @@
 //! A signal that an instruction raises.
 
-use super::info::{BUS_ADRERR, ILL_ILLOPN, SEGV_ACCERR, SEGV_MAPERR, SI_KERNEL, SigInfo, TRAP_TRACE};
+use super::info::{
+    BUS_ADRALN, BUS_ADRERR, ILL_ILLOPN, SEGV_ACCERR, SEGV_MAPERR, SI_KERNEL, SigInfo, TRAP_TRACE,
+};
 use crate::guest::layout::TASK_SIZE;
 
 /// The processor's numbers of exceptions (Intel SDM 3A, 6.3.1).
@@ -19,6 +21,8 @@ pub mod trap {
     pub const PROTECTION: u64 = 13;
     /// Page fault (#PF).
     pub const PAGE_FAULT: u64 = 14;
+    /// Alignment check (#AC).
+    pub const ALIGNMENT: u64 = 17;
 }
 
 /// Bits of the error code of a page fault (Intel SDM 3A, 4.7).
@@ -77,6 +81,12 @@ impl Fault {
         // The kernel does not tell whether there is anything in its own half.
         let present = if addr < TASK_SIZE { 0 } else { page_fault::PRESENT };
         Fault { signal, code, addr, trap, error_code: error_code | page_fault::USER | present }
+    }
+
+    /// An access to an address that is no multiple of its size, with the alignment check flag set.
+    pub fn misaligned() -> Fault {
+        let (signal, code, trap) = (libc::SIGBUS, BUS_ADRALN, trap::ALIGNMENT);
+        Fault { signal, code, addr: 0, trap, error_code: 0 }
     }
 
     /// An access of the guest to a file's page that is beyond the end of the file.

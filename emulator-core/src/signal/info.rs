@@ -8,6 +8,8 @@ pub const SI_KERNEL: i32 = 0x80;
 pub const SEGV_MAPERR: i32 = 1;
 /// Code of a fault at an address whose mapping does not allow the access.
 pub const SEGV_ACCERR: i32 = 2;
+/// Code of an access that is not aligned.
+pub const BUS_ADRALN: i32 = 1;
 /// Code of an access beyond the end of a mapped file.
 pub const BUS_ADRERR: i32 = 2;
 /// Code of a single step.

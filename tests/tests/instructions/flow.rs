@@ -1,9 +1,9 @@
 //! Control flow and what the runtime carries out: branches both ways, calls and returns, every form of
 //! indirect branch, traps, flags and segment registers from and to the stack.
 
-use crate::encodings::{FORMS, Form, case, encoding, registers};
-use crate::machine::{Case, ENVIRONMENTS, LOW_WINDOW, Machine};
-use crate::sequences;
+use rxbox_tests::instructions::encodings::{FORMS, Form, case, encoding, registers};
+use rxbox_tests::instructions::machine::{Case, ENVIRONMENTS, LOW_WINDOW, Machine, Mode};
+use rxbox_tests::instructions::sequences;
 use rxbox_tests::random::Random;
 use rxbox_translate::decode::{Class, Space, decode};
 
@@ -19,6 +19,7 @@ fn plain(random: &mut Random, code: &[u8]) -> Case {
         fs: random.next() & 0x7fff_ffff_ffff,
         gs: random.next() & 0x7fff_ffff_ffff,
         environment: random.below(ENVIRONMENTS.len() as u64) as usize,
+        ..Case::default()
     }
 }
 
@@ -237,5 +238,34 @@ pub(crate) fn segments(machine: &mut Machine, random: &mut Random) {
         let mut case = plain(random, &code);
         case.gpr[0] = selector;
         machine.add(case);
+    }
+}
+
+/// What the fuzzer has found, made small.
+pub(crate) fn found(machine: &mut Machine, random: &mut Random) {
+    // push 0x40202, and popf: the alignment check flag, with which the jump behind a case faults.
+    const ALIGNMENT: [u8; 6] = [0x68, 2, 2, 4, 0, 0x9d];
+    let codes: [&[u8]; 12] = [
+        &[0x65, 0x9c],                                                    // gs pushf
+        &[0x65, 0x64, 0x65, 0x4a, 0x9c],                                  // the same with more prefixes
+        &ALIGNMENT,                            // a jump through memory that is not aligned
+        &[0x0f, 0x0d, 0xce],                   // prefetch of a register
+        &[0x43, 0x65, 0x4a, 0x0f, 0x0d, 0xff], // the same with prefixes
+        &[0x48, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0x80, 0x50, 0xff, 0x14, 0x24], // call [rsp] far beyond
+        &[0x4e, 0x2e, 0x3e, 0xb8, 0xb0, 0x1c, 0x9c, 0xaf], // REX without effect
+        &[0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0xc5, 0xf8, 0x77],
+        &[0xf0, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x2c, 1],
+        &[0x67, 0x65, 0xac],                   // gs lods through esi
+        &[0xbc, 0x98, 0x56, 0xc6, 0x59, 0xcb], // retf without a stack
+        &[0xcf],                               // iret
+    ];
+    for code in codes {
+        for mode in [Mode::Cold, Mode::Warm, Mode::Stepped] {
+            // Elsewhere it is not known any more which branch it was.
+            if code.ends_with(&[0xff, 0x14, 0x24]) && mode != Mode::Stepped {
+                continue;
+            }
+            machine.add(Case { mode, ..plain(random, code) });
+        }
     }
 }

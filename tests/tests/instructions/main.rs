@@ -2,15 +2,14 @@
 //! same state, in every register, flag and byte of memory, and raise the same signals.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
-mod encodings;
 mod flow;
-mod machine;
 mod programs;
-mod sequences;
 
-use encodings::{FORMS, Form, every_instruction};
-use machine::{HIGH, LOW, Machine};
+use rxbox_tests::instructions::encodings::{FORMS, Form, every_instruction};
+use rxbox_tests::instructions::machine::{HIGH, LOW, Machine};
+use rxbox_tests::instructions::{fuzz, sequences};
 use rxbox_tests::random::Random;
+use std::time::Duration;
 
 #[test]
 fn every_instruction_does_what_the_processor_does_in_low_code() {
@@ -56,6 +55,14 @@ fn lines_of_random_instructions_do_what_the_processor_does() {
     }
 }
 
+#[test]
+fn random_code_does_what_the_processor_does() {
+    let seed: u64 = std::env::var("RXBOX_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(21);
+    let report = fuzz::run(seed, Duration::from_secs(20));
+    println!("{} cases from seed {seed}", report.cases);
+    assert!(report.found.is_empty(), "seed {seed}:\n{}", report.found.join("\n"));
+}
+
 /// Runs the cases that `add` adds, in low and in high code.
 fn in_both_places(stream: u64, add: fn(&mut Machine, &mut Random)) {
     let random = &mut Random::new(stream);
@@ -99,4 +106,9 @@ fn flags_go_through_the_stack() {
 #[test]
 fn segment_registers_hold_the_selectors_of_user_mode() {
     in_both_places(11, flow::segments);
+}
+
+#[test]
+fn what_was_found_once_stays_mended() {
+    in_both_places(13, flow::found);
 }

@@ -5,7 +5,7 @@
 //! anything.
 
 use super::flags;
-use super::operand::{Address, address, far_size, load, load_number, push, store};
+use super::operand::{Address, address, far_size, load, load_number, store};
 use crate::guest::layout::is_canonical;
 use crate::signal::fault::Fault;
 use crate::thread::{Thread, request};
@@ -29,11 +29,14 @@ pub(super) fn near(thread: &mut Thread, insn: &Insn, next: u64) -> Result<(), Fa
         }
         None => thread.state().gpr[usize::from(insn.form.rm())],
     };
-    let target = checked(target)?;
     if insn.class == Class::CallIndirect {
-        push(thread, next, 8)?;
+        // The return address is there before the target is looked at; rsp changes with the pc.
+        let at = Address::on_stack(thread, 8u64.wrapping_neg());
+        store(thread, at, &next.to_le_bytes())?;
+        checked(target)?;
+        thread.state().gpr[4] = at.linear;
     }
-    thread.state().pc = target;
+    thread.state().pc = checked(target)?;
     Ok(())
 }
 
@@ -67,11 +70,9 @@ pub(super) fn far(thread: &mut Thread, insn: &Insn, branch: FarBranch, next: u64
             let target = checked(target)?;
             if branch == FarBranch::Call {
                 let low = Address::on_stack(thread, (2 * size).wrapping_neg());
-                let mut frame = [0; 16];
-                frame[..8].copy_from_slice(&next.to_le_bytes());
-                frame[size as usize..][..2].copy_from_slice(&USER_CODE.to_le_bytes());
-                frame[size as usize + 2..].fill(0);
-                store(thread, low, &frame[..2 * size as usize])?;
+                let bytes = size as usize;
+                store(thread, low.plus(size), &u64::from(USER_CODE).to_le_bytes()[..bytes])?;
+                store(thread, low, &next.to_le_bytes()[..bytes])?;
                 thread.state().gpr[4] = low.linear;
             }
             thread.state().pc = target;
@@ -79,8 +80,9 @@ pub(super) fn far(thread: &mut Thread, insn: &Insn, branch: FarBranch, next: u64
         FarBranch::Return { release } => {
             let size = stack_size(insn);
             let at = Address::on_stack(thread, 0);
-            let target = load_number(thread, at, size)?;
+            // In the order in which processors of Intel read.
             let selector = u16::from_le_bytes(load(thread, at.plus(size))?);
+            let target = load_number(thread, at, size)?;
             code_segment(thread, selector)?;
             let target = checked(target)?;
             let state = thread.state();
@@ -98,9 +100,10 @@ fn interrupt_return(thread: &mut Thread, size: u64) -> Result<(), Fault> {
         return Err(Fault::protection(0));
     }
     let mut words = [0; 5];
-    for (i, word) in words.iter_mut().enumerate() {
+    // In the order in which processors of Intel read.
+    for i in [2, 1, 0, 4, 3] {
         let at = Address::on_stack(thread, i as u64 * size);
-        *word = load_number(thread, at, size)?;
+        words[i] = load_number(thread, at, size)?;
     }
     let [target, code, flags, sp, stack] = words;
     code_segment(thread, code as u16)?;

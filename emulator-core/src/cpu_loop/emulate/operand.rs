@@ -73,6 +73,7 @@ pub(super) fn far_size(thread: &Thread, insn: &Insn) -> u64 {
 /// # Errors
 /// What the processor raises.
 pub(super) fn load<const N: usize>(thread: &mut Thread, at: Address) -> Result<[u8; N], Fault> {
+    aligned(thread, at, N)?;
     let mut bytes = [0; N];
     match access::copy_in(&mut bytes, at.linear) {
         Ok(()) => Ok(bytes),
@@ -97,6 +98,7 @@ pub(super) fn load_number(thread: &mut Thread, at: Address, size: u64) -> Result
 /// # Errors
 /// What the processor raises.
 pub(super) fn store(thread: &mut Thread, at: Address, bytes: &[u8]) -> Result<(), Fault> {
+    aligned(thread, at, bytes.len())?;
     if thread.process.copy_out(at.linear, bytes).is_ok() {
         return Ok(());
     }
@@ -114,6 +116,13 @@ pub(super) fn push(thread: &mut Thread, value: u64, size: u64) -> Result<(), Fau
     store(thread, at, &value.to_le_bytes()[..size as usize])?;
     thread.state().gpr[RSP] = at.linear;
     Ok(())
+}
+
+/// What the processor demands of an address while the guest has the alignment check flag set.
+fn aligned(thread: &mut Thread, at: Address, size: usize) -> Result<(), Fault> {
+    const ALIGNMENT_CHECK: u64 = 1 << 18;
+    let checks = thread.state().rflags & ALIGNMENT_CHECK != 0;
+    if checks && !at.linear.is_multiple_of(size as u64) { Err(Fault::misaligned()) } else { Ok(()) }
 }
 
 /// Why an access to this very byte faults.

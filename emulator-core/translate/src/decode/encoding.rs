@@ -222,9 +222,12 @@ impl Encoding {
 
     /// Notes the prefix whose first byte has just been read, and refuses the prefixes that must not stand
     /// before it.
-    fn vector_prefix(&mut self, space: Space, cursor: &Cursor) -> Result<(), DecodeError> {
+    fn vector_prefix(&mut self, space: Space, cursor: &mut Cursor) -> Result<(), DecodeError> {
         let form = &mut self.form;
         if form.has_rex || form.opsize || form.rep != 0 || form.lock {
+            // Too long it is before it is refused: the rest of the prefix, an opcode and modrm.
+            let rest = if space == Space::Evex { 5 } else { 3 };
+            (0..rest).for_each(|_| _ = cursor.next());
             return Err(DecodeError::Invalid);
         }
         form.space = space;
@@ -383,6 +386,16 @@ impl Encoding {
             vsib: false,
             segment: self.form.segment,
             addr32,
+        }
+    }
+
+    /// Reads the operands of an opcode that there is not: what is too long is that before it is refused.
+    pub(super) fn skip_operands(&mut self, cursor: &mut Cursor) {
+        match (self.form.map, self.form.opcode) {
+            (0, 0xd4 | 0xd5) => _ = cursor.next(),
+            (0, 0x9a | 0xea) => _ = cursor.signed(6),
+            (0, 0x82) | (1.., _) => self.modrm(cursor),
+            _ => {}
         }
     }
 

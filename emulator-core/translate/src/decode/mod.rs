@@ -49,9 +49,14 @@ pub fn decode(bytes: &[u8]) -> Result<Insn, DecodeError> {
 /// Decodes what the cursor reads, which may be more than there is.
 fn read(cursor: &mut Cursor, bytes: &[u8]) -> Result<Insn, DecodeError> {
     let (mut e, row) = select(cursor)?;
-    rules::check(&e, row)?;
+    let checked = rules::check(&e, row);
     let named = e.form.modrm_at != 0 && !e.register_form() && !row.has(row::NO_MOD);
     let mem = if named { Some(e.memory(cursor, row)?) } else { None };
+    if checked.is_err() {
+        // What is too long is that before it is refused.
+        e.immediate(cursor, row.immediate);
+    }
+    checked?;
     rules::distinct(&e, row, mem.as_ref())?;
     let mem = e.immediate(cursor, row.immediate).or(mem);
     let class = row.class.completed(&e.form, e.immediate).ok_or(DecodeError::Invalid)?;
@@ -68,7 +73,10 @@ fn read(cursor: &mut Cursor, bytes: &[u8]) -> Result<Insn, DecodeError> {
 fn select(cursor: &mut Cursor) -> Result<(Encoding, &'static row::Row), DecodeError> {
     let mut e = Encoding::parse(cursor)?;
     let rows = table::rows(e.form.space, e.form.map, e.form.opcode);
-    let Some(first) = rows.first() else { return Err(e.unsupported()) };
+    let Some(first) = rows.first() else {
+        e.skip_operands(cursor);
+        return Err(e.unsupported());
+    };
     if first.has(row::MODRM) {
         e.modrm(cursor);
     }

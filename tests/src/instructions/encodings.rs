@@ -1,14 +1,14 @@
 //! Encodings of every opcode with every form of operand, and register values that make their operands hit the
 //! window.
 
-use crate::machine::{Case, ENVIRONMENTS, LOW_WINDOW, Machine, SMALL_INTEGERS};
-use rxbox_tests::random::Random;
+use super::machine::{Case, ENVIRONMENTS, LOW_WINDOW, Machine, Mode, SMALL_INTEGERS};
+use crate::random::Random;
 use rxbox_translate::decode::{Class, Insn, MemOperand, Space, decode, text};
 use std::collections::HashSet;
 
 /// How the operand in modrm.rm is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Form {
+pub enum Form {
     /// A register.
     Register,
     /// `[base]`.
@@ -27,7 +27,8 @@ pub(crate) enum Form {
     Absolute,
 }
 
-pub(crate) const FORMS: [Form; 8] = [
+/// All of them.
+pub const FORMS: [Form; 8] = [
     Form::Register,
     Form::Base,
     Form::Disp8,
@@ -38,7 +39,8 @@ pub(crate) const FORMS: [Form; 8] = [
     Form::Absolute,
 ];
 
-pub(crate) const MAPS: [(Space, u8); 12] = [
+/// The opcode maps with instructions.
+pub const MAPS: [(Space, u8); 12] = [
     (Space::Legacy, 0),
     (Space::Legacy, 1),
     (Space::Legacy, 2),
@@ -54,7 +56,7 @@ pub(crate) const MAPS: [(Space, u8); 12] = [
 ];
 
 /// An instruction of an opcode, with random prefixes, registers and immediate.
-pub(crate) fn encoding(
+pub fn encoding(
     random: &mut Random,
     space: Space,
     map: u8,
@@ -126,7 +128,7 @@ fn operand(bytes: &mut Vec<u8>, random: &mut Random, form: Form) {
 }
 
 /// Whether the instruction runs in user mode, goes on behind itself, and does the same at each time.
-pub(crate) fn carried(insn: &Insn) -> bool {
+pub fn carried(insn: &Insn) -> bool {
     let f = &insn.form;
     let class = matches!(
         insn.class,
@@ -151,7 +153,7 @@ fn refused(insn: &Insn) -> bool {
 
 /// Whether registers that the instruction implies or names give an address: strings, `xlat`, `maskmovdqu`,
 /// `clzero`, `movdir64b`.
-pub(crate) fn addresses_by_registers(insn: &Insn) -> bool {
+pub fn addresses_by_registers(insn: &Insn) -> bool {
     match (insn.form.map, insn.form.opcode) {
         (0, 0xa4..=0xa7 | 0xaa..=0xaf | 0xd7) => true,
         (1, 0x01 | 0xf7) => insn.may_fault,
@@ -163,7 +165,7 @@ pub(crate) fn addresses_by_registers(insn: &Insn) -> bool {
 /// Makes the case for one instruction, which will lie `offset` bytes behind the machine's next place: patches
 /// displacements and chooses registers so that its memory operand lies in the window. `None` if that cannot
 /// be. Returns the operand's offset in the window besides.
-pub(crate) fn case(machine: &Machine, random: &mut Random, bytes: &[u8], offset: u64) -> Option<(Case, u64)> {
+pub fn case(machine: &Machine, random: &mut Random, bytes: &[u8], offset: u64) -> Option<(Case, u64)> {
     let insn = decode(bytes).ok()?;
     let mut case = Case {
         code: bytes[..insn.len.into()].to_vec(),
@@ -172,6 +174,7 @@ pub(crate) fn case(machine: &Machine, random: &mut Random, bytes: &[u8], offset:
         fs: random.next() & 0x7fff_ffff_ffff,
         gs: random.next() & 0x7fff_ffff_ffff,
         environment: random.below(ENVIRONMENTS.len() as u64) as usize,
+        mode: Mode::Cold,
     };
     let mut at = 0;
     if let Some(mem) = insn.mem {
@@ -200,7 +203,7 @@ fn bit_offset(insn: &Insn) -> Option<u8> {
 
 /// Values as instructions meet them: addresses, counts, boundaries and noise. rsp always points into the
 /// window, nothing to where rxbox has its own memory, which a native program does not have.
-pub(crate) fn registers(random: &mut Random) -> [u64; 16] {
+pub fn registers(random: &mut Random) -> [u64; 16] {
     let mut gpr = [0; 16];
     for (n, value) in gpr.iter_mut().enumerate() {
         let pointer = LOW_WINDOW + 1024 + random.below(64) * 16;
@@ -283,7 +286,7 @@ fn inverse(n: u64) -> u64 {
 }
 
 /// Replaces the displacement.
-pub(crate) fn patch(code: &mut [u8], insn: &Insn, disp: u64) -> Option<()> {
+pub fn patch(code: &mut [u8], insn: &Insn, disp: u64) -> Option<()> {
     let (at, size) = (usize::from(insn.form.disp_at), usize::from(insn.form.disp_size));
     let fits = size == 8 || insn.form.addr32 || i32::try_from(disp as i64).is_ok();
     code.get_mut(at..at + size)?.copy_from_slice(&disp.to_le_bytes()[..size]);
@@ -292,7 +295,7 @@ pub(crate) fn patch(code: &mut [u8], insn: &Insn, disp: u64) -> Option<()> {
 
 /// Adds cases for every opcode that is carried: each kind of instruction (by mnemonic, width and prefix) once
 /// for each form of operand, with an fs, gs or address-size prefix or none. Returns the mnemonics.
-pub(crate) fn every_instruction(
+pub fn every_instruction(
     machine: &mut Machine,
     random: &mut Random,
     prefix: Option<u8>,

@@ -6,59 +6,80 @@
 //! both sides, bit for bit: also what the manuals leave undefined, since both sides run on the same
 //! processor.
 
-use rxbox_tests::random::Random;
-use rxbox_tests::{Program, Scratch};
+use crate::random::Random;
+use crate::{Program, Scratch};
 use rxbox_translate::decode::{Insn, decode, text};
 use rxbox_translate::state::CACHE;
 use std::process::Command;
 use std::sync::OnceLock;
 
 /// Size of a page, and of each part of an environment.
-pub(crate) const PAGE: usize = 4096;
+pub const PAGE: usize = 4096;
 /// The window's address below 2 GiB.
-pub(crate) const LOW_WINDOW: u64 = 0x2000_0000;
+pub const LOW_WINDOW: u64 = 0x2000_0000;
 /// Where the guest's `case_done` is linked.
 const DONE: u64 = 0x60_0000;
 /// Bytes of a line, the unit in which the guest reports changes.
 const LINE: usize = 64;
+/// What stands for instructions that were taken away.
+const NOP: u8 = 0x90;
 /// Lines of the processor state; those of the window follow.
 const STATE_LINES: u64 = (PAGE / LINE) as u64;
 
+/// What lies behind the code of a case: `jmp [rip]`, and where to.
+pub fn jump_to_end() -> Vec<u8> {
+    [&[0xff, 0x25, 0, 0, 0, 0][..], &DONE.to_le_bytes()].concat()
+}
+
 /// Names of the environments, by their index.
-pub(crate) const ENVIRONMENTS: [&str; 6] =
+pub const ENVIRONMENTS: [&str; 6] =
     ["random bits", "doubles", "floats", "edges", "small integers", "unmasked exceptions"];
 /// The environment whose vectors are small integers, for gathers.
-pub(crate) const SMALL_INTEGERS: usize = 4;
+pub const SMALL_INTEGERS: usize = 4;
 
 /// Where code lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Placement {
+pub struct Placement {
     /// First address of the code.
-    pub(crate) code: u64,
+    pub code: u64,
     /// The window's address near the code.
-    pub(crate) window: u64,
+    pub window: u64,
 }
 
 /// In reach of the code cache, as a position-dependent program is.
-pub(crate) const LOW: Placement = Placement { code: 0x3000_0000, window: 0x2f00_0000 };
+pub const LOW: Placement = Placement { code: 0x3000_0000, window: 0x2f00_0000 };
 /// Out of its reach, as shared libraries are.
-pub(crate) const HIGH: Placement = Placement { code: 0x1234_5600_0000, window: 0x1234_5500_0000 };
+pub const HIGH: Placement = Placement { code: 0x1234_5600_0000, window: 0x1234_5500_0000 };
 
 /// See the module.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Case {
+pub struct Case {
     /// What is run; its first byte is the entry.
-    pub(crate) code: Vec<u8>,
+    pub code: Vec<u8>,
     /// General registers in the order of their numbers.
-    pub(crate) gpr: [u64; 16],
+    pub gpr: [u64; 16],
     /// Flags.
-    pub(crate) flags: u64,
+    pub flags: u64,
     /// FS base.
-    pub(crate) fs: u64,
+    pub fs: u64,
     /// GS base.
-    pub(crate) gs: u64,
+    pub gs: u64,
     /// Index of the environment.
-    pub(crate) environment: usize,
+    pub environment: usize,
+    /// How it is run.
+    pub mode: Mode,
+}
+
+/// How a case is run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Once.
+    #[default]
+    Cold,
+    /// Several times, of which the last counts.
+    Warm,
+    /// One instruction at a time, by the trap flag: the registers behind each count too.
+    Stepped,
 }
 
 impl Case {
@@ -80,64 +101,101 @@ impl Case {
 }
 
 /// Registers and memory beside the general registers.
+#[derive(Clone, Debug)]
 struct Environment {
     state: [u8; PAGE],
     window: [u8; PAGE],
 }
 
 /// Cases that share a placement.
-pub(crate) struct Machine {
+#[derive(Debug)]
+pub struct Machine {
     placement: Placement,
     environments: Vec<Environment>,
     cases: Vec<(u64, Case)>,
     code: Vec<u8>,
+    /// Microseconds between the ticks of a clock, some of which end a case; zero for none.
+    tick: u64,
+}
+
+/// A case that is not the same on both sides.
+#[derive(Clone, Debug)]
+pub struct Difference {
+    /// Its index.
+    pub case: usize,
+    /// What differs, native value first.
+    pub what: Vec<String>,
+}
+
+/// What came of all cases.
+struct Compared {
+    native: Vec<Outcome>,
+    differences: Vec<Difference>,
+    status: i32,
+    err: String,
 }
 
 impl Machine {
     /// Without cases.
-    pub(crate) fn new(placement: Placement, random: &mut Random) -> Machine {
+    pub fn new(placement: Placement, random: &mut Random) -> Machine {
         let environments = (0..ENVIRONMENTS.len()).map(|n| Environment::new(n, random)).collect();
-        Machine { placement, environments, cases: Vec::new(), code: Vec::new() }
+        Machine { placement, environments, cases: Vec::new(), code: Vec::new(), tick: 0 }
     }
 
     /// Where its code lies.
-    pub(crate) fn placement(&self) -> Placement {
+    pub fn placement(&self) -> Placement {
         self.placement
     }
 
     /// Where the next case's code will lie.
-    pub(crate) fn next(&self) -> u64 {
+    pub fn next(&self) -> u64 {
         self.placement.code + self.code.len() as u64
     }
 
     /// Adds a case. Behind its code lies a jump to the end.
-    pub(crate) fn add(&mut self, case: Case) {
+    pub fn add(&mut self, case: Case) {
         let entry = self.next();
         self.code.extend(&case.code);
-        self.code.extend([0xff, 0x25, 0, 0, 0, 0]);
-        self.code.extend(DONE.to_le_bytes());
+        self.code.extend(jump_to_end());
         self.code.resize(self.code.len().next_multiple_of(16), 0xcc);
         self.cases.push((entry, case));
     }
 
+    /// The code of the last case.
+    pub fn last(&self) -> &[u8] {
+        self.cases.last().map_or(&[], |(_, case)| &case.code)
+    }
+
+    /// Changes how the last case is run.
+    pub fn set_mode(&mut self, mode: Mode) {
+        if let Some((_, case)) = self.cases.last_mut() {
+            case.mode = mode;
+        }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.cases.is_empty()
+    }
+
     /// How many there are.
-    pub(crate) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.cases.len()
     }
 
     /// The file that the guest reads.
     fn file(&self) -> Vec<u8> {
-        let records = 64 + self.cases.len() * 21 * 8;
+        let records = 72 + self.cases.len() * 22 * 8;
         let environments_at = records.next_multiple_of(PAGE);
         let code_at = environments_at + self.environments.len() * 2 * PAGE;
         let mut file = Vec::with_capacity(code_at + self.code.len());
         let mut words = |words: &[u64]| file.extend(words.iter().flat_map(|w| w.to_le_bytes()));
         let Placement { code, window } = self.placement;
         words(&[self.cases.len() as u64, code, code_at as u64, self.code.len() as u64]);
-        words(&[window, LOW_WINDOW, environments_at as u64, self.environments.len() as u64]);
+        words(&[window, LOW_WINDOW, environments_at as u64, self.environments.len() as u64, self.tick]);
         for (entry, case) in &self.cases {
             words(&case.gpr);
-            words(&[case.flags, *entry, case.fs, case.gs, case.environment as u64]);
+            words(&[case.flags, *entry, case.fs, case.gs, case.environment as u64, case.mode as u64]);
         }
         file.resize(environments_at, 0);
         for environment in &self.environments {
@@ -148,23 +206,91 @@ impl Machine {
         file
     }
 
+    /// Ends cases that do not end by themselves.
+    pub fn bounded(mut self) -> Machine {
+        self.tick = 25_000;
+        self
+    }
+
+    /// A machine with the same environments and code, and this one of its cases.
+    pub fn alone(&self, case: usize) -> Machine {
+        let cases = vec![self.cases[case].clone()];
+        let (environments, code) = (self.environments.clone(), self.code.clone());
+        Machine { cases, environments, code, tick: 10 * self.tick, ..*self }
+    }
+
+    /// Replaces a piece of a case's code by instructions that do nothing.
+    pub fn without(&self, case: usize, piece: std::ops::Range<usize>) -> Machine {
+        let mut machine = Machine {
+            cases: self.cases.clone(),
+            environments: self.environments.clone(),
+            code: self.code.clone(),
+            ..*self
+        };
+        let (entry, case) = &mut machine.cases[case];
+        let at = (*entry - self.placement.code) as usize;
+        case.code[piece.clone()].fill(NOP);
+        machine.code[at + piece.start..at + piece.end].fill(NOP);
+        machine
+    }
+
+    /// A case.
+    pub fn case(&self, case: usize) -> &Case {
+        &self.cases[case].1
+    }
+
+    /// The address of a case's code.
+    pub fn entry(&self, case: usize) -> u64 {
+        self.cases[case].0
+    }
+
+    /// Runs all cases both ways and gives those that differ. Where one side ends before the last case, that
+    /// is the last difference.
+    ///
+    /// # Panics
+    /// If they cannot be run.
+    pub fn differences(&self) -> Vec<Difference> {
+        self.run().differences
+    }
+
+    fn run(&self) -> Compared {
+        let scratch = Scratch::new("instructions");
+        let folder = scratch.path().join("w");
+        std::fs::create_dir(&folder).unwrap();
+        let cases = scratch.file("cases", self.file()).to_string_lossy().into_owned();
+        let program = Program::new(&folder, &[guest(), &cases]);
+        let (native, boxed) = (program.native(), program.boxed("permissive"));
+        let (theirs, ours) = (outcomes(&native.stdout), outcomes(&boxed.stdout));
+        let mut differences = Vec::new();
+        for i in 0..theirs.len().max(ours.len()) {
+            let what = match (theirs.get(i), ours.get(i)) {
+                // To the translator, an instruction that the processor lacks is one that cannot fault: values
+                // that a later one replaces may be gone.
+                (Some(theirs), Some(ours)) if theirs.lacking() && ours.lacking() => vec![],
+                // Where a clock ends it is chance, and whether it does if there are many steps.
+                (Some(theirs), Some(ours)) if theirs.runs_long() && ours.runs_long() => vec![],
+                (Some(theirs), Some(ours)) => self.unlike(theirs, ours),
+                (Some(_), None) => vec![format!("rxbox ended with status {}: {}", boxed.status, boxed.err())],
+                _ => vec![format!("natively it ended with status {}", native.status)],
+            };
+            if !what.is_empty() {
+                differences.push(Difference { case: i, what });
+            }
+            if i >= theirs.len().min(ours.len()) {
+                break;
+            }
+        }
+        Compared { native: theirs, differences, status: boxed.status, err: boxed.err() }
+    }
+
     /// Runs all cases both ways and compares.
     ///
     /// # Panics
     /// If any case differs, with what differs of the first ones; if less than `share` percent of the cases
     /// whose instructions the processor has end without a signal, or it has those of less than a tenth, since
     /// then the test would show little.
-    pub(crate) fn compare(&self, share: usize) {
-        let scratch = Scratch::new("instructions");
-        let folder = scratch.path().join("w");
-        std::fs::create_dir(&folder).unwrap();
-        let cases = scratch.file("cases", self.file()).to_string_lossy().into_owned();
-        let program = Program::new(&folder, &[guest(), &cases]);
-        let native = program.native();
-        assert_eq!(native.status, 0, "the guest fails natively: {}", native.err());
-        let boxed = program.boxed("permissive");
-        let native = outcomes(&native.stdout);
-        let seen = outcomes(&boxed.stdout);
+    pub fn compare(&self, share: usize) {
+        let Compared { native, differences, status, err } = self.run();
         assert_eq!(native.len(), self.cases.len(), "cases run natively");
         let ended = native.iter().filter(|o| o.signal() == 0).count();
         let had = native.iter().filter(|o| !o.lacking()).count();
@@ -172,47 +298,45 @@ impl Machine {
             "{} cases, {had} of instructions that the processor has, {ended} without a signal",
             native.len()
         );
-        let mut wrong = Vec::new();
-        for (i, theirs) in native.iter().enumerate() {
-            let what = match seen.get(i) {
-                // To the translator, an instruction that the processor lacks is one that cannot fault: values
-                // that a later one replaces may be gone.
-                Some(ours) if theirs.lacking() && ours.lacking() => vec![],
-                Some(ours) => self.differences(theirs, ours),
-                None => vec![format!("rxbox ended with status {}: {}", boxed.status, boxed.err())],
-            };
-            if !what.is_empty() {
-                wrong.push(format!("{}\n    {}", self.describe(i), what.join("\n    ")));
-            }
-            if i >= seen.len() {
-                break;
-            }
-        }
-        let shown = &wrong[..wrong.len().min(limit())];
-        assert!(wrong.is_empty(), "{} of {} cases differ:\n{}", wrong.len(), native.len(), shown.join("\n"));
-        assert_eq!(boxed.status, 0, "{}", boxed.err());
+        let shown: Vec<String> = differences.iter().take(limit()).map(|d| self.shown(d)).collect();
+        let wrong = differences.len();
+        assert!(wrong == 0, "{wrong} of {} cases differ:\n{}", native.len(), shown.join("\n"));
+        assert_eq!(status, 0, "{err}");
         assert!(ended * 100 >= had * share, "only {ended} of {had} without a signal");
         assert!(had * 10 >= native.len(), "the processor lacks the instructions of all but {had}");
     }
 
+    /// A difference as text.
+    pub fn shown(&self, difference: &Difference) -> String {
+        format!("{}\n    {}", self.describe(difference.case), difference.what.join("\n    "))
+    }
+
     fn describe(&self, i: usize) -> String {
         let (entry, case) = &self.cases[i];
-        let mut out = format!("case {i} at {entry:#x}, {}:", ENVIRONMENTS[case.environment]);
+        let mut out = format!("case {i} at {entry:#x}, {}, {:?}:", ENVIRONMENTS[case.environment], case.mode);
         for (at, len, _) in case.instructions() {
             let bytes = &case.code[at..];
+            if bytes[0] == NOP {
+                continue;
+            }
             out += &format!("\n  {:02x?} {}", &bytes[..len], text(bytes, entry + at as u64));
         }
         out
     }
 
     /// What differs, native value first.
-    fn differences(&self, theirs: &Outcome, ours: &Outcome) -> Vec<String> {
+    fn unlike(&self, theirs: &Outcome, ours: &Outcome) -> Vec<String> {
         let number = theirs.words[0] as u32 as usize;
         let case = &self.cases[number].1;
         let environment = &self.environments[case.environment];
         // The x87 data pointer is an offset in the segment, but where rxbox computes the address of a gs
         // operand its linear address.
         let fdp = if case.addresses_gs() { 16..24 } else { 0..0 };
+        // An instruction pointer that the program has loaded may happen to lie where the code cache may be.
+        const FIP: usize = 8;
+        let first = theirs.line(0, environment);
+        let loaded = CACHE.contains(&u64::from_le_bytes(std::array::from_fn(|i| first[FIP + i])));
+        let fip = if loaded { FIP..FIP + 8 } else { 0..0 };
         let mut out = Vec::new();
         for (i, (a, b)) in theirs.words.iter().zip(&ours.words).take(WORDS - 1).enumerate() {
             if a != b {
@@ -225,6 +349,8 @@ impl Machine {
             if index == 0 {
                 a[fdp.clone()].fill(0);
                 b[fdp.clone()].fill(0);
+                a[fip.clone()].fill(0);
+                b[fip.clone()].fill(0);
             }
             if a != b {
                 let at = index as usize * LINE % PAGE;
@@ -262,15 +388,26 @@ fn guest() -> &'static str {
 }
 
 /// Words of a result, the last of which counts the lines that follow.
-const WORDS: usize = 27;
+const WORDS: usize = 29;
 
 fn word_name(i: usize) -> String {
     const REGISTERS: [&str; 16] = [
         "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13",
         "r14", "r15",
     ];
-    const OTHERS: [&str; 9] =
-        ["rflags", "FS base", "GS base", "signal's rip", "si_code", "si_addr", "trap", "error", "cr2"];
+    const OTHERS: [&str; 11] = [
+        "rflags",
+        "FS base",
+        "GS base",
+        "signal's rip",
+        "si_code",
+        "si_addr",
+        "trap",
+        "error",
+        "cr2",
+        "steps",
+        "registers on the way",
+    ];
     REGISTERS.iter().chain(&OTHERS).nth(i - 1).map_or_else(String::new, ToString::to_string)
 }
 
@@ -285,31 +422,29 @@ impl Outcome {
         self.words[0] >> 32
     }
 
+    /// Whether a clock has ended it, or it may have.
+    fn runs_long(&self) -> bool {
+        const MANY_STEPS: u64 = 100;
+        self.signal() == libc::SIGALRM as u64 || self.words[WORDS - 3] > MANY_STEPS
+    }
+
     /// Whether the code raised SIGILL; it has none of the instructions that always do.
     fn lacking(&self) -> bool {
         self.signal() == libc::SIGILL as u64
     }
 
     /// A line of processor state or window, without what legitimately differs: how the last x87 opcode names
-    /// its memory operand, which may have been rewritten; an x87 instruction pointer that the program has
-    /// loaded and that happens to lie where the code cache may be; and which parts of the vector state count
-    /// as in use.
+    /// its memory operand, which may have been rewritten; and which parts of the vector state count as in
+    /// use.
     fn line(&self, index: u64, environment: &Environment) -> [u8; LINE] {
         const FOP: usize = 6;
-        const FIP: usize = 8;
         const HEADER: u64 = 512 / LINE as u64;
         let of = if index < STATE_LINES { &environment.state } else { &environment.window };
         let at = index as usize * LINE % PAGE;
         let reported = self.lines.iter().find(|(i, _)| *i == index).map(|(_, line)| *line);
         let mut line = reported.unwrap_or_else(|| *of[at..].first_chunk().unwrap());
         match index {
-            0 => {
-                line[FOP] &= 0x38;
-                let fip = u64::from_le_bytes(std::array::from_fn(|i| line[FIP + i]));
-                if CACHE.contains(&fip) {
-                    line[FIP..FIP + 8].fill(0);
-                }
-            }
+            0 => line[FOP] &= 0x38,
             HEADER => line[..8].fill(0),
             _ => {}
         }

@@ -2,19 +2,19 @@
 //! code and dead flags are removed, temporaries find registers that are not in use, and faults happen in the
 //! middle.
 
-use crate::encodings::{Form, MAPS, addresses_by_registers, carried, encoding, patch, registers};
-use crate::machine::{Case, LOW_WINDOW, Machine};
-use rxbox_tests::random::Random;
+use super::encodings::{Form, MAPS, addresses_by_registers, carried, encoding, patch, registers};
+use super::machine::{Case, LOW_WINDOW, Machine};
+use crate::random::Random;
 use rxbox_translate::decode::{Class, Insn, Space, decode};
 use rxbox_translate::ir::var::Var;
 
 /// Adds a case of `length` instructions, at the machine's next place.
-pub(crate) fn add(machine: &mut Machine, random: &mut Random, length: usize) {
+pub fn add(machine: &mut Machine, random: &mut Random, length: usize) {
     ending_in(machine, random, length, &[]);
 }
 
 /// Adds a case of `length` instructions and a last one.
-pub(crate) fn ending_in(machine: &mut Machine, random: &mut Random, length: usize, last: &[u8]) {
+pub fn ending_in(machine: &mut Machine, random: &mut Random, length: usize, last: &[u8]) {
     let base: u8 = random.pick(&[0, 1, 2, 3, 6, 7]);
     let mut case = Case {
         gpr: registers(random),
