@@ -122,5 +122,17 @@ int main(void) {
     object("no descriptor", 99);
     char b[8];
     SHOW(readlinkat(AT_FDCWD, "", b, 8));
+    // Of several things that are wrong the kernel tells of the one that it comes to first.
+    SHOW(splice(99, 0, 98, 0, 0, 0));
+    SHOW(splice(99, 0, 98, 0, 0, 0x100));
+    SHOW(tee(99, 98, 0, 0));
+    SHOW(tee(99, 98, 1, 0));
+    SHOW(fgetxattr(99, "", b, 8));
+    SHOW(setxattr("missing", "", b, 8, 0));
+    SHOW(removexattr("missing", "user.a"));
+    SHOW(socket(77, SOCK_STREAM | 0x2000, 0));
+    SHOW(socket(77, SOCK_STREAM, 0));
+    SHOW(timerfd_create(CLOCK_REALTIME_ALARM, 1));
+    SHOW((long)mmap(0, 4096, PROT_READ, MAP_PRIVATE, 99, 1) == -1 ? -1 : 0);
     return 0;
 }

@@ -102,7 +102,11 @@ fn copy_file_range(call: &mut Call<'_>) -> SyscallResult {
     move_bytes(call, Move::CopyFileRange)
 }
 
+/// Where nothing is to be moved the kernel looks at nothing.
 fn splice(call: &mut Call<'_>) -> SyscallResult {
+    if call.u64(4) == 0 {
+        return Ok(0);
+    }
     move_bytes(call, Move::Splice)
 }
 
@@ -118,6 +122,9 @@ fn move_bytes(call: &mut Call<'_>, kind: Move) -> SyscallResult {
 }
 
 fn tee(call: &mut Call<'_>) -> SyscallResult {
+    if call.u64(2) == 0 {
+        return Ok(0);
+    }
     let (from, to) = (movable(call, 0)?, movable(call, 1)?);
     let share = share(call, &to, None, call.u64(2))?;
     let done = transfer::tee(Wait::Long, from.host.as_fd(), to.host.as_fd(), share.n, call.u32(3));

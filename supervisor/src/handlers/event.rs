@@ -60,7 +60,8 @@ fn eventfd2(call: &mut Call<'_>) -> SyscallResult {
 pub(super) const ALARM_CLOCKS: [i32; 2] = [libc::CLOCK_REALTIME_ALARM, libc::CLOCK_BOOTTIME_ALARM];
 
 fn timerfd_create(call: &mut Call<'_>) -> SyscallResult {
-    if ALARM_CLOCKS.contains(&call.i32(0)) {
+    let known = libc::TFD_CLOEXEC | libc::TFD_NONBLOCK;
+    if ALARM_CLOCKS.contains(&call.i32(0)) && call.i32(1) & !known == 0 {
         return Err(Errno::EPERM);
     }
     make_and_give(call, NewFd::Timerfd, Kind::Timer, Some(call.u32(0).into()), call.i32(1))

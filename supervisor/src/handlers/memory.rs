@@ -14,6 +14,7 @@ use crate::state::names::name_of;
 use nix::errno::Errno;
 use rxbox_policy::Access;
 use rxbox_wire::frame::Reply;
+use rxbox_wire::sizes::PAGE;
 use std::os::fd::AsFd;
 
 /// The handlers of this module.
@@ -26,6 +27,10 @@ fn mmap(call: &mut Call<'_>) -> SyscallResult {
     let (protection, flags) = (call.i32(2), call.i32(3));
     if flags & libc::MAP_ANONYMOUS != 0 {
         return grant(call);
+    }
+    // The kernel looks at the offset before it looks at the file.
+    if !call.u64(5).is_multiple_of(PAGE) {
+        return Err(Errno::EINVAL);
     }
     let file = call.file(4)?;
     let shared = flags & SHARED != 0;

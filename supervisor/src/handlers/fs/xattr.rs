@@ -78,9 +78,11 @@ fn may_read(caller: &Caller<'_>, found: &Resolved) -> Result<(), Errno> {
 fn get(call: &mut Call<'_>, how: Option<Lookup>) -> SyscallResult {
     let room = call.room(2);
     let (length, value) = {
-        let (caller, found) = object(call, how)?;
+        // The kernel takes the name in before it looks at the object.
         let name = call.string(1)?;
-        if !is_users(name)? {
+        let users = is_users(name)?;
+        let (caller, found) = object(call, how)?;
+        if !users {
             found.check_known(&caller)?;
             return Err(foreign(name, Errno::ENODATA));
         }
@@ -124,9 +126,10 @@ fn change(
     how: Option<Lookup>,
     change: impl FnOnce(std::os::fd::BorrowedFd<'_>, &CStr) -> Result<(), Errno>,
 ) -> SyscallResult {
-    let (caller, found) = object(call, how)?;
     let name = call.string(1)?;
-    if !is_users(name)? {
+    let users = is_users(name)?;
+    let (caller, found) = object(call, how)?;
+    if !users {
         found.check_known(&caller)?;
         return Err(foreign(name, Errno::EPERM));
     }

@@ -49,8 +49,15 @@ pub const HANDLERS: &[Entry] = &[
 ];
 
 /// Asks the policy whether a socket of this nature may be made.
+/// The bits of a socket's type that are no flags.
+const TYPE_MASK: i32 = 0xf;
+
 fn may_make(call: &Call<'_>) -> Result<(), Errno> {
     let (domain, kind, protocol) = (call.i32(0), call.i32(1), call.i32(2));
+    // The kernel looks at the flags before it looks at the family.
+    if kind & !(TYPE_MASK | CLOEXEC | libc::SOCK_NONBLOCK) != 0 {
+        return Err(Errno::EINVAL);
+    }
     let decision = call.sandbox.policy.socket(domain, kind, protocol);
     call.enforce(&decision, &DeniedWhat::Socket { domain, kind, protocol })
 }
