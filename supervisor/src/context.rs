@@ -129,13 +129,16 @@ impl Call<'_> {
         }
         Ok(())
     }
-    /// Argument `i`'s part of the shared data area as a buffer for the kernel, or memory that is not there
-    /// either. The content may change under the kernel's hands; use it for transfers only.
+    /// Argument `i`'s part of the shared data area as a buffer for the kernel, with memory behind it that is
+    /// not there if that is so of the guest's, or all of it not there. The content may change under the kernel's hands; use it for transfers only.
     pub fn buffer(&self, i: usize) -> Buffer<'_> {
         let place = self.checked.place[i];
         match place.given {
             Given::Fault => Buffer::nowhere(place.len),
-            Given::Nothing | Given::Memory => self.area.buffer(place.start, place.len),
+            Given::Nothing | Given::Memory => {
+                let buffer = self.area.buffer(place.start, place.len);
+                if self.request.flags & Request::CUT == 0 { buffer } else { buffer.cut() }
+            }
         }
     }
     /// Gives the guest little-endian 64-bit words as the content of argument `i`, if it wants them.

@@ -39,6 +39,11 @@ fn transfers_that_are_whole_or_an_error() {
 }
 
 #[test]
+fn borders_of_what_calls_take() {
+    as_natively("calls_corners");
+}
+
+#[test]
 fn pipes_counters_timers_and_waiting_for_them() {
     as_natively_even_untrusted("calls_pipes");
 }

@@ -158,6 +158,8 @@ impl Request {
     /// The data are the beginning of a transfer that is longer than what crosses at once. What cannot be cut,
     /// a message, is refused then.
     pub const PART: u32 = 1;
+    /// Behind the data there are more that the guest names, where its memory is not.
+    pub const CUT: u32 = 2;
 
     /// The bytes.
     pub fn encode(&self) -> [u8; Self::SIZE] {

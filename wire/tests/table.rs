@@ -184,7 +184,6 @@ fn what_passes_by_the_checks_is_refused() {
         "perf_event_open",
         "keyctl",
         "userfaultfd",
-        "vmsplice",
         "name_to_handle_at",
         "open_by_handle_at",
         "mount",

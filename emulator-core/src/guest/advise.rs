@@ -16,6 +16,8 @@ const GUARD_REMOVE: i32 = 103;
 enum Effect {
     /// Changes no contents.
     Hint,
+    /// Is not passed on: the time of a store to a merged page tells what others have in memory.
+    Merge,
     /// Drops or replaces contents: code translated from there is stale, and special areas refuse it.
     Destroys,
     /// Changes whether a child gets the area.
@@ -36,8 +38,6 @@ fn effect(advice: i32) -> Result<Effect, Errno> {
         | libc::MADV_RANDOM
         | libc::MADV_SEQUENTIAL
         | libc::MADV_WILLNEED
-        | libc::MADV_MERGEABLE
-        | libc::MADV_UNMERGEABLE
         | libc::MADV_HUGEPAGE
         | libc::MADV_NOHUGEPAGE
         | libc::MADV_DONTDUMP
@@ -49,6 +49,7 @@ fn effect(advice: i32) -> Result<Effect, Errno> {
         | libc::MADV_POPULATE_WRITE
         | libc::MADV_COLLAPSE
         | GUARD_REMOVE => Effect::Hint,
+        libc::MADV_MERGEABLE | libc::MADV_UNMERGEABLE => Effect::Merge,
         libc::MADV_HWPOISON | libc::MADV_SOFT_OFFLINE => return Err(Errno::EPERM),
         _ => return Err(Errno::EINVAL),
     })
@@ -78,7 +79,9 @@ impl AddressSpace {
         effect: &Effect,
         touched: &mut Touched,
     ) -> Result<(), Errno> {
-        if !matches!(effect, Effect::Hint) && self.areas.overlapping(span).any(Area::is_special) {
+        if !matches!(effect, Effect::Hint | Effect::Merge)
+            && self.areas.overlapping(span).any(Area::is_special)
+        {
             return Err(Errno::EPERM);
         }
         if matches!(effect, Effect::Inherit { .. }) && self.areas.len() + 2 > MAX_AREAS {
@@ -88,9 +91,11 @@ impl AddressSpace {
         for window in WINDOWS.into_iter().filter_map(|window| window.intersect(span)) {
             let parts: Vec<Span> = self.areas.parts(window).map(|part| part.span).collect();
             for part in parts {
-                host.advise(part, advice)?;
+                if !matches!(effect, Effect::Merge) {
+                    host.advise(part, advice)?;
+                }
                 match *effect {
-                    Effect::Hint => {}
+                    Effect::Hint | Effect::Merge => {}
                     Effect::Destroys => self.touch(part, touched),
                     Effect::Inherit { dont_fork } => {
                         self.areas.update(part, |area| area.dont_fork = dont_fork)

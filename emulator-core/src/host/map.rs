@@ -126,7 +126,7 @@ fn pages(addr: u64, len: u64) -> Option<Span> {
 /// Makes such a call.
 ///
 /// # Errors
-/// EINVAL for pages that are not the guest's, else as the call.
+/// ENOMEM for pages that are not the guest's, EINVAL for what is no range of pages, else as the call.
 pub fn page_call(call: PageCall, addr: u64, len: u64) -> Result<i64, Errno> {
     let (nr, third) = match call {
         PageCall::Msync(flags) => (libc::SYS_msync, flags),
@@ -134,7 +134,11 @@ pub fn page_call(call: PageCall, addr: u64, len: u64) -> Result<i64, Errno> {
         PageCall::Mlock2(flags) => (libc::SYS_mlock2, flags),
         PageCall::Munlock => (libc::SYS_munlock, 0),
     };
-    pages(addr, len).ok_or(Errno::EINVAL)?;
+    if pages(addr, len).is_none() {
+        // What is not mapped cannot be locked or written back.
+        let is_range = page_up(len).and_then(|len| addr.checked_add(len)).is_some();
+        return Err(if is_range && addr.is_multiple_of(PAGE) { Errno::ENOMEM } else { Errno::EINVAL });
+    }
     // SAFETY: the pages are the guest's, whose contents and protection these calls leave alone.
     call::result(unsafe { call::raw(nr, [addr, len, third, 0, 0, 0]) })
 }

@@ -19,6 +19,9 @@ pub struct Memory {
     /// Pages that the guest may write but that are read-only on the host, because code in them was
     /// translated.
     protected: HashSet<u64>,
+    /// Code was translated from memory that may be shown at several addresses. While it never was, as in most
+    /// programs, no other address can hold stale translations.
+    shared_code: bool,
     /// Where the program's auxiliary vector lies.
     pub auxiliary: Span,
     /// In the child of a vfork(2): what it has changed of the memory that it shares with its parent.
@@ -32,6 +35,7 @@ impl Memory {
             space,
             host: HostMemory,
             protected: HashSet::new(),
+            shared_code: false,
             auxiliary: Span { start: 0, end: 0 },
             shared: None,
         }
@@ -42,10 +46,16 @@ impl Memory {
     pub(super) fn write_protect(&mut self, pc: u64, len: u32) {
         for page in (pc / PAGE..(pc + u64::from(len)).div_ceil(PAGE)).map(|p| p * PAGE) {
             self.write_protect_page(page);
+            self.shared_code |= self.space.query(page).is_some_and(|area| area.shared);
             for alias in self.space.aliases(Span { start: page, end: page + PAGE }) {
                 self.write_protect_page(alias.start);
             }
         }
+    }
+
+    /// Whether code was ever translated from shared memory.
+    pub(super) fn has_shared_code(&self) -> bool {
+        self.shared_code
     }
 
     fn write_protect_page(&mut self, page: u64) {

@@ -36,6 +36,9 @@ impl Process {
     /// it can be written here from now on; when the code is translated next, this place is write-protected
     /// too.
     pub fn forget_aliases(&self, memory: &Memory, span: Span) {
+        if !memory.has_shared_code() {
+            return;
+        }
         for alias in memory.space.aliases(span) {
             self.blocks.lock().invalidate(alias.start..alias.end);
         }

@@ -6,7 +6,7 @@
 //! | [`marshal`] | carries arguments and results across the channel, as the table says |
 //! | [`transfer`], [`msghdr`], [`mmsg`], [`vectors`] | bulk data: in pieces, messages, vectors |
 //! | [`interfaces`] | a list behind a pointer in a structure |
-//! | [`memory`], [`shm`], [`rlimit`] | the address space |
+//! | [`memory`], [`shm`], [`rlimit`], [`own_memory`] | the address space |
 //! | [`futex`], [`wait`], [`process`], [`tracing`] | threads and processes |
 //!
 //! Which route a call takes is decided in [`crate::cpu_loop`]; calls on signals are in
@@ -18,6 +18,7 @@ pub mod marshal;
 pub mod memory;
 pub mod mmsg;
 pub mod msghdr;
+pub mod own_memory;
 pub mod process;
 pub mod rlimit;
 pub mod shm;

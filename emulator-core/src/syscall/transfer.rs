@@ -5,10 +5,10 @@
 //! file, a stream) or in a write(2), and whatever ends the transfer after the first piece ends it with what
 //! was done.
 //!
-//! Memory that cannot be read or written cuts a transfer short, as in the kernel, and ends it with EFAULT
-//! only if it is the first byte. For a read this is looked up before, so that nothing is read that has no
-//! place. Of a first byte that is bad the supervisor is told, since the kernel comes to it only where there
-//! is something to transfer.
+//! Memory that cannot be read or written cuts a transfer short or makes it fail, as the kernel has it for the
+//! kind of file: a message is whole or an error. So the supervisor is told that bad memory follows the bytes
+//! that cross, or that there is no other, and the kernel gets the same. For a read this is looked up before,
+//! so that nothing is read that has no place.
 
 use super::vectors::{gather_some, scatter};
 use super::{marshal, msghdr};
@@ -48,6 +48,17 @@ fn begin(
         return Ok(SyscallResult::from(&marshal::exchange(thread, call, &args)?));
     }
     pieces(thread, call, args, shape, rest, 0)
+}
+
+/// vmsplice(2), which the supervisor has approved, as a write to a pipe or a read from it.
+pub fn vmsplice(thread: &mut Thread, args: &[u64; 6], write: bool) -> SyscallResult {
+    const OWN_POSITION: u64 = u64::MAX;
+    let nr = if write { libc::SYS_pwritev2 } else { libc::SYS_preadv2 };
+    let Some(call) = table::row(nr as u32) else { return Errno::ENOSYS.into() };
+    let flags = if args[3] as u32 & libc::SPLICE_F_NONBLOCK != 0 { libc::RWF_NOWAIT } else { 0 };
+    let args = [args[0], args[1], args[2], OWN_POSITION, OWN_POSITION, flags as u64];
+    let Bulk::Pieces(shape) = call.bulk(&args) else { return Errno::ENOSYS.into() };
+    transfer(thread, call, args, shape)
 }
 
 /// sendmsg(2). On a stream, what exceeds the data area follows in pieces that have neither address nor
@@ -129,11 +140,11 @@ fn send_piece(
     args: &[u64; 6],
     shape: Pieces,
     rest: &Vectors,
-    Piece { n, done, part }: Piece,
+    Piece { n: wanted, done, part }: Piece,
 ) -> Result<(Reply, usize), Errno> {
     let slot = &thread.slot;
-    let there = if shape.write { gather_some(slot, 0, n, rest)? } else { room(thread, n, rest) };
-    let (len, n) = if there == 0 { (FAULT, n) } else { (there as u32, there) };
+    let there = if shape.write { gather_some(slot, 0, wanted, rest)? } else { room(thread, wanted, rest) };
+    let (len, n) = if there == 0 { (FAULT, wanted) } else { (there as u32, there) };
     let mut args = *args;
     if !shape.vectored {
         args[usize::from(shape.count)] = n as u64;
@@ -147,13 +158,15 @@ fn send_piece(
     let buffer = usize::from(shape.buffer);
     let mut lens = [ABSENT; 6];
     lens[buffer] = len;
-    let flags = if part { Request::PART } else { 0 };
+    let cut = if there > 0 && there < wanted { Request::CUT } else { 0 };
+    let flags = cut | if part { Request::PART } else { 0 };
     let reply = slot.call(&thread.cpu, &Request { nr: call.nr, flags, args, len: lens });
     let filled = (reply.out[buffer] as usize).min(there);
     if !shape.write && filled > 0 {
         scatter(thread.process, slot, 0, filled, rest)?;
     }
-    Ok((reply, n))
+    // What ends with its memory has no next piece.
+    Ok((reply, if cut == 0 { n } else { wanted }))
 }
 
 /// How many of the first `n` bytes of the vectors can be written.

@@ -2,7 +2,7 @@
 
 use super::io::{broken_pipe, under_limit};
 use super::socket::binding::{may_send, sent};
-use crate::context::{Call, Entry};
+use crate::context::{Call, Entry, grant};
 use crate::host::SyscallResult;
 use crate::host::number::{OnFd, Wait, on_fd};
 use crate::host::transfer::{self, Move};
@@ -18,6 +18,7 @@ pub const HANDLERS: &[Entry] = &[
     ("copy_file_range", copy_file_range),
     ("splice", splice),
     ("tee", tee),
+    ("vmsplice", vmsplice),
     ("sync", sync),
     ("fsync", fsync),
     ("fdatasync", fdatasync),
@@ -49,13 +50,15 @@ fn offset(call: &Call<'_>, i: usize) -> Result<Option<i64>, Errno> {
         return Ok(None);
     }
     let [o] = call.words::<1>(i)?;
-    if (o as i64) < 0 { Err(Errno::EINVAL) } else { Ok(Some(o as i64)) }
+    Ok(Some(o as i64))
 }
 
 /// How many of `n` bytes may be written to `to`.
 fn share(call: &mut Call<'_>, to: &File, offset: Option<i64>, n: u64) -> Result<Share, Errno> {
     may_send(call, to)?;
-    let n = under_limit(call, to, offset, n.min(TRANSFER_MAX))?;
+    // A negative offset is the kernel's to refuse.
+    let n = n.min(TRANSFER_MAX);
+    let n = if offset.is_some_and(|o| o < 0) { n } else { under_limit(call, to, offset, n)? };
     call.sandbox.output.take(to, n)
 }
 
@@ -131,13 +134,37 @@ fn tee(call: &mut Call<'_>) -> SyscallResult {
     finish(call, &to, &share, &[], done)
 }
 
+/// vmsplice(2): the child moves the bytes, as those of a read or a write. The answer is whether it is a
+/// write.
+fn vmsplice(call: &mut Call<'_>) -> SyscallResult {
+    const KNOWN: u32 =
+        libc::SPLICE_F_MOVE | libc::SPLICE_F_NONBLOCK | libc::SPLICE_F_MORE | libc::SPLICE_F_GIFT;
+    if call.u32(3) & !KNOWN != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let file = call.file(0)?;
+    if file.kind != Kind::Pipe {
+        return Err(Errno::EBADF);
+    }
+    grant(call)?;
+    Ok(file.writable().into())
+}
+
 fn sync(_: &mut Call<'_>) -> SyscallResult {
     nix::unistd::sync();
     Ok(0)
 }
 
-/// Calls on the storage of the file in argument 0, the numbers behind it unchanged.
+/// Calls on the storage of the file in argument 0, the numbers behind it unchanged. A view has none, and
+/// nothing to write back.
 fn storage(call: &mut Call<'_>, what: OnFd) -> SyscallResult {
+    if call.file(0)?.kind == Kind::View {
+        return match what {
+            OnFd::Syncfs | OnFd::SyncFileRange | OnFd::Fadvise | OnFd::Readahead => Ok(0),
+            OnFd::Fallocate => Err(Errno::EBADF),
+            _ => Err(Errno::EINVAL),
+        };
+    }
     let file = movable(call, 0)?;
     on_fd(Wait::Short, what, file.host.as_fd(), [call.u64(1), call.u64(2), call.u64(3)])
 }
@@ -167,6 +194,9 @@ fn readahead(call: &mut Call<'_>) -> SyscallResult {
 }
 
 fn fallocate(call: &mut Call<'_>) -> SyscallResult {
+    if call.file(0)?.kind == Kind::View {
+        return storage(call, OnFd::Fallocate);
+    }
     let file = movable(call, 0)?;
     let grows = call.u32(1) & (libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE) as u32 == 0;
     let end = call.i64(2).checked_add(call.i64(3)).ok_or(Errno::EFBIG)?;

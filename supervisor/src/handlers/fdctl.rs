@@ -141,6 +141,12 @@ const HINT_MAX: u64 = 5;
 /// Notices of F_NOTIFY go on after the first one (fcntl(2)).
 const DN_MULTISHOT: u32 = 1 << 31;
 
+/// The signal that is sent instead of SIGIO, 0 for that one.
+const F_GETSIG: i32 = 11;
+const F_SETSIG: i32 = 10;
+/// Whether two numbers are of one description (since Linux 6.10).
+const F_DUPFD_QUERY: i32 = 1027;
+
 /// F_SETOWN and F_GETOWN with a type of owner.
 const F_SETOWN_EX: i32 = 15;
 const F_GETOWN_EX: i32 = 16;
@@ -163,6 +169,19 @@ fn fcntl(call: &mut Call<'_>) -> SyscallResult {
         }
         libc::F_GETFL => file.status_flags().map(i64::from),
         libc::F_SETFL => set_flags(call, &file),
+        F_GETSIG => Ok(0),
+        F_SETSIG if call.i32(2) == 0 => Ok(0),
+        libc::F_GETLEASE => Ok(libc::F_UNLCK.into()),
+        libc::F_SETLEASE if matches!(file.kind, Kind::Regular | Kind::Memory | Kind::View) => {
+            Err(Errno::EAGAIN)
+        }
+        F_DUPFD_QUERY => {
+            let other = call.any_file(2)?;
+            Ok(Arc::ptr_eq(&file.record(), &other.record()).into())
+        }
+        libc::F_GETOWN | libc::F_SETOWN | F_SETOWN_EX if file.kind == Kind::View => Ok(0),
+        F_GETOWN_EX if file.kind == Kind::View => call.put_words(2, &[0]).map(|()| 0),
+        libc::F_GET_SEALS if file.kind == Kind::View => Err(Errno::EINVAL),
         libc::F_GETPIPE_SZ => number(Fcntl::GetPipeSize),
         libc::F_SETPIPE_SZ => number(Fcntl::SetPipeSize),
         libc::F_GET_SEALS => number(Fcntl::GetSeals),

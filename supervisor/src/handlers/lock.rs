@@ -30,9 +30,6 @@ pub(super) fn record(call: &mut Call<'_>, file: &File) -> SyscallResult {
     if command != Flock::Get {
         allowed(file, i16_at(&lock, 0))?;
     }
-    if !matches!(file.kind, Kind::Regular | Kind::Memory) {
-        return Err(Errno::EINVAL);
-    }
     from_start(file, &mut lock)?;
     // The process id of a lock on a description must be 0; what the guest wrote there does not count.
     lock[24..28].fill(0);
@@ -77,7 +74,9 @@ fn allowed(file: &File, kind: i32) -> Result<(), Errno> {
 /// Turns a range that counts from the descriptor's offset, or from the end, into one from the start: the
 /// description that stands for the process has an offset of its own.
 fn from_start(file: &File, lock: &mut [u8; Flock::SIZE]) -> Result<(), Errno> {
+    let has_places = matches!(file.kind, Kind::Regular | Kind::Memory | Kind::Directory | Kind::BlockDevice);
     let here = match i16_at(lock, 2) {
+        libc::SEEK_CUR | libc::SEEK_END if !has_places => 0,
         libc::SEEK_CUR => on_fd(Wait::Short, OnFd::Lseek, file.host.as_fd(), [0, libc::SEEK_CUR as u64, 0])?,
         libc::SEEK_END => nix::sys::stat::fstat(&file.host)?.st_size,
         _ => return Ok(()),
@@ -92,6 +91,9 @@ fn from_start(file: &File, lock: &mut [u8; Flock::SIZE]) -> Result<(), Errno> {
 /// F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW: a guest's description is a host description.
 pub(super) fn description(call: &mut Call<'_>, file: &File) -> SyscallResult {
     let mut lock = argument(call)?;
+    if file.kind == Kind::View {
+        return of_view(call, file, lock);
+    }
     let command = match call.i32(1) {
         libc::F_OFD_GETLK => Flock::Get,
         libc::F_OFD_SETLK => Flock::Set,
@@ -113,9 +115,29 @@ pub(super) fn description(call: &mut Call<'_>, file: &File) -> SyscallResult {
     Ok(done)
 }
 
+/// The locks of a description of a view, of which nobody else has one: none is in the way.
+fn of_view(call: &mut Call<'_>, file: &File, mut lock: [u8; Flock::SIZE]) -> SyscallResult {
+    if call.i32(1) != libc::F_OFD_GETLK {
+        return allowed(file, i16_at(&lock, 0)).map(|()| 0);
+    }
+    lock[..2].copy_from_slice(&(libc::F_UNLCK as i16).to_le_bytes());
+    call.put(2, &lock).map(|()| 0)
+}
+
 /// flock(2).
 pub(super) fn whole(call: &mut Call<'_>) -> SyscallResult {
+    /// Locks of a kind that is gone since Linux 5.19: whatever is asked for succeeds.
+    const LOCK_MAND: i32 = 32;
+    if call.i32(1) & LOCK_MAND != 0 {
+        return Ok(0);
+    }
+    if ![libc::LOCK_SH, libc::LOCK_EX, libc::LOCK_UN].contains(&(call.i32(1) & !libc::LOCK_NB)) {
+        return Err(Errno::EINVAL);
+    }
     let file = call.file(0)?;
+    if file.kind == Kind::View {
+        return Ok(0);
+    }
     let wait = if call.i32(1) & libc::LOCK_NB != 0 { Wait::Short } else { Wait::Long };
     let wait = if file.wait() == Wait::Long { Wait::Long } else { wait };
     match stand_in(call, &file)? {
@@ -124,9 +146,16 @@ pub(super) fn whole(call: &mut Call<'_>) -> SyscallResult {
     }
 }
 
-/// Where the locks of a file are taken if not on itself: the guest could hold up those outside who write to
-/// it, and so takes locks there only where it may write, too.
+/// Where the record locks of a file are taken if not on itself: what has no name to open it by again has a
+/// stand-in.
 fn apart<'c>(call: &'c Call<'_>, file: &File) -> Option<&'c Apart> {
+    let has_name = matches!(file.kind, Kind::Regular | Kind::Memory | Kind::Directory);
+    if has_name { guarded(call, file) } else { Some(&call.sandbox.apart) }
+}
+
+/// The same of a file that others may write: the guest could hold them up, and so takes locks there only
+/// where it may write, too.
+fn guarded<'c>(call: &'c Call<'_>, file: &File) -> Option<&'c Apart> {
     let theirs = matches!(file.kind, Kind::Regular | Kind::Directory) && !file.writable();
     let may_write = |path: Vec<u8>| Caller::of(call).allows(Access::Write, &path);
     (theirs && !name_of(file.host.as_fd()).is_ok_and(may_write)).then_some(&call.sandbox.apart)
@@ -134,7 +163,7 @@ fn apart<'c>(call: &'c Call<'_>, file: &File) -> Option<&'c Apart> {
 
 /// The same for the locks of an open file description.
 fn stand_in(call: &Call<'_>, file: &File) -> Result<Option<StandIn>, Errno> {
-    let Some(apart) = apart(call, file) else { return Ok(None) };
+    let Some(apart) = guarded(call, file) else { return Ok(None) };
     let mut extra = file.extra();
     if let Extra::LockedApart(stand_in) = &*extra {
         return Ok(Some(stand_in.clone()));

@@ -49,14 +49,14 @@ fn mmap(call: &mut Call<'_>) -> SyscallResult {
 
 /// What mmap(2) demands of a file for such a mapping.
 fn mappable(file: &File, protection: i32, shared: bool) -> Result<(), Errno> {
+    let writes = shared && protection & libc::PROT_WRITE != 0;
     match file.kind {
         Kind::Path => return Err(Errno::EBADF),
         Kind::Regular | Kind::Memory | Kind::CharDevice | Kind::BlockDevice => {}
         // The kernel looks at the rights before it looks for a way to map it.
-        _ if !file.readable() => return Err(Errno::EACCES),
+        _ if !file.readable() || writes && !file.writable() => return Err(Errno::EACCES),
         _ => return Err(Errno::ENODEV),
     }
-    let writes = shared && protection & libc::PROT_WRITE != 0;
     if !file.readable() || writes && !file.writable() { Err(Errno::EACCES) } else { Ok(()) }
 }
 

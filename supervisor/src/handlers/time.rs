@@ -20,6 +20,7 @@ pub const HANDLERS: &[Entry] = &[
     ("time", time),
     ("nanosleep", nanosleep),
     ("clock_nanosleep", clock_nanosleep),
+    ("clock_settime", clock_settime),
 ];
 
 /// What a guest's clock number means.
@@ -121,8 +122,21 @@ fn clock_nanosleep(call: &mut Call<'_>) -> SyscallResult {
             let id = process.handle.look(|pid| Ok(process_clock(pid, which)))?;
             sleep_on(call, id, call.u32(1), [2, 3])
         }
+        // On the caller's own clock nobody can sleep: the kernel does not offer it by its name, and refuses it
+        // by the thread's number.
+        Meaning::Thread(_) if call.i32(0) == libc::CLOCK_THREAD_CPUTIME_ID => Err(Errno::EOPNOTSUPP),
         Meaning::Thread(_) => Err(Errno::EINVAL),
     }
+}
+
+/// clock_settime(2): the clock is the whole machine's.
+fn clock_settime(call: &mut Call<'_>) -> SyscallResult {
+    if call.i32(0) != libc::CLOCK_REALTIME {
+        return Err(Errno::EINVAL);
+    }
+    let [seconds, nanoseconds] = call.words(1)?;
+    let valid = (seconds as i64) >= 0 && nanoseconds < 1_000_000_000;
+    Err(if valid { Errno::EPERM } else { Errno::EINVAL })
 }
 
 /// Sleeps for the time in the first of the two arguments; an interrupted relative sleep leaves the rest in

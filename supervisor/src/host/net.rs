@@ -140,9 +140,9 @@ pub fn send(
     data: Buffer<'_>,
     flags: u32,
 ) -> SyscallResult {
-    let mut vector = data.iovec();
+    let (mut vectors, count) = data.iovecs();
     let message = message(
-        &mut vector,
+        &mut vectors[..count],
         (name.as_ptr().cast_mut(), name.len()),
         (control.as_ptr().cast_mut(), control.len()),
     );
@@ -175,9 +175,12 @@ pub fn receive(
     data: Buffer<'_>,
     flags: u32,
 ) -> Result<Received, Errno> {
-    let mut vector = data.iovec();
-    let mut message =
-        message(&mut vector, (name.as_mut_ptr(), name.len()), (control.as_mut_ptr(), control.len()));
+    let (mut vectors, count) = data.iovecs();
+    let mut message = message(
+        &mut vectors[..count],
+        (name.as_mut_ptr(), name.len()),
+        (control.as_mut_ptr(), control.len()),
+    );
     let args = [socket.as_raw_fd() as u64, &raw mut message as u64, flags.into(), 0, 0, 0];
     // SAFETY: the kernel writes at most the lengths given to what the message points at, all of it borrowed
     // here.
@@ -205,14 +208,14 @@ unsafe fn rights(control: &[u8]) -> Vec<OwnedFd> {
 }
 
 /// A `msghdr`; empty parts are null, as a program that wants none of them says.
-fn message(vector: &mut libc::iovec, name: (*mut u8, usize), control: (*mut u8, usize)) -> libc::msghdr {
+fn message(vectors: &mut [libc::iovec], name: (*mut u8, usize), control: (*mut u8, usize)) -> libc::msghdr {
     let or_null = |(p, n): (*mut u8, usize)| if n == 0 { std::ptr::null_mut() } else { p.cast() };
     // SAFETY: a msghdr of zeros is a valid one (null pointers, no lengths).
     let mut m: libc::msghdr = unsafe { std::mem::zeroed() };
     m.msg_name = or_null(name);
     m.msg_namelen = name.1 as u32;
-    m.msg_iov = vector;
-    m.msg_iovlen = 1;
+    m.msg_iov = vectors.as_mut_ptr();
+    m.msg_iovlen = vectors.len();
     m.msg_control = or_null(control);
     m.msg_controllen = control.1;
     m

@@ -15,6 +15,8 @@ use std::sync::LazyLock;
 pub struct Buffer<'a> {
     start: *mut u8,
     len: usize,
+    /// Memory that is not there follows it, for the kernel to find.
+    cut: bool,
     life: PhantomData<&'a ()>,
 }
 
@@ -24,11 +26,11 @@ impl<'a> Buffer<'a> {
     /// # Safety
     /// The `len` bytes from `start` on stay mapped for `'a`, and no Rust reference to them exists meanwhile.
     pub unsafe fn from_raw(start: *mut u8, len: usize) -> Buffer<'a> {
-        Buffer { start, len, life: PhantomData }
+        Buffer { start, len, cut: false, life: PhantomData }
     }
     /// Private memory.
     pub fn from_slice(slice: &'a mut [u8]) -> Buffer<'a> {
-        Buffer { start: slice.as_mut_ptr(), len: slice.len(), life: PhantomData }
+        Buffer { start: slice.as_mut_ptr(), len: slice.len(), cut: false, life: PhantomData }
     }
     /// Memory in the place of a guest's that is not there: for the kernel to find that out, where it comes to
     /// it.
@@ -39,13 +41,18 @@ impl<'a> Buffer<'a> {
     }
     /// Its first `n` bytes, or all if it has fewer.
     pub fn first(self, n: usize) -> Buffer<'a> {
-        Buffer { len: self.len.min(n), ..self }
+        Buffer { len: self.len.min(n), cut: self.cut && n >= self.len, ..self }
     }
     /// The range `range` of it, cut to what is there.
     pub fn part(self, range: std::ops::Range<usize>) -> Buffer<'a> {
         let at = range.start.min(self.len);
         let end = range.end.clamp(at, self.len);
-        Buffer { start: self.start.wrapping_add(at), len: end - at, life: PhantomData }
+        let cut = self.cut && end == self.len;
+        Buffer { start: self.start.wrapping_add(at), len: end - at, cut, life: PhantomData }
+    }
+    /// The same with memory behind it that is not there.
+    pub fn cut(self) -> Buffer<'a> {
+        Buffer { cut: true, ..self }
     }
     /// Number of bytes.
     pub fn len(self) -> usize {
@@ -59,9 +66,13 @@ impl<'a> Buffer<'a> {
     pub(super) fn address(self) -> u64 {
         self.start as u64
     }
-    /// For the kernel: as an iovec.
-    pub(super) fn iovec(self) -> libc::iovec {
-        libc::iovec { iov_base: self.start.cast(), iov_len: self.len }
+    /// For the kernel: as one iovec, or two if memory that is not there follows.
+    pub(super) fn iovecs(self) -> ([libc::iovec; 2], usize) {
+        /// The kernel looks at no more than the rest of a page before it gives up.
+        const END: usize = 4096;
+        let end = Buffer::nowhere(END);
+        let vector = |start: *mut u8, len| libc::iovec { iov_base: start.cast(), iov_len: len };
+        ([vector(self.start, self.len), vector(end.start, end.len)], if self.cut { 2 } else { 1 })
     }
 }
 
@@ -85,6 +96,14 @@ pub enum Way {
 
 /// read(2), write(2): at the descriptor's own offset.
 pub fn transfer(wait: Wait, way: Way, fd: BorrowedFd<'_>, buffer: Buffer<'_>) -> SyscallResult {
+    if buffer.cut {
+        let nr = if way == Way::Read { libc::SYS_readv } else { libc::SYS_writev };
+        let (vectors, count) = buffer.iovecs();
+        let args = [fd.as_raw_fd() as u64, vectors.as_ptr() as u64, count as u64, 0, 0, 0];
+        // SAFETY: the first vector names a buffer, which is valid memory of its length for as long as it
+        // lives, and the second memory that cannot be touched.
+        return unsafe { raw(wait, nr, args) };
+    }
     let nr = if way == Way::Read { libc::SYS_read } else { libc::SYS_write };
     let args = [fd.as_raw_fd() as u64, buffer.address(), buffer.len() as u64, 0, 0, 0];
     // SAFETY: a buffer is valid memory of its length for as long as it lives.
@@ -101,9 +120,11 @@ pub fn transfer_at(
     flags: u32,
 ) -> SyscallResult {
     let nr = if way == Way::Read { libc::SYS_preadv2 } else { libc::SYS_pwritev2 };
-    let vector = buffer.iovec();
-    let args = [fd.as_raw_fd() as u64, &raw const vector as u64, 1, offset as u64, 0, flags.into()];
-    // SAFETY: the vector names a buffer, which is valid memory of its length for as long as it lives.
+    let (vectors, count) = buffer.iovecs();
+    let vectors = vectors.as_ptr() as u64;
+    let args = [fd.as_raw_fd() as u64, vectors, count as u64, offset as u64, 0, flags.into()];
+    // SAFETY: the first vector names a buffer, which is valid memory of its length for as long as it lives, and
+    // the second memory that cannot be touched.
     unsafe { raw(wait, nr, args) }
 }
 

@@ -20,6 +20,10 @@ impl Budget {
     pub fn new(most: usize) -> Arc<Budget> {
         Arc::new(Budget { used: AtomicUsize::new(0), most })
     }
+    /// How many there are at all.
+    pub fn most(&self) -> usize {
+        self.most
+    }
     /// Takes `n` out of it. ENFILE if there are fewer.
     pub(crate) fn take(&self, n: usize) -> Result<(), Errno> {
         let take = |used: usize| used.checked_add(n).filter(|u| *u <= self.most);

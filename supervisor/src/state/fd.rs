@@ -544,7 +544,7 @@ impl FdTable {
         if n >= self.limit() {
             return Err(Errno::EMFILE);
         }
-        self.budget.take(1)?;
+        self.budget.take(1).map_err(|short| self.full(&entries).unwrap_or(short))?;
         entries.insert(n, Entry { file: file.into(), cloexec });
         if min <= entries.lowest {
             entries.lowest = n + 1;
@@ -552,11 +552,20 @@ impl FdTable {
         Ok(n)
     }
 
+    /// EMFILE if most of what guests may have together is this process's: to it its own limit is what it
+    /// meets.
+    fn full(&self, entries: &Entries) -> Option<Errno> {
+        (entries.by_number.len() > self.budget.most() / 2).then_some(Errno::EMFILE)
+    }
+
     /// Whether there is a number to give out now; the error of [`FdTable::insert`] if not. For calls that
     /// must not take what they then cannot give.
     pub fn room(&self) -> Result<(), Errno> {
-        let full = self.read().free_from(0) >= self.limit();
-        if full { Err(Errno::EMFILE) } else { self.budget.room() }
+        let entries = self.read();
+        if entries.free_from(0) >= self.limit() {
+            return Err(Errno::EMFILE);
+        }
+        self.budget.room().map_err(|short| self.full(&entries).unwrap_or(short))
     }
 
     /// Gives `file` the number `n`; what had it is returned. EBADF beyond the guest's limit.

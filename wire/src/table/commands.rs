@@ -12,9 +12,6 @@ use crate::kind::Presence::*;
 use crate::kind::Timeout::*;
 use crate::names::*;
 
-const NUMBERED: &str = "such a signal would carry the supervisor's number of the descriptor";
-const LEASES: &str = "leases tell of other processes' opens";
-
 /// Commands of fcntl(2).
 pub(super) static FCNTL: Commands = Commands {
     title: "fcntl command",
@@ -44,10 +41,13 @@ pub(super) static FCNTL: Commands = Commands {
         F_SETOWN [Harmless] => (arg: I32);
         F_GETOWN_EX = 16 [Harmless] => (arg: Out(Needed, Struct(&OWNER)));
         F_SETOWN_EX = 15 [Harmless] => (arg: In(Needed, Struct(&OWNER)));
-        F_GETSIG = 11, Refuse[EINVAL NUMBERED];
-        F_SETSIG = 10, Refuse[EINVAL NUMBERED] => (arg: Signal);
-        F_GETLEASE, Refuse[EINVAL LEASES];
-        F_SETLEASE, Refuse[EINVAL LEASES] => (arg: I32);
+        // Another signal than SIGIO would carry the supervisor's number of the descriptor.
+        F_GETSIG = 11 [Harmless];
+        F_SETSIG = 10 [Harmless] => (arg: Signal);
+        // Leases tell of other processes' opens: there is none, and none is to be had.
+        F_GETLEASE [Harmless];
+        F_SETLEASE [Harmless] => (arg: I32);
+        F_DUPFD_QUERY = 1027 [Harmless] => (other: Fd);
         F_NOTIFY [Harmless] => (arg: U32);
     },
 };

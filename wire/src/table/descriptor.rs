@@ -14,7 +14,8 @@ const URING: &str = "io_uring makes calls that pass by every check";
 const AIO: &str = "kernel asynchronous I/O holds addresses of the guest; programs fall back to threads";
 const OLD_EPOLL: &str = "never offered on x86-64";
 
-// A read of a signal descriptor is granted: the signals wait for the child.
+// A read of a signal descriptor is granted: the signals wait for the child. vmsplice(2) is granted: pages of the
+// guest cannot be given to a pipe of the supervisor, and the child writes or reads instead.
 // Signal masks (ppoll(2), pselect(2), epoll_pwait(2)) are addresses: the child itself swaps the mask around
 // the wait.
 pub(super) const ROWS: &[Syscall] = calls! { Descriptor:
@@ -72,8 +73,7 @@ pub(super) const ROWS: &[Syscall] = calls! { Descriptor:
         flags: Flags(&SPLICE));
     276 tee Perform blocking restarts (fd_in: Fd, fd_out: Fd, size: U64, flags: Flags(&SPLICE));
     277 sync_file_range Perform blocking (fd: Fd, offset: I64, nbytes: I64, flags: Flags(&SYNC_RANGE));
-    278 vmsplice Refuse[ENOSYS "pages of the guest cannot be given to a pipe of the supervisor"]
-        (fd: Fd, iov: Addr, nr_segs: U64, flags: Flags(&SPLICE));
+    278 vmsplice Grant (fd: Fd, iov: Addr, nr_segs: U64, flags: Flags(&SPLICE));
     281 epoll_pwait Perform polling never_restarts (epfd: Fd,
         events: Out(Probed, Batch { count: maxevents, size: 12 }),
         maxevents: I32,

@@ -18,7 +18,7 @@ pub(super) const ROWS: &[Syscall] = calls! { Time:
     159 adjtimex Refuse[EPERM CLOCK] (buf: Addr);
     164 settimeofday Refuse[EPERM CLOCK] (tv: Addr, tz: Addr);
     201 time Perform (tloc: Out(Optional, Fixed(8)));
-    227 clock_settime Refuse[EPERM CLOCK] (clockid: Choice(&CLOCKS), tp: Addr);
+    227 clock_settime Emulate (clockid: Choice(&CLOCKS), tp: In(Needed, Struct(&TIMESPEC)));
     228 clock_gettime Perform (clockid: Choice(&CLOCKS), tp: Out(Needed, Struct(&TIMESPEC)));
     229 clock_getres Perform (clockid: Choice(&CLOCKS), res: Out(Optional, Struct(&TIMESPEC)));
     230 clock_nanosleep Perform blocking (clockid: Choice(&CLOCKS), flags: Flags(&TIMER),

@@ -93,6 +93,13 @@ fn set_owner(caller: &Caller<'_>, found: &Resolved, [user, group]: [u32; 2]) -> 
 
 fn utimensat(call: &mut Call<'_>) -> SyscallResult {
     let flags = call.i32(3);
+    if call.present(2) {
+        let [_, access, _, modification] = call.words(2)?;
+        if [access, modification] == [libc::UTIME_OMIT as u64; 2] {
+            // Nothing is to be done, and the kernel looks no further.
+            return Ok(0);
+        }
+    }
     known(flags, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)?;
     let times = if call.present(2) { exact_times(call.words(2)?)? } else { NOW };
     if call.present(1) {
@@ -168,6 +175,9 @@ fn set(caller: &Caller<'_>, found: &Resolved, times: &[libc::timespec; 2]) -> Re
 }
 
 fn truncate(call: &mut Call<'_>) -> SyscallResult {
+    if call.i64(1) < 0 {
+        return Err(Errno::EINVAL);
+    }
     let (caller, found) = named(call, AT_FDCWD, 0, Lookup::FOLLOW.to(Access::Write))?;
     let done = done(set_length(&caller, &found, call.i64(1)));
     if done == Err(Errno::EFBIG) && call.u64(1) > largest(&caller) {

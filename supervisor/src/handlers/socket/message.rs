@@ -77,7 +77,6 @@ fn more(call: &mut Call<'_>, socket: &File, wanted: usize, done: &SyscallResult)
     }
 }
 
-/// Whether bytes have no borders there.
 /// Raises SIGPIPE in the guest where the kernel would.
 fn finish(call: &mut Call<'_>, socket: &File, flags: u32, done: SyscallResult) -> SyscallResult {
     if flags & NOSIGNAL == 0 {

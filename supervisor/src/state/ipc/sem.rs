@@ -8,6 +8,7 @@ use crate::state::ranks::{Lock, Rank};
 use nix::errno::Errno;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 /// Limits, as the kernel has them by default (kernel.sem, semget(2)).
@@ -139,13 +140,13 @@ impl State {
     }
 }
 
-/// The sets of a sandbox.
+/// The sets of a sandbox, and how many semaphores they have together, which changes under the table's lock.
 #[derive(Debug)]
-pub struct Semaphores(Lock<Table<Arc<Set>>>);
+pub struct Semaphores(Lock<Table<Arc<Set>>>, AtomicUsize);
 
 impl Default for Semaphores {
     fn default() -> Semaphores {
-        Semaphores(Lock::new(Rank::IpcTable, Table::new(SETS)))
+        Semaphores(Lock::new(Rank::IpcTable, Table::new(SETS)), AtomicUsize::new(0))
     }
 }
 
@@ -154,28 +155,30 @@ impl Semaphores {
     pub fn open(&self, get: Get<'_>, count: i32) -> Result<i32, Errno> {
         let count = usize::try_from(count).ok().filter(|&n| n <= PER_SET).ok_or(Errno::EINVAL)?;
         let mut table = self.0.lock();
-        let used: usize = table.all().map(|(_, set)| set.state.lock().semaphores.len()).sum();
         let fits = |set: &Arc<Set>| {
             if count > set.state.lock().semaphores.len() { Err(Errno::EINVAL) } else { Ok(()) }
         };
         table.open(get, fits, |perm| match count {
             0 => Err(Errno::EINVAL),
-            _ if used + count > ALL => Err(Errno::ENOSPC),
-            _ => Ok(Arc::new(Set {
-                state: Lock::new(
-                    Rank::IpcObject,
-                    State {
-                        perm,
-                        semaphores: vec![Semaphore::default(); count],
-                        operated: 0,
-                        changed: now(),
-                        undo: HashMap::new(),
-                        waiting: Vec::new(),
-                        removed: false,
-                    },
-                ),
-                changes: Changes::default(),
-            })),
+            _ if self.1.load(Ordering::Relaxed) + count > ALL => Err(Errno::ENOSPC),
+            _ => {
+                self.1.fetch_add(count, Ordering::Relaxed);
+                Ok(Arc::new(Set {
+                    state: Lock::new(
+                        Rank::IpcObject,
+                        State {
+                            perm,
+                            semaphores: vec![Semaphore::default(); count],
+                            operated: 0,
+                            changed: now(),
+                            undo: HashMap::new(),
+                            waiting: Vec::new(),
+                            removed: false,
+                        },
+                    ),
+                    changes: Changes::default(),
+                }))
+            }
         })
     }
 
@@ -272,7 +275,10 @@ impl Semaphores {
         let mut table = self.0.lock();
         table.get(id)?.state.lock().perm.check_owner(by)?;
         let set = table.remove(id)?;
-        set.state.lock().removed = true;
+        let mut state = set.state.lock();
+        state.removed = true;
+        self.1.fetch_sub(state.semaphores.len(), Ordering::Relaxed);
+        drop(state);
         set.changes.announce();
         Ok(())
     }
@@ -347,7 +353,7 @@ impl Semaphores {
     pub fn info(&self, used: bool) -> (i64, Vec<u8>) {
         let table = self.0.lock();
         let sets = table.count() as i32;
-        let semaphores = table.all().map(|(_, set)| set.state.lock().semaphores.len() as i32).sum();
+        let semaphores = self.1.load(Ordering::Relaxed) as i32;
         let (size, adjust) = if used { (sets, semaphores) } else { (20, HIGHEST) };
         let all = (SETS * PER_SET) as i32;
         let words =

@@ -6,6 +6,7 @@
 use super::perm::{Perm, Right};
 use crate::host::credentials::Credentials;
 use nix::errno::Errno;
+use std::collections::{BTreeSet, HashMap};
 
 /// Places below this (the kernel's IPCMNI).
 const PLACES: i32 = 1 << 15;
@@ -35,6 +36,10 @@ pub(super) trait Owned {
 #[derive(Debug)]
 pub(super) struct Table<T> {
     objects: Vec<Option<(u16, T)>>,
+    /// The places of objects by their keys; one whose key is not in force any more may still be there.
+    by_key: HashMap<i32, usize>,
+    /// Empty places among the objects.
+    free: BTreeSet<usize>,
     sequence: u16,
     most: usize,
 }
@@ -42,7 +47,7 @@ pub(super) struct Table<T> {
 impl<T: Owned + Clone> Table<T> {
     /// An empty table for so many objects.
     pub(super) fn new(most: usize) -> Table<T> {
-        Table { objects: Vec::new(), sequence: 0, most }
+        Table { objects: Vec::new(), by_key: HashMap::new(), free: BTreeSet::new(), sequence: 0, most }
     }
 
     /// The object of an identifier. EINVAL if its place is empty, EIDRM if another is there now.
@@ -73,8 +78,8 @@ impl<T: Owned + Clone> Table<T> {
         make: impl FnOnce(Perm) -> Result<T, Errno>,
     ) -> Result<i32, Errno> {
         if get.key != libc::IPC_PRIVATE {
-            let known = (0..self.objects.len() as i32).find_map(|place| {
-                let (id, object) = self.at(place).ok()?;
+            let known = self.by_key.get(&get.key).and_then(|&place| {
+                let (id, object) = self.at(place as i32).ok()?;
                 let (perm, named) = object.perm();
                 (named && perm.key == get.key).then_some((id, object, perm))
             });
@@ -100,9 +105,12 @@ impl<T: Owned + Clone> Table<T> {
         }
         perm.sequence = self.sequence;
         let object = make(perm)?;
-        let place = self.objects.iter().position(Option::is_none).unwrap_or(self.objects.len());
-        if place == self.objects.len() {
+        let place = self.free.pop_first().unwrap_or_else(|| {
             self.objects.push(None);
+            self.objects.len() - 1
+        });
+        if perm.key != libc::IPC_PRIVATE {
+            self.by_key.insert(perm.key, place);
         }
         self.objects[place] = Some((self.sequence, object));
         let id = i32::from(self.sequence) * PLACES + place as i32;
@@ -114,7 +122,12 @@ impl<T: Owned + Clone> Table<T> {
     /// Removes an object.
     pub(super) fn remove(&mut self, id: i32) -> Result<T, Errno> {
         let object = self.get(id)?;
-        self.objects[(id % PLACES) as usize] = None;
+        let (key, place) = (object.perm().0.key, (id % PLACES) as usize);
+        self.objects[place] = None;
+        self.free.insert(place);
+        if self.by_key.get(&key) == Some(&place) {
+            self.by_key.remove(&key);
+        }
         Ok(object)
     }
 
@@ -125,7 +138,7 @@ impl<T: Owned + Clone> Table<T> {
 
     /// How many objects there are.
     pub(super) fn count(&self) -> usize {
-        self.objects.iter().flatten().count()
+        self.objects.len() - self.free.len()
     }
 
     /// The highest place in use; 0 if there is none.
