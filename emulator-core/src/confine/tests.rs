@@ -234,7 +234,7 @@ fn only_the_supervisors_descriptors_are_written_to_and_their_numbers_stay() {
 
 /// Granted calls that the runtime carries out without the host's call of the same name; a segment of shared
 /// memory is a file that it maps.
-const EMULATED: [&str; 17] = [
+const EMULATED: [&str; 18] = [
     "arch_prctl",
     "clone3",
     "execve",
@@ -252,6 +252,7 @@ const EMULATED: [&str; 17] = [
     "shmat",
     "shmdt",
     "vfork",
+    "vmsplice",
 ];
 
 #[test]
