@@ -130,7 +130,8 @@ impl Call<'_> {
         Ok(())
     }
     /// Argument `i`'s part of the shared data area as a buffer for the kernel, with memory behind it that is
-    /// not there if that is so of the guest's, or all of it not there. The content may change under the kernel's hands; use it for transfers only.
+    /// not there if that is so of the guest's, or all of it not there. The content may change under the
+    /// kernel's hands; use it for transfers only.
     pub fn buffer(&self, i: usize) -> Buffer<'_> {
         let place = self.checked.place[i];
         match place.given {

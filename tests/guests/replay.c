@@ -40,11 +40,10 @@ static int on(int (*what)(int, const struct sockaddr *, socklen_t), const char *
 }
 
 static int act(const char *what, char *a, char *b, char *c) {
-    static const struct timespec keep[2] = {{0, UTIME_OMIT}, {0, UTIME_OMIT}};
     struct stat s;
     if (!strcmp(what, "read")) return opens(a, O_RDONLY);
     if (!strcmp(what, "write")) return opens(a, O_WRONLY);
-    if (!strcmp(what, "attributes")) return utimensat(AT_FDCWD, a, keep, 0);
+    if (!strcmp(what, "attributes")) return chown(a, -1, -1);
     if (!strcmp(what, "create")) return makes(a);
     if (!strcmp(what, "remove")) return rename(a, a);
     if (!strcmp(what, "execute")) return maps(a);

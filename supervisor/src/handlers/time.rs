@@ -122,8 +122,8 @@ fn clock_nanosleep(call: &mut Call<'_>) -> SyscallResult {
             let id = process.handle.look(|pid| Ok(process_clock(pid, which)))?;
             sleep_on(call, id, call.u32(1), [2, 3])
         }
-        // On the caller's own clock nobody can sleep: the kernel does not offer it by its name, and refuses it
-        // by the thread's number.
+        // On the caller's own clock nobody can sleep: the kernel does not offer it by its name, and refuses
+        // it by the thread's number.
         Meaning::Thread(_) if call.i32(0) == libc::CLOCK_THREAD_CPUTIME_ID => Err(Errno::EOPNOTSUPP),
         Meaning::Thread(_) => Err(Errno::EINVAL),
     }

@@ -123,8 +123,8 @@ pub fn transfer_at(
     let (vectors, count) = buffer.iovecs();
     let vectors = vectors.as_ptr() as u64;
     let args = [fd.as_raw_fd() as u64, vectors, count as u64, offset as u64, 0, flags.into()];
-    // SAFETY: the first vector names a buffer, which is valid memory of its length for as long as it lives, and
-    // the second memory that cannot be touched.
+    // SAFETY: the first vector names a buffer, which is valid memory of its length for as long as it lives,
+    // and the second memory that cannot be touched.
     unsafe { raw(wait, nr, args) }
 }
 

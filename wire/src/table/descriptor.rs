@@ -14,10 +14,9 @@ const URING: &str = "io_uring makes calls that pass by every check";
 const AIO: &str = "kernel asynchronous I/O holds addresses of the guest; programs fall back to threads";
 const OLD_EPOLL: &str = "never offered on x86-64";
 
-// A read of a signal descriptor is granted: the signals wait for the child. vmsplice(2) is granted: pages of the
-// guest cannot be given to a pipe of the supervisor, and the child writes or reads instead.
-// Signal masks (ppoll(2), pselect(2), epoll_pwait(2)) are addresses: the child itself swaps the mask around
-// the wait.
+// A read of a signal descriptor is granted: the signals wait for the child. vmsplice(2) is granted: pages of
+// the guest cannot be given to a pipe of the supervisor, and the child writes or reads instead. Signal masks
+// (ppoll(2), pselect(2), epoll_pwait(2)) are addresses: the child itself swaps the mask around the wait.
 pub(super) const ROWS: &[Syscall] = calls! { Descriptor:
     0 read Perform blocking restarts (fd: Fd, buf: Out(Needed, Transfer { count }), count: U64);
     1 write Perform blocking restarts (fd: Fd, buf: In(Needed, Transfer { count }), count: U64);
