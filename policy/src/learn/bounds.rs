@@ -6,7 +6,7 @@
 
 use crate::load::files::Files;
 use crate::load::overrides::{OverrideOption, Overrides};
-use crate::pattern::variables::{Variables, os, wildcard};
+use crate::pattern::variables::{Variables, literal, os};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -36,5 +36,5 @@ pub fn bounds(files: &dyn Files, variables: &Variables) -> Overrides {
 
 /// A path as an option has it, which may be missing.
 fn mark(path: &[u8]) -> String {
-    wildcard(path).replace("${", "$${") + "?"
+    literal(path) + "?"
 }

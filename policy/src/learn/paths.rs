@@ -1,7 +1,7 @@
 //! Paths as entries of a profile.
 
 use super::used::{Key, Use};
-use crate::pattern::variables::{Variables, wildcard};
+use crate::pattern::variables::{Variables, literal};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::ffi::OsStrExt;
 
@@ -163,8 +163,7 @@ fn component(name: &[u8]) -> String {
     if hash && name.len() >= HASH {
         return "*".to_owned();
     }
-    // A literal `${` is written with one more `$`.
-    wildcard(name).replace("${", "$${")
+    literal(name)
 }
 
 /// The part of a temporary file's name that was chosen: the letters that it begins with, but not more than a

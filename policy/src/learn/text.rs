@@ -2,8 +2,7 @@
 
 use super::paths::Entries;
 use super::used::{Key, Use};
-use crate::pattern::variables::Variables;
-use crate::pattern::variables::toml_string;
+use crate::pattern::variables::{Variables, toml_string};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 

@@ -141,7 +141,7 @@ impl Variables {
         let up = kept.iter().take_while(|c| **c == "..").count();
         let above = self.cwd.as_deref().filter(|_| up > 0).map(|cwd| {
             let above = cwd.ancestors().nth(up).unwrap_or(Path::new("/"));
-            wildcard(above.as_os_str().as_bytes()).replace("${", "$${")
+            literal(above.as_os_str().as_bytes())
         });
         match above {
             Some(above) => format!("{}/{}", above.trim_end_matches('/'), kept[up..].join("/")),
@@ -164,10 +164,15 @@ pub(crate) fn quote(name: &[u8]) -> Vec<u8> {
 
 /// A name as a wildcard that matches just it. Bytes that are no UTF-8, and so cannot stand in a profile,
 /// become `?`.
-pub(crate) fn wildcard(name: &[u8]) -> String {
+fn wildcard(name: &[u8]) -> String {
     let quoted = quote(name);
     let chunks = quoted.utf8_chunks();
     chunks.flat_map(|c| c.valid().chars().chain(c.invalid().iter().map(|_| '?'))).collect()
+}
+
+/// A path as a pattern of a profile that matches just it: no wildcard and no variable.
+pub(crate) fn literal(path: &[u8]) -> String {
+    wildcard(path).replace("${", "$${")
 }
 
 /// An entry of a profile that means exactly this name, as a TOML string.
@@ -177,7 +182,7 @@ pub(crate) fn toml_name(prefix: &str, name: &[u8]) -> String {
 
 /// An entry of a profile that means exactly this path, as a TOML string.
 pub(crate) fn toml_path(prefix: &str, path: &[u8]) -> String {
-    let text = wildcard(path).replace("${", "$${");
+    let text = literal(path);
     // A trailing `?` alone would be read as the mark of an entry that may be missing.
     let mark = if text.ends_with('?') { "?" } else { "" };
     toml_string(&format!("{prefix}{text}{mark}"))
@@ -185,7 +190,7 @@ pub(crate) fn toml_path(prefix: &str, path: &[u8]) -> String {
 
 /// The same of a path that need not be there yet, which the mark `?` at its end says.
 pub(crate) fn toml_new_path(path: &[u8]) -> String {
-    toml_string(&format!("{}?", wildcard(path).replace("${", "$${")))
+    toml_string(&format!("{}?", literal(path)))
 }
 
 /// A text as a basic TOML string, with nothing in it that could disturb a terminal.
