@@ -156,8 +156,8 @@ const NO_LANDLOCK: &str = "the kernel (Linux 5.13 or later) must be built with C
     started with landlock among its modules (lsm=landlock,... on its command line); or what rxbox runs in \
     refuses the calls";
 
-const NO_CGROUP: &str = "start rxbox by `systemd-run --user --scope -p Delegate=yes rxbox ...`, or from a \
-    unit with Delegate=yes";
+const NO_CGROUP: &str = "systemd was asked for one (by busctl) and gave none either; start rxbox by \
+    `systemd-run --user --scope -p Delegate=yes rxbox ...`, or from a unit with Delegate=yes";
 const NO_PID_NAMESPACE: &str = "the kernel translates process ids between namespaces since Linux 6.11; or \
     there \
     are too many (sysctl user.max_pid_namespaces)";

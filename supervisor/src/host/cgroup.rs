@@ -11,11 +11,12 @@
 //! first version of cgroups a group below can always be made by who may write there, which is root. In the
 //! second, only groups without processes have groups with limits below them: so everything that is in the
 //! group must be rxbox's own, and moves into a second new one. A service manager starts rxbox so if it is
-//! told to delegate a group to it.
+//! told to delegate a group to it; where it was not told, it is asked for such a group now ([`scope`]).
 //!
 //! A group is removed by the last of rxbox's processes ([`remove_of`]). One that is left when all of them
 //! were killed at once is removed by the next run that makes one there.
 
+use super::scope;
 use nix::unistd::{Pid, getpid, getppid};
 use std::fs::File;
 use std::io;
@@ -97,12 +98,13 @@ impl Cgroup {
     /// # Errors
     /// The host gives none; nothing has changed then.
     pub fn enter(bounds: &Bounds, children: &[Pid]) -> Result<Cgroup, Refused> {
-        let parents = parents()?;
-        if let Err(refused) = parents.iter().try_for_each(|parent| make(parent, bounds, children)) {
-            let own: Vec<_> = children.iter().copied().chain([getppid(), getpid()]).collect();
-            parents.iter().for_each(|parent| parent.restore(getpid(), &own));
-            return Err(refused);
-        }
+        let own: Vec<_> = children.iter().copied().chain([getppid(), getpid()]).collect();
+        let parents = match make_all(parents()?, bounds, &own) {
+            Err(Refused::NotDelegated | Refused::Shared) if scope::ask(&own).is_ok() => {
+                make_all(parents()?, bounds, &own)
+            }
+            made => made,
+        }?;
         let group = |parent: &Parent| parent.dir.join(name_of(getpid()));
         // A kernel that does not count them has no such file.
         let events = parents.first().map(|parent| match parent.version {
@@ -171,11 +173,20 @@ fn join(group: &Path, pid: Pid) -> io::Result<()> {
     std::fs::write(group.join("cgroup.procs"), pid.to_string())
 }
 
-fn make(parent: &Parent, bounds: &Bounds, children: &[Pid]) -> Result<(), Refused> {
+/// Makes a group in each of these directories and moves these processes there; nothing has changed after an
+/// error.
+fn make_all(parents: Vec<Parent>, bounds: &Bounds, own: &[Pid]) -> Result<Vec<Parent>, Refused> {
+    let made = parents.iter().try_for_each(|parent| make(parent, bounds, own));
+    made.inspect_err(|_| parents.iter().for_each(|parent| parent.restore(getpid(), own)))?;
+    Ok(parents)
+}
+
+/// Of rxbox's processes only the job process, the parent of this one, stays out of the group.
+fn make(parent: &Parent, bounds: &Bounds, own: &[Pid]) -> Result<(), Refused> {
     let Parent { version, dir } = parent;
     remove_stale(dir);
     if *version == Version::Two {
-        vacate(dir, children)?;
+        vacate(dir, own)?;
     }
     let group = dir.join(name_of(getpid()));
     std::fs::create_dir(&group)?;
@@ -198,14 +209,12 @@ fn make(parent: &Parent, bounds: &Bounds, children: &[Pid]) -> Result<(), Refuse
             std::fs::write(file, limit.to_string())?;
         }
     }
-    for pid in children.iter().chain([&getpid()]) {
-        join(&group, *pid)?;
-    }
+    own.iter().filter(|pid| **pid != getppid()).try_for_each(|pid| join(&group, *pid))?;
     Ok(())
 }
 
 /// Sees to it that a group with limits can be made below this one of the second version.
-fn vacate(dir: &Path, children: &[Pid]) -> Result<(), Refused> {
+fn vacate(dir: &Path, own: &[Pid]) -> Result<(), Refused> {
     let has_all = |file: &str| -> Result<bool, Refused> {
         let words = std::fs::read_to_string(dir.join(file))?;
         Ok(CONTROLLERS.iter().all(|controller| words.split_ascii_whitespace().any(|w| w == *controller)))
@@ -216,7 +225,6 @@ fn vacate(dir: &Path, children: &[Pid]) -> Result<(), Refused> {
     if has_all("cgroup.subtree_control")? {
         return Ok(());
     }
-    let own: Vec<_> = children.iter().copied().chain([getppid(), getpid()]).collect();
     let inside = std::fs::read_to_string(dir.join("cgroup.procs"))?;
     if inside.lines().any(|pid| own.iter().all(|own| own.to_string() != pid)) {
         return Err(Refused::Shared);

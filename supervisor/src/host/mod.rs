@@ -27,6 +27,7 @@ pub mod process;
 pub mod procfs;
 mod raw;
 pub mod schedule;
+mod scope;
 pub mod shm;
 pub mod signal;
 pub mod spawn;
