@@ -8,7 +8,7 @@
 
 use crate::base::sigset::SigSet;
 use crate::channel::Channel;
-use crate::guest::{AddressSpace, Limits};
+use crate::guest::{AddressSpace, Limits, Span, layout};
 use crate::host::thread::{BlockedSignals, gettid};
 use crate::host::{call, control, cpu};
 use crate::lifecycle::{exit, load};
@@ -55,7 +55,7 @@ fn own(what: &str, e: impl Display) -> StartError {
 pub fn child_main() -> ! {
     // Until the thread has its processor state, no signal can be taken.
     std::mem::forget(BlockedSignals::all());
-    let vdso = host_vdso();
+    let vdso = look_around();
     let isolated = isolate();
     // Without a channel there is no way to tell why; the supervisor sees the status.
     let Ok((mut thread, boot)) = prepare() else { call::exit_process(OWN_FAILURE) };
@@ -132,10 +132,13 @@ fn start(thread: &mut Thread, boot: &Boot, vdso: Option<&Vdso>, layers: Layers) 
     Ok(())
 }
 
-/// The host's vDSO.
-fn host_vdso() -> Option<Vdso> {
+/// What `/proc/self/maps` tells of this process, while it has nothing of a guest: the windows are cut to what
+/// is free, and the vDSO is found. Without `/proc`, nothing is in the windows as the kernel is usually set.
+fn look_around() -> Option<Vdso> {
     let maps = std::fs::read("/proc/self/maps").ok()?;
-    Vdso::find(&maps, cpu::auxiliary(libc::AT_SYSINFO_EHDR))
+    let text = String::from_utf8_lossy(&maps);
+    layout::keep_clear_of(text.lines().filter_map(Span::of_maps_line));
+    Vdso::find(&text, cpu::auxiliary(libc::AT_SYSINFO_EHDR))
 }
 
 /// The boot block's randomness: of the space, of the places in it.

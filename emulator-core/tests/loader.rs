@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
 
 use nix::errno::Errno;
-use rxbox_emulator_core::guest::layout::{HIGH, LOW, PAGE, Span, page_down, page_up};
+use rxbox_emulator_core::guest::layout::{LOW, PAGE, Span, high, page_down, page_up};
 use rxbox_emulator_core::guest::{AddressSpace, Limits, access};
 use rxbox_emulator_core::host::map::HostMemory;
 use rxbox_emulator_core::loader::elf::{ElfImage, Kind};
@@ -112,7 +112,7 @@ fn executable_host_mappings() -> usize {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
     let lines = maps.lines().filter(|line| line.split(' ').nth(1).is_some_and(|flags| flags.contains('x')));
     let starts = lines.filter_map(|line| u64::from_str_radix(line.split('-').next()?, 16).ok());
-    starts.filter(|&start| LOW.contains(start) || HIGH.contains(start)).count()
+    starts.filter(|&start| LOW.contains(start) || high().contains(start)).count()
 }
 
 #[test]
@@ -218,7 +218,7 @@ fn the_hosts_vdso_is_within_reach_of_guest_pointers_once_lent_and_stays_read_onl
     let word = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().unwrap());
     let mut pairs = auxiliary.chunks_exact(16).map(|pair| (word(&pair[..8]), word(&pair[8..])));
     let (_, header) = pairs.find(|&(key, _)| key == libc::AT_SYSINFO_EHDR).unwrap();
-    let vdso = Vdso::find(&std::fs::read("/proc/self/maps").unwrap(), header).unwrap();
+    let vdso = Vdso::find(&std::fs::read_to_string("/proc/self/maps").unwrap(), header).unwrap();
     let mut space = AddressSpace::new(Limits::DEFAULT, 0);
     assert!(access::read_u32(header).is_err());
     vdso.lend(&mut space).unwrap();

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use rxbox_emulator_core::guest::layout::{PAGE, Span, WINDOWS};
+use rxbox_emulator_core::guest::layout::{PAGE, Span, windows};
 use rxbox_emulator_core::guest::{
     AddressSpace, FileSource, Limits, MapRequest, MappedFile, Place, Prot, RemapRequest,
 };
@@ -25,16 +25,13 @@ fn joined(ranges: impl Iterator<Item = (Span, String)>) -> Ranges {
 }
 
 fn parse(line: &str) -> Option<(Span, String)> {
-    let (range, rest) = line.split_once(' ')?;
-    let (start, end) = range.split_once('-')?;
-    let hex = |digits| u64::from_str_radix(digits, 16).ok();
-    Some((Span { start: hex(start)?, end: hex(end)? }, rest.get(..4)?.to_string()))
+    Some((Span::of_maps_line(line)?, line.split_once(' ')?.1.get(..4)?.to_string()))
 }
 
 /// What the kernel has in the guest's windows.
 fn kernels() -> Ranges {
     let text = std::fs::read_to_string("/proc/self/maps").unwrap();
-    let in_windows = |span: &Span| WINDOWS.into_iter().any(|window| window.intersect(*span).is_some());
+    let in_windows = |span: &Span| windows().into_iter().any(|window| window.intersect(*span).is_some());
     joined(text.lines().filter_map(parse).filter(|(span, _)| in_windows(span)))
 }
 

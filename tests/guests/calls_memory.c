@@ -38,6 +38,24 @@ static long map(const char *what, void *at, size_t n, int prot, int flags, int f
 #define FIX (MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED)
 #define RW (PROT_READ | PROT_WRITE)
 
+// Where programs want to have something of theirs: fixed images, Wine's page, shadows of sanitizers, heaps.
+static void conventional(void) {
+    static const unsigned long places[] = {0x10000, 0x400000, 0x7ffe0000, 0x7fff8000, 0x80000000, 0x100000000,
+        0xc000000000, 0x2008fff7000, 0x10007fff8000, 0x300000000000, 0x500000000000, 0x568000000000,
+        0x600000000000, 0x700000000000, 0x7b0000000000, 0x7e0000000000};
+    for (unsigned i = 0; i < sizeof places / sizeof *places; i++) {
+        void *at = (void *)places[i], *got = mmap(at, P, RW, ANON | MAP_FIXED_NOREPLACE, -1, 0);
+        printf("%#lx: %s\n", places[i], got == at ? "there" : strerror(errno));
+        if (got == at) munmap(at, P);
+    }
+    // As much as there is.
+    for (int bits = 30; bits < 47; bits++) {
+        char *got = mmap(0, 1L << bits, PROT_NONE, ANON | MAP_NORESERVE, -1, 0);
+        printf("2^%d bytes: %s\n", bits, got == MAP_FAILED ? strerror(errno) : "somewhere");
+        if (got != MAP_FAILED) munmap(got, 1L << bits);
+    }
+}
+
 static void anonymous(void) {
     MAP(0, P, RW, ANON, -1, 0);
     MAP(NEAR, 8 * P, RW, ANON, -1, 0);
@@ -210,6 +228,7 @@ int main(void) {
     struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK};
     sigaction(SIGSEGV, &action, 0);
     sigaction(SIGBUS, &action, 0);
+    conventional();
     anonymous();
     moving();
     files();

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::errno::Errno;
 
-use super::layout::{PAGE, Span, WINDOWS};
+use super::layout::{PAGE, Span, windows};
 
 // System V calling convention. Labels `_at` are the instructions that can fault, `_landing` where to go on
 // then.
@@ -151,7 +151,7 @@ pub fn lend(span: Span) {
 /// Bytes from `addr`, at most `len`, that lie in one range where the guest may store, or load.
 fn permitted(addr: u64, len: usize, load: bool) -> usize {
     let lent = Span { end: LENT[1].load(Ordering::Acquire), start: LENT[0].load(Ordering::Relaxed) };
-    let inside = WINDOWS.into_iter().chain(load.then_some(lent)).find(|span| span.contains(addr));
+    let inside = windows().into_iter().chain(load.then_some(lent)).find(|span| span.contains(addr));
     let room = inside.map_or(0, |span| span.end - addr);
     len.min(usize::try_from(room).unwrap_or(usize::MAX))
 }

@@ -4,7 +4,7 @@ use nix::errno::Errno;
 
 use super::area::Area;
 use super::hostmap::HostMap;
-use super::layout::{Span, WINDOWS, is_page_aligned, page_up};
+use super::layout::{Span, is_page_aligned, page_up, windows};
 use super::space::{AddressSpace, Change, MAX_AREAS, Touched};
 
 /// `MADV_GUARD_INSTALL` of Linux 6.13.
@@ -88,7 +88,7 @@ impl AddressSpace {
             return Err(Errno::ENOMEM);
         }
         let complete = self.areas.covers(span);
-        for window in WINDOWS.into_iter().filter_map(|window| window.intersect(span)) {
+        for window in windows().into_iter().filter_map(|window| window.intersect(span)) {
             let parts: Vec<Span> = self.areas.parts(window).map(|part| part.span).collect();
             for part in parts {
                 if !matches!(effect, Effect::Merge) {

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use super::area::{Area, Role};
 use super::gaps::Gaps;
-use super::layout::{Span, WINDOWS, window_of};
+use super::layout::{Span, window_of, windows};
 
 /// All mappings of the guest, by address.
 #[derive(Clone, Debug)]
@@ -25,7 +25,7 @@ pub(super) struct Areas {
 impl Areas {
     pub(super) fn new() -> Areas {
         let mut gaps = Gaps::new();
-        WINDOWS.into_iter().for_each(|window| gaps.add(window));
+        windows().into_iter().for_each(|window| gaps.add(window));
         Areas { by_start: BTreeMap::new(), gaps, total: 0, data: 0 }
     }
 
@@ -213,7 +213,7 @@ impl Areas {
         assert_eq!(self.total, plain().map(|a| a.span.len()).sum::<u64>());
         assert_eq!(self.data, plain().filter(|a| a.is_data()).map(|a| a.span.len()).sum::<u64>());
         let mut fresh = Gaps::new();
-        for window in WINDOWS {
+        for window in windows() {
             let mut from = window.start;
             for area in self.overlapping(window) {
                 let to = area.span.start.saturating_sub(area.guard()).max(from);

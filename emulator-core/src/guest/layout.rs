@@ -1,42 +1,44 @@
 //! Where guest memory may lie.
 //!
 //! Guest addresses are host addresses, so guest and runtime share one address space and must never meet. The
-//! host places a position-independent program, its heap, libraries and stacks from `0x5555_5555_4000` on; the
-//! guest owns windows below, and one in the wide gap above the heap. Between the first two lies the code
-//! cache, within ±2 GiB of everything in the low window, so that translated code reaches low guest addresses
-//! by displacements.
+//! kernel places the runtime's program and heap from `0x5555_5555_4000` on, and its libraries, stacks and
+//! what it maps later downwards from below the top of user space. The guest owns windows between. Images lie
+//! in the low one, within ±2 GiB of the code cache, so that translated code reaches them by displacements;
+//! everything else where programs have it natively, right below the runtime's own.
 //!
 //! | range | owner |
 //! | --- | --- |
 //! | `0 .. 0x1_0000` | nobody (null pointers) |
 //! | [`LOW`] | guest: program images, heap, `MAP_32BIT` |
 //! | [`CODE_CACHE`] | runtime |
-//! | [`HIGH`] | guest: everything else, the stack at the top |
-//! | [`ASKED`] | guest: only where it names the address |
+//! | [`MIDDLE`] | guest: where it names the address, and what fits nowhere else |
+//! | [`high`] | guest: everything else, the stack at the top |
 //! | between and above | runtime, the vDSO |
 //!
-//! This holds as long as the kernel maps top-down, which it does unless `RLIMIT_STACK` is unlimited; and
-//! since every host mapping at an address believed free is made with `MAP_FIXED_NOREPLACE`, a wrong belief is
+//! This holds as long as the kernel maps top-down, which it does unless `RLIMIT_STACK` is unlimited, and
+//! spreads addresses over 28 bits of pages, as it does unless `vm.mmap_rnd_bits` is set to more: then the
+//! runtime may lie in the high window, which is [cut](keep_clear_of) to the larger rest before it is used.
+//! Since every host mapping at an address believed free is made with `MAP_FIXED_NOREPLACE`, a wrong belief is
 //! an error and not a corrupted runtime.
 
 pub use rxbox_wire::sizes::PAGE;
 
 use rxbox_wire::space;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The guest's low window: images and heap.
 pub const LOW: Span = Span { start: space::LOW.0, end: space::LOW.1 };
 /// The code cache; never the guest's.
-pub const CODE_CACHE: Span = Span { start: 0x7000_0000, end: 0x7fff_0000 };
-/// The guest's high window.
-pub const HIGH: Span = Span { start: space::HIGH.0, end: space::HIGH.1 };
-/// Windows that are used only for what the guest wants to have just there ([`space::ASKED`]).
-pub const ASKED: [Span; 2] = [
-    Span { start: space::ASKED[0].0, end: space::ASKED[0].1 },
-    Span { start: space::ASKED[1].0, end: space::ASKED[1].1 },
-];
-/// All windows, ascending.
-pub const WINDOWS: [Span; 4] = [LOW, HIGH, ASKED[0], ASKED[1]];
+pub const CODE_CACHE: Span = Span { start: 0x7000_0000, end: 0x7ffe_0000 };
+/// The guest's middle window.
+pub const MIDDLE: Span = Span { start: space::MIDDLE.0, end: space::MIDDLE.1 };
+/// The guest's high window, unless the runtime is in its way.
+const HIGH: Span = Span { start: space::HIGH.0, end: space::HIGH.1 };
+/// The high window of this process, start and end.
+static HIGH_HERE: [AtomicU64; 2] = [AtomicU64::new(HIGH.start), AtomicU64::new(HIGH.end)];
+/// How far the runtime's memory may grow: its heap upwards, what it maps downwards.
+const GROWTH: u64 = 64 << 30;
 /// End of what the guest believes to be user space (x86-64 with four page-table levels).
 pub const TASK_SIZE: u64 = 0x7fff_ffff_f000;
 /// Distance kept between a stack that grows down and what lies below it (`stack_guard_gap` of the kernel).
@@ -63,6 +65,13 @@ impl Span {
             Some(end) => Some(Span { start, end }),
             None => None,
         }
+    }
+
+    /// The addresses of a line of `/proc/PID/maps` (proc_pid_maps(5)).
+    pub fn of_maps_line(line: &str) -> Option<Span> {
+        let (start, end) = line.split_once(' ')?.0.split_once('-')?;
+        let hex = |digits| u64::from_str_radix(digits, 16).ok();
+        Some(Span { start: hex(start)?, end: hex(end)? }).filter(|span| span.start <= span.end)
     }
 
     /// Bytes in the span.
@@ -116,9 +125,38 @@ pub const fn is_page_aligned(addr: u64) -> bool {
     addr.is_multiple_of(PAGE)
 }
 
+/// The guest's high window.
+pub fn high() -> Span {
+    let [start, end] = &HIGH_HERE;
+    Span { start: start.load(Ordering::Relaxed), end: end.load(Ordering::Relaxed) }
+}
+
+/// All windows, ascending.
+pub fn windows() -> [Span; 3] {
+    [LOW, MIDDLE, high()]
+}
+
 /// The window that holds all of `span`, if one does.
 pub fn window_of(span: Span) -> Option<Span> {
-    WINDOWS.into_iter().find(|window| window.encloses(span))
+    windows().into_iter().find(|window| window.encloses(span))
+}
+
+/// Cuts the high window to where none of these mappings are, which are the runtime's. To be called before
+/// there is a guest, and before the process has a second thread.
+pub fn keep_clear_of(runtime: impl Iterator<Item = Span>) {
+    let rest = rest_of(HIGH, runtime);
+    HIGH_HERE[0].store(rest.start, Ordering::Relaxed);
+    HIGH_HERE[1].store(rest.end, Ordering::Relaxed);
+}
+
+/// What is left of a window, at the side where more is, with room to grow for each of these mappings.
+fn rest_of(window: Span, runtime: impl Iterator<Item = Span>) -> Span {
+    runtime.fold(window, |rest, mapping| {
+        let Some(taken) = rest.intersect(mapping) else { return rest };
+        let below = Span { end: taken.start.saturating_sub(GROWTH).max(rest.start), ..rest };
+        let above = Span { start: taken.end.saturating_add(GROWTH).min(rest.end), ..rest };
+        if below.len() > above.len() { below } else { above }
+    })
 }
 
 #[cfg(test)]
@@ -127,9 +165,10 @@ mod tests {
 
     #[test]
     fn windows_and_code_cache_are_disjoint_ascending_and_page_aligned() {
-        let all = [LOW, CODE_CACHE, HIGH, ASKED[0], ASKED[1]];
+        let all = [LOW, CODE_CACHE, MIDDLE, high()];
         assert!(all.windows(2).all(|pair| pair[0].end <= pair[1].start));
-        assert!(WINDOWS.windows(2).all(|pair| pair[0].end < pair[1].start));
+        // No window touches another, so no mapping grows from one into the next.
+        assert!(windows().windows(2).all(|pair| pair[0].end < pair[1].start));
         assert!(all.iter().all(|s| is_page_aligned(s.start) && is_page_aligned(s.end) && !s.is_empty()));
     }
 
@@ -142,6 +181,20 @@ mod tests {
         assert_eq!(window_of(span(0x7000_0000, 0x7000_1000)), None);
         assert_eq!(window_of(span(HIGH.end - PAGE, HIGH.end)), Some(HIGH));
         assert_eq!(window_of(span(0x7fff_0000_0000, 0x7fff_0000_1000)), None);
+    }
+
+    #[test]
+    fn the_high_window_makes_room_for_a_runtime_in_it() {
+        let at = |start: u64| Span { start, end: start + PAGE };
+        let rest = |runtime: &[u64]| rest_of(HIGH, runtime.iter().copied().map(at));
+        assert_eq!(rest(&[0x5600_0000_0000, 0x7eff_0000_0000, 0x7fff_0000_0000]), HIGH);
+        let image = 0x6200_0000_0000;
+        let above = image + PAGE + GROWTH;
+        assert_eq!(rest(&[image]), Span { start: above, end: HIGH.end });
+        let libraries = 0x7800_0000_0000;
+        let both = Span { start: above, end: libraries - GROWTH };
+        assert_eq!(rest(&[image, libraries, libraries + 0x1000_0000]), both);
+        assert_eq!(rest(&[libraries, image]), both);
     }
 
     #[test]

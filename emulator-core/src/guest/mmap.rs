@@ -7,9 +7,7 @@ use nix::errno::Errno;
 
 use super::area::{Area, Backing, MappedFile, Prot, Role};
 use super::hostmap::{HostMap, HostRequest, Source};
-use super::layout::{
-    HIGH, LOW, STACK_GUARD, Span, TASK_SIZE, is_page_aligned, page_down, page_up, window_of,
-};
+use super::layout::{LOW, STACK_GUARD, Span, TASK_SIZE, is_page_aligned, page_down, page_up, window_of};
 use super::request::{MapRequest, Place};
 use super::space::{AddressSpace, Change, Touched};
 
@@ -144,8 +142,7 @@ impl AddressSpace {
                     let image = !request.shared && hint == 0 && len <= MAX_IMAGE;
                     image.then(|| self.image_place(&source.file, len)).flatten()
                 })
-                .or_else(|| self.find_free(len, self.mmap_range()))
-                .or_else(|| self.find_free(len, HIGH))
+                .or_else(|| self.any_place(len))
                 .ok_or(Errno::ENOMEM),
         }
     }

@@ -9,7 +9,7 @@ use nix::errno::Errno;
 
 use super::area::Area;
 use super::hostmap::HostMap;
-use super::layout::{HIGH, LOW, Span, TASK_SIZE, is_page_aligned, page_up, window_of};
+use super::layout::{LOW, Span, TASK_SIZE, is_page_aligned, page_up, window_of};
 use super::space::{AddressSpace, Change, Touched};
 
 const MAY_MOVE: u64 = libc::MREMAP_MAYMOVE as u64;
@@ -164,9 +164,8 @@ impl AddressSpace {
         keep_old: bool,
         touched: &mut Touched,
     ) -> Result<u64, Errno> {
-        let home = window_of(area.span).unwrap_or(HIGH);
-        let range = if home == LOW { self.image_range() } else { self.mmap_range() };
-        let new = self.find_free(new_len, range).or_else(|| self.find_free(new_len, HIGH));
+        let low = LOW.encloses(area.span).then(|| self.find_free(new_len, self.image_range())).flatten();
+        let new = low.or_else(|| self.any_place(new_len));
         self.relocate(host, area, old, new.ok_or(Errno::ENOMEM)?, keep_old, touched)
     }
 

@@ -1,7 +1,7 @@
 //! The guest's address space: which pages it has, and its limits, and what leaves it (munmap(2)). The other
 //! calls that change it have modules of their own.
 //!
-//! The map answers like the kernel of a process that had the two guest windows as its whole user space and
+//! The map answers like the kernel of a process that had the guest's windows as its whole user space and
 //! found everything between and above them occupied. Every mutation goes to the host first and into the map
 //! only if the host agreed ([`HostMap`]), so the map is what the host has, but for execution, which only the
 //! map knows.
@@ -15,7 +15,9 @@ use super::area::{Area, MappedFile, Prot, Role};
 use super::areas::Areas;
 use super::hostmap::HostMap;
 use super::images::Images;
-use super::layout::{HIGH, LOW, PAGE, Span, TASK_SIZE, WINDOWS, is_page_aligned, page_up};
+use super::layout::{
+    CODE_CACHE, LOW, MIDDLE, PAGE, Span, TASK_SIZE, high, is_page_aligned, page_up, windows,
+};
 use super::random::spread;
 
 /// Areas that a guest may have. Below the kernel's own limit (`vm.max_map_count`, 65530 by default), so that
@@ -23,8 +25,10 @@ use super::random::spread;
 pub const MAX_AREAS: usize = 48 * 1024;
 /// Lowest and highest place of the top of the area for images; a random page between is chosen.
 const IMAGE_TOP: Span = Span { start: 0x6eff_0000, end: 0x6fff_0000 };
-/// The same for everything else; one tebibyte wide, as the kernel's own randomisation.
-const MMAP_TOP: Span = Span { start: 0x4eff_f000_0000, end: 0x4fff_f000_0000 };
+/// How far below the end of the high window the area for everything else ends at most; the stack is above.
+const STACK_ROOM: u64 = 256 << 20;
+/// How much further down the random part of that end takes it.
+const MMAP_JITTER: u64 = 256 << 30;
 
 /// Resource limits on the space, in bytes (setrlimit(2)); `u64::MAX` for none.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -98,13 +102,15 @@ impl AddressSpace {
     /// addresses.
     pub fn new(limits: Limits, seed: u64) -> AddressSpace {
         let top = |range: Span, bits: u64| range.end - bits % (range.len() / PAGE) * PAGE;
+        let mmap_top = high().end - STACK_ROOM;
+        let mmap_top = Span { start: mmap_top - MMAP_JITTER, end: mmap_top };
         let [image_bits, mmap_bits] = spread(seed);
         AddressSpace {
             areas: Areas::new(),
             limits,
             heap: Span { start: 0, end: 0 },
             image_top: top(IMAGE_TOP, image_bits),
-            mmap_top: top(MMAP_TOP, mmap_bits),
+            mmap_top: top(mmap_top, mmap_bits),
             images: Images::default(),
             next_ino: 1,
         }
@@ -169,7 +175,8 @@ impl AddressSpace {
     /// already.
     pub fn add_fixed_special(&mut self, span: Span, prot: Prot, name: &'static str) -> Result<(), Errno> {
         let aligned = is_page_aligned(span.start) && is_page_aligned(span.end) && span.start < span.end;
-        let outside = span.start >= HIGH.end && span.end <= TASK_SIZE;
+        let outside = span.end <= TASK_SIZE
+            && windows().into_iter().chain([CODE_CACHE]).all(|window| window.intersect(span).is_none());
         if !aligned || !outside || self.areas.overlapping(span).next().is_some() {
             return Err(Errno::EINVAL);
         }
@@ -220,7 +227,13 @@ impl AddressSpace {
 
     /// Where mappings go when nobody says otherwise: the high window up to its random top.
     pub fn mmap_range(&self) -> Span {
-        Span { end: self.mmap_top, ..HIGH }
+        Span { end: self.mmap_top, ..high() }
+    }
+
+    /// A free place for a mapping of which nobody says where: where mappings go, or where else there is room
+    /// for it.
+    pub(super) fn any_place(&self, len: u64) -> Option<Span> {
+        [self.mmap_range(), high(), MIDDLE].into_iter().find_map(|range| self.find_free(len, range))
     }
 
     /// `ENOMEM` if `area` cannot be added once `freed` bytes (`freed_data` of them data) have made room.
@@ -246,7 +259,7 @@ impl AddressSpace {
         if splits && self.areas.len() >= MAX_AREAS {
             return Err(Errno::ENOMEM);
         }
-        for part in WINDOWS.into_iter().filter_map(|window| window.intersect(span)) {
+        for part in windows().into_iter().filter_map(|window| window.intersect(span)) {
             if self.areas.overlapping(part).next().is_some() {
                 host.unmap(part)?;
                 self.touch(part, touched);

@@ -7,7 +7,7 @@
 use super::elf::{ElfImage, Segment};
 use super::error::LoadError;
 use super::file::ImageFile;
-use crate::guest::layout::{HIGH, LOW, PAGE, Span, page_down, page_up, window_of};
+use crate::guest::layout::{LOW, PAGE, Span, high, page_down, page_up, window_of};
 use crate::guest::{AddressSpace, HostMap, MapRequest, Place, Prot};
 
 /// Where movable programs start.
@@ -101,7 +101,7 @@ fn map_segment(
     placed: &Placed,
 ) -> Result<(), LoadError> {
     // Ends lie in a guest window, so rounding up cannot wrap.
-    let up = |addr| page_up(addr).unwrap_or(HIGH.end);
+    let up = |addr| page_up(addr).unwrap_or(high().end);
     let start = page_down(placed.at(segment.memory.start));
     let file_end = placed.at(segment.file_end());
     let zero_from = if segment.file_len == 0 { start } else { up(file_end) };
@@ -146,7 +146,7 @@ pub(super) fn map_stack(
     bits: u64,
 ) -> Result<Span, LoadError> {
     let len = page_down(space.limits().stack.clamp(STACK_SIZE.0, STACK_SIZE.1));
-    let end = HIGH.end - PAGE - bits % (STACK_JITTER / PAGE) * PAGE;
+    let end = high().end - PAGE - bits % (STACK_JITTER / PAGE) * PAGE;
     let span = Span { start: end - len, end };
     let prot = Prot { exec: executable, ..Prot::READ_WRITE };
     space.map_stack(host, span, prot).map_err(|errno| host_error("mapping the stack", errno))?;

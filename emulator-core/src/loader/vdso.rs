@@ -25,9 +25,8 @@ const NAMES: [&str; 3] = ["[vdso]", "[vvar]", "[vvar_vclock]"];
 impl Vdso {
     /// Finds it in the text of `/proc/self/maps`; `header` is this process's `AT_SYSINFO_EHDR`. `None` if
     /// there is no vDSO there, or if its pages are not together, so that it would not be known what it needs.
-    pub fn find(maps: &[u8], header: u64) -> Option<Vdso> {
-        let text = String::from_utf8_lossy(maps);
-        let mut areas: Vec<_> = text.lines().filter_map(parse_line).collect();
+    pub fn find(maps: &str, header: u64) -> Option<Vdso> {
+        let mut areas: Vec<_> = maps.lines().filter_map(parse_line).collect();
         areas.sort_by_key(|(span, ..)| span.start);
         let adjacent = areas.windows(2).all(|pair| pair[0].0.end == pair[1].0.start);
         let has_code = areas.iter().any(|&(span, _, name)| name == NAMES[0] && span.start == header);
@@ -54,11 +53,9 @@ impl Vdso {
 /// An area of the vDSO's, from its line of the maps file.
 fn parse_line(line: &str) -> Option<(Span, Prot, &'static str)> {
     let name = NAMES.into_iter().find(|name| line.ends_with(&format!(" {name}")))?;
-    let (start, end) = line.split_once(' ')?.0.split_once('-')?;
-    let hex = |digits| u64::from_str_radix(digits, 16).ok();
-    let span = Span { start: hex(start)?, end: hex(end)? };
+    let span = Span::of_maps_line(line)?;
     let prot = if name == NAMES[0] { Prot::READ_EXEC } else { Prot::READ };
-    (span.start < span.end).then_some((span, prot, name))
+    (!span.is_empty()).then_some((span, prot, name))
 }
 
 #[cfg(test)]
@@ -75,7 +72,7 @@ mod tests {
 
     #[test]
     fn code_and_data_are_found_and_lent_under_their_names() {
-        let vdso = Vdso::find(MAPS.as_bytes(), 0x7fff_f7fc_7000).unwrap();
+        let vdso = Vdso::find(MAPS, 0x7fff_f7fc_7000).unwrap();
         assert_eq!(vdso.span(), Span { start: 0x7fff_f7fc_1000, end: 0x7fff_f7fc_9000 });
         let mut space = AddressSpace::new(Limits::DEFAULT, 0);
         vdso.areas.iter().try_for_each(|&(s, p, n)| space.add_fixed_special(s, p, n)).unwrap();
@@ -86,16 +83,16 @@ mod tests {
 
     #[test]
     fn a_vdso_elsewhere_in_pieces_or_absent_is_not_taken() {
-        assert_eq!(Vdso::find(MAPS.as_bytes(), 0x7fff_f7fc_5000), None);
-        assert_eq!(Vdso::find(b"", 0), None);
+        assert_eq!(Vdso::find(MAPS, 0x7fff_f7fc_5000), None);
+        assert_eq!(Vdso::find("", 0), None);
         let torn = MAPS.replace("7ffff7fc5000-7ffff7fc7000", "7ffff7fc5000-7ffff7fc6000");
-        assert_eq!(Vdso::find(torn.as_bytes(), 0x7fff_f7fc_7000), None);
+        assert_eq!(Vdso::find(&torn, 0x7fff_f7fc_7000), None);
     }
 
     #[test]
     fn this_hosts_vdso_is_found() {
-        let maps = std::fs::read("/proc/self/maps").unwrap();
-        let header = String::from_utf8_lossy(&maps).lines().find_map(parse_code).unwrap();
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let header = maps.lines().find_map(parse_code).unwrap();
         assert!(Vdso::find(&maps, header).is_some());
     }
 

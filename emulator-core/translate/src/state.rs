@@ -55,7 +55,7 @@ pub const fn gpr(n: u8) -> i32 {
 
 /// Where the code cache may lie: nothing of the guest's is ever mapped here. All of it is reached from any
 /// low image with a 32-bit displacement, and its addresses fit a sign-extended 32-bit absolute operand.
-pub const CACHE: Range<u64> = 0x7000_0000..0x7fff_0000;
+pub const CACHE: Range<u64> = 0x7000_0000..0x7ffe_0000;
 
 /// The region of a code cache, with what lies where in it. It begins at any page of [`CACHE`] from which on
 /// it fits.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::*;
-use crate::guest::layout::window_of;
+use crate::guest::layout::{high, window_of};
 use crate::guest::{FileSource, HostRequest, MapRequest, MappedFile, Place, RemapRequest};
 
 mod growth;
@@ -116,14 +116,14 @@ fn placement_is_deterministic_top_down_and_apart_for_images() {
     let first = a.map(&mut host, &anywhere).result.unwrap();
     let second = a.map(&mut host, &anywhere).result.unwrap();
     assert_eq!(second + 3 * PAGE, first);
-    assert!(HIGH.contains(first));
+    assert!(high().contains(first));
     let (null, mapped) = file("/lib/libc.so.6");
     let source = FileSource { fd: std::os::fd::AsFd::as_fd(&null), file: mapped, offset: 0 };
     let image = MapRequest { source: Some(source), ..anywhere.clone() };
     let low = a.map(&mut host, &image).result.unwrap();
     assert!(LOW.contains(low) && low + 3 * PAGE <= IMAGE_TOP.end && low + 3 * PAGE > IMAGE_TOP.start);
     let shared = a.map(&mut host, &MapRequest { shared: true, ..image }).result.unwrap();
-    assert!(HIGH.contains(shared));
+    assert!(high().contains(shared));
     let again = AddressSpace::new(Limits::DEFAULT, 7).map(&mut FakeHost::default(), &anywhere).result;
     assert_eq!(again, Ok(first));
     let other = AddressSpace::new(Limits::DEFAULT, 8).map(&mut FakeHost::default(), &anywhere).result;

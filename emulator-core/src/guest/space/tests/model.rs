@@ -130,8 +130,18 @@ fn random_operations_agree_with_an_array_of_pages_and_with_the_host() {
 
 #[test]
 fn random_requests_of_any_address_never_leave_the_windows_or_panic() {
-    let edges =
-        [0, PAGE, LOW.start, LOW.end, HIGH.start, HIGH.end, TASK_SIZE, 1 << 47, 1 << 63, u64::MAX - PAGE + 1];
+    let edges = [
+        0,
+        PAGE,
+        LOW.start,
+        LOW.end,
+        high().start,
+        high().end,
+        TASK_SIZE,
+        1 << 47,
+        1 << 63,
+        u64::MAX - PAGE + 1,
+    ];
     let (mut space, mut host) = space();
     // Areas of terabytes are fine for the map but not for a table of pages.
     host.refuse = true;
