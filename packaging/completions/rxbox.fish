@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_rxbox_global_optspecs
-    string join \n h/help argv0= profile= allow-read= allow-list= allow-modify= allow-write= allow-exec= deny-path= hide= allow-net= allow-bind= pass-env= env= user= pass-fd= limit= time-limit= log= log-file= status-fd= q/quiet V/version
+    string join \n h/help argv0= profile= allow-read= allow-list= allow-modify= allow-write= allow-exec= deny-path= hide= allow-net= allow-bind= pass-env= env= user= pass-fd= limit= time-limit= log= log-file= status-fd= audit= q/quiet V/version
 end
 
 function __fish_rxbox_needs_command
@@ -50,6 +50,7 @@ syscall\t'each system call, as strace prints it'
 page\t'the guest\'s memory map when it changes'"
 complete -c rxbox -n "__fish_rxbox_needs_command" -l log-file -d 'Append the log to FILE instead of standard error, and denials as well' -r -F
 complete -c rxbox -n "__fish_rxbox_needs_command" -l status-fd -d 'Write the outcome as a line of JSON to descriptor N' -r
+complete -c rxbox -n "__fish_rxbox_needs_command" -l audit -d 'Write records of what was denied, as lines of JSON, to FILE or to descriptor N (fd:N)' -r -F
 complete -c rxbox -n "__fish_rxbox_needs_command" -s h -l help -d 'Print help'
 complete -c rxbox -n "__fish_rxbox_needs_command" -s q -l quiet -d 'Do not tell what was denied'
 complete -c rxbox -n "__fish_rxbox_needs_command" -s V -l version -d 'Print version'
@@ -105,6 +106,7 @@ syscall\t'each system call, as strace prints it'
 page\t'the guest\'s memory map when it changes'"
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l log-file -d 'Append the log to FILE instead of standard error, and denials as well' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l status-fd -d 'Write the outcome as a line of JSON to descriptor N' -r
+complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l audit -d 'Write records of what was denied, as lines of JSON, to FILE or to descriptor N (fd:N)' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l once -d 'Do not run the program once more under the profile'
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -s q -l quiet -d 'Do not tell what was denied'
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -s h -l help -d 'Print help'

@@ -170,6 +170,11 @@ pub struct Decision<'a> {
 }
 
 impl Decision<'_> {
+    /// Whether it is denied since no rule speaks of it: then an entry that allows it does.
+    pub fn is_lack(&self) -> bool {
+        !self.allowed() && self.rule.is_default()
+    }
+
     /// Whether the request goes ahead.
     pub fn allowed(&self) -> bool {
         self.verdict == Verdict::Allow

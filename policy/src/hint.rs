@@ -5,10 +5,13 @@ use std::net::IpAddr;
 use crate::decision::{Access, Decision, Make, Verdict};
 use crate::errno;
 use crate::load::overrides::OVERRIDE_OPTIONS;
+use crate::pattern::entry::{Done, Entry};
 use crate::pattern::variables::{toml_name, toml_new_path, toml_path, toml_string};
 use crate::policy::Policy;
 use crate::report::ledger::OWN;
+use crate::rules::grant::Grant;
 use crate::rules::network::{AF_INET, AF_INET6, Endpoint, Transport};
+use crate::rules::tree::AccessSet;
 use crate::vocabulary;
 
 /// What was asked for and denied.
@@ -71,9 +74,43 @@ impl Policy {
         match decision.verdict {
             // Narrowing the entry would not help: it is what names the place.
             Verdict::Deny { errno: errno::EBUSY } => "what an entry of the policy names stays".to_owned(),
-            _ if decision.rule.is_default() => allowing(what, is_missing),
+            _ if decision.is_lack() => self.allowing(what, is_missing),
             _ if decision.rule.file == OWN => "rxbox reads or writes that itself".to_owned(),
             _ => removing(&decision),
+        }
+    }
+
+    fn allowing(&self, what: &DeniedWhat<'_>, is_missing: impl FnOnce(&[u8]) -> bool) -> String {
+        let entry = |path, missing| if missing { toml_new_path(path) } else { toml_path("", path) };
+        // Of a new name in a place for temporary files only a part was chosen.
+        let new = |path| match Entry::of(path, Done { made: true, removed: false }, self.variables()) {
+            entry if entry.is_temporary() => toml_string(&entry.text()),
+            _ => entry(path, true),
+        };
+        match *what {
+            DeniedWhat::Path(Access::Connect, path) => add(&toml_path("unix:", path), CONNECT),
+            DeniedWhat::Path(Access::Bind, path) => add(&toml_path("unix:", path), BIND),
+            DeniedWhat::Make(_, path)
+            | DeniedWhat::Rename(_, path)
+            | DeniedWhat::Path(Access::Create, path) => {
+                let entry = if is_missing(path) { new(path) } else { entry(path, false) };
+                add(&entry, Grant::Write.key())
+            }
+            DeniedWhat::Path(access, path) => {
+                // Who looks at a file mostly reads it next.
+                let access = if access == Access::Metadata { Access::Read } else { access };
+                let grant = Grant::of(AccessSet::of(&[access])).first().map_or("", |grant| grant.key());
+                add(&entry(path, is_missing(path)), grant)
+            }
+            DeniedWhat::Connect(endpoint) => network(&endpoint, CONNECT),
+            DeniedWhat::Bind(endpoint) => network(&endpoint, BIND),
+            DeniedWhat::Join(group) => add(&group_entry(group), CONNECT),
+            DeniedWhat::Route | DeniedWhat::Socket { domain: AF_INET | AF_INET6, .. } => {
+                add("\"ip:*\"", CONNECT)
+            }
+            DeniedWhat::Socket { domain, .. } => family(domain),
+            DeniedWhat::Call(number, _) => add(&toml_string(&vocabulary::call_name(number)), CALLS),
+            DeniedWhat::Variable(name) => add(&toml_string(name), VARIABLES),
         }
     }
 }
@@ -83,33 +120,12 @@ fn removing(decision: &Decision<'_>) -> String {
     format!("remove or narrow `{text}` ({})", decision.rule)
 }
 
-fn allowing(what: &DeniedWhat<'_>, is_missing: impl FnOnce(&[u8]) -> bool) -> String {
-    let entry = |path| if is_missing(path) { toml_new_path(path) } else { toml_path("", path) };
-    match *what {
-        DeniedWhat::Path(Access::Connect, path) => add(&toml_path("unix:", path), CONNECT),
-        DeniedWhat::Path(Access::Bind, path) => add(&toml_path("unix:", path), BIND),
-        DeniedWhat::Make(_, path) | DeniedWhat::Rename(_, path) => add(&entry(path), "[filesystem] write"),
-        DeniedWhat::Path(access, path) => {
-            let key = match access {
-                Access::Write | Access::Attributes | Access::Create | Access::Remove => "[filesystem] write",
-                Access::Execute => "[filesystem] execute",
-                Access::List => "[filesystem] list",
-                _ => "[filesystem] read",
-            };
-            add(&entry(path), key)
-        }
-        DeniedWhat::Connect(endpoint) => network(&endpoint, CONNECT),
-        DeniedWhat::Bind(endpoint) => network(&endpoint, BIND),
-        DeniedWhat::Join(group) => add(&group_entry(group), CONNECT),
-        DeniedWhat::Route | DeniedWhat::Socket { domain: AF_INET | AF_INET6, .. } => add("\"ip:*\"", CONNECT),
-        DeniedWhat::Socket { domain, .. } => family(domain),
-        DeniedWhat::Call(number, _) => add(&toml_string(&vocabulary::call_name(number)), "[syscalls] allow"),
-        DeniedWhat::Variable(name) => add(&toml_string(name), "[environment] pass"),
-    }
-}
-
-const CONNECT: &str = "[network] allow";
-const BIND: &str = "[network] bind";
+// Lists of a profile as they are named.
+pub(crate) const CONNECT: &str = "[network] allow";
+pub(crate) const BIND: &str = "[network] bind";
+pub(crate) const FAMILIES: &str = "[network] families";
+pub(crate) const CALLS: &str = "[syscalls] allow";
+pub(crate) const VARIABLES: &str = "[environment] pass";
 
 fn network(endpoint: &Endpoint<'_>, key: &str) -> String {
     match (address_entry(endpoint), endpoint) {
@@ -151,7 +167,7 @@ fn host(address: IpAddr) -> String {
 
 fn family(number: i32) -> String {
     match vocabulary::family_name(number) {
-        Some(name) => add(&toml_string(&name), "[network] families"),
+        Some(name) => add(&toml_string(&name), FAMILIES),
         None => "no profile can allow this address family".to_owned(),
     }
 }

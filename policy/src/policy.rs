@@ -33,6 +33,7 @@ const IPPROTO_UDP: i32 = 17;
 pub struct Policy {
     ledger: Ledger,
     compiled: Compiled,
+    variables: Variables,
 }
 
 /// A profile and those that it extends, read and not yet compared with the host: whose files there are, and
@@ -82,7 +83,7 @@ impl ReadProfile {
         };
         let own: Vec<_> = own.into_iter().map(absolute).filter(|path| path.is_absolute()).collect();
         let compiled = Compiler::new(&mut context, files, variables).compile(&layers, &own);
-        Ok(Policy { ledger: context.finish()?, compiled })
+        Ok(Policy { ledger: context.finish()?, compiled, variables: variables.clone() })
     }
 }
 
@@ -111,6 +112,11 @@ impl Policy {
     /// The profile's own words about itself.
     pub fn description(&self) -> Option<&str> {
         self.compiled.description.as_deref()
+    }
+
+    /// What the profile's variables stand for.
+    pub fn variables(&self) -> &Variables {
+        &self.variables
     }
 
     /// What the profile allows at the most, for a second wall behind the decisions.

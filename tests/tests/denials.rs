@@ -84,3 +84,91 @@ fn a_flood_of_denials_hides_none_of_another_place_and_is_counted_by_rule() {
     };
     assert!(counted(4000), "{report}");
 }
+
+/// The block at the end of what is told.
+fn block(errors: &str) -> String {
+    let lines = errors.lines().skip_while(|line| !line.ends_with("lines for a profile that would have:"));
+    lines.skip(1).take_while(|line| !line.starts_with("rxbox: ")).map(|line| format!("{line}\n")).collect()
+}
+
+const DENIED_ALL: &str = "cat ../data/1 ../data/2 ../data/2; echo x >out; mkdir made; echo 3 >../data/1
+    for i in 1 2 3; do mktemp >/dev/null && echo made; done; cat /etc/shadow";
+
+/// What is denied comes in one block at the end; as a profile, it allows what no rule denies.
+#[test]
+fn the_block_at_the_end_is_a_profile_that_allows_all_that_no_rule_denied() {
+    let scratch = Scratch::new("block");
+    for name in ["1", "2"] {
+        scratch.file(&format!("data/{name}"), format!("{name}\n"));
+    }
+    let work = scratch.path().join("work");
+    fs::create_dir(&work).unwrap();
+    let run = |options: &[&str]| {
+        let mut command = Command::new(rxbox());
+        command.args(options).args(["--", "/bin/sh", "-c", DENIED_ALL]).current_dir(&work);
+        let out = command.env("TMPDIR", "/tmp").output().unwrap();
+        (String::from_utf8(out.stdout).unwrap(), String::from_utf8(out.stderr).unwrap())
+    };
+    let (said, errors) = run(&[]);
+    assert_eq!(said, "", "{errors}");
+    let lines = block(&errors);
+    for part in ["\"/tmp/tmp*\", # 3 times by mktemp, 3 names", "\"${CWD}/out?\"", "\"${CWD}/made?\""] {
+        assert!(lines.contains(part), "{part}: {errors}");
+    }
+    assert!(errors.contains("rxbox: once denied by untrusted.toml:"), "{errors}");
+    fs::write(work.join("p.toml"), format!("version = 1\nextends = [\"untrusted\"]\n{lines}")).unwrap();
+    let (said, errors) = run(&["--profile", "./p.toml"]);
+    assert_eq!(said, "1\n2\n2\nmade\nmade\nmade\n", "{errors}");
+    // A single denial has been told.
+    assert!(errors.contains("rxbox: denied read /etc/shadow") && block(&errors).is_empty(), "{errors}");
+    assert_eq!(errors.matches("rxbox: ").count(), 1, "{errors}");
+    assert!(work.join("made").is_dir());
+    assert_eq!(fs::read(scratch.path().join("data/1")).unwrap(), b"3\n");
+}
+
+/// The records of an audit, by their event.
+fn records(audit: &str, event: &str) -> Vec<String> {
+    let start = format!("{{\"event\":\"{event}\"");
+    audit.lines().filter(|line| line.starts_with(&start)).map(str::to_owned).collect()
+}
+
+/// The guest empties every file that it can and writes into every descriptor that it has; the audit is whole.
+#[test]
+fn the_audit_is_out_of_the_guests_reach_in_a_file_and_at_a_descriptor() {
+    let scratch = Scratch::new("audit");
+    let file = scratch.path().join("audit.json");
+    let path = file.to_str().unwrap();
+    let script = "echo forged >&9; echo >\"$1\"; rm -f \"$1\"; mv \"$1\" \"$1.old\"
+        cat /etc/shadow; cat /etc/shadow; exit 7";
+    let profile = "version = 1\nextends = [\"permissive\"]\n[filesystem]\ndeny = [\"/etc/shadow\"]\n";
+    let profile = scratch.file("p.toml", profile);
+    for (target, open) in [(path, ""), ("fd:9", "exec 9>>\"$1\"; ")] {
+        let outer = format!("{open}shift; exec \"$@\"");
+        let _ = fs::remove_file(&file);
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", &outer, "sh", path]).arg(rxbox()).args(["--quiet", "--audit", target]);
+        command.arg("--profile").arg(&profile).args(["--", "/bin/bash", "-c", script, "bash", path]);
+        let out = command.output().unwrap();
+        let audit = fs::read_to_string(&file).unwrap_or_else(|e| panic!("{e}: {out:?}"));
+        assert_eq!(out.status.code(), Some(7), "{audit}");
+        assert!(!audit.contains("forged") && !file.with_extension("json.old").exists(), "{audit}");
+        assert_eq!(records(&audit, "start").len(), 1, "{audit}");
+        let shadow = "\"verb\":\"read\",\"object\":\"/etc/shadow\",\"call\":\"openat\"";
+        let denial = records(&audit, "denial").into_iter().filter(|line| line.contains(shadow));
+        let denial: Vec<_> = denial.collect();
+        assert!(denial.len() == 1 && denial[0].contains("\"verdict\":\"deny EACCES\""), "{audit}");
+        let repeated = records(&audit, "repeated").concat();
+        assert!(repeated.contains("denied read /etc/shadow (openat)\",\"count\":2}"), "{audit}");
+        assert!(
+            records(&audit, "denied").iter().any(|line| line.contains("p.toml:4\",\"count\":2")),
+            "{audit}"
+        );
+        assert!(
+            audit.ends_with("{\"event\":\"end\",\"cause\":\"exit\",\"code\":7,\"status\":7}\n"),
+            "{audit}"
+        );
+    }
+    let shared = Command::new(rxbox()).args(["--audit", "fd:2", "true"]).output().unwrap();
+    assert_eq!(shared.status.code(), Some(125));
+    assert!(String::from_utf8_lossy(&shared.stderr).contains("it is the program's"), "{shared:?}");
+}

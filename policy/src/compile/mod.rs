@@ -21,6 +21,7 @@ use crate::report::ledger::{Context, Item, RuleId};
 use crate::rules::calls::Calls;
 use crate::rules::descriptors::Inheritance;
 use crate::rules::environment::{self, Environment};
+use crate::rules::grant::Grant;
 use crate::rules::network::{self, Network};
 use crate::rules::reach::Reach;
 use crate::rules::tree::{AccessSet, Effect, Tree};
@@ -243,11 +244,11 @@ fn capabilities(layers: &[Profile]) -> Vec<Capability> {
 /// The lists of `[filesystem]`, each with what its entries do.
 fn path_lists(keys: &Filesystem) -> [(Effect, &List<PathText>); 9] {
     [
-        (Effect::Allow(AccessSet::READ), &keys.read),
-        (Effect::Allow(AccessSet::LIST), &keys.list),
-        (Effect::Allow(AccessSet::MODIFY), &keys.modify),
-        (Effect::Allow(AccessSet::WRITE), &keys.write),
-        (Effect::Allow(AccessSet::EXECUTE), &keys.execute),
+        (Effect::Allow(Grant::Read.accesses()), &keys.read),
+        (Effect::Allow(Grant::List.accesses()), &keys.list),
+        (Effect::Allow(Grant::Modify.accesses()), &keys.modify),
+        (Effect::Allow(Grant::Write.accesses()), &keys.write),
+        (Effect::Allow(Grant::Execute.accesses()), &keys.execute),
         (Effect::Hide, &keys.hidden),
         (Effect::Deny(AccessSet::ALL), &keys.deny),
         (Effect::Deny(AccessSet::CHANGE), &keys.deny_write),

@@ -1,9 +1,11 @@
 //! From what a program did to a profile for it.
 //!
+//! The same is done with what was denied: the lines that would have allowed it all ([`Learned::lines`]).
+//!
 //! A program is run under a profile with [`bounds`], which allow more than the profile; what the profile
 //! alone would have denied is noted ([`Learned::note`]). At the end [`Learned::profile`] writes a profile
 //! that extends the first one and allows this, and little more:
-//! * a path gets the key that grants least of what was done with it ([`Key`]);
+//! * a path gets the key that grants least of what was done with it ([`Grant`]);
 //! * the working directory and the home become variables, names by chance become wildcards ([`paths`]);
 //! * where many names of a directory were used the entry is the directory, but never one of those that hold
 //!   everybody's or all of a user's files.
@@ -14,38 +16,45 @@ mod text;
 mod used;
 
 use crate::decision::Access;
-use crate::hint::{DeniedWhat, address_entry, group_entry};
-use crate::pattern::variables::{toml_path, toml_string};
+use crate::hint::{BIND, CALLS, CONNECT, DeniedWhat, FAMILIES, VARIABLES, address_entry, group_entry};
+use crate::pattern::entry::Done;
+use crate::pattern::variables::{Variables, toml_path, toml_string};
+use crate::rules::grant::Grant;
+use crate::rules::network::{AF_INET, AF_INET6};
+use crate::rules::tree::AccessSet;
 use crate::vocabulary;
-use paths::Done;
-use std::collections::{BTreeMap, BTreeSet};
+use paths::{Entries, Withheld};
+use std::collections::BTreeMap;
 pub use text::Terms;
 use text::Text;
-use used::{Key, Use};
+use used::Use;
 
 /// The most different things that are noted: a program chooses how many there are.
 const MOST: usize = 50_000;
+/// Bytes of their names, at most.
+const BYTES: usize = 8 << 20;
 
 /// What a program did that a profile does not allow.
 #[derive(Clone, Debug, Default)]
 pub struct Learned {
     /// By path: the accesses, and by whom.
-    paths: BTreeMap<Vec<u8>, (BTreeSet<u8>, Use)>,
-    /// By key of `[network]` and entry.
-    addresses: BTreeMap<(&'static str, String), Use>,
+    paths: BTreeMap<Vec<u8>, (AccessSet, Use)>,
+    /// What no list of paths grants, by list and entry.
+    others: BTreeMap<(&'static str, String), Use>,
+    bytes: usize,
     /// How much was not noted.
     lost: u64,
 }
 
 impl Learned {
-    /// Notes what a program was allowed to do beyond the profile.
+    /// Notes what a program did beyond the profile, or was denied by no rule.
     pub fn note(&mut self, what: &DeniedWhat<'_>, program: &[u8]) {
         match *what {
             DeniedWhat::Path(Access::Connect, path) => {
-                self.address("allow", Some(toml_path("unix:", path)), program);
+                self.other(CONNECT, Some(toml_path("unix:", path)), program);
             }
             DeniedWhat::Path(Access::Bind, path) => {
-                self.address("bind", Some(toml_path("unix:", path)), program);
+                self.other(BIND, Some(toml_path("unix:", path)), program);
                 self.path(Access::Create, path, program);
             }
             DeniedWhat::Path(access, path) => self.path(access, path, program),
@@ -54,56 +63,101 @@ impl Learned {
                 self.path(Access::Remove, from, program);
                 self.path(Access::Create, to, program);
             }
-            DeniedWhat::Connect(endpoint) => self.address("allow", address_entry(&endpoint), program),
-            DeniedWhat::Bind(endpoint) => self.address("bind", address_entry(&endpoint), program),
-            DeniedWhat::Join(group) => self.address("allow", Some(group_entry(group)), program),
+            DeniedWhat::Connect(endpoint) => self.other(CONNECT, address_entry(&endpoint), program),
+            DeniedWhat::Bind(endpoint) => self.other(BIND, address_entry(&endpoint), program),
+            DeniedWhat::Join(group) => self.other(CONNECT, Some(group_entry(group)), program),
+            DeniedWhat::Route | DeniedWhat::Socket { domain: AF_INET | AF_INET6, .. } => {
+                self.other(CONNECT, Some("\"ip:*\"".to_owned()), program);
+            }
             DeniedWhat::Socket { domain, .. } => {
                 let family = vocabulary::family_name(domain).map(|name| toml_string(&name));
-                self.address("families", family, program);
+                self.other(FAMILIES, family, program);
             }
-            DeniedWhat::Route => self.address("allow", Some("\"ip:*\"".to_owned()), program),
-            DeniedWhat::Call(..) | DeniedWhat::Variable(_) => {}
+            DeniedWhat::Call(number, _) => {
+                self.other(CALLS, Some(toml_string(&vocabulary::call_name(number))), program);
+            }
+            DeniedWhat::Variable(name) => self.other(VARIABLES, Some(toml_string(name)), program),
         }
     }
 
     fn path(&mut self, access: Access, path: &[u8], program: &[u8]) {
         let used = Use::once(program);
+        let access = AccessSet::of(&[access]);
         if let Some((accesses, known)) = self.paths.get_mut(path) {
-            accesses.insert(access as u8);
+            *accesses = accesses.with(access);
             known.again(used);
-        } else if self.paths.len() < MOST {
-            self.paths.insert(path.to_vec(), (BTreeSet::from([access as u8]), used));
-        } else {
-            self.lost += 1;
+        } else if self.has_room(path.len()) {
+            self.paths.insert(path.to_vec(), (access, used));
         }
     }
 
-    fn address(&mut self, key: &'static str, entry: Option<String>, program: &[u8]) {
+    fn other(&mut self, list: &'static str, entry: Option<String>, program: &[u8]) {
         let Some(entry) = entry else { return };
-        if self.addresses.len() < MOST {
-            self.addresses.entry((key, entry)).or_default().join(&Use::once(program));
+        let used = Use::once(program);
+        let length = entry.len();
+        let key = (list, entry);
+        if let Some(known) = self.others.get_mut(&key) {
+            known.again(used);
+        } else if self.has_room(length) {
+            self.others.insert(key, used);
+        }
+    }
+
+    /// Whether one more thing of so long a name is noted.
+    fn has_room(&mut self, length: usize) -> bool {
+        let room = self.paths.len() + self.others.len() < MOST && self.bytes < BYTES;
+        if room {
+            self.bytes += length;
         } else {
             self.lost += 1;
         }
+        room
+    }
+
+    /// How often something was noted.
+    pub fn times(&self) -> u64 {
+        let of_paths = self.paths.values().map(|(_, used)| used.times);
+        of_paths.chain(self.others.values().map(|used| used.times)).sum::<u64>() + self.lost
+    }
+
+    /// The entries that would allow it, as lines of a profile; what none should allow is a comment.
+    pub fn lines(&self, variables: &Variables) -> Vec<String> {
+        let (paths, withheld) = self.entries(variables);
+        let text = Text { paths: &paths, withheld: &withheld, others: &self.others, lost: self.lost };
+        let mut out = String::new();
+        text.lists(&mut out);
+        text.remarks(&mut out, &[]);
+        out.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
+    }
+
+    /// The same as lists, as they are named, and entries as they stand there.
+    pub fn lacking(&self, variables: &Variables) -> Vec<(&'static str, String)> {
+        let (paths, _) = self.entries(variables);
+        let of_paths = paths.iter().flat_map(|(grant, entries)| {
+            entries.keys().map(|entry| (grant.key(), toml_string(&entry.text())))
+        });
+        of_paths.chain(self.others.keys().cloned()).collect()
+    }
+
+    fn entries(&self, variables: &Variables) -> (BTreeMap<Grant, Entries>, Withheld) {
+        let used = self.paths.iter().flat_map(|(path, (accesses, used))| {
+            let did = |access: Access| accesses.contains(access);
+            let done = Done { made: did(Access::Create), removed: did(Access::Remove) };
+            Grant::of(*accesses).into_iter().map(move |grant| (grant, path.as_slice(), done, used))
+        });
+        paths::entries(used, variables)
     }
 
     /// The profile.
     pub fn profile(&self, terms: &Terms<'_>) -> String {
-        let used = self.paths.iter().flat_map(|(path, (accesses, used))| {
-            let did = |access: Access| accesses.contains(&(access as u8));
-            let done = Done { made: did(Access::Create), removed: did(Access::Remove) };
-            Key::of(accesses).into_iter().map(move |key| (key, path.as_slice(), done, used))
-        });
-        let (entries, withheld) = paths::entries(used, terms.variables);
-        Text { paths: &entries, withheld: &withheld, addresses: &self.addresses, lost: self.lost }
-            .profile(terms)
+        let (paths, withheld) = self.entries(terms.variables);
+        Text { paths: &paths, withheld: &withheld, others: &self.others, lost: self.lost }.profile(terms)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pattern::variables::Variables;
     use crate::rules::network::{Endpoint, Transport};
 
     fn learned(done: &[(Access, &str)]) -> Learned {

@@ -1,8 +1,10 @@
 //! The written form of a profile that was learned.
 
-use super::paths::Entries;
-use super::used::{Key, Use};
+use super::paths::{Entries, Withheld};
+use super::used::Use;
+use crate::pattern::entry::Entry;
 use crate::pattern::variables::{Variables, toml_string};
+use crate::rules::grant::Grant;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -25,10 +27,11 @@ pub struct Terms<'a> {
 /// What is written.
 #[derive(Debug)]
 pub(super) struct Text<'a> {
-    pub(super) paths: &'a BTreeMap<Key, Entries>,
-    /// Directories that were listed or looked at, which no entry allows.
-    pub(super) withheld: &'a Entries,
-    pub(super) addresses: &'a BTreeMap<(&'static str, String), Use>,
+    pub(super) paths: &'a BTreeMap<Grant, Entries>,
+    /// Places of everybody, which no entry allows.
+    pub(super) withheld: &'a Withheld,
+    /// Entries of other lists, by the list as it is named: `[network] allow`.
+    pub(super) others: &'a BTreeMap<(&'static str, String), Use>,
     pub(super) lost: u64,
 }
 
@@ -42,51 +45,59 @@ impl Text<'_> {
         );
         let _ = writeln!(out, "description = {}", toml_string(&format!("Learned from {}", terms.command)));
         let _ = writeln!(out, "extends = [{base}]");
-        self.filesystem(&mut out);
-        self.network(&mut out);
+        self.lists(&mut out);
         self.remarks(&mut out, terms.denied);
         out
     }
 
-    fn filesystem(&self, out: &mut String) {
-        if !self.paths.is_empty() {
-            out.push_str("\n[filesystem]\n");
-        }
-        let runs = self.paths.get(&Key::Execute);
-        for (key, entries) in self.paths {
-            let _ = writeln!(out, "{} = [", key.name());
-            for (entry, by) in entries {
-                let changes = matches!(key, Key::Write | Key::Modify);
-                if changes && entry.takes_effect() {
-                    out.push_str("    # Takes effect outside of the sandbox:\n");
-                } else if changes && runs.is_some_and(|runs| runs.contains_key(entry)) {
-                    out.push_str("    # Written and run:\n");
-                }
-                let _ = writeln!(out, "    {}, # {}", toml_string(&entry.text()), told(by));
+    /// The lists with their entries, as a part of a profile that begins with an empty line.
+    pub(super) fn lists(&self, out: &mut String) {
+        let mut section = "";
+        for (list, lines) in self.by_list() {
+            let (of, key) = list.split_once(' ').unwrap_or((list, ""));
+            if of != section {
+                let _ = writeln!(out, "\n{of}");
+                section = of;
             }
-            out.push_str("]\n");
+            let _ = writeln!(out, "{key} = [\n{lines}]");
         }
     }
 
-    fn network(&self, out: &mut String) {
-        if !self.addresses.is_empty() {
-            out.push_str("\n[network]\n");
+    /// The lines of each list, those of one section behind each other.
+    fn by_list(&self) -> Vec<(&'static str, String)> {
+        let mut lists: Vec<(&'static str, String)> = Vec::new();
+        for (grant, entries) in self.paths {
+            let lines = entries.iter().map(|(entry, by)| self.path_lines(*grant, entry, by));
+            lists.push((grant.key(), lines.collect()));
         }
-        for key in ["allow", "bind", "families"] {
-            let mut entries = self.addresses.iter().filter(|((list, _), _)| *list == key).peekable();
-            if entries.peek().is_some() {
-                let _ = writeln!(out, "{key} = [");
-                entries.for_each(|((_, entry), by)| _ = writeln!(out, "    {entry}, # {}", told(by)));
-                out.push_str("]\n");
+        for ((list, entry), by) in self.others {
+            let line = format!("    {entry}, # {}\n", told(by));
+            match lists.last_mut().filter(|(last, _)| last == list) {
+                Some((_, lines)) => lines.push_str(&line),
+                None => lists.push((list, line)),
             }
         }
+        lists
     }
 
-    fn remarks(&self, out: &mut String, denied: &[String]) {
+    fn path_lines(&self, grant: Grant, entry: &Entry, by: &Use) -> String {
+        let changes = matches!(grant, Grant::Write | Grant::Modify);
+        let runs = self.paths.get(&Grant::Execute).is_some_and(|runs| runs.contains_key(entry));
+        let remark = match changes {
+            true if entry.takes_effect() => "    # Takes effect outside of the sandbox:\n",
+            true if runs => "    # Written and run:\n",
+            _ => "",
+        };
+        format!("{remark}    {}, # {}\n", toml_string(&entry.text()), told(by))
+    }
+
+    /// What no entry allows, and why.
+    pub(super) fn remarks(&self, out: &mut String, denied: &[String]) {
         if !self.withheld.is_empty() {
             out.push_str("\n# Looked at, and not allowed: everybody's names are there.\n");
-            self.withheld.iter().for_each(|(entry, by)| {
-                let _ = writeln!(out, "#   list {} {}", toml_string(&entry.text()), told(by));
+            self.withheld.iter().for_each(|((grant, entry), by)| {
+                let key = grant.key().rsplit(' ').next().unwrap_or_default();
+                let _ = writeln!(out, "#   {key} {} {}", toml_string(&entry.text()), told(by));
             });
         }
         if !denied.is_empty() {

@@ -1,63 +1,9 @@
-//! What was used: which key of a profile it takes, and who used it how often.
+//! Who used something how often.
 
-use crate::decision::Access;
 use std::collections::BTreeSet;
 
-/// A list of a profile that grants something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Key {
-    List,
-    Read,
-    Execute,
-    Modify,
-    Write,
-}
-
-impl Key {
-    pub(crate) const ALL: [Key; 5] = [Key::List, Key::Read, Key::Execute, Key::Modify, Key::Write];
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Key::List => "list",
-            Key::Read => "read",
-            Key::Execute => "execute",
-            Key::Modify => "modify",
-            Key::Write => "write",
-        }
-    }
-
-    /// Whether an entry of this key grants what one of the other does.
-    pub(crate) fn covers(self, other: Key) -> bool {
-        match self {
-            Key::List => other == Key::List,
-            Key::Read => matches!(other, Key::List | Key::Read),
-            Key::Execute => matches!(other, Key::List | Key::Read | Key::Execute),
-            Key::Modify => matches!(other, Key::List | Key::Read | Key::Modify),
-            Key::Write => other != Key::Execute,
-        }
-    }
-
-    /// The keys that grant these accesses to one path and the least besides.
-    pub(crate) fn of(done: &BTreeSet<u8>) -> Vec<Key> {
-        let did = |accesses: &[Access]| accesses.iter().any(|access| done.contains(&(*access as u8)));
-        let mut keys = Vec::new();
-        if did(&[Access::Create, Access::Remove, Access::Attributes]) {
-            keys.push(Key::Write);
-        } else if did(&[Access::Write]) {
-            keys.push(Key::Modify);
-        }
-        if did(&[Access::Execute]) {
-            keys.push(Key::Execute);
-        }
-        if keys.is_empty() && did(&[Access::Read]) {
-            keys.push(Key::Read);
-        }
-        if keys.is_empty() && did(&[Access::List, Access::Metadata]) {
-            keys.push(Key::List);
-        }
-        keys
-    }
-}
+/// Programs that are remembered: a program chooses its name, as often as it likes.
+const PROGRAMS: usize = 8;
 
 /// Who did something how often.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -77,7 +23,8 @@ impl Use {
     /// Takes in that the same thing was used again.
     pub(crate) fn again(&mut self, other: Use) {
         self.times = self.times.saturating_add(other.times);
-        self.programs.extend(other.programs);
+        let room = PROGRAMS.saturating_sub(self.programs.len());
+        self.programs.extend(other.programs.into_iter().take(room));
     }
 
     /// Takes in the use of another thing that the same entry is for.

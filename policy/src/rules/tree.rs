@@ -18,10 +18,12 @@ mod below;
 const ACCESSES: usize = Access::ALL.len();
 
 /// A set of accesses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct AccessSet(u16);
 
 impl AccessSet {
+    /// Nothing.
+    pub(crate) const NONE: Self = Self::of(&[]);
     /// Seeing that it is there.
     pub(crate) const SIGHT: Self = Self::of(&[Access::Metadata]);
     /// What `read` grants.
@@ -59,8 +61,18 @@ impl AccessSet {
         Self(bits)
     }
 
-    const fn with(self, other: Self) -> Self {
+    pub(crate) const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+
+    /// What is in this set and not in the other.
+    pub(crate) const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// Whether all of the other set is in this one.
+    pub(crate) const fn includes(self, other: Self) -> bool {
+        other.0 & !self.0 == 0
     }
 
     pub(crate) fn contains(self, access: Access) -> bool {

@@ -19,7 +19,7 @@ pub mod profile;
 pub use error::UsageError;
 pub use profile::Profile;
 
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::builder::{OsStringValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueHint};
 use commands::questions;
@@ -203,12 +203,38 @@ pub struct Reports {
     /// It is an object with "event", which is "end", "cause", "code" (the exit status of rxbox) and, where
     /// they apply, "status", "signal" and "message". An exit status alone does not tell whether the program
     /// chose it. Before it comes, for each rule that denied something, one with "event", which is "denied",
-    /// "rule" and "count".
+    /// "rule" and "count". docs/audit.md describes the records.
     #[arg(long, value_name = "N", value_parser = descriptor, allow_hyphen_values = true)]
     pub status_fd: Option<i32>,
+    /// Write records of what was denied, as lines of JSON, to FILE or to descriptor N (fd:N)
+    ///
+    /// The program can neither fill nor change what is written there: a file is one of rxbox's own, and a
+    /// descriptor is not passed on. docs/audit.md describes the records.
+    #[arg(long, value_name = "FILE|fd:N", allow_hyphen_values = true, value_hint = ValueHint::FilePath)]
+    #[arg(value_parser = OsStringValueParser::new().map(AuditTarget::from))]
+    pub audit: Option<AuditTarget>,
     /// Do not tell what was denied
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+/// Where records go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AuditTarget {
+    /// To the end of a file.
+    File(PathBuf),
+    /// To a descriptor.
+    Descriptor(i32),
+}
+
+impl From<OsString> for AuditTarget {
+    fn from(text: OsString) -> AuditTarget {
+        let number = text.to_str().and_then(|text| text.strip_prefix("fd:")).and_then(|n| n.parse().ok());
+        match number.filter(|number| *number >= 0) {
+            Some(number) => AuditTarget::Descriptor(number),
+            None => AuditTarget::File(text.into()),
+        }
+    }
 }
 
 impl Reports {

@@ -20,7 +20,7 @@ use nix::errno::Errno;
 use nix::sys::stat::fstat;
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use rxbox_policy::Inheritance;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 
 /// The descriptors that this process was started with. Those from 3 on are closed when it is dropped.
@@ -28,6 +28,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 pub struct Given {
     standard: [bool; 3],
     others: BTreeMap<RawFd, OwnedFd>,
+    /// Those of them that are rxbox's own.
+    kept: BTreeSet<RawFd>,
 }
 
 impl Given {
@@ -44,7 +46,7 @@ impl Given {
             .collect();
         // The descriptor by which they were listed was among them and is closed now.
         let others = listed.into_iter().filter_map(|n| Some((n, start::adopt(n)?))).collect();
-        Ok(Given { standard: closed.map(|closed| !closed), others })
+        Ok(Given { standard: closed.map(|closed| !closed), others, kept: BTreeSet::new() })
     }
 
     /// The one with this number, if it was open.
@@ -56,6 +58,18 @@ impl Given {
         self.others.get(&number).map(AsFd::as_fd).or_else(standard)
     }
 
+    /// Keeps one from the guest: rxbox writes there itself.
+    ///
+    /// # Errors
+    /// It is a standard stream, which is the guest's.
+    pub fn keep_back(&mut self, number: RawFd) -> Result<(), PassError> {
+        if (0..=2).contains(&number) {
+            return Err(PassError { number, why: "it is the program's".to_owned() });
+        }
+        self.kept.insert(number);
+        Ok(())
+    }
+
     /// Those that the guest starts with, by number, and why others that the profile would pass are not.
     ///
     /// # Errors
@@ -65,8 +79,12 @@ impl Given {
         if let Some(number) = wanted.named.iter().find(|number| self.get(**number).is_none()) {
             return Err(PassError { number: *number, why: "it is not open".to_owned() });
         }
+        if let Some(number) = wanted.named.iter().find(|number| self.kept.contains(*number)) {
+            return Err(PassError { number: *number, why: "rxbox itself writes there".to_owned() });
+        }
         let (mut passed, mut left) = (Vec::new(), Vec::new());
-        let others = self.others.keys().copied().filter(|n| wanted.all || named(*n));
+        let others =
+            self.others.keys().copied().filter(|n| wanted.all && !self.kept.contains(n) || named(*n));
         for number in (0..=2).chain(others) {
             let Some(fd) = self.get(number) else { continue };
             match given(fd, number > 2) {
@@ -125,7 +143,7 @@ mod tests {
 
     #[test]
     fn standard_streams_are_found_by_number_and_nothing_else_that_was_not_there() {
-        let given = Given { standard: [true, false, true], others: BTreeMap::new() };
+        let given = Given { standard: [true, false, true], others: BTreeMap::new(), kept: BTreeSet::new() };
         assert!(given.get(0).is_some() && given.get(1).is_none() && given.get(2).is_some());
         assert!(given.get(3).is_none() && given.get(-1).is_none());
         let (passed, left) = given.passed(&Inheritance::default()).unwrap();
@@ -137,10 +155,8 @@ mod tests {
         let pipe = nix::unistd::pipe().unwrap().0;
         let epoll = nix::sys::epoll::Epoll::new(nix::sys::epoll::EpollCreateFlags::empty()).unwrap();
         let proc = std::fs::File::open("/proc").unwrap();
-        let given = Given {
-            standard: [false; 3],
-            others: BTreeMap::from([(5, pipe), (6, epoll.0), (7, proc.into())]),
-        };
+        let others = BTreeMap::from([(5, pipe), (6, epoll.0), (7, proc.into())]);
+        let mut given = Given { standard: [false; 3], others, kept: BTreeSet::new() };
         let named = |number| Inheritance { named: [number].into(), ..Inheritance::default() };
         let (passed, left) = given.passed(&Inheritance { all: true, ..Inheritance::default() }).unwrap();
         assert_eq!(passed.iter().map(|(n, f)| (*n, f.kind)).collect::<Vec<_>>(), [(5, Kind::Pipe)]);
@@ -151,5 +167,8 @@ mod tests {
             let error = given.passed(&named(number)).unwrap_err().to_string();
             assert!(error.starts_with(&format!("descriptor {number} is")) && error.contains(why), "{error}");
         }
+        given.keep_back(5).unwrap();
+        assert_eq!(given.passed(&Inheritance { all: true, ..Inheritance::default() }).unwrap().0.len(), 0);
+        assert!(given.passed(&named(5)).is_err() && given.keep_back(2).is_err());
     }
 }

@@ -143,9 +143,15 @@ impl Guest {
     fn with(profile: &str, pidfd: OwnedFd) -> Guest {
         let policy = Policy::load("/test.toml", &OneProfile(profile), &Variables::default()).unwrap();
         let budget = Budget::new(10_000);
-        let sandbox =
-            Sandbox::new(Arc::new(policy), Vec::new(), None, None, budget.clone(), crate::worker::serve)
-                .unwrap();
+        let sandbox = Sandbox::new(
+            Arc::new(policy),
+            Vec::new(),
+            None,
+            Vec::new(),
+            budget.clone(),
+            crate::worker::serve,
+        )
+        .unwrap();
         let (process, end) = process(NOBODY, 1, pidfd, &budget);
         sandbox.add_process(process.clone()).unwrap();
         Guest { sandbox, process, ends: Mutex::new(vec![end]) }

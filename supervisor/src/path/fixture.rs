@@ -91,9 +91,15 @@ impl Guest {
         let policy =
             Policy::load("test", &Profile(text), &Variables::default()).map_err(|e| e.to_string()).unwrap();
         let budget = Budget::new(1 << 16);
-        let sandbox =
-            Sandbox::new(Arc::new(policy), Vec::new(), None, None, budget.clone(), crate::worker::serve)
-                .unwrap();
+        let sandbox = Sandbox::new(
+            Arc::new(policy),
+            Vec::new(),
+            None,
+            Vec::new(),
+            budget.clone(),
+            crate::worker::serve,
+        )
+        .unwrap();
         let state = State {
             cwd: Arc::new(Dir { fd: hold(&scratch.0), path: scratch.0.as_os_str().as_bytes().into() }),
             umask: 0o022,

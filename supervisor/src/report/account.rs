@@ -30,8 +30,8 @@ pub struct Thing {
     pub count: u64,
     /// When it came up first, by order.
     pub number: usize,
-    /// The line that tells it.
-    pub line: String,
+    /// What tells it.
+    pub told_as: Telling,
     /// To which streams that was told.
     told: Vec<bool>,
 }
@@ -41,6 +41,15 @@ impl Thing {
     pub fn is_told(&self, n: usize) -> bool {
         self.told.get(n) == Some(&true)
     }
+}
+
+/// How a thing is told in each form.
+#[derive(Clone, Debug, Default)]
+pub struct Telling {
+    /// For people.
+    pub line: String,
+    /// As a record; empty if nobody wants records.
+    pub record: String,
 }
 
 /// What became of an event.
@@ -53,9 +62,8 @@ pub enum Came {
 }
 
 impl Account {
-    /// Enters an event: the rule that decided it, if one did, the thing that it is about, and the line to
-    /// tell.
-    pub fn enter(&mut self, rule: Option<&str>, thing: &str, line: impl FnOnce() -> String) -> Came {
+    /// Enters an event: the rule that decided it, if one did, the thing that it is about, and how it is told.
+    pub fn enter(&mut self, rule: Option<&str>, thing: &str, tell: impl FnOnce() -> Telling) -> Came {
         if let Some(rule) = rule {
             self.count(rule);
         }
@@ -67,9 +75,9 @@ impl Account {
             self.others += 1;
             return Came::Again;
         }
-        let (number, line) = (self.things.len(), line());
-        self.bytes += thing.len() + line.len();
-        self.things.insert(thing.to_owned(), Thing { count: 1, number, line, told: Vec::new() });
+        let (number, told_as) = (self.things.len(), tell());
+        self.bytes += thing.len() + told_as.line.len() + told_as.record.len();
+        self.things.insert(thing.to_owned(), Thing { count: 1, number, told_as, told: Vec::new() });
         Came::First
     }
 
@@ -134,10 +142,10 @@ mod tests {
     fn counts_are_exact_whatever_else_is_kept() {
         let mut account = Account::default();
         for n in 0..THINGS + 50 {
-            let came = account.enter(Some("p.toml:1"), &format!("read /junk/{n}"), String::new);
+            let came = account.enter(Some("p.toml:1"), &format!("read /junk/{n}"), Telling::default);
             assert_eq!(came, if n < THINGS { Came::First } else { Came::Again });
         }
-        assert_eq!(account.enter(Some("p.toml:2"), "read /junk/7", String::new), Came::Again);
+        assert_eq!(account.enter(Some("p.toml:2"), "read /junk/7", Telling::default), Came::Again);
         assert_eq!(account.get("read /junk/7").map(|t| t.count), Some(2));
         assert_eq!(account.rules().collect::<Vec<_>>(), [("p.toml:1", THINGS as u64 + 50), ("p.toml:2", 1)]);
         assert_eq!(account.others(), 50);
@@ -147,7 +155,7 @@ mod tests {
     fn long_texts_are_bounded_too() {
         let mut account = Account::default();
         for n in 0..100 {
-            account.enter(None, &format!("{n}{}", "x".repeat(1 << 20)), String::new);
+            account.enter(None, &format!("{n}{}", "x".repeat(1 << 20)), Telling::default);
         }
         assert!(account.things().len() < 10 && account.others() > 90);
     }
@@ -156,10 +164,10 @@ mod tests {
     fn what_a_flood_stands_before_is_told_first() {
         let mut account = Account::default();
         for n in 0..2000 {
-            account.enter(None, &format!("read /tmp/{n} (openat)"), String::new);
+            account.enter(None, &format!("read /tmp/{n} (openat)"), Telling::default);
         }
-        account.enter(None, "read /etc/shadow (openat)", String::new);
-        account.enter(None, "call ptrace", String::new);
+        account.enter(None, "read /etc/shadow (openat)", Telling::default);
+        account.enter(None, "call ptrace", Telling::default);
         account.set_told("read /tmp/0 (openat)", vec![true]);
         let untold = account.untold(0);
         assert_eq!((untold[0].0, untold[1].0), ("read /etc/shadow (openat)", "call ptrace"));

@@ -7,15 +7,19 @@
 //! The text is made of names that a hostile guest chose, so whatever could move a cursor or forge a line is
 //! escaped. A guest that tries the same thing again adds to a count; of a flood only the first [`LINES`]
 //! lines are told at once. Nothing is lost of the rest ([`super::account`]), nor of what the guest kept from
-//! being written or took away again ([`super::stream`]): [`Audit::finish`] tells it when the run is over.
+//! being written or took away again ([`super::stream`]): [`Audit::finish`] tells it when the run is over, and
+//! then all denials once more in one block ([`super::denials`]). Whoever wants records ([`super::record`])
+//! gets one for each thing that the account keeps.
 //!
 //! Every decision that does not simply allow passes through here; so this is also where a verdict to kill is
 //! carried out, whichever handler asked.
 
-use super::account::{Account, Came};
+use super::account::{Account, Came, Telling, Thing};
+use super::denials::Denials;
 use super::ending::{End, Ending};
 use super::escape::Escaped;
 use super::lesson::Lesson;
+use super::record::{self, Event, Record};
 use super::stream::Stream;
 use nix::errno::Errno;
 use rxbox_policy::{Decision, DeniedWhat, Endpoint, Make, Policy, Rule, Transport, Verdict};
@@ -37,9 +41,41 @@ const LATE_LINES: usize = 2000;
 pub struct Audit {
     policy: Arc<Policy>,
     ending: Arc<Ending>,
-    streams: Vec<Arc<Stream>>,
+    listeners: Vec<Listener>,
     account: Mutex<Account>,
+    denials: Mutex<Denials>,
     lesson: OnceLock<Lesson>,
+}
+
+/// Where the audit tells, and how.
+#[derive(Clone, Debug)]
+pub enum Listener {
+    /// In lines for people.
+    Lines(Arc<Stream>),
+    /// In records.
+    Records(Arc<Stream>),
+}
+
+impl Listener {
+    fn stream(&self) -> &Stream {
+        let (Listener::Lines(stream) | Listener::Records(stream)) = self;
+        stream
+    }
+
+    fn text<'t>(&self, thing: &'t Thing) -> &'t str {
+        match self {
+            Listener::Lines(_) => &thing.told_as.line,
+            Listener::Records(_) => &thing.told_as.record,
+        }
+    }
+
+    /// How many things are told at once and, of others, at the end.
+    fn bounds(&self) -> (usize, usize) {
+        match self {
+            Listener::Lines(_) => (LINES, LATE_LINES),
+            Listener::Records(_) => (usize::MAX, usize::MAX),
+        }
+    }
 }
 
 /// Who did it.
@@ -54,9 +90,10 @@ pub struct Who {
 }
 
 impl Audit {
-    /// An audit that tells on these streams and ends the sandbox through `ending`.
-    pub fn new(policy: Arc<Policy>, ending: Arc<Ending>, streams: Vec<Arc<Stream>>) -> Audit {
-        Audit { policy, ending, streams, account: Mutex::default(), lesson: OnceLock::new() }
+    /// An audit that tells these listeners and ends the sandbox through `ending`.
+    pub fn new(policy: Arc<Policy>, ending: Arc<Ending>, listeners: Vec<Listener>) -> Audit {
+        let (account, denials) = (Mutex::default(), Mutex::default());
+        Audit { policy, ending, listeners, account, denials, lesson: OnceLock::new() }
     }
 
     /// Carries a decision of the policy out: nothing if it simply allows, else a record of who did what, and
@@ -93,8 +130,14 @@ impl Audit {
             self.enter(rule.as_deref(), &thing, || {
                 let hint =
                     if decision.allowed() { String::new() } else { self.policy.hint(what, is_missing) };
-                line(who, what, decision, &hint)
+                let line = line(who, what, decision, &hint);
+                let wanted = self.wants_records();
+                let record = if wanted { record(who, what, decision, &hint) } else { String::new() };
+                Telling { line, record }
             });
+            if !decision.allowed() {
+                self.all_denials().note(what, decision, &who.name);
+            }
         }
         if decision.verdict == Verdict::Kill {
             let rule = decision.rule;
@@ -132,20 +175,34 @@ impl Audit {
 
     /// Passes on a line about the guest that came from its child; the text is escaped already.
     pub fn note(&self, text: &str) {
-        self.enter(None, text, || format!("rxbox: {text}"));
+        self.enter(None, text, || Telling {
+            line: format!("rxbox: {text}"),
+            record: if self.wants_records() { Record::Note { text }.line() } else { String::new() },
+        });
+    }
+
+    fn wants_records(&self) -> bool {
+        self.listeners.iter().any(|listener| matches!(listener, Listener::Records(_)))
+    }
+
+    fn all_denials(&self) -> MutexGuard<'_, Denials> {
+        self.denials.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn account(&self) -> MutexGuard<'_, Account> {
         self.account.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn enter(&self, rule: Option<&str>, thing: &str, line: impl FnOnce() -> String) {
+    fn enter(&self, rule: Option<&str>, thing: &str, tell: impl FnOnce() -> Telling) {
         let mut account = self.account();
-        if account.enter(rule, thing, line) == Came::Again {
+        if account.enter(rule, thing, tell) == Came::Again {
             return;
         }
-        let Some(first) = account.get(thing).filter(|first| first.number < LINES) else { return };
-        let told = self.streams.iter().map(|stream| stream.offer(&first.line)).collect();
+        let Some(first) = account.get(thing) else { return };
+        let offer = |listener: &Listener| {
+            first.number < listener.bounds().0 && listener.stream().offer(listener.text(first))
+        };
+        let told = self.listeners.iter().map(offer).collect();
         account.set_told(thing, told);
     }
 
@@ -158,12 +215,19 @@ impl Audit {
     /// any more. What a stream does not take until the deadline is given up.
     pub fn finish(&self, deadline: Instant) {
         let account = self.account();
-        for (n, stream) in self.streams.iter().enumerate() {
+        for (n, listener) in self.listeners.iter().enumerate() {
+            let (stream, things) = (listener.stream(), account.things());
             let told: Vec<&str> =
-                account.things().into_iter().filter(|(_, t)| t.is_told(n)).map(|(_, t)| &*t.line).collect();
+                things.into_iter().filter(|(_, t)| t.is_told(n)).map(|(_, t)| listener.text(t)).collect();
             let again = stream.missing(told.iter().copied()).into_iter().filter_map(|k| told.get(k).copied());
-            let late = account.untold(n).into_iter().take(LATE_LINES).map(|(_, thing)| &*thing.line);
-            let lines = again.chain(late).map(str::to_owned).chain(summary(&account, n));
+            let (_, most) = listener.bounds();
+            let late = account.untold(n).into_iter().take(most).map(|(_, thing)| listener.text(thing));
+            let denials = self.all_denials();
+            let summary = match listener {
+                Listener::Lines(_) => summary(&account, &denials, &self.policy, n),
+                Listener::Records(_) => records(&account, &denials, &self.policy),
+            };
+            let lines = again.chain(late).map(str::to_owned).chain(summary);
             // One that takes a line no more in time takes none of those behind it.
             let _ = lines.into_iter().all(|line| stream.deliver(&line, deadline));
         }
@@ -176,20 +240,32 @@ pub fn is_missing(path: &[u8]) -> bool {
     found.is_err_and(|e| e.kind() == io::ErrorKind::NotFound)
 }
 
-/// What is said in the end to stream `n` of all that came up: counts of what is shown, and by rule if not all
-/// is.
-fn summary(account: &Account, n: usize) -> Vec<String> {
-    let repeated = account.things().into_iter().filter(|(_, thing)| thing.count > 1);
+/// What is said in the end to stream `n` of all that came up: counts of what is shown, the denials in one
+/// block, and counts by rule if not all is shown.
+fn summary(account: &Account, denials: &Denials, policy: &Policy, n: usize) -> Vec<String> {
+    let things = account.things().into_iter();
+    let repeated = things.filter(|(what, thing)| thing.count > 1 && !what.starts_with("denied "));
     let mut lines: Vec<_> =
         repeated.map(|(what, thing)| format!("rxbox: {what}: {} times in all", thing.count)).collect();
     lines.sort();
     lines.truncate(LINES + LATE_LINES);
+    lines.extend(denials.lines(policy.variables()));
     let unnamed = account.others() + account.untold(n).len().saturating_sub(LATE_LINES) as u64;
     if unnamed > 0 {
         lines.push(format!("rxbox: {unnamed} further events are not shown; in all:"));
         lines.extend(account.rules().map(|(rule, count)| format!("rxbox: {count} denied by {rule}")));
     }
     lines
+}
+
+/// The records at the end that go beyond the single things; those of the rules come with the report.
+fn records(account: &Account, denials: &Denials, policy: &Policy) -> Vec<String> {
+    let repeated = account.things().into_iter().filter(|(_, thing)| thing.count > 1);
+    let repeated = repeated.map(|(what, thing)| Record::Repeated { what, count: thing.count }.line());
+    let lost = Some(account.others()).filter(|count| *count > 0).map(|count| Record::Lost { count }.line());
+    let lacking = denials.lacking(policy.variables());
+    let lacking = lacking.iter().map(|(list, entry)| Record::Lacking { list, entry }.line());
+    repeated.chain(lost).chain(lacking).collect()
 }
 
 fn word(decision: &Decision<'_>) -> &'static str {
@@ -213,6 +289,25 @@ fn line(who: &Who, what: &DeniedWhat<'_>, decision: &Decision<'_>, hint: &str) -
     text
 }
 
+fn record(who: &Who, what: &DeniedWhat<'_>, decision: &Decision<'_>, hint: &str) -> String {
+    let (verb, object, to) = parts(what);
+    let event = Event {
+        time: record::now(),
+        verb,
+        object,
+        to,
+        call: who.call,
+        pid: who.pid,
+        program: Escaped(&who.name).to_string(),
+        verdict: decision.verdict.to_string(),
+        rule: RuleName(decision.rule).to_string(),
+        text: Escaped(decision.rule.text.as_bytes()).to_string(),
+        hint: hint.to_owned(),
+    };
+    let record = if decision.allowed() { Record::Logged(event) } else { Record::Denial(event) };
+    record.line()
+}
+
 struct RuleName<'a>(Rule<'a>);
 
 impl fmt::Display for RuleName<'_> {
@@ -225,27 +320,35 @@ impl fmt::Display for RuleName<'_> {
     }
 }
 
-/// What was asked for, as a verb and its object.
+/// What was asked for, as a verb and its object, and the second object of a rename.
+fn parts(what: &DeniedWhat<'_>) -> (&'static str, String, Option<String>) {
+    let shown = |path: &[u8]| Escaped(path).to_string();
+    let (verb, object) = match what {
+        DeniedWhat::Path(access, path) => (access.name(), shown(path)),
+        DeniedWhat::Make(Make::Directory | Make::File, path) => ("create", shown(path)),
+        DeniedWhat::Make(Make::Link, path) => ("create the link", shown(path)),
+        DeniedWhat::Rename(from, to) => return ("rename", shown(from), Some(shown(to))),
+        DeniedWhat::Connect(endpoint) => ("connect", Address(endpoint).to_string()),
+        DeniedWhat::Bind(endpoint) => ("bind", Address(endpoint).to_string()),
+        DeniedWhat::Join(group) => ("join", group.to_string()),
+        DeniedWhat::Route => ("choose", "route".to_owned()),
+        DeniedWhat::Socket { domain, kind, protocol } => ("socket", format!("{domain}, {kind}, {protocol}")),
+        DeniedWhat::Call(nr, _) => {
+            ("call", rxbox_wire::table::row(*nr).map_or_else(|| nr.to_string(), |row| row.name.to_owned()))
+        }
+        DeniedWhat::Variable(name) => ("variable", shown(name.as_bytes())),
+    };
+    (verb, object, None)
+}
+
+/// The same in words.
 struct What<'a>(&'a DeniedWhat<'a>);
 
 impl fmt::Display for What<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            DeniedWhat::Path(access, path) => write!(f, "{access} {}", Escaped(path)),
-            DeniedWhat::Make(Make::Directory | Make::File, path) => write!(f, "create {}", Escaped(path)),
-            DeniedWhat::Make(Make::Link, path) => write!(f, "create the link {}", Escaped(path)),
-            DeniedWhat::Rename(from, to) => write!(f, "rename {} to {}", Escaped(from), Escaped(to)),
-            DeniedWhat::Connect(endpoint) => write!(f, "connect {}", Address(endpoint)),
-            DeniedWhat::Bind(endpoint) => write!(f, "bind {}", Address(endpoint)),
-            DeniedWhat::Join(group) => write!(f, "join {group}"),
-            DeniedWhat::Route => f.write_str("choose route"),
-            DeniedWhat::Socket { domain, kind, protocol } => write!(f, "socket {domain}, {kind}, {protocol}"),
-            DeniedWhat::Call(nr, _) => match rxbox_wire::table::row(*nr) {
-                Some(row) => write!(f, "call {}", row.name),
-                None => write!(f, "call {nr}"),
-            },
-            DeniedWhat::Variable(name) => write!(f, "variable {}", Escaped(name.as_bytes())),
-        }
+        let (verb, object, to) = parts(self.0);
+        write!(f, "{verb} {object}")?;
+        to.map_or(Ok(()), |to| write!(f, " to {to}"))
     }
 }
 
@@ -312,7 +415,7 @@ mod tests {
     fn told(events: impl Fn(&Audit)) -> Vec<String> {
         let (read, write) = nix::unistd::pipe().unwrap();
         let stream = Arc::new(Stream::of(write.as_fd()).unwrap());
-        let audit = Audit { streams: vec![stream], ..audit() };
+        let audit = Audit { listeners: vec![Listener::Lines(stream)], ..audit() };
         events(&audit);
         let reader = std::thread::spawn(move || io::read_to_string(std::fs::File::from(read)).unwrap());
         audit.finish(Instant::now() + std::time::Duration::from_secs(60));

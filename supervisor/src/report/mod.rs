@@ -1,15 +1,18 @@
-//! What the user gets to see of a run: what was denied ([`audit`], [`account`]), which calls were made
-//! ([`trace`]), how it ended ([`outcome`]), and why the supervisor ends one itself ([`ending`]). It reaches
-//! the user whatever the guest does to the descriptors that they share ([`stream`]).
+//! What the user gets to see of a run: what was denied ([`audit`], [`account`], [`denials`]), which calls
+//! were made ([`trace`]), how it ended ([`outcome`]), in lines or in records ([`record`]), and why the
+//! supervisor ends one itself ([`ending`]). It reaches the user whatever the guest does to the descriptors
+//! that they share ([`stream`]).
 //!
 //! Everything that a guest chose is escaped before it is shown ([`escape`]).
 
 pub mod account;
 pub mod audit;
+pub mod denials;
 pub mod ending;
 pub mod escape;
 pub mod lesson;
 pub mod outcome;
+pub mod record;
 pub mod stream;
 pub mod trace;
 

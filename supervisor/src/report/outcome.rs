@@ -1,7 +1,7 @@
 //! How a run ended, and what status and report come of it.
 
 use super::ending::End;
-use serde::Serialize;
+use super::record::{Cause, Record};
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,68 +77,17 @@ impl Outcome {
         })
     }
 
-    /// The report of `--status-fd`: one line of JSON.
+    /// The last record of a run.
     pub fn json(&self) -> String {
-        let report = Report::End {
+        let record = Record::End {
             cause: self.cause(),
             code: self.code(),
             status: matches!(self, Outcome::Exited(_)).then(|| self.code()),
             signal: if let Outcome::Signaled(signal) = self { Some(*signal) } else { None },
             message: self.message(),
         };
-        // Words and numbers can always be written into memory.
-        serde_json::to_string(&report).unwrap_or_default()
+        record.line()
     }
-}
-
-/// The report of what a rule has denied.
-pub fn denied_json(rule: &str, count: u64) -> String {
-    serde_json::to_string(&Report::Denied { rule: rule.to_owned(), count }).unwrap_or_default()
-}
-
-/// A report: an object of JSON whose `event` says what happened.
-#[derive(Serialize)]
-#[serde(tag = "event", rename_all = "kebab-case")]
-enum Report {
-    /// What one rule has denied.
-    Denied {
-        /// The rule, as the audit names it.
-        rule: String,
-        /// How often.
-        count: u64,
-    },
-    /// The run is over. What does not apply to its end is left out.
-    End {
-        cause: Cause,
-        /// The exit status of rxbox.
-        code: i32,
-        /// The program's own exit status.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        status: Option<i32>,
-        /// The signal that ended the program.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        signal: Option<i32>,
-        /// What the user is told.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        message: Option<String>,
-    },
-}
-
-/// Why a run ended. The exit status does not tell: a program can end with the same numbers.
-#[derive(Serialize)]
-#[serde(rename_all = "kebab-case")]
-enum Cause {
-    Exit,
-    Signal,
-    Policy,
-    Violation,
-    TimeLimit,
-    CpuLimit,
-    MemoryLimit,
-    OutputLimit,
-    NotRunnable,
-    NotFound,
-    Error,
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ pub mod usage;
 
 use crate::cli::identity;
 use crate::cli::profile::variables;
-use crate::cli::{Reports, Run as Options};
+use crate::cli::{AuditTarget, Reports, Run as Options};
 use crate::confine;
 use crate::confine::descriptors::Given;
 use crate::confine::landlock::Enforced;
@@ -22,10 +22,12 @@ use crate::host::start;
 use crate::launch::inherited::{Inherited, set_own_limits};
 use crate::launch::program::{self, Program};
 use crate::launch::{self, Guest, Launched};
-use crate::report::outcome::{Outcome, denied_json};
+use crate::report::audit::Listener;
+use crate::report::outcome::Outcome;
+use crate::report::record::{self, Record};
 use crate::report::stream::{PATIENCE, Stream};
-use crate::report::tell;
 use crate::report::trace::Trace;
+use crate::report::{escape, tell};
 use crate::sandbox::Sandbox;
 use crate::sandbox::forks::Forks;
 use crate::sandbox::layers::{self, SupervisorLayers};
@@ -41,14 +43,14 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 use study::Begun;
 
 /// Runs the program; the exit status of rxbox.
-pub fn run(options: Options, given: Given) -> i32 {
+pub fn run(options: Options, mut given: Given) -> i32 {
     let begun = Inherited::record().map_err(|e| e.to_string());
-    let begun = begun.and_then(|inherited| Ok((inherited, Streams::open(&options.reports, &given)?)));
+    let begun = begun.and_then(|inherited| Ok((inherited, Streams::open(&options.reports, &mut given)?)));
     let (inherited, streams) = match begun {
         Ok(begun) => begun,
         Err(e) => {
@@ -82,25 +84,47 @@ struct Streams {
     stderr: Arc<Stream>,
     /// `--status-fd`.
     status: Option<Arc<Stream>>,
+    /// `--audit`; a file is opened once the policy is known.
+    audit: OnceLock<Arc<Stream>>,
 }
 
 impl Streams {
     /// Opens them before any guest can reach what they lead to.
-    fn open(reports: &Reports, given: &Given) -> Result<Streams, String> {
+    fn open(reports: &Reports, given: &mut Given) -> Result<Streams, String> {
         let stderr = Stream::of(io::stderr().as_fd()).map_err(|e| format!("standard error: {e}"))?;
-        let to_number = |n| given.get(n).ok_or(io::ErrorKind::NotFound.into()).and_then(Stream::of);
-        let status = reports.status_fd.map(|n| to_number(n).map(Arc::new)).transpose();
-        Ok(Streams { stderr: Arc::new(stderr), status: status.map_err(|e| format!("--status-fd: {e}"))? })
+        let to_number = |given: &Given, n| {
+            given.get(n).ok_or(io::ErrorKind::NotFound.into()).and_then(Stream::of).map(Arc::new)
+        };
+        let status = reports.status_fd.map(|n| to_number(given, n)).transpose();
+        let status = status.map_err(|e| format!("--status-fd: {e}"))?;
+        let audit = OnceLock::new();
+        if let Some(AuditTarget::Descriptor(number)) = reports.audit {
+            let stream = to_number(given, number).map_err(|e| format!("--audit fd:{number}: {e}"))?;
+            given.keep_back(number).map_err(|e| format!("--audit: {e}"))?;
+            let _ = audit.set(stream);
+        }
+        Ok(Streams { stderr: Arc::new(stderr), status, audit })
+    }
+
+    /// Where records of the run as a whole go.
+    fn of_records(&self) -> Vec<Arc<Stream>> {
+        self.status.iter().chain(self.audit.get()).cloned().collect()
     }
 
     /// Where denials are told.
-    fn of_audit(&self, reports: &Reports, policy: &Policy) -> Result<Vec<Arc<Stream>>, Outcome> {
-        if reports.quiet {
-            return Ok(Vec::new());
-        }
+    fn of_audit(&self, reports: &Reports, policy: &Policy) -> Result<Vec<Listener>, Outcome> {
         let open = |path| own_files::open_log(path, policy).and_then(|log| Stream::of(log.as_fd()));
-        let file = reports.log_file.as_deref().map(open).transpose().map_err(|e| failed("the log", e))?;
-        Ok(std::iter::once(self.stderr.clone()).chain(file.map(Arc::new)).collect())
+        let mut listeners = Vec::new();
+        if !reports.quiet {
+            let file = reports.log_file.as_deref().map(open).transpose().map_err(|e| failed("the log", e))?;
+            listeners.push(Listener::Lines(self.stderr.clone()));
+            listeners.extend(file.map(|file| Listener::Lines(Arc::new(file))));
+        }
+        if let Some(AuditTarget::File(path)) = &reports.audit {
+            let _ = self.audit.set(Arc::new(open(path).map_err(|e| failed("the audit", e))?));
+        }
+        listeners.extend(self.audit.get().cloned().map(Listener::Records));
+        Ok(listeners)
     }
 
     /// Tells how the run has ended and what was denied, by rule; the exit status.
@@ -109,10 +133,10 @@ impl Streams {
         if let Some(text) = outcome.message() {
             self.stderr.deliver(&format!("rxbox: {text}"), deadline);
         }
-        if let Some(status) = &self.status {
-            let denied = denials.iter().map(|(rule, count)| denied_json(rule, *count));
+        for stream in self.of_records() {
+            let denied = denials.iter().map(|(rule, count)| Record::Denied { rule, count: *count }.line());
             // A reader that is gone or takes nothing wants no report.
-            let _ = denied.chain([outcome.json()]).all(|line| status.deliver(&line, deadline));
+            let _ = denied.chain([outcome.json()]).all(|line| stream.deliver(&line, deadline));
         }
         if let Outcome::Signaled(signal) = outcome {
             job::die_by(*signal);
@@ -151,6 +175,13 @@ fn prepare(
     let study = study.map(|study| Begun::begin(study, &options.words, &variables_for(&options, &program)));
     let (study, lesson) = study.transpose()?.unzip();
     let audit = streams.of_audit(&options.reports, &policy)?;
+    if let Some(audit) = streams.audit.get() {
+        let (program, profile) = (escape::shown(&program.path), options.profile.name.as_bytes());
+        let (rxbox, profile) = (env!("CARGO_PKG_VERSION"), escape::shown(profile));
+        let (program, profile) = (&*program, &*profile);
+        let start = Record::Start { version: record::VERSION, rxbox, time: record::now(), program, profile };
+        audit.deliver(&start.line(), Instant::now() + PATIENCE);
+    }
     let (descriptors, left) =
         given.passed(policy.inheritance()).map_err(|e| Outcome::Failed(e.to_string()))?;
     if !options.reports.quiet {
@@ -165,7 +196,7 @@ fn prepare(
         descriptors,
         argv: options.argv().into_iter().map(OsString::into_vec).collect(),
     };
-    let sandbox = Sandbox::new(policy, audit, trace, streams.status.clone(), budget, serve)
+    let sandbox = Sandbox::new(policy, audit, trace, streams.of_records(), budget, serve)
         .map_err(|e| failed("the supervisor", e.desc()))?;
     // It is the first.
     let _ = sandbox.maker.set(maker);

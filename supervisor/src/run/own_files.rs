@@ -1,9 +1,9 @@
-//! Files that rxbox itself writes: the log and the report.
+//! Files that rxbox itself writes: the log, the audit and the report.
 //!
 //! The guest changes neither ([`rxbox_policy::Variables::own`]). But an earlier run may have put a link where
 //! the log is to be, before there was one: so a link is followed only where the guest could not have made it.
 
-use crate::cli::Reports;
+use crate::cli::{AuditTarget, Reports};
 use crate::files::followed;
 use crate::state::names::name_of;
 use rxbox_policy::{Access, Policy};
@@ -16,14 +16,20 @@ use std::path::{Path, PathBuf};
 
 /// The files of a run by name. What is no regular file, like a terminal or `/dev/null`, is not rxbox's alone.
 pub(super) fn of(reports: &Reports) -> Vec<PathBuf> {
-    let log = reports.log_file.as_ref().and_then(|path| followed(path).ok()).map(|(path, _)| path);
-    let report = reports.status_fd.and_then(|number| {
+    let audit = match &reports.audit {
+        Some(AuditTarget::File(path)) => (Some(path), None),
+        Some(AuditTarget::Descriptor(number)) => (None, Some(*number)),
+        None => (None, None),
+    };
+    let named = reports.log_file.as_ref().into_iter().chain(audit.0);
+    let named = named.filter_map(|path| followed(path).ok()).map(|(path, _)| path);
+    let given = reports.status_fd.into_iter().chain(audit.1).filter_map(|number| {
         let file = File::open(format!("/proc/self/fd/{number}")).ok()?;
         file.metadata().ok()?.is_file().then_some(())?;
         name_of(file.as_fd()).ok().map(|name| PathBuf::from(std::ffi::OsStr::from_bytes(&name)))
     });
     let own = |path: &PathBuf| path.metadata().map_or(true, |file| file.is_file());
-    log.into_iter().filter(own).chain(report).collect()
+    named.filter(own).chain(given).collect()
 }
 
 /// Makes a file that was not there.
@@ -34,7 +40,7 @@ pub(super) fn create(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).open(path)
 }
 
-/// Opens the log, to append to it.
+/// Opens the log or the audit, to append to it.
 ///
 /// # Errors
 /// A link on the way could be the guest's; the host does not let it be opened.

@@ -8,6 +8,7 @@
 //! instruction.
 
 use crate::host::stat::Status;
+use crate::report::record::Record;
 use rxbox_policy::{Layer, Policy};
 use rxbox_wire::boot;
 use std::sync::OnceLock;
@@ -117,7 +118,7 @@ impl HostLayers {
         let names = |there: bool| {
             Layer::ALL.into_iter().filter(|l| self.has(*l) == there).map(Layer::name).collect::<Vec<_>>()
         };
-        serde_json::json!({ "event": "layers", "in_force": names(true), "missing": names(false) }).to_string()
+        Record::Layers { in_force: names(true), missing: names(false) }.line()
     }
 }
 

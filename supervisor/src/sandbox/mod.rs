@@ -14,7 +14,7 @@ use crate::host::pid_namespace::PidNamespace;
 use crate::host::process::{ProcessHandle, ThreadHandle};
 use crate::host::schedule::Change;
 use crate::host::shm::Channel;
-use crate::report::audit::Audit;
+use crate::report::audit::{Audit, Listener};
 use crate::report::ending::Ending;
 use crate::report::stream::Stream;
 use crate::report::trace::Trace;
@@ -85,8 +85,8 @@ pub struct Sandbox {
     pub output: Output,
     /// The log of system calls, if the user wants one.
     pub trace: Option<Trace>,
-    /// Where the program that started rxbox is told of the run, if it wants to be.
-    pub status: Option<Arc<Stream>>,
+    /// Where records of the run as a whole go.
+    pub records: Vec<Arc<Stream>>,
     /// How many processors there are for guest threads and workers.
     pub processors: Processors,
     /// What closes files whose closing may wait.
@@ -121,20 +121,20 @@ pub struct Job {
 }
 
 impl Sandbox {
-    /// A sandbox without processes, whose audit tells on these streams. Its workers serve slots with `serve`:
+    /// A sandbox without processes, whose audit tells these listeners. Its workers serve slots with `serve`:
     /// what they do stands above the sandbox ([`crate::worker::serve`]).
     pub fn new(
         policy: Arc<Policy>,
-        streams: Vec<Arc<Stream>>,
+        listeners: Vec<Listener>,
         trace: Option<Trace>,
-        status: Option<Arc<Stream>>,
+        records: Vec<Arc<Stream>>,
         budget: Arc<Budget>,
         serve: fn(Job),
     ) -> Result<Sandbox, Errno> {
         let (ending, poller) = (Ending::new()?, Poller::new()?);
         poller.add(ending.event(), Source::Ending)?;
         Ok(Sandbox {
-            audit: Audit::new(policy.clone(), ending.clone(), streams),
+            audit: Audit::new(policy.clone(), ending.clone(), listeners),
             output: Output::of_host(policy.limits().output, ending.clone()),
             poller,
             ending,
@@ -152,7 +152,7 @@ impl Sandbox {
             terminals: Terminals::default(),
             policy,
             trace,
-            status,
+            records,
             processors: Processors::of_host(),
             closer: Closer::default(),
             workers: WorkerPool::new(serve),

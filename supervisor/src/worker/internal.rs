@@ -74,9 +74,9 @@ fn confirm_layers(sandbox: &Sandbox, first: &Process, offered: boot::Layers) -> 
     layers::confirm(first.handle.on_host())
         .map_err(|missing| format!("the emulator child is not confined: {missing}"))?;
     sandbox.layers.child(offered);
-    if let Some(status) = &sandbox.status {
+    for stream in &sandbox.records {
         // A reader that is gone or takes nothing wants no report.
-        let _ = status.deliver(&sandbox.layers.json(), Instant::now() + PATIENCE);
+        let _ = stream.deliver(&sandbox.layers.json(), Instant::now() + PATIENCE);
     }
     let missing = sandbox.layers.missing(&sandbox.policy);
     if missing.is_empty() { Ok(()) } else { Err(missing.join("\n")) }

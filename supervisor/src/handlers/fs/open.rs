@@ -148,7 +148,9 @@ fn open_name(caller: &Caller<'_>, dirfd: i32, path: &CStr, how: Opening) -> Resu
         return Err(Errno::EISDIR);
     }
     let follow = how.flags & O_NOFOLLOW == 0 && !(creates && how.flags & O_EXCL != 0);
-    let want = accesses(how.flags, false).next().unwrap_or(Access::Metadata);
+    // Of a name that may not be looked up nobody says whether it is to be made.
+    let want = if creates { Some(Access::Create) } else { accesses(how.flags, false).last() };
+    let want = want.unwrap_or(Access::Metadata);
     let lookup = Lookup { follow, missing: creates, restrict: how.restrict, want, ..Lookup::FOLLOW };
     for _ in 0..RETRIES {
         match resolve(caller, dirfd, path, lookup)? {
