@@ -109,6 +109,27 @@ pub struct File {
     extra: Arc<Lock<Extra>>,
 }
 
+/// What a file is that exists only in the supervisor's own records.
+#[derive(Clone, Debug)]
+pub struct MadeUp {
+    kind: Kind,
+    path: Option<Box<[u8]>>,
+    access: i32,
+    /// `O_NONBLOCK`, of a signal descriptor.
+    nonblocking: bool,
+    extra: Arc<Lock<Extra>>,
+}
+
+impl MadeUp {
+    /// Bytes of text that it keeps in memory.
+    pub fn bytes(&self) -> usize {
+        match &*self.extra.lock() {
+            Extra::View { content, .. } => content.len(),
+            _ => 0,
+        }
+    }
+}
+
 /// Flags of a description that never change. How the supervisor came by the host's description is its own
 /// affair: it follows no link where the guest would have.
 const FIXED: i32 = libc::O_ACCMODE | libc::O_PATH | libc::O_NOFOLLOW;
@@ -243,13 +264,12 @@ impl File {
         })
     }
 
-    /// The same open file in a forked process. Which signals wait is every process's own affair, so a signal
-    /// descriptor gets a stand-in of its own.
+    /// The same open file in a forked process.
     fn inherited(&self) -> Result<File, Errno> {
-        let Ok(set) = self.signal_set() else { return self.duplicate() };
-        let nonblocking = self.status_flags()? & libc::O_NONBLOCK;
-        let host = new_fd(NewFd::Eventfd, [0, (nonblocking | libc::O_CLOEXEC) as u64, 0])?;
-        Ok(File::signals(host, set))
+        match self.made_up()? {
+            Some(signals) if self.kind == Kind::Signals => File::of_made_up(signals, || Err(Errno::EBADF)),
+            _ => self.duplicate(),
+        }
     }
 
     /// Whether it was opened for reading.
@@ -294,6 +314,10 @@ impl File {
         // The kernel adds O_LARGEFILE to whatever is opened by a name, which the guest did not do with a
         // queue.
         const LARGE: i32 = 0o100_000;
+        if self.kind == Kind::View {
+            // The kernel knows only what stands in for it.
+            return Ok(self.access | if self.access & libc::O_PATH == 0 { LARGE } else { 0 });
+        }
         let own = if self.kind == Kind::Queue { LARGE } else { 0 };
         let host = fcntl(&self.host, FcntlArg::F_GETFL)? & !own;
         Ok(host & !libc::O_NOFOLLOW | self.access & libc::O_NOFOLLOW)
@@ -302,10 +326,30 @@ impl File {
     pub fn append(&self) -> bool {
         self.status_flags().is_ok_and(|f| f & libc::O_APPEND != 0)
     }
-    /// Whether it may be sent to another process over a socket: what the supervisor makes up exists only in
-    /// its own records, and is not copied between descriptors by the kernel either.
-    pub fn can_travel(&self) -> bool {
-        !matches!(self.kind, Kind::View | Kind::Signals)
+    /// What it is beside the host's description, if it exists only in the supervisor's own records: a view,
+    /// or a signal descriptor.
+    pub fn made_up(&self) -> Result<Option<MadeUp>, Errno> {
+        if !matches!(self.kind, Kind::View | Kind::Signals) {
+            return Ok(None);
+        }
+        let nonblocking = self.kind == Kind::Signals && self.status_flags()? & libc::O_NONBLOCK != 0;
+        let (kind, path, access, extra) = (self.kind, self.path.clone(), self.access, self.extra.clone());
+        Ok(Some(MadeUp { kind, path, access, nonblocking, extra }))
+    }
+
+    /// The same in another process. Which signals wait is every process's own affair, so a signal descriptor
+    /// gets an eventfd of its own; `stand_in` is for a view.
+    pub fn of_made_up(
+        from: MadeUp,
+        stand_in: impl FnOnce() -> Result<OwnedFd, Errno>,
+    ) -> Result<File, Errno> {
+        let MadeUp { kind, path, access, nonblocking, extra } = from;
+        if let Extra::Signals { set, .. } = &*extra.lock() {
+            let flags = if nonblocking { libc::O_NONBLOCK } else { 0 };
+            let host = new_fd(NewFd::Eventfd, [0, (flags | libc::O_CLOEXEC) as u64, 0])?;
+            return Ok(File::signals(host, set.clone()));
+        }
+        Ok(File { measure: None, host: stand_in()?, kind, path, access, extra })
     }
 
     /// The state beside the description, which outlives this descriptor of it.
@@ -540,12 +584,16 @@ impl FdTable {
     /// sandbox's.
     pub fn insert(&self, file: impl Into<Arc<File>>, cloexec: bool, min: i32) -> Result<i32, Errno> {
         let mut entries = self.write();
+        let file = file.into();
         let n = entries.free_from(min);
         if n >= self.limit() {
             return Err(Errno::EMFILE);
         }
         self.budget.take(1).map_err(|short| self.full(&entries).unwrap_or(short))?;
-        entries.insert(n, Entry { file: file.into(), cloexec });
+        if file.kind == Kind::Signals {
+            self.signals.store(true, Ordering::Release);
+        }
+        entries.insert(n, Entry { file, cloexec });
         if min <= entries.lowest {
             entries.lowest = n + 1;
         }
@@ -643,12 +691,6 @@ impl FdTable {
         })
     }
 
-    /// Gives a signal descriptor the lowest free number, as [`FdTable::insert`].
-    pub fn insert_signals(&self, file: File, cloexec: bool) -> Result<i32, Errno> {
-        self.signals.store(true, Ordering::Release);
-        self.insert(file, cloexec, 0)
-    }
-
     /// The signal descriptors.
     pub fn signals(&self) -> Vec<Arc<File>> {
         if !self.signals.load(Ordering::Acquire) {
@@ -660,6 +702,11 @@ impl FdTable {
             .filter(|e| e.file.kind == Kind::Signals)
             .map(|e| e.file.clone())
             .collect()
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.read().by_number.len()
     }
 
     /// All numbers with their files and close-on-exec flags, ascending.

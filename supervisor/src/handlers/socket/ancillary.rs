@@ -11,6 +11,7 @@ use crate::host::cmsg::{CREDENTIALS, HEADER, RIGHTS, i32_at, pieces};
 use crate::host::credentials::Capabilities;
 use crate::host::net::Received;
 use crate::state::fd::File;
+use crate::view::Node;
 use nix::errno::Errno;
 use rxbox_wire::table;
 use std::os::fd::AsRawFd;
@@ -43,10 +44,7 @@ pub(super) fn outgoing(call: &mut Call<'_>, socket: &File, control: &[u8]) -> Re
                 }
                 for number in data.chunks_exact_mut(4) {
                     let file = call.process.fds.get(i32_at(number, 0))?;
-                    if !file.can_travel() {
-                        return Err(Errno::EINVAL);
-                    }
-                    call.sandbox.travellers.leaves(&file);
+                    let file = call.sandbox.travellers.leaves(file)?;
                     number.copy_from_slice(&file.host.as_raw_fd().to_le_bytes());
                     out.files.push(file);
                 }
@@ -94,7 +92,8 @@ pub(super) fn incoming(
                 let mut at = start;
                 while at + 4 <= end {
                     let number = rights.next().ok_or(Errno::EBADF).and_then(|host| {
-                        let file = call.sandbox.travellers.arrives(File::made(host)?);
+                        let stand_in = || Node::root().directory().map(|dir| dir.fd);
+                        let file = call.sandbox.travellers.arrives(File::made(host)?, stand_in)?;
                         let file = call.sandbox.recognised(file);
                         call.process.fds.insert(file, cloexec, 0)
                     });

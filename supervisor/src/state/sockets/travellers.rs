@@ -1,55 +1,134 @@
-//! Sockets that travel between guest processes in messages (SCM_RIGHTS).
+//! Files that travel between guest processes in messages (SCM_RIGHTS).
 //!
-//! On its way only the kernel holds such a socket, and who receives it gets a new descriptor. What is kept of
-//! it is found again by the cookie that the kernel gives to each socket and never again to another.
+//! On its way only the kernel holds a file, and who receives it gets a new descriptor. What the supervisor
+//! keeps of a socket is found again by the cookie that the kernel gives to each socket and never again to
+//! another. What exists only in the supervisor's records, as a file of the guest's `/proc`, cannot be sent as
+//! it is: a socket without a peer travels in its place, and is known again by its cookie. Whoever else
+//! receives that can read and write nothing.
 
 use crate::host::command::get_option;
-use crate::state::fd::{Extra, File};
+use crate::host::net;
+use crate::state::fd::{Extra, File, Kind, MadeUp};
 use crate::state::ranks::Lock;
+use nix::errno::Errno;
 use std::collections::HashMap;
-use std::os::fd::AsFd;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Sockets that are remembered. Beyond, all are forgotten, rather than that a guest fills the supervisor's
-/// memory; of one that is forgotten nothing has been judged.
+/// Files that are remembered, and the bytes of text that they keep, at most. Beyond, all are forgotten,
+/// rather than that a guest fills the supervisor's memory; of a socket that is forgotten nothing has been
+/// judged, and what was made up arrives as the socket in its place.
 const MOST: usize = 1 << 14;
+const MOST_BYTES: usize = 16 << 20;
 
-/// The records of sockets that have been sent.
+type Cookie = [u8; 8];
+
+#[derive(Debug)]
+enum Kept {
+    Internet(Arc<Lock<Extra>>),
+    MadeUp(MadeUp),
+}
+
 #[derive(Debug, Default)]
-pub struct Travellers(Mutex<HashMap<[u8; 8], Arc<Lock<Extra>>>>);
+struct Records {
+    kept: HashMap<Cookie, Kept>,
+    bytes: usize,
+}
 
-fn cookie(file: &File) -> Option<[u8; 8]> {
+/// The records of files that have been sent.
+#[derive(Debug, Default)]
+pub struct Travellers(Mutex<Records>);
+
+fn cookie(file: &File) -> Option<Cookie> {
     let mut cookie = [0; 8];
     let name = (libc::SOL_SOCKET as u32, libc::SO_COOKIE as u32);
     get_option(file.host.as_fd(), name.0, name.1, &mut cookie).ok().map(|_| cookie)
 }
 
 impl Travellers {
-    /// A file is sent.
-    pub fn leaves(&self, file: &File) {
-        if !matches!(&*file.extra(), Extra::Internet(_)) {
-            return;
-        }
-        let Some(cookie) = cookie(file) else { return };
-        let mut records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if records.len() >= MOST {
-            records.clear();
-        }
-        records.insert(cookie, file.record());
+    fn records(&self) -> MutexGuard<'_, Records> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A file that was received, with what is kept of it.
-    pub fn arrives(&self, file: File) -> File {
-        if !matches!(&*file.extra(), Extra::Internet(_)) {
-            return file;
+    fn keep(&self, cookie: Cookie, kept: Kept) {
+        let bytes = if let Kept::MadeUp(file) = &kept { file.bytes() } else { 0 };
+        let mut records = self.records();
+        if records.kept.len() >= MOST || records.bytes + bytes > MOST_BYTES {
+            *records = Records::default();
         }
-        let known = cookie(&file).and_then(|cookie| {
-            let records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            records.get(&cookie).cloned()
-        });
-        match known {
-            Some(record) => file.with_record(record),
-            None => file,
+        records.bytes += bytes;
+        records.kept.insert(cookie, kept);
+    }
+
+    /// A file is sent: what is to be given to the kernel for it.
+    ///
+    /// # Errors
+    /// As socketpair(2).
+    pub fn leaves(&self, file: Arc<File>) -> Result<Arc<File>, Errno> {
+        if let Some(made_up) = file.made_up()? {
+            let [own, _] =
+                net::socketpair(libc::AF_UNIX as u32, (libc::SOCK_STREAM | libc::SOCK_CLOEXEC) as u32, 0)?;
+            let instead = File::new(own, Kind::Socket);
+            self.keep(cookie(&instead).ok_or(Errno::EINVAL)?, Kept::MadeUp(made_up));
+            return Ok(Arc::new(instead));
         }
+        if matches!(&*file.extra(), Extra::Internet(_))
+            && let Some(cookie) = cookie(&file)
+        {
+            self.keep(cookie, Kept::Internet(file.record()));
+        }
+        Ok(file)
+    }
+
+    /// A file that was received, with what is kept of it; `stand_in` is what the supervisor holds for a view.
+    ///
+    /// # Errors
+    /// As eventfd(2).
+    pub fn arrives(
+        &self,
+        file: File,
+        stand_in: impl FnOnce() -> Result<OwnedFd, Errno>,
+    ) -> Result<File, Errno> {
+        if file.kind != Kind::Socket {
+            return Ok(file);
+        }
+        let Some(cookie) = cookie(&file) else { return Ok(file) };
+        let made_up = match self.records().kept.get(&cookie) {
+            None => return Ok(file),
+            Some(Kept::Internet(record)) => return Ok(file.with_record(record.clone())),
+            Some(Kept::MadeUp(made_up)) => made_up.clone(),
+        };
+        File::of_made_up(made_up, stand_in)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_made_up_is_known_again_and_never_too_much_of_it_is_kept() {
+        let travellers = Travellers::default();
+        let null = || std::fs::File::open("/dev/null").map(OwnedFd::from).map_err(|_| Errno::ENOENT);
+        let view = |text: usize| {
+            Arc::new(File::view(null().unwrap(), b"/proc/self/x".as_slice().into(), vec![b'x'; text]))
+        };
+        let sent = travellers.leaves(view(3)).unwrap();
+        assert_eq!(sent.kind, Kind::Socket);
+        // Twice: it can be received as often as it was sent.
+        for left in [3, 0] {
+            let arrived = travellers.arrives(sent.duplicate().unwrap(), null).unwrap();
+            assert_eq!(
+                (arrived.kind, arrived.path.as_deref()),
+                (Kind::View, Some(b"/proc/self/x".as_slice()))
+            );
+            assert_eq!(arrived.read_view(&mut [0; 9], None), Ok(left), "the offset is the description's");
+        }
+        travellers.leaves(view(MOST_BYTES)).unwrap();
+        assert_eq!(travellers.arrives(sent.duplicate().unwrap(), null).unwrap().kind, Kind::Socket);
+        let set = Arc::new(std::sync::atomic::AtomicU64::new(5));
+        let sent = travellers.leaves(Arc::new(File::signals(null().unwrap(), set))).unwrap();
+        let arrived = travellers.arrives(sent.duplicate().unwrap(), || Err(Errno::EBADF)).unwrap();
+        assert_eq!(arrived.signal_set().unwrap().load(std::sync::atomic::Ordering::Relaxed), 5);
     }
 }
