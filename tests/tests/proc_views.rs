@@ -1,7 +1,7 @@
 //! What a program sees of itself below `/proc` and `/dev`: `guests/proc_views.c` prints it, natively and in
 //! rxbox the same. And that it is the program's, never the supervisor's or the emulator's.
 
-use rxbox_tests::{Program, Scratch, guest, same};
+use rxbox_tests::{Program, Scratch, guest, guest_is_the_same, same};
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -21,6 +21,11 @@ fn a_program_sees_the_other_processes_of_its_sandbox_as_natively() {
     let scratch = Scratch::new("siblings");
     let program = guest(&scratch, "proc_views").to_string_lossy().into_owned();
     same("permissive", &[], &[&program, "others"], |_| (), b"");
+}
+
+#[test]
+fn every_entry_is_there_as_natively() {
+    guest_is_the_same("proc_entries", &["permissive"]);
 }
 
 /// What runs a script is its interpreter, found by any way, under the script's name.
@@ -85,4 +90,29 @@ fn other_processes_are_not_there() {
     let lines: Vec<&str> = out.lines().map(str::trim).collect();
     assert!(matches!(lines[0].parse(), Ok(1..=3)), "{lines:?}");
     assert_eq!(lines[1..], ["1", "1", "1"]);
+}
+
+/// Of the host's sockets a guest sees those that it has itself, and of its interfaces those of an empty
+/// network unless the profile shows them.
+#[test]
+fn sockets_and_interfaces_of_others_are_not_there() {
+    let scratch = Scratch::new("sockets");
+    let name = scratch.path().join("of-the-host");
+    let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let unix = std::os::unix::net::UnixListener::bind(&name).unwrap();
+    let port = format!("0100007F:{:04X} ", tcp.local_addr().unwrap().port());
+    let show = Program::new(
+        scratch.path(),
+        &["/bin/busybox", "cat", "/proc/net/tcp", "/proc/net/unix", "/proc/net/dev", "/proc/net/route"],
+    );
+    let natively = show.native().out();
+    assert!(natively.contains(&port) && natively.contains("of-the-host"), "{natively}");
+    for profile in ["permissive", "untrusted"] {
+        let seen = show.boxed(profile).out();
+        assert!(seen.contains("local_address") && seen.contains("RefCount"), "{seen}");
+        assert!(!seen.contains(&port) && !seen.contains("of-the-host"), "{profile}:\n{seen}");
+        let interfaces = seen.lines().filter(|line| line.contains(": ") && line.trim().starts_with("eth"));
+        assert!(profile == "permissive" || interfaces.count() == 0, "{seen}");
+    }
+    drop((tcp, unix));
 }

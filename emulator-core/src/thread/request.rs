@@ -212,13 +212,16 @@ impl View {
         [View::Maps, View::Auxv, View::Signals].into_iter().find(|view| *view as u32 == number)
     }
 
-    /// The view that a path may be about, by its last component. To tell the supervisor without need does no
-    /// harm.
+    /// The view that a path may be about, by its last component or the one before. To tell the supervisor
+    /// without need does no harm.
     pub fn named(path: &[u8]) -> Option<View> {
-        match path.rsplit(|&b| b == b'/').next()? {
-            b"maps" | b"smaps" => Some(View::Maps),
-            b"auxv" => Some(View::Auxv),
-            b"status" => Some(View::Signals),
+        let mut components = path.rsplit(|&b| b == b'/');
+        match (components.next()?, components.next()) {
+            (b"maps" | b"smaps" | b"numa_maps" | b"map_files", _) | (_, Some(b"map_files")) => {
+                Some(View::Maps)
+            }
+            (b"auxv", _) => Some(View::Auxv),
+            (b"status", _) => Some(View::Signals),
             _ => None,
         }
     }

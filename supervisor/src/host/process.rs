@@ -113,6 +113,14 @@ impl ProcessHandle {
         self.host
     }
 
+    /// What its namespace calls the process or thread that has this number on the host.
+    ///
+    /// # Errors
+    /// ESRCH if there is none, or it is outside.
+    pub fn numbered(&self, host: i32) -> Result<i32, Errno> {
+        self.pids.number_of(host)
+    }
+
     /// The number of its process group; `None` once it is gone.
     pub fn group(&self) -> Option<i32> {
         self.several(Several::Group)

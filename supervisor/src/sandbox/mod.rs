@@ -38,11 +38,12 @@ use crate::state::sockets::{Anchors, Peers, Travellers};
 use crate::state::terminals::Terminals;
 use crate::state::tracees::{Notice, Tracees};
 use nix::errno::Errno;
-use nix::sys::stat::fstat;
+use nix::fcntl::OFlag;
+use nix::sys::stat::{Mode, fstat};
 use rxbox_policy::Policy;
 use rxbox_wire::sizes::CHANNEL_SIZE;
 use std::collections::HashSet;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -210,6 +211,34 @@ impl Sandbox {
     /// Where sockets are made if the policy allows no network and the host gives one to be alone in.
     pub fn empty_network(&self) -> Option<&Maker> {
         self.maker.get().filter(|maker| maker.isolated() && self.policy.reach().no_network())
+    }
+
+    /// Whether the children are in a network of the run's own, where there is nothing to reach.
+    pub fn is_network_apart(&self) -> bool {
+        self.maker.get().is_some_and(Maker::isolated)
+    }
+
+    /// The namespace in which guests see themselves, by its name in `/proc/PID/ns`.
+    ///
+    /// # Errors
+    /// As open(2).
+    pub fn namespace(&self, kind: &str) -> Result<OwnedFd, Errno> {
+        let pids = self.pids();
+        let made = match kind {
+            "pid" | "pid_for_children" => pids.file(),
+            "net" => {
+                let made = self.empty_network().and_then(|maker| maker.namespaces().ok());
+                made.map(|made| made.network.as_fd())
+            }
+            _ => None,
+        };
+        if let Some(made) = made {
+            return made
+                .try_clone_to_owned()
+                .map_err(|e| e.raw_os_error().map_or(Errno::EMFILE, Errno::from_raw));
+        }
+        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+        nix::fcntl::open(format!("/proc/thread-self/ns/{kind}").as_str(), flags, Mode::empty())
     }
 
     /// A new channel. Where the policy's limit on file sizes, which the kernel enforces on the supervisor,

@@ -1,5 +1,6 @@
 //! What prctl(2) and personality(2) set and get of a process and its threads.
 
+use nix::errno::Errno;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
@@ -27,7 +28,22 @@ pub struct Attributes {
     pub personality: AtomicU32,
     /// ioprio_set(2); 0 for none.
     pub io_priority: AtomicU32,
+    /// `oom_score_adj`, -1000 to 1000.
+    pub badness: AtomicI32,
+    /// The least that it can be set to without CAP_SYS_RESOURCE.
+    least_badness: AtomicI32,
+    /// `coredump_filter`: a bit for each kind of mapping.
+    pub core_filter: AtomicU32,
 }
+
+/// What rxbox was started with, in a file of its own directory in `/proc`; the kernel's default otherwise.
+fn started_with(name: &str, base: u32, default: i32) -> i32 {
+    let text = std::fs::read_to_string(format!("/proc/self/{name}")).unwrap_or_default();
+    i32::from_str_radix(text.trim(), base).unwrap_or(default)
+}
+
+static BADNESS: LazyLock<i32> = LazyLock::new(|| started_with("oom_score_adj", 10, 0));
+static CORE_FILTER: LazyLock<i32> = LazyLock::new(|| started_with("coredump_filter", 16, 0x33));
 
 impl Default for Attributes {
     fn default() -> Self {
@@ -39,6 +55,9 @@ impl Default for Attributes {
             slack: SLACK.into(),
             personality: 0.into(),
             io_priority: 0.into(),
+            badness: (*BADNESS).into(),
+            least_badness: (*BADNESS).into(),
+            core_filter: (*CORE_FILTER as u32).into(),
         }
     }
 }
@@ -59,6 +78,9 @@ impl Attributes {
             slack: self.slack.load(Relaxed).into(),
             personality: self.personality.load(Relaxed).into(),
             io_priority: self.io_priority.load(Relaxed).into(),
+            badness: copy(&self.badness),
+            least_badness: copy(&self.least_badness),
+            core_filter: self.core_filter.load(Relaxed).into(),
         }
     }
 
@@ -77,6 +99,18 @@ impl Attributes {
         });
         self.parent_death_signal.store(0, Relaxed);
         self.dumpable.store(*HIDDEN, Relaxed);
+    }
+
+    /// Sets `oom_score_adj` (proc_pid_oom_score_adj(5)): EACCES for less than it was set to by somebody
+    /// privileged.
+    pub fn set_badness(&self, new: i32, privileged: bool) -> Result<(), Errno> {
+        if privileged {
+            self.least_badness.store(new, Relaxed);
+        } else if new < self.least_badness.load(Relaxed) {
+            return Err(Errno::EACCES);
+        }
+        self.badness.store(new, Relaxed);
+        Ok(())
     }
 
     /// Whether others of the same user may look into the process.

@@ -31,7 +31,7 @@ impl Mapping {
 }
 
 /// `start-end perms` at the beginning of a line of a map.
-fn range(line: &str) -> Option<(u64, u64, &str)> {
+pub(super) fn range(line: &str) -> Option<(u64, u64, &str)> {
     let (range, rest) = line.split_once(' ')?;
     let (start, end) = range.split_once('-')?;
     let number = |digits| u64::from_str_radix(digits, 16).ok();

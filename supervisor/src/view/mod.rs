@@ -14,13 +14,18 @@
 //! [`Node::judged_path`], in which the caller's own directory is always `/proc/self`, so that a profile can
 //! name it.
 
+mod fdinfo;
+mod leaves;
 pub mod memory;
 mod mounts;
+mod net;
 mod node;
+mod nodes;
 mod process;
 mod procfs;
 mod status;
 mod system;
+mod value;
 
 pub use node::{Content, Link, Node, Target, at};
 pub use system::System;

@@ -6,7 +6,8 @@ use crate::state::credentials::may_look_into;
 use crate::state::fd::File;
 use crate::state::names::{Dir, Object};
 use crate::state::process::Process;
-use crate::view::process::{Entry, Jump, What};
+use crate::view::leaves::What;
+use crate::view::process::{Entry, Jump};
 use crate::view::procfs::{errno, number, proc_directory};
 use crate::view::system::System;
 use nix::errno::Errno;
@@ -35,7 +36,7 @@ pub enum Target {
 pub enum Node {
     /// `/proc`.
     Root,
-    /// `/proc/self`, `/proc/thread-self`, `/proc/mounts`: a link with this text.
+    /// A link of `/proc` itself, like `/proc/self`.
     Shortcut(&'static str),
     /// A file or directory about the whole system.
     System(System),
@@ -44,7 +45,7 @@ pub enum Node {
 }
 
 /// The links of `/proc` itself.
-const SHORTCUTS: [&str; 3] = ["self", "thread-self", "mounts"];
+const SHORTCUTS: [&str; 4] = ["self", "thread-self", "mounts", "net"];
 
 /// The node of an absolute path without links below `/proc`, as [`Node::path`] gives it.
 pub fn at(caller: &Caller<'_>, path: &[u8]) -> Result<Node, Errno> {
@@ -91,7 +92,7 @@ impl Node {
             Node::System(system) => system.child(name).map(Node::System),
             Node::Process(process, entry) => {
                 may_look(caller, process, entry)?;
-                entry.child(process, name).map(|entry| Node::Process(process.clone(), entry))
+                entry.child(caller, process, name).map(|entry| Node::Process(process.clone(), entry))
             }
         }
     }
@@ -105,7 +106,7 @@ impl Node {
                 if entry.is_link() {
                     may_look(caller, process, entry)?;
                 }
-                let target = match entry.jump(process)? {
+                let target = match entry.jump(caller, process)? {
                     None => return Ok(None),
                     Some(Jump::Host(object)) => Target::Host(object),
                     Some(Jump::View(path)) => Target::View(at(caller, &path)?),
@@ -122,10 +123,10 @@ impl Node {
         Ok(match self {
             Node::Shortcut("self") => Some(pid.to_string().into()),
             Node::Shortcut("thread-self") => Some(format!("{pid}/task/{}", caller.tid).into()),
-            Node::Shortcut(_) => Some(b"self/mounts".to_vec()),
+            Node::Shortcut(name) => Some(format!("self/{name}").into()),
             Node::Process(process, entry) if entry.is_link() => {
                 may_look(caller, process, entry)?;
-                entry.text(process)?
+                entry.text(caller, process)?
             }
             Node::Process(..) => None,
             Node::Root | Node::System(_) => None,
@@ -172,7 +173,7 @@ impl Node {
             Node::System(system) => system.entries(),
             Node::Process(process, entry) if entry.is_dir() => {
                 may_look(caller, process, entry)?;
-                Ok(entry.entries(process))
+                entry.entries(caller, process)
             }
             _ => Err(Errno::ENOTDIR),
         }
@@ -203,23 +204,45 @@ impl Node {
         Ok(Dir { fd: proc_directory()?.try_clone_to_owned().map_err(errno)?, path: self.path().into() })
     }
 
-    /// What stat(2) shows. Inode numbers are made from the name: equal names have equal numbers.
-    pub fn status(&self) -> Result<libc::stat, Errno> {
+    /// The inode number. It is made from the name, so equal names have equal numbers; the root and what is
+    /// the host's have the host's.
+    pub fn inode(&self) -> Result<u64, Errno> {
         use std::hash::{DefaultHasher, Hash, Hasher};
+        match self {
+            Node::System(system) => Ok(system.stat.st_ino),
+            Node::Root => nix::sys::stat::fstat(proc_directory()?).map(|stat| stat.st_ino),
+            _ => {
+                let mut hash = DefaultHasher::new();
+                self.path().hash(&mut hash);
+                Ok(hash.finish() >> 16 | 1 << 32)
+            }
+        }
+    }
+
+    /// Whether it is a symbolic link.
+    pub fn is_link(&self) -> bool {
+        match self {
+            Node::Root | Node::System(_) => false,
+            Node::Shortcut(_) => true,
+            Node::Process(_, entry) => entry.is_link(),
+        }
+    }
+
+    /// What stat(2) shows.
+    pub fn status(&self, caller: &Caller<'_>) -> Result<libc::stat, Errno> {
         if let Node::System(system) = self {
             return Ok(system.stat);
         }
         let mut stat = nix::sys::stat::fstat(proc_directory()?)?;
+        stat.st_nlink = self.links(caller);
         if matches!(self, Node::Root) {
             return Ok(stat);
         }
-        let mut hash = DefaultHasher::new();
-        self.path().hash(&mut hash);
-        stat.st_ino = hash.finish() >> 16 | 1 << 32;
+        stat.st_ino = self.inode()?;
         stat.st_size = 0;
         stat.st_mode = self.mode();
-        stat.st_nlink = if self.is_dir() { 2 } else { 1 };
         if let Node::Process(process, entry) = self {
+            stat.st_size = entry.size(process);
             let owner = process.credentials();
             let dumpable = process.attributes.is_dumpable() || entry.is_dir();
             let ids = [owner.user.effective, owner.group.effective];
@@ -232,14 +255,29 @@ impl Node {
         match self {
             Node::Root | Node::System(_) => libc::S_IFDIR | 0o555,
             Node::Shortcut(_) => libc::S_IFLNK | 0o777,
-            Node::Process(_, entry) => match entry.what() {
-                What::Directory => libc::S_IFDIR | 0o555,
-                What::Link => libc::S_IFLNK | 0o777,
-                What::Text(_) if entry.is_writable() => libc::S_IFREG | 0o644,
-                What::Text(_) => libc::S_IFREG | 0o444,
-                What::Memory | What::Denied => libc::S_IFREG | 0o600,
-            },
+            Node::Process(process, entry) => {
+                entry.permissions(process)
+                    | match entry.what() {
+                        What::Directory => libc::S_IFDIR,
+                        What::Link | What::Namespace => libc::S_IFLNK,
+                        _ => libc::S_IFREG,
+                    }
+            }
         }
+    }
+
+    /// How many links lead to it: to a directory its own two and one from each directory in it.
+    fn links(&self, caller: &Caller<'_>) -> libc::nlink_t {
+        if !self.is_dir() {
+            return 1;
+        }
+        let entries = match self {
+            Node::Root => root_entries(caller),
+            Node::Process(_, entry) if entry.lists_no_folders() => Vec::new(),
+            Node::Process(process, entry) => entry.entries(caller, process).unwrap_or_default(),
+            Node::System(_) | Node::Shortcut(_) => Vec::new(),
+        };
+        2 + entries.iter().filter(|(_, kind)| *kind == libc::DT_DIR).count() as libc::nlink_t
     }
 }
 

@@ -1,9 +1,9 @@
 //! A process's directory in the view, and those of its threads.
 
-use super::memory::Memory;
-use super::mounts;
+use super::leaves::{self, Leaf, Source, What, find};
+use super::memory::{Memory, range};
 use super::procfs::{errno, number};
-use super::status;
+use super::{fdinfo, mounts, nodes, status};
 use crate::caller::Caller;
 use crate::host::name::reopen;
 use crate::state::fd::{File, Kind};
@@ -34,28 +34,8 @@ enum At {
     Descriptor(i32),
     /// `fdinfo/N`.
     DescriptorInfo(i32),
-}
-
-/// An entry of fixed name.
-#[derive(Debug)]
-struct Leaf {
-    name: &'static str,
-    what: What,
-}
-
-/// What an entry is.
-#[derive(Clone, Copy, Debug)]
-pub enum What {
-    /// A directory.
-    Directory,
-    /// A link to an object.
-    Link,
-    /// A text.
-    Text(Source),
-    /// The memory of the process: open to its tracer.
-    Memory,
-    /// There, as every process has it, but closed: it would show or change the emulator, not the guest.
-    Denied,
+    /// `map_files/START-END`.
+    Mapping(u64, u64),
 }
 
 /// Where a link leads.
@@ -66,68 +46,6 @@ pub enum Jump {
     View(Box<[u8]>),
     /// To an open file.
     Open(Arc<File>),
-}
-
-/// Where a text comes from.
-#[derive(Clone, Copy, Debug)]
-pub enum Source {
-    /// The supervisor's records of the process.
-    Record(fn(&Process) -> Vec<u8>),
-    /// The name of the process or thread, which can be written.
-    Name,
-    /// The emulator child, which sends it before it asks for the file (proc_pid_maps(5) and the like).
-    Child,
-    /// What the process has of memory.
-    Memory(fn(&Memory) -> Vec<u8>),
-    /// The child's `maps`, each line with its sizes.
-    Sizes,
-    /// The host's file of the same name about the child, as it is: nothing in it is about the emulator.
-    Host,
-    /// The host's file of the same name about the supervisor: it is in the namespaces in which the guest is
-    /// to see itself, the child may be in others.
-    Supervisor,
-    /// As [`Source::Supervisor`], without the mounts on hidden names: the file of this name.
-    Mounts(&'static str),
-    /// The host's file, with what is about the emulator replaced.
-    Edited(fn(&status::Subject<'_>, Vec<u8>) -> Vec<u8>),
-    /// `fdinfo/N`.
-    DescriptorInfo(i32),
-}
-
-/// Everything of fixed name in a process's directory, by name.
-static LEAVES: &[Leaf] = &[
-    leaf("auxv", What::Text(Source::Child)),
-    leaf("cgroup", What::Text(Source::Host)),
-    leaf("cmdline", What::Text(Source::Record(status::command_line))),
-    leaf("comm", What::Text(Source::Name)),
-    leaf("cwd", What::Link),
-    leaf("environ", What::Text(Source::Record(status::environment))),
-    leaf("exe", What::Link),
-    leaf("fd", What::Directory),
-    leaf("fdinfo", What::Directory),
-    leaf("gid_map", What::Text(Source::Supervisor)),
-    leaf("io", What::Denied),
-    leaf("limits", What::Text(Source::Record(status::limits))),
-    leaf("maps", What::Text(Source::Child)),
-    leaf("mem", What::Memory),
-    leaf("mountinfo", What::Text(Source::Mounts("mountinfo"))),
-    leaf("mounts", What::Text(Source::Mounts("mounts"))),
-    leaf("mountstats", What::Text(Source::Mounts("mountstats"))),
-    leaf("oom_score", What::Text(Source::Host)),
-    leaf("oom_score_adj", What::Text(Source::Host)),
-    leaf("pagemap", What::Denied),
-    leaf("root", What::Link),
-    leaf("setgroups", What::Text(Source::Supervisor)),
-    leaf("smaps", What::Text(Source::Sizes)),
-    leaf("smaps_rollup", What::Text(Source::Memory(Memory::rollup))),
-    leaf("stat", What::Text(Source::Edited(status::stat))),
-    leaf("statm", What::Text(Source::Memory(|memory| memory.statm().into()))),
-    leaf("status", What::Text(Source::Edited(status::status))),
-    leaf("uid_map", What::Text(Source::Supervisor)),
-];
-
-const fn leaf(name: &'static str, what: What) -> Leaf {
-    Leaf { name, what }
 }
 
 impl Entry {
@@ -144,36 +62,21 @@ impl Entry {
         match self.at {
             At::Top | At::Tasks => What::Directory,
             At::Leaf(leaf) => leaf.what,
-            At::Descriptor(_) => What::Link,
+            At::Descriptor(_) | At::Mapping(..) => What::Link,
             At::DescriptorInfo(n) => What::Text(Source::DescriptorInfo(n)),
         }
     }
 
     /// Whether it is a link.
     pub fn is_link(&self) -> bool {
-        matches!(self.what(), What::Link)
+        matches!(self.what(), What::Link | What::Namespace)
     }
 
     /// Whether it shows how the process works inside: what lies in its memory, what it has open.
     pub fn is_internal(&self) -> bool {
-        const INTERNAL: [&str; 13] = [
-            "auxv",
-            "cwd",
-            "environ",
-            "exe",
-            "fd",
-            "fdinfo",
-            "io",
-            "maps",
-            "mem",
-            "pagemap",
-            "root",
-            "smaps",
-            "smaps_rollup",
-        ];
         match self.at {
-            At::Leaf(leaf) => INTERNAL.contains(&leaf.name),
-            At::Descriptor(_) | At::DescriptorInfo(_) => true,
+            At::Leaf(leaf) => leaf.internal,
+            At::Descriptor(_) | At::DescriptorInfo(_) | At::Mapping(..) => true,
             At::Top | At::Tasks => false,
         }
     }
@@ -181,6 +84,11 @@ impl Entry {
     /// Whether it is a directory.
     pub fn is_dir(&self) -> bool {
         matches!(self.what(), What::Directory)
+    }
+
+    /// Whether what it lists are never directories.
+    pub fn lists_no_folders(&self) -> bool {
+        matches!(self.at, At::Leaf(_))
     }
 
     fn beside(&self, at: At) -> Entry {
@@ -191,51 +99,101 @@ impl Entry {
     pub fn parent(&self) -> Option<Entry> {
         match self.at {
             At::Top => self.thread.map(|_| Entry { thread: None, at: At::Tasks }),
-            At::Tasks | At::Leaf(_) => Some(self.beside(At::Top)),
+            At::Tasks => Some(self.beside(At::Top)),
+            At::Leaf(leaf) => Some(self.beside(match leaf.name.rsplit_once('/') {
+                Some((folder, _)) => At::Leaf(find(folder)?),
+                None => At::Top,
+            })),
             At::Descriptor(_) => find("fd").map(|leaf| self.beside(At::Leaf(leaf))),
             At::DescriptorInfo(_) => find("fdinfo").map(|leaf| self.beside(At::Leaf(leaf))),
+            At::Mapping(..) => find("map_files").map(|leaf| self.beside(At::Leaf(leaf))),
         }
     }
 
     /// The entry `name` in this directory.
-    pub fn child(&self, process: &Process, name: &[u8]) -> Result<Entry, Errno> {
+    pub fn child(&self, caller: &Caller<'_>, process: &Process, name: &[u8]) -> Result<Entry, Errno> {
         if !self.is_dir() {
             return Err(Errno::ENOTDIR);
         }
         let descriptor = || number(name).filter(|&n| process.fds.get(n).is_ok());
         let found = match self.at {
             At::Top if name == b"task" && self.thread.is_none() => Some(self.beside(At::Tasks)),
-            At::Top => std::str::from_utf8(name).ok().and_then(find).map(|leaf| self.beside(At::Leaf(leaf))),
+            At::Top => self.leaf("", name),
             At::Tasks => number(name)
                 .filter(|tid| process.threads.own_ids().contains(tid))
                 .map(|tid| Entry { thread: Some(tid), at: At::Top }),
             At::Leaf(leaf) if leaf.name == "fd" => descriptor().map(|n| self.beside(At::Descriptor(n))),
-            At::Leaf(_) => descriptor().map(|n| self.beside(At::DescriptorInfo(n))),
-            At::Descriptor(_) | At::DescriptorInfo(_) => None,
+            At::Leaf(leaf) if leaf.name == "fdinfo" => {
+                descriptor().map(|n| self.beside(At::DescriptorInfo(n)))
+            }
+            At::Leaf(leaf) if leaf.name == "map_files" => files(caller, process)?
+                .into_iter()
+                .find(|(start, end, _)| format!("{start:x}-{end:x}").as_bytes() == name)
+                .map(|(start, end, _)| self.beside(At::Mapping(start, end))),
+            At::Leaf(leaf) => self.leaf(leaf.name, name),
+            At::Descriptor(_) | At::DescriptorInfo(_) | At::Mapping(..) => None,
         };
         found.ok_or(Errno::ENOENT)
     }
 
-    /// The entries of this directory with their `d_type`.
-    pub fn entries(&self, process: &Process) -> Vec<(Vec<u8>, u8)> {
-        let numbers = |list: Vec<i32>, kind| list.into_iter().map(|n| (n.to_string().into(), kind)).collect();
+    /// The entry of fixed name `name` in the directory `folder`, if it is there.
+    fn leaf(&self, folder: &str, name: &[u8]) -> Option<Entry> {
+        let name = std::str::from_utf8(name).ok().filter(|name| !name.contains('/'))?;
+        let found = if folder.is_empty() { find(name) } else { find(&format!("{folder}/{name}")) };
+        let leaf = found.filter(|leaf| leaf.is_there(self.thread.is_some()))?;
+        Some(self.beside(if leaf.name == "task" { At::Tasks } else { At::Leaf(leaf) }))
+    }
+
+    /// Permissions, as the kernel gives them: those of a descriptor's link say what it is open for.
+    pub fn permissions(&self, process: &Process) -> u32 {
         match self.at {
-            At::Top => {
-                let tasks = self.thread.is_none().then(|| (b"task".to_vec(), libc::DT_DIR));
-                let kind = |leaf: &Leaf| match leaf.what {
-                    What::Directory => libc::DT_DIR,
-                    What::Link => libc::DT_LNK,
-                    What::Text(_) | What::Memory | What::Denied => libc::DT_REG,
-                };
-                LEAVES.iter().map(|leaf| (leaf.name.into(), kind(leaf))).chain(tasks).collect()
-            }
+            At::Top | At::Tasks => 0o555,
+            At::Leaf(leaf) => leaf.mode,
+            At::Descriptor(n) => process.fds.get(n).map_or(0, |file| {
+                let to = |may, mode| if may { mode } else { 0 };
+                to(file.readable(), 0o500) | to(file.writable(), 0o300)
+            }),
+            At::DescriptorInfo(_) => 0o444,
+            At::Mapping(..) => 0o400,
+        }
+    }
+
+    /// The size that stat(2) tells: of a link to a file 64, of `fd` how many there are, else 0.
+    pub fn size(&self, process: &Process) -> i64 {
+        match self.at {
+            At::Descriptor(_) | At::Mapping(..) => 64,
+            At::Leaf(Leaf { name: "fd", .. }) => process.fds.count() as i64,
+            _ => 0,
+        }
+    }
+
+    /// The entries of this directory with their `d_type`.
+    pub fn entries(&self, caller: &Caller<'_>, process: &Process) -> Result<Vec<(Vec<u8>, u8)>, Errno> {
+        let numbers = |list: Vec<i32>, kind| list.into_iter().map(|n| (n.to_string().into(), kind)).collect();
+        Ok(match self.at {
+            At::Top => self.leaves(""),
             At::Tasks => numbers(process.threads.own_ids(), libc::DT_DIR),
-            At::Leaf(leaf) => {
+            At::Leaf(leaf) if matches!(leaf.name, "fd" | "fdinfo") => {
                 let open = process.fds.iter().into_iter().map(|(n, ..)| n).collect();
                 numbers(open, if leaf.name == "fd" { libc::DT_LNK } else { libc::DT_REG })
             }
-            At::Descriptor(_) | At::DescriptorInfo(_) => Vec::new(),
-        }
+            At::Leaf(leaf) if leaf.name == "map_files" => {
+                let name = |(start, end, _)| (format!("{start:x}-{end:x}").into_bytes(), libc::DT_LNK);
+                files(caller, process)?.into_iter().map(name).collect()
+            }
+            At::Leaf(leaf) => self.leaves(leaf.name),
+            At::Descriptor(_) | At::DescriptorInfo(_) | At::Mapping(..) => Vec::new(),
+        })
+    }
+
+    fn leaves(&self, folder: &str) -> Vec<(Vec<u8>, u8)> {
+        let kind = |leaf: &Leaf| match leaf.what {
+            What::Directory => libc::DT_DIR,
+            What::Link | What::Namespace => libc::DT_LNK,
+            _ => libc::DT_REG,
+        };
+        let there = leaves::within(folder).filter(|leaf| leaf.is_there(self.thread.is_some()));
+        there.map(|leaf| (leaf.last().into(), kind(leaf))).collect()
     }
 
     /// The name below the process's directory, with a slash before it; empty for the directory itself.
@@ -247,16 +205,19 @@ impl Entry {
             At::Leaf(leaf) => format!("{dir}/{}", leaf.name),
             At::Descriptor(n) => format!("{dir}/fd/{n}"),
             At::DescriptorInfo(n) => format!("{dir}/fdinfo/{n}"),
+            At::Mapping(start, end) => format!("{dir}/map_files/{start:x}-{end:x}"),
         }
     }
 
     /// The object to which a link leads.
-    pub fn jump(&self, process: &Process) -> Result<Option<Jump>, Errno> {
+    pub fn jump(&self, caller: &Caller<'_>, process: &Process) -> Result<Option<Jump>, Errno> {
         let held = |fd: std::os::fd::BorrowedFd<'_>| -> Result<Jump, Errno> {
             Object::of(reopen(fd, libc::O_PATH)?).map(Jump::Host)
         };
         Ok(Some(match self.at {
             At::Descriptor(n) => Jump::Open(process.fds.get(n).map_err(|_| Errno::ENOENT)?),
+            // As without CAP_CHECKPOINT_RESTORE.
+            At::Mapping(..) => return Err(Errno::EPERM),
             // Of one that has ended nothing is left but its name.
             At::Leaf(Leaf { name: "root" | "exe" | "cwd", .. }) if process.ended() => {
                 return Err(Errno::ENOENT);
@@ -267,13 +228,17 @@ impl Entry {
                 let cwd = process.cwd();
                 if cwd.in_view() { Jump::View(cwd.path.clone()) } else { held(cwd.as_fd())? }
             }
+            At::Leaf(leaf) if matches!(leaf.what, What::Namespace) => {
+                let namespace = caller.sandbox.namespace(leaf.last())?;
+                Jump::Open(Arc::new(File::opened(namespace, Kind::Other, libc::O_RDONLY, None)))
+            }
             _ => return Ok(None),
         }))
     }
 
     /// What readlink(2) shows of a link: for a descriptor what the kernel calls the object, or the view's own
     /// name.
-    pub fn text(&self, process: &Process) -> Result<Option<Vec<u8>>, Errno> {
+    pub fn text(&self, caller: &Caller<'_>, process: &Process) -> Result<Option<Vec<u8>>, Errno> {
         Ok(Some(match self.at {
             At::Descriptor(n) => {
                 let file = process.fds.get(n).map_err(|_| Errno::ENOENT)?;
@@ -283,6 +248,10 @@ impl Entry {
                     _ => label_of(file.host.as_fd())?,
                 }
             }
+            At::Mapping(start, end) => {
+                let found = files(caller, process)?.into_iter().find(|(a, b, _)| (*a, *b) == (start, end));
+                found.ok_or(Errno::ENOENT)?.2
+            }
             At::Leaf(Leaf { name: "root" | "exe" | "cwd", .. }) if process.ended() => {
                 return Err(Errno::ENOENT);
             }
@@ -291,6 +260,9 @@ impl Entry {
             At::Leaf(Leaf { name: "cwd", .. }) => {
                 let cwd = process.cwd();
                 if cwd.in_view() { cwd.path.to_vec() } else { label_of(cwd.as_fd())? }
+            }
+            At::Leaf(leaf) if matches!(leaf.what, What::Namespace) => {
+                label_of(caller.sandbox.namespace(leaf.last())?.as_fd())?
             }
             _ => return Ok(None),
         }))
@@ -307,11 +279,17 @@ impl Entry {
                 let text = std::fs::read(self.own_path()).map_err(errno)?;
                 Ok(mounts::without_hidden(&text, file, |name| caller.hides(name)))
             }
-            What::Text(Source::Name) => Ok(status::name(&self.subject(caller, process))),
+            What::Value(value) => Ok(value.text(process, self.thread.unwrap_or(process.pid))),
+            What::Text(Source::Sandbox(make)) => Ok(make(caller, &self.subject(caller, process))),
+            What::Text(Source::Fixed(text)) => Ok(text.into()),
+            What::Text(Source::Net(net)) => {
+                let At::Leaf(leaf) = self.at else { return Err(Errno::ENOENT) };
+                net.text(caller, process, leaf.name)
+            }
             What::Text(Source::Edited(edit)) => {
                 self.host_text(process).map(|text| edit(&self.subject(caller, process), text))
             }
-            What::Text(Source::DescriptorInfo(n)) => status::descriptor(process, n),
+            What::Text(Source::DescriptorInfo(n)) => fdinfo::text(process, n),
             What::Text(Source::Memory(make)) => Memory::of(process).map(|memory| make(&memory)),
             What::Text(Source::Child) => {
                 let name = self.path();
@@ -321,15 +299,20 @@ impl Entry {
                 let maps = told(caller, process, "maps")?;
                 Memory::of(process).map(|memory| memory.smaps(&maps))
             }
+            What::Text(Source::Nodes) => {
+                let maps = told(caller, process, "maps")?;
+                Ok(nodes::text(&maps, &self.host_text(process)?))
+            }
             What::Memory | What::Denied => Err(Errno::EACCES),
-            What::Link => Err(Errno::ELOOP),
+            What::Link | What::Namespace => Err(Errno::ELOOP),
+            What::Absent => Err(Errno::ENOENT),
             What::Directory => Err(Errno::EISDIR),
         }
     }
 
-    /// Whether it can be written: the name can, and the memory.
+    /// Whether it can be written: values can, and the memory.
     pub fn is_writable(&self) -> bool {
-        matches!(self.what(), What::Text(Source::Name) | What::Memory)
+        matches!(self.what(), What::Value(_) | What::Memory)
     }
 
     /// Whether it is the memory of the process, as whose tracer the caller may open it.
@@ -338,13 +321,10 @@ impl Entry {
             && caller.sandbox.tracees.stopped_thread(caller.process.pid, process.pid).is_some()
     }
 
-    /// Writes it. EINVAL for the name of another process (proc_pid_comm(5)).
+    /// Writes it. EINVAL for what is no value.
     pub fn write(&self, caller: &Caller<'_>, process: &Process, text: &[u8]) -> Result<(), Errno> {
-        if !matches!(self.what(), What::Text(Source::Name)) || process.pid != caller.process.pid {
-            return Err(Errno::EINVAL);
-        }
-        process.set_thread_name(self.thread.unwrap_or(process.pid), text);
-        Ok(())
+        let What::Value(value) = self.what() else { return Err(Errno::EINVAL) };
+        value.write(caller, process, self.thread.unwrap_or(process.pid), text)
     }
 
     /// The thread that it is about; the first one for the process's own directory.
@@ -384,16 +364,13 @@ fn told(caller: &Caller<'_>, process: &Process, view: &str) -> Result<Vec<u8>, E
     process.view(view).ok_or(Errno::EACCES)
 }
 
-fn find(name: &str) -> Option<&'static Leaf> {
-    LEAVES.binary_search_by_key(&name, |leaf| leaf.name).ok().map(|i| &LEAVES[i])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_in_the_order_that_the_search_needs() {
-        assert!(LEAVES.is_sorted_by(|a, b| a.name < b.name));
-    }
+/// The mappings of files that a child tells of its process, with the names of these.
+fn files(caller: &Caller<'_>, process: &Process) -> Result<Vec<(u64, u64, Vec<u8>)>, Errno> {
+    let maps = told(caller, process, "maps")?;
+    let file = |line: &[u8]| {
+        let name = line.iter().position(|&b| b == b'/')?;
+        let (start, end, _) = range(std::str::from_utf8(&line[..name]).ok()?)?;
+        Some((start, end, line[name..].to_vec()))
+    };
+    Ok(maps.split(|&b| b == b'\n').filter_map(file).collect())
 }

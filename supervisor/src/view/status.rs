@@ -3,14 +3,12 @@
 //! confinement).
 
 use super::memory::Memory;
-use super::procfs::errno;
+use crate::caller::Caller;
 use crate::host::credentials::Ids;
-use crate::state::fd::Kind;
 use crate::state::process::Process;
 use nix::errno::Errno;
 use std::fmt::Write;
-use std::os::fd::{AsFd, AsRawFd};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// `cmdline`.
 pub(super) fn command_line(process: &Process) -> Vec<u8> {
@@ -42,9 +40,34 @@ impl Subject<'_> {
     }
 }
 
-/// `comm`.
-pub(super) fn name(subject: &Subject<'_>) -> Vec<u8> {
-    [subject.name().as_slice(), b"\n"].concat()
+/// `personality` (proc_pid_personality(5)).
+pub(super) fn personality(process: &Process) -> Vec<u8> {
+    format!("{:08x}\n", process.attributes.personality.load(Relaxed)).into()
+}
+
+/// `children` (proc_tid_children(5)): all children of the process are those of its first thread.
+pub(super) fn children(caller: &Caller<'_>, subject: &Subject<'_>) -> Vec<u8> {
+    if subject.tid != subject.process.pid {
+        return Vec::new();
+    }
+    let known = &caller.sandbox.processes;
+    let mut children: Vec<i32> = known
+        .all()
+        .iter()
+        .chain(&known.zombies())
+        .filter(|p| p.ppid() == subject.tid)
+        .map(|p| p.pid)
+        .collect();
+    children.sort_unstable();
+    children.dedup();
+    children.iter().flat_map(|pid| format!("{pid} ").into_bytes()).collect()
+}
+
+/// `sched`: the first line has the thread's name and number.
+pub(super) fn sched(subject: &Subject<'_>, host: Vec<u8>) -> Vec<u8> {
+    let host = String::from_utf8_lossy(&host);
+    let Some((_, rest)) = host.split_once(", #threads:") else { return Vec::new() };
+    [subject.name().as_slice(), format!(" ({}, #threads:{rest}", subject.tid).as_bytes()].concat()
 }
 
 /// `limits` (proc_pid_limits(5)).
@@ -87,6 +110,8 @@ pub(super) fn stat(subject: &Subject<'_>, host: Vec<u8>) -> Vec<u8> {
     const PARENT: usize = 4;
     const GROUP: usize = 5;
     const SESSION: usize = 6;
+    /// The group in the foreground of the terminal; -1 without one.
+    const FOREGROUND: usize = 8;
     const SIZE: usize = 23;
     const RESIDENT: usize = 24;
     let host = String::from_utf8_lossy(&host);
@@ -105,6 +130,10 @@ pub(super) fn stat(subject: &Subject<'_>, host: Vec<u8>) -> Vec<u8> {
             PARENT => &subject.process.ppid().to_string(),
             GROUP => &subject.process.handle.group().unwrap_or(0).to_string(),
             SESSION => &subject.process.handle.session().unwrap_or(0).to_string(),
+            FOREGROUND if field != "-1" => {
+                let group = field.parse().map_err(|_| Errno::ESRCH);
+                &group.and_then(|group| subject.process.handle.numbered(group)).unwrap_or(0).to_string()
+            }
             SIZE => &sizes.0.to_string(),
             RESIDENT => &sizes.1.to_string(),
             _ if ADDRESSES.contains(&n) || MORE.contains(&n) => "0",
@@ -190,7 +219,10 @@ pub(super) fn status(subject: &Subject<'_>, host: Vec<u8>) -> Vec<u8> {
             // What confines the emulator is no part of the guest's machine.
             "Seccomp" => "Seccomp:\t0".to_owned(),
             "Seccomp_filters" => "Seccomp_filters:\t0".to_owned(),
-            "NSpid" | "NStgid" | "NSpgid" | "NSsid" => continue,
+            "NStgid" => format!("NStgid:\t{}", process.pid),
+            "NSpid" => format!("NSpid:\t{}", subject.tid),
+            "NSpgid" => format!("NSpgid:\t{}", process.handle.group().unwrap_or(0)),
+            "NSsid" => format!("NSsid:\t{}", process.handle.session().unwrap_or(0)),
             _ => line.to_owned(),
         };
         text.extend(replaced.as_bytes());
@@ -208,34 +240,4 @@ fn escaped(name: &[u8]) -> Vec<u8> {
             _ => vec![b],
         })
         .collect()
-}
-
-/// `fdinfo/N` (proc_pid_fdinfo(5)): offset and flags. What the kernel adds for special files (the targets of
-/// an epoll, ...) names descriptors of the supervisor's and is left out.
-pub(super) fn descriptor(process: &Process, n: i32) -> Result<Vec<u8>, Errno> {
-    let file = process.fds.get(n).map_err(|_| Errno::ENOENT)?;
-    let host =
-        std::fs::read(format!("/proc/self/fdinfo/{}", file.host.as_fd().as_raw_fd())).map_err(errno)?;
-    let cloexec = process.fds.cloexec(n).unwrap_or(false);
-    let mut text = Vec::new();
-    for line in host.split(|&b| b == b'\n') {
-        let line = String::from_utf8_lossy(line);
-        match line.split_once(":\t") {
-            Some(("flags", octal)) => {
-                let flags = i32::from_str_radix(octal, 8).unwrap_or(0) & !libc::O_CLOEXEC;
-                let flags = if cloexec { flags | libc::O_CLOEXEC } else { flags };
-                text.extend(format!("flags:\t0{flags:o}\n").into_bytes());
-            }
-            Some(("eventfd-count", _)) if file.kind == Kind::Signals => {
-                let set = file.signal_set()?.load(Ordering::Relaxed);
-                text.extend(format!("sigmask:\t{set:016x}\n").into_bytes());
-            }
-            Some(("pos" | "mnt_id" | "ino" | "eventfd-count" | "clockid" | "ticks", _)) => {
-                text.extend(line.as_bytes());
-                text.push(b'\n');
-            }
-            _ => (),
-        }
-    }
-    Ok(text)
 }

@@ -135,7 +135,7 @@ pub(super) fn shows_any(caller: &Caller<'_>, dir: BorrowedFd<'_>, name: &[u8]) -
 /// A directory of the view as getdents64(2) lists it. Where an entry says the next one starts is its place in
 /// this text.
 pub(super) fn listing(caller: &Caller<'_>, node: &Node) -> Result<Vec<u8>, Errno> {
-    let inode = |node: Option<Node>| node.and_then(|node| node.status().ok()).map_or(1, |stat| stat.st_ino);
+    let inode = |node: Option<Node>| node.and_then(|node| node.inode().ok()).unwrap_or(1);
     let mut list = vec![
         (b".".to_vec(), libc::DT_DIR, inode(Some(node.clone()))),
         (b"..".to_vec(), libc::DT_DIR, inode(node.parent())),

@@ -52,9 +52,7 @@ impl Resolved {
     pub(super) fn is_link(&self) -> bool {
         match &self.target {
             Target::Host(object) => object.is_link(),
-            Target::View(node) => {
-                !node.is_dir() && node.status().is_ok_and(|s| s.st_mode & libc::S_IFMT == libc::S_IFLNK)
-            }
+            Target::View(node) => node.is_link(),
             Target::Open(_) => false,
         }
     }

@@ -277,7 +277,7 @@ fn open_nameless(caller: &Caller<'_>, dirfd: i32, path: &CStr, how: Opening) -> 
 
 /// Opens an entry of the guest's `/proc`; few can be written.
 fn open_node(caller: &Caller<'_>, node: &Node, judged: &[u8], how: Opening) -> Result<File, Errno> {
-    let mode = node.status()?.st_mode & libc::S_IFMT;
+    let mode = node.status(caller)?.st_mode & libc::S_IFMT;
     if how.flags & O_DIRECTORY != 0 && !node.is_dir() {
         return Err(Errno::ENOTDIR);
     }

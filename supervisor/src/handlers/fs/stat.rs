@@ -62,7 +62,7 @@ fn fstat(call: &mut Call<'_>) -> SyscallResult {
 /// The status of an open file: what the guest opened, not what the supervisor holds in its place.
 pub(super) fn open_status(caller: &Caller<'_>, file: &File) -> Result<libc::stat, Errno> {
     match file.path.as_deref().filter(|_| file.kind == Kind::View) {
-        Some(path) => crate::view::at(caller, path)?.status(),
+        Some(path) => crate::view::at(caller, path)?.status(caller),
         None => {
             let stat = nix::sys::stat::fstat(&file.host)?;
             Ok(told(stat, is_open_veiled(caller, file, stat.st_mode)))
@@ -109,7 +109,7 @@ pub(super) fn status_of(caller: &Caller<'_>, found: &Resolved) -> Result<libc::s
         Target::Host(object) => caller
             .check(Access::Metadata, &found.path)
             .map(|()| told(object.stat, is_veiled(caller, &found.path, object.stat.st_mode))),
-        Target::View(node) => caller.check(Access::Metadata, &found.path).and_then(|()| node.status()),
+        Target::View(node) => caller.check(Access::Metadata, &found.path).and_then(|()| node.status(caller)),
         Target::Open(file) => open_status(caller, file),
     }
 }
