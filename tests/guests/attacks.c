@@ -336,18 +336,22 @@ static void trace(void) {
     }
 }
 
-// Memory of the runtime's: mapping over it, reprotecting it, and code that the host would run.
+// Memory of the runtime's: reprotecting it, dropping it, mapping over it.
 static void memory(void) {
-    long cache = 0x70000000;
-    void *p = mmap((void *)cache, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-    if (p != MAP_FAILED) escaped("mapped over the code cache"); else held(strerror(errno));
-    if (mprotect((void *)cache, 4096, PROT_READ) == 0) escaped("reprotected the code cache"); else held(strerror(errno));
-    if (munmap((void *)cache, 0x1000000) != 0) held(strerror(errno)); else held("nothing unmapped");
-    if (mremap((void *)cache, 4096, 8192, MREMAP_MAYMOVE) != MAP_FAILED) escaped("moved the code cache"); else held(strerror(errno));
-    long high = 0x7ff000000000;
-    p = mmap((void *)high, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    char *cache = (char *)0x70000000;
+    size_t all = 0x7ffe0000 - 0x70000000;
+    if (mprotect(cache, all, PROT_READ) == 0) escaped("reprotected the code cache"); else held(strerror(errno));
+    if (munmap(cache, all) != 0) held(strerror(errno)); else held("nothing unmapped");
+    if (mremap(cache, 4096, 8192, MREMAP_MAYMOVE) != MAP_FAILED) escaped("moved the code cache"); else held(strerror(errno));
+    if (madvise(cache, all, MADV_DONTNEED) == 0) escaped("dropped the code cache"); else held(strerror(errno));
+    char *high = (char *)0x7ff000000000;
+    void *p = mmap(high, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
     if (p != MAP_FAILED) escaped("mapped among the runtime's"); else held(strerror(errno));
-    if (madvise((void *)cache, 0x1000000, MADV_DONTNEED) == 0) escaped("dropped the code cache"); else held(strerror(errno));
+    // What is mapped here is the program's, and what runs is elsewhere by then.
+    p = mmap(cache, all, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    if (p != cache) escaped("the code cache is in the way"); else held("it moves");
+    for (size_t i = 0; p == cache && i < all; i += 4096) cache[i] = (char)0xcc;
+    held("and is not written over");
 }
 
 // int 0x80 is the 32-bit call table: it must not do anything but end this program by a signal.

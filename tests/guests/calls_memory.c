@@ -40,7 +40,7 @@ static long map(const char *what, void *at, size_t n, int prot, int flags, int f
 
 // Where programs want to have something of theirs: fixed images, Wine's page, shadows of sanitizers, heaps.
 static void conventional(void) {
-    static const unsigned long places[] = {0x10000, 0x400000, 0x7ffe0000, 0x7fff8000, 0x80000000, 0x100000000,
+    static const unsigned long places[] = {0x10000, 0x400000, 0x40000000, 0x70000000, 0x78000000, 0x7ffe0000, 0x7fff8000, 0x80000000, 0x100000000,
         0xc000000000, 0x2008fff7000, 0x10007fff8000, 0x300000000000, 0x500000000000, 0x568000000000,
         0x600000000000, 0x700000000000, 0x7b0000000000, 0x7e0000000000};
     for (unsigned i = 0; i < sizeof places / sizeof *places; i++) {

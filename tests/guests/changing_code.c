@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 
 #define P 4096UL
 #define ANON (MAP_PRIVATE | MAP_ANONYMOUS)
@@ -291,6 +292,36 @@ static void two_addresses(void) {
     SHOW(total);
 }
 
+// Memory of the program's own where the translator could have its code, while another thread runs on; then every page is
+// filled with what stops whoever executes it.
+static void where_the_translator_is(void) {
+    unsigned char *at = (unsigned char *)0x70000000L, *half = at + 0x8000000, *code = pages(1, RWX);
+    size_t all = 0x7ffe0000L - 0x70000000L;
+    pthread_t t;
+    void *bad;
+    returns(code, 42);
+    atomic_store(&stop, 0);
+    pthread_create(&t, 0, run_on, code);
+    SHOW(mmap(at, all, PROT_READ | PROT_WRITE, ANON | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0) == at);
+    memset(at, 0xcc, all);
+    long total = 0;
+    for (int i = 0; i < 2000; i++) total += returns(code + 512 + i % 8 * 64, i)();
+    SHOW(total);
+    // Part of it comes back, and is taken again by a move.
+    SHOW(munmap(half, 0x1000000));
+    unsigned char *moved = pages(2, RWX);
+    returns(moved + P, 7);
+    SHOW(mremap(moved, 2 * P, 2 * P, MREMAP_MAYMOVE | MREMAP_FIXED, half) == half);
+    SHOW(((function *)(half + P))());
+    if (!fork()) _exit(((function *)(half + P))());
+    int status;
+    wait(&status);
+    SHOW(WEXITSTATUS(status));
+    atomic_store(&stop, 1);
+    pthread_join(t, &bad);
+    SHOW((long)bad);
+}
+
 static const struct {
     const char *name;
     void (*run)(void);
@@ -306,6 +337,7 @@ static const struct {
     {"under_running_threads", under_running_threads},
     {"more_than_the_cache", more_than_the_cache},
     {"two_addresses", two_addresses},
+    {"where_the_translator_is", where_the_translator_is},
 };
 
 int main(int argc, char **argv) {

@@ -55,6 +55,11 @@ fn threads_run_on_beside_code_that_changes() {
 }
 
 #[test]
+fn a_program_may_map_wherever_the_translator_has_its_code() {
+    as_natively("where_the_translator_is");
+}
+
+#[test]
 fn more_code_than_the_cache_holds_runs_beside_a_running_thread() {
     as_natively("more_than_the_cache");
 }

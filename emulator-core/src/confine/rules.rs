@@ -76,8 +76,8 @@ const fn int(value: c_int) -> Test {
 
 const READ_WRITE: Test = Test::Within((PROT_READ | PROT_WRITE) as u64);
 const ANY_ACCESS: Test = Test::Long((PROT_READ | PROT_WRITE | PROT_EXEC) as u64);
-/// Where pieces of the code cache can begin: any page of what is kept for it.
-const PIECES: Test = Test::Masked(!(CACHE.end.next_power_of_two() - CACHE.start - PAGE), CACHE.start);
+/// Where pieces of the code cache can begin: any low page.
+const PIECES: Test = Test::Masked(!(CACHE.end.next_power_of_two() - PAGE), 0);
 /// Without huge pages, which are a pool of the whole host, and without what changes a mapping's nature later.
 const MAPPINGS: Test = Test::Within(
     (MAP_SHARED
@@ -122,7 +122,7 @@ const RULES: &[Rule] = table! {
         never executable";
     SYS_mprotect [2: READ_WRITE] Allow, "protection of guest pages, guards of stacks; never executable";
     SYS_mprotect [0: PIECES, 0: Test::AtMost(LAST_PIECE as u32), 1: Test::Long(PIECE), 2: ANY_ACCESS] Allow,
-        "the next piece of the code cache is opened, in whose place nothing else can lie";
+        "the next piece of the code cache is opened, which lies low";
     SYS_munmap [] Allow, "gives memory back";
     SYS_mremap [3: Test::Within((MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP) as u64)] Allow, "moves \
         memory; its protection goes with it";

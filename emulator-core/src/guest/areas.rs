@@ -24,9 +24,24 @@ pub(super) struct Areas {
 
 impl Areas {
     pub(super) fn new() -> Areas {
+        let mut areas = Areas { by_start: BTreeMap::new(), gaps: Gaps::new(), total: 0, data: 0 };
+        areas.file_gaps();
+        areas
+    }
+
+    /// Files all gaps anew, for windows that are others now.
+    pub(super) fn file_gaps(&mut self) {
         let mut gaps = Gaps::new();
-        windows().into_iter().for_each(|window| gaps.add(window));
-        Areas { by_start: BTreeMap::new(), gaps, total: 0, data: 0 }
+        for window in windows() {
+            let mut from = window.start;
+            for area in self.overlapping(window) {
+                let to = area.span.start.saturating_sub(area.guard()).max(from);
+                gaps.add(Span { start: from, end: to });
+                from = area.span.end;
+            }
+            gaps.add(Span { start: from, end: window.end });
+        }
+        self.gaps = gaps;
     }
 
     /// Number of areas.
@@ -212,16 +227,8 @@ impl Areas {
         assert!(plain().all(|a| window_of(a.span).is_some() && !a.span.is_empty()));
         assert_eq!(self.total, plain().map(|a| a.span.len()).sum::<u64>());
         assert_eq!(self.data, plain().filter(|a| a.is_data()).map(|a| a.span.len()).sum::<u64>());
-        let mut fresh = Gaps::new();
-        for window in windows() {
-            let mut from = window.start;
-            for area in self.overlapping(window) {
-                let to = area.span.start.saturating_sub(area.guard()).max(from);
-                fresh.add(Span { start: from, end: to });
-                from = area.span.end;
-            }
-            fresh.add(Span { start: from, end: window.end });
-        }
-        assert_eq!(format!("{:?}", self.gaps), format!("{fresh:?}"), "gap index");
+        let mut fresh = self.clone();
+        fresh.file_gaps();
+        assert_eq!(format!("{:?}", self.gaps), format!("{:?}", fresh.gaps), "gap index");
     }
 }

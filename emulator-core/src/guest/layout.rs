@@ -10,7 +10,7 @@
 //! | --- | --- |
 //! | `0 .. 0x1_0000` | nobody (null pointers) |
 //! | [`LOW`] | guest: program images, heap, `MAP_32BIT` |
-//! | [`CODE_CACHE`] | runtime |
+//! | [`code_cache`] | runtime |
 //! | [`MIDDLE`] | guest: where it names the address, and what fits nowhere else |
 //! | [`high`] | guest: everything else, the stack at the top |
 //! | between and above | runtime, the vDSO |
@@ -18,6 +18,9 @@
 //! This holds as long as the kernel maps top-down, which it does unless `RLIMIT_STACK` is unlimited, and
 //! spreads addresses over 28 bits of pages, as it does unless `vm.mmap_rnd_bits` is set to more: then the
 //! runtime may lie in the high window, which is [cut](keep_clear_of) to the larger rest before it is used.
+//! The code cache lies between the low and the middle window and has less than there is: the windows reach up
+//! to it. A guest that wants to map just there has it moved, and the windows with it.
+//!
 //! Since every host mapping at an address believed free is made with `MAP_FIXED_NOREPLACE`, a wrong belief is
 //! an error and not a corrupted runtime.
 
@@ -27,12 +30,12 @@ use rxbox_wire::space;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The guest's low window: images and heap.
+/// Of the guest's low window, what is not kept for the code cache: images and heap.
 pub const LOW: Span = Span { start: space::LOW.0, end: space::LOW.1 };
-/// The code cache; never the guest's.
-pub const CODE_CACHE: Span = Span { start: 0x7000_0000, end: 0x7ffe_0000 };
-/// The guest's middle window.
+/// Of the guest's middle window, what the code cache is never moved to.
 pub const MIDDLE: Span = Span { start: space::MIDDLE.0, end: space::MIDDLE.1 };
+/// The code cache of this process, start and end; before there is one, all that may become it.
+static CODE_CACHE: [AtomicU64; 2] = [AtomicU64::new(LOW.end), AtomicU64::new(MIDDLE.start)];
 /// The guest's high window, unless the runtime is in its way.
 const HIGH: Span = Span { start: space::HIGH.0, end: space::HIGH.1 };
 /// The high window of this process, start and end.
@@ -131,9 +134,23 @@ pub fn high() -> Span {
     Span { start: start.load(Ordering::Relaxed), end: end.load(Ordering::Relaxed) }
 }
 
+/// The code cache; never the guest's.
+pub fn code_cache() -> Span {
+    let [start, end] = &CODE_CACHE;
+    Span { start: start.load(Ordering::Relaxed), end: end.load(Ordering::Relaxed) }
+}
+
+/// Says where the code cache lies, between [`LOW`]'s start and [`MIDDLE`]. The [address
+/// space](super::AddressSpace::windows_moved) has to be told, if there is one.
+pub fn set_code_cache(span: Span) {
+    CODE_CACHE[0].store(span.start, Ordering::Relaxed);
+    CODE_CACHE[1].store(span.end, Ordering::Relaxed);
+}
+
 /// All windows, ascending.
 pub fn windows() -> [Span; 3] {
-    [LOW, MIDDLE, high()]
+    let cache = code_cache();
+    [Span { end: cache.start, ..LOW }, Span { start: cache.end, ..MIDDLE }, high()]
 }
 
 /// The window that holds all of `span`, if one does.
@@ -165,7 +182,7 @@ mod tests {
 
     #[test]
     fn windows_and_code_cache_are_disjoint_ascending_and_page_aligned() {
-        let all = [LOW, CODE_CACHE, MIDDLE, high()];
+        let all = [LOW, code_cache(), MIDDLE, high()];
         assert!(all.windows(2).all(|pair| pair[0].end <= pair[1].start));
         // No window touches another, so no mapping grows from one into the next.
         assert!(windows().windows(2).all(|pair| pair[0].end < pair[1].start));

@@ -31,6 +31,14 @@ pub struct RemapRequest {
     pub new_addr: u64,
 }
 
+impl RemapRequest {
+    /// The addresses that it must have and no others, if it names them.
+    pub fn wanted(&self) -> Option<Span> {
+        let fixed = self.flags & libc::MREMAP_FIXED as u64 != 0;
+        Span::at(self.new_addr, page_up(self.new_len)?).filter(|_| fixed)
+    }
+}
+
 impl AddressSpace {
     /// mremap(2). Gives the address of the resized mapping.
     pub fn remap(&mut self, host: &mut impl HostMap, request: &RemapRequest) -> Change<u64> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use nix::errno::Errno;
 
 use super::area::{MappedFile, Prot};
+use super::layout::{Span, page_up};
 
 /// Where a mapping is to go.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -71,6 +72,14 @@ impl<'fd> MapRequest<'fd> {
             locked: false,
             deny_write: false,
             source: None,
+        }
+    }
+
+    /// The addresses that it must have and no others, if it names them.
+    pub fn wanted(&self) -> Option<Span> {
+        match self.place {
+            Place::Fixed(addr) | Place::FixedNoReplace(addr) => Span::at(addr, page_up(self.len)?),
+            Place::Hint(_) | Place::Low(_) => None,
         }
     }
 

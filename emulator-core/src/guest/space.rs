@@ -16,7 +16,7 @@ use super::areas::Areas;
 use super::hostmap::HostMap;
 use super::images::Images;
 use super::layout::{
-    CODE_CACHE, LOW, MIDDLE, PAGE, Span, TASK_SIZE, high, is_page_aligned, page_up, windows,
+    LOW, MIDDLE, PAGE, Span, TASK_SIZE, code_cache, high, is_page_aligned, page_up, windows,
 };
 use super::random::spread;
 
@@ -176,12 +176,25 @@ impl AddressSpace {
     pub fn add_fixed_special(&mut self, span: Span, prot: Prot, name: &'static str) -> Result<(), Errno> {
         let aligned = is_page_aligned(span.start) && is_page_aligned(span.end) && span.start < span.end;
         let outside = span.end <= TASK_SIZE
-            && windows().into_iter().chain([CODE_CACHE]).all(|window| window.intersect(span).is_none());
+            && windows().into_iter().chain([code_cache()]).all(|window| window.intersect(span).is_none());
         if !aligned || !outside || self.areas.overlapping(span).next().is_some() {
             return Err(Errno::EINVAL);
         }
         self.areas.insert(Area { role: Role::Special(name), ..Area::anonymous(span, prot) });
         Ok(())
+    }
+
+    /// Where the code cache of so many bytes could lie, were it not where the guest wants to have `wanted`:
+    /// a place that is free and below the middle window.
+    pub fn room_for_cache(&self, len: u64, wanted: Span) -> Option<Span> {
+        let below = Span { end: wanted.start.min(MIDDLE.start), ..LOW };
+        let above = Span { start: wanted.end.min(MIDDLE.start), end: MIDDLE.start };
+        [above, below].into_iter().find_map(|range| self.find_free(len, range))
+    }
+
+    /// The windows are others than before, because the code cache has [moved](super::layout::set_code_cache).
+    pub fn windows_moved(&mut self) {
+        self.areas.file_gaps();
     }
 
     /// Whether nothing is mapped in `span` and the guest could map there.

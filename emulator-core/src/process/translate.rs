@@ -3,7 +3,7 @@
 use super::Process;
 use super::memory::Memory;
 use crate::guest::layout::is_canonical;
-use crate::guest::{AddressSpace, access};
+use crate::guest::{AddressSpace, Span, access, layout};
 use crate::host::fatal::fatal;
 use crate::runtime::blocks::{AddError, Blocks, HostEntry};
 use crate::runtime::cache::CodeCache;
@@ -11,6 +11,7 @@ use crate::runtime::cpu::ThreadHandle;
 use rxbox_translate::TranslateError;
 use rxbox_translate::emit::{Mark, PcAt};
 use rxbox_translate::frontend::Config;
+use rxbox_translate::state::Region;
 
 /// The most guest bytes that one block is made of.
 const BLOCK_SPAN: usize = 1024;
@@ -130,6 +131,32 @@ impl Process {
     /// Throws all translations away, with every thread outside translated code. Blocks are unlinked one by
     /// one only if a thread has to be got out.
     pub fn flush(&self) {
+        self.outside(|| {
+            self.blocks.lock().flush();
+            self.memory.lock().unprotect_all();
+        });
+    }
+
+    /// The guest wants to map something just here: if the code cache is in the way, it moves to where there is
+    /// room for it. If there is none, what the guest wants is refused.
+    pub fn make_way(&self, wanted: Span) {
+        if layout::code_cache().intersect(wanted).is_none() {
+            return;
+        }
+        self.outside(|| {
+            let mut memory = self.memory.lock();
+            let room = memory.space.room_for_cache(Region::SIZE, wanted);
+            let Some(region) = room.and_then(|room| Region::at(room.start)) else { return };
+            if self.blocks.lock().move_to(region).is_ok() {
+                memory.space.windows_moved();
+                memory.unprotect_all();
+            }
+        });
+    }
+
+    /// Does something with every thread outside translated code, to which none comes back by an entry from
+    /// before.
+    fn outside(&self, act: impl FnOnce()) {
         let _alone = self.exclusive.lock();
         let threads = self.threads.lock();
         threads.iter().for_each(ThreadHandle::kick);
@@ -139,8 +166,7 @@ impl Process {
         while threads.iter().any(ThreadHandle::in_cache) {
             std::thread::yield_now();
         }
-        self.blocks.lock().flush();
-        self.memory.lock().unprotect_all();
+        act();
     }
 
     /// The guest's x87 instruction pointer, of which the processor has `stored`: the address of the last

@@ -9,6 +9,7 @@ mod revive;
 use super::cache::{CacheError, CodeCache};
 use rxbox_translate::emit::{Code, Entry, Exit, FIRST_EXIT, Mark, PcAt, Placement, late_entry};
 use rxbox_translate::frontend::Config;
+use rxbox_translate::state::Region;
 use rxbox_translate::{Stages, TranslateError, Translator};
 use rxbox_wire::sizes::PAGE;
 use std::collections::HashMap;
@@ -370,6 +371,16 @@ impl Blocks {
         self.marks.clear();
         self.sources.clear();
         self.generations.clear();
+    }
+
+    /// Forgets everything and goes on in another region, as [`CodeCache::move_to`].
+    ///
+    /// # Errors
+    /// See there.
+    pub fn move_to(&mut self, region: Region) -> Result<(), CacheError> {
+        self.cache.move_to(region)?;
+        self.flush();
+        Ok(())
     }
 
     /// Where the guest state is at this host pc; `None` if no code lies there.

@@ -1,8 +1,8 @@
-//! The code cache's memory: one region at a random place of the addresses that are kept for it, with the
+//! The code cache's memory: one region at a random place of the addresses that it may have at first, with the
 //! tables of indirect targets, the stubs, hot code and cold code.
 //!
-//! All of these addresses are reserved at start, so nothing else can be mapped there, and the region is
-//! opened piece by piece as it is used: to the guest there is nothing mapped, and an access where nothing is
+//! The region's addresses are reserved, so nothing else can be mapped there, and
+//! it is opened piece by piece as it is used: to the guest there is nothing mapped, and an access where nothing is
 //! in use faults. Pages cost memory only once written. It is private: after a fork parent and child have the
 //! same translations at the same place and share no page that either can write. It is the only memory of the
 //! process that is executable besides the runtime's own image, and the seccomp filter keeps it so. Code is
@@ -10,9 +10,13 @@
 //! outside, so that a thread inside never sees an instruction change under it except a chained displacement,
 //! which is replaced by one aligned store.
 //!
+//! A guest that wants to map where it lies gets what it wants: the region [moves](CodeCache::move_to), which is
+//! a flush after which everything is elsewhere.
+//!
 //! It is writable while it is executable. What that costs to change, and what it would give, is in
 //! `docs/adr/0012-writable-code.md`.
 
+use crate::guest::{Span, layout};
 use crate::host::cpu::random;
 use rxbox_translate::emit::{EmitError, Mark, stubs};
 use rxbox_translate::state::{CACHE, Region};
@@ -78,16 +82,39 @@ impl CodeCache {
     pub fn map() -> Result<CodeCache, CacheError> {
         let mut chance = [0; 8];
         random(&mut chance);
-        let region = Region::chosen(u64::from_le_bytes(chance));
+        let cache = CodeCache::at(Region::chosen(u64::from_le_bytes(chance)))?;
+        layout::set_code_cache(cache.span());
+        Ok(cache)
+    }
+
+    /// An empty cache in a region where nothing is mapped.
+    fn at(region: Region) -> Result<CodeCache, CacheError> {
         let cold = cold(region);
-        open_region(region).map_err(CacheError::Map)?;
         let (bytes, stub_marks) = stubs::stubs(region)?;
+        open_region(region).map_err(CacheError::Map)?;
         let hot = Part { next: region.code(), open: region.stubs() + FIRST_OPEN, end: cold };
         let cold = Part { next: cold, open: cold + PIECE, end: region.end() };
         let cache = CodeCache { region, hot, cold, stub_marks };
         cache.write(region.stubs(), &bytes);
         cache.clear_tables();
         Ok(cache)
+    }
+
+    /// Forgets all code and goes on in another region. Every thread must be outside. The guest's map has to
+    /// be told, and that the windows are others now.
+    ///
+    /// # Errors
+    /// Something is mapped there, or the host refuses; nothing has changed then.
+    pub fn move_to(&mut self, region: Region) -> Result<(), CacheError> {
+        let before = std::mem::replace(self, CodeCache::at(region)?);
+        layout::set_code_cache(self.span());
+        close_region(before.region);
+        Ok(())
+    }
+
+    /// The addresses of its region.
+    fn span(&self) -> Span {
+        Span { start: self.region.start(), end: self.region.end() }
     }
 
     /// Its region.
@@ -116,9 +143,9 @@ impl CodeCache {
         self.clear_tables();
     }
 
-    /// Whether the address is one of those that are kept for the cache.
+    /// Whether the address is one of the region's.
     pub fn has_reserved(host: u64) -> bool {
-        CACHE.contains(&host)
+        layout::code_cache().contains(host)
     }
 
     /// State recovery for the stubs.
@@ -237,24 +264,35 @@ fn renew_tables(region: Region) -> bool {
     renewed
 }
 
-/// Reserves what is kept for the cache, and opens the tables and the first pieces of each kind of code.
+/// Reserves a region, and opens the tables and the first pieces of each kind of code.
 fn open_region(region: Region) -> io::Result<()> {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED_NOREPLACE;
-    let (start, len) = (CACHE.start as *mut _, (CACHE.end - CACHE.start) as usize);
     // SAFETY: MAP_FIXED_NOREPLACE maps only where nothing is mapped.
-    let p = unsafe { libc::mmap(start, len, libc::PROT_NONE, flags, -1, 0) };
+    let p =
+        unsafe { libc::mmap(region.start() as *mut _, Region::SIZE as usize, libc::PROT_NONE, flags, -1, 0) };
+    if p == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
     let (tables, data) = (region.jump_table(), libc::PROT_READ | libc::PROT_WRITE);
-    let opened = p != libc::MAP_FAILED
-        && protect(tables, region.stubs() - tables, data)
-        && protect(region.stubs(), FIRST_OPEN, ALL)
+    let opened = protect(tables, region.stubs() - tables, data)
+        && (0..FIRST_OPEN / PIECE).all(|n| protect(region.stubs() + n * PIECE, PIECE, ALL))
         && protect(cold(region), PIECE, ALL);
-    if opened { Ok(()) } else { Err(io::Error::last_os_error()) }
+    let error = io::Error::last_os_error();
+    if !opened {
+        close_region(region);
+    }
+    if opened { Ok(()) } else { Err(error) }
 }
 
-/// Opens a part of the region; whether that went well.
+/// Gives a region up, which no thread is in and nothing refers to.
+fn close_region(region: Region) {
+    // SAFETY: `open_region` has mapped it; the only reference to it was the cache that the caller has given up.
+    unsafe { libc::munmap(region.start() as *mut _, Region::SIZE as usize) };
+}
+
+/// Opens a part of a region that is reserved; whether that went well.
 fn protect(from: u64, len: u64, prot: i32) -> bool {
-    assert!(from >= CACHE.start && from + len <= CACHE.end, "opened outside the code cache");
-    // SAFETY: within what is kept for the cache, which is mapped for the life of the process and gets more
-    // rights only.
+    assert!(from + len <= CACHE.end, "opened outside the code cache");
+    // SAFETY: within a region, which is mapped for the life of its cache and gets more rights only.
     unsafe { libc::mprotect(from as *mut _, len as usize, prot) == 0 }
 }

@@ -27,7 +27,7 @@ fn try_map_file(thread: &Thread, call: &'static Syscall, args: [u64; 6]) -> Resu
     };
     let source = FileSource { fd: fd.as_fd(), file, offset: args[5] };
     let request = MapRequest::decode(args[0], args[1], args[2], args[3], Some(source))?;
-    map(&mut thread.process.memory.lock(), thread, &request).map(SyscallResult::Value)
+    map(thread, &request).map(SyscallResult::Value)
 }
 
 /// Makes a call that is granted with a file to map; its result if it comes without.
@@ -50,7 +50,9 @@ pub(super) fn ask_for_file(
 }
 
 /// Maps, and gives the address.
-pub(super) fn map(memory: &mut Memory, thread: &Thread, request: &MapRequest<'_>) -> Result<i64, Errno> {
+pub(super) fn map(thread: &Thread, request: &MapRequest<'_>) -> Result<i64, Errno> {
+    request.wanted().into_iter().for_each(|wanted| thread.process.make_way(wanted));
+    let memory = &mut *thread.process.memory.lock();
     let change = memory.space.map(&mut memory.host, request);
     let mapped = thread.process.apply(memory, change);
     made_writable(thread, memory, mapped.ok(), request.len);
@@ -67,7 +69,7 @@ fn made_writable(thread: &Thread, memory: &Memory, addr: Option<u64>, len: u64) 
 /// mmap(2) without a file.
 pub fn mmap(thread: &Thread, args: &[u64; 6]) -> Result<i64, Errno> {
     let request = MapRequest::decode(args[0], args[1], args[2], args[3], None)?;
-    map(&mut thread.process.memory.lock(), thread, &request)
+    map(thread, &request)
 }
 
 /// munmap(2).
@@ -96,9 +98,10 @@ pub fn mprotect(thread: &Thread, args: &[u64; 6]) -> Result<i64, Errno> {
 /// mremap(2).
 pub fn mremap(thread: &Thread, args: &[u64; 6]) -> Result<i64, Errno> {
     let [addr, old_len, new_len, flags, new_addr, _] = *args;
+    let request = RemapRequest { addr, old_len, new_len, flags, new_addr };
+    request.wanted().into_iter().for_each(|wanted| thread.process.make_way(wanted));
     let mut memory = thread.process.memory.lock();
     let memory = &mut *memory;
-    let request = RemapRequest { addr, old_len, new_len, flags, new_addr };
     let change = memory.space.remap(&mut memory.host, &request);
     let moved = thread.process.apply(memory, change);
     made_writable(thread, memory, moved.ok(), old_len.max(new_len));

@@ -54,7 +54,7 @@ fn try_attach(thread: &Thread, call: &'static Syscall, args: [u64; 6]) -> Result
             Prot { read: true, write: !has(libc::SHM_RDONLY), exec: has(libc::SHM_EXEC) },
         )
     };
-    let mapped = map(&mut thread.process.memory.lock(), thread, &request);
+    let mapped = map(thread, &request);
     if mapped.is_err() {
         request::detached(thread, inode);
     }

@@ -365,7 +365,7 @@ fn absolute(mem: &MemOperand, next: u64) -> u64 {
     if mem.addr32 { a & 0xffff_ffff } else { a }
 }
 
-/// Whether code anywhere in the cache reaches the address with a 32-bit displacement.
+/// Whether code reaches the address with a 32-bit displacement, wherever the cache lies.
 fn reachable(addr: u64) -> bool {
-    addr < state::CACHE.start + 0x7fff_0000
+    addr < state::CACHE.end
 }

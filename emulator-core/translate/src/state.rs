@@ -53,12 +53,12 @@ pub const fn gpr(n: u8) -> i32 {
     GPR + n as i32 * 8
 }
 
-/// Where the code cache may lie: nothing of the guest's is ever mapped here. All of it is reached from any
-/// low image with a 32-bit displacement, and its addresses fit a sign-extended 32-bit absolute operand.
+/// Where a code cache lies at first. A guest that wants to map there has it moved, further down; it never
+/// lies beyond. So all of it is reached from any low image with a 32-bit displacement, and its addresses fit a
+/// sign-extended 32-bit absolute operand.
 pub const CACHE: Range<u64> = 0x7000_0000..0x7ffe_0000;
 
-/// The region of a code cache, with what lies where in it. It begins at any page of [`CACHE`] from which on
-/// it fits.
+/// The region of a code cache, with what lies where in it. It begins at a page, at first one of [`CACHE`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Region(u64);
 
@@ -77,6 +77,20 @@ impl Region {
         const PAGE: u64 = 4096;
         const PLACES: u64 = (CACHE.end - CACHE.start - Region::SIZE) / PAGE + 1;
         Region(CACHE.start + random % PLACES * PAGE)
+    }
+
+    /// The one at an address, if that is a page's and not too high.
+    pub const fn at(start: u64) -> Option<Region> {
+        if start.is_multiple_of(4096) && start <= CACHE.end - Region::SIZE {
+            Some(Region(start))
+        } else {
+            None
+        }
+    }
+
+    /// Its first address.
+    pub const fn start(self) -> u64 {
+        self.0
     }
 
     /// First-level table of indirect targets: one host address for each value of the target's low 16 bits.

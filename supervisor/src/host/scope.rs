@@ -21,7 +21,7 @@ const BETWEEN: Duration = Duration::from_millis(10);
 /// # Errors
 /// There is no such manager, it refuses, or it does not act; nothing has changed then.
 pub(super) fn ask(processes: &[Pid]) -> io::Result<()> {
-    let name = format!("rxbox-{}.scope", getpid());
+    let name = format!("run-rxbox-{}.scope", getpid());
     let manager = if Uid::effective().is_root() { "--system" } else { "--user" };
     let mut call = Command::new("busctl");
     call.args([manager, "--quiet", "--timeout=5"]).args(request(&name, processes));
@@ -30,12 +30,18 @@ pub(super) fn ask(processes: &[Pid]) -> io::Result<()> {
         return Err(io::ErrorKind::Unsupported.into());
     }
     for _ in 0..LOOKS {
-        if std::fs::read_to_string("/proc/self/cgroup")?.lines().any(|line| line.ends_with(&name)) {
+        if processes.iter().try_fold(true, |all, pid| Ok::<_, io::Error>(all && is_in(*pid, &name)?))? {
             return Ok(());
         }
         sleep(BETWEEN);
     }
     Err(io::ErrorKind::TimedOut.into())
+}
+
+/// Whether a process is in the cgroup of a unit.
+fn is_in(pid: Pid, unit: &str) -> io::Result<bool> {
+    let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
+    Ok(groups.lines().any(|line| line.ends_with(unit)))
 }
 
 /// `StartTransientUnit` (org.freedesktop.systemd1(5)) as busctl takes it: name, mode, properties, and no
@@ -55,11 +61,11 @@ mod tests {
 
     #[test]
     fn the_request_is_one_of_busctl() {
-        let words = request("rxbox-7.scope", &[Pid::from_raw(8), Pid::from_raw(7)]);
+        let words = request("run-rxbox-7.scope", &[Pid::from_raw(8), Pid::from_raw(7)]);
         assert_eq!(
             words.join(" "),
             "call org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.systemd1.Manager \
-             StartTransientUnit ssa(sv)a(sa(sv)) rxbox-7.scope fail 3 Delegate b true CollectMode s \
+             StartTransientUnit ssa(sv)a(sa(sv)) run-rxbox-7.scope fail 3 Delegate b true CollectMode s \
              inactive-or-failed PIDs au 2 8 7 0"
         );
     }
