@@ -7,22 +7,24 @@
 #include <stdio.h>
 #include <string.h>
 
-// NATIVE names the file with the native code as it is to lie at AT: a part of what is kept for the cache that a run
-// this short does not reach. The filter lets a child make pieces of it executable.
+// NATIVE names the file with the native code as it is to lie at AT: where the cache is not, or not as far as a run this
+// short reaches. The filter lets a child make pieces of low memory executable.
 #define AT 0x7f000000
 #define PIECE 0x100000
 #define NUMBER_(n) #n
 #define NUMBER(n) NUMBER_(n)
 __asm__(".section .rodata\nnative:.incbin \"" NATIVE "\"\nnative_end:\n"
-        // Runs anywhere: opens the piece, copies the code there and goes on in it with the same arguments.
+        // Runs anywhere: maps and opens the piece, copies the code there and goes on in it with the same arguments.
         "opener: push %rdi\n push %rsi\n push %rdx\n push %r8\n"
+        " mov $9, %eax\n mov $" NUMBER(AT) ", %edi\n mov $" NUMBER(PIECE) ", %esi\n mov $3, %edx\n"
+        " mov $0x32, %r10d\n mov $-1, %r8\n xor %r9d, %r9d\n syscall\n"
         " mov $10, %eax\n mov $" NUMBER(AT) ", %edi\n mov $" NUMBER(PIECE) ", %esi\n mov $7, %edx\n syscall\n"
         " pop %rcx\n pop %rsi\n mov $" NUMBER(AT) ", %edi\n rep movsb\n"
         " pop %rsi\n pop %rdi\n mov $" NUMBER(AT) ", %eax\n jmp *%rax\n"
         "opener_end:\n.previous");
 extern const char native[], native_end[], opener[], opener_end[];
 
-// What is kept for the cache; it begins with three tables, and stubs and code follow.
+// From where on the cache lies; it begins with three tables, and stubs and code follow.
 #define KEPT 0x70000000ul
 #define TABLE 0x80000ul
 #define STUBS (3 * TABLE)

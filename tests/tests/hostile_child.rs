@@ -145,12 +145,13 @@ fn threads_that_are_not_told_of_are_bounded_and_end_the_run_where_the_kernel_doe
         };
         let counted = !(root && own_user) && run(&["/bin/true"], &required).status == 0;
         let ran = run(&[program.to_str().expect("a name"), "threads"], &limited);
-        let made = ran.out().trim().strip_prefix("threads ").expect("a number").parse::<u32>();
-        let made = made.expect("a number");
+        let out = ran.out();
         if counted {
-            assert!((8..100).contains(&made) && ran.status == 0, "{made} {}", ran.err());
+            let made = out.trim().strip_prefix("threads ").and_then(|made| made.parse::<u32>().ok());
+            assert!(made.is_some_and(|n| (8..100).contains(&n)) && ran.status == 0, "{out} {}", ran.err());
         } else {
-            assert!(ran.status == 159 && ran.err().contains("more threads"), "{made} {}", ran.err());
+            // The end may come before it can say how many there are.
+            assert!(ran.status == 159 && ran.err().contains("more threads"), "{out} {}", ran.err());
         }
     }
 }
