@@ -262,6 +262,38 @@ static void values(void) {
     SHOW(load("/proc/self/numa_maps") > 0);
 }
 
+// What is read and written is counted.
+static void counted(long *into) {
+    load("/proc/self/io");
+    sscanf(text, "rchar: %ld wchar: %ld syscr: %ld syscw: %ld", into, into + 1, into + 2, into + 3);
+}
+
+static void transfers(void) {
+    long before[4], after[4];
+    char b[1000];
+    int zero = open("/dev/zero", O_RDONLY), file = open("file", O_RDWR | O_TRUNC);
+    counted(before);
+    counted(after);
+    long text_read = after[0] - before[0], text_reads = after[2] - before[2];
+    counted(before);
+    for (int i = 0; i < 3; i++) SHOW(write(file, b, read(zero, b, sizeof b)));
+    SHOW(pwrite(file, b, 100, 5));
+    SHOW(read(-1, b, 1));
+    SHOW(read(file, b, 1));
+    counted(after);
+    // The text has more digits the larger the numbers are.
+    SHOW((after[0] - before[0] - text_read + 50) / 100);
+    SHOW(after[1] - before[1] >= 3100);
+    SHOW(after[2] - before[2] - text_reads);
+    SHOW(after[3] - before[3] >= 4);
+    pid_t child = fork();
+    if (!child) _exit(read(zero, b, sizeof b) != sizeof b);
+    waitpid(child, 0, 0);
+    counted(before);
+    SHOW((before[0] - after[0] - text_read + 50) / 100);
+    close(zero), close(file);
+}
+
 // Each mapping of a file has a link with its name.
 static void mappings(void) {
     long wrong = 0, files = 0;
@@ -351,6 +383,7 @@ int main(void) {
     travels();
     descriptors();
     values();
+    transfers();
     mappings();
     namespaces();
     network();

@@ -98,7 +98,14 @@ fn sendfile(call: &mut Call<'_>) -> SyscallResult {
         at.as_mut(),
         share.n,
     );
+    counted(call, done);
     finish(call, &to, &share, &[(2, at)], done)
+}
+
+/// The kernel counts what it moves from file to file as read and as written.
+fn counted(call: &Call<'_>, done: SyscallResult) {
+    call.process.transfers.read(done.ok());
+    call.process.transfers.written(done.ok());
 }
 
 fn copy_file_range(call: &mut Call<'_>) -> SyscallResult {
@@ -121,6 +128,9 @@ fn move_bytes(call: &mut Call<'_>, kind: Move) -> SyscallResult {
     let wait = wait_of_both(&from, &to);
     let ends = ((from.host.as_fd(), a.as_mut()), (to.host.as_fd(), b.as_mut()));
     let done = transfer::move_bytes(wait, kind, ends.0, ends.1, share.n, call.u32(5));
+    if kind == Move::CopyFileRange {
+        counted(call, done);
+    }
     finish(call, &to, &share, &[(1, a), (3, b)], done)
 }
 

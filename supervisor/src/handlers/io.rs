@@ -91,6 +91,17 @@ fn pwritev2(call: &mut Call<'_>) -> SyscallResult {
 /// Any of the transfers: descriptor in argument 0, bytes in argument 1.
 fn move_data(call: &mut Call<'_>, way: Way, at: At) -> SyscallResult {
     let file = call.file(0)?;
+    let done = moved(call, &file, way, at);
+    let granted = call.reply.flags & Reply::GRANTED != 0;
+    let bytes = done.ok().filter(|_| !granted);
+    match way {
+        Way::Read => call.process.transfers.read(bytes),
+        Way::Write => call.process.transfers.written(bytes),
+    }
+    done
+}
+
+fn moved(call: &mut Call<'_>, file: &File, way: Way, at: At) -> SyscallResult {
     if let At::Offset(..0) | At::Flagged(..-1, _) = at {
         return Err(Errno::EINVAL);
     }
@@ -99,39 +110,39 @@ fn move_data(call: &mut Call<'_>, way: Way, at: At) -> SyscallResult {
         call.reach(1)?;
     }
     if file.kind == Kind::View {
-        return view(call, &file, way, at);
+        return view(call, file, way, at);
     }
     if file.kind == Kind::Signals {
         return match (way, at) {
-            (Way::Read, At::Current) => signalfd::grant_read(call, &file),
+            (Way::Read, At::Current) => signalfd::grant_read(call, file),
             _ => Err(Errno::EINVAL),
         };
     }
     let wanted = call.room(1);
     if way == Way::Read {
         if file.kind == Kind::Terminal {
-            terminal::may_read(call, &file)?;
+            terminal::may_read(call, file)?;
         }
-        let done = at.transfer(way, &file, call.buffer(1));
+        let done = at.transfer(way, file, call.buffer(1));
         call.filled(1, done.unwrap_or(0) as usize);
-        more(call, &file, wanted, &done);
+        more(call, file, wanted, &done);
         return done;
     }
     if file.kind == Kind::Terminal {
-        terminal::may_write(call, &file)?;
+        terminal::may_write(call, file)?;
     }
-    let n = under_limit(call, &file, at.explicit(), wanted as u64)?;
-    let share = call.sandbox.output.take(&file, n)?;
+    let n = under_limit(call, file, at.explicit(), wanted as u64)?;
+    let share = call.sandbox.output.take(file, n)?;
     if file.kind == Kind::Socket {
-        may_send(call, &file)?;
-        may_be_cut(call, &file)?;
-        call.sandbox.peers.sends(&file, call.process.pid);
+        may_send(call, file)?;
+        may_be_cut(call, file)?;
+        call.sandbox.peers.sends(file, call.process.pid);
     }
-    let done = at.transfer(way, &file, call.buffer(1).first(share.n as usize));
+    let done = at.transfer(way, file, call.buffer(1).first(share.n as usize));
     call.sandbox.output.settle(&share, &done);
-    sent(&file);
-    more(call, &file, wanted, &done);
-    broken_pipe(call, &file, share.n, done);
+    sent(file);
+    more(call, file, wanted, &done);
+    broken_pipe(call, file, share.n, done);
     done
 }
 

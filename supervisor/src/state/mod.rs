@@ -4,8 +4,8 @@
 //! what it needs of these modules, which know each other and what stands below them ([`crate::host`],
 //! [`crate::report`]), but neither the sandbox nor a handler.
 //!
-//! * Of one process: [`process`], with its descriptors ([`fd`]), [`threads`], record [`locks`] and
-//!   [`attributes`] and [`credentials`]; [`names`] of what it holds; what is locked [`apart`] from its file.
+//! * Of one process: [`process`], with its descriptors ([`fd`]), [`threads`], record [`locks`],
+//!   [`attributes`], [`credentials`] and [`transfers`]; [`names`] of what it holds; what is locked [`apart`] from its file.
 //! * Of all: [`processes`] and their [`groups`], [`terminals`], [`sockets`], System V and POSIX objects
 //!   ([`ipc`]), the limit of [`output`]; who traces whom ([`tracees`]).
 //! * [`ranks`]: the locks of it all, and their order.
@@ -28,3 +28,4 @@ pub mod sockets;
 pub mod terminals;
 pub mod threads;
 pub mod tracees;
+pub mod transfers;

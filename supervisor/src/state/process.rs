@@ -22,6 +22,7 @@ use crate::state::names::{Dir, label_of};
 use crate::state::ranks::{Guard, Lock, Rank};
 use crate::state::threads::Threads;
 use crate::state::tracees::Tracees;
+use crate::state::transfers::Transfers;
 use nix::errno::Errno;
 use rxbox_wire::control::About;
 use rxbox_wire::relay;
@@ -69,6 +70,8 @@ pub struct Process {
     pub locks: RecordLocks,
     /// What prctl(2) sets and gets.
     pub attributes: Attributes,
+    /// What it has read and written.
+    pub transfers: Transfers,
     /// The line to the child.
     pub line: Line,
     /// Its threads.
@@ -148,6 +151,7 @@ impl Process {
             locks: RecordLocks::new(fds.budget().clone()),
             fds,
             attributes,
+            transfers: Transfers::default(),
             line,
             threads: Threads::default(),
             cwd: RwLock::new(state.cwd),

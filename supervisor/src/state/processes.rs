@@ -107,6 +107,9 @@ impl Processes {
         let mut map = self.map.write();
         if map.get(&process.pid).is_some_and(|p| std::ptr::eq(&raw const **p, process)) {
             map.remove(&process.pid);
+            if let Some(parent) = map.get(&process.ppid()) {
+                parent.transfers.add(&process.transfers);
+            }
         }
         let orphans: Vec<_> = map.values().filter(|p| p.ppid() == process.pid).cloned().collect();
         for orphan in &orphans {

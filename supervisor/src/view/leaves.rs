@@ -219,7 +219,13 @@ static LEAVES: &[Leaf] = &[
     folder("fd", "the guest's descriptors; links lead to the open files").mode(0o500).inside(),
     folder("fdinfo", "with the descriptors that a file names as the guest numbers them").inside(),
     text("gid_map", Source::Supervisor, "of rxbox's own user namespace").mode(0o644),
-    closed("io", 0o400, "would count what the translator transfers"),
+    text(
+        "io",
+        Source::Record(status::transfers),
+        "of the whole process; what reached the storage is not told",
+    )
+    .mode(0o400)
+    .inside(),
     text("ksm_merging_pages", Source::Host, HOSTS).mode(0o400),
     text("ksm_stat", Source::Host, HOSTS).mode(0o400),
     absent("latency", NO_CORES),

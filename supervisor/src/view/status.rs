@@ -45,6 +45,11 @@ pub(super) fn personality(process: &Process) -> Vec<u8> {
     format!("{:08x}\n", process.attributes.personality.load(Relaxed)).into()
 }
 
+/// `io` (proc_pid_io(5)).
+pub(super) fn transfers(process: &Process) -> Vec<u8> {
+    process.transfers.text().into()
+}
+
 /// `children` (proc_tid_children(5)): all children of the process are those of its first thread.
 pub(super) fn children(caller: &Caller<'_>, subject: &Subject<'_>) -> Vec<u8> {
     if subject.tid != subject.process.pid {
