@@ -44,8 +44,8 @@ impl Transfers {
     pub fn text(&self) -> String {
         let [read, written, reads, writes] = self.all();
         format!(
-            "rchar: {read}\nwchar: {written}\nsyscr: {reads}\nsyscw: {writes}\nread_bytes: 0\nwrite_bytes: 0\n\
-             cancelled_write_bytes: 0\n"
+            "rchar: {read}\nwchar: {written}\nsyscr: {reads}\nsyscw: {writes}\nread_bytes: 0\n\
+             write_bytes: 0\ncancelled_write_bytes: 0\n"
         )
     }
 }
