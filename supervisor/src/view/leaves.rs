@@ -187,17 +187,20 @@ const fn sockets(name: &'static str) -> Leaf {
 
 const HOSTS: &str = "the host's, about the process that runs the guest's";
 const RECORD: &str = "the guest's";
+const MODULES: &str = "of one security module; `attr/current` is there for the first";
 const NO_CORES: &str = "a debugging aid of the kernel's own";
 
 /// All of it, by name.
 static LEAVES: &[Leaf] = &[
     text("arch_status", Source::Host, HOSTS),
     folder("attr", "labels of security modules"),
+    absent("attr/apparmor", MODULES),
     label("attr/current", 0o666),
     label("attr/exec", 0o666),
     label("attr/fscreate", 0o666),
     label("attr/keycreate", 0o666),
     label("attr/prev", 0o444),
+    absent("attr/smack", MODULES),
     label("attr/sockcreate", 0o666),
     closed("autogroup", 0o644, "counts the sessions of the host").of_processes(),
     text("auxv", Source::Child, RECORD).mode(0o400).inside(),
