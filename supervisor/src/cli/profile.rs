@@ -90,7 +90,9 @@ impl FromArgMatches for Added {
 /// The variables of profiles. Where nothing is run, rxbox itself stands for the program.
 pub fn variables(program: Option<&Path>) -> Variables {
     let program = program.map(Path::to_path_buf).or_else(|| std::env::current_exe().ok());
-    let home = std::env::home_dir();
+    // Who is not listed, as a user that a service manager has made up, is at home where login(1) puts those
+    // whose home is not there.
+    let home = std::env::home_dir().or_else(|| Some("/".into()));
     let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten();
     let listed = user.as_ref().map(|user| user.dir.clone()).filter(|dir| dir.is_absolute());
     Variables {

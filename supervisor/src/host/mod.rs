@@ -16,6 +16,7 @@ pub mod futex;
 pub mod identity;
 pub mod interrupt;
 pub mod limit;
+pub mod lookup;
 pub mod maker;
 pub mod mqueue;
 pub mod name;

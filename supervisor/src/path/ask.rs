@@ -3,10 +3,10 @@
 use super::look::{lexical, may_walk};
 use super::{Lookup, Resolved, Target};
 use crate::caller::Caller;
+use crate::host::lookup::find;
 use crate::host::name::{fstatfs, reopen};
 use crate::state::names::{Object, in_proc, name_of};
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::stat::{FileStat, major};
 use rxbox_policy::Access;
 use std::ffi::CStr;
@@ -16,21 +16,6 @@ use std::sync::OnceLock;
 /// A second descriptor of a directory or other object, again `O_PATH`.
 pub(super) fn again(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     reopen(fd, libc::O_PATH)
-}
-
-/// Opens `name` below `base` as `O_PATH`, through no link; the last component may be one if `how` does not
-/// follow it.
-pub(super) fn hold(
-    base: BorrowedFd<'_>,
-    name: &CStr,
-    follow: bool,
-    restrict: ResolveFlag,
-) -> Result<OwnedFd, Errno> {
-    let nofollow = if follow { OFlag::empty() } else { OFlag::O_NOFOLLOW };
-    let open = OpenHow::new()
-        .flags(OFlag::O_PATH | OFlag::O_CLOEXEC | nofollow)
-        .resolve(restrict | ResolveFlag::RESOLVE_NO_SYMLINKS);
-    openat2(base, name, open)
 }
 
 /// Whether an object lies in a procfs. Only file systems without a device of their own can be one.
@@ -55,7 +40,7 @@ pub(super) fn whole(
     if !may_walk(caller, &there) {
         return Ok(None);
     }
-    let fd = match hold(base, path, how.follow, how.restrict) {
+    let fd = match find(base, path, how.follow, how.restrict) {
         Ok(fd) => fd,
         Err(Errno::ENOENT) if !how.missing => return Err(Errno::ENOENT),
         Err(_) => return Ok(None),

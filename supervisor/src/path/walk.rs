@@ -8,11 +8,12 @@
 //! The walk holds each directory by descriptor, as the kernel does: a rename on the way changes nothing
 //! behind it.
 
-use super::ask::{again, hold, leads_out, may_follow, on_procfs, seen, whole};
+use super::ask::{again, leads_out, may_follow, on_procfs, seen, whole};
 use super::look::{lexical, may_look, may_walk, refusal};
 use super::place::{Base, Place, Step};
 use super::{Found, Lookup, Parent, Resolved, Target};
 use crate::caller::Caller;
+use crate::host::lookup::find;
 use crate::host::name::readlink;
 use crate::state::fd::File;
 use crate::state::names::{Dir, Object, in_proc, join, name_of, same};
@@ -228,7 +229,7 @@ impl<'a> Walk<'a> {
             return Ok(());
         }
         let name = CString::new(way).map_err(|_| Errno::EINVAL)?;
-        let Ok(object) = hold(base.as_fd(), &name, true, self.restrict()).and_then(Object::of) else {
+        let Ok(object) = find(base.as_fd(), &name, true, self.restrict()).and_then(Object::of) else {
             return Ok(());
         };
         if !on_procfs(&object)? {
@@ -288,7 +289,7 @@ impl<'a> Walk<'a> {
             return Err(self.refused(&there));
         }
         for _ in 0..RETRIES {
-            let object = match hold(base.as_fd(), &step.name, false, self.restrict()).and_then(Object::of) {
+            let object = match find(base.as_fd(), &step.name, false, self.restrict()).and_then(Object::of) {
                 Ok(object) => object,
                 Err(error) => return self.failed(base, step, error).map(Some),
             };

@@ -5,9 +5,10 @@
 
 use super::procfs::{errno, proc_directory};
 use crate::host::dirent::entries;
+use crate::host::lookup;
 use crate::host::name::{getdents64, reopen};
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+use nix::fcntl::{OFlag, ResolveFlag};
 use nix::sys::stat::{FileStat, fstat};
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
@@ -224,11 +225,8 @@ impl System {
         if !offered(&path) {
             return Err(Errno::ENOENT);
         }
-        let how = OpenHow::new()
-            .flags(OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC)
-            .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS);
         let name = CString::new(path.as_str()).map_err(|_| Errno::ENOENT)?;
-        let fd = openat2(proc_directory()?, name.as_c_str(), how)?;
+        let fd = lookup::find(proc_directory()?, &name, false, ResolveFlag::RESOLVE_BENEATH)?;
         let stat = fstat(&fd)?;
         match stat.st_mode & libc::S_IFMT {
             libc::S_IFREG | libc::S_IFDIR => Ok(System { path, fd: Arc::new(fd), stat }),
