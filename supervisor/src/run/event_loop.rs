@@ -21,6 +21,7 @@ use crate::sandbox::poller::Source;
 use crate::state::process::Process;
 use nix::errno::Errno;
 use nix::poll::PollTimeout;
+use std::cell::Cell;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -35,17 +36,21 @@ const TICK: Duration = Duration::from_millis(REPEAT as u64);
 /// The event loop of a run.
 #[derive(Debug)]
 pub struct EventLoop<'a> {
-    /// The sandbox.
-    pub sandbox: &'a Sandbox,
+    sandbox: &'a Sandbox,
     /// The first process.
-    pub main: &'a Arc<Process>,
-    /// The init process.
-    pub init: &'a Init,
-    /// The job process.
-    pub job: &'a Job,
+    main: &'a Arc<Process>,
+    init: &'a Init,
+    job: &'a Job,
+    /// The signals that were passed on to the first process: bit n - 1 for signal n.
+    passed_on: Cell<u64>,
 }
 
-impl EventLoop<'_> {
+impl<'a> EventLoop<'a> {
+    /// For a run with this first process.
+    pub fn new(sandbox: &'a Sandbox, main: &'a Arc<Process>, init: &'a Init, job: &'a Job) -> Self {
+        EventLoop { sandbox, main, init, job, passed_on: Cell::new(0) }
+    }
+
     /// Handles events until the run has ended.
     ///
     /// # Errors
@@ -138,6 +143,10 @@ impl EventLoop<'_> {
         Ok(Some(match (self.sandbox.ending.cause(), outcome) {
             (Some(end), _) => Outcome::Ended(end.clone()),
             (None, outcome) if self.main.executed() => outcome,
+            // As it would have ended a program that was still being started.
+            (None, Outcome::Signaled(signal)) if self.passed_on.get() & bit(signal) != 0 => {
+                Outcome::Signaled(signal)
+            }
             (None, Outcome::Exited(NOT_RUNNABLE)) => {
                 let unknown = || format!("{} cannot be run", shown(&self.main.exe().path));
                 Outcome::NotRunnable(self.main.refusal().map_or_else(unknown, str::to_owned))
@@ -171,6 +180,7 @@ impl EventLoop<'_> {
     /// whole group.
     fn forward(&self, received: Received) {
         const FROM_PROCESS: [i32; 3] = [libc::SI_USER, libc::SI_QUEUE, libc::SI_TKILL];
+        self.passed_on.set(self.passed_on.get() | bit(received.signal));
         let sent = FROM_PROCESS.contains(&received.code);
         let code = if sent { libc::SI_USER } else { received.code };
         let info = Info::sent(received.signal, code, received.pid, received.uid.cast_unsigned());
@@ -184,6 +194,11 @@ impl EventLoop<'_> {
             self.sandbox.processes.signal_group(group, &info);
         }
     }
+}
+
+/// The bit of a signal in a set of signals.
+fn bit(signal: i32) -> u64 {
+    1u64.checked_shl(signal.cast_unsigned().wrapping_sub(1)).unwrap_or(0)
 }
 
 /// How long to wait at most.

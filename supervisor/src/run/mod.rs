@@ -225,7 +225,7 @@ fn run_guest(
     if let Some(gate) = gate {
         keep_gate(sandbox, gate).map_err(|e| failed("the supervisor", e))?;
     }
-    let outcome = EventLoop { sandbox, main: &main, init: &init, job }.run();
+    let outcome = EventLoop::new(sandbox, &main, &init, job).run();
     // Both end at the same time.
     sandbox.maker.get().inspect(|maker| maker.dismiss());
     init.finish();
