@@ -1,0 +1,174 @@
+//! The Debian package as its users have it: built by its one command, looked at by lintian, installed in a
+//! clean Debian, used there, started as a service by a real systemd, and removed without a trace. Only root
+//! can make a Debian to install it in; as anybody else the package is unpacked and its program run.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+use rxbox_tests::{Scratch, eventually, rxbox};
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+/// Runs a command to its end; what it says on standard output.
+fn done(command: &mut Command) -> String {
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let (out, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{command:?}: {}\n{out}{errors}", output.status);
+    out.into_owned()
+}
+
+/// The package, of the program that is tested.
+fn package(scratch: &Scratch) -> PathBuf {
+    let build = repository().join("packaging/debian/build.sh");
+    let line = done(Command::new("sh").arg(build).arg(rxbox()).env("CARGO_TARGET_DIR", scratch.path()));
+    PathBuf::from(line.trim_end())
+}
+
+/// A Debian with systemd and nothing else, laid out once for all runs of the tests.
+fn debian() -> PathBuf {
+    let lab = rxbox().parent().and_then(Path::parent).unwrap().join("lab");
+    let root = lab.join("debian");
+    if !root.exists() {
+        fs::create_dir_all(&lab).unwrap();
+        let new = lab.join(format!("debian.{}", std::process::id()));
+        let include = "--include=systemd,systemd-sysv,dbus,procps";
+        done(Command::new("debootstrap").args(["--variant=minbase", include, "bookworm"]).arg(&new));
+        fs::rename(new, &root).unwrap();
+    }
+    root
+}
+
+/// What may differ after a package has come and gone: the package manager's own records.
+fn names(root: &Path) -> BTreeSet<PathBuf> {
+    let (mut found, mut todo) = (BTreeSet::new(), vec![root.to_owned()]);
+    while let Some(dir) = todo.pop() {
+        for entry in fs::read_dir(&dir).unwrap().map(Result::unwrap) {
+            if entry.file_type().unwrap().is_dir() {
+                todo.push(entry.path());
+            }
+            found.insert(entry.path().strip_prefix(root).unwrap().to_owned());
+        }
+    }
+    let records = ["var/lib/dpkg", "var/log", "var/cache", "run", "tmp"];
+    found.retain(|name| !records.iter().any(|record| name.starts_with(record)));
+    found
+}
+
+/// Within the Debian, without starting it.
+fn inside(root: &Path, command: &[&str]) -> String {
+    let options = ["-q", "--register=no", "--keep-unit", "-D"];
+    done(Command::new("systemd-nspawn").args(options).arg(root).args(command))
+}
+
+const PROFILE: &str = "version = 1\nextends = [\"untrusted\"]\n[filesystem]\nwrite = [\"${CWD}\"]\n";
+/// One that says where it is and who, and does not end.
+const PROGRAM: &str =
+    "COMMAND=/bin/sh -c \"pwd >started; grep -c . /etc/shadow >>started 2>&1; exec sleep 1000\"\n";
+/// What is asked of systemd, once it is up.
+const TRIAL: &str = r#"#!/bin/bash
+exec >/trial.log 2>&1
+unit=rxbox@demo.service
+systemd-analyze verify --man=no $unit; echo "verified: $?"
+systemctl start $unit
+for i in $(seq 100); do [ $(wc -l </var/lib/rxbox/demo/started) = 2 ] && break; sleep 0.1; done
+cat /var/lib/rxbox/demo/started
+systemctl is-active $unit
+kill -9 $(systemctl show -p MainPID --value $unit)
+for i in $(seq 100); do [ $(systemctl show -p NRestarts --value $unit) = 1 ] && break; sleep 0.1; done
+echo "restarts: $(systemctl show -p NRestarts --value $unit)"
+systemctl stop $unit
+systemctl show -p ActiveState,Result $unit
+echo "left: $(pgrep -c rxbox)"
+echo COMMAND=/bin/false >/etc/rxbox/demo.conf
+echo COMMAND=/bin/none >/etc/rxbox/none.conf
+cp /etc/rxbox/demo.toml /etc/rxbox/none.toml
+systemctl start rxbox@none.service
+for i in $(seq 100); do systemctl is-failed -q rxbox@none.service && break; sleep 0.1; done
+systemctl show -p ExecMainStatus,NRestarts rxbox@none.service
+journalctl -q --no-pager -u $unit -u rxbox@none.service
+echo end
+"#;
+const ONCE: &str = "[Unit]\nAfter=dbus.service\n[Service]\nType=oneshot\nExecStart=/usr/local/bin/trial\n";
+
+/// Boots the Debian, and gives what the trial has said.
+fn boot(root: &Path, scratch: &Scratch) -> String {
+    let units = root.join("etc/systemd/system");
+    fs::create_dir_all(units.join("multi-user.target.wants")).unwrap();
+    fs::write(units.join("trial.service"), ONCE).unwrap();
+    std::os::unix::fs::symlink("../trial.service", units.join("multi-user.target.wants/trial.service"))
+        .unwrap();
+    let trial = root.join("usr/local/bin/trial");
+    fs::write(&trial, TRIAL).unwrap();
+    done(Command::new("chmod").arg("755").arg(&trial));
+    let console = fs::File::create(scratch.path().join("console")).unwrap();
+    let mut machine = Command::new("systemd-nspawn")
+        .args(["-q", "--register=no", "--keep-unit", "-b", "-D"])
+        .arg(root)
+        .stdin(Stdio::null())
+        .stdout(console.try_clone().unwrap())
+        .stderr(console)
+        .spawn()
+        .unwrap();
+    let said = || fs::read_to_string(root.join("trial.log")).unwrap_or_default();
+    eventually("the trial has ended", || said().ends_with("end\n"));
+    machine.kill().unwrap();
+    machine.wait().unwrap();
+    said()
+}
+
+#[test]
+fn the_package_is_installed_used_as_a_service_and_removed() {
+    let scratch = Scratch::new("package");
+    let package = package(&scratch);
+    done(Command::new("lintian").args(["--fail-on", "error"]).arg(&package));
+    let root = scratch.path().join("machine");
+    if fs::metadata("/proc/self").unwrap().uid() != 0 {
+        done(Command::new("dpkg-deb").arg("--extract").arg(&package).arg(&root));
+        let version = done(Command::new(root.join("usr/bin/rxbox")).arg("--version"));
+        assert_eq!(version.trim_end(), concat!("rxbox ", env!("CARGO_PKG_VERSION")));
+        return;
+    }
+    done(Command::new("cp").arg("-a").arg(debian()).arg(&root));
+    let before = names(&root);
+    let file = root.join("root/rxbox.deb");
+    fs::copy(&package, &file).unwrap();
+    inside(&root, &["dpkg", "-i", "/root/rxbox.deb"]);
+    fs::remove_file(file).unwrap();
+    let said = inside(&root, &["rxbox", "--quiet", "--profile", "untrusted", "--", "/bin/echo", "it runs"]);
+    assert!(said.contains("it runs"), "{said}");
+    fs::write(root.join("etc/rxbox/demo.toml"), PROFILE).unwrap();
+    fs::write(root.join("etc/rxbox/demo.conf"), PROGRAM).unwrap();
+
+    let said = boot(&root, &scratch);
+    for line in [
+        "verified: 0",
+        "/var/lib/private/rxbox/demo",
+        "grep: /etc/shadow: Permission denied",
+        "active",
+        "restarts: 1",
+        "ActiveState=inactive",
+        "Result=success",
+        "left: 0",
+        // What cannot run is not started again.
+        "ExecMainStatus=127",
+        "NRestarts=0",
+    ] {
+        assert!(said.lines().any(|said| said == line), "{line}: {said}");
+    }
+
+    for file in ["demo.toml", "demo.conf", "none.toml", "none.conf"] {
+        fs::remove_file(root.join("etc/rxbox").join(file)).unwrap();
+    }
+    inside(&root, &["dpkg", "-P", "rxbox"]);
+    // The state of a service is its own.
+    let stays = |name: &&PathBuf| !name.starts_with("var/lib/rxbox") && !name.starts_with("var/lib/private");
+    let is_ours = |name: &&PathBuf| name.to_string_lossy().contains("rxbox");
+    let after = names(&root);
+    let left: Vec<_> = after.difference(&before).filter(stays).filter(is_ours).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
