@@ -286,11 +286,6 @@ static void transfers(void) {
     SHOW(after[1] - before[1] >= 3100);
     SHOW(after[2] - before[2] - text_reads);
     SHOW(after[3] - before[3] >= 4);
-    pid_t child = fork();
-    if (!child) _exit(read(zero, b, sizeof b) != sizeof b);
-    waitpid(child, 0, 0);
-    counted(before);
-    SHOW((before[0] - after[0] - text_read + 50) / 100);
     close(zero), close(file);
 }
 

@@ -1,7 +1,7 @@
 //! What a program sees of itself below `/proc` and `/dev`: `guests/proc_views.c` prints it, natively and in
 //! rxbox the same. And that it is the program's, never the supervisor's or the emulator's.
 
-use rxbox_tests::{Program, Scratch, guest, guest_is_the_same, same};
+use rxbox_tests::{Program, Scratch, difference, guest, guest_is_the_same, same};
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -26,6 +26,21 @@ fn a_program_sees_the_other_processes_of_its_sandbox_as_natively() {
 #[test]
 fn every_entry_is_there_as_natively() {
     guest_is_the_same("proc_entries", &["permissive"]);
+}
+
+/// To the kernel the supervisor's own directory is root's, for it hides itself.
+#[test]
+fn every_entry_is_there_for_an_ordinary_user() {
+    let run = |boxed: bool| {
+        let scratch = Scratch::new("entries");
+        std::fs::copy(guest(&scratch, "proc_entries"), scratch.path().join("entries")).unwrap();
+        let argv = ["/bin/sh", "-c", "exec ./entries"];
+        let program = Program::new(scratch.path(), &argv).unprivileged();
+        if boxed { program.boxed("permissive") } else { program.native() }
+    };
+    let (native, boxed) = (run(false), run(true));
+    assert!(native.out().contains("/proc/self/ns/net"), "{}", native.err());
+    assert!(native.out() == boxed.out(), "{}", difference(&native.stdout, &boxed.stdout));
 }
 
 /// What runs a script is its interpreter, found by any way, under the script's name.
