@@ -18,6 +18,7 @@ use crate::state::process::Process;
 use nix::errno::Errno;
 use rxbox_policy::{Decision, DeniedWhat};
 use rxbox_wire::frame::{Checked, Given, Reply, Request};
+use rxbox_wire::kind::Kind;
 use std::ffi::CStr;
 use std::sync::Arc;
 
@@ -81,10 +82,17 @@ impl Call<'_> {
     pub fn present(&self, i: usize) -> bool {
         self.checked.place[i].given != Given::Nothing
     }
-    /// EFAULT if the pointer given as argument `i` leads nowhere, for what is to be known before the call is
-    /// carried out.
+    /// What is wrong with the data of argument `i`, EFAULT if its pointer leads nowhere, for what is to be
+    /// known before the call is carried out.
     pub fn reach(&self, i: usize) -> Result<(), Errno> {
-        if self.checked.place[i].given == Given::Fault { Err(Errno::EFAULT) } else { Ok(()) }
+        match self.checked.place[i].given {
+            Given::Wrong(errno) => Err(Errno::from_raw(errno)),
+            Given::Nothing | Given::Memory => Ok(()),
+        }
+    }
+    /// Whether the memory of argument `i` lies beyond user space, not only where nothing is.
+    pub fn is_beyond(&self, i: usize) -> bool {
+        self.request.flags & Request::BEYOND != 0 && self.reach(i) == Err(Errno::EFAULT)
     }
     /// The bytes of argument `i` that the call reads, `None` for a null pointer where the row allows one; or
     /// EFAULT.
@@ -116,12 +124,13 @@ impl Call<'_> {
     /// is absent.
     ///
     /// # Errors
-    /// EFAULT if the pointer leads nowhere and there is something to give.
+    /// What is wrong with the argument's memory, if there is something to give.
     pub fn put(&mut self, i: usize, data: &[u8]) -> Result<(), Errno> {
         let n = data.len().min(self.room(i));
         match self.checked.place[i].given {
-            Given::Fault if n > 0 => return Err(Errno::EFAULT),
-            Given::Nothing | Given::Fault => {}
+            Given::Wrong(libc::EFAULT) if n == 0 => {}
+            Given::Wrong(errno) => return Err(Errno::from_raw(errno)),
+            Given::Nothing => {}
             Given::Memory => {
                 self.area.write(self.checked.place[i].start, &data[..n]);
                 self.reply.out[i] = n as u32;
@@ -135,9 +144,12 @@ impl Call<'_> {
     pub fn buffer(&self, i: usize) -> Buffer<'_> {
         let place = self.checked.place[i];
         match place.given {
-            Given::Fault => Buffer::nowhere(place.len),
+            Given::Wrong(_) => Buffer::nowhere(place.len),
             Given::Nothing | Given::Memory => {
-                let buffer = self.area.buffer(place.start, place.len);
+                let mut buffer = self.area.buffer(place.start, place.len);
+                if matches!(self.checked.kinds[i].kind, Kind::IovecIn { .. } | Kind::IovecOut { .. }) {
+                    buffer = buffer.vectored();
+                }
                 if self.request.flags & Request::CUT == 0 { buffer } else { buffer.cut() }
             }
         }

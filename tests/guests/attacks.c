@@ -275,7 +275,7 @@ static void network(void) {
         if (connect(s, (void *)&in, sizeof in) == 0) escaped("connect");
         if (errno != EACCES && errno != EPERM) escaped("connect reached the host");
         held(strerror(errno));
-        if (sendto(s, "x", 1, 0x4000000 /* MSG_FASTOPEN */, (void *)&in, sizeof in) >= 0) escaped("sendto");
+        if (sendto(s, "x", 1, MSG_FASTOPEN | MSG_NOSIGNAL, (void *)&in, sizeof in) >= 0) escaped("sendto");
         held("sendto");
         if (bind(s, (void *)&in, sizeof in) == 0) escaped("bind");
         held("bind");
@@ -294,8 +294,8 @@ static void calls(void) {
     struct { long nr; const char *name; } list[] = {
         {SYS_ptrace, "ptrace"}, {SYS_mount, "mount"}, {SYS_setns, "setns"}, {SYS_chroot, "chroot"},
         {SYS_pivot_root, "pivot_root"}, {SYS_bpf, "bpf"}, {SYS_perf_event_open, "perf"}, {SYS_userfaultfd, "userfaultfd"},
-        {SYS_process_vm_readv, "process_vm_readv"}, {SYS_kexec_load, "kexec"}, {SYS_init_module, "init_module"}, {SYS_keyctl, "keyctl"},
-        {SYS_io_uring_setup, "io_uring"}, {SYS_open_by_handle_at, "open_by_handle"}, {SYS_process_vm_writev, "process_vm_writev"}, {SYS_reboot, "reboot"},
+        {SYS_kexec_load, "kexec"}, {SYS_init_module, "init_module"}, {SYS_keyctl, "keyctl"},
+        {SYS_io_uring_setup, "io_uring"}, {SYS_open_by_handle_at, "open_by_handle"}, {SYS_reboot, "reboot"},
         {SYS_iopl, "iopl"}, {SYS_ioperm, "ioperm"}, {SYS_swapon, "swapon"}, {SYS_settimeofday, "settimeofday"}, {0x40000000 | SYS_getpid, "x32"}};
     for (unsigned i = 0; i < sizeof list / sizeof *list; i++) {
         long r = syscall(list[i].nr, 0, 0, 0, 0, 0, 0);

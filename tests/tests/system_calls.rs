@@ -1,7 +1,10 @@
 //! System calls, area by area: the programs `guests/calls_*.c` print what each call gives, natively and in
 //! rxbox the same, and leave the same files.
 
-use rxbox_tests::guest_is_the_same;
+use rxbox_tests::calls::compare::compare;
+use rxbox_tests::{guest_is_the_same, rxbox};
+use std::path::Path;
+use std::thread;
 
 /// Runs a guest under `permissive`.
 fn as_natively(name: &str) {
@@ -54,6 +57,11 @@ fn memory_and_mapped_files() {
 }
 
 #[test]
+fn several_wrong_arguments() {
+    as_natively("calls_order");
+}
+
+#[test]
 fn threads_and_futexes() {
     as_natively_even_untrusted("calls_threads");
 }
@@ -88,4 +96,23 @@ fn limits_clocks_identity_and_the_machine() {
 #[test]
 fn limits_on_the_address_space_that_a_process_sets() {
     as_natively_even_untrusted("limits_memory");
+}
+
+/// Random sequences of calls (`calls compare SEED 1` repeats one); a failing test prints their seeds.
+#[test]
+fn random_sequences_of_calls_give_what_they_give_natively() {
+    const CALLS: usize = 100;
+    let compared = |seeds: std::ops::Range<u64>| {
+        let performer = Path::new(env!("CARGO_BIN_EXE_calls"));
+        let compare_one = |seed| (seed, compare(rxbox(), performer, seed, CALLS).expect("a run"));
+        seeds.map(compare_one).filter(|(_, differences)| !differences.is_empty()).collect::<Vec<_>>()
+    };
+    let differing: Vec<_> = thread::scope(|scope| {
+        let halves = [1..31, 31..60].map(|seeds| scope.spawn(|| compared(seeds)));
+        halves.into_iter().flat_map(|half| half.join().expect("a thread")).collect()
+    });
+    let lines = differing.iter().flat_map(|(seed, all)| {
+        all.iter().map(move |[natively, boxed]| format!("seed {seed}\n  {natively}\n  {boxed}\n"))
+    });
+    assert!(differing.is_empty(), "{}", lines.collect::<String>());
 }

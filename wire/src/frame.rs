@@ -16,7 +16,7 @@ pub use message::MessageHeader;
 pub use violation::Violation;
 
 use crate::kind::{Arg, Command, Presence, Syscall};
-use crate::sizes::{ABSENT, ALIGN, DATA_SIZE, FAULT};
+use crate::sizes::{ABSENT, ALIGN, DATA_SIZE, errno_of};
 use crate::table;
 use std::ops::Range;
 use words::{u32_at, u64_at};
@@ -30,7 +30,7 @@ pub struct Request {
     pub flags: u32,
     /// The registers rdi, rsi, rdx, r10, r8, r9.
     pub args: [u64; 6],
-    /// Bytes of each argument's data, or [`ABSENT`] or [`FAULT`].
+    /// Bytes of each argument's data, or [`ABSENT`], or why there are none ([`crate::sizes::WRONG`]).
     pub len: [u32; 6],
 }
 
@@ -118,8 +118,9 @@ pub enum Given {
     /// Nothing: the argument is no memory, or a null pointer where the row allows one.
     #[default]
     Nothing,
-    /// A pointer that leads nowhere, null where the row does not allow that among them.
-    Fault,
+    /// Something from which no data can be taken: the (positive) errno is EFAULT for a pointer that leads
+    /// nowhere, null where the row does not allow that among them.
+    Wrong(i32),
     /// Memory.
     Memory,
 }
@@ -139,8 +140,8 @@ pub fn place(len: &[u32; 6]) -> Option<[ArgRange; 6]> {
         if n == ABSENT {
             continue;
         }
-        if n == FAULT {
-            slot.given = Given::Fault;
+        if let Some(errno) = errno_of(n) {
+            slot.given = Given::Wrong(errno);
             continue;
         }
         *slot = ArgRange { start: at, len: n as usize, given: Given::Memory };
@@ -160,6 +161,9 @@ impl Request {
     pub const PART: u32 = 1;
     /// Behind the data there are more that the guest names, where its memory is not.
     pub const CUT: u32 = 2;
+    /// A pointer that leads nowhere names memory beyond user space, which the kernel tells at once where it
+    /// is to transfer bytes.
+    pub const BEYOND: u32 = 4;
 
     /// The bytes.
     pub fn encode(&self) -> [u8; Self::SIZE] {
@@ -195,7 +199,9 @@ impl Request {
             self.check_length(call.name, &kinds, i)?;
         }
         let mut place = place(&self.len).ok_or(Violation::TooMuch(call.name))?;
-        for (i, place) in place.iter_mut().enumerate().filter(|(_, place)| place.given == Given::Fault) {
+        for (i, place) in
+            place.iter_mut().enumerate().filter(|(_, place)| matches!(place.given, Given::Wrong(_)))
+        {
             if let Some(Length::Exactly(n) | Length::AtMost(n)) = length(&kinds, i, &self.args) {
                 place.len = n as usize;
             }
@@ -215,7 +221,7 @@ impl Request {
                 _ => Err(Violation::Missing { call, arg }),
             };
         }
-        if len == FAULT {
+        if errno_of(len).is_some() {
             return Ok(());
         }
         let (ok, want) = match rule {

@@ -59,14 +59,13 @@ pub enum Kind {
     },
     /// The address of address and size of such a mask (pselect(2)).
     SigMaskPair,
-    /// A NUL-terminated path of at most 4096 bytes with its NUL; the child answers ENAMETOOLONG for a longer
-    /// one.
+    /// A NUL-terminated path of at most 4096 bytes with its NUL; ENAMETOOLONG for a longer one.
     Path(Presence),
     /// A NUL-terminated string that is not a path (attribute names, ...), at most 4096 bytes with its NUL.
     /// The child cuts a longer one: all such names have far lower limits, which the handlers hold.
     Text(Presence),
     /// A socket address that the call reads, of as many bytes as argument `len` says: at most
-    /// [`crate::sizes::ADDRESS_MAX`], beyond which the child answers EINVAL, as the kernel does.
+    /// [`crate::sizes::ADDRESS_MAX`], beyond which it is EINVAL, as in the kernel.
     Address {
         /// Whether it may be null.
         presence: Presence,
@@ -233,8 +232,8 @@ pub enum Extent {
     Struct(&'static Struct),
     /// The longest time to wait, or its end. Where it may be null, that is for ever.
     Timeout(&'static Struct, Timeout),
-    /// As many elements of `size` bytes as argument `count` says: all of them, or the call fails. For more
-    /// than [`crate::sizes::BULK_MAX`] bytes the child answers by itself, E2BIG if `size == 1`, else EINVAL.
+    /// As many elements of `size` bytes as argument `count` says: all of them, or the call fails. More than
+    /// [`crate::sizes::BULK_MAX`] bytes are E2BIG if `size == 1`, else EINVAL.
     Elements {
         /// Index of the counting argument.
         count: u8,
@@ -546,6 +545,18 @@ pub struct Pieces {
     pub persistent: bool,
 }
 
+/// What the supervisor says with the approval of a vmsplice(2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i64)]
+pub enum Splice {
+    /// It reads from a pipe.
+    Read = 0,
+    /// It writes to one.
+    Write = 1,
+    /// The file is no pipe, which is an error once there is something to move.
+    Nothing = 2,
+}
+
 /// What area a call belongs to; the policy's sections and `rxbox syscalls` group by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {
@@ -584,6 +595,8 @@ pub struct Syscall {
     pub args: &'static [Arg],
     /// Where it is carried out.
     pub route: Route,
+    /// What it lacks of the kernel's call, if it is offered in part; else nothing.
+    pub lacks: &'static str,
     /// What area it belongs to.
     pub class: Class,
     /// Whether it may wait for long.

@@ -176,6 +176,9 @@ pub enum WaitAnswer {
         /// The descriptor says so.
         hurried: bool,
     },
+    /// The wait fails with this errno (positive). The kernel tells of nobody then, where there is room for
+    /// it.
+    Refused(i32),
     /// Threads that the caller traces are waited for, too: where the kernel knows of no child the wait goes
     /// on until the supervisor interrupts it.
     Tracees,
@@ -191,6 +194,7 @@ pub enum WaitAnswer {
 impl WaitAnswer {
     const HURRIED: i64 = 1 << 32;
     const TRACEES: i64 = 1 << 33;
+    const REFUSED: i64 = 1 << 34;
     const EVENT: i64 = 1 << 62;
 
     /// The value.
@@ -200,6 +204,7 @@ impl WaitAnswer {
             WaitAnswer::Process { pid, hurried } => {
                 i64::from(pid as u32) | if hurried { Self::HURRIED } else { 0 }
             }
+            WaitAnswer::Refused(errno) => Self::REFUSED | i64::from(errno as u32),
             WaitAnswer::Tracees => Self::TRACEES,
             WaitAnswer::Event { tid, status } => {
                 Self::EVENT | i64::from(status & 0xff_ffff) << 32 | i64::from(tid as u32)
@@ -216,6 +221,7 @@ impl WaitAnswer {
                 WaitAnswer::Event { tid: id, status: (value >> 32) as u32 & 0xff_ffff }
             }
             _ if value & Self::TRACEES != 0 => WaitAnswer::Tracees,
+            _ if value & Self::REFUSED != 0 => WaitAnswer::Refused(id),
             _ => WaitAnswer::Process { pid: id, hurried: value & Self::HURRIED != 0 },
         }
     }

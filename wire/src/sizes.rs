@@ -24,7 +24,21 @@ pub const CHANNEL_SIZE: usize = MAX_SLOTS * SLOT_SIZE;
 /// is allowed ([`crate::kind::Presence`]).
 pub const ABSENT: u32 = u32::MAX;
 /// A length that says: the pointer leads nowhere. The handler meets it where the kernel would.
-pub const FAULT: u32 = u32::MAX - 1;
+pub const FAULT: u32 = wrong(libc::EFAULT);
+/// Why there may be no data for an argument beside a bad pointer: they are too long, too many, or not what
+/// the kernel takes. The handler gives the error where the kernel would.
+pub const WRONG: [i32; 6] =
+    [libc::EFAULT, libc::EINVAL, libc::E2BIG, libc::ENAMETOOLONG, libc::EMSGSIZE, libc::ENOBUFS];
+
+/// The length that says so: the error as the kernel gives it, negative.
+pub const fn wrong(errno: i32) -> u32 {
+    errno.wrapping_neg() as u32
+}
+
+/// The error that such a length says.
+pub fn errno_of(len: u32) -> Option<i32> {
+    WRONG.into_iter().find(|errno| wrong(*errno) == len)
+}
 /// Each argument's data start at a multiple of this.
 pub const ALIGN: usize = 16;
 /// Longest path or text with its NUL, as the kernel's PATH_MAX.

@@ -133,7 +133,7 @@ fn places_are_sound(checked: &Checked, request: &Request) {
     for (place, &len) in checked.place.iter().zip(&request.len) {
         let given = match len {
             ABSENT => Given::Nothing,
-            FAULT => Given::Fault,
+            FAULT => Given::Wrong(libc::EFAULT),
             _ => Given::Memory,
         };
         assert_eq!(place.given, given);
@@ -159,7 +159,7 @@ fn an_argument_that_cannot_be_null_is_never_missing() {
         }
         let checked = request.check().unwrap();
         for i in (0..6).filter(|i| request.len[*i] == FAULT) {
-            assert_eq!(checked.place[i].given, Given::Fault);
+            assert_eq!(checked.place[i].given, Given::Wrong(libc::EFAULT));
             let mut without = request;
             without.len[i] = ABSENT;
             let optional = kinds[i].kind.presence() == Some(Presence::Optional);

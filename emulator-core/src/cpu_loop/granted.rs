@@ -70,7 +70,7 @@ const ALL: &[(i64, Entry)] = &[
     (SYS_shmdt, Call(|t, g| shm::detach(t, g.args[0]))),
     (SYS_process_vm_readv, Call(|t, g| own_memory::read(t, g.args).into())),
     (SYS_process_vm_writev, Call(|t, g| own_memory::write(t, g.args).into())),
-    (SYS_vmsplice, Call(|t, g| transfer::vmsplice(t, g.args, g.approved != 0))),
+    (SYS_vmsplice, Call(|t, g| transfer::vmsplice(t, g.args, g.approved))),
     // Threads and processes.
     (SYS_sched_yield, Call(|_, _| process::sched_yield())),
     (SYS_clone, Call(|t, g| clone::clone(t, g.call.nr, g.args))),

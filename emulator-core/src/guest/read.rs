@@ -17,14 +17,22 @@ pub fn vectors(addr: u64, count: u64) -> Result<Vectors, Errno> {
         return Err(Errno::EINVAL);
     }
     let mut raw = vec![0; count as usize * 16];
-    access::copy_in(&mut raw, addr)?;
+    let copied = access::copy_in(&mut raw, addr);
+    if let Err(fault) = &copied {
+        raw.truncate(fault.done);
+    }
     let word = |b: &[u8]| u64::from_le_bytes(std::array::from_fn(|i| b[i]));
     let all: Vectors = raw.chunks_exact(16).map(|c| (word(c), word(&c[8..]))).collect();
     if all.iter().any(|v| v.1 > i64::MAX as u64) {
         return Err(Errno::EINVAL);
     }
-    let is_user = |v: &(u64, u64)| v.0.checked_add(v.1).is_some_and(|end| end <= TASK_SIZE);
-    if all.iter().all(is_user) { Ok(all) } else { Err(Errno::EFAULT) }
+    copied?;
+    if all.iter().any(|v| is_beyond(v.0, v.1)) { Err(Errno::EFAULT) } else { Ok(all) }
+}
+
+/// Whether so many bytes from an address on do not all lie in user space.
+pub fn is_beyond(addr: u64, len: u64) -> bool {
+    addr.checked_add(len).is_none_or(|end| end > TASK_SIZE)
 }
 
 /// Takes `n` bytes off the front of the vectors.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use nix::errno::Errno;
 
 use super::area::{MappedFile, Prot};
-use super::layout::{Span, page_up};
+use super::layout::{Span, TASK_SIZE, page_up};
 
 /// Where a mapping is to go.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -87,7 +87,8 @@ impl<'fd> MapRequest<'fd> {
     /// dropped if `flags` has `MAP_ANONYMOUS`.
     ///
     /// # Errors
-    /// `EINVAL`: no sharing type, or one that does not go with the rest. `EOPNOTSUPP`: a flag that
+    /// `EINVAL`: no bytes, no sharing type, or one that does not go with the rest. `ENOMEM`: more bytes than
+    /// there are addresses. `EOPNOTSUPP`: a flag that
     /// `MAP_SHARED_VALIDATE` must know and does not. `EBADF`: a file is needed. `ENOMEM`: `MAP_HUGETLB`,
     /// since the guest has no pool of huge pages.
     pub fn decode(
@@ -113,6 +114,12 @@ impl<'fd> MapRequest<'fd> {
             | libc::MAP_32BIT) as u64;
         let has = |flag: i32| flags & flag as u64 != 0;
         let source = if has(libc::MAP_ANONYMOUS) { None } else { Some(source.ok_or(Errno::EBADF)?) };
+        if len == 0 {
+            return Err(Errno::EINVAL);
+        }
+        if page_up(len).is_none_or(|len| len > TASK_SIZE) {
+            return Err(Errno::ENOMEM);
+        }
         let grows_down = has(libc::MAP_GROWSDOWN);
         let shared = match (flags & libc::MAP_TYPE as u64) as i32 {
             libc::MAP_PRIVATE => false,

@@ -9,7 +9,7 @@ use std::os::fd::AsRawFd;
 use super::call;
 use nix::errno::Errno;
 
-use crate::guest::layout::{PAGE, Span, page_up, window_of};
+use crate::guest::layout::{PAGE, Span, page_down, page_up, window_of};
 use crate::guest::{HostMap, HostRequest, Prot, Source, access};
 
 /// The address space of this process, guest windows only.
@@ -126,7 +126,7 @@ fn pages(addr: u64, len: u64) -> Option<Span> {
 /// Makes such a call.
 ///
 /// # Errors
-/// ENOMEM for pages that are not the guest's, EINVAL for what is no range of pages, else as the call.
+/// ENOMEM for pages that are not the guest's, else as the call.
 pub fn page_call(call: PageCall, addr: u64, len: u64) -> Result<i64, Errno> {
     let (nr, third) = match call {
         PageCall::Msync(flags) => (libc::SYS_msync, flags),
@@ -134,13 +134,24 @@ pub fn page_call(call: PageCall, addr: u64, len: u64) -> Result<i64, Errno> {
         PageCall::Mlock2(flags) => (libc::SYS_mlock2, flags),
         PageCall::Munlock => (libc::SYS_munlock, 0),
     };
-    if pages(addr, len).is_none() {
-        // What is not mapped cannot be locked or written back.
-        let is_range = page_up(len).and_then(|len| addr.checked_add(len)).is_some();
-        return Err(if is_range && addr.is_multiple_of(PAGE) { Errno::ENOMEM } else { Errno::EINVAL });
+    // The pages that are touched. A length that comes to none beyond the last one is nothing, as in the
+    // kernel.
+    let (start, odd) = (page_down(addr), addr % PAGE);
+    let len = page_up(len.wrapping_add(odd)).unwrap_or(0);
+    let locks = !matches!(call, PageCall::Msync(_));
+    if !locks && odd != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let Some(end) = start.checked_add(len) else {
+        return Err(if locks { Errno::EINVAL } else { Errno::ENOMEM });
+    };
+    // What is not mapped cannot be locked or written back.
+    let span = Span { start, end };
+    if !span.is_empty() && window_of(span).is_none() {
+        return Err(Errno::ENOMEM);
     }
     // SAFETY: the pages are the guest's, whose contents and protection these calls leave alone.
-    call::result(unsafe { call::raw(nr, [addr, len, third, 0, 0, 0]) })
+    call::result(unsafe { call::raw(nr, [start, len, third, 0, 0, 0]) })
 }
 
 /// mincore(2): a byte for each page.

@@ -1,14 +1,15 @@
 //! Carrying a system call's arguments across the channel, as the table says.
 //!
 //! Nothing here knows single calls. Guest memory is read and written only through [`crate::guest::access`],
-//! so a bad pointer is noticed. One of what the call reads is told to the supervisor, which answers EFAULT
-//! where the kernel would: not before it has looked at what the kernel looks at first.
+//! so a bad pointer is noticed. That, and whatever else is wrong with what an argument stands for, is told to
+//! the supervisor, which gives the error where the kernel would: not before it has looked at what the kernel
+//! looks at first.
 
 use super::vectors::{gather, gather_some, scatter};
 use super::{interfaces, msghdr};
 use crate::channel::Slot;
 use crate::guest::access;
-use crate::guest::read::{Vectors, strings, vectors};
+use crate::guest::read::{Vectors, is_beyond, strings, vectors};
 use crate::process::Process;
 use crate::thread::Thread;
 use crate::thread::request::{self, View};
@@ -16,7 +17,7 @@ use crate::thread::restart_block::Remaining;
 use nix::errno::Errno;
 use rxbox_wire::frame::{self, Length, Reply, Request};
 use rxbox_wire::kind::{Arg, Extent, Kind, Presence, Syscall};
-use rxbox_wire::sizes::{ABSENT, ALIGN, BULK_MAX, DATA_SIZE, FAULT, STRING_MAX, STRINGS_MAX};
+use rxbox_wire::sizes::{ABSENT, ALIGN, BULK_MAX, DATA_SIZE, FAULT, STRING_MAX, STRINGS_MAX, WRONG, wrong};
 
 /// What an argument's data are on the guest's side.
 #[derive(Clone, Debug)]
@@ -142,9 +143,13 @@ pub fn exchange(thread: &Thread, call: &'static Syscall, args: &[u64; 6]) -> Res
         reply.ret = -i64::from(libc::EFAULT);
     }
     let places = frame::place(&len).unwrap_or_default();
-    for (i, side) in sides.iter().enumerate() {
-        let n = (reply.out[i] as usize).min(places[i].len);
-        if n > 0 {
+    // As in the kernel the length of what is given is told first, and what follows a fault is not given.
+    for lengths in [true, false] {
+        for (i, side) in sides.iter().enumerate() {
+            let n = (reply.out[i] as usize).min(places[i].len);
+            if n == 0 || is_length(&kinds, i) != lengths {
+                continue;
+            }
             let unpacked = unpack(process, slot, side, places[i].start, n);
             // A time that is counted down may lie in read-only memory (select(2)).
             if !matches!(kinds[i].kind, Kind::InOut(_, Extent::Timeout(..))) {
@@ -153,6 +158,14 @@ pub fn exchange(thread: &Thread, call: &'static Syscall, args: &[u64; 6]) -> Res
         }
     }
     Ok(reply)
+}
+
+/// Whether argument `i` points at the length of what another one points at.
+fn is_length(kinds: &[Arg; 6], i: usize) -> bool {
+    kinds.iter().any(|arg| match arg.kind {
+        Kind::Out(_, Extent::Behind { pointer, .. }) => usize::from(pointer) == i,
+        _ => false,
+    })
 }
 
 /// All arguments in their places.
@@ -180,7 +193,10 @@ fn pack_all(thread: &Thread, kinds: &[Arg; 6], args: &mut [u64; 6]) -> Result<Pa
         let before = packer.at;
         match pack(&mut packer, i, kinds, args) {
             Ok(packed) => *side = packed,
-            Err(Errno::EFAULT) => (packer.len[i], packer.at) = (FAULT, before),
+            Err(e) if WRONG.contains(&(e as i32)) => {
+                (packer.len[i], packer.at) = (wrong(e as i32), before);
+                packer.flags |= if is_beyond(args[i], 1) { Request::BEYOND } else { 0 };
+            }
             Err(e) => return Err(e),
         }
     }
@@ -195,7 +211,10 @@ fn pack(p: &mut Packer<'_>, i: usize, kinds: &[Arg; 6], args: &mut [u64; 6]) -> 
         // Not looked at.
         addr = 0;
     }
+    // Of vectors the kernel looks at their number first.
+    let counted = matches!(kinds[i].kind, Kind::IovecIn { .. } | Kind::IovecOut { .. });
     if addr == 0
+        && !counted
         && let Some(mut len) = frame::null(kinds, i, args)
     {
         // What is beyond the call's limits is refused for that, and where there are no bytes there is no
@@ -212,6 +231,10 @@ fn pack(p: &mut Packer<'_>, i: usize, kinds: &[Arg; 6], args: &mut [u64; 6]) -> 
         Kind::Text(_) => p.text(i, addr)?,
         Kind::Strings => p.strings(i, addr)?,
         Kind::In(_, Extent::Within(most)) => p.copy_some(i, addr, most.into())?,
+        Kind::InOut(_, Extent::Within(most)) => {
+            p.copy_some(i, addr, most.into())?;
+            return Ok(Side::Out(addr));
+        }
         Kind::In(..) | Kind::Address { .. } => p.copy_in(i, addr, bytes(kinds, i, args)?)?,
         Kind::InOut(..) => {
             p.copy_in(i, addr, bytes(kinds, i, args)?)?;
@@ -220,7 +243,7 @@ fn pack(p: &mut Packer<'_>, i: usize, kinds: &[Arg; 6], args: &mut [u64; 6]) -> 
         Kind::Out(Presence::Probed, extent) => {
             let wanted = bytes(kinds, i, args)?;
             let mut room = p.process.writable(addr, wanted);
-            if let Extent::Records { count } = extent
+            if let Extent::Records { count } | Extent::Bulk { count } = extent
                 && room > 0
             {
                 args[usize::from(count)] = room;
@@ -234,7 +257,11 @@ fn pack(p: &mut Packer<'_>, i: usize, kinds: &[Arg; 6], args: &mut [u64; 6]) -> 
             return Ok(Side::Out(addr));
         }
         Kind::Out(..) => {
-            p.place(i, bytes(kinds, i, args)?)?;
+            let wanted = bytes(kinds, i, args)?;
+            if wanted > 0 && is_beyond(addr, 1) {
+                return Err(Errno::EFAULT);
+            }
+            p.place(i, wanted)?;
             return Ok(Side::Out(addr));
         }
         Kind::IovecIn { count } => p.gather(i, &vectors(addr, frame::count(kinds, count, args))?)?,

@@ -25,7 +25,10 @@ fn sides(args: &[u64; 6]) -> Result<[Vectors; 2], Errno> {
         vectors.retain(|vector| vector.1 > 0);
         vectors
     };
-    Ok([non_empty(vectors(local, locals)?), non_empty(vectors(remote, remotes)?)])
+    let local = non_empty(vectors(local, locals)?);
+    // Where nothing is to be moved the kernel does not look at the other side.
+    let remote = if local.is_empty() { Vectors::new() } else { non_empty(vectors(remote, remotes)?) };
+    Ok([local, remote])
 }
 
 /// Copies until one side is at its end or cannot be accessed: how many bytes, or EFAULT for the first.

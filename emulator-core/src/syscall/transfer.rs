@@ -13,12 +13,12 @@
 use super::vectors::{gather_some, scatter};
 use super::{marshal, msghdr};
 use crate::base::result::SyscallResult;
-use crate::guest::read::{Vectors, advance, vectors};
+use crate::guest::read::{Vectors, advance, is_beyond, vectors};
 use crate::signal::descriptor;
 use crate::thread::Thread;
 use nix::errno::Errno;
 use rxbox_wire::frame::{Reply, Request};
-use rxbox_wire::kind::{Bulk, Pieces, Syscall};
+use rxbox_wire::kind::{Bulk, Pieces, Splice, Syscall};
 use rxbox_wire::sizes::{ABSENT, BULK_MAX, FAULT, PIECE};
 use rxbox_wire::table;
 
@@ -37,12 +37,18 @@ fn begin(
     shape: Pieces,
 ) -> Result<SyscallResult, Errno> {
     let (buffer, count) = (args[usize::from(shape.buffer)], args[usize::from(shape.count)]);
+    if !shape.vectored && is_beyond(buffer, count) {
+        let (mut args, mut len) = (args, [ABSENT; 6]);
+        args[usize::from(shape.count)] = count.min(BULK_MAX as u64);
+        len[usize::from(shape.buffer)] = FAULT;
+        let request = Request { nr: call.nr, flags: Request::BEYOND, args, len };
+        return Ok(SyscallResult::from(&thread.slot.call(&thread.cpu, &request)));
+    }
     let rest: Vectors = match shape.vectored.then(|| vectors(buffer, count)) {
         None => vec![(buffer, count.min(LONGEST))],
         Some(Ok(rest)) => rest,
         // The supervisor says so, unless there is something to say of the descriptor.
-        Some(Err(Errno::EFAULT)) => Vec::new(),
-        Some(Err(e)) => return Err(e),
+        Some(Err(_)) => Vec::new(),
     };
     if rest.iter().all(|v| v.1 == 0) {
         return Ok(SyscallResult::from(&marshal::exchange(thread, call, &args)?));
@@ -50,10 +56,17 @@ fn begin(
     pieces(thread, call, args, shape, rest, 0)
 }
 
-/// vmsplice(2), which the supervisor has approved, as a write to a pipe or a read from it.
-pub fn vmsplice(thread: &mut Thread, args: &[u64; 6], write: bool) -> SyscallResult {
+/// vmsplice(2) as a write to a pipe or a read from it; `approved` is the supervisor's [`Splice`].
+pub fn vmsplice(thread: &mut Thread, args: &[u64; 6], approved: i64) -> SyscallResult {
     const OWN_POSITION: u64 = u64::MAX;
-    let nr = if write { libc::SYS_pwritev2 } else { libc::SYS_preadv2 };
+    if approved == Splice::Nothing as i64 {
+        return match vectors(args[1], args[2]) {
+            Ok(all) if all.iter().all(|v| v.1 == 0) => SyscallResult::Value(0),
+            Ok(_) => Errno::EBADF.into(),
+            Err(e) => e.into(),
+        };
+    }
+    let nr = if approved == Splice::Write as i64 { libc::SYS_pwritev2 } else { libc::SYS_preadv2 };
     let Some(call) = table::row(nr as u32) else { return Errno::ENOSYS.into() };
     let flags = if args[3] as u32 & libc::SPLICE_F_NONBLOCK != 0 { libc::RWF_NOWAIT } else { 0 };
     let args = [args[0], args[1], args[2], OWN_POSITION, OWN_POSITION, flags as u64];

@@ -14,6 +14,9 @@ pub fn wait(thread: &Thread, nr: u32, args: &[u64; 6], approved: i64) -> Result<
     if let WaitAnswer::Event { tid, status } = answer {
         return tell(thread, nr, args, tid, status);
     }
+    if let WaitAnswer::Refused(errno) = answer {
+        return told_nobody(thread, args[2]).and(Err(Errno::from_raw(errno)));
+    }
     let options = if i64::from(nr) == libc::SYS_wait4 { args[2] } else { args[3] };
     match wait_for_child(thread, nr, args, answer) {
         Err(Errno::ECHILD) if answer == WaitAnswer::Tracees => match options & libc::WNOHANG as u64 {
@@ -21,8 +24,21 @@ pub fn wait(thread: &Thread, nr: u32, args: &[u64; 6], approved: i64) -> Result<
             0 => pause().and(Err(Errno::EINTR)),
             _ => Ok(0),
         },
+        Err(e) if i64::from(nr) == libc::SYS_waitid && e != Errno::EINTR => {
+            told_nobody(thread, args[2]).and(Err(e))
+        }
         done => done,
     }
+}
+
+/// A waitid(2) that fails tells in a siginfo at this address of nobody, and not that it cannot.
+fn told_nobody(thread: &Thread, info: u64) -> Result<(), Errno> {
+    /// Signal, errno, code; and process, user, status behind the padding.
+    const PARTS: [(u64, usize); 2] = [(0, 12), (16, 12)];
+    if info == 0 {
+        return Ok(());
+    }
+    PARTS.iter().try_for_each(|(at, len)| thread.process.copy_out(info.wrapping_add(*at), &[0; 12][..*len]))
 }
 
 /// Tells the guest what has happened to a thread that it traces.

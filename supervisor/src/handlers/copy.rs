@@ -5,10 +5,11 @@ use super::socket::binding::{may_send, sent};
 use crate::context::{Call, Entry, grant};
 use crate::host::SyscallResult;
 use crate::host::number::{OnFd, Wait, on_fd};
-use crate::host::transfer::{self, Move};
+use crate::host::transfer::{self, Move, Way};
 use crate::state::fd::{File, Kind};
 use crate::state::output::Share;
 use nix::errno::Errno;
+use rxbox_wire::kind::Splice;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
@@ -88,8 +89,21 @@ fn sendfile(call: &mut Call<'_>) -> SyscallResult {
     if at == Err(Errno::EFAULT) {
         return Err(Errno::EFAULT);
     }
-    let (to, from) = (movable(call, 0)?, movable(call, 1)?);
     let mut at = at?;
+    // The kernel looks at the source first, and at what it must be able to do.
+    let from = movable(call, 1)?;
+    if !from.readable() {
+        return Err(Errno::EBADF);
+    }
+    if let Some(at) = at {
+        let seeks = || transfer::try_at(Way::Read, from.host.as_fd(), Some(0)) != Errno::ESPIPE;
+        match () {
+            () if from.kind != Kind::Regular && !seeks() => return Err(Errno::ESPIPE),
+            () if at < 0 => return Err(Errno::EINVAL),
+            () => {}
+        }
+    }
+    let to = movable(call, 0)?;
     let share = share(call, &to, None, call.u64(3))?;
     let done = transfer::sendfile(
         wait_of_both(&to, &from),
@@ -109,6 +123,10 @@ fn counted(call: &Call<'_>, done: SyscallResult) {
 }
 
 fn copy_file_range(call: &mut Call<'_>) -> SyscallResult {
+    if call.u32(5) != 0 {
+        let _ = (movable(call, 0)?, movable(call, 2)?, offset(call, 1)?, offset(call, 3)?);
+        return Err(Errno::EINVAL);
+    }
     move_bytes(call, Move::CopyFileRange)
 }
 
@@ -117,7 +135,18 @@ fn splice(call: &mut Call<'_>) -> SyscallResult {
     if call.u64(4) == 0 {
         return Ok(0);
     }
-    move_bytes(call, Move::Splice)
+    known_splice(call.u32(5))?;
+    let (from, to) = (movable(call, 0)?, movable(call, 2)?);
+    let is_pipe = |file: &File| file.kind == Kind::Pipe;
+    if is_pipe(&from) && call.present(1) || is_pipe(&to) && call.present(3) {
+        return Err(Errno::ESPIPE);
+    }
+    let _ = (offset(call, 1)?, offset(call, 3)?);
+    match () {
+        () if !from.readable() || !to.writable() => Err(Errno::EBADF),
+        () if !is_pipe(&from) && !is_pipe(&to) => Err(Errno::EINVAL),
+        () => move_bytes(call, Move::Splice),
+    }
 }
 
 /// copy_file_range(2) and splice(2) have the same arguments.
@@ -134,7 +163,15 @@ fn move_bytes(call: &mut Call<'_>, kind: Move) -> SyscallResult {
     finish(call, &to, &share, &[(1, a), (3, b)], done)
 }
 
+/// EINVAL for flags that splice(2) and its like do not know.
+fn known_splice(flags: u32) -> Result<(), Errno> {
+    const KNOWN: u32 =
+        libc::SPLICE_F_MOVE | libc::SPLICE_F_NONBLOCK | libc::SPLICE_F_MORE | libc::SPLICE_F_GIFT;
+    if flags & !KNOWN == 0 { Ok(()) } else { Err(Errno::EINVAL) }
+}
+
 fn tee(call: &mut Call<'_>) -> SyscallResult {
+    known_splice(call.u32(3))?;
     if call.u64(2) == 0 {
         return Ok(0);
     }
@@ -145,19 +182,18 @@ fn tee(call: &mut Call<'_>) -> SyscallResult {
 }
 
 /// vmsplice(2): the child moves the bytes, as those of a read or a write. The answer is whether it is a
-/// write.
+/// write, or that the file is no pipe, which the kernel only finds once it has something to move.
 fn vmsplice(call: &mut Call<'_>) -> SyscallResult {
-    const KNOWN: u32 =
-        libc::SPLICE_F_MOVE | libc::SPLICE_F_NONBLOCK | libc::SPLICE_F_MORE | libc::SPLICE_F_GIFT;
-    if call.u32(3) & !KNOWN != 0 {
-        return Err(Errno::EINVAL);
-    }
+    known_splice(call.u32(3))?;
     let file = call.file(0)?;
-    if file.kind != Kind::Pipe {
-        return Err(Errno::EBADF);
-    }
+    let way = match (file.writable(), file.readable()) {
+        _ if file.kind == Kind::View => return Err(Errno::EBADF),
+        (true, _) => Splice::Write,
+        (_, true) => Splice::Read,
+        _ => return Err(Errno::EBADF),
+    };
     grant(call)?;
-    Ok(file.writable().into())
+    Ok(if file.kind == Kind::Pipe { way } else { Splice::Nothing } as i64)
 }
 
 fn sync(_: &mut Call<'_>) -> SyscallResult {
@@ -208,15 +244,20 @@ fn fallocate(call: &mut Call<'_>) -> SyscallResult {
         return storage(call, OnFd::Fallocate);
     }
     let file = movable(call, 0)?;
-    let grows = call.u32(1) & (libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE) as u32 == 0;
-    let end = call.i64(2).checked_add(call.i64(3)).ok_or(Errno::EFBIG)?;
-    if grows && end > 0 {
+    const SHRINKS: i32 =
+        libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE | libc::FALLOC_FL_COLLAPSE_RANGE;
+    let grows = call.i32(1) & SHRINKS == 0 && file.writable();
+    // What is no range is the kernel's to refuse.
+    if let Some(end @ 1..) = call.i64(2).checked_add(call.i64(3)).filter(|_| grows) {
         fits(call, &file, end as u64)?;
     }
     storage(call, OnFd::Fallocate)
 }
 
 fn ftruncate(call: &mut Call<'_>) -> SyscallResult {
+    if call.i64(1) < 0 {
+        return Err(Errno::EINVAL);
+    }
     let file = movable(call, 0)?;
     if call.i64(1) > 0 {
         fits(call, &file, call.u64(1))?;

@@ -24,6 +24,9 @@ pub fn judge_command(call: &mut Call<'_>) -> Result<(), Errno> {
         // The table sees to it that commands of other objects have no effects to ask about.
         Some(row) if row.effects != HARMLESS && call.checked.kinds[0].kind == Arg::Fd => {
             let file = call.file(0)?;
+            if matches!(call.checked.kinds[1].kind, Arg::Level(_)) {
+                super::socket::option::has_level(call)?;
+            }
             // What leads nowhere has no value, and no effect: the handler comes to the bad address.
             let given = |i| call.bytes(i).ok().flatten();
             let value = (1..6).find_map(given).unwrap_or_default().to_vec();

@@ -3,7 +3,7 @@
 use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
 use crate::host::number::{NewFd, OnFd, Wait, new_fd, on_fd};
-use crate::host::wait::{timerfd_get, timerfd_set};
+use crate::host::wait::{is_time, timerfd_get, timerfd_set};
 use crate::state::fd::{File, Kind};
 use nix::errno::Errno;
 use nix::sys::memfd::{MFdFlags, memfd_create as host_memfd};
@@ -68,7 +68,12 @@ fn timerfd_create(call: &mut Call<'_>) -> SyscallResult {
 }
 
 fn timerfd_settime(call: &mut Call<'_>) -> SyscallResult {
-    let new = call.words(2)?;
+    const FLAGS: i32 = libc::TFD_TIMER_ABSTIME | libc::TFD_TIMER_CANCEL_ON_SET;
+    let new: [u64; 4] = call.words(2)?;
+    let [interval, first] = [[new[0], new[1]], [new[2], new[3]]];
+    if call.i32(1) & !FLAGS != 0 || !is_time(interval) || !is_time(first) {
+        return Err(Errno::EINVAL);
+    }
     let old = timerfd_set(call.file(0)?.host.as_fd(), call.u32(1), &new)?;
     call.put_words(3, &old)?;
     Ok(0)
@@ -98,7 +103,8 @@ const MEMORY_FLAGS: u32 =
 
 fn memfd_create(call: &mut Call<'_>) -> SyscallResult {
     let flags = call.u32(1);
-    if flags & !MEMORY_FLAGS != 0 {
+    const EITHER: u32 = libc::MFD_EXEC | libc::MFD_NOEXEC_SEAL;
+    if flags & !MEMORY_FLAGS != 0 || flags & EITHER == EITHER {
         return Err(Errno::EINVAL);
     }
     let host = host_memfd(call.string(0)?, MFdFlags::from_bits_retain(flags) | MFdFlags::MFD_CLOEXEC)?;

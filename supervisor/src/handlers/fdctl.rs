@@ -96,10 +96,16 @@ fn pipe(call: &mut Call<'_>) -> SyscallResult {
     make_pipe(call, 0)
 }
 
+/// A pipe for notices of the kernel's, which there are none of, as in a kernel without watch queues.
+const NOTIFICATION_PIPE: i32 = libc::O_EXCL;
+
 fn pipe2(call: &mut Call<'_>) -> SyscallResult {
     let flags = call.i32(1);
-    if flags & !(libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_DIRECT) != 0 {
+    if flags & !(libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_DIRECT | NOTIFICATION_PIPE) != 0 {
         return Err(Errno::EINVAL);
+    }
+    if flags & NOTIFICATION_PIPE != 0 {
+        return Err(Errno::ENOPKG);
     }
     make_pipe(call, flags)
 }
@@ -152,8 +158,8 @@ const F_SETOWN_EX: i32 = 15;
 const F_GETOWN_EX: i32 = 16;
 
 /// Commands for descriptors opened with `O_PATH` as well (open(2)).
-const OF_NUMBERS: [i32; 5] =
-    [libc::F_DUPFD, libc::F_DUPFD_CLOEXEC, libc::F_GETFD, libc::F_SETFD, libc::F_GETFL];
+const OF_NUMBERS: [i32; 6] =
+    [libc::F_DUPFD, libc::F_DUPFD_CLOEXEC, libc::F_GETFD, libc::F_SETFD, libc::F_GETFL, F_DUPFD_QUERY];
 
 fn fcntl(call: &mut Call<'_>) -> SyscallResult {
     let file = if OF_NUMBERS.contains(&call.i32(1)) { call.any_file(0)? } else { call.file(0)? };
@@ -200,10 +206,17 @@ fn fcntl(call: &mut Call<'_>) -> SyscallResult {
         }
         // No notices are given, as on a kernel built without them; to take them all back is to do nothing.
         libc::F_NOTIFY if call.u32(2) & !DN_MULTISHOT == 0 => Ok(0),
+        libc::F_NOTIFY if !is_directory(&file) => Err(Errno::ENOTDIR),
         libc::F_GETLK | libc::F_SETLK | libc::F_SETLKW => lock::record(call, &file),
         libc::F_OFD_GETLK | libc::F_OFD_SETLK | libc::F_OFD_SETLKW => lock::description(call, &file),
         _ => Err(Errno::EINVAL),
     }
+}
+
+fn is_directory(file: &File) -> bool {
+    file.kind == Kind::Directory
+        || file.kind == Kind::View
+            && nix::sys::stat::fstat(&file.host).is_ok_and(|s| s.st_mode & libc::S_IFMT == libc::S_IFDIR)
 }
 
 fn duplicate_from(call: &Call<'_>, file: &Arc<File>, cloexec: bool) -> SyscallResult {

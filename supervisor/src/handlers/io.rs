@@ -14,7 +14,7 @@ use crate::caller::Caller;
 use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
 use crate::host::number::{OnFd, Wait, on_fd};
-use crate::host::transfer::{Buffer, Way, transfer, transfer_at};
+use crate::host::transfer::{Buffer, Way, transfer, transfer_at, try_at};
 use crate::host::wait::poll;
 use crate::state::fd::{File, Kind};
 use nix::errno::Errno;
@@ -90,6 +90,9 @@ fn pwritev2(call: &mut Call<'_>) -> SyscallResult {
 
 /// Any of the transfers: descriptor in argument 0, bytes in argument 1.
 fn move_data(call: &mut Call<'_>, way: Way, at: At) -> SyscallResult {
+    if let At::Offset(..0) | At::Flagged(..-1, _) = at {
+        return Err(Errno::EINVAL);
+    }
     let file = call.file(0)?;
     let done = moved(call, &file, way, at);
     let granted = call.reply.flags & Reply::GRANTED != 0;
@@ -102,12 +105,16 @@ fn move_data(call: &mut Call<'_>, way: Way, at: At) -> SyscallResult {
 }
 
 fn moved(call: &mut Call<'_>, file: &File, way: Way, at: At) -> SyscallResult {
-    if let At::Offset(..0) | At::Flagged(..-1, _) = at {
-        return Err(Errno::EINVAL);
-    }
     if matches!(call.checked.kinds[1].kind, Arg::IovecIn { .. } | Arg::IovecOut { .. }) {
-        // The kernel looks at the vectors before it waits for anything.
-        call.reach(1)?;
+        // The kernel looks at the vectors once it knows that the file can be read or written so, and before
+        // it waits for anything.
+        call.reach(1).map_err(|wrong| refused(file, way, at, wrong))?;
+    }
+    if file.kind == Kind::Socket && at.explicit().is_some() {
+        return Err(Errno::ESPIPE);
+    }
+    if call.is_beyond(1) {
+        return Err(refused(file, way, at, Errno::EFAULT));
     }
     if file.kind == Kind::View {
         return view(call, file, way, at);
@@ -146,6 +153,19 @@ fn moved(call: &mut Call<'_>, file: &File, way: Way, at: At) -> SyscallResult {
     done
 }
 
+/// What is said of vectors that are wrong: first comes what is to say of the descriptor.
+fn refused(file: &File, way: Way, at: At, wrong: Errno) -> Errno {
+    let may = if way == Way::Read { file.readable() } else { file.writable() };
+    match file.kind {
+        Kind::View | Kind::Signals if may => wrong,
+        Kind::View | Kind::Signals => Errno::EBADF,
+        _ => match try_at(way, file.host.as_fd(), at.explicit()) {
+            Errno::EFAULT => wrong,
+            e => e,
+        },
+    }
+}
+
 /// After a full transfer on a file whose transfers are never short for want of more, the child may go on.
 fn more(call: &mut Call<'_>, file: &File, wanted: usize, done: &SyscallResult) {
     let goes_on = || match file.kind {
@@ -159,7 +179,7 @@ fn more(call: &mut Call<'_>, file: &File, wanted: usize, done: &SyscallResult) {
 
 /// Whether it is one of the devices that are never short of bytes: zero, random and the like (major number
 /// 1).
-fn is_endless(file: &File) -> bool {
+pub(super) fn is_endless(file: &File) -> bool {
     const MEMORY: u64 = 1;
     file.kind == Kind::CharDevice
         && nix::sys::stat::fstat(&file.host).is_ok_and(|s| nix::sys::stat::major(s.st_rdev) == MEMORY)

@@ -33,6 +33,8 @@ fn mmap(call: &mut Call<'_>) -> SyscallResult {
         return Err(Errno::EINVAL);
     }
     let file = call.file(4)?;
+    is_range(call.u64(0), call.u64(1), flags)?;
+    is_in_file(&file, call.u64(5), call.u64(1))?;
     let shared = flags & SHARED != 0;
     mappable(&file, protection, shared)?;
     if protection & libc::PROT_EXEC != 0 {
@@ -47,14 +49,41 @@ fn mmap(call: &mut Call<'_>) -> SyscallResult {
     grant(call)
 }
 
+/// What the kernel says of a range of addresses, and of the type of a mapping, before it looks at what the
+/// file may be mapped for.
+fn is_range(addr: u64, len: u64, flags: i32) -> Result<(), Errno> {
+    /// Where user space ends.
+    const END: u64 = 0x7fff_ffff_f000;
+    const TYPES: [i32; 3] = [libc::MAP_SHARED, libc::MAP_PRIVATE, libc::MAP_SHARED_VALIDATE];
+    match len {
+        0 => Err(Errno::EINVAL),
+        len if len > END => Err(Errno::ENOMEM),
+        _ if flags & libc::MAP_FIXED != 0 && !addr.is_multiple_of(PAGE) => Err(Errno::EINVAL),
+        _ if flags & libc::MAP_HUGETLB != 0 => Err(Errno::EINVAL),
+        _ if !TYPES.contains(&(flags & libc::MAP_TYPE)) => Err(Errno::EINVAL),
+        _ => Ok(()),
+    }
+}
+
+/// EOVERFLOW for what lies beyond all that a file can have.
+fn is_in_file(file: &File, offset: u64, len: u64) -> Result<(), Errno> {
+    let most = if file.kind == Kind::Regular { i64::MAX as u64 } else { u64::MAX };
+    if offset.checked_add(len).is_some_and(|end| end <= most) { Ok(()) } else { Err(Errno::EOVERFLOW) }
+}
+
 /// What mmap(2) demands of a file for such a mapping.
 fn mappable(file: &File, protection: i32, shared: bool) -> Result<(), Errno> {
     let writes = shared && protection & libc::PROT_WRITE != 0;
     match file.kind {
         Kind::Path => return Err(Errno::EBADF),
         Kind::Regular | Kind::Memory | Kind::CharDevice | Kind::BlockDevice => {}
-        // The kernel looks at the rights before it looks for a way to map it.
+        // The kernel looks at the rights before it looks for a way to map it, and nothing of these is code.
         _ if !file.readable() || writes && !file.writable() => return Err(Errno::EACCES),
+        Kind::Pipe | Kind::Socket | Kind::Event | Kind::Timer | Kind::Epoll | Kind::Signals
+            if protection & libc::PROT_EXEC != 0 && name_of(file.host.as_fd()).is_err() =>
+        {
+            return Err(Errno::EPERM);
+        }
         _ => return Err(Errno::ENODEV),
     }
     if !file.readable() || writes && !file.writable() { Err(Errno::EACCES) } else { Ok(()) }

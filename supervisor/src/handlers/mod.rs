@@ -47,6 +47,7 @@ use nix::errno::Errno;
 pub fn unknown_command(call: &Call<'_>, errno: Errno) -> Errno {
     match call.checked.call.name {
         "getsockopt" | "setsockopt" => socket::option::unknown(call, errno).unwrap_or_else(|errno| errno),
+        "ptrace" => ptrace::unknown(call, errno),
         _ => errno,
     }
 }

@@ -18,6 +18,10 @@ use std::os::fd::AsFd;
 
 /// `F_OWNER_PID`, the type of an owner that is a process.
 const OWNER_PID: i32 = 1;
+/// `F_OWNER_PGRP`, of one that is a group.
+const OWNER_GROUP: i32 = 2;
+/// `F_OWNER_TID`, of one that is a thread.
+const OWNER_THREAD: i32 = 0;
 
 /// Whether signals can be switched on: terminals and some devices take the caller as the owner if they have
 /// none.
@@ -60,9 +64,10 @@ pub(super) fn set_extended(call: &Call<'_>, file: &File) -> SyscallResult {
     let [word] = call.words::<1>(2)?;
     let (kind, pid) = (word as i32, (word >> 32) as i32);
     match kind {
+        OWNER_THREAD..=OWNER_GROUP if pid == 0 => set(call, file, 0),
         OWNER_PID if pid >= 0 => set(call, file, pid),
         OWNER_PID => Err(Errno::ESRCH),
-        0 | 2 => Err(Errno::EPERM),
+        OWNER_THREAD | OWNER_GROUP => Err(Errno::EPERM),
         _ => Err(Errno::EINVAL),
     }
 }
@@ -70,23 +75,30 @@ pub(super) fn set_extended(call: &Call<'_>, file: &File) -> SyscallResult {
 /// F_GETOWN_EX.
 pub(super) fn get_extended(call: &mut Call<'_>, file: &File) -> SyscallResult {
     let owner = get(call, file)?;
-    call.put(2, &[OWNER_PID, owner].map(i32::to_le_bytes).concat())?;
+    // Where nobody was named yet the kernel tells of no thread.
+    let kind = if owner == 0 { OWNER_THREAD } else { OWNER_PID };
+    call.put(2, &[kind, owner].map(i32::to_le_bytes).concat())?;
     Ok(0)
+}
+
+/// Only sockets know these requests. What else there is says so in its own way.
+fn of_socket(file: &File) -> Result<(), Errno> {
+    match file.kind {
+        Kind::Socket => Ok(()),
+        Kind::Epoll => Err(Errno::EINVAL),
+        _ => Err(Errno::ENOTTY),
+    }
 }
 
 /// FIOSETOWN and SIOCSPGRP: F_SETOWN of a socket, its number in memory.
 pub(super) fn set_by_request(call: &Call<'_>, file: &File) -> SyscallResult {
-    if file.kind != Kind::Socket {
-        return Err(Errno::ENOTTY);
-    }
+    of_socket(file)?;
     set(call, file, number_in_memory(call)?)
 }
 
 /// FIOGETOWN and SIOCGPGRP.
 pub(super) fn get_by_request(call: &mut Call<'_>, file: &File) -> SyscallResult {
-    if file.kind != Kind::Socket {
-        return Err(Errno::ENOTTY);
-    }
+    of_socket(file)?;
     let owner = get(call, file)?;
     call.put(2, &owner.to_le_bytes())?;
     Ok(0)

@@ -6,6 +6,7 @@
 //! asks.
 
 use super::event::make_and_give;
+use super::io::is_endless;
 use super::signalfd;
 use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
@@ -36,9 +37,10 @@ fn millis(ms: i32) -> Option<Time> {
     Some([ms / 1000, ms % 1000 * 1_000_000])
 }
 
-/// The optional `timespec` of argument `i`.
+/// The optional `timespec` of argument `i`; EINVAL for a time that is none.
 fn timespec(call: &Call<'_>, i: usize) -> Result<Option<Time>, Errno> {
-    if call.present(i) { call.words(i).map(Some) } else { Ok(None) }
+    let time = if call.present(i) { Some(call.words(i)?) } else { None };
+    if time.is_none_or(wait::is_time) { Ok(time) } else { Err(Errno::EINVAL) }
 }
 
 fn poll(call: &mut Call<'_>) -> SyscallResult {
@@ -63,13 +65,13 @@ fn give_left(call: &mut Call<'_>, i: usize, left: Option<Time>) {
 
 /// The `pollfd` array of argument 0, its length in argument 1.
 fn poll_until(call: &mut Call<'_>, timeout: Option<&mut Time>) -> SyscallResult {
-    let mut entries = call.need(0)?.to_vec();
-    if entries.len() as u64 / 8 != u64::from(call.u32(1)) {
-        return Err(Errno::EFAULT);
-    }
     let soft = call.process.limit(libc::RLIMIT_NOFILE as usize).soft;
     if u64::from(call.u32(1)) > soft {
         return Err(Errno::EINVAL);
+    }
+    let mut entries = call.need(0)?.to_vec();
+    if entries.len() as u64 / 8 != u64::from(call.u32(1)) {
+        return Err(Errno::EFAULT);
     }
     let mut files = Vec::with_capacity(entries.len() / 8);
     let mut host = Vec::with_capacity(entries.len() / 8);
@@ -100,10 +102,9 @@ fn poll_until(call: &mut Call<'_>, timeout: Option<&mut Time>) -> SyscallResult 
 }
 
 fn select(call: &mut Call<'_>) -> SyscallResult {
-    let mut timeout =
-        timespec(call, 4)?.map(|[s, us]| [s.wrapping_add(us / 1_000_000), us % 1_000_000 * 1000]);
-    if timeout.is_some_and(|[s, _]| (s as i64) < 0) || call.present(4) && (call.words::<2>(4)?[1] as i64) < 0
-    {
+    let timeval = if call.present(4) { Some(call.words(4)?) } else { None };
+    let mut timeout = timeval.map(|[s, us]: Time| [s.wrapping_add(us / 1_000_000), us % 1_000_000 * 1000]);
+    if timeout.is_some_and(|[s, _]| (s as i64) < 0) || timeval.is_some_and(|[_, us]| (us as i64) < 0) {
         return Err(Errno::EINVAL);
     }
     let done = select_until(call, timeout.as_mut());
@@ -127,6 +128,8 @@ struct Member {
 /// The three sets of arguments 1 to 3, as far as argument 0 says.
 fn select_until(call: &mut Call<'_>, timeout: Option<&mut Time>) -> SyscallResult {
     let count = usize::try_from(call.i32(0)).map_err(|_| Errno::EINVAL)?;
+    // The kernel takes in all sets before it looks at any descriptor.
+    (1..=3).try_for_each(|i| call.reach(i))?;
     let mut members: [Option<Vec<Member>>; 3] = [None, None, None];
     for (i, set) in members.iter_mut().enumerate() {
         if let Some(bits) = call.bytes(1 + i)? {
@@ -193,7 +196,8 @@ fn epoll_ctl(call: &mut Call<'_>) -> SyscallResult {
     let (epoll, file) = (call.file(0)?, call.file(2)?);
     // The kernel looks at the file that is to be waited for first (epoll_ctl(2)).
     match (epoll.kind, file.kind) {
-        (_, Kind::Regular | Kind::Directory) => return Err(Errno::EPERM),
+        (_, Kind::Regular | Kind::Directory | Kind::Memory) => return Err(Errno::EPERM),
+        (_, Kind::CharDevice) if is_endless(&file) => return Err(Errno::EPERM),
         (Kind::Epoll, _) => {}
         _ => return Err(Errno::EINVAL),
     }
@@ -222,10 +226,14 @@ fn epoll_pwait2(call: &mut Call<'_>) -> SyscallResult {
 /// Events for the array of argument 1, at most as many as argument 2 says. They hold the guest's own words,
 /// so the kernel writes them straight to the data area.
 fn collect(call: &mut Call<'_>, until: Until) -> SyscallResult {
-    let epoll = epoll(call)?;
+    call.file(0)?;
     if call.i32(2) <= 0 {
         return Err(Errno::EINVAL);
     }
+    if call.is_beyond(1) {
+        return Err(Errno::EFAULT);
+    }
+    let epoll = epoll(call)?;
     signalfd::look(call)?;
     let n = wait::epoll_wait(epoll.host.as_fd(), call.buffer(1), until)?;
     call.filled(1, 12 * n as usize);

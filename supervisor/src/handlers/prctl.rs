@@ -54,8 +54,13 @@ fn unprivileged(call: &Call<'_>) -> SyscallResult {
         libc::PR_GET_NO_NEW_PRIVS => zero(call, 1..5).map(|()| 1),
         libc::PR_SET_TIMING if call.u64(1) >= 1 => Err(Errno::EINVAL),
         libc::PR_SET_TIMING | libc::PR_GET_TIMING | libc::PR_GET_SECCOMP => Ok(0),
-        // Whoever may trace it may do so anyway; nothing can be counted in the first place.
-        libc::PR_SET_PTRACER | libc::PR_TASK_PERF_EVENTS_DISABLE | libc::PR_TASK_PERF_EVENTS_ENABLE => Ok(0),
+        libc::PR_SET_PTRACER => match call.i32(1) {
+            // Whoever may trace it may do so anyway.
+            0 | -1 => Ok(0),
+            pid => call.sandbox.processes.meant(pid).map(|_| 0).ok_or(Errno::EINVAL),
+        },
+        // Nothing can be counted in the first place.
+        libc::PR_TASK_PERF_EVENTS_DISABLE | libc::PR_TASK_PERF_EVENTS_ENABLE => Ok(0),
         _ => capability::command(call).unwrap_or(Err(Errno::EINVAL)),
     }
 }

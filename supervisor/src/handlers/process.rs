@@ -17,6 +17,7 @@ pub const HANDLERS: &[Entry] = &[
     ("execveat", execute),
     ("umask", umask),
     ("unshare", unshare),
+    ("get_robust_list", get_robust_list),
 ];
 
 /// Flags that would take the child out of the sandbox's namespaces.
@@ -61,9 +62,8 @@ fn execute(call: &mut Call<'_>) -> SyscallResult {
     grant(call)
 }
 
-/// unshare(2): EPERM for new namespaces. A process shares nothing with others here but what threads share,
-/// so with one thread there is nothing to do; and no thread has a working directory or descriptors of its
-/// own (EPERM).
+/// unshare(2): EPERM for new namespaces. A process shares with others its place in the file system at most,
+/// and no thread has one, or descriptors, of its own (EPERM).
 fn unshare(call: &mut Call<'_>) -> SyscallResult {
     const OF_THREADS: i32 = libc::CLONE_FS | libc::CLONE_FILES;
     let (flags, alone) = (call.i32(0), call.process.threads.count() == 1);
@@ -71,10 +71,24 @@ fn unshare(call: &mut Call<'_>) -> SyscallResult {
         return Err(Errno::EINVAL);
     }
     match flags {
-        _ if flags & THREAD != 0 && !alone => Err(Errno::EINVAL),
-        _ if flags & !(OF_THREADS | THREAD) != 0 => Err(Errno::EPERM),
-        _ if flags & OF_THREADS != 0 && !alone => Err(Errno::EPERM),
-        _ => Ok(0),
+        _ if flags & THREAD != 0 && !alone => return Err(Errno::EINVAL),
+        _ if flags & !(OF_THREADS | THREAD | libc::CLONE_SYSVSEM) != 0 => return Err(Errno::EPERM),
+        _ if flags & OF_THREADS != 0 && !alone => return Err(Errno::EPERM),
+        _ => {}
+    }
+    if flags & libc::CLONE_SYSVSEM != 0 {
+        // What is to be undone is undone now, as if the caller ended.
+        call.sandbox.ipc.semaphores.leave(call.process.pid);
+    }
+    Ok(0)
+}
+
+/// get_robust_list(2): only a thread of the caller's own process tells.
+fn get_robust_list(call: &mut Call<'_>) -> SyscallResult {
+    match call.i32(0) {
+        0 => grant(call),
+        tid if call.process.threads.slot_of(tid).is_some() => grant(call),
+        tid => Err(call.sandbox.processes.meant(tid).map_or(Errno::ESRCH, |_| Errno::EPERM)),
     }
 }
 

@@ -37,6 +37,11 @@ const NT_X86_XSTATE: u64 = 0x202;
 /// Offsets of `u_debugreg` in `struct user`, and behind it.
 const DEBUG_REGISTERS: std::ops::Range<u64> = 848..912;
 
+/// What an unknown request answers: it is not looked at before it is known whom it is for.
+pub(super) fn unknown(call: &Call<'_>, errno: Errno) -> Errno {
+    call.sandbox.tracees.process_of(call.i32(1)).map_or(Errno::ESRCH, |_| errno)
+}
+
 fn ptrace(call: &mut Call<'_>) -> SyscallResult {
     let (request, tid) = (call.u32(0), call.i32(1));
     match request {
@@ -114,10 +119,10 @@ fn trace_me(call: &mut Call<'_>) -> SyscallResult {
 
 fn attach(call: &mut Call<'_>, tid: i32, seize: bool) -> SyscallResult {
     let options = if seize { call.u32(3) } else { 0 };
+    let target = tracee(call, tid)?;
     if seize && (call.u64(2) != 0 || call.u64(3) & !u64::from(OPTIONS) != 0) {
         return Err(Errno::EIO);
     }
-    let target = tracee(call, tid)?;
     target.handle.is_there()?;
     may_trace(call, &target, tid)?;
     let signal = (!seize).then(|| stop_signal(libc::SIGSTOP, 0, 0));
@@ -320,7 +325,23 @@ fn wait4(call: &mut Call<'_>) -> SyscallResult {
 }
 
 fn waitid(call: &mut Call<'_>) -> SyscallResult {
-    let process = if call.u32(0) == libc::P_PIDFD { Some(waited_for(call)?) } else { None };
+    const WHAT: i32 = libc::WEXITED | libc::WSTOPPED | libc::WCONTINUED;
+    const HOW: i32 = libc::WNOHANG | libc::WNOWAIT | libc::__WNOTHREAD | libc::__WCLONE | libc::__WALL;
+    // The kernel looks at the options before it looks for anybody.
+    let known = call.i32(3) & WHAT != 0 && call.i32(3) & !(WHAT | HOW) == 0;
+    let process = match call.u32(0) {
+        _ if !known => Err(Errno::EINVAL),
+        libc::P_PIDFD if call.i32(1) < 0 => Err(Errno::EINVAL),
+        libc::P_PIDFD => waited_for(call).map(Some),
+        _ => Ok(None),
+    };
+    let process = match process {
+        Ok(process) => process,
+        Err(e) => {
+            grant(call)?;
+            return Ok(WaitAnswer::Refused(e as i32).encode());
+        }
+    };
     let options = call.u32(3);
     let answer = if call.sandbox.tracees.any() {
         let group = |group: i32| members(call, group);
@@ -416,17 +437,31 @@ pub(super) fn write(call: &Call<'_>, pid: i32, ranges: &[(u64, u64)], bytes: &[u
     Ok(done)
 }
 
-/// The process and the ranges of its memory that a call names.
-fn remote(call: &Call<'_>) -> Result<(i32, Vec<(u64, u64)>), Errno> {
+/// A process, and ranges of its memory.
+type Remote = (i32, Vec<(u64, u64)>);
+
+/// The process and the ranges of its memory that a call names; `None` if it names no bytes, and so nobody.
+fn remote(call: &Call<'_>) -> Result<Option<Remote>, Errno> {
     /// UIO_MAXIOV.
     const MOST: u64 = 1024;
-    if call.u64(5) != 0 || call.u64(2) > MOST || call.u64(4) > MOST {
+    if call.u64(5) != 0 {
         return Err(Errno::EINVAL);
     }
-    let vectors = if call.u64(4) == 0 { &[] } else { call.need(3)? };
+    // The kernel takes in the caller's own vectors first.
+    call.reach(1)?;
+    if call.u64(4) > MOST {
+        return Err(Errno::EINVAL);
+    }
+    let vectors = if call.u64(4) == 0 || call.room(1) == 0 { &[] } else { call.need(3)? };
     let word = |vector: &[u8], at: usize| u64::from_le_bytes(std::array::from_fn(|k| vector[at + k]));
-    let ranges = vectors.chunks_exact(16).map(|vector| (word(vector, 0), word(vector, 8))).collect();
-    Ok((tracee(call, call.i32(0))?.pid, ranges))
+    let ranges: Vec<_> = vectors.chunks_exact(16).map(|vector| (word(vector, 0), word(vector, 8))).collect();
+    if ranges.iter().any(|(_, len)| *len > i64::MAX as u64) {
+        return Err(Errno::EINVAL);
+    }
+    if ranges.iter().all(|(_, len)| *len == 0) {
+        return Ok(None);
+    }
+    Ok(Some((tracee(call, call.i32(0))?.pid, ranges)))
 }
 
 /// What a transfer answers that came so far.
@@ -444,7 +479,7 @@ fn read_memory(call: &mut Call<'_>) -> SyscallResult {
     if is_own(call) {
         return grant(call);
     }
-    let (pid, ranges) = remote(call)?;
+    let Some((pid, ranges)) = remote(call)? else { return Ok(0) };
     let bytes = read(call, pid, &ranges, call.room(1))?;
     call.put(1, &bytes)?;
     moved(bytes.len(), &ranges)
@@ -454,8 +489,7 @@ fn write_memory(call: &mut Call<'_>) -> SyscallResult {
     if is_own(call) {
         return grant(call);
     }
-    let (pid, ranges) = remote(call)?;
-    call.reach(1)?;
+    let Some((pid, ranges)) = remote(call)? else { return Ok(0) };
     let mut bytes = Vec::new();
     call.area.read(call.checked.place[1].start, call.room(1), &mut bytes);
     let done = write(call, pid, &ranges, &bytes)?;

@@ -106,6 +106,10 @@ fn setpriority(call: &mut Call<'_>) -> SyscallResult {
 }
 
 /// Whose input and output priority ioprio_get(2) and ioprio_set(2) mean, as [`members`] has it.
+const IOPRIO_WHO_PROCESS: u32 = 1;
+/// The class of a priority lies above its level.
+const CLASS_SHIFT: u32 = 13;
+
 fn whose(call: &Call<'_>) -> Result<u32, Errno> {
     /// IOPRIO_WHO_PROCESS and the like.
     const WHO: [u32; 3] = [libc::PRIO_PROCESS, libc::PRIO_PGRP, libc::PRIO_USER];
@@ -113,18 +117,28 @@ fn whose(call: &Call<'_>) -> Result<u32, Errno> {
     WHO.get(which as usize).copied().ok_or(Errno::EINVAL)
 }
 
-/// The best of them; that of a process without one is the lowest number, and counts as the best only if all
-/// are so.
+/// The best of them. A single process without one has none; among several it counts as what it gets.
 fn ioprio_get(call: &mut Call<'_>) -> SyscallResult {
     let members = members(call, whose(call)?, call.i32(1), asked)?;
-    let told = members.iter().map(|(process, _)| process.attributes.io_priority.load(Relaxed));
-    Ok(told.clone().filter(|&p| p != 0).min().or(told.min()).unwrap_or(0).into())
+    let own = call.u32(0) == IOPRIO_WHO_PROCESS;
+    let priority = |(process, tid): &Found| match process.attributes.io_priority.load(Relaxed) {
+        0 if !own => by_nice(process, *tid),
+        set => set,
+    };
+    Ok(members.iter().map(priority).min().unwrap_or(0).into())
+}
+
+/// The priority of a thread that has not set one, among others: best effort, by its niceness.
+fn by_nice(process: &Process, tid: i32) -> u32 {
+    const BEST_EFFORT: u32 = 2 << CLASS_SHIFT;
+    // The kernel tells of niceness as 20 minus it.
+    let priority = process.handle.thread(tid).and_then(|thread| thread.priority()).unwrap_or(20);
+    BEST_EFFORT | ((40 - priority.clamp(1, 40)) as u32 / 5)
 }
 
 /// The workers do the input and output of guests, so each has the priority of the process that it serves
 /// ([`crate::host::schedule::set_io_priority`]). None is above what the supervisor may have.
 fn ioprio_set(call: &mut Call<'_>) -> SyscallResult {
-    const CLASS_SHIFT: u32 = 13;
     const LEVELS: u32 = 0b111;
     let priority = call.u32(2);
     match (priority >> CLASS_SHIFT, priority & LEVELS) {
@@ -148,15 +162,25 @@ fn ioprio_set(call: &mut Call<'_>) -> SyscallResult {
 }
 
 fn sched_getaffinity(call: &mut Call<'_>) -> SyscallResult {
+    let len = call.u32(1);
+    // The kernel counts bits.
+    if !len.is_multiple_of(8) || len.wrapping_mul(8) == 0 {
+        return Err(Errno::EINVAL);
+    }
     let (process, tid) = asked(call, call.i32(0))?;
-    let n = process.handle.thread(tid)?.affinity(call.buffer(2))?;
+    let n = process.handle.thread(tid)?.affinity(call.buffer(2).first(len as usize))?;
     call.filled(2, n as usize);
     Ok(n)
 }
 
 fn sched_setaffinity(call: &mut Call<'_>) -> SyscallResult {
     let (process, tid) = changed(call, call.i32(0))?;
-    call.sandbox.change(&process.handle.thread(tid)?, Change::affinity(call.need(2)?))
+    let len = call.u32(1) as usize;
+    let mask = if len == 0 { &[] } else { call.need(2)? };
+    if mask.is_empty() && len > 0 {
+        return Err(Errno::EFAULT);
+    }
+    call.sandbox.change(&process.handle.thread(tid)?, Change::affinity(&mask[..mask.len().min(len)]))
 }
 
 /// Set in a policy to say that children start with the default again.
@@ -172,7 +196,6 @@ fn ordinary(policy: i32, priority: u32) -> Result<(), Errno> {
     match policy {
         libc::SCHED_OTHER | libc::SCHED_BATCH | libc::SCHED_IDLE if priority == 0 => Ok(()),
         libc::SCHED_FIFO | libc::SCHED_RR if (1..=99).contains(&priority) => Err(Errno::EPERM),
-        libc::SCHED_DEADLINE => Err(Errno::EPERM),
         _ => Err(Errno::EINVAL),
     }
 }
@@ -207,36 +230,74 @@ fn sched_setparam(call: &mut Call<'_>) -> SyscallResult {
 
 /// Bytes of the first version of `struct sched_attr`: size, policy, flags, nice, priority, and three times.
 const ATTR_SIZE: usize = 48;
+/// Bytes of the last version, which has limits of utilization.
+const ATTR_SIZE_NOW: usize = 56;
+/// The largest that the kernel looks at.
+const ATTR_SIZE_MAX: usize = 4096;
 
 fn sched_getattr(call: &mut Call<'_>) -> SyscallResult {
-    let (process, tid) = asked(call, positive(call.i32(0))?)?;
-    if call.room(1) < ATTR_SIZE || call.u32(3) != 0 {
+    let room = call.u32(2) as usize;
+    if !(ATTR_SIZE..=ATTR_SIZE_MAX).contains(&room) || call.u32(3) != 0 || !call.present(1) {
         return Err(Errno::EINVAL);
     }
+    let (process, tid) = asked(call, positive(call.i32(0))?)?;
     let thread = process.handle.thread(tid)?;
     let policy = thread.policy()? as i32;
     let nice = 20 - thread.priority()? as i32;
     let flags = u64::from(policy & RESET_ON_FORK != 0);
-    let mut attr = [0; ATTR_SIZE];
-    attr[..4].copy_from_slice(&(ATTR_SIZE as u32).to_le_bytes());
+    let mut attr = vec![0; room];
+    attr[..4].copy_from_slice(&(room.min(ATTR_SIZE_NOW) as u32).to_le_bytes());
     attr[4..8].copy_from_slice(&(policy & !RESET_ON_FORK).to_le_bytes());
     attr[8..16].copy_from_slice(&flags.to_le_bytes());
     attr[16..20].copy_from_slice(&nice.to_le_bytes());
+    if room >= ATTR_SIZE_NOW {
+        attr[52..56].copy_from_slice(&UTILIZATION_MAX.to_le_bytes());
+    }
     call.put(1, &attr)?;
     Ok(0)
 }
 
-fn sched_setattr(call: &mut Call<'_>) -> SyscallResult {
-    let (process, tid) = changed(call, positive(call.i32(0))?)?;
-    let attr = call.bytes(1)?.ok_or(Errno::EINVAL)?;
-    let attr: &[u8; ATTR_SIZE] = attr.try_into().map_err(|_| Errno::EFAULT)?;
-    let word = |at: usize| u32::from_le_bytes(std::array::from_fn(|i| attr[at + i]));
-    let (size, policy, flags) = (word(0) as usize, word(4) as i32, word(8));
-    if size != 0 && size < ATTR_SIZE {
+/// The largest utilization (SCHED_CAPACITY_SCALE), to which threads are limited at first.
+const UTILIZATION_MAX: u32 = 1024;
+
+/// The `sched_attr` of argument 1, as long as any version: EINVAL for none, E2BIG, with the size that is
+/// known, for one of which this knows not all.
+fn attributes(call: &mut Call<'_>) -> Result<[u8; ATTR_SIZE_NOW], Errno> {
+    if !call.present(1) || call.u32(2) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let given = call.need(1)?;
+    let size = u32::from_le_bytes(*given.first_chunk().ok_or(Errno::EFAULT)?) as usize;
+    let size = if size == 0 { ATTR_SIZE } else { size };
+    let fits = (ATTR_SIZE..=ATTR_SIZE_MAX).contains(&size);
+    if fits && given.len() < size {
+        return Err(Errno::EFAULT);
+    }
+    if !fits || given[..size].iter().skip(ATTR_SIZE_NOW).any(|byte| *byte != 0) {
+        call.put(1, &(ATTR_SIZE_NOW as u32).to_le_bytes())?;
         return Err(Errno::E2BIG);
     }
-    if call.u32(2) != 0 || flags & !1 != 0 || word(12) != 0 {
+    let mut attr = [0; ATTR_SIZE_NOW];
+    let known = size.min(ATTR_SIZE_NOW);
+    attr[..known].copy_from_slice(&given[..known]);
+    Ok(attr)
+}
+
+fn sched_setattr(call: &mut Call<'_>) -> SyscallResult {
+    positive(call.i32(0))?;
+    let attr = attributes(call)?;
+    let word = |at: usize| u32::from_le_bytes(std::array::from_fn(|i| attr[at + i]));
+    let time = |at: usize| u64::from(word(at)) | u64::from(word(at + 4)) << 32;
+    let (policy, flags) = (word(4) as i32, word(8));
+    if policy < 0 {
         return Err(Errno::EINVAL);
+    }
+    let (process, tid) = changed(call, call.i32(0))?;
+    if flags & !1 != 0 || word(12) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    if policy == libc::SCHED_DEADLINE {
+        return Err(deadline(time(24), time(32), time(40)));
     }
     ordinary(policy, word(20))?;
     let thread = process.handle.thread(tid)?;
@@ -244,6 +305,16 @@ fn sched_setattr(call: &mut Call<'_>) -> SyscallResult {
         call.sandbox.change(&thread, Change::Nice((word(16) as i32).clamp(-20, 19)))?;
     }
     call.sandbox.change(&thread, Change::Policy(if flags == 1 { policy | RESET_ON_FORK } else { policy }))
+}
+
+/// What a deadline answers (sched(7)): EPERM, if the times (in nanoseconds) are such as it can have at all.
+fn deadline(runtime: u64, deadline: u64, period: u64) -> Errno {
+    /// The resolution of run times.
+    const LEAST: u64 = 1 << 10;
+    const MOST: u64 = 1 << 63;
+    let period = if period == 0 { deadline } else { period };
+    let right = deadline != 0 && runtime >= LEAST && deadline < MOST && period < MOST;
+    if right && runtime <= deadline && deadline <= period { Errno::EPERM } else { Errno::EINVAL }
 }
 
 fn sched_get_priority_max(call: &mut Call<'_>) -> SyscallResult {

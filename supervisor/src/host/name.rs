@@ -187,6 +187,13 @@ pub fn add_watch(inotify: BorrowedFd<'_>, target: BorrowedFd<'_>, mask: u32) -> 
     Errno::result(unsafe { libc::inotify_add_watch(inotify.as_raw_fd(), name.absolute().as_ptr(), mask) })
 }
 
+/// Whether a descriptor is one of inotify(7): the kernel looks at that before it looks at the name.
+pub fn is_watcher(fd: BorrowedFd<'_>) -> bool {
+    // SAFETY: there is no name at a null pointer, and the kernel says so.
+    let added = unsafe { libc::inotify_add_watch(fd.as_raw_fd(), std::ptr::null(), libc::IN_ACCESS) };
+    Errno::result(added) == Err(Errno::EFAULT)
+}
+
 /// getxattr(2) on the object that `fd` holds (not a symbolic link); `room` 0 asks for the length alone.
 pub fn get_attribute(fd: BorrowedFd<'_>, name: &CStr, room: usize) -> Result<(usize, Vec<u8>), Errno> {
     let path = reopen_name(fd);

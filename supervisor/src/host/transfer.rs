@@ -5,6 +5,7 @@
 
 use super::SyscallResult;
 use super::number::{Wait, raw};
+use nix::errno::Errno;
 use rxbox_wire::sizes::DATA_SIZE;
 use std::marker::PhantomData;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -17,6 +18,8 @@ pub struct Buffer<'a> {
     len: usize,
     /// Memory that is not there follows it, for the kernel to find.
     cut: bool,
+    /// The guest gives it as vectors, which the kernel takes otherwise where there is nothing in them.
+    vectored: bool,
     life: PhantomData<&'a ()>,
 }
 
@@ -26,11 +29,12 @@ impl<'a> Buffer<'a> {
     /// # Safety
     /// The `len` bytes from `start` on stay mapped for `'a`, and no Rust reference to them exists meanwhile.
     pub unsafe fn from_raw(start: *mut u8, len: usize) -> Buffer<'a> {
-        Buffer { start, len, cut: false, life: PhantomData }
+        Buffer { start, len, cut: false, vectored: false, life: PhantomData }
     }
     /// Private memory.
     pub fn from_slice(slice: &'a mut [u8]) -> Buffer<'a> {
-        Buffer { start: slice.as_mut_ptr(), len: slice.len(), cut: false, life: PhantomData }
+        // SAFETY: a slice is valid memory, and borrowed as long.
+        unsafe { Buffer::from_raw(slice.as_mut_ptr(), slice.len()) }
     }
     /// Memory in the place of a guest's that is not there: for the kernel to find that out, where it comes to
     /// it.
@@ -48,11 +52,15 @@ impl<'a> Buffer<'a> {
         let at = range.start.min(self.len);
         let end = range.end.clamp(at, self.len);
         let cut = self.cut && end == self.len;
-        Buffer { start: self.start.wrapping_add(at), len: end - at, cut, life: PhantomData }
+        Buffer { start: self.start.wrapping_add(at), len: end - at, cut, ..self }
     }
     /// The same with memory behind it that is not there.
     pub fn cut(self) -> Buffer<'a> {
         Buffer { cut: true, ..self }
+    }
+    /// The same as the content of vectors.
+    pub fn vectored(self) -> Buffer<'a> {
+        Buffer { vectored: true, ..self }
     }
     /// Number of bytes.
     pub fn len(self) -> usize {
@@ -96,7 +104,7 @@ pub enum Way {
 
 /// read(2), write(2): at the descriptor's own offset.
 pub fn transfer(wait: Wait, way: Way, fd: BorrowedFd<'_>, buffer: Buffer<'_>) -> SyscallResult {
-    if buffer.cut {
+    if buffer.cut || buffer.vectored {
         let nr = if way == Way::Read { libc::SYS_readv } else { libc::SYS_writev };
         let (vectors, count) = buffer.iovecs();
         let args = [fd.as_raw_fd() as u64, vectors.as_ptr() as u64, count as u64, 0, 0, 0];
@@ -119,6 +127,12 @@ pub fn transfer_at(
     offset: i64,
     flags: u32,
 ) -> SyscallResult {
+    if flags == 0 && offset >= 0 && !buffer.cut && !buffer.vectored {
+        let nr = if way == Way::Read { libc::SYS_pread64 } else { libc::SYS_pwrite64 };
+        let args = [fd.as_raw_fd() as u64, buffer.address(), buffer.len() as u64, offset as u64, 0, 0];
+        // SAFETY: a buffer is valid memory of its length for as long as it lives.
+        return unsafe { raw(wait, nr, args) };
+    }
     let nr = if way == Way::Read { libc::SYS_preadv2 } else { libc::SYS_pwritev2 };
     let (vectors, count) = buffer.iovecs();
     let vectors = vectors.as_ptr() as u64;
@@ -126,6 +140,20 @@ pub fn transfer_at(
     // SAFETY: the first vector names a buffer, which is valid memory of its length for as long as it lives,
     // and the second memory that cannot be touched.
     unsafe { raw(wait, nr, args) }
+}
+
+/// What the kernel says of a transfer by vectors that nobody can read, at `offset`: EFAULT if there is
+/// nothing wrong but these. Nothing is moved, and nothing waited for.
+pub fn try_at(way: Way, fd: BorrowedFd<'_>, offset: Option<i64>) -> Errno {
+    let (read, write) = match offset {
+        None => (libc::SYS_readv, libc::SYS_writev),
+        Some(_) => (libc::SYS_preadv, libc::SYS_pwritev),
+    };
+    let nr = if way == Way::Read { read } else { write };
+    let args = [fd.as_raw_fd() as u64, 0, 1, offset.unwrap_or(0) as u64, 0, 0];
+    // SAFETY: there are no vectors at a null pointer.
+    let done = unsafe { raw(Wait::Short, nr, args) };
+    done.err().unwrap_or(Errno::EFAULT)
 }
 
 /// Calls that move bytes between two descriptors, each with an optional offset that the kernel moves on.

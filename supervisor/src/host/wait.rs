@@ -9,6 +9,11 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 /// A `timespec` or `timeval` as it crosses the channel: seconds and nano- or microseconds.
 pub type Time = [u64; 2];
 
+/// Whether it is a `timespec` that the kernel takes for a length of time.
+pub fn is_time([seconds, nanoseconds]: Time) -> bool {
+    seconds as i64 >= 0 && nanoseconds < 1_000_000_000
+}
+
 fn pointer<T>(value: Option<&T>) -> u64 {
     value.map_or(0, |v| std::ptr::from_ref(v) as u64)
 }

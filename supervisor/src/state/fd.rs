@@ -320,7 +320,10 @@ impl File {
         }
         let own = if self.kind == Kind::Queue { LARGE } else { 0 };
         let host = fcntl(&self.host, FcntlArg::F_GETFL)? & !own;
-        Ok(host & !libc::O_NOFOLLOW | self.access & libc::O_NOFOLLOW)
+        // How the name was looked up the guest has said otherwise than the supervisor.
+        let lookup =
+            if self.kind == Kind::Path { libc::O_NOFOLLOW | libc::O_DIRECTORY } else { libc::O_NOFOLLOW };
+        Ok(host & !lookup | self.access & lookup)
     }
     /// Whether every write goes to the end.
     pub fn append(&self) -> bool {
@@ -614,6 +617,15 @@ impl FdTable {
             return Err(Errno::EMFILE);
         }
         self.budget.room().map_err(|short| self.full(&entries).unwrap_or(short))
+    }
+
+    /// The numbers that the next two files would get, or the error of [`FdTable::insert`].
+    pub fn next_two(&self) -> Result<[i32; 2], Errno> {
+        self.room()?;
+        let entries = self.read();
+        let first = entries.free_from(0);
+        let second = entries.free_from(first + 1);
+        if second >= self.limit() { Err(Errno::EMFILE) } else { Ok([first, second]) }
     }
 
     /// Gives `file` the number `n`; what had it is returned. EBADF beyond the guest's limit.

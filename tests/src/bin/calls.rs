@@ -35,11 +35,11 @@ fn compared(seed: u64, sequences: u64, calls: usize) -> ExitCode {
     let mut differing = 0;
     for seed in seed..seed + sequences {
         match compare::compare(&rxbox, &performer, seed, calls) {
-            Ok(None) => {}
-            Ok(Some(difference)) => {
-                differing += 1;
-                let [natively, boxed] = difference.lines;
-                println!("seed {seed}\n  natively {natively}\n  in rxbox {boxed}");
+            Ok(differences) => {
+                differing += u64::from(!differences.is_empty());
+                for [natively, boxed] in differences {
+                    println!("seed {seed}\n  natively {natively}\n  in rxbox {boxed}");
+                }
             }
             Err(e) => {
                 eprintln!("calls: {e}");

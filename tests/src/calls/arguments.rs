@@ -53,8 +53,9 @@ const EXTREMES: [u64; 10] = [
     u64::MAX - 4095,
 ];
 const COUNTS: [u64; 16] = [0, 1, 2, 3, 4, 8, 10, 16, 24, 64, 100, 512, 4095, 4096, 5000, 8192];
-const MODES: [u64; 8] = [0, 0o644, 0o600, 0o755, 0o777, 0o7777, 0o100_644, 0o170_000];
-/// What is set in, or taken from, arguments of these names whatever was drawn: so that nothing waits, and
+/// Without the bits by which a program gets its owner's rights: no guest's file has them.
+const MODES: [u64; 8] = [0, 0o644, 0o600, 0o755, 0o777, 0o1777, 0o100_644, 0o170_000];
+/// What is set in arguments of these names whatever was drawn: so that nothing waits, and
 /// that only descriptors of the sequence are closed.
 const SET: &[(&str, &str, u64)] = &[
     ("flock", "op", libc::LOCK_NB as u64),
@@ -69,6 +70,13 @@ const SET: &[(&str, &str, u64)] = &[
     ("socket", "type", libc::SOCK_NONBLOCK as u64),
     ("socketpair", "type", libc::SOCK_NONBLOCK as u64),
     ("close_range", "first", FIRST as u64),
+];
+/// What is taken from arguments of these names: huge pages are the machine's, and what is opened sends no
+/// signals.
+const TAKEN: &[(&str, &str, u64)] = &[
+    ("memfd_create", "flags", libc::MFD_HUGETLB as u64),
+    ("open", "flags", libc::O_ASYNC as u64),
+    ("openat", "flags", libc::O_ASYNC as u64),
 ];
 /// Names of lengths of mappings.
 const LENGTHS: &[&str] = &["length", "len", "size", "old_size", "new_size"];
@@ -98,6 +106,9 @@ impl Sources<'_> {
         };
         for (_, _, bits) in SET.iter().filter(|(name, of, _)| *name == call && *of == arg.name) {
             register |= bits;
+        }
+        for (_, _, bits) in TAKEN.iter().filter(|(name, of, _)| *name == call && *of == arg.name) {
+            register &= !bits;
         }
         Argument::of(register)
     }

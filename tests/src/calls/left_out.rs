@@ -39,6 +39,7 @@ pub const CALLS: &[(&str, &[&str])] = &[
         "changes what the C library relies on",
         &["brk", "set_tid_address", "set_robust_list", "arch_prctl", "setrlimit", "prlimit64"],
     ),
+    ("makes namespaces, which is refused", &["unshare"]),
     ("works on the whole machine, or on all processes of the user", &["sync", "setpriority", "ioprio_set"]),
     ("differs for the first process of a session", &["setsid", "setpgid"]),
     (
@@ -100,6 +101,7 @@ pub const COMMANDS: &[(&str, &[&str])] = &[
     ("lets a call wait", &["F_SETFL", "FIONBIO"]),
     ("sends a signal to a number", &["F_SETOWN", "F_SETOWN_EX", "FIOSETOWN", "SIOCSPGRP"]),
     ("ends the process with one that it has not", &["PR_SET_PDEATHSIG"]),
+    ("makes the program's parent trace it", &["PTRACE_TRACEME"]),
     ("is for the rest of the sequence", &["PR_SET_NO_NEW_PRIVS", "PR_CAPBSET_DROP"]),
 ];
 

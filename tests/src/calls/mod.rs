@@ -8,12 +8,13 @@
 //!
 //! What a sequence may do is bounded: names are relative to a folder of its own, descriptors are those that
 //! it opened, files are small by RLIMIT_FSIZE, nothing waits. What is not drawn is listed with the reason
-//! ([`left_out`]), so is what is not compared ([`shown`]).
+//! ([`left_out`]), so is what is not compared ([`shown`]) and what differs and stays so ([`ignored`]).
 
 pub mod arena;
 pub mod arguments;
 pub mod compare;
 pub mod descriptors;
+pub mod ignored;
 pub mod left_out;
 pub mod memory;
 pub mod perform;

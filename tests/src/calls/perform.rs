@@ -131,6 +131,9 @@ fn left(folder: &Path, descriptors: &Descriptors) -> String {
         // SAFETY: calls on numbers.
         let (at, flags) =
             unsafe { (libc::lseek(number, 0, libc::SEEK_CUR), libc::fcntl(number, libc::F_GETFL)) };
+        let is_folder = fs::metadata(format!("/proc/self/fd/{number}")).is_ok_and(|status| status.is_dir());
+        // Where a listing stands is the file system's affair.
+        let at = if is_folder { 0 } else { at };
         let _ = writeln!(text, "descriptor {number} at {at} flags {flags:#x}");
     }
     files(folder, &mut text);

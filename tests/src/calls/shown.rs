@@ -16,6 +16,7 @@ pub const NUMBERS: &[&str] = &[
     "mremap",
     "fcntl F_GETOWN",
     "getcpu",
+    "getcwd",
 ];
 /// Calls and commands that write what differs from run to run: times, numbers of processes, files and
 /// objects, and how the machine fares.
@@ -35,6 +36,7 @@ pub const MEMORY: &[&str] = &[
     "timerfd_settime",
     "getcpu",
     "getcwd",
+    "sched_getattr",
 ];
 
 /// The bytes of a `struct stat` that are compared: mode, links, owner, size.

@@ -19,7 +19,7 @@ pub enum Length {
     Exactly(u64),
     /// At most this many; the data decide.
     AtMost(u64),
-    /// More than crosses: the child answers this errno (positive) by itself and sends nothing.
+    /// More than crosses: in place of the length goes this errno ([`crate::sizes::WRONG`]).
     TooMany {
         /// What the kernel answers for a count beyond its own limits.
         errno: i32,

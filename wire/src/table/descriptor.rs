@@ -13,6 +13,11 @@ use crate::names::*;
 const URING: &str = "io_uring makes calls that pass by every check";
 const AIO: &str = "kernel asynchronous I/O holds addresses of the guest; programs fall back to threads";
 const OLD_EPOLL: &str = "never offered on x86-64";
+const LEASES: &str = "no leases, F_NOTIFY and F_SETSIG";
+const COPIED: &str = "pages are copied";
+const HUGE: &str = "no huge pages";
+const NOTICES: &str = "no O_NOTIFICATION_PIPE";
+const CLOSES: &str = "CLOSE_RANGE_UNSHARE unshares nothing";
 
 // A read of a signal descriptor is granted: the signals wait for the child. vmsplice(2) is granted: pages of
 // the guest cannot be given to a pipe of the supervisor, and the child writes or reads instead. Signal masks
@@ -38,7 +43,7 @@ pub(super) const ROWS: &[Syscall] = calls! { Descriptor:
     33 dup2 Perform (oldfd: Fd, newfd: Fd);
     40 sendfile Perform blocking restarts (out_fd: Fd, in_fd: Fd, offset: InOut(Optional, Fixed(8)),
         count: U64);
-    72 fcntl Perform blocking (fd: Fd, op: Command(&FCNTL), arg: U64);
+    72 fcntl Perform[LEASES] blocking (fd: Fd, op: Command(&FCNTL), arg: U64);
     73 flock Perform blocking restarts (fd: Fd, op: Flags(&FLOCK));
     74 fsync Perform blocking (fd: Fd);
     75 fdatasync Perform blocking (fd: Fd);
@@ -72,7 +77,7 @@ pub(super) const ROWS: &[Syscall] = calls! { Descriptor:
         flags: Flags(&SPLICE));
     276 tee Perform blocking restarts (fd_in: Fd, fd_out: Fd, size: U64, flags: Flags(&SPLICE));
     277 sync_file_range Perform blocking (fd: Fd, offset: I64, nbytes: I64, flags: Flags(&SYNC_RANGE));
-    278 vmsplice Grant (fd: Fd, iov: Addr, nr_segs: U64, flags: Flags(&SPLICE));
+    278 vmsplice Grant[COPIED] (fd: Fd, iov: Addr, nr_segs: U64, flags: Flags(&SPLICE));
     281 epoll_pwait Perform polling never_restarts (epfd: Fd,
         events: Out(Probed, Batch { count: maxevents, size: 12 }),
         maxevents: I32,
@@ -89,12 +94,12 @@ pub(super) const ROWS: &[Syscall] = calls! { Descriptor:
     290 eventfd2 Perform (initval: U32, flags: Flags(&EVENTFD));
     291 epoll_create1 Perform (flags: Flags(&EPOLL_CREATE));
     292 dup3 Perform (oldfd: Fd, newfd: Fd, flags: Flags(&DUP));
-    293 pipe2 Perform (pipefd: Out(Probed, Struct(&PAIR)), flags: Flags(&PIPE));
+    293 pipe2 Perform[NOTICES] (pipefd: Out(Probed, Struct(&PAIR)), flags: Flags(&PIPE));
     295 preadv Perform blocking (fd: Fd, iov: IovecOut { count: iovcnt }, iovcnt: U64, pos_l: Offset,
         pos_h: U64);
     296 pwritev Perform blocking (fd: Fd, iov: IovecIn { count: iovcnt }, iovcnt: U64, pos_l: Offset,
         pos_h: U64);
-    319 memfd_create Perform (name: Text(Needed), flags: Flags(&MEMFD));
+    319 memfd_create Perform[HUGE] (name: Text(Needed), flags: Flags(&MEMFD));
     326 copy_file_range Perform blocking restarts (fd_in: Fd, off_in: InOut(Optional, Fixed(8)), fd_out: Fd,
         off_out: InOut(Optional, Fixed(8)),
         size: U64, flags: U32);
@@ -110,7 +115,7 @@ pub(super) const ROWS: &[Syscall] = calls! { Descriptor:
     426 io_uring_enter Refuse[ENOSYS URING]
         (fd: Fd, to_submit: U32, min_complete: U32, flags: U32, argp: Addr, argsz: U64);
     427 io_uring_register Refuse[ENOSYS URING] (fd: Fd, opcode: U32, arg: Addr, nr_args: U32);
-    436 close_range Perform (first: U32, last: U32, flags: Flags(&CLOSE_RANGE));
+    436 close_range Perform[CLOSES] (first: U32, last: U32, flags: Flags(&CLOSE_RANGE));
     441 epoll_pwait2 Perform polling never_restarts (epfd: Fd,
         events: Out(Probed, Batch { count: maxevents, size: 12 }),
         maxevents: I32,

@@ -10,6 +10,8 @@ use crate::kind::Timeout::*;
 use crate::names::*;
 use crate::sizes::ADDRESS_MAX;
 
+const ZERO_COPY: &str = "MSG_ZEROCOPY copies";
+
 // recvmmsg(2) and sendmmsg(2) are granted: the child carries them out as single messages, each of which is
 // checked.
 pub(super) const ROWS: &[Syscall] = calls! { Network:
@@ -19,14 +21,15 @@ pub(super) const ROWS: &[Syscall] = calls! { Network:
     43 accept Perform blocking restarts (sockfd: Fd,
         addr: Out(Optional, Behind { pointer: addrlen, cap: ADDRESS_MAX }),
         addrlen: InOut(With { other: addr }, Fixed(4)));
-    44 sendto Perform blocking restarts (sockfd: Fd, buf: In(Needed, Payload { count: size }), size: U64,
+    44 sendto Perform[ZERO_COPY] blocking restarts (sockfd: Fd, buf: In(Needed, Payload { count: size }),
+        size: U64,
         flags: Flags(&MSG),
         dest_addr: Address { presence: Optional, len: addrlen }, addrlen: U32);
     45 recvfrom Perform blocking restarts (sockfd: Fd, buf: Out(Needed, Payload { count: size }), size: U64,
         flags: Flags(&MSG),
         src_addr: Out(Optional, Behind { pointer: addrlen, cap: ADDRESS_MAX }),
         addrlen: InOut(With { other: src_addr }, Fixed(4)));
-    46 sendmsg Perform blocking restarts (sockfd: Fd, msg: MsgIn, flags: Flags(&MSG));
+    46 sendmsg Perform[ZERO_COPY] blocking restarts (sockfd: Fd, msg: MsgIn, flags: Flags(&MSG));
     47 recvmsg Perform blocking restarts (sockfd: Fd, msg: MsgOut, flags: Flags(&MSG));
     48 shutdown Perform (sockfd: Fd, how: Choice(&SHUTDOWN));
     49 bind Perform (sockfd: Fd, addr: Address { presence: Needed, len: addrlen }, addrlen: U32);

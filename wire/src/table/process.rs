@@ -10,19 +10,30 @@ use crate::kind::Timeout::*;
 use crate::names::*;
 
 const FUTEX2: &str = "the operations of futex offer the same";
+/// The most bytes of a set of processors: one of 8192, for which kernels can be built.
+const CPUS: u32 = 1024;
 const NAMESPACES: &str = "the guest stays in the namespaces it was given";
+const SHAPES: &str = "no CLONE_PARENT, no other exit signal, no namespaces; files and memory are shared by \
+    threads, memory also until an execve after vfork, and both by processes that tell nobody of their end";
+const UNSHARES: &str = "no namespaces; files and folder are not unshared between threads";
+const EXECUTES: &str = "set-user-id bits do not count; a file that is open for writing is executed";
+const CORES: &str = "no process is said to have dumped core";
+const REAL_TIME: &str = "real-time classes and deadlines are EPERM";
+const ATTRIBUTES: &str = "real-time classes and deadlines are EPERM; no limits of utilization";
+const PRIORITIES: &str = "the class of real time is EPERM";
+const LISTS: &str = "only of threads of the caller";
 
 /// Processes and threads. The clones are granted: the child tells of beginnings with requests of its own
 /// ([`super::Internal`]), and of the flags of a clone3(2), which lie in memory, by asking for a clone(2).
 pub(super) const PROCESS: &[Syscall] = calls! { Process:
     24 sched_yield Grant ();
     39 getpid Emulate ();
-    56 clone Grant (flags: Flags(&CLONE), stack: Addr, parent_tid: Addr, child_tid: Addr, tls: Addr);
+    56 clone Grant[SHAPES] (flags: Flags(&CLONE), stack: Addr, parent_tid: Addr, child_tid: Addr, tls: Addr);
     57 fork Grant ();
     58 vfork Grant ();
-    59 execve Grant (pathname: Path(Needed), argv: Strings, envp: Strings);
+    59 execve Grant[EXECUTES] (pathname: Path(Needed), argv: Strings, envp: Strings);
     60 exit Grant (status: I32);
-    61 wait4 Grant blocking restarts (pid: Pid, wstatus: Addr, options: Flags(&WAIT), rusage: Addr);
+    61 wait4 Grant[CORES] blocking restarts (pid: Pid, wstatus: Addr, options: Flags(&WAIT), rusage: Addr);
     101 ptrace Emulate (op: Command(&PTRACE));
     109 setpgid Grant (pid: Pid, pgid: Pid);
     110 getppid Emulate ();
@@ -32,9 +43,9 @@ pub(super) const PROCESS: &[Syscall] = calls! { Process:
     124 getsid Perform (pid: Pid);
     140 getpriority Perform (which: Choice(&PRIORITY), who: Pid);
     141 setpriority Perform (which: Choice(&PRIORITY), who: Pid, prio: I32);
-    142 sched_setparam Perform (pid: Pid, param: In(Optional, Struct(&SCHED_PARAM)));
+    142 sched_setparam Perform[REAL_TIME] (pid: Pid, param: In(Optional, Struct(&SCHED_PARAM)));
     143 sched_getparam Perform (pid: Pid, param: Out(Optional, Struct(&SCHED_PARAM)));
-    144 sched_setscheduler Perform (pid: Pid, policy: Flags(&SCHED),
+    144 sched_setscheduler Perform[REAL_TIME] (pid: Pid, policy: Flags(&SCHED),
         param: In(Optional, Struct(&SCHED_PARAM)));
     145 sched_getscheduler Perform (pid: Pid);
     146 sched_get_priority_max Perform (policy: Choice(&SCHED));
@@ -47,36 +58,36 @@ pub(super) const PROCESS: &[Syscall] = calls! { Process:
     186 gettid Emulate ();
     202 futex Grant (uaddr: Addr, futex_op: Command(&FUTEX), val: U32, timeout: Addr, uaddr2: Addr,
         val3: U32);
-    203 sched_setaffinity Perform (pid: Pid, cpusetsize: U32, mask: In(Needed, Elements { count: cpusetsize,
-        size: 1 }));
-    204 sched_getaffinity Perform (pid: Pid, cpusetsize: U32, mask: Out(Needed, Bulk { count: cpusetsize }));
+    203 sched_setaffinity Perform (pid: Pid, cpusetsize: U32, mask: In(Needed, Within(CPUS)));
+    204 sched_getaffinity Perform (pid: Pid, cpusetsize: U32, mask: Out(Needed, Within(CPUS)));
     205 set_thread_area Refuse[ENOSYS "not offered to 64-bit programs"] (u_info: Addr);
     211 get_thread_area Refuse[ENOSYS "not offered to 64-bit programs"] (u_info: Addr);
     218 set_tid_address Grant (tidptr: Addr);
     231 exit_group Grant (status: I32);
-    247 waitid Grant blocking restarts (idtype: Choice(&WAIT_ID), id: Pid, infop: Addr, options: Flags(&WAIT),
+    247 waitid Grant[CORES] blocking restarts (idtype: Choice(&WAIT_ID), id: Pid, infop: Addr,
+        options: Flags(&WAIT),
         rusage: Addr);
-    251 ioprio_set Perform (which: I32, who: Pid, ioprio: I32);
+    251 ioprio_set Perform[PRIORITIES] (which: I32, who: Pid, ioprio: I32);
     252 ioprio_get Perform (which: I32, who: Pid);
-    272 unshare Emulate (flags: Flags(&CLONE));
+    272 unshare Emulate[UNSHARES] (flags: Flags(&CLONE));
     273 set_robust_list Grant (head: Addr, size: U64);
-    274 get_robust_list Grant (pid: Pid, head_ptr: Addr, len_ptr: Addr);
+    274 get_robust_list Grant[LISTS] (pid: Pid, head_ptr: Addr, len_ptr: Addr);
     308 setns Refuse[EPERM NAMESPACES] (fd: Fd, nstype: Flags(&CLONE));
     309 getcpu Perform (cpu: Out(Optional, Fixed(4)), node: Out(Optional, Fixed(4)), tcache: Addr);
     312 kcmp Refuse[ENOSYS "compares objects of the \
         supervisor"] (pid1: Pid, pid2: Pid, kind: I32, idx1: U64, idx2: U64);
-    314 sched_setattr Perform (pid: Pid, attr: In(Optional, Fixed(48)), flags: U32);
+    314 sched_setattr Perform[ATTRIBUTES] (pid: Pid, attr: InOut(Optional, Within(4096)), flags: U32);
     315 sched_getattr Perform (pid: Pid, attr: Out(Optional, Bulk { count: size }), size: U32, flags: U32);
     317 seccomp Refuse[ENOSYS "filters over translated calls would be another policy; programs go on without"]
         (operation: U32, flags: U32, args: Addr);
-    322 execveat Grant (dirfd: DirFd, pathname: Path(Needed), argv: Strings, envp: Strings,
+    322 execveat Grant[EXECUTES] (dirfd: DirFd, pathname: Path(Needed), argv: Strings, envp: Strings,
         flags: Flags(&EXEC));
     334 rseq Refuse[ENOSYS "the kernel would restart sequences in translated code"]
         (rseq: Addr, rseq_len: U32, flags: U32, sig: U32);
     335 uretprobe Refuse[ENOSYS "for the kernel's own trampolines"] ();
     336 uprobe Refuse[ENOSYS "for the kernel's own trampolines"] ();
     434 pidfd_open Perform (pid: Pid, flags: U32);
-    435 clone3 Grant (cl_args: Addr, size: U64);
+    435 clone3 Grant[SHAPES] (cl_args: Addr, size: U64);
     438 pidfd_getfd Perform (pidfd: Fd, targetfd: I32, flags: U32);
     449 futex_waitv Grant blocking restarts
         (waiters: Addr, nr_futexes: U32, flags: U32, timeout: Local(Optional, Timeout(&TIMESPEC, Until)),

@@ -17,36 +17,50 @@ macro_rules! args {
     }};
 }
 
-/// A route, with the errno and the reason of a refusal.
+/// A route, with the errno and the reason of a refusal, or with what a call lacks that is offered in part.
 macro_rules! route {
     (Refuse [$errno:ident $why:expr]) => {
         crate::kind::Route::Refuse { errno: libc::$errno, why: $why }
     };
-    ($route:ident) => {
+    ($route:ident $([$lacks:expr])?) => {
         crate::kind::Route::$route
+    };
+}
+
+/// What a call lacks; nothing if it is offered whole, or not at all.
+macro_rules! lacks {
+    (Refuse [$errno:ident $why:expr]) => {
+        ""
+    };
+    ($route:ident) => {
+        ""
+    };
+    ($route:ident [$lacks:expr]) => {
+        $lacks
     };
 }
 
 /// Rows of calls of one class.
 macro_rules! calls {
     ($class:ident: $(
-        $nr:literal $name:ident $route:ident $([$errno:ident $why:expr])? $($word:ident)*
+        $nr:literal $name:ident $route:ident $([$($note:tt)+])? $($word:ident)*
         ($($arg:ident: $kind:expr),* $(,)?);
     )*) => {
-        &[$(call!($nr, $class: $name $route $([$errno $why])? $($word)* ($($arg: $kind),*))),*]
+        &[$(call!($nr, $class: $name $route $([$($note)+])? $($word)* ($($arg: $kind),*))),*]
     };
 }
 
 /// The row of one call.
 macro_rules! call {
-    ($nr:expr, $class:ident: $name:ident $route:ident $([$errno:ident $why:expr])? $($word:ident)*
+    ($nr:expr, $class:ident: $name:ident $route:ident $([$($note:tt)+])? $($word:ident)*
         ($($arg:ident: $kind:expr),* $(,)?)
     ) => {
         crate::table::columns::derived(columns!($($word)* => crate::kind::Syscall {
             nr: $nr,
             name: stringify!($name),
             args: args!($($arg: $kind),*),
-            route: route!($route $([$errno $why])?),
+            route: route!($route $([$($note)+])?),
+            lacks: lacks!($route $([$($note)+])?),
             class: crate::kind::Class::$class,
             wait: crate::kind::Wait::Never,
             restart: crate::kind::Restart::Never,

@@ -10,6 +10,7 @@ use crate::names::*;
 const ADMINISTRATION: &str = "administration of the machine";
 const OBSOLETE: &str = "obsolete: no current kernel offers it";
 const OTHER_POLICY: &str = "the policy of the sandbox is the supervisor's";
+const LIMITS: &str = "RLIMIT_MEMLOCK, RLIMIT_CORE and those on priorities are recorded only";
 
 /// Identity and limits, from what the supervisor keeps of each process.
 pub(super) const IDENTITY: &[Syscall] = calls! { Identity:
@@ -36,8 +37,8 @@ pub(super) const IDENTITY: &[Syscall] = calls! { Identity:
     125 capget Emulate (hdrp: InOut(Needed, Struct(&CAP_HEADER)), datap: Out(Optional, Struct(&CAP_DATA)));
     126 capset Emulate (hdrp: InOut(Needed, Struct(&CAP_HEADER)), datap: In(Needed, Struct(&CAP_DATA)));
     135 personality Emulate (persona: U32);
-    160 setrlimit Emulate (resource: Choice(&RLIMIT), rlim: In(Needed, Struct(&RLIMIT_STRUCT)));
-    302 prlimit64 Emulate (pid: Pid, resource: Choice(&RLIMIT),
+    160 setrlimit Emulate[LIMITS] (resource: Choice(&RLIMIT), rlim: In(Needed, Struct(&RLIMIT_STRUCT)));
+    302 prlimit64 Emulate[LIMITS] (pid: Pid, resource: Choice(&RLIMIT),
         new_limit: In(Optional, Struct(&RLIMIT_STRUCT)),
         old_limit: Out(Optional, Struct(&RLIMIT_STRUCT)));
 };
@@ -48,7 +49,7 @@ pub(super) const SYSTEM: &[Syscall] = calls! { System:
     99 sysinfo Emulate (info: Out(Needed, Struct(&SYSINFO)));
     103 syslog Refuse[EPERM "the kernel's messages are the machine's"] (op: I32, bufp: Addr, size: I32);
     156 _sysctl Refuse[ENOSYS OBSOLETE] (args: Addr);
-    318 getrandom Perform blocking restarts (buf: Out(Needed, Bulk { count: size }), size: U64,
+    318 getrandom Perform blocking restarts (buf: Out(Probed, Bulk { count: size }), size: U64,
         flags: Flags(&GETRANDOM));
 };
 

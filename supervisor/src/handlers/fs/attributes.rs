@@ -101,10 +101,11 @@ fn utimensat(call: &mut Call<'_>) -> SyscallResult {
         }
     }
     known(flags, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)?;
-    let times = if call.present(2) { exact_times(call.words(2)?)? } else { NOW };
+    // That the times are such is only looked at once it is known what they are for.
+    let times = if call.present(2) { exact_times(call.words(2)?) } else { Ok(NOW) };
     if call.present(1) {
         let (caller, found) = named(call, call.i32(0), 1, Lookup::at(flags).to(Access::Attributes))?;
-        return done(set(&caller, &found, &times));
+        return done(set(&caller, &found, &times?));
     }
     // Without a path it is futimens(3).
     if call.i32(0) == AT_FDCWD {
@@ -113,7 +114,8 @@ fn utimensat(call: &mut Call<'_>) -> SyscallResult {
     if flags != 0 {
         return Err(Errno::EINVAL);
     }
-    done(set(&Caller::of(call), &descriptor(call)?, &times))
+    let file = descriptor(call)?;
+    done(set(&Caller::of(call), &file, &times?))
 }
 
 /// Both times are the present.

@@ -10,6 +10,10 @@ use rxbox_policy::Access;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd};
 
+/// A name as a call gives it: what it is relative to, and the path or what is wrong with it, which is told
+/// once the call comes to it.
+pub(super) type Given<'a> = (i32, Result<&'a CStr, Errno>);
+
 /// The errno for everything that would change the view of `/proc`.
 pub(super) const VIEW_IS_FIXED: Errno = Errno::EPERM;
 

@@ -4,7 +4,7 @@
 //! decides about the directory's name joined with it, and whatever is swapped under that name meanwhile is
 //! just what has the name.
 
-use super::named::{VIEW_IS_FIXED, find, known};
+use super::named::{Given, VIEW_IS_FIXED, find, known};
 use crate::caller::Caller;
 use crate::context::{Call, Entry};
 use crate::handlers::fs::directory::shows_any;
@@ -27,10 +27,10 @@ use std::os::fd::AsFd;
 pub(crate) const HANDLERS: &[Entry] = &[
     ("mkdir", |call| make_directory(&Caller::of(call), AT_FDCWD, call.string(0)?, call.u32(1))),
     ("mkdirat", |call| make_directory(&Caller::of(call), call.i32(0), call.string(1)?, call.u32(2))),
-    ("mknod", |call| make_node(&Caller::of(call), AT_FDCWD, call.string(0)?, call.u32(1))),
-    ("mknodat", |call| make_node(&Caller::of(call), call.i32(0), call.string(1)?, call.u32(2))),
-    ("symlink", |call| make_link(&Caller::of(call), call.string(0)?, AT_FDCWD, call.string(1)?)),
-    ("symlinkat", |call| make_link(&Caller::of(call), call.string(0)?, call.i32(1), call.string(2)?)),
+    ("mknod", |call| make_node(&Caller::of(call), (AT_FDCWD, call.string(0)), call.u32(1))),
+    ("mknodat", |call| make_node(&Caller::of(call), (call.i32(0), call.string(1)), call.u32(2))),
+    ("symlink", |call| make_link(&Caller::of(call), call.string(0)?, (AT_FDCWD, call.string(1)))),
+    ("symlinkat", |call| make_link(&Caller::of(call), call.string(0)?, (call.i32(1), call.string(2)))),
     ("link", link),
     ("linkat", linkat),
     ("unlink", |call| remove(&Caller::of(call), AT_FDCWD, call.string(0)?, 0)),
@@ -83,7 +83,9 @@ pub(super) fn make_directory(caller: &Caller<'_>, dirfd: i32, path: &CStr, mode:
 
 /// mknod(2) of what an unprivileged process can make and nobody else can be harmed with: regular files,
 /// FIFOs, sockets.
-pub(super) fn make_node(caller: &Caller<'_>, dirfd: i32, path: &CStr, mode: u32) -> SyscallResult {
+///
+/// The kernel looks at the mode before it looks at the path.
+pub(super) fn make_node(caller: &Caller<'_>, (dirfd, path): Given<'_>, mode: u32) -> SyscallResult {
     let kind = match mode & libc::S_IFMT {
         0 | libc::S_IFREG => SFlag::S_IFREG,
         libc::S_IFIFO => SFlag::S_IFIFO,
@@ -91,46 +93,42 @@ pub(super) fn make_node(caller: &Caller<'_>, dirfd: i32, path: &CStr, mode: u32)
         libc::S_IFCHR | libc::S_IFBLK | libc::S_IFDIR => return Err(Errno::EPERM),
         _ => return Err(Errno::EINVAL),
     };
-    let place = place_for(caller, dirfd, path, Make::File)?;
+    let place = place_for(caller, dirfd, path?, Make::File)?;
     let mode = Mode::from_bits_truncate(creation_mode(caller, mode));
     mknodat(&place.dir, place.leaf(), kind, mode, 0).map(|()| 0)
 }
 
 /// symlink(2). The text is free: whoever follows the link is judged by where it leads then.
-pub(super) fn make_link(caller: &Caller<'_>, text: &CStr, dirfd: i32, path: &CStr) -> SyscallResult {
+pub(super) fn make_link(caller: &Caller<'_>, text: &CStr, (dirfd, path): Given<'_>) -> SyscallResult {
     if text.is_empty() {
         return Err(Errno::ENOENT);
     }
-    let place = place_for(caller, dirfd, path, Make::Link)?;
+    let place = place_for(caller, dirfd, path?, Make::Link)?;
     symlinkat(text, &place.dir, place.leaf()).map(|()| 0)
 }
 
 fn link(call: &mut Call<'_>) -> SyscallResult {
-    add_name(&Caller::of(call), (AT_FDCWD, call.string(0)?), (AT_FDCWD, call.string(1)?), 0)
+    add_name(&Caller::of(call), (AT_FDCWD, call.string(0)), (AT_FDCWD, call.string(1)), 0)
 }
 
 fn linkat(call: &mut Call<'_>) -> SyscallResult {
-    add_name(&Caller::of(call), (call.i32(0), call.string(1)?), (call.i32(2), call.string(3)?), call.i32(4))
+    add_name(&Caller::of(call), (call.i32(0), call.string(1)), (call.i32(2), call.string(3)), call.i32(4))
 }
 
 /// link(2). The new name gives what it gives: a file that may only be read must not get a name by which it
 /// may be written to, and one that may not be read none at all. So the old name must allow both, and whatever
 /// else the new one would give.
-pub(super) fn add_name(
-    caller: &Caller<'_>,
-    old: (i32, &CStr),
-    new: (i32, &CStr),
-    flags: i32,
-) -> SyscallResult {
+pub(super) fn add_name(caller: &Caller<'_>, old: Given<'_>, new: Given<'_>, flags: i32) -> SyscallResult {
     known(flags, AT_SYMLINK_FOLLOW | AT_EMPTY_PATH)?;
     let how = Lookup {
         follow: flags & AT_SYMLINK_FOLLOW != 0,
         empty: flags & AT_EMPTY_PATH != 0,
         ..Lookup::FOLLOW
     };
+    let old = (old.0, old.1?);
     let found = find(caller, old.0, old.1, how)?;
     let what = if found.is_link() { Make::Link } else { Make::File };
-    let place = place_for(caller, new.0, new.1, what)?;
+    let place = place_for(caller, new.0, new.1?, what)?;
     let held = match &found.target {
         Target::View(_) => return Err(Errno::EXDEV),
         Target::Open(file) => {
@@ -200,11 +198,12 @@ pub(super) fn remove(caller: &Caller<'_>, dirfd: i32, path: &CStr, flags: i32) -
     if flags & AT_REMOVEDIR == 0 {
         return unlinkat(&place.dir, place.leaf(), UnlinkatFlags::NoRemoveDir).map(|()| 0);
     }
+    let hides = |place: &Parent| !place.is_dots() && caller.sandbox.policy.hides_any_below(&place.path());
     if !place.is_dots() && caller.sandbox.policy.names_hidden_below(&place.path()) {
         return Err(if lists_any(caller, &place)? { Errno::ENOTEMPTY } else { Errno::EBUSY });
     }
     match unlinkat(&place.dir, place.leaf(), UnlinkatFlags::RemoveDir) {
-        Err(Errno::ENOTEMPTY) if !place.is_dots() && !lists_any(caller, &place)? => Err(Errno::EBUSY),
+        Err(Errno::ENOTEMPTY) if hides(&place) && !lists_any(caller, &place)? => Err(Errno::EBUSY),
         done => done.map(|()| 0),
     }
 }

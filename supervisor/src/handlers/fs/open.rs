@@ -59,11 +59,24 @@ fn openat(call: &mut Call<'_>) -> SyscallResult {
 }
 
 fn openat2(call: &mut Call<'_>) -> SyscallResult {
+    /// Of `struct open_how`, and the most that the kernel looks at.
+    const SIZES: std::ops::RangeInclusive<u64> = 24..=4096;
+    match call.u64(3) {
+        size if size < *SIZES.start() => return Err(Errno::EINVAL),
+        size if size > *SIZES.end() => return Err(Errno::E2BIG),
+        _ => {}
+    }
     let how = open_how(call.need(2)?)?;
     serve(call, call.i32(0), 1, how)
 }
 
 fn serve(call: &mut Call<'_>, dirfd: i32, path: usize, how: Opening) -> SyscallResult {
+    // The kernel looks at the flags before it looks at the path.
+    let has = |flags| how.flags & flags == flags;
+    let wrong = has(O_TMPFILE) && how.flags & O_ACCMODE == O_RDONLY || has(O_CREAT | O_DIRECTORY);
+    if wrong && !has(O_PATH) {
+        return Err(Errno::EINVAL);
+    }
     let caller = Caller::of(call);
     let file = open_file(&caller, dirfd, call.string(path)?, how)?;
     if terminal::takes_opened(&caller, &file, how.flags) {

@@ -7,7 +7,7 @@
 //! systems, for that is how it is: programs know it, and copy file by file instead, each judged by its own
 //! names.
 
-use super::named::VIEW_IS_FIXED;
+use super::named::{Given, VIEW_IS_FIXED};
 use super::names::is_missing;
 use crate::caller::Caller;
 use crate::context::{Call, Entry};
@@ -17,7 +17,6 @@ use libc::AT_FDCWD;
 use nix::errno::Errno;
 use nix::fcntl::{RenameFlags, renameat2};
 use rxbox_policy::Access;
-use std::ffi::CStr;
 
 /// The handlers of this module.
 pub(crate) const HANDLERS: &[Entry] = &[
@@ -27,16 +26,23 @@ pub(crate) const HANDLERS: &[Entry] = &[
 ];
 
 fn serve(call: &Call<'_>, old_dir: i32, old: usize, new_dir: i32, new: usize, flags: u32) -> SyscallResult {
-    rename(&Caller::of(call), (old_dir, call.string(old)?), (new_dir, call.string(new)?), flags)
+    rename(&Caller::of(call), (old_dir, call.string(old)), (new_dir, call.string(new)), flags)
 }
 
-pub(super) fn rename(caller: &Caller<'_>, old: (i32, &CStr), new: (i32, &CStr), flags: u32) -> SyscallResult {
+/// The kernel looks at the flags before it looks at the names.
+fn known_flags(flags: u32) -> Result<RenameFlags, Errno> {
     let flags = RenameFlags::from_bits(flags).ok_or(Errno::EINVAL)?;
-    if flags.contains(RenameFlags::RENAME_WHITEOUT) {
-        return Err(Errno::EINVAL);
-    }
+    let makes = RenameFlags::RENAME_NOREPLACE | RenameFlags::RENAME_WHITEOUT;
     let exchange = flags.contains(RenameFlags::RENAME_EXCHANGE);
-    let (from, to) = (parent(caller, old.0, old.1)?, parent(caller, new.0, new.1)?);
+    if exchange && flags.intersects(makes) { Err(Errno::EINVAL) } else { Ok(flags) }
+}
+
+/// With RENAME_WHITEOUT something is made under the old name: a device that is none, which every file system
+/// reads as that there is nothing.
+pub(super) fn rename(caller: &Caller<'_>, old: Given<'_>, new: Given<'_>, flags: u32) -> SyscallResult {
+    let flags = known_flags(flags)?;
+    let exchange = flags.contains(RenameFlags::RENAME_EXCHANGE);
+    let (from, to) = (parent(caller, old.0, old.1?)?, parent(caller, new.0, new.1?)?);
     if !from.is_dots() && !to.is_dots() {
         if from.in_view() || to.in_view() {
             return Err(if from.in_view() != to.in_view() { Errno::EXDEV } else { VIEW_IS_FIXED });
@@ -46,6 +52,9 @@ pub(super) fn rename(caller: &Caller<'_>, old: (i32, &CStr), new: (i32, &CStr), 
             may_move(caller, &to, &from)?;
         } else {
             may_replace(caller, &to, flags)?;
+        }
+        if flags.contains(RenameFlags::RENAME_WHITEOUT) {
+            caller.check(Access::Create, &from.path())?;
         }
     }
     renameat2(&from.dir, from.leaf(), &to.dir, to.leaf(), flags).map(|()| 0)

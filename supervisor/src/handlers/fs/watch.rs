@@ -8,7 +8,7 @@ use super::named::find;
 use crate::caller::Caller;
 use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
-use crate::host::name::add_watch;
+use crate::host::name::{add_watch, is_watcher};
 use crate::path::{Lookup, Target};
 use crate::state::fd::Kind;
 use crate::state::names::label_of;
@@ -32,13 +32,14 @@ fn inotify_add_watch(call: &mut Call<'_>) -> SyscallResult {
         | libc::IN_ONESHOT
         | ABOUT_NAME;
     const ABOUT_NAME: u32 = libc::IN_DONT_FOLLOW | libc::IN_ONLYDIR;
+    const TOGETHER: u32 = libc::IN_MASK_ADD | libc::IN_MASK_CREATE;
     let mask = call.u32(2);
     // The kernel looks at the mask first.
-    if mask & ALL == 0 {
+    if mask & ALL == 0 || mask & !ALL != 0 {
         return Err(Errno::EINVAL);
     }
     let inotify = call.file(0)?;
-    if inotify.kind != Kind::Event {
+    if mask & TOGETHER == TOGETHER || inotify.kind != Kind::Event || !is_watcher(inotify.host.as_fd()) {
         return Err(Errno::EINVAL);
     }
     let caller = Caller::of(call);

@@ -10,6 +10,7 @@ use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
 use crate::host::name::{get_attribute, list_attributes, remove_attribute, set_attribute};
 use crate::path::{Lookup, Resolved, Target};
+use crate::state::fd::Kind;
 use libc::AT_FDCWD;
 use nix::errno::Errno;
 use rxbox_policy::Access;
@@ -56,6 +57,14 @@ fn is_users(name: &CStr) -> Result<bool, Errno> {
     }
 }
 
+/// The attribute that every socket has: the name of its protocol.
+const PROTOCOL: &[u8] = b"system.sockprotoname";
+
+/// Whether what argument 0 names shows this attribute, which is not the user's.
+fn shows(found: &Resolved, name: &[u8]) -> bool {
+    matches!(&found.target, Target::Open(file) if file.kind == Kind::Socket) && name == PROTOCOL
+}
+
 /// The answer for an attribute that is not the user's: `privileged` where the kernel knows the class but
 /// keeps it for those with capabilities (xattr(7)).
 fn foreign(name: &CStr, privileged: Errno) -> Errno {
@@ -82,7 +91,7 @@ fn get(call: &mut Call<'_>, how: Option<Lookup>) -> SyscallResult {
         let name = call.string(1)?;
         let users = is_users(name)?;
         let (caller, found) = object(call, how)?;
-        if !users {
+        if !users && !shows(&found, name.to_bytes()) {
             found.check_known(&caller)?;
             return Err(foreign(name, Errno::ENODATA));
         }
@@ -98,20 +107,18 @@ fn get(call: &mut Call<'_>, how: Option<Lookup>) -> SyscallResult {
 }
 
 fn list(call: &mut Call<'_>, how: Option<Lookup>) -> SyscallResult {
-    let names = {
+    let users: Vec<u8> = {
         let (caller, found) = object(call, how)?;
         may_read(&caller, &found)?;
-        match found.changeable() {
+        let names = match found.changeable() {
             Ok(object) if !found.is_link() => list_attributes(object, SIZE_MAX)?.1,
             _ => Vec::new(),
-        }
+        };
+        let shown = |name: &&[u8]| {
+            name.starts_with(b"user.") || shows(&found, name.strip_suffix(b"\0").unwrap_or(name))
+        };
+        names.split_inclusive(|&b| b == 0).filter(shown).flatten().copied().collect()
     };
-    let users: Vec<u8> = names
-        .split_inclusive(|&b| b == 0)
-        .filter(|name| name.starts_with(b"user."))
-        .flatten()
-        .copied()
-        .collect();
     let room = call.room(1);
     if room != 0 && users.len() > room {
         return Err(Errno::ERANGE);
@@ -142,11 +149,15 @@ fn change(
 }
 
 fn set(call: &mut Call<'_>, how: Option<Lookup>) -> SyscallResult {
-    let (value, flags) = (call.need(2), call.i32(4));
+    let flags = call.i32(4);
+    if flags & !(libc::XATTR_CREATE | libc::XATTR_REPLACE) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    is_users(call.string(1)?)?;
     if call.u64(3) > SIZE_MAX as u64 {
         return Err(Errno::E2BIG);
     }
-    let value = value?;
+    let value = call.need(2)?;
     change(call, how, |object, name| set_attribute(object, name, value, flags))
 }
 

@@ -28,6 +28,8 @@ const INET: i32 = libc::AF_INET;
 const INET6: i32 = libc::AF_INET6;
 const UNSPEC: i32 = libc::AF_UNSPEC;
 
+/// Bytes of a `sockaddr_in6` without the scope (`SIN6_LEN_RFC2133`).
+const INET6_LEAST: usize = 24;
 /// Most bytes of a unix socket's name (unix(7)).
 const UNIX_NAME_MAX: usize = 108;
 
@@ -93,6 +95,8 @@ pub(super) fn read(bytes: &[u8], nature: Nature) -> Result<Name<'_>, Errno> {
         UNIX if nature.domain == UNIX => unix(rest),
         family if family == nature.domain => Ok(Name::Other(family)),
         _ if nature.domain == UNIX => Err(Errno::EINVAL),
+        // Too short for an address of its own, whatever it is.
+        _ if nature.domain == INET6 && bytes.len() < INET6_LEAST => Err(Errno::EINVAL),
         _ => Err(Errno::EAFNOSUPPORT),
     }
 }
@@ -177,7 +181,12 @@ pub(super) fn destination(
     if purpose == Purpose::Send && nature.domain == UNIX && !takes_address(socket)? {
         return Ok(None);
     }
-    let (endpoint, address) = match read(given, nature)? {
+    let name = read(given, nature).map_err(|e| match e {
+        // The kernel says so of datagrams alone (`udpv6_sendmsg`).
+        Errno::EAFNOSUPPORT if purpose == Purpose::Send && nature.domain == INET6 => Errno::EINVAL,
+        e => e,
+    });
+    let (endpoint, address) = match name? {
         // To an IPv6 socket that is no address.
         Name::Nothing if nature.is_internet() => return Ok(None),
         Name::Nothing | Name::UnixUnnamed => return Err(Errno::EINVAL),

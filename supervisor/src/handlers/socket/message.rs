@@ -34,8 +34,17 @@ fn wait_of(flags: u32) -> Wait {
 }
 
 /// The address that a message is sent to, if it has one.
-fn send_to(call: &Call<'_>, socket: &File, name: Option<&[u8]>) -> Result<Option<Destination>, Errno> {
+/// Only the first bytes of a TCP connection can be sent to one.
+fn send_to(
+    call: &Call<'_>,
+    socket: &File,
+    name: Option<&[u8]>,
+    flags: u32,
+) -> Result<Option<Destination>, Errno> {
+    let opens = flags & libc::MSG_FASTOPEN as u32 != 0;
+    let is_tcp = || number_option(socket.host.as_fd(), libc::SO_PROTOCOL) == Ok(libc::IPPROTO_TCP);
     match name {
+        Some(name) if !name.is_empty() && !opens && is_tcp() => Ok(None),
         None | Some([]) => Ok(None),
         Some(name) => destination(call, socket, name, Purpose::Send),
     }
@@ -85,19 +94,32 @@ fn finish(call: &mut Call<'_>, socket: &File, flags: u32, done: SyscallResult) -
     done
 }
 
+/// The kernel looks whether the buffer is in user space before it looks at the descriptor.
+fn in_user_space(call: &Call<'_>) -> Result<(), Errno> {
+    if call.is_beyond(1) { Err(Errno::EFAULT) } else { Ok(()) }
+}
+
 fn sendto(call: &mut Call<'_>) -> SyscallResult {
+    in_user_space(call)?;
     let socket = socket_of(call)?;
-    let to = send_to(call, &socket, call.bytes(4)?)?;
+    let to = send_to(call, &socket, call.bytes(4)?, call.u32(3))?;
     let done = send(call, &socket, to.as_ref(), &[], call.buffer(1), call.u32(3));
     more(call, &socket, call.room(1), &done);
     finish(call, &socket, call.u32(3), done)
 }
 
+/// A flag that the kernel keeps for itself is refused before the descriptor is looked at.
+fn without_own_flags(call: &Call<'_>) -> Result<(), Errno> {
+    const MSG_CMSG_COMPAT: u32 = 1 << 31;
+    if call.u32(2) & MSG_CMSG_COMPAT != 0 { Err(Errno::EINVAL) } else { Ok(()) }
+}
+
 fn sendmsg(call: &mut Call<'_>) -> SyscallResult {
+    without_own_flags(call)?;
     let socket = socket_of(call)?;
     let (header, message) = message(call)?;
     let [name, control, data] = header.parts();
-    let to = send_to(call, &socket, message.get(name).filter(|_| header.name != ABSENT))?;
+    let to = send_to(call, &socket, message.get(name).filter(|_| header.name != ABSENT), call.u32(2))?;
     let control = message.get(control).unwrap_or_default().to_vec();
     let control = ancillary::outgoing(call, &socket, &control)?;
     let data = call.buffer(1).part(data);
@@ -117,6 +139,7 @@ fn message<'a>(call: &'a Call<'_>) -> Result<(MessageHeader, &'a [u8]), Errno> {
 }
 
 fn recvfrom(call: &mut Call<'_>) -> SyscallResult {
+    in_user_space(call)?;
     let socket = socket_of(call)?;
     let flags = call.u32(3);
     let mut name = [0; ADDRESS_MAX];
@@ -144,6 +167,7 @@ fn recvfrom(call: &mut Call<'_>) -> SyscallResult {
 /// In the reply the parts stay where the capacities of the request put them, and the header tells how much of
 /// each is filled; of an address, how long it is even where the room was less.
 fn recvmsg(call: &mut Call<'_>) -> SyscallResult {
+    without_own_flags(call)?;
     let socket = socket_of(call)?;
     let flags = call.u32(2);
     let (header, _) = message(call)?;

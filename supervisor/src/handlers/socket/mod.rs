@@ -48,14 +48,22 @@ pub const HANDLERS: &[Entry] = &[
     ("getpeername", getpeername),
 ];
 
-/// Asks the policy whether a socket of this nature may be made.
 /// The bits of a socket's type that are no flags.
 const TYPE_MASK: i32 = 0xf;
 
+/// The kernel looks at the flags of a socket's type before it looks at its family.
+fn flags_are_known(call: &Call<'_>) -> Result<(), Errno> {
+    let flags = call.i32(1) & !TYPE_MASK;
+    if flags & !(CLOEXEC | libc::SOCK_NONBLOCK) != 0 { Err(Errno::EINVAL) } else { Ok(()) }
+}
+
+/// Asks the policy whether a socket of this nature may be made.
 fn may_make(call: &Call<'_>) -> Result<(), Errno> {
+    /// One more than the last family, and than the last type.
+    const FAMILIES: i32 = 46;
+    const TYPES: i32 = 11;
     let (domain, kind, protocol) = (call.i32(0), call.i32(1), call.i32(2));
-    // The kernel looks at the flags before it looks at the family.
-    if kind & !(TYPE_MASK | CLOEXEC | libc::SOCK_NONBLOCK) != 0 {
+    if (0..FAMILIES).contains(&domain) && kind & TYPE_MASK >= TYPES {
         return Err(Errno::EINVAL);
     }
     let decision = call.sandbox.policy.socket(domain, kind, protocol);
@@ -63,6 +71,7 @@ fn may_make(call: &Call<'_>) -> Result<(), Errno> {
 }
 
 fn socket(call: &mut Call<'_>) -> SyscallResult {
+    flags_are_known(call)?;
     may_make(call)?;
     let (domain, kind, protocol) = (call.i32(0), call.i32(1), call.i32(2));
     let of_host = [domain, kind | CLOEXEC, protocol].map(|n| n as u32);
@@ -75,8 +84,11 @@ fn socket(call: &mut Call<'_>) -> SyscallResult {
 }
 
 fn socketpair(call: &mut Call<'_>) -> SyscallResult {
-    may_make(call)?;
+    flags_are_known(call)?;
     call.reach(3)?;
+    // The numbers are written before anything else can fail.
+    put_pair(call, 3, call.process.fds.next_two()?)?;
+    may_make(call)?;
     let kind = call.i32(1);
     let pair = net::socketpair(call.u32(0), (kind | CLOEXEC) as u32, call.u32(2))?;
     let pair = pair.map(|host| File::new(host, Kind::Socket));
@@ -98,6 +110,9 @@ fn bind(call: &mut Call<'_>) -> SyscallResult {
 }
 
 fn connect(call: &mut Call<'_>) -> SyscallResult {
+    // Here the kernel looks at the address before it looks whether the file is a socket.
+    call.file(0)?;
+    call.reach(1)?;
     let socket = socket_of(call)?;
     let to = address::connection(call, &socket, call.need(1)?)?;
     let local = to.address.bytes().starts_with(&(libc::AF_UNIX as u16).to_ne_bytes());
@@ -130,13 +145,11 @@ fn accept4(call: &mut Call<'_>) -> SyscallResult {
 }
 
 fn accept_with(call: &mut Call<'_>, flags: i32) -> SyscallResult {
+    call.file(0)?;
     if flags & !(libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK) != 0 {
         return Err(Errno::EINVAL);
     }
     let socket = socket_of(call)?;
-    if call.present(1) {
-        address_room(call, 2)?;
-    }
     // A connection for which there is no number stays in the queue.
     call.process.fds.room()?;
     let (host, peer) = net::accept(socket.wait(), socket.host.as_fd(), (flags | CLOEXEC) as u32)?;
@@ -147,7 +160,11 @@ fn accept_with(call: &mut Call<'_>, flags: i32) -> SyscallResult {
         call.sandbox.peers.accepted(&accepted);
     }
     let number = call.process.fds.insert(accepted, flags & CLOEXEC != 0, 0)?;
-    put_address(call, 1, 2, &peer)?;
+    if let Err(e) = put_address(call, 1, 2, &peer) {
+        // The connection is gone, as in the kernel.
+        let _ = call.process.fds.remove(number);
+        return Err(e);
+    }
     Ok(number.into())
 }
 
@@ -182,9 +199,9 @@ fn put_address(call: &mut Call<'_>, i: usize, len: usize, address: &Address) -> 
     }
     address_room(call, len)?;
     let shown = call.sandbox.anchors.shown(address.bytes());
-    call.put(i, &shown)?;
+    // The length is told even if the address cannot be.
     call.put(len, &(shown.len() as u32).to_le_bytes())?;
-    Ok(())
+    call.put(i, &shown)
 }
 
 /// Checks the length that the guest gave for an address, in argument `i`.

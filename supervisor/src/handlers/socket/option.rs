@@ -25,6 +25,7 @@ const PEER_NAME: (u32, u32) = (libc::SOL_SOCKET as u32, libc::SO_PEERNAME as u32
 
 fn getsockopt(call: &mut Call<'_>) -> SyscallResult {
     let socket = socket_of(call)?;
+    has_level(call)?;
     let (level, name) = (call.u32(1), call.u32(2));
     if (length_word(call, 4)? as i32) < 0 {
         return Err(Errno::EINVAL);
@@ -98,8 +99,22 @@ pub(in super::super) fn unknown(call: &Call<'_>, errno: Errno) -> Result<Errno, 
     Ok(if has_level { errno } else { Errno::EOPNOTSUPP })
 }
 
+/// EOPNOTSUPP where a unix socket is asked for what only others have, before the value is looked at.
+pub(in super::super) fn has_level(call: &Call<'_>) -> Result<(), Errno> {
+    let socket = socket_of(call)?;
+    if call.checked.call.name == "setsockopt" && call.i32(4) < 0 {
+        return Err(Errno::EINVAL);
+    }
+    if call.i32(1) == libc::SOL_SOCKET {
+        return Ok(());
+    }
+    let family = number_option(socket.host.as_fd(), libc::SO_DOMAIN)?;
+    if family == libc::AF_UNIX { Err(Errno::EOPNOTSUPP) } else { Ok(()) }
+}
+
 fn setsockopt(call: &mut Call<'_>) -> SyscallResult {
     let socket = socket_of(call)?;
+    has_level(call)?;
     let row = call.checked.command.ok_or(Errno::ENOPROTOOPT)?;
     let value = call.need(3)?;
     if (call.u32(1), call.u32(2)) == SENDERS && value.iter().any(|b| *b != 0) {

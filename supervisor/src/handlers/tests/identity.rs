@@ -115,6 +115,9 @@ fn no_guest_takes_more_of_the_machine_than_it_was_given() {
     let mut attr = [0; 48];
     attr[..4].copy_from_slice(&48u32.to_le_bytes());
     attr[4..8].copy_from_slice(&libc::SCHED_DEADLINE.to_le_bytes());
+    assert_eq!(g.ask("sched_setattr", &[N(0), M(&attr), N(0)]), Err(Errno::EINVAL), "without times");
+    let times = [1_000_000_u64, 10_000_000, 10_000_000].map(u64::to_le_bytes).concat();
+    attr[24..].copy_from_slice(&times);
     assert_eq!(g.ask("sched_setattr", &[N(0), M(&attr), N(0)]), Err(Errno::EPERM));
     assert_eq!(
         g.ask("sched_setscheduler", &[N(1), N(0), M(&[0; 4])]),

@@ -361,8 +361,8 @@ impl Semaphores {
         (table.highest(), words.iter().flat_map(|w| w.to_le_bytes()).collect())
     }
 
-    /// Undoes what a process that ends has done with SEM_UNDO.
-    pub(super) fn leave(&self, pid: i32) {
+    /// Undoes what a process has done with SEM_UNDO: it ends, or gives its list up.
+    pub fn leave(&self, pid: i32) {
         let sets: Vec<_> = self.0.lock().all().collect();
         for (_, set) in sets {
             let mut state = set.state.lock();

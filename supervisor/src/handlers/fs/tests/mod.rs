@@ -241,12 +241,12 @@ fn making_and_taking_away_names_is_as_in_the_kernel() {
         alike(
             &format!("mknod {name}"),
             |d| nix::sys::stat::mknodat(d, n.as_c_str(), SFlag::S_IFIFO, mode, 0).map(|()| 0),
-            |g| names::make_node(g, at, n, libc::S_IFIFO | 0o777),
+            |g| names::make_node(g, (at, Ok(n)), libc::S_IFIFO | 0o777),
         );
         alike(
             &format!("symlink {name}"),
             |d| nix::unistd::symlinkat(c"any text", d, n.as_c_str()).map(|()| 0),
-            |g| names::make_link(g, c"any text", at, n),
+            |g| names::make_link(g, c"any text", (at, Ok(n))),
         );
         alike(
             &format!("unlink {name}"),
@@ -305,14 +305,14 @@ fn renaming_and_linking_is_as_in_the_kernel() {
                 alike(
                     &format!("rename {old} {new} {flags:?}"),
                     |d| nix::fcntl::renameat2(d, o.as_c_str(), d, n.as_c_str(), flags).map(|()| 0),
-                    |g| rename::rename(g, (at, o), (at, n), flags.bits()),
+                    |g| rename::rename(g, (at, Ok(o)), (at, Ok(n)), flags.bits()),
                 );
             }
             for flags in [AtFlags::empty(), AtFlags::AT_SYMLINK_FOLLOW] {
                 alike(
                     &format!("link {old} {new} {flags:?}"),
                     |d| nix::unistd::linkat(d, o.as_c_str(), d, n.as_c_str(), flags).map(|()| 0),
-                    |g| names::add_name(g, (at, o), (at, n), flags.bits()),
+                    |g| names::add_name(g, (at, Ok(o)), (at, Ok(n)), flags.bits()),
                 );
             }
         }

@@ -54,15 +54,15 @@ fn what_the_policy_does_not_give_is_not_opened_made_or_changed() {
     let at = libc::AT_FDCWD;
     assert_eq!(names::make_directory(g, at, c"dir/new", 0o777), Err(Errno::EACCES));
     assert_eq!(names::make_directory(g, at, c"dir/sub", 0o777), Err(Errno::EEXIST));
-    assert_eq!(names::make_node(g, at, c"empty/no", libc::S_IFREG), Err(Errno::EACCES));
-    assert_eq!(names::make_node(g, at, c"empty/device", libc::S_IFCHR), Err(Errno::EPERM));
-    assert_eq!(names::make_link(g, c"x", at, c"dir/new"), Err(Errno::EACCES));
+    assert_eq!(names::make_node(g, (at, Ok(c"empty/no")), libc::S_IFREG), Err(Errno::EACCES));
+    assert_eq!(names::make_node(g, (at, Ok(c"empty/device")), libc::S_IFCHR), Err(Errno::EPERM));
+    assert_eq!(names::make_link(g, c"x", (at, Ok(c"dir/new"))), Err(Errno::EACCES));
     assert_eq!(names::remove(g, at, c"file", 0), Err(Errno::EACCES));
     assert_eq!(names::remove(g, at, c"dir/missing", 0), Err(Errno::ENOENT));
-    assert_eq!(names::add_name(g, (at, c"file"), (at, c"empty/file"), 0), Err(Errno::EACCES));
-    assert_eq!(names::add_name(g, (at, c"out/secret"), (at, c"empty/file"), 0), Err(Errno::EACCES));
-    assert_eq!(rename::rename(g, (at, c"file"), (at, c"empty/file"), 0), Err(Errno::EACCES));
-    assert_eq!(rename::rename(g, (at, c"out/secret"), (at, c"empty/file"), 0), Err(Errno::EACCES));
+    assert_eq!(names::add_name(g, (at, Ok(c"file")), (at, Ok(c"empty/file")), 0), Err(Errno::EACCES));
+    assert_eq!(names::add_name(g, (at, Ok(c"out/secret")), (at, Ok(c"empty/file")), 0), Err(Errno::EACCES));
+    assert_eq!(rename::rename(g, (at, Ok(c"file")), (at, Ok(c"empty/file")), 0), Err(Errno::EACCES));
+    assert_eq!(rename::rename(g, (at, Ok(c"out/secret")), (at, Ok(c"empty/file")), 0), Err(Errno::EACCES));
     let found = find(g, at, c"file", Lookup::FOLLOW).unwrap();
     assert_eq!(attributes::set_mode(g, &found, 0o777), Err(Errno::EACCES));
     assert_eq!(attributes::set_length(g, &found, 0), Err(Errno::EACCES));
@@ -152,10 +152,10 @@ fn a_directory_does_not_carry_denied_files_out_from_under_their_rule() {
         (c"free/b", c"a/b", exchange),
         (c"a/b", c"free/b", exchange),
     ] {
-        assert_eq!(rename::rename(g, (at, old), (at, new), flags), Err(Errno::EXDEV), "{old:?}");
+        assert_eq!(rename::rename(g, (at, Ok(old)), (at, Ok(new)), flags), Err(Errno::EXDEV), "{old:?}");
     }
-    assert_eq!(rename::rename(g, (at, c"a/b/secret"), (at, c"c"), 0), Err(Errno::EACCES));
-    assert_eq!(rename::rename(g, (at, c"free/b"), (at, c"c"), 0), Ok(0));
+    assert_eq!(rename::rename(g, (at, Ok(c"a/b/secret")), (at, Ok(c"c")), 0), Err(Errno::EACCES));
+    assert_eq!(rename::rename(g, (at, Ok(c"free/b")), (at, Ok(c"c")), 0), Ok(0));
     assert!(scratch.0.join("a/b/secret").exists());
 }
 
@@ -171,7 +171,7 @@ fn set_user_id_bits_are_never_set_on_files() {
     let how = Opening { flags: libc::O_CREAT | libc::O_RDWR, mode: 0o6777, restrict: ResolveFlag::empty() };
     open_file(g, libc::AT_FDCWD, c"new", how).unwrap();
     assert_eq!(mode("new"), 0o755);
-    names::make_node(g, libc::AT_FDCWD, c"node", libc::S_IFREG | 0o6777).unwrap();
+    names::make_node(g, (libc::AT_FDCWD, Ok(c"node")), libc::S_IFREG | 0o6777).unwrap();
     assert_eq!(mode("node"), 0o755);
 }
 
@@ -289,16 +289,16 @@ fn answers(guest: &Guest, name: &str) -> Vec<Result<i64, Errno>> {
         list.push(found().and_then(|f| directory::change(g, f)));
     }
     list.push(names::make_directory(g, at, n, 0o777));
-    list.push(names::make_node(g, at, n, libc::S_IFREG));
-    list.push(names::make_link(g, c"x", at, n));
+    list.push(names::make_node(g, (at, Ok(n)), libc::S_IFREG));
+    list.push(names::make_link(g, c"x", (at, Ok(n))));
     list.push(names::remove(g, at, n, 0));
     list.push(names::remove(g, at, n, libc::AT_REMOVEDIR));
     for flags in [0, RenameFlags::RENAME_NOREPLACE.bits(), RenameFlags::RENAME_EXCHANGE.bits()] {
-        list.push(rename::rename(g, (at, n), (at, c"free"), flags));
-        list.push(rename::rename(g, (at, c"dir"), (at, n), flags));
+        list.push(rename::rename(g, (at, Ok(n)), (at, Ok(c"free")), flags));
+        list.push(rename::rename(g, (at, Ok(c"dir")), (at, Ok(n)), flags));
     }
-    list.push(names::add_name(g, (at, n), (at, c"free"), 0));
-    list.push(names::add_name(g, (at, c"dir/inner"), (at, n), 0));
+    list.push(names::add_name(g, (at, Ok(n)), (at, Ok(c"free")), 0));
+    list.push(names::add_name(g, (at, Ok(c"dir/inner")), (at, Ok(n)), 0));
     list.push(open_exec(g, at, n, 0).map(|_| 0));
     list
 }
