@@ -548,7 +548,7 @@ _rxbox() {
             return 0
             ;;
         rxbox__subcmd__syscalls)
-            opts="-h --help"
+            opts="-h --coverage --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -111,6 +111,7 @@ complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l once -d 'Do not ru
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -s q -l quiet -d 'Do not tell what was denied'
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -s h -l help -d 'Print help'
 complete -c rxbox -n "__fish_rxbox_using_subcommand check" -s h -l help -d 'Print help'
+complete -c rxbox -n "__fish_rxbox_using_subcommand syscalls" -l coverage -d 'Print what is offered of each: all, a part (what is missing), or nothing (why)'
 complete -c rxbox -n "__fish_rxbox_using_subcommand syscalls" -s h -l help -d 'Print help'
 complete -c rxbox -n "__fish_rxbox_using_subcommand schema" -s h -l help -d 'Print help'
 complete -c rxbox -n "__fish_rxbox_using_subcommand doctor" -l json -d 'Print it as JSON'

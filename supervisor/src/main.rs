@@ -58,7 +58,8 @@ fn carry_out(command: Command, given: Given) -> i32 {
         Command::Completions { shell } => print(generate::completions(shell), true),
         Command::Schema => print(rxbox_policy::schema_json(), true),
         Command::Man => print(generate::manual(), true),
-        Command::Syscalls { name } => match commands::syscalls(name.as_deref()) {
+        Command::Syscalls { coverage: true, .. } => print(rxbox_wire::text::coverage::page(), true),
+        Command::Syscalls { name, .. } => match commands::syscalls(name.as_deref()) {
             Ok(text) => print(text, true),
             Err(e) => fail(&e),
         },

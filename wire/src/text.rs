@@ -3,6 +3,7 @@
 //! What is printed comes from hostile programs and goes to terminals and logs: every byte that is not
 //! printable ASCII is escaped, and everything of variable length but paths is cut, so that a line is bounded.
 
+pub mod coverage;
 mod value;
 
 pub use value::{quote, quote_cut};

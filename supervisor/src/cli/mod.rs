@@ -96,6 +96,9 @@ pub enum Command {
         /// The name of a system call
         #[arg(value_name = "NAME")]
         name: Option<String>,
+        /// Print what is offered of each: all, a part (what is missing), or nothing (why)
+        #[arg(long, conflicts_with = "name")]
+        coverage: bool,
     },
     /// Print the JSON Schema of profiles, by which editors complete and check them
     Schema,
@@ -412,8 +415,11 @@ mod tests {
         assert!(matches!(parsed("--quiet --help prog"), Ok(Command::Help(_))));
         assert!(matches!(parsed("explain -h"), Ok(Command::Help(help)) if help.contains("--program")));
         assert_eq!(parsed("-V"), Ok(Command::Version));
-        assert_eq!(parsed("syscalls"), Ok(Command::Syscalls { name: None }));
-        assert_eq!(parsed("syscalls read"), Ok(Command::Syscalls { name: Some("read".to_owned()) }));
+        assert_eq!(parsed("syscalls"), Ok(Command::Syscalls { name: None, coverage: false }));
+        assert_eq!(
+            parsed("syscalls read"),
+            Ok(Command::Syscalls { name: Some("read".to_owned()), coverage: false })
+        );
         let profiles = vec!["a".to_owned(), "./b".to_owned()];
         assert_eq!(parsed("check a ./b"), Ok(Command::Check { profiles }));
         let Ok(Command::Explain(asked)) =
