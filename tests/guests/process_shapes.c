@@ -36,6 +36,31 @@ static void apart(void) {
     SHOW(unshare(CLONE_SETTLS));
 }
 
+static int moves(void *stays) {
+    if (stays) SHOW(unshare(CLONE_FS));
+    SHOW(chdir("/"));
+    SHOW(umask(027));
+    fflush(stdout);
+    _exit(3);
+}
+
+// A process that stands where its maker stands.
+static void one_place(void) {
+    static char stack[65536], where[4096], now[4096];
+    int status;
+    umask(022);
+    SHOW(getcwd(where, sizeof where) != 0);
+    for (int stays = 1; stays >= 0; stays--) {
+        fflush(stdout);
+        pid_t child = clone(moves, stack + sizeof stack, CLONE_FS | SIGCHLD, stays ? where : 0);
+        SHOW(waitpid(child, &status, 0) == child);
+        SHOW(status);
+        SHOW(strcmp(getcwd(now, sizeof now), stays ? where : "/"));
+        SHOW(umask(022));
+    }
+    SHOW(chdir(where));
+}
+
 static void threads(void) {
     pthread_t other;
     pid_t tid;
@@ -138,6 +163,7 @@ static void queued(void) {
 int main(void) {
     setsid();
     apart();
+    one_place();
     threads();
     programs();
     input_output();

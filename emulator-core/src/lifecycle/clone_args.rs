@@ -73,12 +73,13 @@ impl CloneArgs {
         self.flags & !(FREE as u64) == SHARED as u64
     }
 
-    /// Whether a process like this is possible here: one that signals its end by SIGCHLD, shares nothing but
-    /// what is copied anyway, and shares memory only until it executes a program.
+    /// Whether a process like this is possible here: one that signals its end by SIGCHLD, shares nothing
+    /// but its place in the file system, and memory only until it executes a program.
     pub fn offered(&self) -> bool {
         /// Flags that a process may have.
         const KNOWN: i32 = libc::CLONE_VM
             | libc::CLONE_VFORK
+            | libc::CLONE_FS
             | libc::CLONE_SETTLS
             | libc::CLONE_PARENT_SETTID
             | libc::CLONE_CHILD_SETTID
@@ -110,7 +111,7 @@ mod tests {
         let shared = libc::CLONE_VM | libc::CLONE_FS | libc::CLONE_FILES;
         assert!(companion(shared | libc::CLONE_UNTRACED) && !companion(shared | libc::SIGCHLD));
         assert!(!companion(shared | libc::CLONE_VFORK) && !companion(libc::CLONE_VM));
-        assert!(of(libc::SIGCHLD));
+        assert!(of(libc::SIGCHLD) && of(libc::SIGCHLD | libc::CLONE_FS));
         assert!(of(libc::SIGCHLD | libc::CLONE_CHILD_SETTID | libc::CLONE_CHILD_CLEARTID));
         assert!(of(libc::SIGCHLD | libc::CLONE_VM | libc::CLONE_VFORK));
         assert!(!of(0));

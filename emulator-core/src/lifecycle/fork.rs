@@ -32,7 +32,7 @@ fn try_fork(thread: &mut Thread, args: &CloneArgs) -> Result<i64, Errno> {
     let waits = args.has(libc::CLONE_VFORK);
     let mailbox = if waits { Some(Mailbox::new()?) } else { None };
     let pidfd = args.has(libc::CLONE_PIDFD);
-    let line = request::new_process(thread, pidfd)?;
+    let line = request::new_process(thread, pidfd, args.has(libc::CLONE_FS))?;
     let masked = BlockedSignals::but_faults();
     let forked = {
         let _control = process.control.lock();

@@ -55,9 +55,9 @@ pub fn new_thread(thread: &Thread, tid: i32, event: i32, companion: bool) -> i64
 ///
 /// # Errors
 /// As fork(2).
-pub fn new_process(thread: &Thread, pidfd: bool) -> Result<[OwnedFd; 2], Errno> {
+pub fn new_process(thread: &Thread, pidfd: bool, shares_place: bool) -> Result<[OwnedFd; 2], Errno> {
     let _mine = thread.process.control.lock();
-    let ret = plain(thread, Internal::NewProcess, [pidfd.into(), 0]);
+    let ret = plain(thread, Internal::NewProcess, [pidfd.into(), shares_place.into()]);
     if ret < 0 {
         return Err(Errno::from_raw(-ret as i32));
     }

@@ -76,6 +76,9 @@ fn unshare(call: &mut Call<'_>) -> SyscallResult {
         _ if flags & OF_THREADS != 0 && !alone => return Err(Errno::EPERM),
         _ => {}
     }
+    if flags & libc::CLONE_FS != 0 {
+        call.process.unshare_place();
+    }
     if flags & libc::CLONE_SYSVSEM != 0 {
         // What is to be undone is undone now, as if the caller ended.
         call.sandbox.ipc.semaphores.leave(call.process.pid);

@@ -11,6 +11,7 @@ use crate::sandbox::Sandbox;
 use crate::state::budget::Budget;
 use crate::state::fd::FdTable;
 use crate::state::names::Dir;
+use crate::state::place::Place;
 use crate::state::process::{ExeRecord, Fork, Line, Process, Rlimit, State};
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
@@ -101,8 +102,10 @@ impl Guest {
         )
         .unwrap();
         let state = State {
-            cwd: Arc::new(Dir { fd: hold(&scratch.0), path: scratch.0.as_os_str().as_bytes().into() }),
-            umask: 0o022,
+            place: Place::new(
+                Arc::new(Dir { fd: hold(&scratch.0), path: scratch.0.as_os_str().as_bytes().into() }),
+                0o022,
+            ),
             credentials: Arc::new(own().unwrap().without_capabilities()),
             exe: Arc::new(ExeRecord {
                 fd: hold(Path::new("/bin/true")),

@@ -148,7 +148,7 @@ mod tests {
         process.threads.reserve(Some(70), MAX_SLOTS).unwrap();
         process.threads.reserve(Some(71), MAX_SLOTS).unwrap();
         assert!(!may_pass(&guest, 70));
-        process.begin_fork(0, Channel::new().unwrap()).unwrap();
+        process.begin_fork(0, Channel::new().unwrap(), false).unwrap();
         assert_eq!(process.forks_under_way(), (1, 0));
         assert!(!may_pass(&guest, 71) && !may_pass(&guest, 72));
         assert!(may_pass(&guest, 70));
@@ -160,9 +160,9 @@ mod tests {
     fn announced_forks_count_as_processes() {
         let guest = Guest::free();
         assert_eq!(Forks::room(&guest.sandbox.processes, 3), Ok(()));
-        guest.process.begin_fork(0, Channel::new().unwrap()).unwrap();
+        guest.process.begin_fork(0, Channel::new().unwrap(), false).unwrap();
         assert_eq!(Forks::room(&guest.sandbox.processes, 3), Ok(()));
-        guest.process.begin_fork(1, Channel::new().unwrap()).unwrap();
+        guest.process.begin_fork(1, Channel::new().unwrap(), false).unwrap();
         assert_eq!(Forks::room(&guest.sandbox.processes, 3), Err(Errno::EAGAIN));
     }
 
@@ -181,7 +181,7 @@ mod tests {
         let known = guest.add(pid, living());
         forks.begin(pid, true);
         known.threads.reserve(Some(pid), MAX_SLOTS).unwrap();
-        known.begin_fork(0, Channel::new().unwrap()).unwrap();
+        known.begin_fork(0, Channel::new().unwrap(), false).unwrap();
         // It is about to be told of.
         assert!(may_pass(&guest, pid));
         forks.sweep(&guest.sandbox.processes);

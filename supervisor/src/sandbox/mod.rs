@@ -257,14 +257,14 @@ impl Sandbox {
     /// Announces a fork of the process's thread in this slot ([`Process::begin_fork`]). EAGAIN if the policy
     /// does not let one more process start: one counts from its announcement until it is waited for and what
     /// it had open is closed.
-    pub fn announce_fork(&self, process: &Process, slot: usize) -> Result<(), Errno> {
+    pub fn announce_fork(&self, process: &Process, slot: usize, shares_place: bool) -> Result<(), Errno> {
         let given_up = {
             let _births = self.processes.births();
             if let Some(most) = self.policy.limits().processes {
                 let ended = self.processes.zombie_count() + self.closer.processes();
                 Forks::room(&self.processes, most.saturating_sub(ended as u64))?;
             }
-            process.begin_fork(slot, self.channel()?)?
+            process.begin_fork(slot, self.channel()?, shares_place)?
         };
         if given_up {
             self.sweep();

@@ -22,6 +22,7 @@ pub mod locks;
 pub mod memory_files;
 pub mod names;
 pub mod output;
+pub mod place;
 pub mod process;
 pub mod processes;
 pub mod ranks;

@@ -19,6 +19,7 @@ use crate::state::budget::Budget;
 use crate::state::fd::{FdTable, File, Released};
 use crate::state::locks::RecordLocks;
 use crate::state::names::{Dir, label_of};
+use crate::state::place::Place;
 use crate::state::ranks::{Guard, Lock, Rank};
 use crate::state::threads::Threads;
 use crate::state::tracees::Tracees;
@@ -28,7 +29,7 @@ use rxbox_wire::control::About;
 use rxbox_wire::relay;
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 /// The program that a process runs.
@@ -76,8 +77,8 @@ pub struct Process {
     pub line: Line,
     /// Its threads.
     pub threads: Threads,
-    cwd: RwLock<Arc<Dir>>,
-    umask: AtomicU32,
+    /// Where it stands, which other processes may share.
+    place: RwLock<Arc<Place>>,
     credentials: RwLock<Arc<Credentials>>,
     exe: RwLock<Arc<ExeRecord>>,
     name: RwLock<Vec<u8>>,
@@ -112,10 +113,8 @@ pub struct Fork {
 /// The inherited state.
 #[derive(Debug)]
 pub struct State {
-    /// Working directory.
-    pub cwd: Arc<Dir>,
-    /// File mode creation mask.
-    pub umask: u32,
+    /// Working directory and file mode creation mask.
+    pub place: Arc<Place>,
     /// Those of the thread that forks.
     pub credentials: Arc<Credentials>,
     /// Program.
@@ -154,8 +153,7 @@ impl Process {
             transfers: Transfers::default(),
             line,
             threads: Threads::default(),
-            cwd: RwLock::new(state.cwd),
-            umask: AtomicU32::new(state.umask),
+            place: RwLock::new(state.place),
             credentials: RwLock::new(state.credentials),
             name: RwLock::new(state.exe.name()),
             exe: RwLock::new(state.exe),
@@ -173,14 +171,13 @@ impl Process {
     }
 
     /// Begins a fork asked for in `slot`: takes the state as it is now and sends channel and control socket
-    /// for the new process to the child. Whether one that was begun there before, and let through, is given
-    /// up for it.
-    pub fn begin_fork(&self, slot: usize, channel: Channel) -> Result<bool, Errno> {
+    /// for the new process to the child; `shares_place` says that it stands where this one does (CLONE_FS).
+    /// Whether one that was begun there before, and let through, is given up for it.
+    pub fn begin_fork(&self, slot: usize, channel: Channel, shares_place: bool) -> Result<bool, Errno> {
         let (line, end) = Line::for_fork(channel)?;
         self.line.send(&About::default(), &[line.channel.memory(), end.as_fd()])?;
         let state = State {
-            cwd: self.cwd(),
-            umask: self.umask(),
+            place: if shares_place { self.place() } else { self.place().copy() },
             credentials: self.credentials_of(slot),
             exe: self.exe(),
             limits: read(&self.limits),
@@ -256,21 +253,28 @@ impl Process {
     pub fn changed_program(&self) -> bool {
         self.changed.load(Ordering::Acquire)
     }
+    fn place(&self) -> Arc<Place> {
+        read(&self.place)
+    }
+    /// Shares its place with no other process any more (unshare(2)).
+    pub fn unshare_place(&self) {
+        write(&self.place, self.place().copy());
+    }
     /// The working directory.
     pub fn cwd(&self) -> Arc<Dir> {
-        read(&self.cwd)
+        self.place().cwd()
     }
     /// Changes the working directory.
     pub fn set_cwd(&self, dir: Dir) {
-        write(&self.cwd, Arc::new(dir));
+        self.place().set_cwd(dir);
     }
     /// The file mode creation mask.
     pub fn umask(&self) -> u32 {
-        self.umask.load(Ordering::Relaxed)
+        self.place().umask()
     }
     /// Changes the mask; returns the one before (umask(2)).
     pub fn set_umask(&self, mask: u32) -> u32 {
-        self.umask.swap(mask & 0o777, Ordering::Relaxed)
+        self.place().set_umask(mask)
     }
     /// The credentials by which others know it: those of its first thread.
     pub fn credentials(&self) -> Arc<Credentials> {
@@ -492,8 +496,7 @@ impl State {
         let fd = open("/proc/self/cwd", flags, nix::sys::stat::Mode::empty())?;
         let path = label_of(fd.as_fd())?.into();
         Ok(State {
-            cwd: Arc::new(Dir { fd, path }),
-            umask,
+            place: Place::new(Arc::new(Dir { fd, path }), umask),
             credentials: Arc::new(credentials),
             exe: Arc::new(exe),
             limits,

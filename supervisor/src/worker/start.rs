@@ -38,7 +38,7 @@ pub(super) fn new_process(call: &mut Call<'_>) -> SyscallResult {
     if call.u32(0) != 0 {
         call.process.fds.room()?;
     }
-    call.sandbox.announce_fork(call.process, call.slot)?;
+    call.sandbox.announce_fork(call.process, call.slot, call.u32(1) != 0)?;
     call.reply.flags |= Reply::FD;
     Ok(0)
 }
@@ -197,7 +197,7 @@ mod tests {
         own.fds.insert(file, true, 5).unwrap();
         own.set_umask(0o077);
         own.set_name(b"parent");
-        own.begin_fork(3, Channel::new().unwrap()).unwrap();
+        own.begin_fork(3, Channel::new().unwrap(), false).unwrap();
         own.set_umask(0);
         let handle = ProcessHandle::of_parts(77, living());
         let (child, _) = own.end_fork(3, Ok(handle)).unwrap();
@@ -242,7 +242,7 @@ mod tests {
     fn a_child_waits_for_its_parents_word_and_is_told_if_that_will_not_come() {
         let (guest, own) = own();
         let fork = || {
-            own.begin_fork(3, Channel::new().unwrap()).unwrap();
+            own.begin_fork(3, Channel::new().unwrap(), false).unwrap();
             let (memory, control) = sent(&guest);
             nix::unistd::close(control).unwrap();
             assert_eq!(turn(&memory), REQUEST);

@@ -299,7 +299,7 @@ fn a_process_that_is_taken_over_ends_alone() {
     let scene = Scene::new();
     let mut child = std::process::Command::new("/bin/sleep").arg("1000").spawn().unwrap();
     let handle = crate::host::process::ProcessHandle::open(child.id() as i32).unwrap();
-    scene.process.begin_fork(0, Channel::new().unwrap()).unwrap();
+    scene.process.begin_fork(0, Channel::new().unwrap(), false).unwrap();
     let (process, _) = scene.process.end_fork(0, Ok(handle)).unwrap();
     let scene = Scene { process: Arc::new(process), ..scene };
     scene.start();

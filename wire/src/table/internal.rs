@@ -50,7 +50,7 @@ requests! {
     /// known to the guest as a process of its own.
     NewThread new_thread(tid: Pid, event: U32, companion: U32);
     /// A new guest process is wanted: control socket and channel of it come over the control socket.
-    NewProcess new_process(pidfd: U32);
+    NewProcess new_process(pidfd: U32, shares_place: U32);
     /// The new guest process is there: its host process id, or a negative errno; and the event by which a
     /// tracer can have it traced (`PTRACE_EVENT_*`), 0 for none.
     ProcessStarted process_started(pid: Pid, pidfd: Out(Optional, Fixed(4)), event: U32);

@@ -180,7 +180,7 @@ fn groups_of_the_sandbox_are_asked_for_and_joined_and_no_others() {
 fn a_group_gets_a_signal_and_a_process_that_is_about_to_be_in_it_too() {
     let (g, leader) = (Guest::free(), Victim::leader());
     let (parent, group) = (g.add(leader.pid(), leader.pidfd()), i64::from(-leader.pid()));
-    parent.begin_fork(3, Channel::new().unwrap()).unwrap();
+    parent.begin_fork(3, Channel::new().unwrap(), false).unwrap();
     assert_eq!(g.ask("kill", &[N(group), N(libc::SIGTERM.into())]), Ok(0));
     assert_eq!(leader.ended_by(), Some(libc::SIGTERM));
     let (_, missed) = parent.end_fork(3, Ok(ProcessHandle::of_parts(NOBODY - 2, ended()))).unwrap();
