@@ -166,6 +166,7 @@ const RULES: &[Rule] = table! {
     SYS_clone [0: THREAD] Allow, "a guest thread";
     SYS_clone [0: PROCESS, 1: NULL, 2: NULL, 4: NULL] Allow, "a guest process, under the same filter, on the \
         stack that it has";
+    SYS_getrusage [0: int(RUSAGE_CHILDREN)] Allow, "what the guest's children have used that were waited for";
     SYS_clone3 [] fails(ENOSYS), "its flags lie in memory, where no filter sees them; the C library takes \
         clone";
     SYS_set_robust_list [] Allow, "start of a thread in the C library";

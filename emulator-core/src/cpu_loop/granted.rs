@@ -83,6 +83,7 @@ const ALL: &[(i64, Entry)] = &[
     (SYS_exit_group, Call(|t, g| exit::exit_all(t, g.args[0] as i32))),
     (SYS_wait4, Call(|t, g| wait::wait(t, g.call.nr, g.args, g.approved).into())),
     (SYS_waitid, Call(|t, g| wait::wait(t, g.call.nr, g.args, g.approved).into())),
+    (SYS_getrusage, Call(|t, g| process::usage_of_children(t, g.args[1]).into())),
     (SYS_setpgid, Call(|_, g| process::setpgid(g.args).into())),
     (SYS_setsid, Call(|_, _| process::setsid().into())),
     (
@@ -230,8 +231,8 @@ mod tests {
         assert!(missing.is_empty(), "{missing:?}");
     }
 
-    /// Granted where the process that is named is the caller's own, else performed.
-    const OF_ITSELF: [i64; 2] = [SYS_process_vm_readv, SYS_process_vm_writev];
+    /// Granted where the process that is named is the caller's own, or its children are meant; else not.
+    const OF_ITSELF: [i64; 3] = [SYS_process_vm_readv, SYS_process_vm_writev, SYS_getrusage];
 
     #[test]
     fn every_implementation_is_of_a_call_or_command_that_the_table_grants_and_the_only_one() {

@@ -63,6 +63,18 @@ pub fn is_subreaper() -> bool {
     set != 0
 }
 
+/// The `struct rusage` of children that were waited for (getrusage(2), RUSAGE_CHILDREN).
+///
+/// # Errors
+/// As getrusage(2).
+pub fn usage_of_children() -> Result<[u8; 144], Errno> {
+    let mut usage = [0; 144];
+    let args = [libc::RUSAGE_CHILDREN as u64, usage.as_mut_ptr() as u64, 0, 0, 0, 0];
+    // SAFETY: the buffer has the size of what the kernel writes.
+    call::result(unsafe { call::raw(libc::SYS_getrusage, args) })?;
+    Ok(usage)
+}
+
 /// Whether a child has ended; it can still be waited for.
 pub fn has_ended(pid: i32) -> bool {
     let mut info = std::mem::MaybeUninit::<libc::siginfo_t>::zeroed();

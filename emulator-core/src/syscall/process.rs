@@ -23,6 +23,11 @@ pub fn setsid() -> Result<i64, Errno> {
     process::new_session()
 }
 
+/// getrusage(2) of children that were waited for.
+pub fn usage_of_children(thread: &Thread, addr: u64) -> Result<i64, Errno> {
+    thread.process.copy_out(addr, &process::usage_of_children()?).map(|()| 0)
+}
+
 /// set_tid_address(2).
 pub fn set_tid_address(thread: &mut Thread, addr: u64) -> SyscallResult {
     thread.clear_child_tid = addr;
