@@ -47,7 +47,7 @@ _rxbox() {
 
     case "${cmd}" in
         rxbox)
-            opts="-h -q -V --help --argv0 --profile --allow-read --allow-list --allow-modify --allow-write --allow-exec --deny-path --hide --allow-net --allow-bind --pass-env --env --user --pass-fd --limit --time-limit --log --log-file --status-fd --audit --quiet --version explain learn check syscalls schema doctor completions man"
+            opts="-h -q -V --help --argv0 --profile --allow-read --allow-list --allow-modify --allow-write --allow-exec --private --deny-path --hide --allow-net --allow-bind --pass-env --env --user --pass-fd --limit --time-limit --log --log-file --status-fd --quiet --version explain learn check syscalls schema doctor completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -89,6 +89,10 @@ _rxbox() {
                     return 0
                     ;;
                 --allow-exec)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --private)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -233,7 +237,7 @@ _rxbox() {
             return 0
             ;;
         rxbox__subcmd__explain)
-            opts="-h --program --profile --allow-read --allow-list --allow-modify --allow-write --allow-exec --deny-path --hide --allow-net --allow-bind --pass-env --env --user --pass-fd --limit --time-limit --help read write attributes create remove execute list metadata connect bind call"
+            opts="-h --program --profile --allow-read --allow-list --allow-modify --allow-write --allow-exec --private --deny-path --hide --allow-net --allow-bind --pass-env --env --user --pass-fd --limit --time-limit --help read write attributes create remove execute list metadata connect bind call"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -275,6 +279,10 @@ _rxbox() {
                     return 0
                     ;;
                 --allow-exec)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --private)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -350,7 +358,7 @@ _rxbox() {
             return 0
             ;;
         rxbox__subcmd__learn)
-            opts="-o -q -h --output --from --once --allow-read --allow-list --allow-modify --allow-write --allow-exec --deny-path --hide --allow-net --allow-bind --pass-env --env --user --pass-fd --limit --time-limit --log --log-file --status-fd --audit --quiet --help"
+            opts="-o -q -h --output --from --once --allow-read --allow-list --allow-modify --allow-write --allow-exec --private --deny-path --hide --allow-net --allow-bind --pass-env --env --user --pass-fd --limit --time-limit --log --log-file --status-fd --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -418,6 +426,10 @@ _rxbox() {
                     return 0
                     ;;
                 --allow-exec)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --private)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

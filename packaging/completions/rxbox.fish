@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_rxbox_global_optspecs
-    string join \n h/help argv0= profile= allow-read= allow-list= allow-modify= allow-write= allow-exec= deny-path= hide= allow-net= allow-bind= pass-env= env= user= pass-fd= limit= time-limit= log= log-file= status-fd= audit= q/quiet V/version
+    string join \n h/help argv0= profile= allow-read= allow-list= allow-modify= allow-write= allow-exec= private= deny-path= hide= allow-net= allow-bind= pass-env= env= user= pass-fd= limit= time-limit= log= log-file= status-fd= q/quiet V/version
 end
 
 function __fish_rxbox_needs_command
@@ -31,6 +31,7 @@ complete -c rxbox -n "__fish_rxbox_needs_command" -l allow-list -d 'Let it list 
 complete -c rxbox -n "__fish_rxbox_needs_command" -l allow-modify -d 'Let it read and change files that are there' -r -F
 complete -c rxbox -n "__fish_rxbox_needs_command" -l allow-write -d 'Let it read, create, change and remove there' -r -F
 complete -c rxbox -n "__fish_rxbox_needs_command" -l allow-exec -d 'Let it read and run what lies there' -r -F
+complete -c rxbox -n "__fish_rxbox_needs_command" -l private -d 'Give it a folder of its own in place of PATH, empty at first and gone at the end' -r -F
 complete -c rxbox -n "__fish_rxbox_needs_command" -l deny-path -d 'Deny every access there, whatever else allows it' -r -F
 complete -c rxbox -n "__fish_rxbox_needs_command" -l hide -d 'Make PATH look missing' -r -F
 complete -c rxbox -n "__fish_rxbox_needs_command" -l allow-net -d 'Let it connect, for example to tcp:192.0.2.1:443' -r -f
@@ -69,6 +70,7 @@ complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l allow-list -d 'L
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l allow-modify -d 'Let it read and change files that are there' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l allow-write -d 'Let it read, create, change and remove there' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l allow-exec -d 'Let it read and run what lies there' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l private -d 'Give it a folder of its own in place of PATH, empty at first and gone at the end' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l deny-path -d 'Deny every access there, whatever else allows it' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l hide -d 'Make PATH look missing' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l allow-net -d 'Let it connect, for example to tcp:192.0.2.1:443' -r -f
@@ -87,6 +89,7 @@ complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l allow-list -d 'Let
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l allow-modify -d 'Let it read and change files that are there' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l allow-write -d 'Let it read, create, change and remove there' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l allow-exec -d 'Let it read and run what lies there' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l private -d 'Give it a folder of its own in place of PATH, empty at first and gone at the end' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l deny-path -d 'Deny every access there, whatever else allows it' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l hide -d 'Make PATH look missing' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l allow-net -d 'Let it connect, for example to tcp:192.0.2.1:443' -r -f

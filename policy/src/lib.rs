@@ -47,5 +47,6 @@ pub use profile::words::{Capability, Denials, Layer};
 pub use report::diagnostic::{Diagnostic, Diagnostics};
 pub use report::suggest::did_you_mean;
 pub use rules::descriptors::Inheritance;
+pub use rules::mounts::{Mounts, Source};
 pub use rules::network::{Endpoint, Transport, target};
 pub use rules::reach::Reach;

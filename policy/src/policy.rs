@@ -18,6 +18,7 @@ use crate::report::diagnostic::Diagnostics;
 use crate::report::ledger::{Context, Ledger, RuleId};
 use crate::rules::calls::Action;
 use crate::rules::descriptors::Inheritance;
+use crate::rules::mounts::Mounts;
 use crate::rules::network::{AF_INET, AF_INET6, AF_NETLINK, Answer, Endpoint};
 use crate::rules::reach::Reach;
 use crate::rules::tree::Outcome;
@@ -124,6 +125,11 @@ impl Policy {
         &self.compiled.reach
     }
 
+    /// Where the guest finds folders of the run's own instead of the host's files.
+    pub fn mounts(&self) -> &Mounts {
+        &self.compiled.mounts
+    }
+
     /// Decides about a path as the kernel would act on it: absolute, normalised, with links resolved.
     /// Anything else is denied.
     pub fn path(&self, access: Access, path: &[u8]) -> Decision<'_> {
@@ -175,7 +181,10 @@ impl Policy {
             return self.decision(Verdict::Deny { errno: errno::EBUSY }, kept);
         }
         match paths.differs_below(from, to) {
-            RuleId::NONE => self.gaining(from, to).unwrap_or(create),
+            RuleId::NONE => {
+                let parting = if create.allowed() { self.parting(from, to) } else { None };
+                parting.or_else(|| self.gaining(from, to)).unwrap_or(create)
+            }
             _ if !create.allowed() => create,
             rule => self.decision(Verdict::Deny { errno: errno::EXDEV }, rule),
         }
@@ -185,7 +194,15 @@ impl Policy {
     /// it is. As with [`Policy::rename`] the new name must give nothing new.
     pub fn link(&self, what: Make, from: &[u8], to: &[u8]) -> Decision<'_> {
         let make = self.make(what, to);
-        if make.allowed() { self.gaining(from, to).unwrap_or(make) } else { make }
+        let moved = || self.parting(from, to).or_else(|| self.gaining(from, to));
+        if make.allowed() { moved().unwrap_or(make) } else { make }
+    }
+
+    /// The denial of a move from one mount to another, as between two file systems.
+    fn parting(&self, from: &[u8], to: &[u8]) -> Option<Decision<'_>> {
+        let mounts = &self.compiled.mounts;
+        let rule = mounts.rule(from).or(mounts.rule(to));
+        (mounts.of(from) != mounts.of(to)).then(|| self.decision(Verdict::Deny { errno: errno::EXDEV }, rule))
     }
 
     /// The denial of a move by which something would get a right.

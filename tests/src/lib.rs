@@ -84,6 +84,25 @@ impl Scratch {
         Scratch(path.canonicalize().expect("scratch folder"))
     }
 
+    /// The same where no shipped profile has a private place, so that a guest meets the host's files.
+    ///
+    /// # Panics
+    /// If it cannot be made.
+    pub fn in_the_open(name: &str) -> Scratch {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let n = NEXT.fetch_add(1, Ordering::Relaxed);
+        // Where the tests are built may itself be a place for temporary files.
+        let built = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.to_path_buf()));
+        let folders = built.into_iter().chain(["/opt".into(), "/srv".into()]).chain(std::env::home_dir());
+        let open = |folder: &PathBuf| {
+            !["/tmp", "/var/tmp", "/dev/shm"].iter().any(|private| folder.starts_with(private))
+        };
+        let name = format!("rxbox-test-{name}-{}-{n}", std::process::id());
+        let mut made = folders.filter(open).map(|folder| folder.join(&name));
+        let made = made.find(|path| std::fs::create_dir(path).is_ok()).expect("scratch folder");
+        Scratch(made.canonicalize().expect("scratch folder"))
+    }
+
     /// The folder.
     pub fn path(&self) -> &Path {
         &self.0

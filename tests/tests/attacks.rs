@@ -14,7 +14,7 @@ struct Field {
 
 /// A folder that the guest may write, and beside it a secret file and a listening socket.
 fn field() -> Field {
-    let scratch = Scratch::new("attack");
+    let scratch = Scratch::in_the_open("attack");
     scratch.file("secret", "top secret\n");
     scratch.file("readable", "to be read\n");
     std::fs::create_dir_all(scratch.path().join("w/sub")).unwrap();

@@ -49,7 +49,7 @@ struct Field {
 
 impl Field {
     fn new() -> Field {
-        let scratch = Scratch::new("explained");
+        let scratch = Scratch::in_the_open("explained");
         for folder in ["home/u/work", "opt/app/bin"] {
             fs::create_dir_all(scratch.path().join(folder)).unwrap();
         }

@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 
 /// A folder with inputs, a secret of the home and a working directory.
 fn laid_out(name: &str) -> (Scratch, PathBuf) {
-    let scratch = Scratch::new(name);
+    let scratch = Scratch::in_the_open(name);
     for n in 0..5 {
         scratch.file(&format!("data/input{n}"), format!("{n}\n"));
     }

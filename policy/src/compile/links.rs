@@ -32,22 +32,61 @@ pub(super) struct PathRule {
     pub(super) pattern: Pattern,
     pub(super) effect: Effect,
     pub(super) rule: RuleId,
+    /// Which layer says it, from the bottom.
+    pub(super) layer: usize,
+}
+
+/// What the rules come to.
+pub(super) struct Entries {
+    pub(super) tree: Tree,
+    /// Where files of the host are granted, and links are followed to them.
+    pub(super) granted: Vec<Granted>,
+    /// The places of the run's own.
+    pub(super) private: Vec<Granted>,
+}
+
+/// A place that a rule speaks of.
+pub(super) struct Granted {
+    pub(super) elements: Vec<Element>,
+    pub(super) rule: RuleId,
+    pub(super) layer: usize,
+    /// Whether it is but a link on the way.
+    pub(super) link: bool,
 }
 
 /// What a rule comes to for one place: the place, and what it does there.
 type Entered<'p> = (Cow<'p, [Element]>, Effect, RuleId);
 
 /// Enters the rules as they are written and as they resolve, and notes what they grant.
-pub(super) fn tree(context: &mut Context, rules: &[PathRule], files: &dyn Files, reach: &mut Reach) -> Tree {
+pub(super) fn enter(
+    context: &mut Context,
+    rules: &[PathRule],
+    files: &dyn Files,
+    reach: &mut Reach,
+) -> Entries {
     let writable = writable(rules, files);
     let mut tree = Tree::new();
     let (mut granted, mut denials): (Vec<Entered<'_>>, Vec<Entered<'_>>) = (Vec::new(), Vec::new());
-    for PathRule { pattern, effect, rule } in rules {
+    let (mut shown, mut private) = (Vec::new(), Vec::new());
+    for PathRule { pattern, effect, rule, layer } in rules {
         match effect {
             Effect::Allow(accesses) => {
-                let elements = allow(&mut tree, &writable, (pattern, *accesses, *rule), files);
+                let (elements, links) = allow(&mut tree, &writable, (pattern, *accesses, *rule), files);
                 reach.tree(&elements, *accesses);
+                let place = |elements, link| Granted { elements, rule: *rule, layer: *layer, link };
+                shown.extend(links.iter().map(|link| place(names_of(link), true)));
+                shown.push(place(elements.to_vec(), false));
                 granted.push((elements, *effect, *rule));
+            }
+            Effect::Private => {
+                let (elements, _) = allow(&mut tree, &writable, (pattern, AccessSet::SIGHT, *rule), files);
+                [&pattern.elements, &*elements].iter().for_each(|name| tree.keep(name, *rule));
+                private.push(Granted {
+                    elements: elements.to_vec(),
+                    rule: *rule,
+                    layer: *layer,
+                    link: false,
+                });
             }
             Effect::Deny(_) | Effect::Hide => {
                 tree.insert(&pattern.elements, *effect, *rule);
@@ -67,7 +106,7 @@ pub(super) fn tree(context: &mut Context, rules: &[PathRule], files: &dyn Files,
         }
     }
     hold(context, &granted, &denials, files);
-    tree
+    Entries { tree, granted: shown, private }
 }
 
 /// Refuses denials that another spelling of a name would get around: those of something in a directory of a
@@ -116,13 +155,13 @@ fn upwards(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Enters an allowing rule; gives the pattern for which it grants what it grants.
+/// Enters an allowing rule; gives the pattern for which it grants what it grants, and the links on the way.
 fn allow<'p>(
     tree: &mut Tree,
     writable: &Tree,
     (pattern, accesses, rule): (&'p Pattern, AccessSet, RuleId),
     files: &dyn Files,
-) -> Cow<'p, [Element]> {
+) -> (Cow<'p, [Element]>, Vec<PathBuf>) {
     let links = RefCell::new(Vec::new());
     let trusted = |link: &Path| {
         let trusted = !writable_at(writable, link);
@@ -135,14 +174,15 @@ fn allow<'p>(
     if accesses.contains(Access::Read) {
         resolved.iter().chain([&pattern.elements]).for_each(|elements| tree.keep(elements, rule));
     }
+    let links = links.into_inner();
     if resolved.is_some() {
         let mut seen = |elements: &[Element]| tree.insert(elements, Effect::Allow(AccessSet::SIGHT), rule);
-        links.into_inner().iter().for_each(|link| seen(&names_of(link)));
+        links.iter().for_each(|link| seen(&names_of(link)));
         seen(&pattern.elements);
     }
     let granted = resolved.map_or(Cow::Borrowed(&pattern.elements[..]), Cow::Owned);
     tree.insert(&granted, Effect::Allow(accesses), rule);
-    granted
+    (granted, links)
 }
 
 /// Keeps a name, and the links on the way from it.

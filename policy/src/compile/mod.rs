@@ -2,6 +2,7 @@
 
 mod calls;
 mod links;
+mod mounts;
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -22,6 +23,7 @@ use crate::rules::calls::Calls;
 use crate::rules::descriptors::Inheritance;
 use crate::rules::environment::{self, Environment};
 use crate::rules::grant::Grant;
+use crate::rules::mounts::Mounts;
 use crate::rules::network::{self, Network};
 use crate::rules::reach::Reach;
 use crate::rules::tree::{AccessSet, Effect, Tree};
@@ -31,6 +33,7 @@ use crate::vocabulary;
 pub(crate) struct Compiled {
     pub(crate) description: Option<String>,
     pub(crate) paths: Tree,
+    pub(crate) mounts: Mounts,
     pub(crate) denied_error: i32,
     pub(crate) network: Network,
     pub(crate) reach: Reach,
@@ -53,17 +56,20 @@ pub(crate) struct Compiler<'a> {
     pub(crate) files: &'a dyn Files,
     pub(crate) variables: &'a Variables,
     rules: Vec<links::PathRule>,
+    /// The layer whose rules are taken in, from the bottom.
+    layer: usize,
     notes: Vec<String>,
 }
 
 impl<'a> Compiler<'a> {
     pub(crate) fn new(context: &'a mut Context, files: &'a dyn Files, variables: &'a Variables) -> Self {
-        Self { context, files, variables, rules: Vec::new(), notes: Vec::new() }
+        Self { context, files, variables, rules: Vec::new(), layer: 0, notes: Vec::new() }
     }
 
     /// Compiles the layers. `own` are files of rxbox's own, which the guest does not change.
     pub(crate) fn compile(mut self, layers: &[Profile], own: &[PathBuf]) -> Compiled {
-        for layer in layers {
+        for (at, layer) in layers.iter().enumerate() {
+            self.layer = at;
             for (effect, item) in in_order(path_lists(&layer.filesystem)) {
                 self.path(&item.value.0, item.rule, effect, true);
             }
@@ -86,7 +92,11 @@ impl<'a> Compiler<'a> {
         let denials = last(layers, |layer| &layer.audit.denials);
         let mut reach = Reach::of(&network);
         let files = Remembered::new(self.files);
-        let mut paths = links::tree(self.context, &self.rules, &files, &mut reach);
+        let mut entries = links::enter(self.context, &self.rules, &files, &mut reach);
+        let Variables { program, cwd, .. } = self.variables;
+        let (mounts, notes) = mounts::mount(self.context, &mut entries, program.iter().chain(cwd).cloned());
+        self.notes.extend(notes);
+        let mut paths = entries.tree;
         if let Some(invoked) = &self.variables.invoked {
             let rule = self.context.own("the program's name", invoked);
             links::keep(&mut paths, invoked, rule, &files);
@@ -94,6 +104,7 @@ impl<'a> Compiler<'a> {
         Compiled {
             description: last(layers, |layer| &layer.description).map(|item| item.value.clone()),
             paths,
+            mounts,
             reach,
             denied_error: denied_error.map_or(DeniedError::default(), |item| item.value).errno(),
             network,
@@ -144,7 +155,15 @@ impl<'a> Compiler<'a> {
             let help = Some("end it in `?` if it may be missing".to_owned());
             self.context.error_at(rule, format!("{} does not exist", path.display()), help);
         }
-        self.rules.push(links::PathRule { pattern, effect, rule });
+        if effect == Effect::Private {
+            if let Some((message, help)) = mounts::refused(&pattern, self.files) {
+                return self.context.error_at(rule, message, help);
+            }
+            if !self.files.exists(&path_of(pattern.prefix())) {
+                return;
+            }
+        }
+        self.rules.push(links::PathRule { pattern, effect, rule, layer: self.layer });
     }
 
     /// Takes in that the guest neither changes nor replaces a file.
@@ -152,12 +171,18 @@ impl<'a> Compiler<'a> {
         let rule = self.context.own("a file of its own", path);
         let elements = links::normal(path, self.files);
         let pattern = Pattern { elements, optional: true };
-        self.rules.push(links::PathRule { pattern, effect: Effect::Deny(AccessSet::REPLACE), rule });
+        self.rules.push(links::PathRule {
+            pattern,
+            effect: Effect::Deny(AccessSet::REPLACE),
+            rule,
+            layer: self.layer,
+        });
     }
 
     fn network(&mut self, layers: &[Profile]) -> Network {
         let mut network = Network::default();
-        for keys in layers.iter().map(|layer| &layer.network) {
+        for (at, keys) in layers.iter().map(|layer| &layer.network).enumerate() {
+            self.layer = at;
             let lists =
                 [(NetList::Allow, &keys.allow), (NetList::Deny, &keys.deny), (NetList::Bind, &keys.bind)];
             for (list, item) in in_order(lists) {
@@ -242,13 +267,14 @@ fn capabilities(layers: &[Profile]) -> Vec<Capability> {
 }
 
 /// The lists of `[filesystem]`, each with what its entries do.
-fn path_lists(keys: &Filesystem) -> [(Effect, &List<PathText>); 9] {
+fn path_lists(keys: &Filesystem) -> [(Effect, &List<PathText>); 10] {
     [
         (Effect::Allow(Grant::Read.accesses()), &keys.read),
         (Effect::Allow(Grant::List.accesses()), &keys.list),
         (Effect::Allow(Grant::Modify.accesses()), &keys.modify),
         (Effect::Allow(Grant::Write.accesses()), &keys.write),
         (Effect::Allow(Grant::Execute.accesses()), &keys.execute),
+        (Effect::Private, &keys.private),
         (Effect::Hide, &keys.hidden),
         (Effect::Deny(AccessSet::ALL), &keys.deny),
         (Effect::Deny(AccessSet::CHANGE), &keys.deny_write),

@@ -10,8 +10,8 @@ use crate::pattern::variables::{Variables, literal, os};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// Directories of `/` that hold no files of programs.
-const WITHOUT: [&str; 7] = ["boot", "dev", "lost+found", "proc", "root", "run", "sys"];
+/// Directories of `/` that hold no files of programs, or are better private.
+const WITHOUT: [&str; 8] = ["boot", "dev", "lost+found", "proc", "root", "run", "sys", "tmp"];
 /// What is read of some of them.
 const OF_SYSTEM: [&str; 4] = ["/proc", "/run/systemd/resolve", "/sys/devices", "/sys/fs/cgroup"];
 

@@ -45,7 +45,7 @@ enum Target {
 }
 
 /// Every option that adds to the profile, in the order of the help.
-pub static OVERRIDE_OPTIONS: [OverrideOption; 15] = [
+pub static OVERRIDE_OPTIONS: [OverrideOption; 16] = [
     OverrideOption {
         flag: "--allow-read",
         value: "PATH",
@@ -80,6 +80,13 @@ pub static OVERRIDE_OPTIONS: [OverrideOption; 15] = [
         adds_to: "[filesystem] execute",
         help: "Let it read and run what lies there",
         target: Target::Path(|layer| &mut layer.filesystem.execute),
+    },
+    OverrideOption {
+        flag: "--private",
+        value: "PATH",
+        adds_to: "[filesystem] private",
+        help: "Give it a folder of its own in place of PATH, empty at first and gone at the end",
+        target: Target::Path(|layer| &mut layer.filesystem.private),
     },
     OverrideOption {
         flag: "--deny-path",

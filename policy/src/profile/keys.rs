@@ -64,6 +64,9 @@ pub(crate) struct Filesystem {
     pub(crate) write: List<PathText>,
     /// Grants `read`, and running it or mapping it as code.
     pub(crate) execute: List<PathText>,
+    /// In place of the directory the guest finds a folder of the run's own, empty at first and gone with the
+    /// run, in which it may do everything.
+    pub(crate) private: List<PathText>,
     /// The path does not exist (`ENOENT`) and is left out of listings.
     pub(crate) hidden: List<PathText>,
     /// Every access is denied, sockets included.

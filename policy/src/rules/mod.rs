@@ -4,6 +4,7 @@ pub(crate) mod calls;
 pub(crate) mod descriptors;
 pub(crate) mod environment;
 pub(crate) mod grant;
+pub(crate) mod mounts;
 pub(crate) mod network;
 pub(crate) mod reach;
 pub(crate) mod tree;

@@ -47,6 +47,8 @@ impl AccessSet {
     pub(crate) const CONNECT: Self = Self::of(&[Access::Connect, Access::Metadata]);
     /// Binding a socket there, and seeing that it is there.
     pub(crate) const BIND: Self = Self::of(&[Access::Bind, Access::Metadata]);
+    /// What makes a name or takes it away: the directory's that it is in.
+    const NAME: Self = Self::of(&[Access::Create, Access::Remove, Access::Bind]);
     /// Sockets in both directions.
     pub(crate) const SOCKET: Self = Self::of(&[Access::Connect, Access::Bind]);
     /// Everything.
@@ -86,6 +88,8 @@ pub(crate) enum Effect {
     Allow(AccessSet),
     Deny(AccessSet),
     Hide,
+    /// Everything, but to the place's own name what the rules above say of that.
+    Private,
 }
 
 /// What the rules say of one access to one path.
@@ -116,7 +120,19 @@ struct Node {
     hide: RuleId,
     /// The entry whose name this is.
     kept: RuleId,
+    mount: Mounted,
     below: Below,
+}
+
+/// What of another place begins at a name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Mounted {
+    #[default]
+    Nothing,
+    /// A folder of the run's own, by this rule.
+    Private(RuleId),
+    /// The host's files, in a folder of the run's own.
+    Host,
 }
 
 /// The first rule of each kind that speaks of something strictly below a node.
@@ -152,6 +168,8 @@ struct Found {
     hide: Best,
     deny: Best,
     allow: Best,
+    /// The place of the run's own in which the path lies.
+    private: Best,
 }
 
 impl Tree {
@@ -191,6 +209,16 @@ impl Tree {
         *kept = kept.or(rule);
     }
 
+    /// Says that the host's files begin at a name, whatever is private above it.
+    pub(crate) fn mount_host(&mut self, elements: &[Element]) {
+        let mut node = 0;
+        for element in elements {
+            let Element::Name(name) = element else { return };
+            node = self.child_or_new(node, name);
+        }
+        self.nodes[node].mount = Mounted::Host;
+    }
+
     fn child_or_new(&mut self, node: usize, name: &[u8]) -> usize {
         match self.nodes[node].find(name) {
             Ok(at) => self.nodes[node].children[at].1,
@@ -218,12 +246,16 @@ impl Tree {
         let mut depth = 0;
         let mut kept = RuleId::NONE;
         loop {
+            let above = found.private;
             found.add_node(node, access, depth);
             for glob in &node.globs {
                 found.add_glob(glob, access, depth, &rest);
             }
             let Some(name) = rest.next() else {
                 kept = node.kept;
+                if matches!(node.mount, Mounted::Private(_)) && AccessSet::NAME.contains(access) {
+                    found.private = above;
+                }
                 break;
             };
             if dots(name) {
@@ -264,6 +296,7 @@ impl Node {
     fn add(&mut self, effect: Effect, rule: RuleId) {
         let (slots, set) = match effect {
             Effect::Hide => return self.hide = self.hide.or(rule),
+            Effect::Private => return self.mount = Mounted::Private(rule),
             Effect::Allow(set) => (&mut self.allow, set),
             Effect::Deny(set) => (&mut self.deny, set),
         };
@@ -276,7 +309,7 @@ impl Node {
 impl Below {
     fn add(&mut self, effect: Effect, rule: RuleId) {
         match effect {
-            Effect::Allow(_) => self.allow = self.allow.or(rule),
+            Effect::Allow(_) | Effect::Private => self.allow = self.allow.or(rule),
             Effect::Deny(set) => {
                 self.guard = self.guard.or(rule);
                 if set.contains(Access::Create) {
@@ -305,6 +338,11 @@ impl Found {
         self.hide.plain(node.hide, depth);
         self.deny.plain(node.deny[access as usize], depth);
         self.allow.plain(node.allow[access as usize], depth);
+        match node.mount {
+            Mounted::Nothing => {}
+            Mounted::Private(rule) => self.private = Best { rule, depth },
+            Mounted::Host => self.private = Best::default(),
+        }
     }
 
     fn add_glob(&mut self, glob: &Glob, access: Access, depth: usize, rest: &Components<'_>) {
@@ -312,7 +350,7 @@ impl Found {
             Effect::Hide => &mut self.hide,
             Effect::Deny(set) if set.contains(access) => &mut self.deny,
             Effect::Allow(set) if set.contains(access) => &mut self.allow,
-            Effect::Deny(_) | Effect::Allow(_) => return,
+            Effect::Deny(_) | Effect::Allow(_) | Effect::Private => return,
         };
         if let Some(matched) = shortest(&glob.elements, rest.clone()) {
             best.glob(glob.rule, depth + matched);
@@ -324,6 +362,8 @@ impl Found {
             Some(Outcome::Hide(self.hide.rule))
         } else if !self.deny.rule.is_none() {
             Some(Outcome::Deny(self.deny.rule))
+        } else if !self.private.rule.is_none() {
+            Some(Outcome::Allow(self.private.rule))
         } else if !self.allow.rule.is_none() {
             Some(Outcome::Allow(self.allow.rule))
         } else {

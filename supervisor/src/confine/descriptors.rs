@@ -15,6 +15,7 @@
 use crate::host::spawn::aside;
 use crate::host::start;
 use crate::state::fd::{File, Kind};
+use crate::state::mounts::UNREACHABLE;
 use crate::state::names::name_of;
 use nix::errno::Errno;
 use nix::sys::stat::fstat;
@@ -130,6 +131,8 @@ fn refused(file: &File) -> Result<Option<&'static str>, Errno> {
         None
     } else if fstatfs(&file.host)?.filesystem_type() == PROC_SUPER_MAGIC {
         Some("of /proc the guest has its own")
+    } else if name_of(file.host.as_fd()).is_ok_and(|name| name.starts_with(UNREACHABLE)) {
+        Some("a directory that a private place covers")
     } else if name_of(file.host.as_fd()).is_err() {
         Some("a directory without a name, by which the policy could judge what is in it")
     } else {

@@ -27,6 +27,8 @@ const NEWEST: ABI = ABI::V6;
 pub struct Grants {
     /// Trees of files with the rights there.
     pub trees: Vec<(PathBuf, Rights)>,
+    /// A tree with all rights that lies in no other, whatever its name.
+    pub detached: Option<PathBuf>,
     /// TCP ports to connect to; `None` for all.
     pub connect: Option<Vec<u16>>,
     /// TCP ports to bind to; `None` for all.
@@ -51,6 +53,9 @@ pub struct Rights {
 }
 
 impl Rights {
+    /// All of them.
+    pub const ALL: Rights = Rights { read: true, modify: true, names: true, execute: true, sockets: true };
+
     fn access(self) -> BitFlags<AccessFs> {
         let mut access = BitFlags::empty();
         let mut add = |holds: bool, rights: BitFlags<AccessFs>| {
@@ -103,7 +108,9 @@ pub fn restrict(grants: &Grants) -> Result<Enforced, Refused> {
         ruleset = ruleset.scope(Scope::AbstractUnixSocket)?;
     }
     let mut ruleset = ruleset.create()?;
-    for (tree, rights) in needed(grants.trees.iter().cloned().chain(own_needs()).collect()) {
+    let detached = grants.detached.iter().cloned().map(|tree| (tree, Rights::ALL));
+    let trees = needed(grants.trees.iter().cloned().chain(own_needs()).collect());
+    for (tree, rights) in trees.into_iter().chain(detached) {
         let Some(rule) = rule(&tree, rights) else { continue };
         match (&mut ruleset).add_rule(rule) {
             Ok(_) => {}

@@ -22,6 +22,8 @@ pub mod landlock;
 use landlock::{Enforced, Grants, Rights};
 use nix::errno::Errno;
 use rxbox_policy::{Access, Capability, Reach};
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::path::PathBuf;
 
 /// Why the supervisor cannot give its rights up.
 #[derive(Debug, thiserror::Error)]
@@ -39,18 +41,27 @@ pub enum EncloseError {
     Landlock(#[from] landlock::Refused),
 }
 
-/// Gives up what the profile does not need; with `identities` guests may change theirs. This process must
+/// Gives up what the profile does not need; in `folders` lie those of its private places; with `identities`
+/// guests may change theirs. This process must
 /// have one thread.
 ///
 /// # Errors
 /// Something that every supported kernel offers has failed: the run must not go on.
-pub fn enclose(reach: &Reach, kept: &[Capability], identities: bool) -> Result<Enforced, EncloseError> {
+pub fn enclose(
+    reach: &Reach,
+    folders: Option<BorrowedFd<'_>>,
+    kept: &[Capability],
+    identities: bool,
+) -> Result<Enforced, EncloseError> {
     use nix::sys::prctl;
     let call = |what| move |errno| EncloseError::Call { what, errno };
     prctl::set_no_new_privs().map_err(call("cannot set no_new_privs"))?;
     prctl::set_dumpable(false).map_err(call("cannot hide from other processes"))?;
     capabilities::keep_only(kept, identities).map_err(call("cannot drop capabilities"))?;
-    Ok(landlock::restrict(&grants(reach))?)
+    let mut grants = grants(reach);
+    // A name that leads to it wherever it is mounted.
+    grants.detached = folders.map(|fd| PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd())));
+    Ok(landlock::restrict(&grants)?)
 }
 
 /// What the ruleset has to grant for the handlers to do what the profile allows.
@@ -70,5 +81,6 @@ pub fn grants(reach: &Reach) -> Grants {
         connect: reach.connect.clone(),
         bind: reach.bind.clone(),
         abstract_sockets: reach.abstract_names,
+        detached: None,
     }
 }

@@ -408,7 +408,7 @@ impl Work<'_> {
 }
 
 /// Makes the user and group of the new user namespace those outside, so that files made there have an owner.
-fn same_user(user: Uid, group: Gid) -> Result<(), Errno> {
+pub(super) fn same_user(user: Uid, group: Gid) -> Result<(), Errno> {
     let map = |file: &str, line: String| {
         std::fs::write(format!("/proc/self/{file}"), line)
             .map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or(libc::EIO)))

@@ -34,6 +34,7 @@ pub mod signal;
 pub mod spawn;
 pub mod start;
 pub mod stat;
+pub mod tmpfs;
 pub mod transfer;
 pub mod wait;
 

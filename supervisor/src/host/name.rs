@@ -60,6 +60,11 @@ pub fn descriptor_directory() -> Result<BorrowedFd<'static>, Errno> {
     }
 }
 
+/// What the kernel calls the object now, whatever it is (`pipe:[7]`, `/tmp/x (deleted)`).
+pub fn kernel_label(fd: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
+    readlink(descriptor_directory()?, reopen_name(fd).relative())
+}
+
 /// What the kernel fills in for a caller: plain integers without padding, so that every byte is initialised
 /// and any bit pattern is a value.
 ///

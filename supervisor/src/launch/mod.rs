@@ -1,5 +1,6 @@
 //! Everything between the command line and the guest's first instruction.
 
+pub mod folders;
 pub mod inherited;
 pub mod init;
 pub mod program;

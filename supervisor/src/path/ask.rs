@@ -5,6 +5,7 @@ use super::{Lookup, Resolved, Target};
 use crate::caller::Caller;
 use crate::host::lookup::find;
 use crate::host::name::{fstatfs, reopen};
+use crate::state::mounts;
 use crate::state::names::{Object, in_proc, name_of};
 use nix::errno::Errno;
 use nix::sys::stat::{FileStat, major};
@@ -40,7 +41,8 @@ pub(super) fn whole(
     if !may_walk(caller, &there) {
         return Ok(None);
     }
-    let fd = match find(base, path, how.follow, how.restrict) {
+    let Ok((start, rest)) = mounts::start((base, at), path, &there, how.restrict) else { return Ok(None) };
+    let fd = match find(start, &rest, how.follow, how.restrict) {
         Ok(fd) => fd,
         Err(Errno::ENOENT) if !how.missing => return Err(Errno::ENOENT),
         Err(_) => return Ok(None),

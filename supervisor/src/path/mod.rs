@@ -99,9 +99,7 @@ impl Parent {
     }
     /// The last component without slashes.
     pub fn name(&self) -> &[u8] {
-        let leaf = self.leaf.as_bytes();
-        let end = leaf.iter().rposition(|&b| b != b'/').map_or(0, |i| i + 1);
-        &leaf[..end]
+        without_slashes(&self.leaf)
     }
     /// The last component as the kernel is to see it: the root directory, which has none, is itself.
     pub fn leaf(&self) -> &CStr {
@@ -120,6 +118,13 @@ impl Parent {
     pub fn is_dots(&self) -> bool {
         matches!(self.name(), b"" | b"." | b"..")
     }
+}
+
+/// A last component without the slashes behind it.
+fn without_slashes(leaf: &CStr) -> &[u8] {
+    let leaf = leaf.to_bytes();
+    let end = leaf.iter().rposition(|&b| b != b'/').map_or(0, |i| i + 1);
+    &leaf[..end]
 }
 
 /// The answer of [`resolve`].

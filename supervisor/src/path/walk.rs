@@ -11,19 +11,20 @@
 use super::ask::{again, leads_out, may_follow, on_procfs, seen, whole};
 use super::look::{lexical, may_look, may_walk, refusal};
 use super::place::{Base, Place, Step};
-use super::{Found, Lookup, Parent, Resolved, Target};
+use super::{Found, Lookup, Parent, Resolved, Target, without_slashes};
 use crate::caller::Caller;
 use crate::host::lookup::find;
 use crate::host::name::readlink;
 use crate::state::fd::File;
-use crate::state::names::{Dir, Object, in_proc, join, name_of, same};
+use crate::state::mounts;
+use crate::state::names::{Dir, Object, in_proc, join, name_of, root, same};
 use crate::view::{self, Link, Node};
 use nix::errno::Errno;
 use nix::fcntl::ResolveFlag;
 use nix::sys::stat::{FileStat, fstat};
 use rxbox_policy::Access;
 use std::ffi::{CStr, CString};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
 /// Links followed in one look-up, at most (the kernel's MAXSYMLINKS).
@@ -79,12 +80,15 @@ pub fn parent(caller: &Caller<'_>, dirfd: i32, path: &CStr) -> Result<Parent, Er
     let Found::There(found) = resolve(caller, dirfd, &way, Lookup::FOLLOW)? else {
         return Err(Errno::ENOENT);
     };
-    let dir = match found.target {
+    let mut dir = match found.target {
         Target::Host(object) if object.is_dir() => Dir { fd: object.fd, path: found.path.into() },
         Target::View(node) if node.is_dir() => node.directory()?,
         Target::Open(file) => Dir { fd: again(file.host.as_fd())?, path: name_of(file.host.as_fd())?.into() },
         _ => return Err(Errno::ENOTDIR),
     };
+    if let Some(real) = mounts::real_parent(&join(&dir.path, without_slashes(&leaf))) {
+        dir.fd = real;
+    }
     Ok(Parent { dir, leaf })
 }
 
@@ -112,6 +116,14 @@ fn base_itself(caller: &Caller<'_>, dirfd: i32) -> Result<Resolved, Errno> {
 /// An open file as the end of a look-up.
 fn open_file(file: Arc<File>) -> Resolved {
     Resolved { path: Vec::new(), target: Target::Open(file) }
+}
+
+/// The name of the directory above a mount point, if `base` is the directory of one: there the kernel's `..`
+/// is where the folder, or what the host has of that name, really lies.
+fn mount_above(base: BorrowedFd<'_>) -> Option<CString> {
+    let name = name_of(base).ok().filter(|name| mounts::is_point(name))?;
+    let end = name.iter().rposition(|&byte| byte == b'/')?;
+    CString::new(&name[..end.max(1)]).ok()
 }
 
 /// A walk under way.
@@ -229,7 +241,9 @@ impl<'a> Walk<'a> {
             return Ok(());
         }
         let name = CString::new(way).map_err(|_| Errno::EINVAL)?;
-        let Ok(object) = find(base.as_fd(), &name, true, self.restrict()).and_then(Object::of) else {
+        let start = mounts::start((base.as_fd(), &self.at), &name, &there, self.restrict());
+        let Ok((start, name)) = start else { return Ok(()) };
+        let Ok(object) = find(start, &name, true, self.restrict()).and_then(Object::of) else {
             return Ok(());
         };
         if !on_procfs(&object)? {
@@ -288,10 +302,16 @@ impl<'a> Walk<'a> {
         if !step.is_dots() && !may_look(self.caller, &self.at, &there) {
             return Err(self.refused(&there));
         }
+        let above = if step.name.as_bytes() == b".." { mount_above(base.as_fd()) } else { None };
+        let (start, name) = match &above {
+            Some(_) if self.restrict().contains(ResolveFlag::RESOLVE_NO_XDEV) => return Err(Errno::EXDEV),
+            Some(name) => mounts::start((root()?, b"/"), name, name.to_bytes(), self.restrict())?,
+            None => mounts::start((base.as_fd(), &self.at), &step.name, &there, self.restrict())?,
+        };
         for _ in 0..RETRIES {
-            let object = match find(base.as_fd(), &step.name, false, self.restrict()).and_then(Object::of) {
+            let object = match find(start, &name, false, self.restrict()).and_then(Object::of) {
                 Ok(object) => object,
-                Err(error) => return self.failed(base, step, error).map(Some),
+                Err(error) => return self.failed((&base, &there), step, error).map(Some),
             };
             if on_procfs(&object)? {
                 return self.enter_proc(&object, step);
@@ -300,7 +320,7 @@ impl<'a> Walk<'a> {
                 return self.follow(&base, &object, (step, &there)).map(|()| None);
             }
             if !object.is_dir() && !step.may_be_file() {
-                return self.failed(base, step, Errno::ENOTDIR).map(Some);
+                return self.failed((&base, &there), step, Errno::ENOTDIR).map(Some);
             }
             if !step.last {
                 // Where `..` leads only the kernel knows.
@@ -364,18 +384,19 @@ impl<'a> Walk<'a> {
         Ok(self.caller.hides(&if leaf.is_empty() { dir } else { join(&dir, leaf) }))
     }
 
-    /// The answer for a step that the kernel refused.
-    fn failed(&self, base: Base, step: &Step, error: Errno) -> Result<Found, Errno> {
+    /// The answer for a step to the name `there` that the kernel refused.
+    fn failed(&self, (base, there): (&Base, &[u8]), step: &Step, error: Errno) -> Result<Found, Errno> {
         if error == Errno::ENOENT && step.last && self.how.missing {
             let mut leaf = step.name.as_bytes().to_vec();
             if step.slash {
                 leaf.push(b'/');
             }
-            let dir = Dir { path: name_of(base.as_fd())?.into(), fd: again(base.as_fd())? };
+            let fd = mounts::real_parent(there).map_or_else(|| again(base.as_fd()), Ok)?;
+            let dir = Dir { path: name_of(base.as_fd())?.into(), fd };
             let leaf = CString::new(leaf).map_err(|_| Errno::EINVAL)?;
             return Ok(Found::Missing(Parent { dir, leaf }));
         }
-        Err(if error != Errno::ENOENT && self.hides(&base, step.name.as_bytes())? {
+        Err(if error != Errno::ENOENT && self.hides(base, step.name.as_bytes())? {
             Errno::ENOENT
         } else {
             error

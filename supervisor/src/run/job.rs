@@ -26,6 +26,7 @@ use crate::host::number::{Fcntl, fcntl};
 use crate::host::process::ProcessHandle;
 use crate::host::spawn::{self, Ended, Target};
 use crate::host::start;
+use crate::launch::folders;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, setrlimit};
@@ -119,7 +120,7 @@ fn stand_in(socket: &OwnedFd, bell: &OwnedFd, supervisor: Pid) -> Result<i32, Er
     ] {
         fcntl(bell.as_fd(), command, argument.cast_unsigned().into())?;
     }
-    let mut has_cgroup = false;
+    let (mut has_cgroup, mut has_folders) = (false, false);
     loop {
         let events = [signals.as_fd(), socket.as_fd(), child.as_fd()];
         let mut events = events.map(|fd| PollFd::new(fd, PollFlags::POLLIN));
@@ -140,6 +141,7 @@ fn stand_in(socket: &OwnedFd, bell: &OwnedFd, supervisor: Pid) -> Result<i32, Er
             let mut signal = [0; 4];
             match recv(socket.as_raw_fd(), &mut signal, MsgFlags::MSG_DONTWAIT) {
                 Ok(4) if signal == HAS_CGROUP => has_cgroup = true,
+                Ok(4) if signal == HAS_FOLDERS => has_folders = true,
                 Ok(4) => {
                     stop(i32::from_le_bytes(signal));
                     say(socket, &RUNNING)?;
@@ -156,6 +158,9 @@ fn stand_in(socket: &OwnedFd, bell: &OwnedFd, supervisor: Pid) -> Result<i32, Er
     end_all_below()?;
     if has_cgroup {
         cgroup::remove_of(supervisor);
+    }
+    if has_folders {
+        folders::sweep();
     }
     Ok(match ended {
         Ended::Exited(status) => status,
@@ -191,6 +196,9 @@ pub fn die_by(signal: i32) {
 
 /// What is sent instead of a signal before the supervisor makes a cgroup, which the job process is to remove.
 const HAS_CGROUP: [u8; 4] = [0xff; 4];
+
+/// The same of a directory for private places.
+const HAS_FOLDERS: [u8; 4] = [0xfe; 4];
 
 /// What stands for [`Said::Running`] on the socket.
 const RUNNING: Received = Received { signal: 0, code: 0, pid: 0, uid: 0 };
@@ -275,6 +283,14 @@ impl Job {
     /// As send(2).
     pub fn remove_cgroup_at_end(&self) -> Result<(), Errno> {
         self.send(HAS_CGROUP).map(drop)
+    }
+
+    /// The same of a directory for private places.
+    ///
+    /// # Errors
+    /// As send(2).
+    pub fn remove_folders_at_end(&self) -> Result<(), Errno> {
+        self.send(HAS_FOLDERS).map(drop)
     }
 
     /// Whether it was told to stop and has not said since that it runs.

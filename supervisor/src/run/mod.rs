@@ -21,7 +21,7 @@ use crate::host::maker::Maker;
 use crate::host::start;
 use crate::launch::inherited::{Inherited, set_own_limits};
 use crate::launch::program::{self, Program};
-use crate::launch::{self, Guest, Launched};
+use crate::launch::{self, Guest, Launched, folders};
 use crate::report::audit::Listener;
 use crate::report::outcome::Outcome;
 use crate::report::record::{self, Record};
@@ -31,6 +31,7 @@ use crate::report::{escape, tell};
 use crate::sandbox::Sandbox;
 use crate::sandbox::forks::Forks;
 use crate::sandbox::layers::{self, SupervisorLayers};
+use crate::state::mounts;
 use crate::worker::{dispatch, serve};
 use event_loop::EventLoop;
 use job::Job;
@@ -63,7 +64,7 @@ pub fn run(options: Options, mut given: Given) -> i32 {
         Err(e) => return streams.conclude(&Outcome::Failed(e), &[]),
     };
     let supervise = move |job: &Job| {
-        let (outcome, denials) = match prepare(options, read, &streams, given) {
+        let (outcome, denials) = match prepare(options, read, &streams, given, job) {
             Ok((sandbox, guest, study)) => {
                 let outcome = run_guest(&sandbox, guest, job, &inherited).unwrap_or_else(|outcome| outcome);
                 let written = study.map_or(Ok(()), |study| study.finish(&sandbox.audit));
@@ -155,6 +156,7 @@ fn prepare(
     read: Option<ReadProfile>,
     streams: &Streams,
     given: Given,
+    job: &Job,
 ) -> Result<(Arc<Sandbox>, Guest, Option<Begun>), Outcome> {
     // What it makes first takes as long as what comes here.
     let maker = Maker::start().map_err(|e| failed("the supervisor", e.desc()))?;
@@ -165,6 +167,7 @@ fn prepare(
     if !missing.is_empty() {
         return Err(Outcome::Failed(missing.join("\n")));
     }
+    folders::make(&policy, || job.remove_folders_at_end()).map_err(|e| Outcome::Failed(e.to_string()))?;
     let budget = set_own_limits(policy.limits()).map_err(|e| failed("resource limits", e.desc()))?;
     if !options.reports.quiet {
         let notes = policy.notes().iter().map(String::as_str).chain(identity::note(&policy));
@@ -276,8 +279,10 @@ fn cgroup_bounds(limits: &Limits) -> Bounds {
 /// Puts the second wall in force. This process must have one thread.
 fn give_rights_up(sandbox: &Sandbox, cgroup: bool) -> Result<(), Outcome> {
     let reach = sandbox.policy.reach();
-    let landlock = confine::enclose(reach, sandbox.policy.capabilities(), sandbox.policy.changes_identity())
-        .map_err(|e| failed("the supervisor", e))?;
+    let folders = mounts::folders();
+    let (kept, identities) = (sandbox.policy.capabilities(), sandbox.policy.changes_identity());
+    let landlock =
+        confine::enclose(reach, folders, kept, identities).map_err(|e| failed("the supervisor", e))?;
     let network = sandbox.maker.get().is_some_and(Maker::isolated);
     let landlock = landlock != Enforced::Not;
     sandbox.layers.supervisor(SupervisorLayers { landlock, network, cgroup });

@@ -30,6 +30,7 @@ use crate::state::fd::File;
 use crate::state::ipc::Namespace;
 use crate::state::locks::Waits;
 use crate::state::memory_files::MemoryFiles;
+use crate::state::mounts;
 use crate::state::output::Output;
 use crate::state::process::Process;
 use crate::state::processes::Processes;
@@ -303,7 +304,9 @@ impl Sandbox {
                 kept += bytes;
             }
         }
-        kept + self.ipc.segments.bytes() + self.memory_files.as_ref().map_or(0, MemoryFiles::bytes)
+        kept + mounts::memory()
+            + self.ipc.segments.bytes()
+            + self.memory_files.as_ref().map_or(0, MemoryFiles::bytes)
     }
 
     /// Whether the kernel has ended a process because the sandbox has used up its memory.

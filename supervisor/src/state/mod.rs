@@ -5,8 +5,8 @@
 //! [`crate::report`]), but neither the sandbox nor a handler.
 //!
 //! * Of one process: [`process`], with its descriptors ([`fd`]), [`threads`], record [`locks`],
-//!   [`attributes`], [`credentials`] and [`transfers`]; [`names`] of what it holds; what is locked [`apart`]
-//!   from its file.
+//!   [`attributes`], [`credentials`] and [`transfers`]; [`names`] of what it holds, and the [`mounts`] that
+//!   they lie in; what is locked [`apart`] from its file.
 //! * Of all: [`processes`] and their [`groups`], [`terminals`], [`sockets`], System V and POSIX objects
 //!   ([`ipc`]), the limit of [`output`]; who traces whom ([`tracees`]).
 //! * [`ranks`]: the locks of it all, and their order.
@@ -20,6 +20,7 @@ pub mod groups;
 pub mod ipc;
 pub mod locks;
 pub mod memory_files;
+pub mod mounts;
 pub mod names;
 pub mod output;
 pub mod place;

@@ -1,9 +1,10 @@
 //! Objects of the host's file systems that are held by a descriptor, and their names.
 
-use crate::host::name::{descriptor_directory, readlink, reopen_name};
+use super::mounts;
+use crate::host::name::kernel_label;
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, open};
-use nix::sys::stat::{FileStat, Mode, fstat, fstatat};
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::{FileStat, Mode, fstat};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
 
@@ -90,29 +91,27 @@ pub fn join(dir: &[u8], leaf: &[u8]) -> Vec<u8> {
     path
 }
 
-/// What the kernel calls the object now, whatever it is (`pipe:[7]`, `/tmp/x (deleted)`).
+/// What the object is called now, whatever it is (`pipe:[7]`, `/tmp/x (deleted)`): by the guest, in whose
+/// names there may be private places ([`mounts::guest_name`]).
 pub fn label_of(fd: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
-    readlink(descriptor_directory()?, reopen_name(fd).relative())
+    kernel_label(fd).map(|label| mounts::guest_name(fd, label))
 }
 
-/// The absolute name under which the kernel holds the object now; ENOENT if it has none: deleted, unmounted,
-/// a pipe.
+/// The absolute name under which the guest has the object now; ENOENT if it has none: deleted, unmounted, a
+/// pipe. What a private place covers is not named absolutely: no rule allows it.
 ///
 /// The kernel marks a deleted name with a suffix that a file's own name can also end in. Taken for a name, it
 /// would slip past a rule for the name without it, so such a name only counts if it leads back to the very
 /// object.
 pub fn name_of(fd: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
-    let path = label_of(fd)?;
-    if path.first() != Some(&b'/') {
+    let label = kernel_label(fd)?;
+    if label.first() != Some(&b'/') {
         return Err(Errno::ENOENT);
     }
-    if path.ends_with(b" (deleted)") {
-        let there = fstatat(AT_FDCWD, path.as_slice(), AtFlags::AT_SYMLINK_NOFOLLOW)?;
-        if !same(&there, &fstat(fd)?) {
-            return Err(Errno::ENOENT);
-        }
+    if label.ends_with(b" (deleted)") && !mounts::leads_to(fd, &label)? {
+        return Err(Errno::ENOENT);
     }
-    Ok(path)
+    Ok(mounts::guest_name(fd, label))
 }
 
 /// Whether two statuses are of one object.

@@ -18,6 +18,7 @@ use crate::state::attributes::{Attributes, COMM_SIZE};
 use crate::state::budget::Budget;
 use crate::state::fd::{FdTable, File, Released};
 use crate::state::locks::RecordLocks;
+use crate::state::mounts;
 use crate::state::names::{Dir, label_of};
 use crate::state::place::Place;
 use crate::state::ranks::{Guard, Lock, Rank};
@@ -494,6 +495,7 @@ impl State {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         // It may be a directory without a name any more, or one in which the user may not look names up.
         let fd = open("/proc/self/cwd", flags, nix::sys::stat::Mode::empty())?;
+        let fd = mounts::in_place_of(&crate::host::name::kernel_label(fd.as_fd())?).unwrap_or(fd);
         let path = label_of(fd.as_fd())?.into();
         Ok(State {
             place: Place::new(Arc::new(Dir { fd, path }), umask),

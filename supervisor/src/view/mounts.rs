@@ -1,5 +1,11 @@
 //! What `mountinfo`, `mounts` and `mountstats` of a process show (proc_pid_mountinfo(5), proc_pid_mounts(5)):
-//! mounts on what is hidden are not there, and neither is what is mounted on them.
+//! mounts on what is hidden are not there, and neither is what is mounted on them. The same holds for what a
+//! private place covers, but that is a mount itself.
+
+use crate::host::name::statx;
+use crate::state::mounts::file_systems;
+use crate::state::names::root;
+use nix::errno::Errno;
 
 /// The text without the lines of mounts that are on hidden names.
 pub(super) fn without_hidden(text: &[u8], file: &str, hides: impl Fn(&[u8]) -> bool) -> Vec<u8> {
@@ -19,6 +25,35 @@ pub(super) fn without_hidden(text: &[u8], file: &str, hides: impl Fn(&[u8]) -> b
         shown
     });
     kept.flatten().copied().collect()
+}
+
+/// The lines of the private places that are file systems of their own.
+pub(super) fn of_folders(file: &str) -> Result<Vec<u8>, Errno> {
+    let mut lines = Vec::new();
+    for (name, folder) in file_systems() {
+        let name = escaped(name);
+        lines.extend_from_slice(&match file {
+            "mountinfo" => {
+                let of = statx(folder, 0, libc::STATX_MNT_ID)?;
+                let above = statx(root()?, 0, libc::STATX_MNT_ID)?.stx_mnt_id;
+                let (id, major, minor) = (of.stx_mnt_id, of.stx_dev_major, of.stx_dev_minor);
+                let before = format!("{id} {above} {major}:{minor} / ");
+                [before.as_bytes(), &name, b" rw,nosuid,nodev - tmpfs tmpfs rw\n"].concat()
+            }
+            "mounts" => [b"tmpfs ", &*name, b" tmpfs rw,nosuid,nodev 0 0\n"].concat(),
+            _ => [b"device tmpfs mounted on ", &*name, b" with fstype tmpfs\n"].concat(),
+        });
+    }
+    Ok(lines)
+}
+
+/// A name as the kernel writes it, so that it is one word.
+fn escaped(name: &[u8]) -> Vec<u8> {
+    let byte = |byte: &u8| match byte {
+        b' ' | b'\t' | b'\n' | b'\\' => format!("\\{byte:03o}").into_bytes(),
+        byte => vec![*byte],
+    };
+    name.iter().flat_map(byte).collect()
 }
 
 /// A name without its escapes: the kernel writes white space and backslashes as three octal digits.
@@ -62,5 +97,6 @@ mod tests {
             "device /dev/sda mounted on / with fstype ext4\ndevice none mounted on /tmp with fstype tmpfs\n"
         );
         assert_eq!(plain(b"a\\134b\\0\\09"), b"a\\b\\0\\09");
+        assert_eq!(escaped(b"a\\ b"), b"a\\134\\040b");
     }
 }

@@ -7,6 +7,7 @@ use super::{fdinfo, mounts, nodes, status};
 use crate::caller::Caller;
 use crate::host::name::reopen;
 use crate::state::fd::{File, Kind};
+use crate::state::mounts::{UNREACHABLE, is_private};
 use crate::state::names::{Object, label_of, root};
 use crate::state::process::{Process, number_of};
 use nix::errno::Errno;
@@ -46,6 +47,11 @@ pub enum Jump {
     View(Box<[u8]>),
     /// To an open file.
     Open(Arc<File>),
+}
+
+/// A label as the kernel shows that of an object in another mount namespace: as if it were reached.
+fn as_shown(label: Vec<u8>) -> Vec<u8> {
+    label.strip_prefix(UNREACHABLE).map_or_else(|| label.clone(), <[u8]>::to_vec)
 }
 
 impl Entry {
@@ -245,7 +251,7 @@ impl Entry {
                 match &file.path {
                     _ if file.kind == Kind::Signals => b"anon_inode:[signalfd]".to_vec(),
                     Some(path) if file.kind == Kind::View => path.to_vec(),
-                    _ => label_of(file.host.as_fd())?,
+                    _ => as_shown(label_of(file.host.as_fd())?),
                 }
             }
             At::Mapping(start, end) => {
@@ -256,7 +262,7 @@ impl Entry {
                 return Err(Errno::ENOENT);
             }
             At::Leaf(Leaf { name: "root", .. }) => b"/".to_vec(),
-            At::Leaf(Leaf { name: "exe", .. }) => label_of(process.exe().fd.as_fd())?,
+            At::Leaf(Leaf { name: "exe", .. }) => as_shown(label_of(process.exe().fd.as_fd())?),
             At::Leaf(Leaf { name: "cwd", .. }) => {
                 let cwd = process.cwd();
                 if cwd.in_view() { cwd.path.to_vec() } else { label_of(cwd.as_fd())? }
@@ -277,7 +283,10 @@ impl Entry {
             What::Text(Source::Supervisor) => std::fs::read(self.own_path()).map_err(errno),
             What::Text(Source::Mounts(file)) => {
                 let text = std::fs::read(self.own_path()).map_err(errno)?;
-                Ok(mounts::without_hidden(&text, file, |name| caller.hides(name)))
+                let hides = |name: &[u8]| caller.hides(name) || is_private(name);
+                let mut shown = mounts::without_hidden(&text, file, hides);
+                shown.extend(mounts::of_folders(file)?);
+                Ok(shown)
             }
             What::Value(value) => Ok(value.text(process, self.thread.unwrap_or(process.pid))),
             What::Text(Source::Sandbox(make)) => Ok(make(caller, &self.subject(caller, process))),

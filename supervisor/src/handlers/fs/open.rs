@@ -8,8 +8,9 @@ use crate::host::SyscallResult;
 use crate::host::name::{open_waiting, reopen};
 use crate::path::{Found, Lookup, Parent, Resolved, Target, parent, resolve};
 use crate::state::fd::{File, Kind};
+use crate::state::mounts;
 use crate::state::names::Object;
-use crate::state::names::name_of;
+use crate::state::names::{join, name_of};
 use crate::view::{Content, Node};
 use libc::{
     O_ACCMODE, O_ASYNC, O_CLOEXEC, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_PATH, O_RDONLY, O_TMPFILE,
@@ -281,9 +282,13 @@ fn open_nameless(caller: &Caller<'_>, dirfd: i32, path: &CStr, how: Opening) -> 
     if !object.is_dir() {
         return Err(if object.is_link() { Errno::ELOOP } else { Errno::ENOTDIR });
     }
-    caller.check(Access::Create, &found.path)?;
+    // The name of a private place is one of the host's; what is in it is the run's own, and is counted as a
+    // whole.
+    let private = mounts::is_private(&found.path);
+    let name = if private { &join(&found.path, b"#") } else { &found.path };
+    caller.check(Access::Create, name)?;
     let host = open_waiting(object.as_fd(), c".", how.flags & !O_NOFOLLOW, creation_mode(caller, how.mode))?;
-    let memory = fstatfs(&host).is_ok_and(|fs| fs.filesystem_type() == TMPFS_MAGIC);
+    let memory = !private && fstatfs(&host).is_ok_and(|fs| fs.filesystem_type() == TMPFS_MAGIC);
     let file = File::opened(host, Kind::Regular, how.flags, None);
     if memory { caller.sandbox.charged(file) } else { Ok(file) }
 }
