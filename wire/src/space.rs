@@ -10,8 +10,8 @@ pub const LOW: (u64, u64) = (0x1_0000, 0x7000_0000);
 pub const MIDDLE: (u64, u64) = (0x7ffe_0000, 0x5500_0000_0000);
 /// The guest's high window: everything else, the stack at the top. ThreadSanitizer takes all from
 /// `0x5680_0000_0000`, before which the kernel's programs end, to `0x7e80_0000_0000` for itself, and accepts
-/// mappings of a program only beyond; MemorySanitizer is alike. So the window reaches up to where the kernel's
-/// own mappings can begin, at `0x7eff_f7ff_f000`.
+/// mappings of a program only beyond; MemorySanitizer is alike. So the window reaches up to where the
+/// kernel's own mappings can begin, at `0x7eff_f7ff_f000`.
 pub const HIGH: (u64, u64) = (0x5680_0000_0000, 0x7ef0_0000_0000);
 
 /// Whether a range of addresses, first and one after the last, lies in a window.

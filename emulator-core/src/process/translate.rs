@@ -137,8 +137,8 @@ impl Process {
         });
     }
 
-    /// The guest wants to map something just here: if the code cache is in the way, it moves to where there is
-    /// room for it. If there is none, what the guest wants is refused.
+    /// The guest wants to map something just here: if the code cache is in the way, it moves to where there
+    /// is room for it. If there is none, what the guest wants is refused.
     pub fn make_way(&self, wanted: Span) {
         if layout::code_cache().intersect(wanted).is_none() {
             return;

@@ -2,16 +2,16 @@
 //! tables of indirect targets, the stubs, hot code and cold code.
 //!
 //! The region's addresses are reserved, so nothing else can be mapped there, and
-//! it is opened piece by piece as it is used: to the guest there is nothing mapped, and an access where nothing is
-//! in use faults. Pages cost memory only once written. It is private: after a fork parent and child have the
-//! same translations at the same place and share no page that either can write. It is the only memory of the
-//! process that is executable besides the runtime's own image, and the seccomp filter keeps it so. Code is
-//! only ever added (blocks are unlinked, not overwritten) until the whole cache is flushed with every thread
-//! outside, so that a thread inside never sees an instruction change under it except a chained displacement,
-//! which is replaced by one aligned store.
+//! it is opened piece by piece as it is used: to the guest there is nothing mapped, and an access where
+//! nothing is in use faults. Pages cost memory only once written. It is private: after a fork parent and
+//! child have the same translations at the same place and share no page that either can write. It is the only
+//! memory of the process that is executable besides the runtime's own image, and the seccomp filter keeps it
+//! so. Code is only ever added (blocks are unlinked, not overwritten) until the whole cache is flushed with
+//! every thread outside, so that a thread inside never sees an instruction change under it except a chained
+//! displacement, which is replaced by one aligned store.
 //!
-//! A guest that wants to map where it lies gets what it wants: the region [moves](CodeCache::move_to), which is
-//! a flush after which everything is elsewhere.
+//! A guest that wants to map where it lies gets what it wants: the region [moves](CodeCache::move_to), which
+//! is a flush after which everything is elsewhere.
 //!
 //! It is writable while it is executable. What that costs to change, and what it would give, is in
 //! `docs/adr/0012-writable-code.md`.
@@ -286,7 +286,8 @@ fn open_region(region: Region) -> io::Result<()> {
 
 /// Gives a region up, which no thread is in and nothing refers to.
 fn close_region(region: Region) {
-    // SAFETY: `open_region` has mapped it; the only reference to it was the cache that the caller has given up.
+    // SAFETY: `open_region` has mapped it; the only reference to it was the cache that the caller has given
+    // up.
     unsafe { libc::munmap(region.start() as *mut _, Region::SIZE as usize) };
 }
 

@@ -54,8 +54,8 @@ pub const fn gpr(n: u8) -> i32 {
 }
 
 /// Where a code cache lies at first. A guest that wants to map there has it moved, further down; it never
-/// lies beyond. So all of it is reached from any low image with a 32-bit displacement, and its addresses fit a
-/// sign-extended 32-bit absolute operand.
+/// lies beyond. So all of it is reached from any low image with a 32-bit displacement, and its addresses fit
+/// a sign-extended 32-bit absolute operand.
 pub const CACHE: Range<u64> = 0x7000_0000..0x7ffe_0000;
 
 /// The region of a code cache, with what lies where in it. It begins at a page, at first one of [`CACHE`].

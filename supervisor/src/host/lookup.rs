@@ -18,8 +18,8 @@ const LOOK: OFlag = OFlag::O_PATH.union(OFlag::O_CLOEXEC);
 /// is what is opened. `restrict` are further restrictions of openat2(2).
 ///
 /// # Errors
-/// As openat2(2) with `RESOLVE_NO_SYMLINKS`. Where that is missing, `ENOSYS` for restrictions that only it can
-/// keep.
+/// As openat2(2) with `RESOLVE_NO_SYMLINKS`. Where that is missing, `ENOSYS` for restrictions that only it
+/// can keep.
 pub fn find(
     base: BorrowedFd<'_>,
     name: &CStr,

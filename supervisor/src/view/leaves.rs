@@ -187,7 +187,7 @@ const fn sockets(name: &'static str) -> Leaf {
 
 const HOSTS: &str = "the host's, about the process that runs the guest's";
 const RECORD: &str = "the guest's";
-const MODULES: &str = "of one security module; `attr/current` is there for the first";
+const MODULES: &str = "of one security module; there are the entries of the first only";
 const NO_CORES: &str = "a debugging aid of the kernel's own";
 
 /// All of it, by name.
