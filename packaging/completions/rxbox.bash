@@ -47,7 +47,7 @@ _rxbox() {
 
     case "${cmd}" in
         rxbox)
-            opts="-h -q -V --help --argv0 --profile --allow-read --allow-list --allow-modify --allow-write --allow-exec --private --deny-path --hide --allow-net --allow-bind --pass-env --env --user --pass-fd --limit --time-limit --log --log-file --status-fd --quiet --version explain learn check syscalls schema doctor completions man"
+            opts="-h -q -V --help --argv0 --profile --allow-read --allow-list --allow-modify --allow-write --allow-exec --deny-path --hide --allow-net --allow-bind --pass-env --env --user --pass-fd --limit --time-limit --log --log-file --status-fd --audit --quiet --version explain learn check syscalls schema doctor completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -89,10 +89,6 @@ _rxbox() {
                     return 0
                     ;;
                 --allow-exec)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --private)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -237,7 +233,7 @@ _rxbox() {
             return 0
             ;;
         rxbox__subcmd__explain)
-            opts="-h --program --profile --allow-read --allow-list --allow-modify --allow-write --allow-exec --private --deny-path --hide --allow-net --allow-bind --pass-env --env --user --pass-fd --limit --time-limit --help read write attributes create remove execute list metadata connect bind call"
+            opts="-h --program --profile --allow-read --allow-list --allow-modify --allow-write --allow-exec --deny-path --hide --allow-net --allow-bind --pass-env --env --user --pass-fd --limit --time-limit --help read write attributes create remove execute list metadata connect bind call"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -279,10 +275,6 @@ _rxbox() {
                     return 0
                     ;;
                 --allow-exec)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --private)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -358,7 +350,7 @@ _rxbox() {
             return 0
             ;;
         rxbox__subcmd__learn)
-            opts="-o -q -h --output --from --once --allow-read --allow-list --allow-modify --allow-write --allow-exec --private --deny-path --hide --allow-net --allow-bind --pass-env --env --user --pass-fd --limit --time-limit --log --log-file --status-fd --quiet --help"
+            opts="-o -q -h --output --from --merge --diff --once --allow-read --allow-list --allow-modify --allow-write --allow-exec --deny-path --hide --allow-net --allow-bind --pass-env --env --user --pass-fd --limit --time-limit --log --log-file --status-fd --audit --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -409,6 +401,36 @@ _rxbox() {
                     fi
                     return 0
                     ;;
+                --merge)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --diff)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
                 --allow-read)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -426,10 +448,6 @@ _rxbox() {
                     return 0
                     ;;
                 --allow-exec)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --private)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

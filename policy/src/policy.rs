@@ -336,6 +336,16 @@ impl Policy {
         &self.compiled.notes
     }
 
+    /// The rules that grant something, of the profile itself and not of those that it extends, in the order of
+    /// writing.
+    pub fn own_grants(&self) -> Vec<Rule<'_>> {
+        let all = self.compiled.grants.iter().map(|rule| self.rule(*rule));
+        let mut own: Vec<_> = all.filter(|rule| rule.file == self.ledger.profile()).collect();
+        own.sort_by_key(|rule| rule.line);
+        own.dedup();
+        own
+    }
+
     /// The limits.
     pub fn limits(&self) -> &Limits {
         &self.compiled.limits

@@ -72,8 +72,14 @@ fn trusted(path: &Path) -> bool {
 impl Files for HostFiles {
     fn read(&self, path: &Path) -> io::Result<String> {
         let meta = std::fs::metadata(path)?;
-        if !meta.is_file() || meta.len() > PROFILE_MAX {
-            return Err(io::Error::other("not a profile: no file, or too large"));
+        let wrong = match () {
+            () if meta.is_dir() => Some("it is a folder, not a profile"),
+            () if !meta.is_file() => Some("it is no regular file; write the profile into one first"),
+            () if meta.len() > PROFILE_MAX => Some("it is larger than 1 MiB, too large for a profile"),
+            () => None,
+        };
+        if let Some(wrong) = wrong {
+            return Err(io::Error::other(wrong));
         }
         std::fs::read_to_string(path)
     }

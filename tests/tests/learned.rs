@@ -86,6 +86,69 @@ fn further_runs_add_to_what_was_learned() {
     assert!(!profile.contains("${CWD}/one?"), "{profile}");
 }
 
+#[test]
+fn runs_are_merged_into_one_profile_that_keeps_what_else_it_says() {
+    let (_scratch, work) = laid_out("merged");
+    let learn = |words: &[&str]| {
+        let out = run(&work, &[&["learn"], words].concat());
+        (out.status.code(), text(&out.stderr))
+    };
+    let mine = "version = 1\nextends = [\"untrusted\"]\n[filesystem]\nread = [\"${CWD}/x?\"] # mine\n
+[limits]\nprocesses = 17 # few\n";
+    fs::write(work.join("p.toml"), mine).unwrap();
+    for name in ["1", "2", "3", "4"] {
+        let script = format!("cat ../../data/input{name}; echo {name} >out{name}");
+        let (status, errors) = learn(&["--merge", "p.toml", "--", "/bin/sh", "-c", &script]);
+        assert_eq!(status, Some(0), "{errors}");
+        assert!(errors.contains("ended as the first") && errors.contains("nothing was denied"), "{errors}");
+    }
+    let profile = fs::read_to_string(work.join("p.toml")).unwrap();
+    assert!(profile.contains("data?\", # once by cat, and earlier\n"), "{profile}");
+    for part in ["\"${CWD}/x?\", # earlier\n", "processes = 17 # few\n"] {
+        assert!(profile.contains(part), "{part}: {profile}");
+    }
+    // Without a program: profiles alone.
+    fs::write(work.join("q.toml"), "version = 1\n[network]\nallow = [\"tcp:127.0.0.1:1\"]\n").unwrap();
+    assert_eq!(learn(&["--merge", "p.toml", "--merge", "q.toml", "-o", "both.toml"]).0, Some(0));
+    let both = fs::read_to_string(work.join("both.toml")).unwrap();
+    assert!(both.contains("tcp:127.0.0.1:1\", # earlier") && both.contains("processes = 17"), "{both}");
+    assert_eq!(run(&work, &["check", "./both.toml"]).status.code(), Some(0), "{both}");
+    let (status, errors) = learn(&["--merge", "q.toml", "--merge", "p.toml", "-o", "no.toml"]);
+    assert!(status == Some(125) && errors.contains("`limits.processes`"), "{errors}");
+    assert!(!work.join("no.toml").exists());
+    let left = fs::read_dir(&work).unwrap().filter(|e| text_of(e).starts_with('.')).count();
+    assert_eq!(left, 0);
+}
+
+fn text_of(entry: &std::io::Result<fs::DirEntry>) -> String {
+    entry.as_ref().unwrap().file_name().to_string_lossy().into_owned()
+}
+
+#[test]
+fn a_profile_is_told_what_it_grants_for_nothing_and_what_it_lacks() {
+    let (scratch, work) = laid_out("difference");
+    let data = scratch.path().join("data");
+    let profile = format!(
+        "version = 1\nextends = [\"untrusted\"]\n[filesystem]\nread = [\n{:?},\n{:?},\n]\nwrite = [\"${{CWD}}/out?\"]\n",
+        data.join("input1"),
+        data.join("input2")
+    );
+    fs::write(work.join("p.toml"), profile).unwrap();
+    let script = "cat ../../data/input1 ../../data/input3; echo x >new";
+    let out = run(&work, &["learn", "--diff", "./p.toml", "--", "/bin/sh", "-c", script]);
+    assert_eq!((out.status.code(), text(&out.stdout)), (Some(0), "1\n3\n".to_owned()), "{out:?}");
+    let told = text(&out.stderr);
+    let (idle, lacking) = told.split_once("rxbox: used and not granted by ./p.toml:\n").unwrap();
+    assert!(idle.starts_with("rxbox: granted by ./p.toml and not used:\n"), "{told}");
+    assert!(
+        idle.contains("p.toml:6 filesystem.read") && idle.contains("p.toml:8 filesystem.write"),
+        "{told}"
+    );
+    assert!(!idle.contains("p.toml:5"), "{told}");
+    assert!(lacking.contains("input3?\", # once by cat") && lacking.contains("${CWD}/new?"), "{told}");
+    assert!(!work.join("sh.toml").exists());
+}
+
 /// The option that a denial's line ends with.
 fn option_of(line: &str) -> [String; 2] {
     let words = line.split_once("or run with ").unwrap().1;

@@ -48,6 +48,8 @@ pub(crate) struct Compiled {
     pub(crate) capabilities: Vec<Capability>,
     pub(crate) denials: Denials,
     pub(crate) notes: Vec<String>,
+    /// The rules that grant something.
+    pub(crate) grants: Vec<RuleId>,
 }
 
 /// What compiling looks at and reports to.
@@ -91,6 +93,8 @@ impl<'a> Compiler<'a> {
         let denied_error = last(layers, |layer| &layer.filesystem.denied_error);
         let denials = last(layers, |layer| &layer.audit.denials);
         let mut reach = Reach::of(&network);
+        let of_paths = self.rules.iter().filter(|rule| matches!(rule.effect, Effect::Allow(_)));
+        let grants = of_paths.map(|rule| rule.rule).chain(network.grants()).collect();
         let files = Remembered::new(self.files);
         let mut entries = links::enter(self.context, &self.rules, &files, &mut reach);
         let Variables { program, cwd, .. } = self.variables;
@@ -119,6 +123,7 @@ impl<'a> Compiler<'a> {
             capabilities: capabilities(layers),
             denials: denials.map_or(Denials::default(), |item| item.value),
             notes: self.notes,
+            grants,
         }
     }
 

@@ -11,6 +11,7 @@
 //!   everybody's or all of a user's files.
 
 pub mod bounds;
+mod merge;
 mod paths;
 mod text;
 mod used;
@@ -23,6 +24,7 @@ use crate::rules::grant::Grant;
 use crate::rules::network::{AF_INET, AF_INET6};
 use crate::rules::tree::AccessSet;
 use crate::vocabulary;
+pub use merge::MergeError;
 use paths::{Entries, Withheld};
 use std::collections::BTreeMap;
 pub use text::Terms;
@@ -41,6 +43,8 @@ pub struct Learned {
     paths: BTreeMap<Vec<u8>, (AccessSet, Use)>,
     /// What no list of paths grants, by list and entry.
     others: BTreeMap<(&'static str, String), Use>,
+    /// What a profile allows already that is to be written anew.
+    earlier: BTreeMap<Grant, Entries>,
     bytes: usize,
     /// How much was not noted.
     lost: u64,
@@ -145,7 +149,7 @@ impl Learned {
             let done = Done { made: did(Access::Create), removed: did(Access::Remove) };
             Grant::of(*accesses).into_iter().map(move |grant| (grant, path.as_slice(), done, used))
         });
-        paths::entries(used, variables)
+        paths::entries(used, &self.earlier, variables)
     }
 
     /// The profile.

@@ -79,12 +79,13 @@ impl Entry {
     }
 }
 
-/// The entries that allow all of this, and those that are withheld: they would grant a place of everybody.
+/// The entries that allow all of this and what earlier ones do, and those that are withheld: they would grant a place of everybody.
 pub(crate) fn entries<'a>(
     used: impl Iterator<Item = (Grant, &'a [u8], Done, &'a Use)>,
+    earlier: &BTreeMap<Grant, Entries>,
     variables: &Variables,
 ) -> (BTreeMap<Grant, Entries>, Withheld) {
-    let mut all: BTreeMap<Grant, Entries> = BTreeMap::new();
+    let mut all = earlier.clone();
     let mut withheld = Withheld::new();
     for (grant, path, done, by) in used {
         let entry = Entry::of(path, done, variables);

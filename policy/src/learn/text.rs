@@ -64,7 +64,7 @@ impl Text<'_> {
     }
 
     /// The lines of each list, those of one section behind each other.
-    fn by_list(&self) -> Vec<(&'static str, String)> {
+    pub(super) fn by_list(&self) -> Vec<(&'static str, String)> {
         let mut lists: Vec<(&'static str, String)> = Vec::new();
         for (grant, entries) in self.paths {
             let lines = entries.iter().map(|(entry, by)| self.path_lines(*grant, entry, by));
@@ -88,7 +88,8 @@ impl Text<'_> {
             true if runs => "    # Written and run:\n",
             _ => "",
         };
-        format!("{remark}    {}, # {}\n", toml_string(&entry.text()), told(by))
+        let entry = by.written().map_or_else(|| toml_string(&entry.text()), str::to_owned);
+        format!("{remark}    {entry}, # {}\n", told(by))
     }
 
     /// What no entry allows, and why.
@@ -112,6 +113,11 @@ impl Text<'_> {
 
 /// Who used it how often.
 fn told(by: &Use) -> String {
+    match (by.times, by.remark()) {
+        (0, Some("")) => return "earlier".to_owned(),
+        (0, Some(remark)) => return remark.to_owned(),
+        _ => {}
+    }
     let times = match by.times {
         1 => "once".to_owned(),
         2 => "twice".to_owned(),
@@ -122,5 +128,6 @@ fn told(by: &Use) -> String {
         programs.push("others");
     }
     let names = if by.things > 1 { format!(", {} names", by.things) } else { String::new() };
-    format!("{times} by {}{names}", programs.join(", "))
+    let earlier = if by.remark().is_some() { ", and earlier" } else { "" };
+    format!("{times} by {}{names}{earlier}", programs.join(", "))
 }

@@ -54,6 +54,18 @@ impl Entry {
         Entry { root, components }
     }
 
+    /// An entry as it stands in a profile, with its mark.
+    pub(crate) fn parsed(text: &str) -> Entry {
+        let text = text.strip_suffix('?').unwrap_or(text);
+        let rooted = ["${CWD}", "${HOME}"].into_iter().find_map(|root| {
+            let rest = text.strip_prefix(root).filter(|rest| rest.is_empty() || rest.starts_with('/'))?;
+            Some((root, rest))
+        });
+        let (root, rest) = rooted.unwrap_or(("", text));
+        let names = rest.split('/').filter(|name| !name.is_empty());
+        Entry { root, components: names.map(str::to_owned).collect() }
+    }
+
     /// Whether it is a name in a place for everybody's temporary files of which only a part was chosen.
     pub(crate) fn is_temporary(&self) -> bool {
         self.root.is_empty()

@@ -192,6 +192,12 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
+    /// The name of the profile that was asked for: what it extends was read behind it, and before it only the
+    /// option that names it.
+    pub(crate) fn profile(&self) -> &str {
+        self.names.get(1).map_or("", String::as_str)
+    }
+
     /// The rule of a number.
     pub(crate) fn rule(&self, rule: RuleId) -> Rule<'_> {
         match (rule.0 as usize).checked_sub(1).and_then(|at| self.rules.get(at)) {

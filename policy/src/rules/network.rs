@@ -243,6 +243,13 @@ pub(crate) struct Network {
 pub(crate) type Answer = (bool, RuleId);
 
 impl Network {
+    /// The rules that grant something, but for paths of unix sockets.
+    pub(crate) fn grants(&self) -> impl Iterator<Item = RuleId> {
+        let inet = self.allow.iter().chain(&self.bind).map(|item| item.rule);
+        let names = self.allow_names.iter().chain(&self.bind_names).map(|item| item.rule);
+        inet.chain(names).chain(self.families.iter().map(|item| item.rule))
+    }
+
     pub(crate) fn connect(&self, transport: Transport, address: IpAddr, port: u16) -> Answer {
         let address = target(address);
         let matching = |i: &Inet| i.matches(transport, address, port);

@@ -34,6 +34,9 @@ impl UsageError {
                     argument.split(", ").map(|name| name.trim_matches(['<', '>', '.']).to_lowercase());
                 format!("no {} is given", missing.collect::<Vec<_>>().join(" and no "))
             }
+            ErrorKind::ArgumentConflict => {
+                format!("{option} does not go with {}", context(ContextKind::PriorArg))
+            }
             ErrorKind::InvalidUtf8 => "an argument is not UTF-8".to_owned(),
             kind => kind.to_string(),
         };

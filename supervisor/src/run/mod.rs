@@ -67,7 +67,9 @@ pub fn run(options: Options, mut given: Given) -> i32 {
         let (outcome, denials) = match prepare(options, read, &streams, given, job) {
             Ok((sandbox, guest, study)) => {
                 let outcome = run_guest(&sandbox, guest, job, &inherited).unwrap_or_else(|outcome| outcome);
-                let written = study.map_or(Ok(()), |study| study.finish(&sandbox.audit));
+                let deadline = Instant::now() + PATIENCE;
+                let tell = |line: &str| _ = streams.stderr.deliver(line, deadline);
+                let written = study.map_or(Ok(()), |study| study.finish(&sandbox.audit, tell));
                 (written.err().unwrap_or(outcome), sandbox.audit.denials())
             }
             Err(outcome) => (outcome, Vec::new()),
@@ -320,7 +322,7 @@ fn variables_for(options: &Options, program: &Program) -> Variables {
     let cwd = variables.cwd.clone().unwrap_or_default();
     let invoked = cwd.join(OsStr::from_bytes(&program.invoked));
     variables.invoked = Some(invoked.components().collect());
-    let written = options.study.iter().map(|study| study.output.clone());
+    let written = options.study.iter().filter_map(|study| study.output.clone());
     variables.own = own_files::of(&options.reports).into_iter().chain(written).collect();
     variables.own.iter_mut().for_each(|path| *path = cwd.join(&path));
     variables
