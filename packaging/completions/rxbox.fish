@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_rxbox_global_optspecs
-    string join \n h/help argv0= profile= allow-read= allow-list= allow-modify= allow-write= allow-exec= private= deny-path= hide= allow-net= allow-bind= pass-env= env= user= pass-fd= limit= time-limit= log= log-file= status-fd= q/quiet V/version
+    string join \n h/help argv0= profile= allow-read= allow-list= allow-modify= allow-write= allow-exec= private= deny-path= hide= allow-net= allow-bind= pass-env= env= user= pass-fd= limit= time-limit= log= log-file= status-fd= audit= q/quiet V/version
 end
 
 function __fish_rxbox_needs_command
@@ -57,7 +57,9 @@ complete -c rxbox -n "__fish_rxbox_needs_command" -s q -l quiet -d 'Do not tell 
 complete -c rxbox -n "__fish_rxbox_needs_command" -s V -l version -d 'Print version'
 complete -c rxbox -n "__fish_rxbox_needs_command" -a "explain" -d 'Print a decision of a profile and the rule that takes it'
 complete -c rxbox -n "__fish_rxbox_needs_command" -a "learn" -d 'Run a program and write a profile that allows what it did'
-complete -c rxbox -n "__fish_rxbox_needs_command" -a "check" -d 'Look for errors in profiles'
+complete -c rxbox -n "__fish_rxbox_needs_command" -a "check" -d 'Look for errors in profiles, and warn of what opens the sandbox'
+complete -c rxbox -n "__fish_rxbox_needs_command" -a "diff" -d 'Print what profile B allows that A does not, and the reverse'
+complete -c rxbox -n "__fish_rxbox_needs_command" -a "show" -d 'Print a profile as one, with all that it extends, and where each entry is written'
 complete -c rxbox -n "__fish_rxbox_needs_command" -a "syscalls" -d 'Print the table of system calls, or one row of it'
 complete -c rxbox -n "__fish_rxbox_needs_command" -a "schema" -d 'Print the JSON Schema of profiles, by which editors complete and check them'
 complete -c rxbox -n "__fish_rxbox_needs_command" -a "doctor" -d 'Print which layers of confinement this host offers, why one is missing, and how to get it'
@@ -81,6 +83,7 @@ complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l user -d 'Run eve
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l pass-fd -d 'Let it inherit the open descriptor N' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l limit -d 'Set a limit, for example memory=512M' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l time-limit -d 'End the program after this time' -r -f
+complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l why -d 'Print also each rule that speaks of the path, from the root down'
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -s h -l help -d 'Print help'
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -s o -l output -d 'Write the profile to FILE, which must not be there yet, instead of PROGRAM.toml' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l from -d 'Profile to build on, by name or, with a slash, by path' -r -F
@@ -116,6 +119,25 @@ complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l once -d 'Do not ru
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -s q -l quiet -d 'Do not tell what was denied'
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -s h -l help -d 'Print help'
 complete -c rxbox -n "__fish_rxbox_using_subcommand check" -s h -l help -d 'Print help'
+complete -c rxbox -n "__fish_rxbox_using_subcommand diff" -s h -l help -d 'Print help'
+complete -c rxbox -n "__fish_rxbox_using_subcommand show" -l allow-read -d 'Let the program read PATH and everything below it' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand show" -l allow-list -d 'Let it list directories there and see what there is, but read nothing' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand show" -l allow-modify -d 'Let it read and change files that are there' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand show" -l allow-write -d 'Let it read, create, change and remove there' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand show" -l allow-exec -d 'Let it read and run what lies there' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand show" -l private -d 'Give it a folder of its own in place of PATH, empty at first and gone at the end' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand show" -l deny-path -d 'Deny every access there, whatever else allows it' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand show" -l hide -d 'Make PATH look missing' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand show" -l allow-net -d 'Let it connect, for example to tcp:192.0.2.1:443' -r -f
+complete -c rxbox -n "__fish_rxbox_using_subcommand show" -l allow-bind -d 'Let it bind, for example to tcp:127.0.0.1:8080' -r -f
+complete -c rxbox -n "__fish_rxbox_using_subcommand show" -l pass-env -d 'Pass an environment variable on; wildcards are allowed' -r -f
+complete -c rxbox -n "__fish_rxbox_using_subcommand show" -l env -d 'Set an environment variable' -r -f
+complete -c rxbox -n "__fish_rxbox_using_subcommand show" -l user -d 'Run everything, rxbox included, as this user; for root' -r -f
+complete -c rxbox -n "__fish_rxbox_using_subcommand show" -l pass-fd -d 'Let it inherit the open descriptor N' -r -f
+complete -c rxbox -n "__fish_rxbox_using_subcommand show" -l limit -d 'Set a limit, for example memory=512M' -r -f
+complete -c rxbox -n "__fish_rxbox_using_subcommand show" -l time-limit -d 'End the program after this time' -r -f
+complete -c rxbox -n "__fish_rxbox_using_subcommand show" -l filters -d 'Print the kernel\'s filters around supervisor and child, too'
+complete -c rxbox -n "__fish_rxbox_using_subcommand show" -s h -l help -d 'Print help'
 complete -c rxbox -n "__fish_rxbox_using_subcommand syscalls" -l coverage -d 'Print what is offered of each: all, a part (what is missing), or nothing (why)'
 complete -c rxbox -n "__fish_rxbox_using_subcommand syscalls" -s h -l help -d 'Print help'
 complete -c rxbox -n "__fish_rxbox_using_subcommand schema" -s h -l help -d 'Print help'

@@ -25,6 +25,7 @@ mod errno;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod hint;
+mod inspect;
 pub mod learn;
 mod load;
 mod pattern;
@@ -36,6 +37,8 @@ mod vocabulary;
 
 pub use decision::{Access, Decision, Make, Rule, Verdict};
 pub use hint::DeniedWhat;
+pub use inspect::compare::{Gain, gains};
+pub use inspect::why::Speaks;
 pub use load::builtin::{builtin, builtin_names};
 pub use load::files::{Files, Named, followed};
 pub use load::overrides::{OVERRIDE_OPTIONS, Override, OverrideOption, Overrides, WrongForm};

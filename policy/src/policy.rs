@@ -32,8 +32,8 @@ const IPPROTO_UDP: i32 = 17;
 
 /// A policy: pure, immutable, shared by all threads of the supervisor.
 pub struct Policy {
-    ledger: Ledger,
-    compiled: Compiled,
+    pub(crate) ledger: Ledger,
+    pub(crate) compiled: Compiled,
     variables: Variables,
 }
 
@@ -336,8 +336,8 @@ impl Policy {
         &self.compiled.notes
     }
 
-    /// The rules that grant something, of the profile itself and not of those that it extends, in the order of
-    /// writing.
+    /// The rules that grant something, of the profile itself and not of those that it extends, in the order
+    /// of writing.
     pub fn own_grants(&self) -> Vec<Rule<'_>> {
         let all = self.compiled.grants.iter().map(|rule| self.rule(*rule));
         let mut own: Vec<_> = all.filter(|rule| rule.file == self.ledger.profile()).collect();
@@ -395,7 +395,7 @@ impl Policy {
         Decision { verdict, rule: self.rule(rule), log: self.compiled.denials == Denials::Stderr }
     }
 
-    fn rule(&self, rule: RuleId) -> Rule<'_> {
+    pub(crate) fn rule(&self, rule: RuleId) -> Rule<'_> {
         self.ledger.rule(rule)
     }
 }

@@ -223,3 +223,15 @@ fn a_user_is_known_before_what_depends_on_the_host_is() {
     let by_option = Some(("games".to_owned(), "--user".to_owned()));
     assert_eq!(read("untrusted", &[("--user", "games")]), by_option);
 }
+
+/// A file that has the name of a built-in profile is another one.
+#[test]
+fn a_file_is_never_taken_for_the_built_in_profile_of_its_name() {
+    let host = Host::default()
+        .text("./whole.toml", "version = 1\nextends = [\"base\", \"./base.toml\"]")
+        .text("./base.toml", "version = 1\n[filesystem]\nread = [\"/srv\"]\n[limits]\nthreads = 4");
+    let policy = Policy::load("./whole.toml", &host, &variables()).unwrap();
+    assert!(policy.path(Access::Read, b"/srv/x").allowed());
+    assert!(policy.path(Access::Execute, b"/usr/bin/x").allowed());
+    assert!(policy.shown().contains("threads = 4 # base.toml:5\n"), "{}", policy.shown());
+}

@@ -51,6 +51,14 @@ fn carry_out(command: Command, given: Given) -> i32 {
             let (text, well) = commands::check(&profiles);
             print(text, well)
         }
+        Command::Diff { old, new } => match commands::diff(&old, &new) {
+            Ok((text, agree)) => print(text, agree),
+            Err(e) => fail(&e),
+        },
+        Command::Show(asked) => match commands::show(&asked.profile(), asked.filters) {
+            Ok(text) => print(text, true),
+            Err(e) => fail(&e),
+        },
         Command::Doctor { json } => match doctor::examine() {
             Ok(found) => print(if json { doctor::json(&found) } else { doctor::table(&found) }, true),
             Err(e) => fail(&format!("doctor: {}", e.desc())),
@@ -72,7 +80,7 @@ fn carry_out(command: Command, given: Given) -> i32 {
                 Ok(policy) => policy,
                 Err(e) => return fail(&e),
             };
-            match commands::explain(&policy, &asked.question, &asked.object) {
+            match commands::explain(&policy, &asked.question, &asked.object, asked.why) {
                 Ok((text, allowed)) => print(format!("{text}\n"), allowed),
                 Err(e) => fail(&e),
             }

@@ -379,3 +379,123 @@ fn programs_are_searched_in_the_path() {
     assert_eq!(text(&run(&format!("/nowhere:{folder}:/bin")).stdout), "found\n");
     assert_eq!(run("/nowhere:/bin").status.code(), Some(127));
 }
+
+fn told(words: &[&str]) -> (Option<i32>, String) {
+    let out = output(words);
+    (out.status.code(), text(&out.stdout) + &text(&out.stderr))
+}
+
+/// What is shown of a profile is a profile that allows the same.
+#[test]
+fn a_profile_that_is_shown_as_one_allows_what_it_did() {
+    let scratch = Scratch::new("shown");
+    let file = |name: &str, text: &str| scratch.file(name, text).display().to_string();
+    file("base.toml", "version = 1\n[filesystem]\nread = [\"/srv?\"]\n[limits]\nthreads = 3\n");
+    let whole =
+        "version = 1\nextends = [\"untrusted\", \"./base.toml\"]\n[filesystem]\nwrite = [\"/srv/*/out\"]\n
+[network]\nallow = [\"tcp:192.0.2.0/24:443\"]\n[limits]\nthreads = 4\n[environment]\npass = [\"X_*\"]\n";
+    let whole = file("whole.toml", whole);
+    let (status, shown) = told(&["show", "--filters", &whole]);
+    assert_eq!(status, Some(0), "{shown}");
+    for line in [
+        "    \"/srv?\", # base.toml:3\n",
+        "    \"/etc/shadow?\", # untrusted.toml:",
+        "threads = 4 # whole.toml:9\n",
+        "# names, which were judged before: openat openat2",
+        "# the allocator's heap: brk\n",
+    ] {
+        assert!(shown.contains(line), "{line}: {shown}");
+    }
+    assert!(!shown.contains("threads = 3"), "{shown}");
+    let again = file("again.toml", &shown);
+    assert_eq!(told(&["diff", &whole, &again]).0, Some(0));
+}
+
+#[test]
+fn profiles_are_compared_in_both_directions() {
+    let scratch = Scratch::new("compared");
+    let file = |name: &str, text: &str| scratch.file(name, text).display().to_string();
+    let a = "version = 1\n[filesystem]\nread = [\"/usr\"]\n[limits]\nmemory = \"1G\"\n";
+    let b = "version = 1\n[filesystem]\nread = [\"/etc\"]\nwrite = [\"/usr/lib\"]\ndeny = [\"/usr/bin\"]\n
+[network]\nbind = [\"tcp:*:80\"]\n[environment]\npass = [\"X\"]\n[limits]\nmemory = \"2G\"\n";
+    let (a, b) = (file("a.toml", a), file("b.toml", b));
+    let (status, said) = told(&["diff", &a, &b]);
+    assert_eq!(status, Some(1));
+    let (forth, back) = said.split_once(&format!("{a} allows and {b} does not:\n")).unwrap();
+    for line in [
+        "b.toml:3 filesystem.read \"/etc\": read, list, metadata; as /etc\n",
+        "b.toml:4 filesystem.write \"/usr/lib\": write, attributes, create, remove; as /usr/lib",
+        "b.toml:8 network.bind \"tcp:*:80\": bind; as ",
+        "b.toml:10 environment.pass \"X\": variable; as X\n",
+        "b.toml:12 limits.memory \"2G\": memory; as limits, denied by a.toml:5\n",
+    ] {
+        assert!(forth.contains(line), "{line}: {said}");
+    }
+    assert!(back.contains("a.toml:3 filesystem.read \"/usr\": read, list, metadata; as "), "{said}");
+    assert!(back.contains(", denied by b.toml:5\n") || back.contains("as /usr\n"), "{said}");
+    assert_eq!(told(&["diff", &a, "nowhere"]).0, Some(125));
+}
+
+#[test]
+fn what_opens_the_sandbox_is_warned_of() {
+    let scratch = Scratch::new("warned");
+    let open =
+        "version = 1\nextends = [\"untrusted\"]\n[filesystem]\nread = [\"${HOME}\", \"/etc/shadow?\"]\n
+write = [\"/srv?\"]\nexecute = [\"/srv?\"]\n[network]\nallow = [\"unix:/run\"]\n";
+    let open = scratch.file("open.toml", open).display().to_string();
+    let (status, said) = told(&["check", &open, "untrusted"]);
+    assert_eq!(status, Some(0), "{said}");
+    for warning in [
+        "warning: what is written can be run: /srv by open.toml:6 `filesystem.write \"/srv?\"` and \
+            open.toml:7",
+        "warning: a daemon's socket can be reached: ",
+        "/run/docker.sock",
+        "warning: an entry grants nothing: open.toml:4 `filesystem.read \"/etc/shadow?\"`, since \
+            untrusted.toml:",
+    ] {
+        assert!(said.contains(warning), "{warning}: {said}");
+    }
+    assert!(said.ends_with("untrusted: no errors\n"), "{said}");
+    // `untrusted` hides the secrets that a home has.
+    let bare = "version = 1\n[filesystem]\nwrite = [\"${HOME}\"]\n";
+    let (_, said) = told(&["check", &scratch.file("bare.toml", bare).display().to_string()]);
+    assert!(
+        said.contains("warning: secrets of the home can be read: ") && said.contains("/.ssh/id_rsa"),
+        "{said}"
+    );
+    assert!(said.contains("warning: what runs later outside of the sandbox can be written: "), "{said}");
+}
+
+#[test]
+fn each_rule_on_the_way_is_told_and_more_than_paths_explained() {
+    let (status, said) = told(&["explain", "--why", "read", "/etc/shadow"]);
+    assert!(status == Some(1) && said.starts_with("/etc/shadow: deny EACCES by untrusted.toml:"), "{said}");
+    assert!(
+        said.contains(" denies everything from /etc/shadow on (filesystem.deny \"/etc/shadow?\")"),
+        "{said}"
+    );
+    let (_, said) = told(&["explain", "--why", "read", "/usr/lib/x"]);
+    assert!(said.contains(" allows read, execute, list, metadata from /usr on ("), "{said}");
+    for (words, answer) in [
+        (["explain", "env", "PATH"], "PATH: allow by base.toml:"),
+        (["explain", "env", "LD_PRELOAD"], "LD_PRELOAD: hide by default"),
+        (["explain", "limit", "memory"], "memory: 2G by untrusted.toml:"),
+        (["explain", "call", "kexec_load"], "kexec_load: deny EPERM by rxbox, under every profile"),
+    ] {
+        let (_, said) = told(&words);
+        assert!(said.starts_with(answer), "{said}");
+    }
+}
+
+/// What cannot be a profile is said as it is.
+#[test]
+fn a_profile_that_is_a_folder_or_a_pipe_or_given_twice_is_told_so() {
+    for (words, told_so) in [
+        (&["--profile", "/usr/", "true"][..], "it is a folder, not a profile"),
+        (&["--profile", "/dev/null", "true"], "it is no regular file"),
+        (&["--profile", "base", "--profile", "untrusted", "true"], "--profile is given 2 times"),
+    ] {
+        let (status, said) = told(words);
+        assert!(status == Some(125) && said.contains(told_so), "{said}");
+    }
+}

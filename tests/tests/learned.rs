@@ -93,18 +93,18 @@ fn runs_are_merged_into_one_profile_that_keeps_what_else_it_says() {
         let out = run(&work, &[&["learn"], words].concat());
         (out.status.code(), text(&out.stderr))
     };
-    let mine = "version = 1\nextends = [\"untrusted\"]\n[filesystem]\nread = [\"${CWD}/x?\"] # mine\n
+    let mine = "version = 1\nextends = [\"untrusted\"]\n[filesystem]\nread = [\"${HOME}/x?\"] # mine\n
 [limits]\nprocesses = 17 # few\n";
     fs::write(work.join("p.toml"), mine).unwrap();
     for name in ["1", "2", "3", "4"] {
         let script = format!("cat ../../data/input{name}; echo {name} >out{name}");
         let (status, errors) = learn(&["--merge", "p.toml", "--", "/bin/sh", "-c", &script]);
         assert_eq!(status, Some(0), "{errors}");
-        assert!(errors.contains("ended as the first") && errors.contains("nothing was denied"), "{errors}");
+        assert!(errors.contains("ended as the first"), "{errors}");
     }
     let profile = fs::read_to_string(work.join("p.toml")).unwrap();
     assert!(profile.contains("data?\", # once by cat, and earlier\n"), "{profile}");
-    for part in ["\"${CWD}/x?\", # earlier\n", "processes = 17 # few\n"] {
+    for part in ["\"${HOME}/x?\", # earlier\n", "processes = 17 # few\n"] {
         assert!(profile.contains(part), "{part}: {profile}");
     }
     // Without a program: profiles alone.

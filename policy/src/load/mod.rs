@@ -72,7 +72,9 @@ impl<'a> Loader<'a> {
             Ok(found) => found,
             Err((message, help)) => return self.context.error(span, message, help),
         };
-        let identity = self.identity(&found.path);
+        // A file has a directory, and so another name than any built-in profile.
+        let built_in = found.directory.is_none();
+        let identity = if built_in { found.path.clone() } else { self.identity(&found.path) };
         if let Some(at) = self.open.iter().position(|p| *p == identity) {
             let names = self.open[at..].iter().chain([&identity]).map(|p| p.display().to_string());
             let cycle = names.collect::<Vec<_>>().join(" → ");
@@ -112,6 +114,7 @@ impl<'a> Loader<'a> {
                 self.load(&value.0, found.directory.as_deref(), span);
             }
         }
+        self.context.layer(source);
         self.layers.push(profile);
     }
 
@@ -159,7 +162,7 @@ impl<'a> Loader<'a> {
     fn identity(&self, path: &Path) -> PathBuf {
         let names = || components(path.as_os_str().as_encoded_bytes());
         if !path.is_absolute() {
-            return names().filter(|n| *n != b".").fold(PathBuf::new(), |mut path, name| {
+            return names().filter(|n| *n != b".").fold(PathBuf::from("."), |mut path, name| {
                 match name {
                     b".." if path.file_name().is_some() => drop(path.pop()),
                     _ => path.push(os(name)),

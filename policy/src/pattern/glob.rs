@@ -81,6 +81,25 @@ impl Wildcard {
         self.tokens.iter().map(byte).collect()
     }
 
+    /// A name that it matches.
+    pub(crate) fn sample(&self) -> Vec<u8> {
+        let mut name = Vec::new();
+        for token in &self.tokens[..] {
+            match token {
+                Token::Byte(byte) => name.push(*byte),
+                Token::AnyRun | Token::AnyChar => name.push(b'x'),
+                Token::Class { negated, ranges } => {
+                    let within = |c: char| ranges.iter().any(|(a, b)| (*a..=*b).contains(&c));
+                    let first = ranges.first().map(|(a, _)| *a);
+                    let outside = ('a'..='z').chain('0'..='9').find(|c| !within(*c));
+                    let c = if *negated { outside } else { first }.unwrap_or('x');
+                    name.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+                }
+            }
+        }
+        name
+    }
+
     /// Whether the whole name matches.
     pub(crate) fn matches(&self, name: &[u8]) -> bool {
         let (mut token, mut at) = (0, 0);

@@ -22,17 +22,28 @@ enum Unit {
 trait Measure {
     /// From bytes, a count or milliseconds.
     fn measure(number: u64) -> Self;
+
+    /// To them.
+    fn amount(self) -> u64;
 }
 
 impl Measure for u64 {
     fn measure(number: u64) -> Self {
         number
     }
+
+    fn amount(self) -> u64 {
+        self
+    }
 }
 
 impl Measure for Duration {
     fn measure(number: u64) -> Self {
         Self::from_millis(number)
+    }
+
+    fn amount(self) -> u64 {
+        u64::try_from(self.as_millis()).unwrap_or(u64::MAX)
     }
 }
 
@@ -85,6 +96,13 @@ macro_rules! limits {
         }
 
         impl Limits {
+            /// One in bytes, as a count or in milliseconds; none if it is unlimited.
+            pub fn amount(&self, limit: Limit) -> Option<u64> {
+                match limit {
+                    $(Limit::$limit => self.$key.map(Measure::amount),)*
+                }
+            }
+
             /// Sets one from its value as [`Limit::parse`] gives it.
             pub(crate) fn set(&mut self, limit: Limit, value: Option<u64>) {
                 match limit {

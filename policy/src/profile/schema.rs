@@ -11,7 +11,7 @@ pub fn schema_json() -> String {
     format!("{:#}\n", schema().as_value())
 }
 
-pub(super) fn schema() -> Schema {
+pub(crate) fn schema() -> Schema {
     // That a key may be missing says all about its default.
     let without_defaults = RecursiveTransform(|schema: &mut Schema| drop(schema.remove("default")));
     let generator = SchemaSettings::draft2020_12().with_transform(without_defaults).into_generator();

@@ -85,6 +85,8 @@ struct Entry {
 pub(crate) struct Context {
     sources: Vec<Source>,
     rules: Vec<Entry>,
+    /// Profiles, each behind those that it extends.
+    layers: Vec<SourceId>,
     errors: Vec<(Span, Diagnostic)>,
 }
 
@@ -100,6 +102,11 @@ impl Context {
     /// Enters a profile's text under the name to show.
     pub(crate) fn profile(&mut self, name: String, text: String) -> SourceId {
         self.source(name, text, Origin::Profile)
+    }
+
+    /// Takes note that all of a profile is read, with what it extends.
+    pub(crate) fn layer(&mut self, source: SourceId) {
+        self.layers.push(source);
     }
 
     /// Enters an option of the command line, whose value is its whole text.
@@ -179,8 +186,9 @@ impl Context {
             self.errors.sort_by_key(|(span, _)| (span.source.0, span.range.start));
             return Err(Diagnostics(self.errors.into_iter().map(|(_, d)| d).collect()));
         }
+        let layers = self.layers.iter().map(|source| source.0).collect();
         let rules = self.rules.into_iter().map(|r| (r.span.source.0, r.line, r.text)).collect();
-        Ok(Ledger { names: self.sources.into_iter().map(|s| s.name).collect(), rules })
+        Ok(Ledger { names: self.sources.into_iter().map(|s| s.name).collect(), rules, layers })
     }
 }
 
@@ -189,6 +197,7 @@ impl Context {
 pub(crate) struct Ledger {
     names: Vec<String>,
     rules: Vec<(usize, u32, String)>,
+    layers: Vec<usize>,
 }
 
 impl Ledger {
@@ -196,6 +205,14 @@ impl Ledger {
     /// option that names it.
     pub(crate) fn profile(&self) -> &str {
         self.names.get(1).map_or("", String::as_str)
+    }
+
+    /// All rules, those of each profile behind those of the profiles that it extends, and options last.
+    pub(crate) fn rules(&self) -> impl Iterator<Item = Rule<'_>> {
+        let layer = |source: usize| self.layers.iter().position(|layer| *layer == source);
+        let mut all: Vec<_> = self.rules.iter().collect();
+        all.sort_by_key(|(source, ..)| layer(*source).unwrap_or(usize::MAX));
+        all.into_iter().map(|(source, line, text)| Rule { file: &self.names[*source], line: *line, text })
     }
 
     /// The rule of a number.

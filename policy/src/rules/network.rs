@@ -136,6 +136,11 @@ impl<'a> Pattern<'a> {
 }
 
 impl Inet {
+    /// An address that it covers, if not all, and a port.
+    pub(crate) fn sample(&self) -> (Option<IpAddr>, u16) {
+        (self.net.map(|(net, _)| net), *self.ports.start())
+    }
+
     fn with_port(transport: Transport, text: &str) -> Result<Self, NetError> {
         let (host, port) = text.rsplit_once(':').ok_or_else(|| NetError::NoPort(text.to_owned()))?;
         if host.contains(':') && !host.starts_with('[') {

@@ -14,6 +14,7 @@ use crate::pattern::path::{Components, Element, components, shortest};
 use crate::report::ledger::RuleId;
 
 mod below;
+mod places;
 
 const ACCESSES: usize = Access::ALL.len();
 

@@ -1,9 +1,15 @@
-//! The commands that run nothing: `syscalls`, `explain`, `check`.
+//! The commands that run nothing: `syscalls`, `explain`, `check`, `diff`, `show`.
 
 use super::profile::{Profile, variables};
+use crate::confine::filter::{self, Kinds};
 use crate::files::followed;
 use crate::report::audit::is_missing;
-use rxbox_policy::{Access, Decision, DeniedWhat, Endpoint, Policy, Transport, did_you_mean};
+use crate::report::escape::Escaped;
+use rxbox_emulator_core::confine::rules;
+use rxbox_policy::{
+    Access, Decision, DeniedWhat, Endpoint, Limit, Policy, Transport, Verdict, did_you_mean, gains,
+};
+use rxbox_seccomp::Action;
 use rxbox_wire::effect::Effect;
 use rxbox_wire::kind::{Arg, Bulk, Commands, Kind, Restart, Route, Syscall, Timeout, Wait};
 use rxbox_wire::table;
@@ -26,7 +32,16 @@ pub fn check(names: &[String]) -> (String, bool) {
     let (mut text, mut well) = (String::new(), true);
     for name in names {
         match Profile::named(name).load(None, &variables(None)) {
-            Ok(_) => text += &format!("{name}: no errors\n"),
+            Ok(policy) => {
+                let warnings = policy.warnings();
+                let count = match warnings.len() {
+                    0 => String::new(),
+                    1 => ", 1 warning".to_owned(),
+                    n => format!(", {n} warnings"),
+                };
+                text += &format!("{name}: no errors{count}\n");
+                warnings.iter().for_each(|warning| text += &format!("warning: {warning}\n"));
+            }
             Err(e) => {
                 text += &format!("{e}\n");
                 well = false;
@@ -36,24 +51,94 @@ pub fn check(names: &[String]) -> (String, bool) {
     (text, well)
 }
 
-/// What `rxbox explain` can be asked: an access, to a path or an address, or a system call.
-pub fn questions() -> Vec<&'static str> {
-    Access::ALL.map(Access::name).into_iter().chain(["call"]).collect()
+/// `rxbox diff`: what each of two profiles allows and the other does not, and whether they agree.
+///
+/// # Errors
+/// What is wrong with one of them.
+pub fn diff(old: &str, new: &str) -> Result<(String, bool), String> {
+    let load = |name: &str| Profile::named(name).load(None, &variables(None)).map_err(|e| e.to_string());
+    let (a, b) = (load(old)?, load(new)?);
+    let (mut text, mut agree) = (String::new(), true);
+    for (mine, other, from, to) in [(new, old, &a, &b), (old, new, &b, &a)] {
+        let gains = gains(from, to);
+        agree &= gains.is_empty();
+        let none = if gains.is_empty() { " nothing" } else { "" };
+        text += &format!("{mine} allows and {other} does not:{none}\n");
+        for gain in gains {
+            let rule = if gain.rule.is_default() { "what no rule denies" } else { gain.rule.text };
+            let denied = if gain.denied_by.is_default() {
+                String::new()
+            } else {
+                format!(", denied by {}", gain.denied_by)
+            };
+            text += &format!(
+                "    {} {}: {}; as {}{denied}\n",
+                gain.rule,
+                Escaped(rule.as_bytes()),
+                gain.verbs.join(", "),
+                Escaped(&gain.example)
+            );
+        }
+    }
+    Ok((text, agree))
 }
 
-/// `rxbox explain`: the decision with its rule, and whether it allows.
+/// `rxbox show`: the profile as one; with `filters` what the kernel lets through.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn show(profile: &Profile, filters: bool) -> Result<String, String> {
+    let policy = profile.load(None, &variables(None)).map_err(|e| e.to_string())?;
+    let mut text = policy.shown();
+    if filters {
+        let kinds = Kinds { sockets: !policy.reach().no_network(), identities: policy.changes_identity() };
+        text += "\n# Calls of the supervisor that the kernel lets through, with what for:\n";
+        filter::text(kinds).lines().for_each(|line| text += &format!("# {line}\n"));
+        text += "\n# Calls of the emulator child that the kernel lets through, with what for:\n";
+        for rule in rules().iter().filter(|rule| rule.only.holds(false) && rule.action == Action::Allow) {
+            let when = rule.when.iter().map(|(n, test)| test.text(&format!("argument {n}")));
+            let when = when.collect::<Vec<_>>().join(", ");
+            let when = if when.is_empty() { when } else { format!("({when})") };
+            text += &format!("# {}: {}{when}\n", rule.why, rule.name);
+        }
+    }
+    Ok(text)
+}
+
+/// What `rxbox explain` can be asked: an access, to a path or an address, or a system call, a variable, a
+/// limit.
+pub fn questions() -> Vec<&'static str> {
+    Access::ALL.map(Access::name).into_iter().chain(["call", "env", "limit"]).collect()
+}
+
+/// `rxbox explain`: the decision with its rule, and whether it allows; with `why` the rules on the way.
 ///
 /// # Errors
 /// A question that is none.
-pub fn explain(policy: &Policy, question: &str, object: &OsStr) -> Result<(String, bool), String> {
+pub fn explain(policy: &Policy, question: &str, object: &OsStr, why: bool) -> Result<(String, bool), String> {
     let text = object.to_string_lossy();
     let access = Access::ALL.into_iter().find(|a| a.name() == question);
     let is_path = text.starts_with(['/', '.']) || !text.contains(':');
+    if why && !(access.is_some() && is_path) {
+        return Err("--why is about a path".to_owned());
+    }
     match (question, access) {
         ("call", _) => {
             let row = row_named(&text)?;
-            Ok(answer(policy, &policy.call(row.nr, &[0; 6]), &DeniedWhat::Call(row.nr, &[0; 6]), &text))
+            let decision = policy.call(row.nr, &[0; 6]);
+            Ok(match row.route {
+                Route::Refuse { errno, .. } if decision.allowed() => {
+                    let answer = Verdict::Deny { errno };
+                    (
+                        format!("{text}: {answer} by rxbox, under every profile{}", why_refused(row.route)),
+                        false,
+                    )
+                }
+                _ => answer(policy, &decision, &DeniedWhat::Call(row.nr, &[0; 6]), &text),
+            })
         }
+        ("env", _) => Ok(answer(policy, &policy.variable(object), &DeniedWhat::Variable(&text), &text)),
+        ("limit", _) => limit(policy, &text),
         (_, Some(access)) if is_path => {
             let (path, links) = followed(Path::new(object)).map_err(|e| format!("{text}: {e}"))?;
             // What the guest may not see it does not follow.
@@ -65,7 +150,12 @@ pub fn explain(policy: &Policy, question: &str, object: &OsStr) -> Result<(Strin
             };
             let bytes = path.as_os_str().as_bytes();
             let decision = policy.path(access, bytes);
-            Ok(answer(policy, &decision, &DeniedWhat::Path(access, bytes), &path.to_string_lossy()))
+            let (mut text, allowed) =
+                answer(policy, &decision, &DeniedWhat::Path(access, bytes), &path.to_string_lossy());
+            if why {
+                text += &on_the_way(policy, bytes, &links);
+            }
+            Ok((text, allowed))
         }
         ("connect", _) => {
             let endpoint = endpoint(&text)?;
@@ -79,14 +169,50 @@ pub fn explain(policy: &Policy, question: &str, object: &OsStr) -> Result<(Strin
     }
 }
 
+/// The value of a limit, and the rule that sets it.
+fn limit(policy: &Policy, name: &str) -> Result<(String, bool), String> {
+    let Some(limit) = Limit::by_name(name) else {
+        return Err(format!(
+            "there is no limit {name}; there are {}",
+            Limit::ALL.map(Limit::name).join(", ")
+        ));
+    };
+    let rule = policy.limit_rule(limit);
+    let value = rule.text.rsplit(' ').next().filter(|_| !rule.is_default()).unwrap_or("unlimited");
+    Ok((format!("{name}: {} by {rule}", Escaped(value.trim_matches('"').as_bytes())), true))
+}
+
+/// The rules that speak of a path, and the links that led there.
+fn on_the_way(policy: &Policy, path: &[u8], links: &[PathBuf]) -> String {
+    let mut text = String::new();
+    for link in links {
+        text += &format!("\n    {} is a link", Escaped(link.as_os_str().as_bytes()));
+    }
+    for speaks in policy.why(path) {
+        let accesses: Vec<_> = speaks.accesses.iter().map(|access| access.name()).collect();
+        text += &format!(
+            "\n    {} {} {} from {} on ({})",
+            speaks.rule,
+            speaks.verb,
+            if accesses.len() == Access::ALL.len() { "everything".to_owned() } else { accesses.join(", ") },
+            Escaped(&speaks.place),
+            Escaped(speaks.rule.text.as_bytes())
+        );
+    }
+    if text.is_empty() {
+        text += "\n    no rule speaks of it or of a directory that it lies in";
+    }
+    text
+}
+
 fn answer(policy: &Policy, decision: &Decision<'_>, what: &DeniedWhat<'_>, object: &str) -> (String, bool) {
-    let mut text = format!("{}: {} by {}", object.escape_debug(), decision.verdict, decision.rule);
+    let mut text = format!("{}: {} by {}", Escaped(object.as_bytes()), decision.verdict, decision.rule);
     // Writing to a string cannot fail.
     let _ = if decision.allowed() {
         if decision.rule.is_default() {
             Ok(())
         } else {
-            write!(text, " ({})", decision.rule.text.escape_debug())
+            write!(text, " ({})", Escaped(decision.rule.text.as_bytes()))
         }
     } else {
         write!(text, "; {}", policy.hint(what, is_missing))
@@ -147,7 +273,7 @@ fn line(row: &Syscall) -> String {
         row.name,
         route(row.route),
         arguments.join(", "),
-        why(row.route)
+        why_refused(row.route)
     )
 }
 
@@ -160,7 +286,7 @@ fn command_lines(commands: &Commands) -> String {
             "     {:<24} {own:<8} ({}){}{}\n",
             c.name,
             arguments.join(", "),
-            c.route.map_or(String::new(), why),
+            c.route.map_or(String::new(), why_refused),
             if columns.is_empty() { columns } else { format!("  {columns}") }
         )
     });
@@ -216,7 +342,7 @@ fn route(route: Route) -> &'static str {
     }
 }
 
-fn why(route: Route) -> String {
+fn why_refused(route: Route) -> String {
     match route {
         Route::Refuse { errno, why } => {
             let name = rxbox_wire::names::errno(errno)
@@ -269,12 +395,21 @@ mod tests {
     #[test]
     fn decisions_are_explained() {
         let policy = permissive();
-        let (text, allowed) = explain(&policy, "read", "/etc/passwd".as_ref()).unwrap();
+        let (text, allowed) = explain(&policy, "read", "/etc/passwd".as_ref(), false).unwrap();
         assert!(allowed && text.starts_with("/etc/passwd: allow by permissive.toml:"), "{text}");
-        assert!(explain(&policy, "connect", "tcp:192.0.2.1:80".as_ref()).unwrap().1);
-        assert!(explain(&policy, "call", "read".as_ref()).unwrap().1);
-        for (question, object) in [("call", "nothing"), ("connect", "tcp:x"), ("eat", "/x")] {
-            assert!(explain(&policy, question, object.as_ref()).is_err(), "{question}");
+        assert!(explain(&policy, "connect", "tcp:192.0.2.1:80".as_ref(), false).unwrap().1);
+        assert!(explain(&policy, "call", "read".as_ref(), false).unwrap().1);
+        let asked = |question, object: &str| explain(&policy, question, object.as_ref(), false).unwrap();
+        let (text, allowed) = asked("call", "kexec_load");
+        assert!(!allowed && text.starts_with("kexec_load: deny EPERM by rxbox"), "{text}");
+        assert_eq!(asked("limit", "memory").0, "memory: unlimited by default");
+        assert!(asked("env", "ANY").1);
+        let (text, _) = explain(&policy, "read", "/etc/passwd".as_ref(), true).unwrap();
+        assert!(text.contains(" allows ") && text.contains(" from / on (filesystem.write \"/\")"), "{text}");
+        for (question, object) in
+            [("limit", "nothing"), ("call", "nothing"), ("connect", "tcp:x"), ("eat", "/x")]
+        {
+            assert!(explain(&policy, question, object.as_ref(), false).is_err(), "{question}");
         }
     }
 

@@ -9,6 +9,11 @@ use std::error::Error as _;
 pub struct UsageError(String);
 
 impl UsageError {
+    /// One that is said like this.
+    pub(super) fn of(text: &str) -> UsageError {
+        UsageError(text.to_owned())
+    }
+
     /// What clap found wrong with a line for `command`.
     pub(super) fn new(error: &clap::Error, command: &clap::Command) -> UsageError {
         let context = |kind| error.get(kind).map(ToString::to_string).unwrap_or_default();
@@ -35,7 +40,8 @@ impl UsageError {
                 format!("no {} is given", missing.collect::<Vec<_>>().join(" and no "))
             }
             ErrorKind::ArgumentConflict => {
-                format!("{option} does not go with {}", context(ContextKind::PriorArg))
+                let prior = context(ContextKind::PriorArg);
+                format!("{option} does not go with {}", prior.split(' ').next().unwrap_or_default())
             }
             ErrorKind::InvalidUtf8 => "an argument is not UTF-8".to_owned(),
             kind => kind.to_string(),

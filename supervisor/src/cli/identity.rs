@@ -16,7 +16,7 @@ use std::io::IsTerminal;
 /// # Errors
 /// Why that cannot be, and what to do.
 pub fn assume(profile: &Profile) -> Result<Option<ReadProfile>, String> {
-    let bare = profile.name.strip_suffix(".toml").unwrap_or(&profile.name);
+    let bare = profile.name().strip_suffix(".toml").unwrap_or(profile.name());
     if !geteuid().is_root() || (builtin(bare).is_some() && !profile.added.0.name_user()) {
         return Ok(None);
     }

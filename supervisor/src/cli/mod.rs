@@ -85,12 +85,29 @@ pub enum Command {
     /// names that were chosen by chance, and directories where many of their files were used. Read it before
     /// you trust it. Then the program runs once more under the profile, and what that denies is told.
     Learn(Box<Learn>),
-    /// Look for errors in profiles
+    /// Look for errors in profiles, and warn of what opens the sandbox
+    ///
+    /// Warned of are places where what is written can be run, sockets of daemons, secrets of the home, what
+    /// runs later outside of the sandbox, and entries that a denial leaves nothing of. A warning is no error.
     Check {
         /// Profiles by name or, with a slash, by path
         #[arg(value_name = "PROFILE", required = true, value_hint = ValueHint::FilePath)]
         profiles: Vec<String>,
     },
+    /// Print what profile B allows that A does not, and the reverse
+    ///
+    /// Each line is a rule, what it allows beyond the other profile, and an example. The exit status is 1 if
+    /// the profiles differ.
+    Diff {
+        /// A profile by name or, with a slash, by path
+        #[arg(value_name = "A", value_hint = ValueHint::FilePath)]
+        old: String,
+        /// The one to compare it with
+        #[arg(value_name = "B", value_hint = ValueHint::FilePath)]
+        new: String,
+    },
+    /// Print a profile as one, with all that it extends, and where each entry is written
+    Show(Box<Show>),
     /// Print the table of system calls, or one row of it
     Syscalls {
         /// The name of a system call
@@ -276,15 +293,40 @@ pub struct Explain {
     /// The program that the profile's variables speak of; else rxbox itself
     #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
     pub program: Option<PathBuf>,
-    /// An access to a path, or whether an address or a system call is allowed
+    /// Print also each rule that speaks of the path, from the root down
+    #[arg(long)]
+    pub why: bool,
+    /// An access to a path, or whether an address, a system call or an environment variable is allowed; or a
+    /// limit
     #[arg(value_name = "QUESTION", value_parser = PossibleValuesParser::new(questions()))]
     pub question: String,
-    /// A path, an address (tcp:192.0.2.1:443) or the name of a system call
+    /// A path, an address (tcp:192.0.2.1:443) or the name of a system call, a variable or a limit
     #[arg(value_name = "OBJECT", value_hint = ValueHint::AnyPath)]
     pub object: OsString,
     /// The profile.
     #[command(flatten)]
     pub profile: Profile,
+}
+
+/// A profile to show.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct Show {
+    /// Print the kernel's filters around supervisor and child, too
+    #[arg(long)]
+    pub filters: bool,
+    /// The profile by name or, with a slash, by path
+    #[arg(value_name = "PROFILE", value_hint = ValueHint::FilePath)]
+    pub name: String,
+    /// What options add.
+    #[command(flatten)]
+    pub added: profile::Added,
+}
+
+impl Show {
+    /// The profile with what options add.
+    pub fn profile(&self) -> Profile {
+        Profile { names: vec![self.name.clone()], added: self.added.clone() }
+    }
 }
 
 /// The declaration, for what is generated from it.
@@ -308,6 +350,30 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, U
             ErrorKind::DisplayVersion => Ok(Command::Version),
             _ => Err(UsageError::new(&e, &command())),
         },
+    }
+    .and_then(|command| command.profiles_given().map(|()| command))
+}
+
+impl Command {
+    /// Whether no more than one profile is given: which one would count could only be guessed.
+    fn profiles_given(&self) -> Result<(), UsageError> {
+        let profile = match self {
+            Command::Run(run) => &run.profile,
+            Command::Explain(asked) => &asked.profile,
+            _ => return Ok(()),
+        };
+        match &profile.names[..] {
+            [_] => Ok(()),
+            names => {
+                let list = names.iter().map(|name| format!("\"{}\"", name.escape_debug()));
+                let list = list.collect::<Vec<_>>().join(", ");
+                let count = names.len();
+                Err(UsageError::of(&format!(
+                    "--profile is given {count} times; a profile with extends = [{list}] builds on all of \
+                        them"
+                )))
+            }
+        }
     }
 }
 
@@ -350,11 +416,11 @@ mod tests {
     #[test]
     fn options_end_at_the_program_whose_own_options_are_its_own() {
         let r = run("--quiet --profile p ./prog --quiet -x");
-        assert_eq!((r.reports.quiet, r.profile.name.as_str()), (true, "p"));
+        assert_eq!((r.reports.quiet, r.profile.name()), (true, "p"));
         assert_eq!(r.words, ["./prog", "--quiet", "-x"]);
         assert_eq!(run("-- --odd").words, ["--odd"]);
         assert_eq!(run("-- check").words, ["check"]);
-        assert_eq!(run("true").profile.name, "untrusted");
+        assert_eq!(run("true").profile.name(), "untrusted");
         assert_eq!(run("true --help -- --quiet").words, ["true", "--help", "--", "--quiet"]);
         assert_eq!(run("-- true -- -V").words, ["true", "--", "-V"]);
         assert_eq!(run("--quiet check untrusted").words, ["check", "untrusted"]);
@@ -363,8 +429,8 @@ mod tests {
 
     #[test]
     fn a_value_may_look_like_an_option_and_the_last_one_counts() {
-        let r = run("--profile -p --log-file --quiet --profile=q --log-file -- --quiet prog");
-        assert_eq!((r.profile.name.as_str(), r.reports.quiet), ("q", true));
+        let r = run("--profile -p --log-file --quiet --log-file -- --quiet prog");
+        assert_eq!((r.profile.name(), r.reports.quiet), ("-p", true));
         assert_eq!(r.reports.log_file, Some("--".into()));
     }
 
@@ -423,6 +489,11 @@ mod tests {
             ("explain read /x y", "y is one argument too many"),
             ("check", "no profile is given"),
             ("--program /x y", "--program is for explain only"),
+            (
+                "--profile p --profile=q x",
+                "--profile is given 2 times; a profile with extends = [\"p\", \"q\"]",
+            ),
+            ("learn --diff p --merge q x", "--diff does not go with --merge"),
             ("syscalls a b", "b is one argument too many"),
             ("completions csh", "SHELL cannot be \"csh\"; there are bash"),
         ] {
@@ -450,7 +521,7 @@ mod tests {
         else {
             panic!()
         };
-        assert_eq!((asked.profile.name.as_str(), asked.program), ("p", Some("/bin/y".into())));
+        assert_eq!((asked.profile.name(), asked.program), ("p", Some("/bin/y".into())));
         assert_eq!((asked.question.as_str(), asked.object.to_str()), ("read", Some("/x")));
         assert_ne!(asked.profile.added, profile::Added::default());
     }

@@ -15,8 +15,8 @@ pub struct Profile {
     /// Built in are untrusted, permissive and base. Other names are looked up in ~/.config/rxbox, /etc/rxbox
     /// and /usr/share/rxbox/profiles.
     #[arg(long = "profile", value_name = "P", default_value = "untrusted", allow_hyphen_values = true)]
-    #[arg(value_hint = ValueHint::FilePath)]
-    pub name: String,
+    #[arg(value_hint = ValueHint::FilePath, action = ArgAction::Append)]
+    pub names: Vec<String>,
     /// The additions.
     #[command(flatten)]
     pub added: Added,
@@ -25,12 +25,17 @@ pub struct Profile {
 impl Profile {
     /// A profile without additions.
     pub fn named(name: &str) -> Profile {
-        Profile { name: name.to_owned(), added: Added::default() }
+        Profile { names: vec![name.to_owned()], added: Added::default() }
+    }
+
+    /// Its name; a command line gives one.
+    pub fn name(&self) -> &str {
+        self.names.first().map_or("", String::as_str)
     }
 
     /// Reads it.
     pub fn read(&self) -> ReadProfile {
-        ReadProfile::read(&self.name, &HostFiles::default())
+        ReadProfile::read(self.name(), &HostFiles::default())
     }
 
     /// Loads it, or what has been read of it.

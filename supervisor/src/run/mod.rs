@@ -181,7 +181,7 @@ fn prepare(
     let (study, lesson) = study.transpose()?.unzip();
     let audit = streams.of_audit(&options.reports, &policy)?;
     if let Some(audit) = streams.audit.get() {
-        let (program, profile) = (escape::shown(&program.path), options.profile.name.as_bytes());
+        let (program, profile) = (escape::shown(&program.path), options.profile.name().as_bytes());
         let (rxbox, profile) = (env!("CARGO_PKG_VERSION"), escape::shown(profile));
         let (program, profile) = (&*program, &*profile);
         let start = Record::Start { version: record::VERSION, rxbox, time: record::now(), program, profile };

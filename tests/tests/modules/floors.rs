@@ -68,7 +68,7 @@ const POLICY: Rules = Rules {
         &["load", "compile"],
         &["policy"],
         &["hint"],
-        &["learn"],
+        &["learn", "inspect"],
         &["lib"],
     ],
     circles: &[],
