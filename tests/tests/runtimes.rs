@@ -124,7 +124,7 @@ fn a_race_is_found_by_a_sanitizer_that_says_where_mappings_may_be() {
     let command = "gcc -g -fsanitize=thread -o p p.c && setarch -R ./p 2>&1 | grep -E -o \
         'data race|done' | sort";
     let source = "#include <pthread.h>\n#include <stdio.h>\n#include <stdlib.h>\nstatic int shared;\n\
-        static void *count(void *p) { free(malloc(100)); for (int i = 0; i < 1000; i++) shared++; return p; }\n\
+        static void *count(void *p) { free(malloc(100)); for (int i = 0; i < 99; i++) shared++; return p; }\n\
         int main(void) {\n    pthread_t t[2];\n    for (int i = 0; i < 2; i++) pthread_create(t + i, 0, \
         count, 0);\n    for (int i = 0; i < 2; i++) pthread_join(t[i], 0);\n    puts(\"done\");\n}\n";
     let scratch = Scratch::new("thread-sanitizer");
