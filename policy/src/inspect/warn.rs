@@ -4,6 +4,7 @@ use super::probe::Probes;
 use crate::decision::{Access, Rule};
 use crate::pattern::variables::os;
 use crate::policy::Policy;
+use crate::rules::mounts::Source;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -74,7 +75,7 @@ impl Policy {
         let mut by_rule: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for path in paths {
             let decision = self.path(access, path);
-            if decision.allowed() {
+            if decision.allowed() && !self.is_private(path) {
                 let path = Path::new(os(path)).display().to_string();
                 by_rule.entry(told(decision.rule)).or_default().push(path);
             }
@@ -84,12 +85,17 @@ impl Policy {
         found.extend(lines);
     }
 
+    /// Whether it is in a folder of the run's own, which is gone with the run.
+    fn is_private(&self, path: &[u8]) -> bool {
+        matches!(self.mounts().of(path), Source::Private(_))
+    }
+
     /// Tells where the guest may put programs that it may then run.
     fn written_and_run(&self, found: &mut Vec<String>) {
         let mut probes = Probes::default();
         probes.take(self);
         let mut known = Vec::new();
-        for path in &probes.paths {
+        for path in probes.paths.iter().filter(|path| !self.is_private(path)) {
             let (write, run) = (self.path(Access::Create, path), self.path(Access::Execute, path));
             if write.allowed() && run.allowed() && !known.contains(&(write.rule, run.rule)) {
                 known.push((write.rule, run.rule));
