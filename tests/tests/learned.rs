@@ -129,7 +129,8 @@ fn a_profile_is_told_what_it_grants_for_nothing_and_what_it_lacks() {
     let (scratch, work) = laid_out("difference");
     let data = scratch.path().join("data");
     let profile = format!(
-        "version = 1\nextends = [\"untrusted\"]\n[filesystem]\nread = [\n{:?},\n{:?},\n]\nwrite = [\"${{CWD}}/out?\"]\n",
+        "version = 1\nextends = [\"untrusted\"]\n[filesystem]\nread = [\n{:?},\n{:?},\n]\nwrite = \
+            [\"${{CWD}}/out?\"]\n",
         data.join("input1"),
         data.join("input2")
     );

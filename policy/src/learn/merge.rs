@@ -1,7 +1,7 @@
 //! A profile that grows: what further runs did is added to the lists of one that is there already.
 //!
-//! Its lists are taken in as entries, so that names of several runs become directories as those of one run do,
-//! and written anew, each entry with its remark. All else in the profile stays as it is written. Another
+//! Its lists are taken in as entries, so that names of several runs become directories as those of one run
+//! do, and written anew, each entry with its remark. All else in the profile stays as it is written. Another
 //! profile can be taken in as well if it says nothing beyond such lists.
 
 use super::Learned;

@@ -79,7 +79,8 @@ impl Entry {
     }
 }
 
-/// The entries that allow all of this and what earlier ones do, and those that are withheld: they would grant a place of everybody.
+/// The entries that allow all of this and what earlier ones do, and those that are withheld: they would grant
+/// a place of everybody.
 pub(crate) fn entries<'a>(
     used: impl Iterator<Item = (Grant, &'a [u8], Done, &'a Use)>,
     earlier: &BTreeMap<Grant, Entries>,
