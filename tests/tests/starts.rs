@@ -169,7 +169,7 @@ fn a_profile_passes_what_it_names_and_nothing_else() {
 /// A directory is a place: what is opened from there is judged by its own name.
 #[test]
 fn a_passed_directory_opens_nothing_that_the_policy_denies() {
-    let scratch = Scratch::new("passed");
+    let scratch = Scratch::in_the_open("passed");
     let (open, shut) = (scratch.file("open/f", "open\n"), scratch.file("shut/f", "shut\n"));
     let (allow, dir) = (open.parent().unwrap().display(), shut.parent().unwrap().display());
     let script = format!(
