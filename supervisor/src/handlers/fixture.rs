@@ -143,15 +143,7 @@ impl Guest {
     fn with(profile: &str, pidfd: OwnedFd) -> Guest {
         let policy = Policy::load("/test.toml", &OneProfile(profile), &Variables::default()).unwrap();
         let budget = Budget::new(10_000);
-        let sandbox = Sandbox::new(
-            Arc::new(policy),
-            Vec::new(),
-            None,
-            Vec::new(),
-            budget.clone(),
-            crate::worker::serve,
-        )
-        .unwrap();
+        let sandbox = crate::path::fixture::sandbox(policy, &budget);
         let (process, end) = process(NOBODY, 1, pidfd, &budget);
         sandbox.add_process(process.clone()).unwrap();
         Guest { sandbox, process, ends: Mutex::new(vec![end]) }

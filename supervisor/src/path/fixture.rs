@@ -84,6 +84,12 @@ pub(crate) struct Guest {
     pub(crate) process: Arc<Process>,
 }
 
+/// A sandbox that tells nobody anything.
+pub(crate) fn sandbox(policy: Policy, budget: &Arc<Budget>) -> Sandbox {
+    let serve = crate::worker::serve;
+    Sandbox::new(Arc::new(policy), Vec::new(), None, Vec::new(), budget.clone(), serve).unwrap()
+}
+
 impl Guest {
     /// A guest under this `[filesystem]` section, in which `@` stands for the scratch directory.
     pub(crate) fn under(scratch: &Scratch, filesystem: &str) -> Guest {
@@ -92,15 +98,7 @@ impl Guest {
         let policy =
             Policy::load("test", &Profile(text), &Variables::default()).map_err(|e| e.to_string()).unwrap();
         let budget = Budget::new(1 << 16);
-        let sandbox = Sandbox::new(
-            Arc::new(policy),
-            Vec::new(),
-            None,
-            Vec::new(),
-            budget.clone(),
-            crate::worker::serve,
-        )
-        .unwrap();
+        let sandbox = sandbox(policy, &budget);
         let state = State {
             place: Place::new(
                 Arc::new(Dir { fd: hold(&scratch.0), path: scratch.0.as_os_str().as_bytes().into() }),
