@@ -55,21 +55,14 @@ pub const MAPS: [(Space, u8); 12] = [
     (Space::Evex, 6),
 ];
 
-/// An instruction of an opcode, with random prefixes, registers and immediate.
-pub fn encoding(
-    random: &mut Random,
-    space: Space,
-    map: u8,
-    opcode: u8,
-    form: Form,
-    prefix: Option<u8>,
-) -> Vec<u8> {
-    let mut bytes: Vec<u8> = prefix.into_iter().collect();
+/// Prefixes that may stand before an opcode of the legacy maps, the more telling ones twice.
+pub const PREFIXES: [u8; 6] = [0x66, 0x66, 0xf2, 0xf3, 0xf3, 0xf0];
+
+/// What says which map an opcode is of, with random contents: a REX prefix, if any, and the escape bytes, or
+/// a VEX or EVEX prefix.
+pub fn name_map(bytes: &mut Vec<u8>, random: &mut Random, space: Space, map: u8) {
     match space {
         Space::Legacy => {
-            for _ in 0..random.pick(&[0, 0, 1, 1, 2]) {
-                bytes.push(random.pick(&[0x66, 0x66, 0xf2, 0xf3, 0xf3, 0xf0]));
-            }
             if random.one_in(2) {
                 bytes.push(0x40 | random.byte() & 15);
             }
@@ -95,6 +88,24 @@ pub fn encoding(
             bytes.extend([0x62, p0, vvvv | 4 | random.byte() & 0x83, masking | length]);
         }
     }
+}
+
+/// An instruction of an opcode, with random prefixes, registers and immediate.
+pub fn encoding(
+    random: &mut Random,
+    space: Space,
+    map: u8,
+    opcode: u8,
+    form: Form,
+    prefix: Option<u8>,
+) -> Vec<u8> {
+    let mut bytes: Vec<u8> = prefix.into_iter().collect();
+    if space == Space::Legacy {
+        for _ in 0..random.pick(&[0, 0, 1, 1, 2]) {
+            bytes.push(random.pick(&PREFIXES));
+        }
+    }
+    name_map(&mut bytes, random, space, map);
     bytes.push(opcode);
     operand(&mut bytes, random, form);
     bytes.resize_with(bytes.len() + 8, || random.byte());

@@ -2,32 +2,10 @@
 
 use crate::compare::{Findings, Oracle, invalid, left_out, refused};
 use iced_x86::{Code, FlowControl, Instruction};
+use rxbox_tests::instructions::encodings::{MAPS, PREFIXES, name_map};
+use rxbox_tests::random::Random;
 use rxbox_translate::decode::{DecodeError, Decoder, Space, decode};
 use std::collections::HashSet;
-
-/// The tests' source of chance.
-struct Random(fastrand::Rng);
-
-impl Random {
-    /// With the seed `RXBOX_SEED`, else always the same one, which is printed.
-    fn new() -> Random {
-        let seed = std::env::var("RXBOX_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(20_240_229);
-        println!("RXBOX_SEED={seed}");
-        Random(fastrand::Rng::with_seed(seed))
-    }
-
-    fn byte(&mut self) -> u8 {
-        self.0.u8(..)
-    }
-
-    fn one_in(&mut self, n: u32) -> bool {
-        self.0.u32(..n) == 0
-    }
-
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        from[self.0.usize(..from.len())]
-    }
-}
 
 /// Sixteen bytes that begin with a random encoding of an opcode.
 fn encoding(random: &mut Random, space: Space, map: u8, opcode: u8) -> [u8; 16] {
@@ -35,36 +13,10 @@ fn encoding(random: &mut Random, space: Space, map: u8, opcode: u8) -> [u8; 16] 
     if random.one_in(8) {
         bytes.push(random.pick(&[0x64, 0x65, 0x67, 0x2e, 0x3e]));
     }
-    match space {
-        Space::Legacy => {
-            while random.one_in(2) {
-                bytes.push(random.pick(&[0x66, 0x66, 0xf2, 0xf3, 0xf3, 0xf0]));
-            }
-            if random.one_in(2) {
-                bytes.push(0x40 | random.byte() & 15);
-            }
-            bytes.extend_from_slice([&[][..], &[0x0f], &[0x0f, 0x38], &[0x0f, 0x3a]][usize::from(map)]);
-        }
-        Space::Vex => {
-            // Mostly vvvv = 1111, which most instructions without a third operand need.
-            let vvvv = if random.one_in(2) { 0x78 } else { random.byte() & 0x78 };
-            let rest = random.byte() & 0x87;
-            if map == 1 && random.one_in(4) {
-                bytes.extend([0xc5, vvvv | rest]);
-            } else {
-                bytes.extend([0xc4, random.byte() & 0xe0 | map, vvvv | rest]);
-            }
-        }
-        Space::Evex => {
-            let vvvv = if random.one_in(2) { 0x7c } else { random.byte() & 0x7c };
-            // No mask, a merging one, or anything; no broadcast or rounding half of the time.
-            let (merging, any) = (8 | random.byte() & 7, random.byte() & 0x8f);
-            let masking = random.pick(&[8, merging, any]);
-            let length = random.byte() & if random.one_in(2) { 0x70 } else { 0x60 };
-            let p0 = random.byte() & 0xf0 | map;
-            bytes.extend([0x62, p0, vvvv | 4 | random.byte() & 0x83, masking | length]);
-        }
+    while space == Space::Legacy && random.one_in(2) {
+        bytes.push(random.pick(&PREFIXES));
     }
+    name_map(&mut bytes, random, space, map);
     bytes.push(opcode);
     if random.one_in(4) {
         // Memory with a sib byte.
@@ -74,24 +26,9 @@ fn encoding(random: &mut Random, space: Space, map: u8, opcode: u8) -> [u8; 16] 
     *bytes.first_chunk().unwrap()
 }
 
-const MAPS: [(Space, u8); 12] = [
-    (Space::Legacy, 0),
-    (Space::Legacy, 1),
-    (Space::Legacy, 2),
-    (Space::Legacy, 3),
-    (Space::Vex, 1),
-    (Space::Vex, 2),
-    (Space::Vex, 3),
-    (Space::Evex, 1),
-    (Space::Evex, 2),
-    (Space::Evex, 3),
-    (Space::Evex, 5),
-    (Space::Evex, 6),
-];
-
 /// Runs `each` over random encodings of every opcode, with a name for the opcode.
 fn every_opcode(times: u32, mut each: impl FnMut(&[u8; 16])) {
-    let mut random = Random::new();
+    let mut random = Random::new(0);
     for (space, map) in MAPS {
         for opcode in 0..=255 {
             for _ in 0..times {
