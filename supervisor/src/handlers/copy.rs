@@ -1,7 +1,7 @@
 //! Bytes from one open descriptor to another, and what is done to the storage behind a descriptor.
 
 use super::io::{broken_pipe, under_limit};
-use super::socket::binding::{may_send, sent};
+use super::socket::binding::{Sending, may_send};
 use crate::context::{Call, Entry, grant};
 use crate::host::SyscallResult;
 use crate::host::number::{OnFd, Wait, on_fd};
@@ -54,25 +54,36 @@ fn offset(call: &Call<'_>, i: usize) -> Result<Option<i64>, Errno> {
     Ok(Some(o as i64))
 }
 
+/// What may be written to a file.
+struct Outgoing<'a> {
+    to: &'a File,
+    share: Share,
+    _sending: Sending<'a>,
+}
+
 /// How many of `n` bytes may be written to `to`.
-fn share(call: &mut Call<'_>, to: &File, offset: Option<i64>, n: u64) -> Result<Share, Errno> {
-    may_send(call, to)?;
+fn outgoing<'a>(
+    call: &mut Call<'_>,
+    to: &'a File,
+    offset: Option<i64>,
+    n: u64,
+) -> Result<Outgoing<'a>, Errno> {
+    let sending = may_send(call, to)?;
     // A negative offset is the kernel's to refuse.
     let n = n.min(TRANSFER_MAX);
     let n = if offset.is_some_and(|o| o < 0) { n } else { under_limit(call, to, offset, n)? };
-    call.sandbox.output.take(to, n)
+    Ok(Outgoing { to, share: call.sandbox.output.take(to, n)?, _sending: sending })
 }
 
 /// Settles the share of the output limit, gives moved offsets back, and SIGPIPE where it is due.
 fn finish(
     call: &mut Call<'_>,
-    to: &File,
-    share: &Share,
+    outgoing: Outgoing<'_>,
     offsets: &[(usize, Option<i64>)],
     done: SyscallResult,
 ) -> SyscallResult {
+    let Outgoing { to, share, .. } = &outgoing;
     call.sandbox.output.settle(share, &done);
-    sent(to);
     if matches!(done, Err(Errno::EPIPE)) {
         broken_pipe(call, to, share.n, done);
     }
@@ -104,16 +115,16 @@ fn sendfile(call: &mut Call<'_>) -> SyscallResult {
         }
     }
     let to = movable(call, 0)?;
-    let share = share(call, &to, None, call.u64(3))?;
+    let outgoing = outgoing(call, &to, None, call.u64(3))?;
     let done = transfer::sendfile(
         wait_of_both(&to, &from),
         to.host.as_fd(),
         from.host.as_fd(),
         at.as_mut(),
-        share.n,
+        outgoing.share.n,
     );
     counted(call, done);
-    finish(call, &to, &share, &[(2, at)], done)
+    finish(call, outgoing, &[(2, at)], done)
 }
 
 /// The kernel counts what it moves from file to file as read and as written.
@@ -153,14 +164,14 @@ fn splice(call: &mut Call<'_>) -> SyscallResult {
 fn move_bytes(call: &mut Call<'_>, kind: Move) -> SyscallResult {
     let (from, to) = (movable(call, 0)?, movable(call, 2)?);
     let (mut a, mut b) = (offset(call, 1)?, offset(call, 3)?);
-    let share = share(call, &to, b, call.u64(4))?;
+    let outgoing = outgoing(call, &to, b, call.u64(4))?;
     let wait = wait_of_both(&from, &to);
     let ends = ((from.host.as_fd(), a.as_mut()), (to.host.as_fd(), b.as_mut()));
-    let done = transfer::move_bytes(wait, kind, ends.0, ends.1, share.n, call.u32(5));
+    let done = transfer::move_bytes(wait, kind, ends.0, ends.1, outgoing.share.n, call.u32(5));
     if kind == Move::CopyFileRange {
         counted(call, done);
     }
-    finish(call, &to, &share, &[(1, a), (3, b)], done)
+    finish(call, outgoing, &[(1, a), (3, b)], done)
 }
 
 /// EINVAL for flags that splice(2) and its like do not know.
@@ -176,9 +187,9 @@ fn tee(call: &mut Call<'_>) -> SyscallResult {
         return Ok(0);
     }
     let (from, to) = (movable(call, 0)?, movable(call, 1)?);
-    let share = share(call, &to, None, call.u64(2))?;
-    let done = transfer::tee(Wait::Long, from.host.as_fd(), to.host.as_fd(), share.n, call.u32(3));
-    finish(call, &to, &share, &[], done)
+    let outgoing = outgoing(call, &to, None, call.u64(2))?;
+    let done = transfer::tee(Wait::Long, from.host.as_fd(), to.host.as_fd(), outgoing.share.n, call.u32(3));
+    finish(call, outgoing, &[], done)
 }
 
 /// vmsplice(2): the child moves the bytes, as those of a read or a write. The answer is whether it is a

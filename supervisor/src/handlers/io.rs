@@ -8,7 +8,7 @@
 
 use super::ptrace;
 use super::signal::raise;
-use super::socket::binding::{may_send, sent};
+use super::socket::binding::may_send;
 use super::{signalfd, terminal};
 use crate::caller::Caller;
 use crate::context::{Call, Entry};
@@ -140,14 +140,14 @@ fn moved(call: &mut Call<'_>, file: &File, way: Way, at: At) -> SyscallResult {
     }
     let n = under_limit(call, file, at.explicit(), wanted as u64)?;
     let share = call.sandbox.output.take(file, n)?;
+    let sending = may_send(call, file)?;
     if file.kind == Kind::Socket {
-        may_send(call, file)?;
         may_be_cut(call, file)?;
         call.sandbox.peers.sends(file, call.process.pid);
     }
     let done = at.transfer(way, file, call.buffer(1).first(share.n as usize));
     call.sandbox.output.settle(&share, &done);
-    sent(file);
+    drop(sending);
     more(call, file, wanted, &done);
     broken_pipe(call, file, share.n, done);
     done

@@ -13,7 +13,7 @@ use crate::state::apart::StandIn;
 use crate::state::budget::Budget;
 use crate::state::memory_files::Measure;
 use crate::state::ranks::{Guard, Lock, Rank, ReadGuard, SharedLock, WriteGuard};
-use crate::state::sockets::Internet;
+use crate::state::sockets::{Internet, Local};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::stat::{FileStat, SFlag, fstat};
@@ -89,6 +89,8 @@ pub enum Extra {
     },
     /// What has been judged of a socket of the internet.
     Internet(Internet),
+    /// What has been judged of a unix socket.
+    Local(Local),
     /// Where its own locks are taken, if not on the file ([`crate::state::apart::Apart`]).
     LockedApart(StandIn),
 }
@@ -162,10 +164,40 @@ impl File {
         }
     }
 
-    /// A socket, and what has been judged of it if it is one of the internet.
-    pub fn socket(host: OwnedFd, internet: Option<Internet>) -> File {
-        let record = extra(internet.map_or(Extra::None, Extra::Internet));
-        File::new(host, Kind::Socket).with_record(record)
+    /// A socket that was made with these arguments of socket(2).
+    pub fn socket(host: OwnedFd, domain: i32, kind: i32, protocol: i32) -> File {
+        let internet = Internet::made(domain, kind, protocol).map(Extra::Internet);
+        let judged = internet.or_else(|| Local::made(domain, kind).map(Extra::Local)).unwrap_or_default();
+        File::new(host, Kind::Socket).with_record(extra(judged))
+    }
+
+    /// A socket of which nothing has been judged but what the kernel says of it.
+    ///
+    /// # Errors
+    /// As getsockopt(2).
+    pub fn found_socket(host: OwnedFd) -> Result<File, Errno> {
+        let judged = match Internet::found(&host)? {
+            Some(internet) => Extra::Internet(internet),
+            None => Local::found(&host)?.map(Extra::Local).unwrap_or_default(),
+        };
+        Ok(File::new(host, Kind::Socket).with_record(extra(judged)))
+    }
+
+    /// A connection that accept(2) took from a socket.
+    ///
+    /// # Errors
+    /// As getsockopt(2).
+    pub fn accepted(host: OwnedFd, from: &File) -> Result<File, Errno> {
+        if from.is_internet() {
+            let judged = Extra::Internet(Internet::default());
+            return Ok(File::new(host, Kind::Socket).with_record(extra(judged)));
+        }
+        File::found_socket(host)
+    }
+
+    /// Whether it is a socket of the internet.
+    pub fn is_internet(&self) -> bool {
+        matches!(&*self.extra(), Extra::Internet(_))
     }
 
     /// A file of which only the descriptor is known; the host is asked what it is.
@@ -173,16 +205,17 @@ impl File {
         let flags = fcntl(&host, FcntlArg::F_GETFL)?;
         let kind = if flags & libc::O_PATH != 0 { Kind::Path } else { kind_of(&host, &fstat(&host)?) };
         if kind == Kind::Socket {
-            let internet = Internet::found(&host)?;
-            return Ok(File::socket(host, internet));
+            return File::found_socket(host);
         }
         Ok(File::opened(host, kind, flags, None))
     }
 
-    /// As one that the user gave to the guest: a socket of the internet as it is bound or not.
+    /// As one that the user gave to the guest: a socket as it is bound or not.
     pub fn given(self) -> File {
-        if let Extra::Internet(internet) = &mut *self.extra() {
-            internet.bound = true;
+        match &mut *self.extra() {
+            Extra::Internet(internet) => internet.bound = true,
+            Extra::Local(local) => local.named = true,
+            _ => {}
         }
         self
     }

@@ -8,6 +8,9 @@
 //! * a datagram socket that may not be bound so is connected, on the host, to whom it sends: it then hears
 //!   nobody else, which is all that the permission to send there gives. To the guest it is not connected;
 //! * a port that a call leaves behind without consent is given back.
+//!
+//! It also names a unix socket that is told the credentials of senders: by the record of [`Local`] that needs
+//! the consent to bind a name that the kernel chooses, unless the socket lies in a network of the run's own.
 
 use super::address;
 use crate::context::Call;
@@ -15,14 +18,23 @@ use crate::host::SyscallResult;
 use crate::host::net::{self, Address, To};
 use crate::host::number::Wait;
 use crate::state::fd::{Extra, File, Kind};
-use crate::state::sockets::Internet;
+use crate::state::sockets::{Begun, Internet, Local, Naming};
 use nix::errno::Errno;
+use rxbox_policy::{DeniedWhat, Endpoint};
 use std::os::fd::AsFd;
 
 /// Does something to the record of a socket of the internet, alone.
 fn with<T>(socket: &File, what: impl FnOnce(&mut Internet) -> T) -> Option<T> {
     match &mut *socket.extra() {
         Extra::Internet(internet) => Some(what(internet)),
+        _ => None,
+    }
+}
+
+/// Does something to the record of a unix socket, alone.
+fn with_local<T>(socket: &File, what: impl FnOnce(&mut Local) -> T) -> Option<T> {
+    match &mut *socket.extra() {
+        Extra::Local(local) => Some(what(local)),
         _ => None,
     }
 }
@@ -39,12 +51,14 @@ pub(super) fn bind(socket: &File, to: &Address) -> SyscallResult {
         internet.bound = true;
         internet.scoped |= to.has_scope();
     });
+    with_local(socket, |local| local.named = true);
     Ok(done)
 }
 
 /// connect(2) to an address that was judged. On a datagram socket nobody else sends or connects meanwhile, so
 /// that the record stays true.
-pub(super) fn connect(socket: &File, to: &Address) -> SyscallResult {
+pub(super) fn connect(call: &Call<'_>, socket: &File, to: &Address) -> SyscallResult {
+    let _connecting = Sending::local(call, socket, Naming::Connect)?;
     let host = |wait| net::to_address(wait, To::Connect, socket.host.as_fd(), to);
     let datagram = |internet: &mut Internet| {
         internet.scoped |= to.has_scope();
@@ -64,14 +78,6 @@ pub(super) fn connect(socket: &File, to: &Address) -> SyscallResult {
     with(socket, datagram).flatten().unwrap_or_else(|| host(Wait::Long))
 }
 
-/// After a call that may have bound the socket without consent.
-fn give_back(socket: &File, internet: &Internet) {
-    if internet.is_open_to_all_by_sending() && internet.hears.is_none() {
-        // At worst there was nothing to give back.
-        let _ = dissolve(socket);
-    }
-}
-
 /// Asks for what listen(2) does to a socket that is not bound.
 pub(super) fn may_listen(call: &Call<'_>, socket: &File) -> Result<(), Errno> {
     if with(socket, |internet| !internet.bound) == Some(true) {
@@ -87,11 +93,73 @@ fn consent(call: &Call<'_>, socket: &File) -> Result<(), Errno> {
     Ok(())
 }
 
+/// Asks for the name that the kernel chooses for a unix socket without one.
+fn consent_to_name(call: &Call<'_>, socket: &File) -> Result<(), Errno> {
+    if call.sandbox.empty_network().is_none() {
+        let any = Endpoint::UnixAbstract(b"");
+        call.enforce(&call.sandbox.policy.bind(&any), &DeniedWhat::Bind(any))?;
+    }
+    with_local(socket, |local| local.named = true);
+    Ok(())
+}
+
+/// Before a socket is told the credentials of who sends (SO_PASSCRED).
+pub(super) fn may_tell_senders(call: &Call<'_>, socket: &File) -> Result<(), Errno> {
+    if with_local(socket, Local::tell_senders) == Some(true) { consent_to_name(call, socket) } else { Ok(()) }
+}
+
+/// A call on its way to the kernel that was judged; what it may leave behind without consent is seen to when
+/// it has come back.
+pub(in crate::handlers) enum Sending<'a> {
+    /// It leaves nothing.
+    Free,
+    /// Another thread may have taken the connection back just before, upon which the kernel has bound the
+    /// socket.
+    Internet(&'a File),
+    /// The record counts it.
+    Local(&'a File),
+}
+
+impl<'a> Sending<'a> {
+    /// On a unix socket.
+    fn local(call: &Call<'_>, socket: &'a File, naming: Naming) -> Result<Sending<'a>, Errno> {
+        match with_local(socket, |local| local.begins(naming)) {
+            None | Some(Begun::Free) => Ok(Sending::Free),
+            Some(Begun::UnderWay) => Ok(Sending::Local(socket)),
+            Some(Begun::Asks) => consent_to_name(call, socket).map(|()| Sending::Free),
+        }
+    }
+}
+
+impl Drop for Sending<'_> {
+    fn drop(&mut self) {
+        match *self {
+            Sending::Free => {}
+            Sending::Internet(socket) => {
+                with(socket, |internet| give_back(socket, internet));
+            }
+            Sending::Local(socket) => {
+                with_local(socket, Local::done);
+            }
+        }
+    }
+}
+
+/// After a call that may have bound the socket without consent.
+fn give_back(socket: &File, internet: &Internet) {
+    if internet.is_open_to_all_by_sending() && internet.hears.is_none() {
+        // At worst there was nothing to give back.
+        let _ = dissolve(socket);
+    }
+}
+
 /// Before a datagram is sent to an address that was judged.
-pub(super) fn may_send_to(call: &Call<'_>, socket: &File, to: &Address) -> Result<(), Errno> {
+pub(super) fn may_send_to<'a>(call: &Call<'_>, socket: &'a File, to: &Address) -> Result<Sending<'a>, Errno> {
     let open = |internet: &Internet| internet.is_open_to_all_by_sending() && internet.hears != Some(*to);
-    if with(socket, |internet| open(internet)) != Some(true) {
-        return Ok(());
+    match with(socket, |internet| open(internet)) {
+        None => return Sending::local(call, socket, Naming::Send),
+        Some(false) => return Ok(Sending::Internet(socket)),
+        Some(true) => {}
     }
     let anywhere = address::Nature::of(socket)?;
     let consented = call.sandbox.policy.bind(&anywhere.endpoint(anywhere.any(0))).allowed();
@@ -112,31 +180,24 @@ pub(super) fn may_send_to(call: &Call<'_>, socket: &File, to: &Address) -> Resul
         }
         Ok(())
     };
-    with(socket, narrow).unwrap_or(Ok(()))
+    with(socket, narrow).unwrap_or(Ok(())).map(|()| Sending::Internet(socket))
 }
 
 /// Before bytes are sent on a file without an address.
 ///
 /// # Errors
 /// EDESTADDRREQ for a socket that is only connected on the host, EACCES where the kernel would bind it.
-pub(in crate::handlers) fn may_send(call: &Call<'_>, file: &File) -> Result<(), Errno> {
+pub(in crate::handlers) fn may_send<'a>(call: &Call<'_>, file: &'a File) -> Result<Sending<'a>, Errno> {
     if file.kind != Kind::Socket {
-        return Ok(());
+        return Ok(Sending::Free);
     }
-    let open = |internet: &mut Internet| internet.is_open_to_all_by_sending().then_some(internet.hears);
-    match with(file, open).flatten() {
-        None => Ok(()),
-        Some(Some(_)) => Err(Errno::EDESTADDRREQ),
-        Some(None) => consent(call, file),
+    match with(file, |internet| internet.is_open_to_all_by_sending().then_some(internet.hears)) {
+        None => return Sending::local(call, file, Naming::Send),
+        Some(None) => {}
+        Some(Some(Some(_))) => return Err(Errno::EDESTADDRREQ),
+        Some(Some(None)) => consent(call, file)?,
     }
-}
-
-/// After bytes were sent, or not: another thread may have taken the connection back just before, upon which
-/// the kernel has bound the socket.
-pub(in crate::handlers) fn sent(file: &File) {
-    if file.kind == Kind::Socket {
-        with(file, |internet| give_back(file, internet));
-    }
+    Ok(Sending::Internet(file))
 }
 
 /// Whether the guest knows of the connection that the socket has on the host.

@@ -3,7 +3,7 @@
 
 use super::super::tests::A::{M, N, Null, Room};
 use super::super::tests::{Guest, number};
-use super::binding;
+use super::binding::Sending;
 use super::tests::{
     DGRAM, STREAM, inet, inet6, message, piece, receive, rights, send_to, socket, with_address,
 };
@@ -324,11 +324,54 @@ fn a_port_that_sending_left_since_the_connection_was_just_taken_back_is_given_ba
     let send = || net::send(Wait::Short, file.host.as_fd(), to.bytes(), &[], Buffer::from_slice(&mut []), 0);
     assert_eq!(send(), Ok(0));
     assert_ne!(port_of(&g, s), 0);
-    binding::sent(&file);
+    drop(Sending::Internet(&file));
     assert_eq!(port_of(&g, s), 0);
     for done in [send_to(&g, s, 0, &inet(LOCAL, port)).map(|_| 0), with_address(&g, "connect", s, to.bytes())]
     {
-        binding::sent(&file);
+        drop(Sending::Internet(&file));
         assert!(done == Ok(0) && port_of(&g, s) != 0, "it hears nobody else");
     }
+}
+
+#[test]
+fn the_name_that_the_kernel_gives_a_unix_socket_is_bound_with_consent() {
+    const DATAGRAMS: i64 = libc::SOCK_DGRAM as i64;
+    let listener = std::env::temp_dir().join(format!("rxbox-consent-{}", std::process::id()));
+    let _ = std::fs::remove_file(&listener);
+    let peer = std::os::unix::net::UnixDatagram::bind(&listener).unwrap();
+    let rules = format!("allow = [\"unix:{0}\"]\n", listener.display());
+    let address = [&(libc::AF_UNIX as u16).to_le_bytes()[..], listener.to_str().unwrap().as_bytes()].concat();
+    let told = |g: &Guest, s: i64, on: i32| {
+        let value = on.to_ne_bytes();
+        g.ask("setsockopt", &[N(s), N(libc::SOL_SOCKET.into()), N(libc::SO_PASSCRED.into()), M(&value), N(4)])
+    };
+    let name =
+        |g: &Guest, s: i64| g.call("getsockname", &[N(s), Room(28), M(&28u32.to_le_bytes())]).out[2][0];
+    let pair = |g: &Guest, kind: i64| {
+        let numbers = g.call("socketpair", &[N(libc::AF_UNIX.into()), N(kind), N(0), Room(8)]);
+        [number(&numbers.out[3][..4]), number(&numbers.out[3][4..])].map(i64::from)
+    };
+    let g = under(&rules);
+    let s = socket(&g, libc::AF_UNIX, DATAGRAMS);
+    assert_eq!(send_to(&g, s, 0, &address), Ok(1), "without the option nothing is named");
+    assert_eq!(told(&g, s, 1), Ok(0));
+    for (how, done) in [
+        ("sendto", send_to(&g, s, 0, &address)),
+        ("connect", with_address(&g, "connect", s, &address)),
+        ("to nothing", with_address(&g, "connect", s, &(libc::AF_UNSPEC as u16).to_le_bytes())),
+    ] {
+        assert_eq!((done, name(&g, s)), (Err(Errno::EACCES), 2), "{how}");
+    }
+    let [a, _b] = pair(&g, DATAGRAMS);
+    assert_eq!((told(&g, a, 1), g.ask("write", &[N(a), M(b"x"), N(1)])), (Ok(0), Err(Errno::EACCES)));
+    let [a, _b] = pair(&g, libc::SOCK_SEQPACKET.into());
+    let sent = g.ask("write", &[N(a), M(b"x"), N(1)]);
+    assert_eq!((told(&g, a, 1), sent), (Ok(0), Ok(1)), "its peer is one for good");
+
+    let g = under(&format!("{rules}bind = [\"unix:@\"]"));
+    let s = socket(&g, libc::AF_UNIX, DATAGRAMS);
+    assert_eq!((told(&g, s, 1), send_to(&g, s, 0, &address)), (Ok(0), Ok(1)));
+    assert_eq!(name(&g, s), 8, "a NUL and five digits");
+    drop(peer);
+    std::fs::remove_file(&listener).unwrap();
 }

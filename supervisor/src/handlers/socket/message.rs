@@ -60,10 +60,10 @@ fn send(
     flags: u32,
 ) -> SyscallResult {
     let name = to.map_or(&[][..], |d| d.address.bytes());
-    match to {
+    let sending = match to {
         Some(to) => binding::may_send_to(call, socket, &to.address)?,
         None => binding::may_send(call, socket)?,
-    }
+    };
     if flags & libc::MSG_DONTROUTE as u32 != 0 {
         may_route(call)?;
     }
@@ -75,7 +75,7 @@ fn send(
     call.sandbox.peers.sends(socket, call.process.pid);
     let done = net::send(wait_of(flags), socket.host.as_fd(), name, control, data, host_flags);
     call.sandbox.output.settle(&share, &done);
-    binding::sent(socket);
+    drop(sending);
     done
 }
 

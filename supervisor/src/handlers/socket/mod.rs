@@ -27,8 +27,7 @@ use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
 use crate::host::net::{self, Address, Whose};
 use crate::host::number::{NewFd, OnFd, Wait, new_fd, on_fd};
-use crate::state::fd::{Extra, File, Kind};
-use crate::state::sockets::Internet;
+use crate::state::fd::{File, Kind};
 use nix::errno::Errno;
 use rxbox_policy::DeniedWhat;
 use std::os::fd::AsFd;
@@ -79,7 +78,7 @@ fn socket(call: &mut Call<'_>) -> SyscallResult {
         Some(maker) => maker.socket(of_host[0], of_host[1], of_host[2])?,
         None => new_fd(NewFd::Socket, of_host.map(u64::from))?,
     };
-    let socket = File::socket(host, Internet::made(domain, kind, protocol));
+    let socket = File::socket(host, domain, kind, protocol);
     call.process.fds.insert(socket, kind & CLOEXEC != 0, 0).map(i64::from)
 }
 
@@ -91,7 +90,7 @@ fn socketpair(call: &mut Call<'_>) -> SyscallResult {
     may_make(call)?;
     let kind = call.i32(1);
     let pair = net::socketpair(call.u32(0), (kind | CLOEXEC) as u32, call.u32(2))?;
-    let pair = pair.map(|host| File::new(host, Kind::Socket));
+    let pair = pair.map(|host| File::socket(host, call.i32(0), kind, call.i32(2)));
     call.sandbox.peers.paired(pair.each_ref(), call.process.pid);
     let numbers = insert_pair(call, pair, kind & CLOEXEC != 0)?;
     put_pair(call, 3, numbers)
@@ -119,7 +118,7 @@ fn connect(call: &mut Call<'_>) -> SyscallResult {
     if local {
         call.sandbox.peers.connects(&socket, call.process.pid);
     }
-    let done = binding::connect(&socket, &to.address)?;
+    let done = binding::connect(call, &socket, &to.address)?;
     if local {
         call.sandbox.peers.connected(&socket);
     }
@@ -129,7 +128,7 @@ fn connect(call: &mut Call<'_>) -> SyscallResult {
 fn listen(call: &mut Call<'_>) -> SyscallResult {
     let socket = socket_of(call)?;
     binding::may_listen(call, &socket)?;
-    if !matches!(&*socket.extra(), Extra::Internet(_)) {
+    if !socket.is_internet() {
         call.sandbox.peers.listens(&socket, call.process.pid);
     }
     on_fd(Wait::Short, OnFd::Listen, socket.host.as_fd(), [call.u64(1), 0, 0])
@@ -153,10 +152,8 @@ fn accept_with(call: &mut Call<'_>, flags: i32) -> SyscallResult {
     // A connection for which there is no number stays in the queue.
     call.process.fds.room()?;
     let (host, peer) = net::accept(socket.wait(), socket.host.as_fd(), (flags | CLOEXEC) as u32)?;
-    let internet = matches!(&*socket.extra(), Extra::Internet(_)).then(Internet::default);
-    let local = internet.is_none();
-    let accepted = File::socket(host, internet);
-    if local {
+    let accepted = File::accepted(host, &socket)?;
+    if !socket.is_internet() {
         call.sandbox.peers.accepted(&accepted);
     }
     let number = call.process.fds.insert(accepted, flags & CLOEXEC != 0, 0)?;

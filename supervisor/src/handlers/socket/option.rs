@@ -1,7 +1,7 @@
 //! Socket options. Which there are, and what of them is data, the system-call table says; an option without a
 //! row is refused, for some hold addresses that the kernel would follow in the supervisor.
 
-use super::{length_word, socket_of};
+use super::{binding, length_word, socket_of};
 use crate::context::{Call, Entry};
 use crate::handlers::pidfd::for_child;
 use crate::host::SyscallResult;
@@ -119,6 +119,7 @@ fn setsockopt(call: &mut Call<'_>) -> SyscallResult {
     let value = call.need(3)?;
     if (call.u32(1), call.u32(2)) == SENDERS && value.iter().any(|b| *b != 0) {
         call.sandbox.peers.ask();
+        binding::may_tell_senders(call, &socket)?;
     }
     let (fd, level, name) = (socket.host.as_fd(), call.u32(1), call.u32(2));
     let privileged = row.effects.contains(&Effect::Privilege);

@@ -10,6 +10,7 @@ use crate::host::command::get_option;
 use crate::host::net;
 use crate::state::fd::{Extra, File, Kind, MadeUp};
 use crate::state::ranks::Lock;
+use crate::state::sockets::Local;
 use nix::errno::Errno;
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
@@ -17,7 +18,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Files that are remembered, and the bytes of text that they keep, at most. Beyond, all are forgotten,
 /// rather than that a guest fills the supervisor's memory; of a socket that is forgotten nothing has been
-/// judged, and what was made up arrives as the socket in its place.
+/// judged, a unix socket is from then on taken for one that the kernel may name, and what was made up arrives
+/// as the socket in its place.
 const MOST: usize = 1 << 14;
 const MOST_BYTES: usize = 16 << 20;
 
@@ -25,7 +27,7 @@ type Cookie = [u8; 8];
 
 #[derive(Debug)]
 enum Kept {
-    Internet(Arc<Lock<Extra>>),
+    Socket(Arc<Lock<Extra>>),
     MadeUp(MadeUp),
 }
 
@@ -33,6 +35,8 @@ enum Kept {
 struct Records {
     kept: HashMap<Cookie, Kept>,
     bytes: usize,
+    /// Whether any were forgotten.
+    forgotten: bool,
 }
 
 /// The records of files that have been sent.
@@ -54,7 +58,7 @@ impl Travellers {
         let bytes = if let Kept::MadeUp(file) = &kept { file.bytes() } else { 0 };
         let mut records = self.records();
         if records.kept.len() >= MOST || records.bytes + bytes > MOST_BYTES {
-            *records = Records::default();
+            *records = Records { forgotten: true, ..Records::default() };
         }
         records.bytes += bytes;
         records.kept.insert(cookie, kept);
@@ -72,10 +76,10 @@ impl Travellers {
             self.keep(cookie(&instead).ok_or(Errno::EINVAL)?, Kept::MadeUp(made_up));
             return Ok(Arc::new(instead));
         }
-        if matches!(&*file.extra(), Extra::Internet(_))
+        if matches!(&*file.extra(), Extra::Internet(_) | Extra::Local(Local { named: false, .. }))
             && let Some(cookie) = cookie(&file)
         {
-            self.keep(cookie, Kept::Internet(file.record()));
+            self.keep(cookie, Kept::Socket(file.record()));
         }
         Ok(file)
     }
@@ -93,11 +97,20 @@ impl Travellers {
             return Ok(file);
         }
         let Some(cookie) = cookie(&file) else { return Ok(file) };
-        let made_up = match self.records().kept.get(&cookie) {
-            None => return Ok(file),
-            Some(Kept::Internet(record)) => return Ok(file.with_record(record.clone())),
+        let records = self.records();
+        let made_up = match records.kept.get(&cookie) {
+            None => {
+                if records.forgotten
+                    && let Extra::Local(local) = &mut *file.extra()
+                {
+                    local.tell_senders();
+                }
+                return Ok(file);
+            }
+            Some(Kept::Socket(record)) => return Ok(file.with_record(record.clone())),
             Some(Kept::MadeUp(made_up)) => made_up.clone(),
         };
+        drop(records);
         File::of_made_up(made_up, stand_in)
     }
 }
