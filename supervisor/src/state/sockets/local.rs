@@ -2,8 +2,8 @@
 //!
 //! The kernel gives an abstract name to a socket without one that is told the credentials of who sends
 //! (SO_PASSCRED, unix(7)), when it connects and, if it takes datagrams, when it sends: then everybody in its
-//! network can send to it. That is a bind(2) that the guest did not ask for. (A socket that takes no datagrams
-//! and sends is connected, and stays so: a name makes nobody its peer.)
+//! network can send to it. That is a bind(2) that the guest did not ask for. (A socket that takes no
+//! datagrams and sends is connected, and stays so: a name makes nobody its peer.)
 //!
 //! Two threads may do both at once. So the record counts what is under way to the kernel and had no need to
 //! ask: whoever sets the option meanwhile asks instead.
@@ -124,7 +124,7 @@ mod tests {
                 (Begun::Free, Begun::Free)
             );
         }
-        assert!(Local::made(libc::AF_INET, libc::SOCK_DGRAM).is_none());
+        assert!(Local::made(libc::AF_INET, SOCK_DGRAM).is_none());
     }
 
     #[test]
