@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_rxbox_global_optspecs
-    string join \n h/help argv0= profile= allow-read= allow-list= allow-modify= allow-write= allow-exec= private= deny-path= hide= allow-net= allow-bind= pass-env= env= user= pass-fd= limit= time-limit= log= log-file= status-fd= audit= q/quiet V/version
+    string join \n h/help argv0= stack-size= profile= allow-read= allow-list= allow-modify= allow-write= allow-exec= private= deny-path= hide= allow-net= allow-bind= pass-env= env= unset-env= user= pass-fd= limit= time-limit= log= log-file= status-fd= audit= q/quiet V/version
 end
 
 function __fish_rxbox_needs_command
@@ -25,6 +25,7 @@ function __fish_rxbox_using_subcommand
 end
 
 complete -c rxbox -n "__fish_rxbox_needs_command" -l argv0 -d 'Give the program NAME as its argument 0 instead of PROGRAM' -r
+complete -c rxbox -n "__fish_rxbox_needs_command" -l stack-size -d 'Let the stack of the program grow to SIZE bytes (K, M and G are powers of 1024)' -r
 complete -c rxbox -n "__fish_rxbox_needs_command" -l profile -d 'Profile by name or, with a slash, by path' -r -F
 complete -c rxbox -n "__fish_rxbox_needs_command" -l allow-read -d 'Let the program read PATH and everything below it' -r -F
 complete -c rxbox -n "__fish_rxbox_needs_command" -l allow-list -d 'Let it list directories there and see what there is, but read nothing' -r -F
@@ -38,6 +39,7 @@ complete -c rxbox -n "__fish_rxbox_needs_command" -l allow-net -d 'Let it connec
 complete -c rxbox -n "__fish_rxbox_needs_command" -l allow-bind -d 'Let it bind, for example to tcp:127.0.0.1:8080' -r -f
 complete -c rxbox -n "__fish_rxbox_needs_command" -l pass-env -d 'Pass an environment variable on; wildcards are allowed' -r -f
 complete -c rxbox -n "__fish_rxbox_needs_command" -l env -d 'Set an environment variable' -r -f
+complete -c rxbox -n "__fish_rxbox_needs_command" -l unset-env -d 'Keep an environment variable from it; wildcards are allowed' -r -f
 complete -c rxbox -n "__fish_rxbox_needs_command" -l user -d 'Run everything, rxbox included, as this user; for root' -r -f
 complete -c rxbox -n "__fish_rxbox_needs_command" -l pass-fd -d 'Let it inherit the open descriptor N' -r -f
 complete -c rxbox -n "__fish_rxbox_needs_command" -l limit -d 'Set a limit, for example memory=512M' -r -f
@@ -79,6 +81,7 @@ complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l allow-net -d 'Le
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l allow-bind -d 'Let it bind, for example to tcp:127.0.0.1:8080' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l pass-env -d 'Pass an environment variable on; wildcards are allowed' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l env -d 'Set an environment variable' -r -f
+complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l unset-env -d 'Keep an environment variable from it; wildcards are allowed' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l user -d 'Run everything, rxbox included, as this user; for root' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l pass-fd -d 'Let it inherit the open descriptor N' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l limit -d 'Set a limit, for example memory=512M' -r -f
@@ -101,6 +104,7 @@ complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l allow-net -d 'Let 
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l allow-bind -d 'Let it bind, for example to tcp:127.0.0.1:8080' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l pass-env -d 'Pass an environment variable on; wildcards are allowed' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l env -d 'Set an environment variable' -r -f
+complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l unset-env -d 'Keep an environment variable from it; wildcards are allowed' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l user -d 'Run everything, rxbox included, as this user; for root' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l pass-fd -d 'Let it inherit the open descriptor N' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l limit -d 'Set a limit, for example memory=512M' -r -f
@@ -132,6 +136,7 @@ complete -c rxbox -n "__fish_rxbox_using_subcommand show" -l allow-net -d 'Let i
 complete -c rxbox -n "__fish_rxbox_using_subcommand show" -l allow-bind -d 'Let it bind, for example to tcp:127.0.0.1:8080' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand show" -l pass-env -d 'Pass an environment variable on; wildcards are allowed' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand show" -l env -d 'Set an environment variable' -r -f
+complete -c rxbox -n "__fish_rxbox_using_subcommand show" -l unset-env -d 'Keep an environment variable from it; wildcards are allowed' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand show" -l user -d 'Run everything, rxbox included, as this user; for root' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand show" -l pass-fd -d 'Let it inherit the open descriptor N' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand show" -l limit -d 'Set a limit, for example memory=512M' -r -f

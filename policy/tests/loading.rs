@@ -102,6 +102,7 @@ fn an_option_does_what_the_key_that_it_names_does() {
         ("--allow-bind", "tcp:192.0.2.1:443", r#"bind = ["tcp:192.0.2.1:443"]"#),
         ("--pass-env", "GIVEN", r#"pass = ["GIVEN"]"#),
         ("--env", "SET=x", r#"set = { SET = "x" }"#),
+        ("--unset-env", "GIVEN", r#"deny = ["GIVEN"]"#),
         ("--user", "games", r#"user = "games""#),
         ("--pass-fd", "7", r#"pass = ["7"]"#),
         ("--limit", "memory=1M", r#"memory = "1M""#),
@@ -110,8 +111,11 @@ fn an_option_does_what_the_key_that_it_names_does() {
     assert_eq!(samples.map(|(flag, ..)| flag), OVERRIDE_OPTIONS.each_ref().map(|option| option.flag));
     for (flag, value, written) in samples {
         // What denies shows only where something is allowed.
-        let base =
-            if ["--deny-path", "--hide"].contains(&flag) { vec![("--allow-write", "/srv")] } else { vec![] };
+        let base = match flag {
+            "--deny-path" | "--hide" => vec![("--allow-write", "/srv")],
+            "--unset-env" => vec![("--pass-env", "*")],
+            _ => vec![],
+        };
         let load = |more: &str, options: &[_]| {
             let text = format!("version = 1\n{more}");
             let options = overrides(&[&base, options].concat());

@@ -21,10 +21,11 @@ const OWN_ERROR: i32 = 125;
 #[cfg_attr(test, expect(dead_code, reason = "tests begin elsewhere"))]
 fn program() -> i32 {
     let mut arguments = std::env::args_os();
-    if cli::is_emulator(arguments.next().as_deref()) {
+    let name = arguments.next();
+    if cli::is_emulator(name.as_deref()) {
         rxbox_emulator_core::child_main();
     }
-    let command = match cli::parse(arguments) {
+    let command = match cli::parse_as(name.as_deref(), arguments.collect()) {
         Ok(command) => command,
         Err(e) => return fail(&e.to_string()),
     };

@@ -500,3 +500,28 @@ fn a_profile_that_is_a_folder_or_a_pipe_or_given_twice_is_told_so() {
         assert!(status == Some(125) && said.contains(told_so), "{said}");
     }
 }
+
+/// Under QEMU's name its users find their options, with their meanings.
+#[test]
+fn it_is_called_as_qemu_is() {
+    let scratch = Scratch::new("qemu");
+    let link = scratch.path().join("qemu-x86_64");
+    std::os::unix::fs::symlink(rxbox(), &link).unwrap();
+    let script = "echo $0 $A ${HOME-none}; ulimit -s";
+    let options = ["-E", "A=1", "-U", "HOME", "-0", "zero", "-s", "2M", "-L", "/", "-cpu", "max"];
+    let words = [&options[..], &["/bin/bash", "-c", script]].concat();
+    let by_name = Command::new(&link).args(&words).env("HOME", "/x").output().unwrap();
+    let by_word = output(&[&["qemu-x86_64"], &words[..]].concat());
+    for ran in [by_name, by_word] {
+        assert_eq!(text(&ran.stdout), "zero 1 none\n2048\n", "{}", text(&ran.stderr));
+    }
+    let traced = Command::new(&link).args(["/bin/echo", "x"]).env("QEMU_STRACE", "1").output().unwrap();
+    assert!(text(&traced.stderr).contains("write(1, \"x\\n\", 2)"), "{}", text(&traced.stderr));
+    // As QEMU does, it takes a name without a slash for one of the working directory.
+    std::fs::copy("/bin/echo", scratch.path().join("own")).unwrap();
+    let own = Command::new(&link).args(["own", "x"]).current_dir(scratch.path()).output().unwrap();
+    assert_eq!(text(&own.stdout), "x\n", "{}", text(&own.stderr));
+    let refused = output(&["qemu-x86_64", "-g", "1234", "/bin/true"]);
+    assert_eq!(refused.status.code(), Some(125));
+    assert!(text(&refused.stderr).contains("no stub for debuggers"), "{}", text(&refused.stderr));
+}

@@ -45,7 +45,7 @@ enum Target {
 }
 
 /// Every option that adds to the profile, in the order of the help.
-pub static OVERRIDE_OPTIONS: [OverrideOption; 16] = [
+pub static OVERRIDE_OPTIONS: [OverrideOption; 17] = [
     OverrideOption {
         flag: "--allow-read",
         value: "PATH",
@@ -129,6 +129,13 @@ pub static OVERRIDE_OPTIONS: [OverrideOption; 16] = [
         adds_to: "[environment] set",
         help: "Set an environment variable",
         target: Target::Variable,
+    },
+    OverrideOption {
+        flag: "--unset-env",
+        value: "NAME",
+        adds_to: "[environment] deny",
+        help: "Keep an environment variable from it; wildcards are allowed",
+        target: Target::Variables(|layer| &mut layer.environment.deny),
     },
     OverrideOption {
         flag: "--user",

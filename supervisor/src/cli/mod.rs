@@ -16,6 +16,7 @@ pub mod generate;
 pub mod identity;
 mod learn;
 pub mod profile;
+mod qemu;
 mod questions;
 mod reports;
 mod run;
@@ -148,6 +149,15 @@ pub enum Command {
 /// The declaration, for what is generated from it.
 fn command() -> clap::Command {
     Line::command()
+}
+
+/// Reads the arguments of a program that is called by this name: as QEMU's users write them, if that or the
+/// first of them is a name of QEMU's.
+///
+/// # Errors
+/// What makes no sense.
+pub fn parse_as(own_name: Option<&OsStr>, arguments: Vec<OsString>) -> Result<Command, UsageError> {
+    parse(qemu::rewritten(own_name, arguments, &command())?)
 }
 
 /// Reads the arguments behind rxbox's own name.

@@ -14,6 +14,9 @@ pub struct Run {
     /// Give the program NAME as its argument 0 instead of PROGRAM
     #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
     pub argv0: Option<OsString>,
+    /// Let the stack of the program grow to SIZE bytes (K, M and G are powers of 1024)
+    #[arg(long, value_name = "SIZE", value_parser = size, allow_hyphen_values = true)]
+    pub stack_size: Option<u64>,
     /// Under what policy.
     #[command(flatten)]
     pub profile: Profile,
@@ -34,4 +37,17 @@ impl Run {
         }
         words
     }
+}
+
+fn size(text: &str) -> Result<u64, &'static str> {
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let unit = match &text[digits.len()..] {
+        "" => 0,
+        "K" | "k" => 10,
+        "M" | "m" => 20,
+        "G" | "g" => 30,
+        _ => return Err("wants a number of bytes"),
+    };
+    let bytes = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(1 << unit));
+    bytes.filter(|bytes| *bytes > 0).ok_or("wants a number of bytes")
 }

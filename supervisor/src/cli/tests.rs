@@ -84,6 +84,7 @@ fn what_makes_no_sense_is_said() {
         ("--", "no program is given"),
         ("--log nothing x", "--log cannot be \"nothing\"; there are in_asm, op"),
         ("--log op,syscal x", "--log cannot be \"syscal\""),
+        ("--stack-size 1T x", "--stack-size wants a number of bytes"),
         ("--status-fd -1 x", "--status-fd wants a number"),
         ("--time-limit 5s x", "--time-limit wants a number of seconds"),
         ("--env K x", "--env wants NAME=VALUE"),

@@ -36,12 +36,13 @@ pub struct Inherited {
 impl Inherited {
     /// Records it, and sets up rxbox's own processes: every signal has its default action, but for those that
     /// calls raise in their caller; none is blocked; limits are as wide as they may be; files that the
-    /// supervisor creates for guests get the modes that guests ask for.
+    /// supervisor creates for guests get the modes that guests ask for. `stack` is how far the guest's stack
+    /// may grow, in bytes, if that is said.
     ///
     /// # Errors
     /// The host fails, or leaves too little.
-    pub fn record() -> Result<Inherited, RecordError> {
-        let inherited = Inherited {
+    pub fn record(stack: Option<u64>) -> Result<Inherited, RecordError> {
+        let mut inherited = Inherited {
             parent: nix::unistd::getppid().as_raw(),
             limits: host_limits()?,
             umask: umask(Mode::empty()).bits(),
@@ -50,6 +51,13 @@ impl Inherited {
             // Where mappings of a program lie depends on it: children are executed with the usual one.
             personality: start::change_personality(0),
         };
+        if let Some(size) = stack {
+            let limit = &mut inherited.limits[libc::RLIMIT_STACK as usize];
+            if size > limit.hard {
+                return Err(RecordError::Stack(limit.hard));
+            }
+            limit.soft = size;
+        }
         (1..=64)
             .filter(|signal| inherited.ignored & start::bit(*signal) != 0)
             .for_each(spawn::default_action);
@@ -102,6 +110,9 @@ pub enum RecordError {
         /// What it would have to be.
         needed: u64,
     },
+    /// Of the stack that is asked for; the hard limit, in bytes.
+    #[error("--stack-size is beyond the hard limit, {0} bytes")]
+    Stack(u64),
     /// The host fails.
     #[error("{}", .0.desc())]
     Host(#[from] Errno),

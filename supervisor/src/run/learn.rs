@@ -129,6 +129,7 @@ fn prepared(learn: &Learn, output: Option<PathBuf>) -> io::Result<Run> {
     Ok(Run {
         words: learn.words.clone(),
         argv0: None,
+        stack_size: None,
         profile,
         reports: learn.reports.clone(),
         study: Some(Study { base, result, output }),

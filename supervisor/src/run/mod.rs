@@ -50,7 +50,7 @@ use study::Begun;
 
 /// Runs the program; the exit status of rxbox.
 pub fn run(options: Options, mut given: Given) -> i32 {
-    let begun = Inherited::record().map_err(|e| e.to_string());
+    let begun = Inherited::record(options.stack_size).map_err(|e| e.to_string());
     let begun = begun.and_then(|inherited| Ok((inherited, Streams::open(&options.reports, &mut given)?)));
     let (inherited, streams) = match begun {
         Ok(begun) => begun,
