@@ -46,7 +46,7 @@ pub use pattern::variables::Variables;
 pub use policy::{Policy, ReadProfile};
 pub use profile::limits::{Limit, Limits};
 pub use profile::schema::schema_json;
-pub use profile::words::{Capability, Denials, Layer};
+pub use profile::words::{Capability, Denials, Layer, Notice};
 pub use report::diagnostic::{Diagnostic, Diagnostics};
 pub use report::suggest::did_you_mean;
 pub use rules::descriptors::Inheritance;

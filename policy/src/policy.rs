@@ -13,7 +13,7 @@ use crate::load::overrides::Overrides;
 use crate::pattern::variables::Variables;
 use crate::profile::keys::{Profile, last};
 use crate::profile::limits::{Limit, Limits};
-use crate::profile::words::{Capability, Denials, Layer};
+use crate::profile::words::{Capability, Denials, Layer, Notice};
 use crate::report::diagnostic::Diagnostics;
 use crate::report::ledger::{Context, Ledger, RuleId};
 use crate::rules::calls::Action;
@@ -375,6 +375,11 @@ impl Policy {
     /// The capabilities that the supervisor keeps if it has them.
     pub fn capabilities(&self) -> &[Capability] {
         &self.compiled.capabilities
+    }
+
+    /// What the guest may tell the service manager.
+    pub fn notices(&self) -> &[Notice] {
+        &self.compiled.notices
     }
 
     /// Where denials are told.

@@ -16,7 +16,7 @@ use crate::profile::keys::{Filesystem, Profile, in_order, last};
 use crate::profile::limits::{Limit, Limits};
 use crate::profile::value::List;
 use crate::profile::words::{
-    AddressText, Capability, Denials, DeniedError, Layer, PathText, VariablePattern,
+    AddressText, Capability, Denials, DeniedError, Layer, Notice, PathText, VariablePattern,
 };
 use crate::report::ledger::{Context, Item, RuleId};
 use crate::rules::calls::Calls;
@@ -47,6 +47,7 @@ pub(crate) struct Compiled {
     pub(crate) layers: Vec<Item<Layer>>,
     pub(crate) capabilities: Vec<Capability>,
     pub(crate) denials: Denials,
+    pub(crate) notices: Vec<Notice>,
     pub(crate) notes: Vec<String>,
     /// The rules that grant something.
     pub(crate) grants: Vec<RuleId>,
@@ -121,6 +122,7 @@ impl<'a> Compiler<'a> {
             calls,
             layers: layers.iter().flat_map(|layer| layer.hardening.require.iter().cloned()).collect(),
             capabilities: capabilities(layers),
+            notices: layers.iter().flat_map(|layer| layer.service.notify.iter().map(|n| n.value)).collect(),
             denials: denials.map_or(Denials::default(), |item| item.value),
             notes: self.notes,
             grants,

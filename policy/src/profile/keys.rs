@@ -14,8 +14,8 @@ use super::limits::LimitKeys;
 use super::value::{Entry, List, NonEmpty, Plural, Table};
 use super::words::{
     ActionWord, AddressText, ArgumentName, ArgumentValue, CallName, Capability, Denials, DeniedError,
-    DescriptorText, ErrnoName, Family, Layer, PathText, ProfileName, UserName, VariableName, VariablePattern,
-    Version,
+    DescriptorText, ErrnoName, Family, Layer, Notice, PathText, ProfileName, UserName, VariableName,
+    VariablePattern, Version,
 };
 use crate::report::ledger::Item;
 
@@ -40,6 +40,8 @@ pub(crate) struct Profile {
     pub(crate) identity: Identity,
     /// What descriptors it gets beside the standard streams.
     pub(crate) descriptors: Descriptors,
+    /// What it may tell the service manager.
+    pub(crate) service: Service,
     /// How much it may use.
     pub(crate) limits: LimitKeys,
     /// Rules about raw system calls.
@@ -109,8 +111,18 @@ pub(crate) struct Environment {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, expecting = "[descriptors]")]
 pub(crate) struct Descriptors {
-    /// Numbers of descriptors, open when rxbox is started, that the guest inherits; `"*"` for all that are.
+    /// Numbers of descriptors, open when rxbox is started, that the guest inherits; `"*"` for all that are,
+    /// `"listen"` for those that a service manager passes (sd_listen_fds(3)).
     pub(crate) pass: List<DescriptorText>,
+}
+
+/// What the guest may tell the service manager, if one has started rxbox.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, expecting = "[service]")]
+pub(crate) struct Service {
+    /// What the guest may tell the service manager (sd_notify(3)), each with the variables that belong to it.
+    /// Where `"ready"` is not listed, rxbox says so itself once the program runs.
+    pub(crate) notify: List<Notice>,
 }
 
 /// Rules about raw system calls, asked before all others.

@@ -105,6 +105,26 @@ words! {
         SysResource = "sys_resource",
     }
 
+    /// What a service may tell its manager (sd_notify(3)).
+    pub enum Notice: "notice" {
+        /// That it has started, or has reloaded its configuration: `READY`.
+        Ready = "ready",
+        /// That it reloads its configuration: `RELOADING`, `MONOTONIC_USEC`.
+        Reloading = "reloading",
+        /// That it is about to end: `STOPPING`.
+        Stopping = "stopping",
+        /// What it does, for people: `STATUS`.
+        Status = "status",
+        /// Why it fails: `ERRNO`, `BUSERROR`, `EXIT_STATUS`.
+        Errno = "errno",
+        /// That it is alive, or that it is not: `WATCHDOG`.
+        Watchdog = "watchdog",
+        /// How much time it needs: `EXTEND_TIMEOUT_USEC`, `WATCHDOG_USEC`.
+        Timeouts = "timeouts",
+        /// Descriptors to keep for its next start: `FDSTORE`, `FDSTOREREMOVE`, `FDNAME`, `FDPOLL`.
+        Fdstore = "fdstore",
+    }
+
     /// Where denials are told.
     #[derive(Default)]
     pub enum Denials: "place" {

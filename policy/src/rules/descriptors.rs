@@ -7,13 +7,15 @@ use std::collections::BTreeSet;
 pub struct Inheritance {
     /// All that are open.
     pub all: bool,
+    /// Those that a service manager passes.
+    pub listen: bool,
     /// Those with these numbers, which must be open.
     pub named: BTreeSet<i32>,
 }
 
 /// A text names no descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a descriptor is a number, or `*` for all")]
+#[error("a descriptor is a number, `*` for all, or `listen` for those of a service manager")]
 pub(crate) struct NoDescriptor;
 
 impl Inheritance {
@@ -21,6 +23,7 @@ impl Inheritance {
     pub(crate) fn pass(&mut self, text: &str) -> Result<(), NoDescriptor> {
         match text {
             "*" => self.all = true,
+            "listen" => self.listen = true,
             _ => {
                 let number = text.parse().ok().filter(|number| *number >= 0).ok_or(NoDescriptor)?;
                 self.named.insert(number);

@@ -3,12 +3,14 @@
 pub mod folders;
 pub mod inherited;
 pub mod init;
+pub mod manager;
 pub mod program;
 
 use crate::confine;
 use crate::confine::filter::Kinds;
 use crate::host::credentials::{self, Capabilities, Credentials};
 use crate::host::fork_gate::ForkGate;
+use crate::host::process::ProcessHandle;
 use crate::host::stat::{group_of, parent_of, session_of};
 use crate::host::transfer::{Buffer, getrandom};
 use crate::report::outcome::Outcome;
@@ -19,6 +21,7 @@ use crate::worker::start::start_first_process;
 use inherited::{Inherited, first_limits};
 use init::Init;
 use init::exec::Start;
+use manager::Told;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
@@ -39,8 +42,11 @@ pub struct Guest {
     pub program: Program,
     /// `argv`.
     pub argv: Vec<Vec<u8>>,
-    /// `envp`, as the policy lets it through.
+    /// `envp`, as the policy lets it through, with what the service manager tells; without what only its
+    /// process id makes complete.
     pub envp: Vec<Vec<u8>>,
+    /// What the service manager tells.
+    pub told: Told,
     /// What the child is to log.
     pub log: LogItems,
     /// Where it is logged, if anything is.
@@ -65,13 +71,18 @@ pub struct Launched {
 ///
 /// # Errors
 /// [`Outcome::Failed`] with what failed.
-pub fn launch(sandbox: &Arc<Sandbox>, guest: Guest, inherited: &Inherited) -> Result<Launched, Outcome> {
+pub fn launch(sandbox: &Arc<Sandbox>, mut guest: Guest, inherited: &Inherited) -> Result<Launched, Outcome> {
     let failed = |what: &str| {
         let what = what.to_owned();
         move |e: Errno| Outcome::Failed(format!("{what}: {}", e.desc()))
     };
     let limits = first_limits(inherited.limits, sandbox.policy.limits());
-    let boot = boot(&guest, inherited, &limits).map_err(failed("the boot block"))?;
+    // Nobody waits for a process id that is not to be told.
+    let early = if guest.told.pids.is_empty() {
+        Some(boot(&guest, inherited, &limits).map_err(failed("the boot block"))?)
+    } else {
+        None
+    };
     let (line, end) = sandbox.channel().and_then(Line::new).map_err(failed("the channel"))?;
     let program = open(c"/proc/self/exe", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())
         .map_err(failed("/proc/self/exe"))?;
@@ -88,7 +99,7 @@ pub fn launch(sandbox: &Arc<Sandbox>, guest: Guest, inherited: &Inherited) -> Re
     };
     let init = Init::start(&start).map_err(|e| Outcome::Failed(e.to_string()))?;
     drop(end);
-    let sent = line.send_boot(&boot);
+    let sent = early.as_ref().map_or(Ok(()), |boot| line.send_boot(boot));
     let kinds =
         Kinds { sockets: sandbox.empty_network().is_none(), identities: sandbox.policy.changes_identity() };
     confine::filter::restrict(kinds).map_err(|e| Outcome::Failed(e.to_string()))?;
@@ -96,7 +107,13 @@ pub fn launch(sandbox: &Arc<Sandbox>, guest: Guest, inherited: &Inherited) -> Re
     sent.map_err(failed("the emulator child"))?;
     sandbox.forks.begin(init.number(), gate.is_some());
     sandbox.layers.gate(gate.is_some());
-    let process = first_process(sandbox, guest, inherited, limits, line, pid)
+    let handle = sandbox.first_process(pid).map_err(failed("the first process"))?;
+    if early.is_none() {
+        guest.envp.extend(guest.told.with_pid(handle.number()));
+        let boot = boot(&guest, inherited, &limits).map_err(failed("the boot block"))?;
+        line.send_boot(&boot).map_err(failed("the emulator child"))?;
+    }
+    let process = first_process(sandbox, guest, inherited, limits, line, handle)
         .map_err(failed("the working directory or the first process"))?;
     start_first_process(sandbox, &process).map_err(failed("the first worker"))?;
     Ok(Launched { init, first: process, gate })
@@ -116,7 +133,7 @@ fn first_process(
     inherited: &Inherited,
     limits: [Rlimit; LIMITS],
     line: Line,
-    host: i32,
+    handle: ProcessHandle,
 ) -> Result<Arc<Process>, Errno> {
     let exe = ExeRecord {
         fd: guest.program.fd,
@@ -128,7 +145,6 @@ fn first_process(
     let state = State::host(exe, credentials, inherited.umask, limits)?;
     let limit = limits[libc::RLIMIT_NOFILE as usize].soft;
     let fds = given_descriptors(limit, sandbox.budget.clone(), guest.descriptors)?;
-    let handle = sandbox.first_process(host)?;
     if let Some(session) = handle.session() {
         sandbox.terminals.start(session, handle.number());
     }
@@ -187,8 +203,9 @@ fn boot(guest: &Guest, inherited: &Inherited, limits: &[Rlimit; LIMITS]) -> Resu
     Ok(boot.encode())
 }
 
-/// The guest's environment as `NAME=value` strings.
+/// The guest's environment as `NAME=value` strings, without what the service manager sets.
 pub fn environment(policy: &Policy) -> Vec<Vec<u8>> {
     let join = |(k, v): (std::ffi::OsString, std::ffi::OsString)| [k.as_bytes(), b"=", v.as_bytes()].concat();
-    policy.environment(std::env::vars_os()).into_iter().map(join).collect()
+    let host = std::env::vars_os().filter(|(name, _)| !manager::sets(name));
+    policy.environment(host).into_iter().map(join).collect()
 }

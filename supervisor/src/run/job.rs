@@ -27,6 +27,7 @@ use crate::host::process::ProcessHandle;
 use crate::host::spawn::{self, Ended, Target};
 use crate::host::start;
 use crate::launch::folders;
+use crate::run::courier::Courier;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, setrlimit};
@@ -35,7 +36,8 @@ use nix::sys::signalfd::{SfdFlags, SignalFd, siginfo};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
 use nix::unistd::{Pid, getppid};
 use std::cell::Cell;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 /// Signals to rxbox that are forwarded to the guest: all but those that say something of rxbox's own
 /// processes. What cannot be blocked is not among them.
@@ -51,6 +53,8 @@ pub struct Job {
     socket: OwnedFd,
     /// The other end of the bell.
     button: OwnedFd,
+    /// For what the service manager is to be told, if there is one.
+    notices: Option<OwnedFd>,
     /// How often it was told to stop and has not said afterwards that it runs.
     stops: Cell<u32>,
 }
@@ -80,11 +84,12 @@ pub enum Said {
 }
 
 /// Has `supervise` done by a child of this process, which must have one thread, and stands for it until it
-/// has ended. Returns its exit status, and does not return if it was ended by a signal.
+/// has ended. Returns its exit status, and does not return if it was ended by a signal. It tells the manager
+/// that listens at `manager` what the supervisor has to say, if one does.
 ///
 /// # Errors
 /// The host fails; nothing has been done.
-pub fn stand_for(supervise: impl FnOnce(&Job) -> i32) -> Result<i32, Errno> {
+pub fn stand_for(manager: Option<&OsStr>, supervise: impl FnOnce(&Job) -> i32) -> Result<i32, Errno> {
     // Whatever is to be ended is ended so: where that is refused, nothing may be started.
     ProcessHandle::open(nix::unistd::getpid().as_raw())?.is_there()?;
     // The supervisor holds all off for good but what interrupts its own threads: what a terminal or a process
@@ -92,25 +97,39 @@ pub fn stand_for(supervise: impl FnOnce(&Job) -> i32) -> Result<i32, Errno> {
     start::block_exactly(start::all_signals());
     let pair = || socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC);
     let ((ours, theirs), (bell, button)) = (pair()?, pair()?);
+    let (courier, notices) = match manager.map(|name| pair().map(|ends| (name, ends))).transpose()? {
+        // A name at which nobody listens any more is a left-over.
+        Some((name, (from, to))) => Courier::new(name, from).ok().map(|courier| (courier, to)).unzip(),
+        None => (None, None),
+    };
     nix::sys::prctl::set_child_subreaper(true)?;
     let job = nix::unistd::getpid();
-    let ends = [ours.as_raw_fd(), bell.as_raw_fd()];
+    let of_courier = courier.iter().flat_map(|courier| courier.descriptors());
+    let ends = [ours.as_fd(), bell.as_fd()].into_iter().chain(of_courier);
+    let ends: Vec<RawFd> = ends.map(|end| end.as_raw_fd()).collect();
     // What the work owns is dropped here once it is forked, so the supervisor's ends close.
     let supervisor = spawn::fork(move || {
         // A copy in the supervisor would keep it from seeing the end of the job process.
         let closed = ends.into_iter().try_for_each(nix::unistd::close);
-        match closed.and_then(|()| Job::of(theirs, button, job)) {
+        match closed.and_then(|()| Job::of(theirs, button, notices, job)) {
             Ok(job) => supervise(&job),
             Err(_) => 125,
         }
     })?;
-    stand_in(&ours, &bell, supervisor)
+    stand_in(&ours, &bell, courier, supervisor)
 }
 
 /// The job process's life after the fork.
-fn stand_in(socket: &OwnedFd, bell: &OwnedFd, supervisor: Pid) -> Result<i32, Errno> {
+fn stand_in(
+    socket: &OwnedFd,
+    bell: &OwnedFd,
+    mut courier: Option<Courier>,
+    supervisor: Pid,
+) -> Result<i32, Errno> {
+    let of_courier = courier.iter().flat_map(Courier::descriptors);
+    let kept: Vec<_> = [socket.as_fd(), bell.as_fd()].into_iter().chain(of_courier).collect();
     // Whoever waits for the end of what rxbox was given must not wait for this process.
-    spawn::close_all_from(3, &[socket.as_fd(), bell.as_fd()])?;
+    spawn::close_all_from(3, &kept)?;
     let signals = SignalFd::with_flags(&forwarded(), SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
     let child = ProcessHandle::open(supervisor.as_raw())?;
     for (command, argument) in [
@@ -123,12 +142,16 @@ fn stand_in(socket: &OwnedFd, bell: &OwnedFd, supervisor: Pid) -> Result<i32, Er
     let (mut has_cgroup, mut has_folders) = (false, false);
     loop {
         let events = [signals.as_fd(), socket.as_fd(), child.as_fd()];
-        let mut events = events.map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+        let events = events.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).into_iter();
+        let mut events: Vec<_> = events.chain(courier.as_ref().and_then(Courier::event)).collect();
         match poll(&mut events, PollTimeout::NONE) {
             Err(Errno::EINTR) => {}
             done => drop(done?),
         }
-        let [_, told, ended] = events.map(|event| event.any().unwrap_or(true));
+        let happened = |n: usize| events.get(n).is_some_and(|event| event.any().unwrap_or(true));
+        let (told, ended) = (happened(1), happened(2));
+        drop(events);
+        courier.iter_mut().for_each(Courier::go);
         while let Some(signal) = signals.read_signal()? {
             let received = Received::of(&signal);
             if received.is_of_bell() {
@@ -155,6 +178,8 @@ fn stand_in(socket: &OwnedFd, bell: &OwnedFd, supervisor: Pid) -> Result<i32, Er
         }
     }
     let ended = spawn::wait_for(supervisor)?;
+    // What it has said last.
+    courier.iter_mut().for_each(Courier::go);
     end_all_below()?;
     if has_cgroup {
         cgroup::remove_of(supervisor);
@@ -234,14 +259,23 @@ impl Received {
 
 impl Job {
     /// Of the supervisor, whose parent is the job process.
-    fn of(socket: OwnedFd, button: OwnedFd, job: Pid) -> Result<Job, Errno> {
+    fn of(socket: OwnedFd, button: OwnedFd, notices: Option<OwnedFd>, job: Pid) -> Result<Job, Errno> {
         nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
         // What the init process leaves if it is killed.
         nix::sys::prctl::set_child_subreaper(true)?;
         if getppid() != job {
             return Err(Errno::ESRCH);
         }
-        Ok(Job { socket, button, stops: Cell::new(0) })
+        Ok(Job { socket, button, notices, stops: Cell::new(0) })
+    }
+
+    /// The way for what the service manager is to be told, if there is one.
+    ///
+    /// # Errors
+    /// No descriptor is left.
+    pub fn notices(&self) -> Result<Option<OwnedFd>, Errno> {
+        let copy = self.notices.as_ref().map(OwnedFd::try_clone).transpose();
+        copy.map_err(|e| e.raw_os_error().map_or(Errno::EMFILE, Errno::from_raw))
     }
 
     /// What the job process says next, if it has said anything.

@@ -1,5 +1,6 @@
 //! A whole run, from the command line to the exit status.
 
+pub mod courier;
 pub mod event_loop;
 pub mod job;
 pub mod learn;
@@ -20,6 +21,7 @@ use crate::host::interrupt;
 use crate::host::maker::Maker;
 use crate::host::start;
 use crate::launch::inherited::{Inherited, set_own_limits};
+use crate::launch::manager::Manager;
 use crate::launch::program::{self, Program};
 use crate::launch::{self, Guest, Launched, folders};
 use crate::report::audit::Listener;
@@ -32,6 +34,7 @@ use crate::sandbox::Sandbox;
 use crate::sandbox::forks::Forks;
 use crate::sandbox::layers::{self, SupervisorLayers};
 use crate::state::mounts;
+use crate::state::notices::Notices;
 use crate::worker::{dispatch, serve};
 use event_loop::EventLoop;
 use job::Job;
@@ -45,6 +48,7 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
 use std::time::Instant;
 use study::Begun;
 
@@ -63,8 +67,10 @@ pub fn run(options: Options, mut given: Given) -> i32 {
         Ok(read) => read,
         Err(e) => return streams.conclude(&Outcome::Failed(e), &[]),
     };
+    let manager = Manager::told(std::process::id(), |name| std::env::var_os(name));
+    let listens = manager.socket.clone();
     let supervise = move |job: &Job| {
-        let (outcome, denials) = match prepare(options, read, &streams, given, job) {
+        let (outcome, denials) = match prepare(options, read, &streams, given, (job, &manager)) {
             Ok((sandbox, guest, study)) => {
                 let outcome = run_guest(&sandbox, guest, job, &inherited).unwrap_or_else(|outcome| outcome);
                 let deadline = Instant::now() + PATIENCE;
@@ -76,7 +82,7 @@ pub fn run(options: Options, mut given: Given) -> i32 {
         };
         streams.conclude(&outcome, &denials)
     };
-    job::stand_for(supervise).unwrap_or_else(|e| {
+    job::stand_for(listens.as_deref(), supervise).unwrap_or_else(|e| {
         tell(&format!("rxbox: the job process: {}; this may run in another rxbox", e.desc()));
         Outcome::Failed(String::new()).code()
     })
@@ -158,7 +164,7 @@ fn prepare(
     read: Option<ReadProfile>,
     streams: &Streams,
     given: Given,
-    job: &Job,
+    (job, manager): (&Job, &Manager),
 ) -> Result<(Arc<Sandbox>, Guest, Option<Begun>), Outcome> {
     // What it makes first takes as long as what comes here.
     let maker = Maker::start().map_err(|e| failed("the supervisor", e.desc()))?;
@@ -187,14 +193,24 @@ fn prepare(
         let start = Record::Start { version: record::VERSION, rxbox, time: record::now(), program, profile };
         audit.deliver(&start.line(), Instant::now() + PATIENCE);
     }
-    let (descriptors, left) =
-        given.passed(policy.inheritance()).map_err(|e| Outcome::Failed(e.to_string()))?;
-    if !options.reports.quiet {
-        left.iter().for_each(|left| tell(&format!("rxbox: note: {left}")));
+    let mut wanted = policy.inheritance().clone();
+    if wanted.listen {
+        wanted.named.extend(manager.descriptors());
     }
+    let (descriptors, left) = given.passed(&wanted).map_err(|e| Outcome::Failed(e.to_string()))?;
     drop(given);
+    let notices = job.notices().map_err(|e| failed("the supervisor", e.desc()))?;
+    let notices = notices.map(|outbox| Notices::new(policy.notices(), outbox, manager.main)).transpose();
+    let notices = notices.map_err(|e| failed("a socket for [service] notify", e.desc()))?;
+    let heard = notices.as_ref().is_some_and(Notices::are_heard);
+    let told = manager.tell(heard, policy.notices(), &descriptors.iter().map(|(n, _)| *n).collect());
+    if !options.reports.quiet {
+        let notes = left.iter().map(ToString::to_string).chain(told.notes.iter().cloned());
+        notes.for_each(|note| tell(&format!("rxbox: note: {note}")));
+    }
     let guest = Guest {
-        envp: launch::environment(&policy),
+        envp: launch::environment(&policy).into_iter().chain(told.variables.iter().cloned()).collect(),
+        told,
         program,
         log: options.reports.log().and(LogItems::OF_CHILD),
         log_file: guest_log,
@@ -205,6 +221,7 @@ fn prepare(
         .map_err(|e| failed("the supervisor", e.desc()))?;
     // It is the first.
     let _ = sandbox.maker.set(maker);
+    notices.into_iter().for_each(|notices| _ = sandbox.notices.set(notices));
     lesson.into_iter().for_each(|lesson| sandbox.audit.teach(lesson));
     let sandbox = Arc::new(sandbox);
     // Files that guests leave open are closed by the end of this process, which does not wait for what they
@@ -230,6 +247,7 @@ fn run_guest(
     if let Some(gate) = gate {
         keep_gate(sandbox, gate).map_err(|e| failed("the supervisor", e))?;
     }
+    let relay = relay_notices(sandbox).map_err(|e| failed("the supervisor", e))?;
     let outcome = EventLoop::new(sandbox, &main, &init, job).run();
     // Both end at the same time.
     sandbox.maker.get().inspect(|maker| maker.dismiss());
@@ -237,6 +255,11 @@ fn run_guest(
     // The maker, and what an init process that was killed has left.
     end_all_below().map_err(host)?;
     job.wait_until_running().map_err(host)?;
+    if let (Some(relay), Some(notices)) = (relay, sandbox.notices.get()) {
+        notices.end();
+        // It cannot fail, and ends soon.
+        let _ = relay.join();
+    }
     sandbox.audit.finish(Instant::now() + PATIENCE);
     outcome.map_err(host)
 }
@@ -253,6 +276,18 @@ fn keep_gate(sandbox: &Arc<Sandbox>, gate: ForkGate) -> io::Result<()> {
         }
     };
     std::thread::Builder::new().name("forks".to_owned()).spawn(keep).map(drop)
+}
+
+/// Passes on what guests tell the service manager, in a thread of its own: it waits for room there.
+fn relay_notices(sandbox: &Arc<Sandbox>) -> io::Result<Option<JoinHandle<()>>> {
+    if !sandbox.notices.get().is_some_and(Notices::are_heard) {
+        return Ok(None);
+    }
+    let sandbox = sandbox.clone();
+    let relay = move || {
+        sandbox.notices.get().inspect(|notices| notices.relay(|note| sandbox.audit.note(note)));
+    };
+    std::thread::Builder::new().name("notices".to_owned()).spawn(relay).map(Some)
 }
 
 /// Enters a cgroup of the run's own, if the profile requires one: the kernel takes several milliseconds to

@@ -31,6 +31,7 @@ use crate::state::ipc::Namespace;
 use crate::state::locks::Waits;
 use crate::state::memory_files::MemoryFiles;
 use crate::state::mounts;
+use crate::state::notices::Notices;
 use crate::state::output::Output;
 use crate::state::process::Process;
 use crate::state::processes::Processes;
@@ -67,6 +68,8 @@ pub struct Sandbox {
     /// The run's cgroup, where it has one of its own.
     pub cgroup: OnceLock<Cgroup>,
     pids: OnceLock<PidNamespace>,
+    /// What the service manager is told, where there is one.
+    pub notices: OnceLock<Notices>,
     /// Directories in which guests have bound sockets.
     pub anchors: Anchors,
     /// Who is at the other end of sockets.
@@ -143,6 +146,7 @@ impl Sandbox {
             layers: HostLayers::default(),
             maker: OnceLock::new(),
             pids: OnceLock::new(),
+            notices: OnceLock::new(),
             cgroup: OnceLock::new(),
             anchors: Anchors::default(),
             peers: Peers::default(),

@@ -8,7 +8,8 @@
 //!   [`attributes`], [`credentials`] and [`transfers`]; [`names`] of what it holds, and the [`mounts`] that
 //!   they lie in; what is locked [`apart`] from its file.
 //! * Of all: [`processes`] and their [`groups`], [`terminals`], [`sockets`], System V and POSIX objects
-//!   ([`ipc`]), the limit of [`output`]; who traces whom ([`tracees`]).
+//!   ([`ipc`]), the limit of [`output`]; who traces whom ([`tracees`]); what the service manager is told
+//!   ([`notices`]).
 //! * [`ranks`]: the locks of it all, and their order.
 
 pub mod apart;
@@ -22,6 +23,7 @@ pub mod locks;
 pub mod memory_files;
 pub mod mounts;
 pub mod names;
+pub mod notices;
 pub mod output;
 pub mod place;
 pub mod process;

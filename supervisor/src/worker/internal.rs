@@ -109,6 +109,7 @@ fn exec_done(call: &mut Call<'_>) -> SyscallResult {
     let closed = call.process.fds.close_on_exec();
     closed.files().iter().for_each(|file| call.process.locks.release(file));
     call.sandbox.ipc.executed(call.process.pid);
+    call.sandbox.notices.get().inspect(|notices| notices.program_runs());
     Ok(0)
 }
 

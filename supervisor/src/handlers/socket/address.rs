@@ -196,7 +196,13 @@ pub(super) fn destination(
             may_leave_device(call, socket, to)?;
             (nature.endpoint(to), Address::internet(to))
         }
-        Name::UnixAbstract(name) => (Endpoint::UnixAbstract(name), unix_abstract(name)?),
+        Name::UnixAbstract(name) => {
+            let notices = call.sandbox.notices.get();
+            if let Some(file) = notices.and_then(|notices| notices.file(name)) {
+                return unix_address(reopen_name(file).absolute().to_bytes()).map(|to| Some(to.into()));
+            }
+            (Endpoint::UnixAbstract(name), unix_abstract(name)?)
+        }
         Name::Other(family) => (Endpoint::Family(family), Address::new(given)?),
     };
     call.enforce(&call.sandbox.policy.connect(&endpoint), &DeniedWhat::Connect(endpoint))?;
