@@ -4,21 +4,25 @@
 //! descriptors, working directory, umask, identity, limits, the program it runs. A guest process is an
 //! emulator child on the host, and has its process id; its threads have the ids of their host threads.
 
+mod exe;
 mod limits;
 mod line;
+mod signals;
+mod start;
 
+pub use exe::ExeRecord;
 pub use limits::{LIMITS, Rlimit, host_limits};
 pub use line::Line;
+pub use start::{Fork, State, given_descriptors};
 
+use self::exe::NAME_MAX;
 use crate::host::credentials::Credentials;
 use crate::host::process::ProcessHandle;
-use crate::host::shm::{Channel, Interrupt};
+use crate::host::shm::Channel;
 use crate::host::signal::Info;
-use crate::state::attributes::{Attributes, COMM_SIZE};
-use crate::state::budget::Budget;
-use crate::state::fd::{FdTable, File, Released};
+use crate::state::attributes::Attributes;
+use crate::state::fd::{FdTable, Released};
 use crate::state::locks::RecordLocks;
-use crate::state::mounts;
 use crate::state::names::{Dir, label_of};
 use crate::state::place::Place;
 use crate::state::ranks::{Guard, Lock, Rank};
@@ -27,36 +31,10 @@ use crate::state::tracees::Tracees;
 use crate::state::transfers::Transfers;
 use nix::errno::Errno;
 use rxbox_wire::control::About;
-use rxbox_wire::relay;
 use std::collections::HashMap;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
-
-/// The program that a process runs.
-#[derive(Debug)]
-pub struct ExeRecord {
-    /// Holds the program's file (`O_PATH`).
-    pub fd: OwnedFd,
-    /// Its absolute resolved name.
-    pub path: Box<[u8]>,
-    /// `argv`.
-    pub arguments: Vec<Vec<u8>>,
-    /// `envp`, as it was at execve(2).
-    pub environment: Vec<Vec<u8>>,
-}
-
-impl ExeRecord {
-    /// The name that the kernel gives to a process that runs this program: the last component, at most 15
-    /// bytes.
-    fn name(&self) -> Vec<u8> {
-        let last = self.path.rsplit(|&b| b == b'/').next().unwrap_or_default();
-        last[..last.len().min(NAME_MAX)].to_vec()
-    }
-}
-
-/// Longest name of a process.
-const NAME_MAX: usize = COMM_SIZE - 1;
 
 /// A guest process.
 #[derive(Debug)]
@@ -94,34 +72,6 @@ pub struct Process {
     refusal: OnceLock<String>,
     tracees: OnceLock<Arc<Tracees>>,
     ended: AtomicBool,
-}
-
-/// What a process starts with: for a forked one everything of its parent at the time of the fork; and a line
-/// of its own.
-#[derive(Debug)]
-pub struct Fork {
-    line: Line,
-    fds: FdTable,
-    attributes: Attributes,
-    state: State,
-    first: bool,
-    /// It was let through: the new process may be there.
-    made: bool,
-    /// Signals to all of a group that came while the new process was not known yet.
-    missed: Vec<Info>,
-}
-
-/// The inherited state.
-#[derive(Debug)]
-pub struct State {
-    /// Working directory and file mode creation mask.
-    pub place: Arc<Place>,
-    /// Those of the thread that forks.
-    pub credentials: Arc<Credentials>,
-    /// Program.
-    pub exe: Arc<ExeRecord>,
-    /// Resource limits.
-    pub limits: [Rlimit; LIMITS],
 }
 
 /// What the child can tell about itself on request ([`rxbox_wire::table::Internal::View`]), by number.
@@ -408,65 +358,6 @@ impl Process {
     pub fn ended(&self) -> bool {
         self.ended.load(Ordering::Acquire)
     }
-    /// Sends a signal to the emulator child. One that continues it also interrupts what its calls wait for,
-    /// as the stop would have done natively, so that they are made again: a read of a terminal now perhaps
-    /// from the background.
-    pub fn signal(&self, info: &Info) -> Result<i64, Errno> {
-        if let Some(done) = self.stop_traced(None, info) {
-            return done;
-        }
-        let continues = info.signal() == libc::SIGCONT;
-        let stopped = continues && self.handle.is_stopped();
-        let sent = self.handle.signal(info)?;
-        if continues {
-            let why = if stopped { Interrupt::Continued } else { Interrupt::LookUp };
-            self.threads.interrupt_all(&self.line.channel, why);
-        }
-        Ok(sent)
-    }
-    /// Sends a signal to one of its threads; ESRCH if it has no such thread.
-    pub fn signal_thread(&self, tid: i32, info: &Info) -> Result<i64, Errno> {
-        let thread = self.handle.thread(tid)?;
-        self.stop_traced(Some(tid), info).unwrap_or_else(|| thread.signal(info))
-    }
-    /// A SIGSTOP that a traced thread is to get does not reach the host, which would stop the emulator with
-    /// it, and a SIGCONT also ends what came of one. `None` if the host is to be told.
-    fn stop_traced(&self, tid: Option<i32>, info: &Info) -> Option<Result<i64, Errno>> {
-        let tracees = self.tracees.get()?;
-        match info.signal() {
-            libc::SIGSTOP => {
-                self.attend(tracees.stop_signal(self.pid, tid, info.shown())?);
-                Some(Ok(0))
-            }
-            libc::SIGCONT => {
-                tracees.continued(self.pid);
-                None
-            }
-            _ => None,
-        }
-    }
-    /// From now on some of its threads may be traced.
-    pub fn be_traced(&self, tracees: &Arc<Tracees>) {
-        let _ = self.tracees.set(tracees.clone());
-    }
-    /// Makes a thread look up ([`rxbox_wire::ptrace::StopKind::Attention`]).
-    pub fn attend(&self, tid: i32) {
-        if let Some(slot) = self.threads.slot_of(tid).and_then(|n| self.line.channel.slot(n)) {
-            slot.attention().store(1, Ordering::SeqCst);
-        }
-        self.kick(tid);
-    }
-    /// Makes a thread look up from what it waits for.
-    pub fn kick(&self, tid: i32) {
-        let kick = Info::sent(relay::KICK_SIGNAL, relay::KICK_CODE, 0, 0);
-        // One that is ending needs no call.
-        let _ = self.handle.thread(tid).and_then(|thread| thread.signal(&kick));
-    }
-    /// Ends the emulator child.
-    pub fn kill(&self) {
-        // It may have ended by itself.
-        let _ = self.handle.signal(&Info::sent(libc::SIGKILL, libc::SI_USER, 0, 0));
-    }
     /// Takes note that the emulator child has ended: its descriptors are closed, its locks dropped, its
     /// workers sent home. Returns the files whose closing may wait.
     pub fn end(&self) -> Vec<Released> {
@@ -481,53 +372,4 @@ impl Process {
         self.threads.close_all(&self.line.channel);
         waiting
     }
-}
-
-impl State {
-    /// The state of the first process, in the supervisor's own working directory.
-    pub fn host(
-        exe: ExeRecord,
-        credentials: Credentials,
-        umask: u32,
-        limits: [Rlimit; LIMITS],
-    ) -> Result<State, Errno> {
-        use nix::fcntl::{OFlag, open};
-        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        // It may be a directory without a name any more, or one in which the user may not look names up.
-        let fd = open("/proc/self/cwd", flags, nix::sys::stat::Mode::empty())?;
-        let fd = mounts::in_place_of(&crate::host::name::kernel_label(fd.as_fd())?).unwrap_or(fd);
-        let path = label_of(fd.as_fd())?.into();
-        Ok(State {
-            place: Place::new(Arc::new(Dir { fd, path }), umask),
-            credentials: Arc::new(credentials),
-            exe: Arc::new(exe),
-            limits,
-        })
-    }
-}
-
-impl Fork {
-    /// What the first process starts with.
-    pub fn first(line: Line, fds: FdTable, state: State) -> Fork {
-        Fork {
-            line,
-            fds,
-            attributes: Attributes::default(),
-            state,
-            first: true,
-            made: true,
-            missed: Vec::new(),
-        }
-    }
-}
-
-/// The descriptors of the first process: those that the user gave it, by number. One at a number that the
-/// limit does not reach stays, as over execve(2).
-pub fn given_descriptors(limit: u64, budget: Arc<Budget>, given: Vec<(i32, File)>) -> Result<FdTable, Errno> {
-    let fds = FdTable::new(u64::MAX, budget);
-    for (n, file) in given {
-        fds.insert_at(n, file.given(), false)?;
-    }
-    fds.set_limit(limit);
-    Ok(fds)
 }

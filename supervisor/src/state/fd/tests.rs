@@ -1,5 +1,8 @@
 use super::*;
-use std::os::fd::AsRawFd;
+use crate::state::budget::Budget;
+use nix::errno::Errno;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Arc;
 
 fn file() -> File {
     File::made(nix::unistd::pipe().unwrap().0).unwrap()
