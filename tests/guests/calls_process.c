@@ -153,6 +153,13 @@ static void identity(void) {
     printf("%s %s %s %s\n", u.sysname, u.nodename, u.release, u.machine);
     SHOW(syscall(SYS_uname, 8));
     char name[17] = {0};
+    // How much there is differs from kernel to kernel.
+    unsigned long vector[64] = {0};
+    SHOW(prctl(0x41555856, vector, sizeof vector, 0, 0) > 16);
+    SHOW(vector[0] != 0);
+    SHOW(prctl(0x41555856, vector, sizeof vector, 1, 0));
+    SHOW(prctl(0x41555856, 8, sizeof vector, 0, 0));
+    SHOW(prctl(0x41555856, 0, 0, 0, 0) > 16);
     SHOW(prctl(PR_GET_NAME, name));
     puts(name);
     SHOW(prctl(PR_SET_NAME, "a name longer than sixteen"));

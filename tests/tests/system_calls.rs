@@ -42,6 +42,11 @@ fn transfers_that_are_whole_or_an_error() {
 }
 
 #[test]
+fn what_runs_is_not_written_to_and_what_is_written_to_does_not_run() {
+    as_natively("busy_text");
+}
+
+#[test]
 fn borders_of_what_calls_take() {
     as_natively("calls_corners");
 }

@@ -42,6 +42,8 @@ enum Entry {
 }
 
 /// Commands of arch_prctl(2).
+/// Gives the auxiliary vector (since Linux 6.4).
+const PR_GET_AUXV: u64 = 0x4155_5856;
 const ARCH_SET_GS: u64 = 0x1001;
 const ARCH_SET_FS: u64 = 0x1002;
 const ARCH_GET_FS: u64 = 0x1003;
@@ -106,6 +108,7 @@ const ALL: &[(i64, Entry)] = &[
         Commands(&[
             (PR_SET_CHILD_SUBREAPER as u64, |_, g| process::set_child_subreaper(g.args[1]).into()),
             (PR_GET_CHILD_SUBREAPER as u64, |t, g| process::get_child_subreaper(t, g.args[1]).into()),
+            (PR_GET_AUXV, |t, g| process::get_auxiliary_vector(t, g.args[1], g.args[2]).into()),
             (PR_GET_TID_ADDRESS as u64, |t, g| process::get_tid_address(t, g.args[1]).into()),
         ]),
     ),

@@ -39,6 +39,14 @@ pub fn get_tid_address(thread: &Thread, addr: u64) -> Result<i64, Errno> {
     give(thread, addr, thread.clear_child_tid)
 }
 
+/// PR_GET_AUXV(2const): as much as there is room for; how many bytes there are.
+pub fn get_auxiliary_vector(thread: &Thread, addr: u64, room: u64) -> Result<i64, Errno> {
+    let vector = thread.auxiliary_vector();
+    let n = vector.len().min(usize::try_from(room).unwrap_or(usize::MAX));
+    thread.process.copy_out(addr, &vector[..n])?;
+    Ok(vector.len() as i64)
+}
+
 /// PR_SET_CHILD_SUBREAPER(2const).
 pub fn set_child_subreaper(set: u64) -> Result<i64, Errno> {
     process::set_subreaper(set != 0)

@@ -10,6 +10,7 @@ pub mod robust;
 pub mod traced;
 
 use crate::channel::Slot;
+use crate::guest::access;
 use crate::process::Process;
 use crate::runtime::cpu::Cpu;
 use crate::runtime::state::CpuState;
@@ -84,6 +85,13 @@ impl Thread {
     /// The guest's registers.
     pub fn state(&mut self) -> &mut CpuState {
         self.cpu.state()
+    }
+
+    /// The auxiliary vector of its program, as the guest has it now: nothing if its stack is gone.
+    pub fn auxiliary_vector(&self) -> Vec<u8> {
+        let span = self.process.memory.lock().auxiliary;
+        let mut bytes = vec![0; span.len() as usize];
+        if access::copy_in(&mut bytes, span.start).is_ok() { bytes } else { Vec::new() }
     }
 }
 

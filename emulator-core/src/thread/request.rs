@@ -1,7 +1,7 @@
 //! The runtime's own requests to the supervisor ([`Internal`]).
 
 use super::Thread;
-use crate::guest::{MappedFile, access};
+use crate::guest::MappedFile;
 use crate::host::control;
 use crate::host::thread::gettid;
 use crate::loader::ImageFile;
@@ -227,14 +227,6 @@ impl View {
     }
 }
 
-fn auxiliary_vector(thread: &Thread) -> Vec<u8> {
-    let span = thread.process.memory.lock().auxiliary;
-    let mut bytes = vec![0; span.len() as usize];
-    // The guest may have unmapped its stack; then there is nothing to tell.
-    let read = access::copy_in(&mut bytes, span.start);
-    if read.is_ok() { bytes } else { Vec::new() }
-}
-
 fn signal_sets(thread: &Thread) -> Vec<u8> {
     let [ignored, caught] = thread.process.actions.lock().ignored_and_caught();
     [thread.signals.mask(), ignored, caught].iter().flat_map(|set| set.0.to_le_bytes()).collect()
@@ -244,7 +236,7 @@ fn signal_sets(thread: &Thread) -> Vec<u8> {
 pub fn view(thread: &Thread, view: View) {
     let mut text = match view {
         View::Maps => thread.process.memory.lock().space.maps_text(),
-        View::Auxv => auxiliary_vector(thread),
+        View::Auxv => thread.auxiliary_vector(),
         View::Signals => signal_sets(thread),
     };
     if text.len() > BULK_MAX {

@@ -13,6 +13,9 @@ use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 /// The handlers of this module.
 pub const HANDLERS: &[Entry] = &[("prctl", prctl)];
 
+/// Gives the auxiliary vector (since Linux 6.4).
+const PR_GET_AUXV: i32 = 0x4155_5856;
+
 fn prctl(call: &mut Call<'_>) -> SyscallResult {
     let a = &call.process.attributes;
     match call.i32(0) {
@@ -42,6 +45,7 @@ fn prctl(call: &mut Call<'_>) -> SyscallResult {
         }
         libc::PR_GET_TIMERSLACK => Ok(a.slack.load(Relaxed) as i64),
         libc::PR_SET_CHILD_SUBREAPER | libc::PR_GET_CHILD_SUBREAPER | libc::PR_GET_TID_ADDRESS => grant(call),
+        PR_GET_AUXV => zero(call, 3..5).and_then(|()| grant(call)),
         _ => unprivileged(call),
     }
 }

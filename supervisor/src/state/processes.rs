@@ -2,9 +2,12 @@
 
 use crate::host::signal::Info;
 use crate::host::stat::parent_of;
+use crate::state::fd::{File, Kind};
+use crate::state::names::same;
 use crate::state::process::Process;
 use crate::state::ranks::{Guard, Lock, Rank, ReadGuard, SharedLock};
 use nix::errno::Errno;
+use nix::sys::stat::{FileStat, fstat};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -66,6 +69,22 @@ impl Processes {
     /// The one with this id that has ended and was not waited for.
     pub fn zombie(&self, pid: i32) -> Option<Arc<Process>> {
         self.kept().iter().find(|zombie| zombie.pid == pid && zombie.handle.is_there().is_ok()).cloned()
+    }
+
+    /// Whether one runs this program. (One that has ended may not have been taken note of yet, and its parent
+    /// may go on.)
+    pub fn runs(&self, program: &FileStat) -> bool {
+        let runs = |p: &Arc<Process>| fstat(&p.exe().fd).is_ok_and(|own| same(&own, program));
+        self.all().iter().any(|p| runs(p) && !p.has_ended())
+    }
+
+    /// Whether one has this file open for writing.
+    pub fn writes(&self, file: &FileStat) -> bool {
+        let writes = |open: &File| {
+            let candidate = open.kind == Kind::Regular && open.writable();
+            candidate && fstat(&open.host).is_ok_and(|own| same(&own, file))
+        };
+        self.all().iter().any(|p| p.fds.any(writes) && !p.has_ended())
     }
 
     /// Held while a process that was forked is taken in, and while a signal is sent to all of a group: it

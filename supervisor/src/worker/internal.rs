@@ -6,7 +6,7 @@
 
 use crate::caller::Caller;
 use crate::context::Call;
-use crate::handlers::fs::open_exec;
+use crate::handlers::fs::{open_exec, program};
 use crate::handlers::identity;
 use crate::host::SyscallResult;
 use crate::host::name::reopen;
@@ -96,7 +96,7 @@ fn open_program(call: &mut Call<'_>) -> SyscallResult {
 fn exec_done(call: &mut Call<'_>) -> SyscallResult {
     let caller = Caller { call: "execve", ..Caller::of(call) };
     let old = call.process.exe();
-    let (fd, path) = match open_exec(&caller, libc::AT_FDCWD, call.string(0)?, 0) {
+    let (fd, path) = match program(&caller, libc::AT_FDCWD, call.string(0)?, 0) {
         Ok((file, path)) => (reopen(file.as_fd(), libc::O_PATH)?, path.into()),
         Err(_) => (reopen(old.fd.as_fd(), libc::O_PATH)?, old.path.clone()),
     };

@@ -138,7 +138,7 @@ pub(super) static PRCTL: Commands = Commands {
         PR_GET_MDWE = 66, Refuse[EINVAL UNKNOWN];
         PR_SET_MEMORY_MERGE = 67, Refuse[EINVAL UNKNOWN] => (flag: U64);
         PR_GET_MEMORY_MERGE = 68, Refuse[EINVAL UNKNOWN];
-        PR_GET_AUXV = 0x4155_5856, Refuse[EINVAL UNKNOWN] => (vector: Addr, size: U64);
+        PR_GET_AUXV = 0x4155_5856 [Harmless], Grant => (vector: Addr, size: U64, zero4: U64, zero5: U64);
     },
 };
 

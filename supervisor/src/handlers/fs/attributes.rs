@@ -209,5 +209,8 @@ pub(super) fn set_length(caller: &Caller<'_>, found: &Resolved, length: i64) -> 
     if length > stat.st_size && length as u64 > largest(caller) {
         return Err(Errno::EFBIG);
     }
+    if super::open::is_busy_text(caller, &stat) {
+        return Err(Errno::ETXTBSY);
+    }
     host_truncate(reopen_name(object).absolute(), length)
 }

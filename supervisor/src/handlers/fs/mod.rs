@@ -21,7 +21,7 @@ pub(super) mod stat;
 pub(super) mod watch;
 pub(super) mod xattr;
 
-pub use exec::open_exec;
+pub use exec::{open_exec, program};
 
 #[cfg(test)]
 mod tests;

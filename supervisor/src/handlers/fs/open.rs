@@ -18,6 +18,7 @@ use libc::{
 };
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, ResolveFlag};
+use nix::sys::stat::FileStat;
 use nix::sys::statfs::{TMPFS_MAGIC, fstatfs};
 use rxbox_policy::{Access, Make};
 use rxbox_wire::frame::Reply;
@@ -224,6 +225,13 @@ fn fits(object: &Object, how: Opening) -> Result<(), Errno> {
     }
 }
 
+/// Whether a file is a program that runs in the sandbox. Only what may be executed can be one.
+pub(super) fn is_busy_text(caller: &Caller<'_>, file: &FileStat) -> bool {
+    const EXECUTABLE: u32 = libc::S_IXUSR | libc::S_IXGRP | libc::S_IXOTH;
+    let candidate = file.st_mode & libc::S_IFMT == libc::S_IFREG && file.st_mode & EXECUTABLE != 0;
+    candidate && caller.sandbox.processes.runs(file)
+}
+
 fn open_object(caller: &Caller<'_>, object: Object, path: Vec<u8>, how: Opening) -> Result<File, Errno> {
     fits(&object, how)?;
     for access in accesses(how.flags, object.is_dir()) {
@@ -231,6 +239,10 @@ fn open_object(caller: &Caller<'_>, object: Object, path: Vec<u8>, how: Opening)
     }
     if how.flags & O_PATH != 0 {
         return Ok(File::opened(object.fd, Kind::Path, how.flags, Some(path.into())));
+    }
+    let changes = wants(how.flags).1 || how.flags & O_TRUNC != 0;
+    if changes && is_busy_text(caller, &object.stat) {
+        return Err(Errno::ETXTBSY);
     }
     let terminal = terminal::behind(caller, &object.stat)?;
     let named = terminal.as_ref().map_or(object.as_fd(), AsFd::as_fd);
