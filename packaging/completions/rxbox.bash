@@ -46,6 +46,9 @@ _rxbox() {
             rxbox,syscalls)
                 cmd="rxbox__subcmd__syscalls"
                 ;;
+            rxbox,systemd)
+                cmd="rxbox__subcmd__systemd"
+                ;;
             *)
                 ;;
         esac
@@ -53,7 +56,7 @@ _rxbox() {
 
     case "${cmd}" in
         rxbox)
-            opts="-h -q -V --help --argv0 --stack-size --profile --allow-read --allow-list --allow-modify --allow-write --allow-exec --private --deny-path --hide --allow-net --allow-bind --pass-env --env --unset-env --user --pass-fd --limit --time-limit --log --log-file --status-fd --audit --quiet --version explain learn check diff show syscalls schema doctor completions man"
+            opts="-h -q -V --help --argv0 --stack-size --profile --allow-read --allow-list --allow-modify --allow-write --allow-exec --private --deny-path --hide --allow-net --allow-bind --pass-env --env --unset-env --user --pass-fd --limit --time-limit --log --log-file --status-fd --audit --quiet --version explain learn check diff show syscalls schema doctor systemd completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -750,6 +753,35 @@ _rxbox() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rxbox__subcmd__systemd)
+            opts="-h --profile --help wrap"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --profile)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

@@ -65,6 +65,7 @@ complete -c rxbox -n "__fish_rxbox_needs_command" -a "show" -d 'Print a profile 
 complete -c rxbox -n "__fish_rxbox_needs_command" -a "syscalls" -d 'Print the table of system calls, or one row of it'
 complete -c rxbox -n "__fish_rxbox_needs_command" -a "schema" -d 'Print the JSON Schema of profiles, by which editors complete and check them'
 complete -c rxbox -n "__fish_rxbox_needs_command" -a "doctor" -d 'Print which layers of confinement this host offers, why one is missing, and how to get it'
+complete -c rxbox -n "__fish_rxbox_needs_command" -a "systemd" -d 'Print a drop-in that puts a service of systemd\'s into rxbox'
 complete -c rxbox -n "__fish_rxbox_needs_command" -a "completions" -d 'Print the completions of a shell'
 complete -c rxbox -n "__fish_rxbox_needs_command" -a "man" -d 'Print the manual page'
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l program -d 'The program that the profile\'s variables speak of; else rxbox itself' -r -F
@@ -148,5 +149,7 @@ complete -c rxbox -n "__fish_rxbox_using_subcommand syscalls" -s h -l help -d 'P
 complete -c rxbox -n "__fish_rxbox_using_subcommand schema" -s h -l help -d 'Print help'
 complete -c rxbox -n "__fish_rxbox_using_subcommand doctor" -l json -d 'Print it as JSON'
 complete -c rxbox -n "__fish_rxbox_using_subcommand doctor" -s h -l help -d 'Print help'
+complete -c rxbox -n "__fish_rxbox_using_subcommand systemd" -l profile -d 'The profile by name or, with a slash, by absolute path' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand systemd" -s h -l help -d 'Print help'
 complete -c rxbox -n "__fish_rxbox_using_subcommand completions" -s h -l help -d 'Print help'
 complete -c rxbox -n "__fish_rxbox_using_subcommand man" -s h -l help -d 'Print help'

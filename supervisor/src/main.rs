@@ -8,7 +8,7 @@
 mod entry;
 
 use rxbox::cli::profile::variables;
-use rxbox::cli::{self, Command, commands, doctor, generate, identity};
+use rxbox::cli::{self, Command, commands, doctor, generate, identity, systemd};
 use rxbox::confine::descriptors::Given;
 use rxbox::host::procfs;
 use rxbox::run;
@@ -63,6 +63,10 @@ fn carry_out(command: Command, given: Given) -> i32 {
         Command::Doctor { json } => match doctor::examine() {
             Ok(found) => print(if json { doctor::json(&found) } else { doctor::table(&found) }, true),
             Err(e) => fail(&format!("doctor: {}", e.desc())),
+        },
+        Command::Systemd(asked) => match systemd::wrap(&asked) {
+            Ok(text) => print(text, true),
+            Err(e) => fail(&e),
         },
         Command::Completions { shell } => print(generate::completions(shell), true),
         Command::Schema => print(rxbox_policy::schema_json(), true),

@@ -20,6 +20,7 @@ mod qemu;
 mod questions;
 mod reports;
 mod run;
+pub mod systemd;
 
 pub use error::UsageError;
 pub use learn::{Learn, Learning, Study};
@@ -27,6 +28,7 @@ pub use profile::Profile;
 pub use questions::{Explain, Show};
 pub use reports::{AuditTarget, Reports};
 pub use run::Run;
+pub use systemd::Systemd;
 
 use clap::error::ErrorKind;
 use clap::{ArgAction, CommandFactory, Parser, Subcommand, ValueHint};
@@ -130,6 +132,10 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Print a drop-in that puts a service of systemd's into rxbox
+    ///
+    /// Each command of ExecStart= is run in rxbox under the profile; docs/systemd.md says what else changes.
+    Systemd(Systemd),
     /// Print the completions of a shell
     Completions {
         /// The shell
