@@ -29,14 +29,14 @@ fn package(scratch: &Scratch) -> PathBuf {
     PathBuf::from(line.trim_end())
 }
 
-/// A Debian with systemd and nothing else, laid out once for all runs of the tests.
+/// A Debian with systemd and what its services need, laid out once for all runs of the tests.
 fn debian() -> PathBuf {
     let lab = rxbox().parent().and_then(Path::parent).unwrap().join("lab");
-    let root = lab.join("debian");
+    let root = lab.join("machine");
     if !root.exists() {
         fs::create_dir_all(&lab).unwrap();
-        let new = lab.join(format!("debian.{}", std::process::id()));
-        let include = "--include=systemd,systemd-sysv,dbus,procps";
+        let new = lab.join(format!("machine.{}", std::process::id()));
+        let include = "--include=systemd,systemd-sysv,dbus,procps,python3-minimal,nginx-light";
         done(Command::new("debootstrap").args(["--variant=minbase", include, "bookworm"]).arg(&new));
         fs::rename(new, &root).unwrap();
     }
@@ -70,29 +70,22 @@ const PROFILE: &str = "version = 1\nextends = [\"untrusted\"]\n[filesystem]\nwri
 const PROGRAM: &str =
     "COMMAND=/bin/sh -c \"pwd >started; grep -c . /etc/shadow >>started 2>&1; exec sleep 1000\"\n";
 /// What is asked of systemd, once it is up.
-const TRIAL: &str = r#"#!/bin/bash
-exec >/trial.log 2>&1
-unit=rxbox@demo.service
-systemd-analyze verify --man=no $unit; echo "verified: $?"
-systemctl start $unit
-for i in $(seq 100); do [ $(wc -l </var/lib/rxbox/demo/started) = 2 ] && break; sleep 0.1; done
-cat /var/lib/rxbox/demo/started
-systemctl is-active $unit
-kill -9 $(systemctl show -p MainPID --value $unit)
-for i in $(seq 100); do [ $(systemctl show -p NRestarts --value $unit) = 1 ] && break; sleep 0.1; done
-echo "restarts: $(systemctl show -p NRestarts --value $unit)"
-systemctl stop $unit
-systemctl show -p ActiveState,Result $unit
-echo "left: $(pgrep -c rxbox)"
-echo COMMAND=/bin/false >/etc/rxbox/demo.conf
-echo COMMAND=/bin/none >/etc/rxbox/none.conf
-cp /etc/rxbox/demo.toml /etc/rxbox/none.toml
-systemctl start rxbox@none.service
-for i in $(seq 100); do systemctl is-failed -q rxbox@none.service && break; sleep 0.1; done
-systemctl show -p ExecMainStatus,NRestarts rxbox@none.service
-journalctl -q --no-pager -u $unit -u rxbox@none.service
-echo end
-"#;
+const TRIAL: &str = include_str!("../lab/trial.sh");
+/// A service that its socket activates, and that is reloaded and watched.
+const WEB: &str = include_str!("../lab/web.py");
+const WEB_SOCKET: &str = "[Socket]\nListenStream=/run/web.sock\nFileDescriptorName=web\n";
+const WEB_SERVICE: &str = "[Service]\nType=notify\nExecStart=/usr/bin/python3 /usr/local/bin/web.py\n\
+    ExecReload=/bin/kill -HUP $MAINPID\nWatchdogSec=5\nRestart=on-failure\nFileDescriptorStoreMax=1\n";
+const WEB_PROFILE: &str = "version = 1\nextends = [\"untrusted\"]\n[descriptors]\npass = [\"listen\"]\n\
+    [service]\nnotify = [\"ready\", \"reloading\", \"status\", \"watchdog\", \"fdstore\"]\n";
+const OF_SERVICES: [(&str, &str); 6] = [
+    ("usr/local/bin/web.py", WEB),
+    ("etc/systemd/system/web.socket", WEB_SOCKET),
+    ("etc/systemd/system/web.service", WEB_SERVICE),
+    ("etc/rxbox/web.toml", WEB_PROFILE),
+    ("etc/rxbox/web.profile", "/etc/rxbox/web.toml"),
+    ("etc/rxbox/nginx.profile", "permissive"),
+];
 const ONCE: &str = "[Unit]\nAfter=dbus.service\n[Service]\nType=oneshot\nExecStart=/usr/local/bin/trial\n";
 
 /// Boots the Debian, and gives what the trial has said.
@@ -107,7 +100,7 @@ fn boot(root: &Path, scratch: &Scratch) -> String {
     done(Command::new("chmod").arg("755").arg(&trial));
     let console = fs::File::create(scratch.path().join("console")).unwrap();
     let mut machine = Command::new("systemd-nspawn")
-        .args(["-q", "--register=no", "--keep-unit", "-b", "-D"])
+        .args(["-q", "--register=no", "--keep-unit", "--private-network", "-b", "-D"])
         .arg(root)
         .stdin(Stdio::null())
         .stdout(console.try_clone().unwrap())
@@ -143,6 +136,9 @@ fn the_package_is_installed_used_as_a_service_and_removed() {
     assert!(said.contains("it runs"), "{said}");
     fs::write(root.join("etc/rxbox/demo.toml"), PROFILE).unwrap();
     fs::write(root.join("etc/rxbox/demo.conf"), PROGRAM).unwrap();
+    for (file, text) in OF_SERVICES {
+        fs::write(root.join(file), text).unwrap();
+    }
 
     let said = boot(&root, &scratch);
     for line in [
@@ -157,11 +153,28 @@ fn the_package_is_installed_used_as_a_service_and_removed() {
         // What cannot run is not started again.
         "ExecMainStatus=127",
         "NRestarts=0",
+        "wrapped: 0",
+        "activated: first: generation 0, kept nothing, own ids",
+        "up",
+        "generation 1",
+        "reloaded: second: generation 1, kept nothing, own ids",
+        "watched: third: generation 0, kept something, own ids",
+        "web restarts: 1",
+        "web ended: success",
+        "nginx: HTTP/1.1 200 OK",
+        "nginx: HTTP/1.1 404 Not Found, same",
+        "nginx ended: success",
+        "left at last: 0",
     ] {
         assert!(said.lines().any(|said| said == line), "{line}: {said}");
     }
 
-    for file in ["demo.toml", "demo.conf", "none.toml", "none.conf"] {
+    let wrapped = root.join("etc/systemd/system");
+    ["web", "nginx"].iter().for_each(|name| {
+        fs::remove_dir_all(wrapped.join(format!("{name}.service.d"))).unwrap();
+    });
+    let of_rxbox = OF_SERVICES.iter().filter_map(|(file, _)| file.strip_prefix("etc/rxbox/"));
+    for file in ["demo.toml", "demo.conf", "none.toml", "none.conf"].into_iter().chain(of_rxbox) {
         fs::remove_file(root.join("etc/rxbox").join(file)).unwrap();
     }
     inside(&root, &["dpkg", "-P", "rxbox"]);
