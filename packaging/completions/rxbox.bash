@@ -31,11 +31,17 @@ _rxbox() {
             rxbox,explain)
                 cmd="rxbox__subcmd__explain"
                 ;;
+            rxbox,kill)
+                cmd="rxbox__subcmd__kill"
+                ;;
             rxbox,learn)
                 cmd="rxbox__subcmd__learn"
                 ;;
             rxbox,man)
                 cmd="rxbox__subcmd__man"
+                ;;
+            rxbox,ps)
+                cmd="rxbox__subcmd__ps"
                 ;;
             rxbox,schema)
                 cmd="rxbox__subcmd__schema"
@@ -56,7 +62,7 @@ _rxbox() {
 
     case "${cmd}" in
         rxbox)
-            opts="-h -q -V --help --argv0 --stack-size --profile --allow-read --allow-list --allow-modify --allow-write --allow-exec --private --deny-path --hide --allow-net --allow-bind --pass-env --env --unset-env --user --pass-fd --limit --time-limit --log --log-file --status-fd --audit --quiet --version explain learn check diff show syscalls schema doctor systemd completions man"
+            opts="-h -q -V --help --argv0 --stack-size --name --profile --allow-read --allow-list --allow-modify --allow-write --allow-exec --private --deny-path --hide --allow-net --allow-bind --pass-env --env --unset-env --user --pass-fd --limit --time-limit --log --log-file --status-fd --audit --quiet --version explain learn check diff show syscalls schema doctor systemd ps kill completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -67,6 +73,10 @@ _rxbox() {
                     return 0
                     ;;
                 --stack-size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --name)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -398,6 +408,28 @@ _rxbox() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        rxbox__subcmd__kill)
+            opts="-s -h --signal --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --signal)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -s)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         rxbox__subcmd__learn)
             opts="-o -q -h --output --from --merge --diff --once --allow-read --allow-list --allow-modify --allow-write --allow-exec --private --deny-path --hide --allow-net --allow-bind --pass-env --env --unset-env --user --pass-fd --limit --time-limit --log --log-file --status-fd --audit --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -611,6 +643,20 @@ _rxbox() {
             ;;
         rxbox__subcmd__man)
             opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rxbox__subcmd__ps)
+            opts="-h --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_rxbox_global_optspecs
-    string join \n h/help argv0= stack-size= profile= allow-read= allow-list= allow-modify= allow-write= allow-exec= private= deny-path= hide= allow-net= allow-bind= pass-env= env= unset-env= user= pass-fd= limit= time-limit= log= log-file= status-fd= audit= q/quiet V/version
+    string join \n h/help argv0= stack-size= name= profile= allow-read= allow-list= allow-modify= allow-write= allow-exec= private= deny-path= hide= allow-net= allow-bind= pass-env= env= unset-env= user= pass-fd= limit= time-limit= log= log-file= status-fd= audit= q/quiet V/version
 end
 
 function __fish_rxbox_needs_command
@@ -26,6 +26,7 @@ end
 
 complete -c rxbox -n "__fish_rxbox_needs_command" -l argv0 -d 'Give the program NAME as its argument 0 instead of PROGRAM' -r
 complete -c rxbox -n "__fish_rxbox_needs_command" -l stack-size -d 'Let the stack of the program grow to SIZE bytes (K, M and G are powers of 1024)' -r
+complete -c rxbox -n "__fish_rxbox_needs_command" -l name -d 'Give the run a name, by which `rxbox ps` and `rxbox kill` find it' -r
 complete -c rxbox -n "__fish_rxbox_needs_command" -l profile -d 'Profile by name or, with a slash, by path' -r -F
 complete -c rxbox -n "__fish_rxbox_needs_command" -l allow-read -d 'Let the program read PATH and everything below it' -r -F
 complete -c rxbox -n "__fish_rxbox_needs_command" -l allow-list -d 'Let it list directories there and see what there is, but read nothing' -r -F
@@ -66,6 +67,8 @@ complete -c rxbox -n "__fish_rxbox_needs_command" -a "syscalls" -d 'Print the ta
 complete -c rxbox -n "__fish_rxbox_needs_command" -a "schema" -d 'Print the JSON Schema of profiles, by which editors complete and check them'
 complete -c rxbox -n "__fish_rxbox_needs_command" -a "doctor" -d 'Print which layers of confinement this host offers, why one is missing, and how to get it'
 complete -c rxbox -n "__fish_rxbox_needs_command" -a "systemd" -d 'Print a drop-in that puts a service of systemd\'s into rxbox'
+complete -c rxbox -n "__fish_rxbox_needs_command" -a "ps" -d 'List the runs that have a name'
+complete -c rxbox -n "__fish_rxbox_needs_command" -a "kill" -d 'Send a signal to runs that have a name'
 complete -c rxbox -n "__fish_rxbox_needs_command" -a "completions" -d 'Print the completions of a shell'
 complete -c rxbox -n "__fish_rxbox_needs_command" -a "man" -d 'Print the manual page'
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l program -d 'The program that the profile\'s variables speak of; else rxbox itself' -r -F
@@ -151,5 +154,9 @@ complete -c rxbox -n "__fish_rxbox_using_subcommand doctor" -l json -d 'Print it
 complete -c rxbox -n "__fish_rxbox_using_subcommand doctor" -s h -l help -d 'Print help'
 complete -c rxbox -n "__fish_rxbox_using_subcommand systemd" -l profile -d 'The profile by name or, with a slash, by absolute path' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand systemd" -s h -l help -d 'Print help'
+complete -c rxbox -n "__fish_rxbox_using_subcommand ps" -l json -d 'Print it as JSON'
+complete -c rxbox -n "__fish_rxbox_using_subcommand ps" -s h -l help -d 'Print help'
+complete -c rxbox -n "__fish_rxbox_using_subcommand kill" -s s -l signal -d 'The signal, by name (HUP, SIGHUP) or number' -r
+complete -c rxbox -n "__fish_rxbox_using_subcommand kill" -s h -l help -d 'Print help'
 complete -c rxbox -n "__fish_rxbox_using_subcommand completions" -s h -l help -d 'Print help'
 complete -c rxbox -n "__fish_rxbox_using_subcommand man" -s h -l help -d 'Print help'

@@ -17,6 +17,7 @@
 //!
 //! * [`run`]: a whole run, and the event loop that waits for its end.
 //! * [`cli`]: the command line, with the commands that run nothing. [`files`]: where profiles are found.
+//!   [`monitor`]: how runs with a name are found, and asked.
 //! * [`launch`]: everything until the guest's first instruction, with the init process.
 //! * [`worker`]: serves one guest thread. [`worker::dispatch`] says which handler serves a call,
 //!   [`worker::internal`] serves the child's runtime.
@@ -39,6 +40,7 @@ pub mod handlers;
 #[expect(unsafe_code, reason = "calls to the host's kernel, and memory shared with a child")]
 pub mod host;
 pub mod launch;
+pub mod monitor;
 pub mod path;
 pub mod report;
 pub mod run;

@@ -8,7 +8,7 @@
 mod entry;
 
 use rxbox::cli::profile::variables;
-use rxbox::cli::{self, Command, commands, doctor, generate, identity, systemd};
+use rxbox::cli::{self, Command, commands, doctor, generate, identity, runs, systemd};
 use rxbox::confine::descriptors::Given;
 use rxbox::host::procfs;
 use rxbox::run;
@@ -66,6 +66,17 @@ fn carry_out(command: Command, given: Given) -> i32 {
         },
         Command::Systemd(asked) => match systemd::wrap(&asked) {
             Ok(text) => print(text, true),
+            Err(e) => fail(&e),
+        },
+        Command::Ps { json } => match runs::list(json) {
+            Ok((text, silent)) => {
+                silent.iter().for_each(|why| rxbox::report::tell(&format!("rxbox: {why}")));
+                print(text, silent.is_empty())
+            }
+            Err(e) => fail(&e),
+        },
+        Command::Kill(kill) => match runs::kill(&kill) {
+            Ok(()) => 0,
             Err(e) => fail(&e),
         },
         Command::Completions { shell } => print(generate::completions(shell), true),

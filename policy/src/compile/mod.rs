@@ -78,7 +78,10 @@ impl<'a> Compiler<'a> {
             }
         }
         for path in own.iter().chain(&self.variables.own) {
-            self.own(path);
+            self.own("a file of its own", path, AccessSet::REPLACE);
+        }
+        for path in &self.variables.unseen {
+            self.own("a directory of its own", path, AccessSet::ALL);
         }
         let network = self.network(layers);
         let environment = self.environment(layers);
@@ -173,17 +176,12 @@ impl<'a> Compiler<'a> {
         self.rules.push(links::PathRule { pattern, effect, rule, layer: self.layer });
     }
 
-    /// Takes in that the guest neither changes nor replaces a file.
-    fn own(&mut self, path: &Path) {
-        let rule = self.context.own("a file of its own", path);
+    /// Takes in that the guest does none of this with something of rxbox's own.
+    fn own(&mut self, what: &str, path: &Path, accesses: AccessSet) {
+        let rule = self.context.own(what, path);
         let elements = links::normal(path, self.files);
         let pattern = Pattern { elements, optional: true };
-        self.rules.push(links::PathRule {
-            pattern,
-            effect: Effect::Deny(AccessSet::REPLACE),
-            rule,
-            layer: self.layer,
-        });
+        self.rules.push(links::PathRule { pattern, effect: Effect::Deny(accesses), rule, layer: self.layer });
     }
 
     fn network(&mut self, layers: &[Profile]) -> Network {

@@ -34,6 +34,8 @@ pub struct Variables {
     /// Files that rxbox reads or writes itself, absolute; profiles are known without. The guest changes none
     /// of them.
     pub own: Vec<PathBuf>,
+    /// Directories of rxbox's own, absolute, with which no guest does anything whatever its profile says.
+    pub unseen: Vec<PathBuf>,
 }
 
 const NAMES: [&str; 7] = ["HOME", "CWD", "PROGRAM", "PROGRAM_DIR", "TMPDIR", "USER", "UID"];

@@ -20,6 +20,7 @@ mod qemu;
 mod questions;
 mod reports;
 mod run;
+pub mod runs;
 pub mod systemd;
 
 pub use error::UsageError;
@@ -136,6 +137,19 @@ pub enum Command {
     ///
     /// Each command of ExecStart= is run in rxbox under the profile; docs/systemd.md says what else changes.
     Systemd(Systemd),
+    /// List the runs that have a name
+    ///
+    /// For each of the user's runs that was started with --name: its process, profile and program, when it
+    /// began, what it uses, and how often something was denied so far.
+    Ps {
+        /// Print it as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Send a signal to runs that have a name
+    ///
+    /// It goes on to the program, as one that is sent to rxbox does.
+    Kill(runs::Kill),
     /// Print the completions of a shell
     Completions {
         /// The shell

@@ -1,6 +1,7 @@
 //! The profile of a command line, with what its options add.
 
 use crate::files::HostFiles;
+use crate::monitor::registry;
 use clap::builder::{StringValueParser, TypedValueParser};
 use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, ValueHint};
 use rxbox_policy::{Diagnostics, OVERRIDE_OPTIONS, Override, Overrides, Policy, ReadProfile, Variables};
@@ -110,5 +111,6 @@ pub fn variables(program: Option<&Path>) -> Variables {
         uid: Some(nix::unistd::getuid().as_raw()),
         invoked: None,
         own: Vec::new(),
+        unseen: vec![registry::directory()],
     }
 }

@@ -1,6 +1,7 @@
 //! The options of a run.
 
 use super::{Profile, Reports, Study};
+use crate::monitor::Name;
 use clap::{Args, ValueHint};
 use std::ffi::OsString;
 
@@ -17,6 +18,12 @@ pub struct Run {
     /// Let the stack of the program grow to SIZE bytes (K, M and G are powers of 1024)
     #[arg(long, value_name = "SIZE", value_parser = size, allow_hyphen_values = true)]
     pub stack_size: Option<u64>,
+    /// Give the run a name, by which `rxbox ps` and `rxbox kill` find it
+    ///
+    /// It has letters, digits, `.`, `_` and `-`. No other run of the user's has it at the same time. A run
+    /// without a name is not listed.
+    #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
+    pub name: Option<Name>,
     /// Under what policy.
     #[command(flatten)]
     pub profile: Profile,

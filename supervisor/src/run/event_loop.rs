@@ -3,7 +3,8 @@
 //! * control sockets: a guest thread wants its call interrupted;
 //! * process descriptors: a guest process has ended;
 //! * the init process: how the first process has ended, which ends the run;
-//! * signals to rxbox, which go on to the first process; the time limit; an end that some thread declares.
+//! * signals to rxbox, which go on to the first process; the time limit; an end that some thread declares;
+//! * somebody of the user's asks a run that has a name ([`crate::run::monitor`]).
 //!
 //! Limits hold because this loop always comes round: it runs in a process that the guest cannot stop
 //! ([`crate::run::job`]), and does nothing that can wait for somebody.
@@ -11,11 +12,13 @@
 use crate::host::maker::Maker;
 use crate::host::signal::Info;
 use crate::launch::init::{ChildEvent, Init};
+use crate::monitor::message::{Reply, Request};
 use crate::report::ending::End;
 use crate::report::escape::shown;
 use crate::report::outcome::Outcome;
 use crate::run::job::{Job, REPEAT, Received, Said};
-use crate::run::usage::Meter;
+use crate::run::monitor::Monitor;
+use crate::run::usage::{self, Meter};
 use crate::sandbox::Sandbox;
 use crate::sandbox::poller::Source;
 use crate::state::process::Process;
@@ -41,14 +44,22 @@ pub struct EventLoop<'a> {
     main: &'a Arc<Process>,
     init: &'a Init,
     job: &'a Job,
+    /// Where the run is asked, if it has a name.
+    monitor: Option<&'a Monitor>,
     /// The signals that were passed on to the first process: bit n - 1 for signal n.
     passed_on: Cell<u64>,
 }
 
 impl<'a> EventLoop<'a> {
     /// For a run with this first process.
-    pub fn new(sandbox: &'a Sandbox, main: &'a Arc<Process>, init: &'a Init, job: &'a Job) -> Self {
-        EventLoop { sandbox, main, init, job, passed_on: Cell::new(0) }
+    pub fn new(
+        sandbox: &'a Sandbox,
+        main: &'a Arc<Process>,
+        init: &'a Init,
+        job: &'a Job,
+        monitor: Option<&'a Monitor>,
+    ) -> Self {
+        EventLoop { sandbox, main, init, job, monitor, passed_on: Cell::new(0) }
     }
 
     /// Handles events until the run has ended.
@@ -59,11 +70,11 @@ impl<'a> EventLoop<'a> {
         let (poller, ending) = (&self.sandbox.poller, &self.sandbox.ending);
         poller.add(self.job.as_fd(), Source::Job)?;
         poller.add(self.init.as_fd(), Source::Init)?;
+        self.monitor.map_or(Ok(()), |monitor| monitor.watch(self.sandbox))?;
         let limits = self.sandbox.policy.limits();
         let deadline = limits.wall_time.map(|t| self.sandbox.started + t);
         let mut meter = Meter::new(limits);
-        let maker = self.sandbox.maker.get().and_then(Maker::reaper);
-        let reapers: Vec<_> = std::iter::once(self.init.number()).chain(maker).collect();
+        let reapers = self.reapers();
         loop {
             if deadline.is_some_and(|d| Instant::now() >= d) {
                 ending.end(End::TimeLimit);
@@ -97,6 +108,12 @@ impl<'a> EventLoop<'a> {
         }
     }
 
+    /// The processes of rxbox that wait for those of guests.
+    fn reapers(&self) -> Vec<i32> {
+        let maker = self.sandbox.maker.get().and_then(Maker::reaper);
+        std::iter::once(self.init.number()).chain(maker).collect()
+    }
+
     /// Handles one event; how the run has ended, if it has.
     fn handle(&self, source: Source) -> Result<Option<Outcome>, Errno> {
         let processes = &self.sandbox.processes;
@@ -107,8 +124,29 @@ impl<'a> EventLoop<'a> {
             // A process that is gone meanwhile needs nothing more.
             Source::Control(pid) => processes.get(pid).iter().for_each(|process| self.message(process)),
             Source::Process(pid) => processes.get(pid).iter().for_each(|p| self.sandbox.remove_process(p)),
+            Source::Monitor => self.monitor.iter().for_each(|monitor| monitor.admit(self.sandbox)),
+            Source::Client(number) => {
+                self.monitor.iter().for_each(|monitor| self.answer_client(monitor, number));
+            }
         }
         Ok(None)
+    }
+
+    fn answer_client(&self, monitor: &Monitor, number: i32) {
+        let Some(asked) = monitor.asked(self.sandbox, number) else { return };
+        let reply = match asked.request {
+            Request::Status => {
+                let used = usage::used(&self.sandbox.processes.all(), &self.reapers());
+                Reply::Status(monitor.status(self.sandbox, used))
+            }
+            Request::Signal { number: signal @ 1..=64 } => {
+                let (pid, uid) = (asked.pid, asked.user.cast_signed());
+                self.forward(Received { signal, code: libc::SI_USER, pid, uid });
+                Reply::Done
+            }
+            Request::Signal { number } => Reply::Refused { why: format!("{number} is no signal") },
+        };
+        monitor.answer(number, &reply);
     }
 
     fn message(&self, process: &Process) {

@@ -27,6 +27,7 @@ use crate::host::process::ProcessHandle;
 use crate::host::spawn::{self, Ended, Target};
 use crate::host::start;
 use crate::launch::folders;
+use crate::monitor::registry;
 use crate::run::courier::Courier;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -139,7 +140,7 @@ fn stand_in(
     ] {
         fcntl(bell.as_fd(), command, argument.cast_unsigned().into())?;
     }
-    let (mut has_cgroup, mut has_folders) = (false, false);
+    let (mut has_cgroup, mut has_folders, mut has_name) = (false, false, false);
     loop {
         let events = [signals.as_fd(), socket.as_fd(), child.as_fd()];
         let events = events.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).into_iter();
@@ -165,6 +166,7 @@ fn stand_in(
             match recv(socket.as_raw_fd(), &mut signal, MsgFlags::MSG_DONTWAIT) {
                 Ok(4) if signal == HAS_CGROUP => has_cgroup = true,
                 Ok(4) if signal == HAS_FOLDERS => has_folders = true,
+                Ok(4) if signal == HAS_NAME => has_name = true,
                 Ok(4) => {
                     stop(i32::from_le_bytes(signal));
                     say(socket, &RUNNING)?;
@@ -186,6 +188,9 @@ fn stand_in(
     }
     if has_folders {
         folders::sweep();
+    }
+    if has_name {
+        registry::sweep();
     }
     Ok(match ended {
         Ended::Exited(status) => status,
@@ -224,6 +229,9 @@ const HAS_CGROUP: [u8; 4] = [0xff; 4];
 
 /// The same of a directory for private places.
 const HAS_FOLDERS: [u8; 4] = [0xfe; 4];
+
+/// The same of a name for the run.
+const HAS_NAME: [u8; 4] = [0xfd; 4];
 
 /// What stands for [`Said::Running`] on the socket.
 const RUNNING: Received = Received { signal: 0, code: 0, pid: 0, uid: 0 };
@@ -325,6 +333,14 @@ impl Job {
     /// As send(2).
     pub fn remove_folders_at_end(&self) -> Result<(), Errno> {
         self.send(HAS_FOLDERS).map(drop)
+    }
+
+    /// The same of a name for the run.
+    ///
+    /// # Errors
+    /// As send(2).
+    pub fn remove_name_at_end(&self) -> Result<(), Errno> {
+        self.send(HAS_NAME).map(drop)
     }
 
     /// Whether it was told to stop and has not said since that it runs.

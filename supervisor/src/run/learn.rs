@@ -130,6 +130,7 @@ fn prepared(learn: &Learn, output: Option<PathBuf>) -> io::Result<Run> {
         words: learn.words.clone(),
         argv0: None,
         stack_size: None,
+        name: None,
         profile,
         reports: learn.reports.clone(),
         study: Some(Study { base, result, output }),

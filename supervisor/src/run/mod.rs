@@ -4,6 +4,7 @@ pub mod courier;
 pub mod event_loop;
 pub mod job;
 pub mod learn;
+mod monitor;
 mod own_files;
 mod study;
 pub mod usage;
@@ -24,6 +25,7 @@ use crate::launch::inherited::{Inherited, set_own_limits};
 use crate::launch::manager::Manager;
 use crate::launch::program::{self, Program};
 use crate::launch::{self, Guest, Launched, folders};
+use crate::monitor::Name;
 use crate::report::audit::Listener;
 use crate::report::outcome::Outcome;
 use crate::report::record::{self, Record};
@@ -38,6 +40,7 @@ use crate::state::notices::Notices;
 use crate::worker::{dispatch, serve};
 use event_loop::EventLoop;
 use job::Job;
+use monitor::Monitor;
 use nix::errno::Errno;
 use rxbox_policy::{Layer, Limits, Policy, ReadProfile, Variables};
 use rxbox_wire::log::LogItems;
@@ -71,8 +74,9 @@ pub fn run(options: Options, mut given: Given) -> i32 {
     let listens = manager.socket.clone();
     let supervise = move |job: &Job| {
         let (outcome, denials) = match prepare(options, read, &streams, given, (job, &manager)) {
-            Ok((sandbox, guest, study)) => {
-                let outcome = run_guest(&sandbox, guest, job, &inherited).unwrap_or_else(|outcome| outcome);
+            Ok(Prepared { sandbox, guest, study, monitor }) => {
+                let outcome = run_guest(&sandbox, guest, job, &inherited, monitor.as_ref());
+                let outcome = outcome.unwrap_or_else(|outcome| outcome);
                 let deadline = Instant::now() + PATIENCE;
                 let tell = |line: &str| _ = streams.stderr.deliver(line, deadline);
                 let written = study.map_or(Ok(()), |study| study.finish(&sandbox.audit, tell));
@@ -158,6 +162,16 @@ fn failed(what: &str, e: impl std::fmt::Display) -> Outcome {
     Outcome::Failed(format!("{what}: {e}"))
 }
 
+/// What is there before the run.
+struct Prepared {
+    sandbox: Arc<Sandbox>,
+    guest: Guest,
+    /// What is learned from it.
+    study: Option<Begun>,
+    /// Where it is asked, if it has a name.
+    monitor: Option<Monitor>,
+}
+
 /// Everything before the run; an error is also an outcome, of a run that never started its guest.
 fn prepare(
     options: Options,
@@ -165,7 +179,7 @@ fn prepare(
     streams: &Streams,
     given: Given,
     (job, manager): (&Job, &Manager),
-) -> Result<(Arc<Sandbox>, Guest, Option<Begun>), Outcome> {
+) -> Result<Prepared, Outcome> {
     // What it makes first takes as long as what comes here.
     let maker = Maker::start().map_err(|e| failed("the supervisor", e.desc()))?;
     let (policy, program) = policy_and_program(&options, read)?;
@@ -175,6 +189,7 @@ fn prepare(
     if !missing.is_empty() {
         return Err(Outcome::Failed(missing.join("\n")));
     }
+    let monitor = options.name.as_ref().map(|name| take_name(name, &options, &program, job)).transpose()?;
     folders::make(&policy, || job.remove_folders_at_end()).map_err(|e| Outcome::Failed(e.to_string()))?;
     let budget = set_own_limits(policy.limits()).map_err(|e| failed("resource limits", e.desc()))?;
     if !options.reports.quiet {
@@ -227,7 +242,14 @@ fn prepare(
     // Files that guests leave open are closed by the end of this process, which does not wait for what they
     // still have to deliver.
     std::mem::forget(sandbox.clone());
-    Ok((sandbox, guest, study))
+    Ok(Prepared { sandbox, guest, study, monitor })
+}
+
+/// Has the run found by this name.
+fn take_name(name: &Name, options: &Options, program: &Program, job: &Job) -> Result<Monitor, Outcome> {
+    job.remove_name_at_end().map_err(|e| failed("the job process", e.desc()))?;
+    let (profile, program) = (escape::shown(options.profile.name().as_bytes()), escape::shown(&program.path));
+    Monitor::begin(name, profile, program).map_err(|e| failed("--name", e))
 }
 
 fn run_guest(
@@ -235,6 +257,7 @@ fn run_guest(
     guest: Guest,
     job: &Job,
     inherited: &Inherited,
+    monitor: Option<&Monitor>,
 ) -> Result<Outcome, Outcome> {
     let host = |e: Errno| failed("the supervisor", e.desc());
     dispatch::prepare();
@@ -248,7 +271,7 @@ fn run_guest(
         keep_gate(sandbox, gate).map_err(|e| failed("the supervisor", e))?;
     }
     let relay = relay_notices(sandbox).map_err(|e| failed("the supervisor", e))?;
-    let outcome = EventLoop::new(sandbox, &main, &init, job).run();
+    let outcome = EventLoop::new(sandbox, &main, &init, job, monitor).run();
     // Both end at the same time.
     sandbox.maker.get().inspect(|maker| maker.dismiss());
     init.finish();

@@ -97,6 +97,26 @@ impl Meter {
     }
 }
 
+/// What a run has used so far.
+#[derive(Clone, Copy, Debug)]
+pub struct Used {
+    /// Processor time. That of a process which nobody has waited for is missing.
+    pub time: Duration,
+    /// Bytes of memory that its processes have; what they share counts in each.
+    pub memory: u64,
+}
+
+/// What these processes have used, with all that was waited for by these processes of rxbox.
+pub fn used(processes: &[Arc<Process>], reapers: &[i32]) -> Used {
+    let of = |look: fn(i32) -> Result<Duration, Errno>| {
+        processes.iter().filter_map(move |process| process.handle.look(look).ok())
+    };
+    let waited = reapers.iter().filter_map(|pid| time_of_children(*pid).ok());
+    let time = of(processor_time).chain(of(time_of_children)).chain(waited).sum::<Duration>() + own_time();
+    let memory = processes.iter().filter_map(|process| process.handle.look(resident).ok()).sum();
+    Used { time, memory }
+}
+
 /// Processor time of this process without that of the calling thread.
 fn own_time() -> Duration {
     let time = |clock| clock_gettime(clock).map_or(Duration::ZERO, Duration::from);

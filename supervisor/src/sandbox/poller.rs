@@ -20,6 +20,10 @@ pub enum Source {
     Control(i32),
     /// The end of the process with this id.
     Process(i32),
+    /// Somebody of the host's connects to the run, which has a name.
+    Monitor,
+    /// The one with this number who has connected has something to say.
+    Client(i32),
 }
 
 impl Source {
@@ -31,6 +35,8 @@ impl Source {
             Source::Init => (2, 0),
             Source::Control(pid) => (3, pid),
             Source::Process(pid) => (4, pid),
+            Source::Monitor => (5, 0),
+            Source::Client(number) => (6, number),
         };
         kind << 32 | u64::from(pid.cast_unsigned())
     }
@@ -43,6 +49,8 @@ impl Source {
             2 => Source::Init,
             3 => Source::Control(pid),
             4 => Source::Process(pid),
+            5 => Source::Monitor,
+            6 => Source::Client(pid),
             _ => return None,
         })
     }
@@ -103,9 +111,15 @@ mod tests {
         let (poller, (read, write)) = (Poller::new().unwrap(), nix::unistd::pipe().unwrap());
         let ready = || poller.wait(PollTimeout::ZERO).unwrap().collect::<Vec<_>>();
         nix::unistd::write(&write, b"x").unwrap();
-        for source in
-            [Source::Ending, Source::Job, Source::Init, Source::Control(1), Source::Process(i32::MAX)]
-        {
+        for source in [
+            Source::Ending,
+            Source::Job,
+            Source::Init,
+            Source::Control(1),
+            Source::Process(i32::MAX),
+            Source::Monitor,
+            Source::Client(7),
+        ] {
             poller.add(read.as_fd(), source).unwrap();
             assert_eq!(ready(), [source]);
             poller.remove(read.as_fd());

@@ -149,7 +149,7 @@ const SUPERVISOR: Rules = Rules {
         &["worker"],
         &["launch"],
         // The command line, and whole runs.
-        &["files"],
+        &["files", "monitor"],
         &["cli"],
         &["run"],
         &["lib", "main", "entry"],
