@@ -54,7 +54,7 @@ syscall\t'each system call, as strace prints it'
 page\t'the guest\'s memory map when it changes'"
 complete -c rxbox -n "__fish_rxbox_needs_command" -l log-file -d 'Append the log to FILE instead of standard error, and denials as well' -r -F
 complete -c rxbox -n "__fish_rxbox_needs_command" -l status-fd -d 'Write the outcome as a line of JSON to descriptor N' -r
-complete -c rxbox -n "__fish_rxbox_needs_command" -l audit -d 'Write records of what was denied, as lines of JSON, to FILE or to descriptor N (fd:N)' -r -F
+complete -c rxbox -n "__fish_rxbox_needs_command" -l audit -d 'Write records of what was denied, as lines of JSON, to FILE or to descriptor N (fd:N), or to systemd\'s journal' -r -F
 complete -c rxbox -n "__fish_rxbox_needs_command" -s h -l help -d 'Print help'
 complete -c rxbox -n "__fish_rxbox_needs_command" -s q -l quiet -d 'Do not tell what was denied'
 complete -c rxbox -n "__fish_rxbox_needs_command" -s V -l version -d 'Print version'
@@ -122,7 +122,7 @@ syscall\t'each system call, as strace prints it'
 page\t'the guest\'s memory map when it changes'"
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l log-file -d 'Append the log to FILE instead of standard error, and denials as well' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l status-fd -d 'Write the outcome as a line of JSON to descriptor N' -r
-complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l audit -d 'Write records of what was denied, as lines of JSON, to FILE or to descriptor N (fd:N)' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l audit -d 'Write records of what was denied, as lines of JSON, to FILE or to descriptor N (fd:N), or to systemd\'s journal' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l once -d 'Do not run the program once more under the profile'
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -s q -l quiet -d 'Do not tell what was denied'
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -s h -l help -d 'Print help'

@@ -71,5 +71,10 @@ echo "nginx: $(ask 80 $'GET /none HTTP/1.0\r\n\r\n'), $([ "$main" = "$(property 
 systemctl stop nginx.service
 echo "nginx ended: $(property Result nginx.service)"
 echo "left at last: $(pgrep -c rxbox)"
+rxbox --quiet --audit journald -- /bin/cat /etc/shadow
+journalctl --sync
+matches="SYSLOG_IDENTIFIER=rxbox RXBOX_EVENT=denial RXBOX_PATH=/etc/shadow RXBOX_CALL=openat PRIORITY=4"
+echo "journal: $(journalctl -q -o cat $matches | cut -d' ' -f1-3)"
+echo "journal: $(journalctl -q -o cat SYSLOG_IDENTIFIER=rxbox RXBOX_EVENT=end RXBOX_CAUSE=exit RXBOX_CODE=1)"
 journalctl -q --no-pager -u $unit -u rxbox@none.service -u web.service -u nginx.service
 echo end

@@ -25,11 +25,14 @@ pub struct Reports {
     /// "rule" and "count". docs/audit.md describes the records.
     #[arg(long, value_name = "N", value_parser = descriptor, allow_hyphen_values = true)]
     pub status_fd: Option<i32>,
-    /// Write records of what was denied, as lines of JSON, to FILE or to descriptor N (fd:N)
+    /// Write records of what was denied, as lines of JSON, to FILE or to descriptor N (fd:N), or to systemd's
+    /// journal
     ///
     /// The program can neither fill nor change what is written there: a file is one of rxbox's own, and a
-    /// descriptor is not passed on. docs/audit.md describes the records.
-    #[arg(long, value_name = "FILE|fd:N", allow_hyphen_values = true, value_hint = ValueHint::FilePath)]
+    /// descriptor is not passed on. In the journal each key of a record is a field. docs/audit.md describes
+    /// the records.
+    #[arg(long, value_name = "FILE|fd:N|journald", allow_hyphen_values = true)]
+    #[arg(value_hint = ValueHint::FilePath)]
     #[arg(value_parser = OsStringValueParser::new().map(AuditTarget::from))]
     pub audit: Option<AuditTarget>,
     /// Do not tell what was denied
@@ -44,10 +47,15 @@ pub enum AuditTarget {
     File(PathBuf),
     /// To a descriptor.
     Descriptor(i32),
+    /// To systemd's journal.
+    Journal,
 }
 
 impl From<OsString> for AuditTarget {
     fn from(text: OsString) -> AuditTarget {
+        if text == "journald" {
+            return AuditTarget::Journal;
+        }
         let number = text.to_str().and_then(|text| text.strip_prefix("fd:")).and_then(|n| n.parse().ok());
         match number.filter(|number| *number >= 0) {
             Some(number) => AuditTarget::Descriptor(number),

@@ -1,7 +1,7 @@
 //! What the user gets to see of a run: what was denied ([`audit`], [`account`], [`denials`]), which calls
-//! were made ([`trace`]), how it ended ([`outcome`]), in lines or in records ([`record`]), and why the
-//! supervisor ends one itself ([`ending`]). It reaches the user whatever the guest does to the descriptors
-//! that they share ([`stream`]).
+//! were made ([`trace`]), how it ended ([`outcome`]), in lines, in records ([`record`]) or in the
+//! journal ([`journal`]), and why the supervisor ends one itself ([`ending`]). It reaches the user whatever
+//! the guest does to the descriptors that they share ([`stream`]).
 //!
 //! Everything that a guest chose is escaped before it is shown ([`escape`]).
 
@@ -10,6 +10,7 @@ pub mod audit;
 pub mod denials;
 pub mod ending;
 pub mod escape;
+mod journal;
 pub mod lesson;
 pub mod outcome;
 pub mod record;

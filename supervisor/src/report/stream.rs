@@ -6,6 +6,7 @@
 //! waits for room up to a deadline. And what was written to a file is looked for once more, since the guest
 //! could change it.
 
+use super::journal;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, send};
@@ -26,6 +27,8 @@ pub struct Stream {
     file: File,
     /// A socket has no name to be opened again by.
     socket: bool,
+    /// It is journald's, which takes entries.
+    journal: bool,
     /// The same file, to read, if it is one that keeps what is written.
     kept: Option<File>,
 }
@@ -42,7 +45,20 @@ impl Stream {
         // A socket, or a file that others may not open: the description is shared.
         let file = File::from(fd.try_clone_to_owned()?);
         let socket = nix::sys::socket::getsockname::<()>(file.as_raw_fd()) != Err(Errno::ENOTSOCK);
-        Ok(Stream { file, socket, kept: None })
+        Ok(Stream { file, socket, journal: false, kept: None })
+    }
+
+    /// A stream of records to systemd's journal.
+    ///
+    /// # Errors
+    /// journald does not run.
+    pub fn to_journal() -> Result<Stream, Errno> {
+        Ok(Stream { file: journal::connected()?.into(), socket: true, journal: true, kept: None })
+    }
+
+    /// A line as it is written.
+    fn encoded(&self, line: &str) -> Vec<u8> {
+        if self.journal { journal::entry(line) } else { [line.as_bytes(), b"\n"].concat() }
     }
 
     /// With a description of its own.
@@ -53,18 +69,18 @@ impl Stream {
         };
         let file = open(OpenOptions::new().append(true))?;
         let kept = file.metadata()?.is_file().then(|| open(OpenOptions::new().read(true)).ok());
-        Ok(Stream { file, socket: false, kept: kept.flatten() })
+        Ok(Stream { file, socket: false, journal: false, kept: kept.flatten() })
     }
 
     /// Writes a line if that needs no waiting; whether it is written.
     pub fn offer(&self, line: &str) -> bool {
-        let bytes = [line.as_bytes(), b"\n"].concat();
+        let bytes = self.encoded(line);
         self.has_room(Duration::ZERO) && self.write(&bytes) == Ok(bytes.len())
     }
 
     /// Writes a line, waiting for room until the deadline; whether it is written.
     pub fn deliver(&self, line: &str, deadline: Instant) -> bool {
-        let bytes = [line.as_bytes(), b"\n"].concat();
+        let bytes = self.encoded(line);
         let mut rest = &bytes[..];
         while !rest.is_empty() {
             let left = deadline.saturating_duration_since(Instant::now());

@@ -116,6 +116,10 @@ impl Streams {
             given.keep_back(number).map_err(|e| format!("--audit: {e}"))?;
             let _ = audit.set(stream);
         }
+        if let Some(AuditTarget::Journal) = reports.audit {
+            let stream = Stream::to_journal().map_err(|e| format!("--audit journald: {}", e.desc()))?;
+            let _ = audit.set(Arc::new(stream));
+        }
         Ok(Streams { stderr: Arc::new(stderr), status, audit })
     }
 

@@ -19,7 +19,7 @@ pub(super) fn of(reports: &Reports) -> Vec<PathBuf> {
     let audit = match &reports.audit {
         Some(AuditTarget::File(path)) => (Some(path), None),
         Some(AuditTarget::Descriptor(number)) => (None, Some(*number)),
-        None => (None, None),
+        Some(AuditTarget::Journal) | None => (None, None),
     };
     let named = reports.log_file.as_ref().into_iter().chain(audit.0);
     let named = named.filter_map(|path| followed(path).ok()).map(|(path, _)| path);
