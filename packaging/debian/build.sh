@@ -31,6 +31,7 @@ put 644 packaging/completions/_rxbox usr/share/zsh/vendor-completions/_rxbox
 put 644 packaging/completions/rxbox.fish usr/share/fish/vendor_completions.d/rxbox.fish
 pack packaging/man/rxbox.1 usr/share/man/man1/rxbox.1.gz
 put 644 packaging/systemd/rxbox@.service usr/lib/systemd/system/rxbox@.service
+put 755 packaging/ci-step.sh usr/share/rxbox/ci-step.sh
 put 644 packaging/apparmor/rxbox usr/share/doc/rxbox/examples/apparmor-rxbox
 put 644 packaging/debian/copyright usr/share/doc/rxbox/copyright
 pack CHANGELOG.md usr/share/doc/rxbox/changelog.gz
