@@ -96,6 +96,7 @@ complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -s o -l output -d 'Wr
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l from -d 'Profile to build on, by name or, with a slash, by path' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l merge -d 'Add to the profile in FILE what it did beyond it, in its place unless --output is given; several FILEs become one' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l diff -d 'Write no profile, but tell what profile P grants that was not used, and what was used that it does not grant' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l add -d 'Run nothing, but add to the profile of --merge what the records in FILE, which --audit has written, say that no rule allowed' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l allow-read -d 'Let the program read PATH and everything below it' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l allow-list -d 'Let it list directories there and see what there is, but read nothing' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l allow-modify -d 'Let it read and change files that are there' -r -F

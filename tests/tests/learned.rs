@@ -120,6 +120,45 @@ fn runs_are_merged_into_one_profile_that_keeps_what_else_it_says() {
     assert_eq!(left, 0);
 }
 
+#[test]
+fn adding_what_audits_say_is_lacking_makes_a_program_run_in_the_end() {
+    let (scratch, work) = laid_out("added");
+    let profile = work.join("p.toml");
+    fs::write(&profile, "# Mine.\nversion = 1\nextends = [\"untrusted\"] # stays\n").unwrap();
+    let script = "set -e; cat ../../data/*; echo text >out.txt; mkdir -p made; cp out.txt made/
+        cat made/out.txt; ls -a ../../data >/dev/null; ! cat ../.ssh/id_rsa";
+    let mut rounds = 0;
+    let told = loop {
+        let words = ["--profile", "./p.toml", "--audit", "audit.json", "--", "/bin/sh", "-c", script];
+        let ran = run(&work, &words);
+        if ran.status.success() {
+            break text(&ran.stdout);
+        }
+        rounds += 1;
+        assert!(rounds < 10, "{}{}", text(&ran.stderr), fs::read_to_string(&profile).unwrap());
+        let added = run(&work, &["learn", "--merge", "p.toml", "--add", "audit.json"]);
+        let message = text(&added.stderr);
+        assert!(added.status.success() && message.contains("entries are added to"), "{message}");
+        fs::remove_file(work.join("audit.json")).unwrap();
+    };
+    assert!(rounds > 1);
+    assert_eq!(told, "0\n1\n2\n3\n4\ntext\n");
+    let profile = fs::read_to_string(&profile).unwrap();
+    assert!(profile.starts_with("# Mine.\nversion = 1\nextends = [\"untrusted\"] # stays\n"), "{profile}");
+    assert!(profile.contains(", # denied\n") && !profile.contains("id_rsa"), "{profile}");
+    // What a rule denies is told, and what are no records is refused.
+    let words = ["--profile", "./p.toml", "--audit", "audit.json", "--", "cat", "../.ssh/id_rsa"];
+    assert!(!run(&work, &words).status.success());
+    let added = text(&run(&work, &["learn", "--merge", "p.toml", "--add", "audit.json"]).stderr);
+    assert!(
+        added.contains(": 0 entries") && added.contains("and no entry that is added changes that"),
+        "{added}"
+    );
+    let refused = run(&work, &["learn", "--merge", "p.toml", "--add", "p.toml"]);
+    assert!(refused.status.code() == Some(125) && text(&refused.stderr).contains("line 1 is no record"));
+    drop(scratch);
+}
+
 fn text_of(entry: &std::io::Result<fs::DirEntry>) -> String {
     entry.as_ref().unwrap().file_name().to_string_lossy().into_owned()
 }

@@ -56,6 +56,23 @@ impl Learned {
         Ok(())
     }
 
+    /// Takes in an entry of a list, both as [`Learned::lacking`] gives them, that was denied in a run. Whether
+    /// the list is one that a profile is learned with.
+    ///
+    /// # Errors
+    /// It is no entry.
+    pub fn lacks(&mut self, list: &str, entry: &str) -> Result<bool, MergeError> {
+        if !Grant::ALL.map(Grant::key).iter().chain(&OTHERS).any(|known| *known == list) {
+            return Ok(false);
+        }
+        let read = parsed(&format!("entry = {entry}"))?;
+        let wrong = || MergeError::NoList(list.to_owned());
+        let text = read.get("entry").filter(|_| read.len() == 1).and_then(Item::as_str).ok_or_else(wrong)?;
+        let (section, key) = place(list);
+        let text = toml_string(text);
+        self.recall(&format!("[{section}]\n{key} = [\n{text}, # denied\n]\n"), true).map(|()| true)
+    }
+
     /// The profile with lists that allow what has been learned and recalled.
     ///
     /// # Errors
@@ -213,6 +230,26 @@ memory = "1G"
         let text = merged(learned(&[(Access::Read, "/srv/a/3")]), &[other]);
         assert!(text.contains("    \"/srv/a?\", # once by prog, and earlier\n"), "{text}");
         assert!(text.contains("[network]\nallow = [\n    \"tcp:*:80\", # earlier\n]"), "{text}");
+    }
+
+    #[test]
+    fn what_was_denied_is_added_to_its_list() {
+        let mut denied = Learned::default();
+        assert_eq!(denied.lacks("[filesystem] read", "\"/opt/x?\"").ok(), Some(true));
+        assert_eq!(denied.lacks("[network] allow", "\"tcp:*:80\"").ok(), Some(true));
+        assert_eq!(denied.lacks("[environment] pass", "\"X\"").ok(), Some(false));
+        for wrong in ["1", "[]", "\"a\"\nb = 1", ""] {
+            assert!(denied.lacks("[filesystem] read", wrong).is_err(), "{wrong}");
+        }
+        let text = merged(denied, &[]);
+        assert!(
+            text.contains("read = [\n    \"/opt/x?\", # denied\n    \"/srv/a/1?\", # once by cat\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("# Inputs.\n") && text.contains("allow = [\n    \"tcp:*:80\", # denied\n]"),
+            "{text}"
+        );
     }
 
     #[test]

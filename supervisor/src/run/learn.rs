@@ -2,7 +2,7 @@
 //! ([`super::study`]), and then once more under that profile, by a process of its own: what is denied there
 //! shows what the profile lacks.
 
-use super::own_files;
+use super::{own_files, records};
 use crate::cli::profile::variables;
 use crate::cli::{Learn, Learning, Profile, Run, Study};
 use crate::confine::descriptors::Given;
@@ -56,10 +56,18 @@ fn run(learn: &Learn, given: Given) -> io::Result<i32> {
     Ok(status)
 }
 
-/// Merges profiles without a run.
+/// Merges profiles, and what was denied in earlier runs, without a run.
 fn merge(learn: &Learn) -> io::Result<i32> {
     let Some(place) = place(learn)? else { return Ok(0) };
-    let merged = merged(Learned::default(), &texts(&learn.merge)?, &variables(None));
+    let mut denied = Learned::default();
+    for file in &learn.add {
+        let text = fs::read_to_string(file).map_err(|e| named(file, &e))?;
+        let (added, remarks) =
+            records::take(&text, &mut denied).map_err(|e| named(file, &io::Error::other(e)))?;
+        tell(&format!("rxbox: {}: {added} entries are added to {}", file.display(), place.meant.display()));
+        remarks.iter().for_each(|remark| tell(&format!("rxbox: {remark}")));
+    }
+    let merged = merged(denied, &texts(&learn.merge)?, &variables(None));
     let merged = merged.map_err(|e| io::Error::other(format!("merging profiles: {e}")))?;
     let mut file = own_files::create(&place.written).map_err(|e| named(&place.written, &e))?;
     file.write_all(merged.as_bytes())?;

@@ -6,6 +6,7 @@ pub mod job;
 pub mod learn;
 mod monitor;
 mod own_files;
+mod records;
 mod study;
 pub mod usage;
 
