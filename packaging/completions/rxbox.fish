@@ -67,6 +67,7 @@ complete -c rxbox -n "__fish_rxbox_needs_command" -a "syscalls" -d 'Print the ta
 complete -c rxbox -n "__fish_rxbox_needs_command" -a "schema" -d 'Print the JSON Schema of profiles, by which editors complete and check them'
 complete -c rxbox -n "__fish_rxbox_needs_command" -a "doctor" -d 'Print which layers of confinement this host offers, why one is missing, and how to get it'
 complete -c rxbox -n "__fish_rxbox_needs_command" -a "systemd" -d 'Print a drop-in that puts a service of systemd\'s into rxbox'
+complete -c rxbox -n "__fish_rxbox_needs_command" -a "trace" -d 'Show the calls of a program, with what the policy decides, or those of a run that has a name'
 complete -c rxbox -n "__fish_rxbox_needs_command" -a "ps" -d 'List the runs that have a name'
 complete -c rxbox -n "__fish_rxbox_needs_command" -a "kill" -d 'Send a signal to runs that have a name'
 complete -c rxbox -n "__fish_rxbox_needs_command" -a "completions" -d 'Print the completions of a shell'
@@ -95,8 +96,8 @@ complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -s h -l help -d 'Pr
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -s o -l output -d 'Write the profile to FILE, which must not be there yet, instead of PROGRAM.toml' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l from -d 'Profile to build on, by name or, with a slash, by path' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l merge -d 'Add to the profile in FILE what it did beyond it, in its place unless --output is given; several FILEs become one' -r -F
-complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l diff -d 'Write no profile, but tell what profile P grants that was not used, and what was used that it does not grant' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l add -d 'Run nothing, but add to the profile of --merge what the records in FILE, which --audit has written, say that no rule allowed' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l diff -d 'Write no profile, but tell what profile P grants that was not used, and what was used that it does not grant' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l allow-read -d 'Let the program read PATH and everything below it' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l allow-list -d 'Let it list directories there and see what there is, but read nothing' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l allow-modify -d 'Let it read and change files that are there' -r -F
@@ -155,6 +156,45 @@ complete -c rxbox -n "__fish_rxbox_using_subcommand doctor" -l json -d 'Print it
 complete -c rxbox -n "__fish_rxbox_using_subcommand doctor" -s h -l help -d 'Print help'
 complete -c rxbox -n "__fish_rxbox_using_subcommand systemd" -l profile -d 'The profile by name or, with a slash, by absolute path' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand systemd" -s h -l help -d 'Print help'
+complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -s n -l name -d 'Follow the run of this name instead of running a program' -r
+complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -s e -l trace -d 'Only these calls: names and classes (%file, %desc, %process, %network, %signal, %memory, %ipc) that commas separate; with ! before them all others' -r
+complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -s P -l trace-path -d 'Only calls about the file PATH, or about something below it' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -s p -l pid -d 'Only calls of the process that the program knows as N' -r
+complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -s o -l output -d 'Append it to FILE instead of standard error' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -l profile -d 'Profile by name or, with a slash, by path' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -l allow-read -d 'Let the program read PATH and everything below it' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -l allow-list -d 'Let it list directories there and see what there is, but read nothing' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -l allow-modify -d 'Let it read and change files that are there' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -l allow-write -d 'Let it read, create, change and remove there' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -l allow-exec -d 'Let it read and run what lies there' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -l private -d 'Give it a folder of its own in place of PATH, empty at first and gone at the end' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -l deny-path -d 'Deny every access there, whatever else allows it' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -l hide -d 'Make PATH look missing' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -l allow-net -d 'Let it connect, for example to tcp:192.0.2.1:443' -r -f
+complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -l allow-bind -d 'Let it bind, for example to tcp:127.0.0.1:8080' -r -f
+complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -l pass-env -d 'Pass an environment variable on; wildcards are allowed' -r -f
+complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -l env -d 'Set an environment variable' -r -f
+complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -l unset-env -d 'Keep an environment variable from it; wildcards are allowed' -r -f
+complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -l user -d 'Run everything, rxbox included, as this user; for root' -r -f
+complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -l pass-fd -d 'Let it inherit the open descriptor N' -r -f
+complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -l limit -d 'Set a limit, for example memory=512M' -r -f
+complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -l time-limit -d 'End the program after this time' -r -f
+complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -l log -d 'Log ITEMS, which commas separate' -r -f -a "in_asm\t'guest instructions of each block'
+op\t'intermediate code of each block, as built'
+op_opt\t'intermediate code of each block, as emitted'
+out_asm\t'host instructions of each block'
+exec\t'each block that the cpu loop enters; blocks are not chained then'
+syscall\t'each system call, as strace prints it'
+page\t'the guest\'s memory map when it changes'"
+complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -l log-file -d 'Append the log to FILE instead of standard error, and denials as well' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -l status-fd -d 'Write the outcome as a line of JSON to descriptor N' -r
+complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -l audit -d 'Write records of what was denied, as lines of JSON, to FILE or to descriptor N (fd:N), or to systemd\'s journal' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -l denied -d 'Only calls of which something was denied'
+complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -s f -l follow-forks -d 'Calls of all processes, not of the first one only'
+complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -s c -l summary-only -d 'Print a table at the end: how often each call was made, failed, was denied, and how long it took'
+complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -l json -d 'Print lines of JSON, which docs/runs.md describes'
+complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -s q -l quiet -d 'Do not tell what was denied'
+complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -s h -l help -d 'Print help'
 complete -c rxbox -n "__fish_rxbox_using_subcommand ps" -l json -d 'Print it as JSON'
 complete -c rxbox -n "__fish_rxbox_using_subcommand ps" -s h -l help -d 'Print help'
 complete -c rxbox -n "__fish_rxbox_using_subcommand kill" -s s -l signal -d 'The signal, by name (HUP, SIGHUP) or number' -r

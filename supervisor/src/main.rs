@@ -29,7 +29,7 @@ fn program() -> i32 {
         Ok(command) => command,
         Err(e) => return fail(&e.to_string()),
     };
-    if let (Command::Run(_) | Command::Learn(_), Err(e)) = (&command, procfs::provide()) {
+    if let (Command::Run(_) | Command::Learn(_) | Command::Trace(_), Err(e)) = (&command, procfs::provide()) {
         return fail(&format!("there is no /proc, and none can be mounted: {}", e.desc()));
     }
     // Before anything is opened.
@@ -44,6 +44,16 @@ fn carry_out(command: Command, given: Given) -> i32 {
     match command {
         Command::Run(options) => run::run(*options, given),
         Command::Learn(options) => run::learn::learn(*options, given),
+        Command::Trace(trace) => match trace.tracing() {
+            Err(e) => fail(&format!("trace: {e}")),
+            Ok(tracing) => match trace.follow.clone() {
+                None => run::run(trace.run(tracing), given),
+                Some(name) => match runs::follow(&name, tracing) {
+                    Ok(()) => 0,
+                    Err(e) => fail(&e),
+                },
+            },
+        },
         Command::Help(text) => print(text, true),
         Command::Version => {
             print(format!("rxbox {}\nlayers: {}\n", env!("CARGO_PKG_VERSION"), layers::names()), true)

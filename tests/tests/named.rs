@@ -90,6 +90,64 @@ fn denials_are_counted_while_the_program_runs() {
 }
 
 #[test]
+fn a_run_is_followed_by_its_name_until_it_or_the_user_ends() {
+    let scratch = Scratch::new("named-traced");
+    let name = named("traced");
+    let script = "while :; do cat /etc/shadow; sleep 0.1; done";
+    let words = ["--name", &name, "--time-limit", "60", "--quiet", "/bin/sh", "-c", script];
+    let mut run = command(&scratch, &words).stderr(Stdio::null()).spawn().unwrap();
+    eventually("the run is listed", || status(&scratch, &name).is_some());
+    let traces = ["first", "second"].map(|file| scratch.path().join(file));
+    let mut clients = traces.each_ref().map(|file| {
+        let words = ["trace", "-n", &name, "-f", "--denied", "--json", "-o", file.to_str().unwrap()];
+        command(&scratch, &words).spawn().unwrap()
+    });
+    for file in &traces {
+        eventually("denials are told", || std::fs::read_to_string(file).is_ok_and(|t| t.lines().count() > 1));
+    }
+    let signal = format!("kill -INT {}", clients[0].id());
+    assert!(Command::new("/bin/sh").args(["-c", &signal]).status().unwrap().success());
+    assert!(clients[0].wait().unwrap().success());
+    assert!(output(&scratch, &["kill", "-s", "KILL", &name]).status.success());
+    assert_eq!(run.wait().unwrap().signal(), Some(libc::SIGKILL));
+    assert!(clients[1].wait().unwrap().success());
+    let told = std::fs::read_to_string(&traces[1]).unwrap();
+    for line in told.lines() {
+        let event: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert!(
+            event["decisions"].as_array().unwrap().iter().any(|judged| judged["allowed"] == false),
+            "{line}"
+        );
+    }
+    assert!(told.contains("/etc/shadow"), "{told}");
+}
+
+#[test]
+fn a_follower_who_stops_reading_misses_calls_and_holds_no_run_up() {
+    let scratch = Scratch::in_the_open("named-slow");
+    let (name, go) = (named("slow"), scratch.path().join("go"));
+    let script = format!(
+        "while ! [ -e {} ]; do sleep 0.1; done; dd if=/dev/zero of=/dev/null bs=1 count=20000 2>/dev/null",
+        go.display()
+    );
+    let mut run = start(&scratch, &name, &["/bin/sh", "-c", &script]);
+    let file = scratch.path().join("trace");
+    let words = ["trace", "-n", &name, "-f", "--json", "-o", file.to_str().unwrap()];
+    let mut client = command(&scratch, &words).spawn().unwrap();
+    eventually("calls are told", || std::fs::read(&file).is_ok_and(|told| !told.is_empty()));
+    let send = |signal: &str, pid: u32| {
+        assert!(Command::new("/bin/kill").args([signal, &pid.to_string()]).status().unwrap().success());
+    };
+    send("-STOP", client.id());
+    std::fs::write(&go, "").unwrap();
+    assert_eq!(run.wait().unwrap().code(), Some(0));
+    send("-CONT", client.id());
+    assert!(client.wait().unwrap().success());
+    let events = std::fs::read_to_string(&file).unwrap().lines().count();
+    assert!(events > 10 && events < 40_000, "{events}");
+}
+
+#[test]
 fn a_name_is_one_runs_and_what_a_killed_one_leaves_is_nobodys() {
     let scratch = Scratch::new("named-left");
     let name = named("one");

@@ -22,14 +22,16 @@ mod reports;
 mod run;
 pub mod runs;
 pub mod systemd;
+mod trace;
 
 pub use error::UsageError;
 pub use learn::{Learn, Learning, Study};
 pub use profile::Profile;
 pub use questions::{Explain, Show};
-pub use reports::{AuditTarget, Reports};
+pub use reports::{AuditTarget, Reports, Tracing};
 pub use run::Run;
 pub use systemd::Systemd;
+pub use trace::Trace;
 
 use clap::error::ErrorKind;
 use clap::{ArgAction, CommandFactory, Parser, Subcommand, ValueHint};
@@ -137,6 +139,12 @@ pub enum Command {
     ///
     /// Each command of ExecStart= is run in rxbox under the profile; docs/systemd.md says what else changes.
     Systemd(Systemd),
+    /// Show the calls of a program, with what the policy decides, or those of a run that has a name
+    ///
+    /// Each line is a call with its result, as strace prints it, and behind it each decision with its rule.
+    /// Options are those of strace where it has them. A run that is followed by its name is never held up:
+    /// what there is no room for is counted.
+    Trace(Box<Trace>),
     /// List the runs that have a name
     ///
     /// For each of the user's runs that was started with --name: its process, profile and program, when it
@@ -206,6 +214,7 @@ impl Command {
         let profile = match self {
             Command::Run(run) => &run.profile,
             Command::Explain(asked) => &asked.profile,
+            Command::Trace(trace) => &trace.profile,
             _ => return Ok(()),
         };
         match &profile.names[..] {

@@ -1,5 +1,6 @@
 //! The options of what a run reports.
 
+use crate::report::trace::{Filter, Form};
 use clap::builder::{OsStringValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueHint};
 use rxbox_wire::log::{LogItem, LogItems};
@@ -62,6 +63,17 @@ impl From<OsString> for AuditTarget {
             None => AuditTarget::File(text.into()),
         }
     }
+}
+
+/// How a run is traced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tracing {
+    /// What is shown.
+    pub filter: Filter,
+    /// In which form.
+    pub form: Form,
+    /// Where, if not on standard error.
+    pub output: Option<PathBuf>,
 }
 
 impl Reports {

@@ -1,6 +1,6 @@
 //! The options of a run.
 
-use super::{Profile, Reports, Study};
+use super::{Profile, Reports, Study, Tracing};
 use crate::monitor::Name;
 use clap::{Args, ValueHint};
 use std::ffi::OsString;
@@ -33,6 +33,9 @@ pub struct Run {
     /// What profile it is to write.
     #[arg(skip)]
     pub study: Option<Study>,
+    /// How its calls are traced.
+    #[arg(skip)]
+    pub trace: Option<Tracing>,
 }
 
 impl Run {

@@ -1,11 +1,15 @@
 //! Commands for runs that have a name.
 
+use super::Tracing;
 use crate::monitor::Name;
-use crate::monitor::client::{all, ask};
+use crate::monitor::client::{self, all, ask};
 use crate::monitor::message::{Request, Status};
 use crate::report::record;
+use crate::report::trace::Printer;
 use clap::Args;
 use rxbox_wire::names::SIGNALS;
+use std::fs::File;
+use std::os::fd::AsFd;
 
 /// A signal, and who gets it.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
@@ -27,6 +31,19 @@ pub fn kill(kill: &Kill) -> Result<(), String> {
     let asked = kill.names.iter().map(|name| ask(name, &request));
     let failed: Vec<String> = asked.filter_map(|asked| asked.err().map(|e| e.to_string())).collect();
     if failed.is_empty() { Ok(()) } else { Err(failed.join("\nrxbox: ")) }
+}
+
+/// `rxbox trace --name`: writes the calls of a run until that is over.
+///
+/// # Errors
+/// The run is not there, or the file cannot be written.
+pub fn follow(name: &Name, tracing: Tracing) -> Result<(), String> {
+    let out = match &tracing.output {
+        Some(path) => File::options().append(true).create(true).open(path),
+        None => std::io::stderr().as_fd().try_clone_to_owned().map(File::from),
+    };
+    let printer = Printer::new(tracing.form, out.map_err(|e| format!("the trace: {e}"))?);
+    client::follow(name, tracing.filter, &printer).map_err(|e| e.to_string())
 }
 
 /// `rxbox ps`: a table or JSON, and why runs are missing there.

@@ -3,7 +3,11 @@
 use super::Name;
 use super::message::{Reply, Request, Status, hear, tell};
 use super::registry::{Registry, RegistryError, directory};
+use crate::report::trace::{Filter, Printer, Told};
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::SignalFd;
 use nix::sys::socket::MsgFlags;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -83,6 +87,37 @@ pub fn all() -> Result<Vec<Result<Status, AskError>>, RegistryError> {
             Err(e) => Some(Err(e)),
         });
     Ok(asked.collect())
+}
+
+/// Has each call of a run that the filter wants written, until the run is over or this process gets one of the
+/// signals that end it.
+///
+/// # Errors
+/// See [`AskError`].
+pub fn follow(name: &Name, filter: Filter, printer: &Printer) -> Result<(), AskError> {
+    let silent = |errno| AskError::Silent { name: name.clone(), errno };
+    let ends: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().collect();
+    let signals = ends.thread_block().and_then(|()| SignalFd::new(&ends)).map_err(silent)?;
+    let (line, _) = ask(name, &Request::Trace { filter })?;
+    loop {
+        let mut events = [line.as_fd(), signals.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+        match poll(&mut events, PollTimeout::NONE) {
+            Err(Errno::EINTR) => {}
+            done => drop(done.map_err(silent)?),
+        }
+        if events[1].any().unwrap_or(true) {
+            break;
+        }
+        match hear(line.as_fd(), MsgFlags::MSG_DONTWAIT) {
+            Ok(Some(Told::Event(event))) => printer.print(&event),
+            Ok(Some(Told::Lost { lost })) => printer.lost(lost),
+            Ok(None) => break,
+            Err(Errno::EAGAIN | Errno::EINTR) => {}
+            Err(e) => return Err(silent(e)),
+        }
+    }
+    printer.finish();
+    Ok(())
 }
 
 /// The registry; nothing if no run has had a name yet.

@@ -3,6 +3,7 @@
 //! Both sides may be of different versions of rxbox: a key that one does not know it passes over, a request
 //! that it does not know it refuses.
 
+use crate::report::trace::Filter;
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv, send};
 use serde::de::DeserializeOwned;
@@ -22,6 +23,11 @@ pub enum Request {
     Signal {
         /// Its number.
         number: i32,
+    },
+    /// To send the calls of guests from now on ([`crate::report::trace::Told`]).
+    Trace {
+        /// Which.
+        filter: Filter,
     },
 }
 

@@ -7,6 +7,7 @@ use crate::caller::Caller;
 use crate::host::credentials::own;
 use crate::host::process::ProcessHandle;
 use crate::host::shm::Channel;
+use crate::report::trace::Trace;
 use crate::sandbox::Sandbox;
 use crate::state::budget::Budget;
 use crate::state::fd::FdTable;
@@ -87,7 +88,7 @@ pub(crate) struct Guest {
 /// A sandbox that tells nobody anything.
 pub(crate) fn sandbox(policy: Policy, budget: &Arc<Budget>) -> Sandbox {
     let serve = crate::worker::serve;
-    Sandbox::new(Arc::new(policy), Vec::new(), None, Vec::new(), budget.clone(), serve).unwrap()
+    Sandbox::new(Arc::new(policy), Vec::new(), Trace::default(), Vec::new(), budget.clone(), serve).unwrap()
 }
 
 impl Guest {

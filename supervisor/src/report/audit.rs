@@ -21,6 +21,7 @@ use super::escape::Escaped;
 use super::lesson::Lesson;
 use super::record::{self, Event, Record};
 use super::stream::Stream;
+use super::trace::{self, Judged};
 use nix::errno::Errno;
 use rxbox_policy::{Decision, DeniedWhat, Endpoint, Make, Policy, Rule, Transport, Verdict};
 use std::ffi::OsStr;
@@ -108,6 +109,7 @@ impl Audit {
         what: &DeniedWhat<'_>,
         who: impl FnOnce() -> Who,
     ) -> Result<(), Errno> {
+        trace::note(|| judged(what, decision));
         let lesson = self.lesson.get().filter(|_| decision.allowed());
         if decision.log || !decision.allowed() || lesson.is_some() {
             let who = who();
@@ -306,6 +308,18 @@ fn record(who: &Who, what: &DeniedWhat<'_>, decision: &Decision<'_>, hint: &str)
     };
     let record = if decision.allowed() { Record::Logged(event) } else { Record::Denial(event) };
     record.line()
+}
+
+/// The decision as the trace shows it.
+fn judged(what: &DeniedWhat<'_>, decision: &Decision<'_>) -> Judged {
+    let (verb, object, to) = parts(what);
+    Judged {
+        verb: verb.to_owned(),
+        object: to.map_or_else(|| object.clone(), |to| format!("{object} to {to}")),
+        allowed: decision.allowed(),
+        verdict: decision.verdict.to_string(),
+        rule: RuleName(decision.rule).to_string(),
+    }
 }
 
 struct RuleName<'a>(Rule<'a>);

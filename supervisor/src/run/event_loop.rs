@@ -135,6 +135,7 @@ impl<'a> EventLoop<'a> {
     fn answer_client(&self, monitor: &Monitor, number: i32) {
         let Some(asked) = monitor.asked(self.sandbox, number) else { return };
         let reply = match asked.request {
+            Request::Trace { filter } => return monitor.follow(self.sandbox, number, filter),
             Request::Status => {
                 let used = usage::used(&self.sandbox.processes.all(), &self.reapers());
                 Reply::Status(monitor.status(self.sandbox, used))

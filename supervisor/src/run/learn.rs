@@ -142,6 +142,7 @@ fn prepared(learn: &Learn, output: Option<PathBuf>) -> io::Result<Run> {
         profile,
         reports: learn.reports.clone(),
         study: Some(Study { base, result, output }),
+        trace: None,
     })
 }
 

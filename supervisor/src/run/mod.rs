@@ -31,7 +31,7 @@ use crate::report::audit::Listener;
 use crate::report::outcome::Outcome;
 use crate::report::record::{self, Record};
 use crate::report::stream::{PATIENCE, Stream};
-use crate::report::trace::Trace;
+use crate::report::trace::{Filter, Form, Printer, Trace};
 use crate::report::{escape, tell};
 use crate::sandbox::Sandbox;
 use crate::sandbox::forks::Forks;
@@ -288,6 +288,7 @@ fn run_guest(
         // It cannot fail, and ends soon.
         let _ = relay.join();
     }
+    sandbox.trace.finish();
     sandbox.audit.finish(Instant::now() + PATIENCE);
     outcome.map_err(host)
 }
@@ -385,23 +386,32 @@ fn variables_for(options: &Options, program: &Program) -> Variables {
     let cwd = variables.cwd.clone().unwrap_or_default();
     let invoked = cwd.join(OsStr::from_bytes(&program.invoked));
     variables.invoked = Some(invoked.components().collect());
-    let written = options.study.iter().filter_map(|study| study.output.clone());
+    let studied = options.study.iter().filter_map(|study| study.output.clone());
+    let written = studied.chain(options.trace.iter().filter_map(|tracing| tracing.output.clone()));
     variables.own = own_files::of(&options.reports).into_iter().chain(written).collect();
     variables.own.iter_mut().for_each(|path| *path = cwd.join(&path));
     variables
 }
 
-/// The log for the child, if it is to log anything, and that for system calls.
-fn logs(options: &Options, policy: &Policy) -> Result<(Option<File>, Option<Trace>), Outcome> {
-    let open = || -> Result<File, Outcome> {
-        match &options.reports.log_file {
+/// The log for the child, if it is to log anything, and who of the user's reads the system calls.
+fn logs(options: &Options, policy: &Policy) -> Result<(Option<File>, Trace), Outcome> {
+    let open = |path: Option<&Path>| -> Result<File, Outcome> {
+        match path {
             Some(path) => own_files::open_log(path, policy),
             None => io::stderr().as_fd().try_clone_to_owned().map(File::from),
         }
         .map_err(|e| failed("the log", e))
     };
+    let log = options.reports.log_file.as_deref();
     let wants = |side: LogItems| !options.reports.log().and(side).is_empty();
-    let guest = if wants(LogItems::OF_CHILD) { Some(open()?) } else { None };
-    let trace = if wants(LogItems::OF_SUPERVISOR) { Some(Trace::new(open()?)) } else { None };
+    let guest = if wants(LogItems::OF_CHILD) { Some(open(log)?) } else { None };
+    let trace = Trace::default();
+    if wants(LogItems::OF_SUPERVISOR) {
+        trace.print(Filter::everything(), Printer::new(Form::Lines, open(log)?));
+    }
+    if let Some(tracing) = &options.trace {
+        let out = open(tracing.output.as_deref())?;
+        trace.print(tracing.filter.clone(), Printer::new(tracing.form, out));
+    }
     Ok((guest, trace))
 }

@@ -9,15 +9,16 @@ use crate::monitor::Name;
 use crate::monitor::message::{self, Reply, Request, Status};
 use crate::monitor::registry::{self, Registry, RegistryError};
 use crate::report::record;
+use crate::report::trace::Filter;
 use crate::run::usage::Used;
 use crate::sandbox::Sandbox;
 use crate::sandbox::poller::Source;
 use nix::errno::Errno;
-use nix::sys::socket::MsgFlags;
+use nix::sys::socket::{MsgFlags, Shutdown, shutdown};
 use nix::unistd::{geteuid, getpid, getppid};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 
 /// Those who have connected, at most.
@@ -120,8 +121,22 @@ impl Monitor {
         }
     }
 
+    /// Has the one with this number sent the calls that the filter wants. It hears of them after this reply.
+    pub(super) fn follow(&self, sandbox: &Sandbox, number: i32, filter: Filter) {
+        self.answer(number, &Reply::Done);
+        let line = self.clients.borrow().get(&number).and_then(|client| client.line.try_clone().ok());
+        // Without a descriptor for it, it hears nothing.
+        if let Some(line) = line {
+            sandbox.trace.leave(number);
+            sandbox.trace.follow(number, line, filter);
+        }
+    }
+
     fn leave(&self, sandbox: &Sandbox, number: i32) {
+        sandbox.trace.leave(number);
         if let Some(client) = self.clients.borrow_mut().remove(&number) {
+            // A worker may hold its socket a moment longer.
+            let _ = shutdown(client.line.as_raw_fd(), Shutdown::Both);
             sandbox.poller.remove(client.line.as_fd());
         }
     }

@@ -88,8 +88,8 @@ pub struct Sandbox {
     pub terminals: Terminals,
     /// What may still be written to the standard streams.
     pub output: Output,
-    /// The log of system calls, if the user wants one.
-    pub trace: Option<Trace>,
+    /// Who wants to see the calls.
+    pub trace: Trace,
     /// Where records of the run as a whole go.
     pub records: Vec<Arc<Stream>>,
     /// How many processors there are for guest threads and workers.
@@ -131,7 +131,7 @@ impl Sandbox {
     pub fn new(
         policy: Arc<Policy>,
         listeners: Vec<Listener>,
-        trace: Option<Trace>,
+        trace: Trace,
         records: Vec<Arc<Stream>>,
         budget: Arc<Budget>,
         serve: fn(Job),

@@ -33,6 +33,7 @@ use crate::host::schedule::set_io_priority;
 use crate::host::shm::Slot;
 use crate::report::ending::End;
 use crate::report::escape::shown;
+use crate::report::trace::Event;
 use crate::sandbox::{Job, Sandbox};
 use crate::state::process::Process;
 use nix::errno::Errno;
@@ -172,12 +173,17 @@ impl Worker<'_> {
             reply: Reply { ret: 0, flags: 0, out: [0; 6] },
             area: self.slot.area(),
         };
+        let traced = if request.nr < INTERNAL { self.sandbox.trace.begin(request.nr) } else { None };
+        // A file that the call closes has its name now.
+        let paths = traced.as_ref().map(|_| traced::paths(&call)).unwrap_or_default();
         let answer = interrupt::watch(self.slot.interrupt(), || answer(self.sandbox, &mut call));
         if let (true, Ok(tid)) = (request.nr == Internal::Hello.nr(), &answer) {
             self.tid = *tid as i32;
         }
-        if let Some(trace) = self.sandbox.trace.as_ref().filter(|_| request.nr < INTERNAL) {
-            traced::write(trace, &call, &answer);
+        if let Some(begun) = traced {
+            let event =
+                |micros, decisions| Event { paths, ..traced::event(&call, &answer, micros, decisions) };
+            self.sandbox.trace.end(&begun, request.nr, self.process.is_first(), event);
         }
         let Call { input, mut reply, .. } = call;
         self.input = input;

@@ -1,18 +1,56 @@
-//! A call as its line in the log of system calls shows it ([`crate::report::trace`]).
+//! A call as an event of the trace ([`crate::report::trace`]).
 
 use crate::context::Call;
 use crate::host::SyscallResult;
-use crate::report::trace::{SHOWN, Trace};
+use crate::report::escape::shown;
+use crate::report::record::now;
+use crate::report::trace::{Event, Judged, SHOWN};
+use crate::state::names::name_of;
 use rxbox_wire::frame::{Given, Reply};
 use rxbox_wire::kind::Kind;
+use rxbox_wire::text::{write_call, write_result};
+use std::os::fd::AsFd;
 
-/// Writes the line of a call that has been answered.
-pub(super) fn write(trace: &Trace, call: &Call<'_>, answer: &SyscallResult) {
+/// The event of a call that has been answered after this time, with what was decided about it, without its
+/// [`paths`].
+pub(super) fn event(call: &Call<'_>, answer: &SyscallResult, micros: u64, decisions: Vec<Judged>) -> Event {
     let contents: [Option<Vec<u8>>; 6] = std::array::from_fn(|i| content(call, answer, i));
+    let row = call.checked.call;
     let granted = call.reply.flags & Reply::GRANTED != 0;
-    let ret = answer.unwrap_or_else(|e| -i64::from(e as i32));
-    let data = contents.each_ref().map(Option::as_deref);
-    trace.call(call.tid, call.checked.call, &call.request.args, &data, (!granted).then_some(ret));
+    let result = (!granted).then(|| answer.unwrap_or_else(|e| -i64::from(e as i32)));
+    let (mut text, mut said) = (String::new(), String::new());
+    // Writing to a string cannot fail.
+    let _ = write_call(&mut text, row, &call.request.args, &contents.each_ref().map(Option::as_deref));
+    match result {
+        Some(result) => _ = write_result(&mut said, row, result),
+        None => said.push_str("granted"),
+    }
+    Event {
+        time: now(),
+        pid: call.process.pid,
+        tid: call.tid,
+        program: shown(&call.process.name()),
+        call: row.name.to_owned(),
+        text,
+        result,
+        answer: said,
+        micros,
+        decisions,
+        paths: Vec::new(),
+    }
+}
+
+/// The names that the call gives, and those of the open files that it is about.
+pub(super) fn paths(call: &Call<'_>) -> Vec<Vec<u8>> {
+    let of = |i: usize| match call.checked.kinds[i].kind {
+        Kind::Path(_) => call.string(i).ok().map(|path| path.to_bytes().to_vec()),
+        Kind::Fd | Kind::MapFd { .. } => {
+            let file = call.process.fds.get(call.i32(i)).ok()?;
+            name_of(file.host.as_fd()).ok()
+        }
+        _ => None,
+    };
+    (0..call.checked.kinds.len()).filter_map(of).collect()
 }
 
 /// What argument `i` points at: of what the guest gave the worker's copy, of what it gets what the reply
