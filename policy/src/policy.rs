@@ -397,7 +397,8 @@ impl Policy {
     }
 
     fn decision(&self, verdict: Verdict, rule: RuleId) -> Decision<'_> {
-        Decision { verdict, rule: self.rule(rule), log: self.compiled.denials == Denials::Stderr }
+        let told = self.compiled.denials == Denials::Stderr && !self.compiled.untold.contains(&rule);
+        Decision { verdict, rule: self.rule(rule), log: told }
     }
 
     pub(crate) fn rule(&self, rule: RuleId) -> Rule<'_> {

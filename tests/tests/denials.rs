@@ -173,3 +173,21 @@ fn the_audit_is_out_of_the_guests_reach_in_a_file_and_at_a_descriptor() {
     assert_eq!(shared.status.code(), Some(125));
     assert!(String::from_utf8_lossy(&shared.stderr).contains("it is the program's"), "{shared:?}");
 }
+
+/// Programs ask for all that they could write, and do without.
+#[test]
+fn whether_something_could_be_written_is_told_when_it_is_written() {
+    let scratch = Scratch::in_the_open("asked");
+    scratch.file("f", "");
+    let said = |line: &str| {
+        let mut command = Command::new(rxbox());
+        let out = command.args(["/bin/bash", "-c", line]).current_dir(scratch.path()).output().unwrap();
+        assert_eq!(out.status.code(), Some(1), "{line}");
+        String::from_utf8(out.stderr).unwrap()
+    };
+    assert_eq!(said("[ -w f ]"), "");
+    assert!(said("[ -x f ]").contains("denied execute "));
+    assert!(said("[ -w f ] || echo >f").contains("denied write "));
+    // What a rule denies is told at once.
+    assert!(said("[ -w /etc/shadow ]").contains(" /etc/shadow "));
+}

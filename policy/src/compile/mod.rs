@@ -4,6 +4,7 @@ mod calls;
 mod links;
 mod mounts;
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
@@ -47,6 +48,8 @@ pub(crate) struct Compiled {
     pub(crate) layers: Vec<Item<Layer>>,
     pub(crate) capabilities: Vec<Capability>,
     pub(crate) denials: Denials,
+    /// The rules whose denials are not told.
+    pub(crate) untold: BTreeSet<RuleId>,
     pub(crate) notices: Vec<Notice>,
     pub(crate) notes: Vec<String>,
     /// The rules that grant something.
@@ -127,6 +130,10 @@ impl<'a> Compiler<'a> {
             capabilities: capabilities(layers),
             notices: layers.iter().flat_map(|layer| layer.service.notify.iter().map(|n| n.value)).collect(),
             denials: denials.map_or(Denials::default(), |item| item.value),
+            untold: layers
+                .iter()
+                .flat_map(|layer| layer.filesystem.absent.iter().map(|item| item.rule))
+                .collect(),
             notes: self.notes,
             grants,
         }
@@ -272,7 +279,7 @@ fn capabilities(layers: &[Profile]) -> Vec<Capability> {
 }
 
 /// The lists of `[filesystem]`, each with what its entries do.
-fn path_lists(keys: &Filesystem) -> [(Effect, &List<PathText>); 10] {
+fn path_lists(keys: &Filesystem) -> [(Effect, &List<PathText>); 11] {
     [
         (Effect::Allow(Grant::Read.accesses()), &keys.read),
         (Effect::Allow(Grant::List.accesses()), &keys.list),
@@ -281,6 +288,7 @@ fn path_lists(keys: &Filesystem) -> [(Effect, &List<PathText>); 10] {
         (Effect::Allow(Grant::Execute.accesses()), &keys.execute),
         (Effect::Private, &keys.private),
         (Effect::Hide, &keys.hidden),
+        (Effect::Hide, &keys.absent),
         (Effect::Deny(AccessSet::ALL), &keys.deny),
         (Effect::Deny(AccessSet::CHANGE), &keys.deny_write),
         (Effect::Deny(AccessSet::RUN), &keys.deny_execute),

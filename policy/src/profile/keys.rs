@@ -71,6 +71,8 @@ pub(crate) struct Filesystem {
     pub(crate) private: List<PathText>,
     /// The path does not exist (`ENOENT`) and is left out of listings.
     pub(crate) hidden: List<PathText>,
+    /// As `hidden`, and nobody is told: for what programs look for wherever they run, and do without.
+    pub(crate) absent: List<PathText>,
     /// Every access is denied, sockets included.
     pub(crate) deny: List<PathText>,
     /// Takes away what changes something.

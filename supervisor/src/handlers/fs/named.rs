@@ -35,6 +35,14 @@ impl Resolved {
         }
     }
 
+    /// The same for a program that only asks whether it could ([`Caller::check_probe`]).
+    pub(super) fn check_probe(&self, caller: &Caller<'_>, access: Access) -> Result<(), Errno> {
+        match &self.target {
+            Target::Open(file) => caller.check_open(access, file),
+            _ => caller.check_probe(access, &self.path),
+        }
+    }
+
     /// Whether the guest may know of it: what it has open it knows already.
     pub(super) fn check_known(&self, caller: &Caller<'_>) -> Result<(), Errno> {
         match &self.target {

@@ -223,8 +223,8 @@ pub(super) fn check_access(
         (libc::W_OK, if dir { Access::Create } else { Access::Write }),
         (libc::X_OK, if dir { Access::Metadata } else { Access::Execute }),
     ];
-    for (_, access) in asked.into_iter().filter(|(bit, _)| mode & bit != 0) {
-        found.check(caller, access)?;
+    for (bit, access) in asked.into_iter().filter(|(bit, _)| mode & bit != 0) {
+        if bit == libc::W_OK { found.check_probe(caller, access)? } else { found.check(caller, access)? }
     }
     match &found.target {
         Target::Host(object) => name::access(object.as_fd(), mode, flags),
