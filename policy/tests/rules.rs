@@ -48,6 +48,20 @@ fn sockets_are_judged_by_the_network_section_and_by_denied_paths() {
 }
 
 #[test]
+fn what_is_withheld_passes_by_its_own_name_alone() {
+    let p = policy(
+        "version = 1\n[environment]\nwithhold = [\"*TOKEN*\"]\n\
+         pass = [\"*\", \"GIVEN_TOKEN\"]\nset = { SET_TOKEN = \"x\" }",
+    );
+    let allowed = |name: &str| p.variable(name.as_ref()).allowed();
+    assert!(allowed("PLAIN") && allowed("GIVEN_TOKEN") && allowed("SET_TOKEN") && !allowed("A_TOKEN"));
+    assert_eq!(p.variable("A_TOKEN".as_ref()).rule.text, "environment.withhold \"*TOKEN*\"");
+    // It is no denial of what nothing passes.
+    let p = policy("version = 1\n[environment]\nwithhold = [\"*TOKEN*\"]\npass = [\"A\"]");
+    assert!(p.variable("A_TOKEN".as_ref()).rule.is_default());
+}
+
+#[test]
 fn the_environment_is_what_passes_and_what_is_set() {
     let p = policy(
         "version = 1\n[environment]\npass = [\"LC_*\", \"PATH\"]\ndeny = [\"LC_SECRET\", \"BAD\"]\n\

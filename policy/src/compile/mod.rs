@@ -237,6 +237,7 @@ impl<'a> Compiler<'a> {
         let mut environment = Environment::default();
         for keys in layers.iter().map(|layer| &layer.environment) {
             environment.pass.extend(keys.pass.iter().filter_map(|item| self.variable_pattern(item)));
+            environment.withhold.extend(keys.withhold.iter().filter_map(|item| self.variable_pattern(item)));
             environment.deny.extend(keys.deny.iter().filter_map(|item| self.variable_pattern(item)));
             for (name, item) in &keys.set[..] {
                 match self.variables.expand(&item.value) {

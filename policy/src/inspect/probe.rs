@@ -40,7 +40,12 @@ impl Probes {
         self.names.extend(names.into_iter().flatten().map(|name| name.value.sample()));
         self.families.extend(network.families.iter().map(|family| family.value));
         let environment = &policy.compiled.environment;
-        let patterns = environment.pass.iter().chain(&environment.deny).map(|item| item.value.sample());
+        let patterns = environment
+            .pass
+            .iter()
+            .chain(&environment.withhold)
+            .chain(&environment.deny)
+            .map(|item| item.value.sample());
         self.variables.extend(patterns.map(|name| String::from_utf8_lossy(&name).into_owned()));
         self.variables.extend(environment.set.keys().map(|name| name.to_string_lossy().into_owned()));
     }

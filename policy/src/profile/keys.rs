@@ -105,6 +105,8 @@ pub(crate) struct Environment {
     pub(crate) pass: List<VariablePattern>,
     /// A table of variables with values.
     pub(crate) set: Table<VariableName, String>,
+    /// Names that no wildcard of `pass` passes on, but only an entry that spells them out, or `set`.
+    pub(crate) withhold: List<VariablePattern>,
     /// Names that are neither passed nor set.
     pub(crate) deny: List<VariablePattern>,
 }

@@ -1,5 +1,6 @@
 //! Which environment variables reach the guest: those that a pattern lets pass, and those that the profile
-//! sets. What is denied is neither passed nor set.
+//! sets. What is denied is neither passed nor set. What is withheld, since its name looks like a secret's, no
+//! wildcard passes.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -14,6 +15,8 @@ use crate::rules::network::Answer;
 #[derive(Debug, Default)]
 pub(crate) struct Environment {
     pub(crate) pass: Vec<Item<Wildcard>>,
+    /// What no wildcard of `pass` passes.
+    pub(crate) withhold: Vec<Item<Wildcard>>,
     pub(crate) deny: Vec<Item<Wildcard>>,
     pub(crate) set: BTreeMap<OsString, Item<OsString>>,
 }
@@ -42,8 +45,17 @@ impl Environment {
         if let Some(rule) = first(&self.deny) {
             return (false, rule);
         }
-        let allowed = self.set.get(name).map(|s| s.rule).or_else(|| first(&self.pass));
-        allowed.map_or((false, RuleId::NONE), |rule| (true, rule))
+        if let Some(set) = self.set.get(name) {
+            return (true, set.rule);
+        }
+        let withheld = first(&self.withhold);
+        let mut passing = self.pass.iter().filter(|item| item.value.matches(name.as_bytes())).peekable();
+        let matched = passing.peek().is_some();
+        match (passing.find(|item| withheld.is_none() || item.value.literal().is_some()), withheld) {
+            (Some(item), _) => (true, item.rule),
+            (None, Some(rule)) if matched => (false, rule),
+            (None, _) => (false, RuleId::NONE),
+        }
     }
 
     /// The guest's environment: the host's variables that pass, in their order, then those that are set, by
