@@ -1,8 +1,16 @@
 //! The profiles that are shipped inside the program.
 
-const PROFILES: [(&str, &str); 3] = [
+const PROFILES: [(&str, &str); 11] = [
+    ("agent", include_str!("../../../profiles/agent.toml")),
     ("base", include_str!("../../../profiles/base.toml")),
+    ("desktop-cli", include_str!("../../../profiles/desktop-cli.toml")),
+    ("git", include_str!("../../../profiles/git.toml")),
+    ("go", include_str!("../../../profiles/go.toml")),
+    ("java", include_str!("../../../profiles/java.toml")),
+    ("node", include_str!("../../../profiles/node.toml")),
     ("permissive", include_str!("../../../profiles/permissive.toml")),
+    ("python", include_str!("../../../profiles/python.toml")),
+    ("rust", include_str!("../../../profiles/rust.toml")),
     ("untrusted", include_str!("../../../profiles/untrusted.toml")),
 ];
 

@@ -13,7 +13,8 @@ use std::path::Path;
 pub struct Profile {
     /// Profile by name or, with a slash, by path
     ///
-    /// Built in are untrusted, permissive and base. Other names are looked up in ~/.config/rxbox, /etc/rxbox
+    /// Built in are untrusted, permissive and base, and for tools git, node, python, rust, go, java,
+    /// desktop-cli and agent. Other names are looked up in ~/.config/rxbox, /etc/rxbox
     /// and /usr/share/rxbox/profiles.
     #[arg(long = "profile", value_name = "P", default_value = "untrusted", allow_hyphen_values = true)]
     #[arg(value_hint = ValueHint::FilePath, action = ArgAction::Append)]
