@@ -224,7 +224,11 @@ pub(super) fn check_access(
         (libc::X_OK, if dir { Access::Metadata } else { Access::Execute }),
     ];
     for (bit, access) in asked.into_iter().filter(|(bit, _)| mode & bit != 0) {
-        if bit == libc::W_OK { found.check_probe(caller, access)? } else { found.check(caller, access)? }
+        match bit {
+            libc::W_OK if dir && found.takes_names(caller) => {}
+            libc::W_OK => found.check_probe(caller, access)?,
+            _ => found.check(caller, access)?,
+        }
     }
     match &found.target {
         Target::Host(object) => name::access(object.as_fd(), mode, flags),

@@ -72,6 +72,19 @@ fn what_the_policy_does_not_give_is_not_opened_made_or_changed() {
 }
 
 #[test]
+fn a_directory_can_be_written_by_who_makes_names_in_it() {
+    let scratch = tree();
+    let guest = Guest::under(&scratch, "read = [\"@/file\", \"@/empty\"]\nwrite = [\"@/dir/*\"]");
+    let g = &guest.caller();
+    let writable = |name| {
+        let found = find(g, libc::AT_FDCWD, name, Lookup::FOLLOW).unwrap();
+        stat::check_access(g, &found, libc::W_OK, 0)
+    };
+    assert_eq!(writable(c"dir"), Ok(()));
+    assert_eq!((writable(c"empty"), writable(c"file")), (Err(Errno::EACCES), Err(Errno::EACCES)));
+}
+
+#[test]
 fn a_descriptor_is_opened_anew_with_the_rights_it_has_and_more_only_as_its_name_allows() {
     let scratch = tree();
     let guest = Guest::under(&scratch, "read = [\"@/file\", \"/proc/self\"]\nwrite = [\"@/empty\"]");
