@@ -11,6 +11,7 @@ use crate::policy::Policy;
 use crate::report::ledger::OWN;
 use crate::rules::grant::Grant;
 use crate::rules::network::{AF_INET, AF_INET6, Endpoint, Transport};
+use crate::rules::pins::Digest;
 use crate::rules::tree::AccessSet;
 use crate::vocabulary;
 
@@ -19,6 +20,8 @@ use crate::vocabulary;
 pub enum DeniedWhat<'a> {
     /// An access to a path, as [`Policy::path`] was asked.
     Path(Access, &'a [u8]),
+    /// As [`Policy::program`] was asked.
+    Program(&'a [u8], &'a Digest),
     /// As [`Policy::make`] was asked.
     Make(Make, &'a [u8]),
     /// As [`Policy::rename`] was asked.
@@ -51,6 +54,7 @@ impl Policy {
     pub fn decide(&self, what: &DeniedWhat<'_>) -> Decision<'_> {
         match *what {
             DeniedWhat::Path(access, path) => self.path(access, path),
+            DeniedWhat::Program(path, contents) => self.program(path, contents),
             DeniedWhat::Make(make, path) => self.make(make, path),
             DeniedWhat::Rename(from, to) => self.rename(from, to),
             DeniedWhat::Connect(endpoint) => self.connect(&endpoint),
@@ -70,6 +74,12 @@ impl Policy {
         let decision = self.decide(what);
         if decision.allowed() {
             return "the policy allows it".to_owned();
+        }
+        if let DeniedWhat::Program(path, contents) = *what
+            && self.path(Access::Execute, path).allowed()
+        {
+            let digits: String = contents.iter().map(|byte| format!("{byte:02x}")).collect();
+            return format!("its SHA-256 is {digits}, not that of {}", entry_of(&decision));
         }
         match decision.verdict {
             // Narrowing the entry would not help: it is what names the place.
@@ -96,6 +106,9 @@ impl Policy {
                 let entry = if is_missing(path) { new(path) } else { entry(path, false) };
                 add(&entry, Grant::Write.key())
             }
+            DeniedWhat::Program(path, _) => {
+                self.allowing(&DeniedWhat::Path(Access::Execute, path), is_missing)
+            }
             DeniedWhat::Path(access, path) => {
                 // Who looks at a file mostly reads it next.
                 let access = if access == Access::Metadata { Access::Read } else { access };
@@ -116,8 +129,13 @@ impl Policy {
 }
 
 fn removing(decision: &Decision<'_>) -> String {
+    format!("remove or narrow {}", entry_of(decision))
+}
+
+/// The entry that decides, with its place.
+fn entry_of(decision: &Decision<'_>) -> String {
     let text: String = decision.rule.text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    format!("remove or narrow `{text}` ({})", decision.rule)
+    format!("`{text}` ({})", decision.rule)
 }
 
 // Lists of a profile as they are named.

@@ -52,4 +52,5 @@ pub use report::suggest::did_you_mean;
 pub use rules::descriptors::Inheritance;
 pub use rules::mounts::{Mounts, Source};
 pub use rules::network::{Endpoint, Transport, target};
+pub use rules::pins::Digest;
 pub use rules::reach::Reach;

@@ -20,6 +20,7 @@ use crate::rules::calls::Action;
 use crate::rules::descriptors::Inheritance;
 use crate::rules::mounts::Mounts;
 use crate::rules::network::{AF_INET, AF_INET6, AF_NETLINK, Answer, Endpoint};
+use crate::rules::pins::Digest;
 use crate::rules::reach::Reach;
 use crate::rules::tree::Outcome;
 
@@ -140,6 +141,20 @@ impl Policy {
             Outcome::Deny(rule) => self.decision(Verdict::Deny { errno }, rule),
             Outcome::Kept(rule) => self.decision(Verdict::Deny { errno: errno::EBUSY }, rule),
             Outcome::Default => self.decision(Verdict::Deny { errno }, RuleId::NONE),
+        }
+    }
+
+    /// Whether it depends on the contents of a file whether it may be run ([`Policy::program`]).
+    pub fn is_pinned(&self, path: &[u8]) -> bool {
+        self.compiled.pins.speaks_of(path)
+    }
+
+    /// Decides about running a file with these contents, or mapping it as code.
+    pub fn program(&self, path: &[u8], contents: &Digest) -> Decision<'_> {
+        let run = self.path(Access::Execute, path);
+        match self.compiled.pins.refuses(path, contents).filter(|_| run.allowed()) {
+            Some(rule) => self.decision(Verdict::Deny { errno: self.compiled.denied_error }, rule),
+            None => run,
         }
     }
 

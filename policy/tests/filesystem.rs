@@ -3,8 +3,8 @@
 
 mod support;
 
-use rxbox_policy::{Access, Make, Policy, Variables, Verdict};
-use support::{Host, allows, debian, filesystem, granted, policy, verdict};
+use rxbox_policy::{Access, DeniedWhat, Make, Policy, Variables, Verdict, gains};
+use support::{Host, allows, debian, filesystem, granted, messages, policy, verdict};
 
 const EPERM: i32 = 1;
 const EACCES: i32 = 13;
@@ -311,4 +311,40 @@ fn variables_stand_for_names_and_never_for_patterns() {
     let p = Policy::load("/p/t.toml", &host, &odd).unwrap();
     assert!(allows(&p, Access::Read, "/w/[ab]*/x"));
     assert!(!allows(&p, Access::Read, "/w/a/x") && !allows(&p, Access::Read, "/y"));
+}
+
+#[test]
+fn a_pinned_file_runs_with_the_contents_that_are_named_and_is_not_changed() {
+    let entry = |digit: &str, path: &str| format!("\"{}  {path}\"", digit.repeat(64));
+    let with = |pins: &str| {
+        policy(&format!(
+            "version = 1\n[filesystem]\nexecute = [\"/opt\"]\nwrite = [\"/opt\"]\npinned = [{pins}]"
+        ))
+    };
+    let p = with(&[entry("1", "/opt/x?"), entry("2", "/opt/x?"), entry("3", "/y?")].join(", "));
+    let runs = |path: &str, byte: u8| p.program(path.as_bytes(), &[byte; 32]).allowed();
+    assert!(runs("/opt/x", 0x11) && runs("/opt/x", 0x22) && !runs("/opt/x", 0x33));
+    // It speaks of nothing else, and allows nothing.
+    assert!(runs("/opt/z", 0x33) && !runs("/y", 0x33));
+    assert!(p.is_pinned(b"/opt/x") && !p.is_pinned(b"/opt") && !p.is_pinned(b"/opt/x/y"));
+    let changed = |access| p.path(access, b"/opt/x").allowed();
+    assert!(changed(Access::Execute) && !changed(Access::Write) && !changed(Access::Remove));
+    assert!(!p.rename(b"/opt/z", b"/opt/x").allowed());
+    let hint = p.hint(&DeniedWhat::Program(b"/opt/x", &[0x33; 32]), |_| false);
+    assert!(
+        hint.starts_with("its SHA-256 is 3333") && hint.contains("not that of `filesystem.pinned"),
+        "{hint}"
+    );
+    // Whoever pins less allows more.
+    let less = with(&entry("1", "/opt/z?"));
+    let gained = gains(&p, &less);
+    assert!(gained.iter().any(|gain| gain.example == b"/opt/x" && gain.verbs.contains(&"execute")));
+    for (wrong, message) in [
+        ("\"12  /opt/x\"".to_owned(), "an entry is a SHA-256 in 64 hexadecimal digits and a path"),
+        (entry("1", "/opt/*"), "a pin names one file"),
+        (entry("1", "x"), "`x` is not an absolute path"),
+    ] {
+        let told = messages(&format!("version = 1\n[filesystem]\npinned = [{wrong}]"));
+        assert!(told.iter().any(|told| told.contains(message)), "{told:?}");
+    }
 }

@@ -8,8 +8,8 @@ use crate::state::fd::File;
 use crate::state::names::name_of;
 use crate::state::process::Process;
 use nix::errno::Errno;
-use rxbox_policy::{Access, Decision, DeniedWhat, Make, Verdict};
-use std::os::fd::AsFd;
+use rxbox_policy::{Access, Decision, DeniedWhat, Digest, Make, Verdict};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 /// Who looks up and asks.
@@ -53,6 +53,19 @@ impl<'a> Caller<'a> {
             }
             _ => self.enforce(&decision, &DeniedWhat::Path(access, path)),
         }
+    }
+
+    /// Judges a file that is to run, or to be mapped as code, by its contents if the policy pins them: then a
+    /// copy of them, which nobody can change, has to take its place. A denial is audited.
+    pub fn check_contents(&self, path: &[u8], file: BorrowedFd<'_>) -> Result<Option<Arc<OwnedFd>>, Errno> {
+        let policy = &self.sandbox.policy;
+        if !policy.is_pinned(path) {
+            return Ok(None);
+        }
+        let wanted = |contents: &Digest| policy.program(path, contents).allowed();
+        let (contents, copy) = self.sandbox.pinned.copy(file, wanted)?;
+        self.enforce(&policy.program(path, &contents), &DeniedWhat::Program(path, &contents))?;
+        copy.map(Some).ok_or(Errno::EACCES)
     }
 
     /// The policy's decision on making the name `path`; a denial is audited.

@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use crate::load::files::{Files, Remembered, path_of};
+use crate::load::files::{Files, Remembered, path_of, resolve};
 use crate::pattern::glob::Wildcard;
 use crate::pattern::path::{Pattern, PatternError};
 use crate::pattern::variables::{ExpandError, Variables};
@@ -26,6 +26,7 @@ use crate::rules::environment::{self, Environment};
 use crate::rules::grant::Grant;
 use crate::rules::mounts::Mounts;
 use crate::rules::network::{self, Network};
+use crate::rules::pins::{self, Pins};
 use crate::rules::reach::Reach;
 use crate::rules::tree::{AccessSet, Effect, Tree};
 use crate::vocabulary;
@@ -35,6 +36,7 @@ pub(crate) struct Compiled {
     pub(crate) description: Option<String>,
     pub(crate) paths: Tree,
     pub(crate) mounts: Mounts,
+    pub(crate) pins: Pins,
     pub(crate) denied_error: i32,
     pub(crate) network: Network,
     pub(crate) reach: Reach,
@@ -62,6 +64,7 @@ pub(crate) struct Compiler<'a> {
     pub(crate) files: &'a dyn Files,
     pub(crate) variables: &'a Variables,
     rules: Vec<links::PathRule>,
+    pins: Pins,
     /// The layer whose rules are taken in, from the bottom.
     layer: usize,
     notes: Vec<String>,
@@ -69,7 +72,15 @@ pub(crate) struct Compiler<'a> {
 
 impl<'a> Compiler<'a> {
     pub(crate) fn new(context: &'a mut Context, files: &'a dyn Files, variables: &'a Variables) -> Self {
-        Self { context, files, variables, rules: Vec::new(), layer: 0, notes: Vec::new() }
+        Self {
+            context,
+            files,
+            variables,
+            rules: Vec::new(),
+            pins: Pins::default(),
+            layer: 0,
+            notes: Vec::new(),
+        }
     }
 
     /// Compiles the layers. `own` are files of rxbox's own, which the guest does not change.
@@ -78,6 +89,9 @@ impl<'a> Compiler<'a> {
             self.layer = at;
             for (effect, item) in in_order(path_lists(&layer.filesystem)) {
                 self.path(&item.value.0, item.rule, effect, true);
+            }
+            for item in &layer.filesystem.pinned[..] {
+                self.pin(&item.value.0, item.rule);
             }
         }
         for path in own.iter().chain(&self.variables.own) {
@@ -116,6 +130,7 @@ impl<'a> Compiler<'a> {
             description: last(layers, |layer| &layer.description).map(|item| item.value.clone()),
             paths,
             mounts,
+            pins: self.pins,
             reach,
             denied_error: denied_error.map_or(DeniedError::default(), |item| item.value).errno(),
             network,
@@ -181,6 +196,26 @@ impl<'a> Compiler<'a> {
             }
         }
         self.rules.push(links::PathRule { pattern, effect, rule, layer: self.layer });
+    }
+
+    /// Takes a pin in, for the path as it is written and as it resolves.
+    fn pin(&mut self, text: &str, rule: RuleId) {
+        let (digest, text) = match pins::parse(text) {
+            Ok(parsed) => parsed,
+            Err(error) => return self.context.error_at(rule, error.to_string(), None),
+        };
+        match Pattern::parse(text, self.variables) {
+            Ok(pattern) if pattern.plain() => {
+                let resolved = resolve(pattern.prefix(), self.files, &|_| true);
+                for path in std::iter::once(path_of(pattern.prefix())).chain(resolved) {
+                    self.pins.insert(path.into_os_string().into_vec(), digest, rule);
+                }
+            }
+            Ok(_) => return self.context.error_at(rule, "a pin names one file".to_owned(), None),
+            // What is wrong with it is said of the path.
+            Err(_) => {}
+        }
+        self.path(text, rule, Effect::Deny(AccessSet::REPLACE), true);
     }
 
     /// Takes in that the guest does none of this with something of rxbox's own.

@@ -1,7 +1,7 @@
 //! What one policy allows that another one does not.
 
 use super::probe::Probes;
-use crate::decision::Rule;
+use crate::decision::{Access, Rule};
 use crate::hint::{DeniedWhat, address_entry};
 use crate::policy::Policy;
 use crate::profile::limits::Limit;
@@ -70,6 +70,7 @@ fn address(endpoint: &Endpoint<'_>) -> Vec<u8> {
 fn parts(what: &DeniedWhat<'_>) -> (&'static str, Vec<u8>) {
     match *what {
         DeniedWhat::Path(access, path) => (access.name(), path.to_vec()),
+        DeniedWhat::Program(path, _) => (Access::Execute.name(), path.to_vec()),
         DeniedWhat::Connect(endpoint) => ("connect", address(&endpoint)),
         DeniedWhat::Bind(endpoint) => ("bind", address(&endpoint)),
         DeniedWhat::Socket { domain, .. } => {

@@ -15,6 +15,7 @@ const ANY: &[u8] = b"any";
 #[derive(Debug, Default)]
 pub(super) struct Probes {
     pub(super) paths: BTreeSet<Vec<u8>>,
+    pinned: BTreeSet<Vec<u8>>,
     inet: BTreeSet<(IpAddr, u16)>,
     names: BTreeSet<Vec<u8>>,
     families: BTreeSet<i32>,
@@ -29,6 +30,7 @@ impl Probes {
             self.paths.insert([&place, slash, ANY].concat());
             self.paths.insert(place);
         }
+        self.pinned.extend(policy.compiled.pins.paths().map(<[u8]>::to_vec));
         let network = &policy.compiled.network;
         for entry in [&network.allow, &network.deny, &network.bind].into_iter().flatten() {
             let (address, port) = entry.value.sample();
@@ -55,6 +57,8 @@ impl Probes {
         for path in &self.paths {
             Access::ALL.into_iter().for_each(|access| ask(&DeniedWhat::Path(access, path)));
         }
+        // With contents that no entry means.
+        self.pinned.iter().for_each(|path| ask(&DeniedWhat::Program(path, &[0; 32])));
         for (address, port) in self.inet.iter().copied() {
             for transport in [Transport::Tcp, Transport::Udp, Transport::Other] {
                 let endpoint = Endpoint::Inet { transport, address, port };

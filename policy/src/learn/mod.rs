@@ -62,6 +62,7 @@ impl Learned {
                 self.path(Access::Create, path, program);
             }
             DeniedWhat::Path(access, path) => self.path(access, path, program),
+            DeniedWhat::Program(path, _) => self.path(Access::Execute, path, program),
             DeniedWhat::Make(_, path) => self.path(Access::Create, path, program),
             DeniedWhat::Rename(from, to) => {
                 self.path(Access::Remove, from, program);

@@ -14,7 +14,7 @@ use super::limits::LimitKeys;
 use super::value::{Entry, List, NonEmpty, Plural, Table};
 use super::words::{
     ActionWord, AddressText, ArgumentName, ArgumentValue, CallName, Capability, Denials, DeniedError,
-    DescriptorText, ErrnoName, Family, Layer, Notice, PathText, ProfileName, UserName, VariableName,
+    DescriptorText, ErrnoName, Family, Layer, Notice, PathText, PinText, ProfileName, UserName, VariableName,
     VariablePattern, Version,
 };
 use crate::report::ledger::Item;
@@ -79,6 +79,9 @@ pub(crate) struct Filesystem {
     pub(crate) deny_write: List<PathText>,
     /// Takes away running.
     pub(crate) deny_execute: List<PathText>,
+    /// A SHA-256 and a path, as sha256sum(1) prints them: the file is run, or mapped as code, only with these
+    /// contents, and the guest does not change it.
+    pub(crate) pinned: List<PinText>,
     /// What a denied access answers; `"EACCES"` if not given.
     pub(crate) denied_error: Entry<DeniedError>,
 }

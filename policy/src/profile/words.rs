@@ -217,6 +217,8 @@ texts! {
     ProfileName: "profile";
     /// A path pattern.
     PathText: "path";
+    /// An entry of `pinned`.
+    PinText: "SHA-256 and path";
     /// An entry of `allow`, `deny` or `bind`.
     AddressText: "address";
     /// A wildcard for names of environment variables.

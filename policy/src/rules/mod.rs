@@ -6,5 +6,6 @@ pub(crate) mod environment;
 pub(crate) mod grant;
 pub(crate) mod mounts;
 pub(crate) mod network;
+pub(crate) mod pins;
 pub(crate) mod reach;
 pub(crate) mod tree;

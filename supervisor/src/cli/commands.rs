@@ -5,9 +5,10 @@ use crate::confine::filter::{self, Kinds};
 use crate::files::followed;
 use crate::report::audit::is_missing;
 use crate::report::escape::Escaped;
+use crate::state::pinned;
 use rxbox_emulator_core::confine::rules;
 use rxbox_policy::{
-    Access, Decision, DeniedWhat, Endpoint, Limit, Policy, Transport, Verdict, did_you_mean, gains,
+    Access, Decision, DeniedWhat, Digest, Endpoint, Limit, Policy, Transport, Verdict, did_you_mean, gains,
 };
 use rxbox_seccomp::Action;
 use rxbox_wire::effect::Effect;
@@ -15,7 +16,10 @@ use rxbox_wire::kind::{Arg, Bulk, Commands, Kind, Restart, Route, Syscall, Timeo
 use rxbox_wire::table;
 use std::ffi::OsStr;
 use std::fmt::Write as _;
+use std::fs::File;
+use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -149,9 +153,15 @@ pub fn explain(policy: &Policy, question: &str, object: &OsStr, why: bool) -> Re
                 None => (access, &path),
             };
             let bytes = path.as_os_str().as_bytes();
-            let decision = policy.path(access, bytes);
-            let (mut text, allowed) =
-                answer(policy, &decision, &DeniedWhat::Path(access, bytes), &path.to_string_lossy());
+            let contents = match access == Access::Execute && policy.is_pinned(bytes) {
+                true => Some(contents_of(path).map_err(|e| format!("{text}: {e}"))?),
+                false => None,
+            };
+            let what = match &contents {
+                Some(contents) => DeniedWhat::Program(bytes, contents),
+                None => DeniedWhat::Path(access, bytes),
+            };
+            let (mut text, allowed) = answer(policy, &policy.decide(&what), &what, &path.to_string_lossy());
             if why {
                 text += &on_the_way(policy, bytes, &links);
             }
@@ -167,6 +177,10 @@ pub fn explain(policy: &Policy, question: &str, object: &OsStr, why: bool) -> Re
         }
         _ => Err(format!("{question} is no question")),
     }
+}
+
+fn contents_of(path: &Path) -> io::Result<Digest> {
+    Ok(pinned::contents(File::open(path)?.as_fd())?)
 }
 
 /// The value of a limit, and the rule that sets it.

@@ -15,7 +15,8 @@ use nix::errno::Errno;
 use rxbox_policy::Access;
 use rxbox_wire::frame::Reply;
 use rxbox_wire::sizes::PAGE;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 
 /// The handlers of this module.
 pub const HANDLERS: &[Entry] = &[("mmap", mmap)];
@@ -37,10 +38,14 @@ fn mmap(call: &mut Call<'_>) -> SyscallResult {
     is_in_file(&file, call.u64(5), call.u64(1))?;
     let shared = flags & SHARED != 0;
     mappable(&file, protection, shared)?;
-    if protection & libc::PROT_EXEC != 0 {
-        may_execute(call, &file)?;
-    }
     let fd = file.host.as_fd();
+    if protection & libc::PROT_EXEC != 0
+        && let Some(copy) = as_code(call, &file)?
+    {
+        call.process.send_copy(copy.as_fd(), fd)?;
+        call.reply.flags |= Reply::FD;
+        return grant(call);
+    }
     // A file that its own user cannot open for reading any more is still the guest's to map, and to write.
     let less =
         if !shared && file.writable() { reopen(fd, libc::O_RDONLY | libc::O_NONBLOCK).ok() } else { None };
@@ -89,11 +94,15 @@ fn mappable(file: &File, protection: i32, shared: bool) -> Result<(), Errno> {
     if !file.readable() || writes && !file.writable() { Err(Errno::EACCES) } else { Ok(()) }
 }
 
-/// Code is only mapped from files that may be executed. What has no name (memory files, deleted ones) the
-/// guest has written itself, as it could write code to any page.
-fn may_execute(call: &Call<'_>, file: &File) -> Result<(), Errno> {
+/// Code is only mapped from files that may be executed; where their contents are pinned, from a copy. What has
+/// no name (memory files, deleted ones) the guest has written itself, as it could write code to any page.
+fn as_code(call: &Call<'_>, file: &File) -> Result<Option<Arc<OwnedFd>>, Errno> {
     match name_of(file.host.as_fd()) {
-        Ok(path) if file.kind == Kind::Regular => Caller::of(call).check(Access::Execute, &path),
-        _ => Ok(()),
+        Ok(path) if file.kind == Kind::Regular => {
+            let caller = Caller::of(call);
+            caller.check(Access::Execute, &path)?;
+            caller.check_contents(&path, file.host.as_fd())
+        }
+        _ => Ok(None),
     }
 }

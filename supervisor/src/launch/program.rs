@@ -1,9 +1,10 @@
 //! The guest's program: how it is found, and whether it may be run.
 
-use crate::host::name::access;
+use crate::host::name::{access, reopen};
 use crate::report::escape::shown;
 use crate::report::outcome::Outcome;
 use crate::state::names::name_of;
+use crate::state::pinned::contents;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::{Mode, fstat};
@@ -67,12 +68,19 @@ fn hold(invoked: &[u8]) -> Result<Program, Errno> {
 /// # Errors
 /// [`Outcome::NotRunnable`] with the rule and how to allow it.
 pub fn permitted(policy: &Policy, program: &Program) -> Result<(), Outcome> {
-    let decision = policy.path(Access::Execute, &program.path);
+    let path = shown(&program.path);
+    let read = || reopen(program.fd.as_fd(), libc::O_RDONLY).and_then(|file| contents(file.as_fd()));
+    let contents = policy.is_pinned(&program.path).then(read).transpose();
+    let contents = contents.map_err(|e| Outcome::NotRunnable(format!("{path}: {}", e.desc())))?;
+    let what = match &contents {
+        Some(contents) => DeniedWhat::Program(&program.path, contents),
+        None => DeniedWhat::Path(Access::Execute, &program.path),
+    };
+    let decision = policy.decide(&what);
     if decision.allowed() {
         return Ok(());
     }
-    let hint = policy.hint(&DeniedWhat::Path(Access::Execute, &program.path), |_| false);
-    let path = shown(&program.path);
+    let hint = policy.hint(&what, |_| false);
     Err(Outcome::NotRunnable(format!("execute {path} is denied by {}; {hint}", decision.rule)))
 }
 

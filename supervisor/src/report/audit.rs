@@ -23,7 +23,7 @@ use super::record::{self, Event, Record};
 use super::stream::Stream;
 use super::trace::{self, Judged};
 use nix::errno::Errno;
-use rxbox_policy::{Decision, DeniedWhat, Endpoint, Make, Policy, Rule, Transport, Verdict};
+use rxbox_policy::{Access, Decision, DeniedWhat, Endpoint, Make, Policy, Rule, Transport, Verdict};
 use std::ffi::OsStr;
 use std::fmt::{self, Write as _};
 use std::io;
@@ -339,6 +339,7 @@ fn parts(what: &DeniedWhat<'_>) -> (&'static str, String, Option<String>) {
     let shown = |path: &[u8]| Escaped(path).to_string();
     let (verb, object) = match what {
         DeniedWhat::Path(access, path) => (access.name(), shown(path)),
+        DeniedWhat::Program(path, _) => (Access::Execute.name(), shown(path)),
         DeniedWhat::Make(Make::Directory | Make::File, path) => ("create", shown(path)),
         DeniedWhat::Make(Make::Link, path) => ("create the link", shown(path)),
         DeniedWhat::Rename(from, to) => return ("rename", shown(from), Some(shown(to))),

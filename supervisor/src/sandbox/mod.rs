@@ -33,6 +33,7 @@ use crate::state::memory_files::MemoryFiles;
 use crate::state::mounts;
 use crate::state::notices::Notices;
 use crate::state::output::Output;
+use crate::state::pinned::Pinned;
 use crate::state::process::Process;
 use crate::state::processes::Processes;
 use crate::state::ranks::{Lock, Rank};
@@ -84,6 +85,8 @@ pub struct Sandbox {
     pub ipc: Namespace,
     /// Files that are memory, where that is limited.
     pub memory_files: Option<MemoryFiles>,
+    /// Programs that are judged by their contents.
+    pub pinned: Pinned,
     /// Job control of terminals.
     pub terminals: Terminals,
     /// What may still be written to the standard streams.
@@ -155,6 +158,7 @@ impl Sandbox {
             apart: Apart::new(budget.clone()),
             ipc: Namespace::default(),
             memory_files: policy.limits().memory.map(|_| MemoryFiles::new()).transpose()?,
+            pinned: Pinned::default(),
             terminals: Terminals::default(),
             policy,
             trace,

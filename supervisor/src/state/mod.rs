@@ -9,7 +9,7 @@
 //!   they lie in; what is locked [`apart`] from its file.
 //! * Of all: [`processes`] and their [`groups`], [`terminals`], [`sockets`], System V and POSIX objects
 //!   ([`ipc`]), the limit of [`output`]; who traces whom ([`tracees`]); what the service manager is told
-//!   ([`notices`]).
+//!   ([`notices`]); programs that are judged by their contents ([`pinned`]).
 //! * [`ranks`]: the locks of it all, and their order.
 
 pub mod apart;
@@ -25,6 +25,7 @@ pub mod mounts;
 pub mod names;
 pub mod notices;
 pub mod output;
+pub mod pinned;
 pub mod place;
 pub mod process;
 pub mod processes;

@@ -339,9 +339,14 @@ impl Process {
 
     /// Sends the descriptor of a file, with what `/proc/self/maps` shows of it.
     pub fn send_fd(&self, fd: BorrowedFd<'_>) -> Result<(), Errno> {
-        let status = nix::sys::stat::fstat(fd)?;
-        let path = label_of(fd)?;
-        self.line.send(&About { dev: status.st_dev, ino: status.st_ino, path }, &[fd])
+        self.send_copy(fd, fd)
+    }
+
+    /// Sends the descriptor of a copy of `file` in its place.
+    pub fn send_copy(&self, copy: BorrowedFd<'_>, file: BorrowedFd<'_>) -> Result<(), Errno> {
+        let status = nix::sys::stat::fstat(file)?;
+        let path = label_of(file)?;
+        self.line.send(&About { dev: status.st_dev, ino: status.st_ino, path }, &[copy])
     }
 
     /// Sends a descriptor with what `/proc/self/maps` is to show of it.

@@ -84,8 +84,9 @@ fn confirm_layers(sandbox: &Sandbox, first: &Process, offered: boot::Layers) -> 
 
 fn open_program(call: &mut Call<'_>) -> SyscallResult {
     let caller = Caller { call: "execve", ..Caller::of(call) };
-    let (fd, _) = open_exec(&caller, libc::AT_FDCWD, call.string(0)?, call.i32(1))?;
-    call.process.send_fd(fd.as_fd())?;
+    let (fd, path) = open_exec(&caller, libc::AT_FDCWD, call.string(0)?, call.i32(1))?;
+    let copy = caller.check_contents(&path, fd.as_fd())?;
+    call.process.send_copy(copy.as_deref().map_or(fd.as_fd(), AsFd::as_fd), fd.as_fd())?;
     call.reply.flags |= Reply::FD;
     Ok(0)
 }
