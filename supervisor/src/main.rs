@@ -30,7 +30,10 @@ fn program() -> i32 {
         Err(e) => return fail(&e.to_string()),
     };
     if let (Command::Run(_) | Command::Learn(_) | Command::Trace(_), Err(e)) = (&command, procfs::provide()) {
-        return fail(&format!("there is no /proc, and none can be mounted: {}", e.desc()));
+        return fail(&format!(
+            "there is no /proc of this PID namespace, and none can be mounted: {}",
+            e.desc()
+        ));
     }
     // Before anything is opened.
     let given = match Given::note() {

@@ -99,6 +99,16 @@ fn a_program_finds_the_same_where_devices_and_folders_are_missing() {
     all_equal(if may { MOUNTS } else { &[] });
 }
 
+/// In the `/proc` of another PID namespace numbers are those of other processes.
+#[test]
+fn a_proc_of_other_processes_is_not_taken_for_ones_own() {
+    let ran =
+        Command::new("unshare").args(["-rpf"]).arg(rxbox()).args(["/bin/echo", "ran"]).output().unwrap();
+    let said = String::from_utf8_lossy(&ran.stderr);
+    let told = said.starts_with("unshare: ") || said.contains("there is no /proc of this PID namespace");
+    assert!(told || ran.stdout == b"ran\n", "{said}");
+}
+
 /// Where not even a mount namespace may be made, there is no way to a `/proc`.
 #[test]
 fn a_missing_proc_is_mounted_or_missed() {
@@ -114,7 +124,11 @@ fn a_missing_proc_is_mounted_or_missed() {
     let said = || std::fs::read_to_string(scratch.path().join("out")).unwrap_or_default();
     // In a user namespace the kernel mounts none where there was none.
     if shell(&["-rm"]) == Some(125) {
-        assert!(said().starts_with("rxbox: there is no /proc, and none can be mounted"), "{}", said());
+        assert!(
+            said().starts_with("rxbox: there is no /proc of this PID namespace, and none can be mounted"),
+            "{}",
+            said()
+        );
     }
     if shell(&["-m"]).is_some_and(|status| status != 1) {
         assert_eq!(said(), "ran\n");
