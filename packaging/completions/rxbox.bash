@@ -65,7 +65,7 @@ _rxbox() {
 
     case "${cmd}" in
         rxbox)
-            opts="-h -q -V --help --argv0 --stack-size --name --profile --allow-read --allow-list --allow-modify --allow-write --allow-exec --private --deny-path --hide --allow-net --allow-bind --pass-env --env --unset-env --user --pass-fd --limit --time-limit --log --log-file --status-fd --audit --quiet --version explain learn check diff show syscalls schema doctor systemd trace ps kill completions man"
+            opts="-h -q -V --help --argv0 --stack-size --name --profile --allow-read --allow-list --allow-modify --allow-write --allow-exec --private --deny-path --hide --allow-net --allow-bind --pass-env --env --secret --unset-env --user --pass-fd --limit --time-limit --log --log-file --status-fd --audit --quiet --version explain learn check diff show syscalls schema doctor systemd trace ps kill completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -152,6 +152,13 @@ _rxbox() {
                     return 0
                     ;;
                 --env)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --secret)
                     COMPREPLY=("${cur}")
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o nospace
@@ -284,7 +291,7 @@ _rxbox() {
             return 0
             ;;
         rxbox__subcmd__explain)
-            opts="-h --program --why --profile --allow-read --allow-list --allow-modify --allow-write --allow-exec --private --deny-path --hide --allow-net --allow-bind --pass-env --env --unset-env --user --pass-fd --limit --time-limit --help read write attributes create remove execute list metadata connect bind call env limit"
+            opts="-h --program --why --profile --allow-read --allow-list --allow-modify --allow-write --allow-exec --private --deny-path --hide --allow-net --allow-bind --pass-env --env --secret --unset-env --user --pass-fd --limit --time-limit --help read write attributes create remove execute list metadata connect bind call env limit"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -369,6 +376,13 @@ _rxbox() {
                     fi
                     return 0
                     ;;
+                --secret)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
                 --unset-env)
                     COMPREPLY=("${cur}")
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
@@ -434,7 +448,7 @@ _rxbox() {
             return 0
             ;;
         rxbox__subcmd__learn)
-            opts="-o -q -h --output --from --merge --add --diff --once --allow-read --allow-list --allow-modify --allow-write --allow-exec --private --deny-path --hide --allow-net --allow-bind --pass-env --env --unset-env --user --pass-fd --limit --time-limit --log --log-file --status-fd --audit --quiet --help"
+            opts="-o -q -h --output --from --merge --add --diff --once --allow-read --allow-list --allow-modify --allow-write --allow-exec --private --deny-path --hide --allow-net --allow-bind --pass-env --env --secret --unset-env --user --pass-fd --limit --time-limit --log --log-file --status-fd --audit --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -590,6 +604,13 @@ _rxbox() {
                     fi
                     return 0
                     ;;
+                --secret)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
                 --unset-env)
                     COMPREPLY=("${cur}")
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
@@ -702,7 +723,7 @@ _rxbox() {
             return 0
             ;;
         rxbox__subcmd__show)
-            opts="-h --filters --allow-read --allow-list --allow-modify --allow-write --allow-exec --private --deny-path --hide --allow-net --allow-bind --pass-env --env --unset-env --user --pass-fd --limit --time-limit --help"
+            opts="-h --filters --allow-read --allow-list --allow-modify --allow-write --allow-exec --private --deny-path --hide --allow-net --allow-bind --pass-env --env --secret --unset-env --user --pass-fd --limit --time-limit --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -762,6 +783,13 @@ _rxbox() {
                     return 0
                     ;;
                 --env)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --secret)
                     COMPREPLY=("${cur}")
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o nospace
@@ -854,7 +882,7 @@ _rxbox() {
             return 0
             ;;
         rxbox__subcmd__trace)
-            opts="-n -e -P -p -f -c -o -q -h --name --trace --trace-path --pid --denied --follow-forks --summary-only --json --output --profile --allow-read --allow-list --allow-modify --allow-write --allow-exec --private --deny-path --hide --allow-net --allow-bind --pass-env --env --unset-env --user --pass-fd --limit --time-limit --log --log-file --status-fd --audit --quiet --help"
+            opts="-n -e -P -p -f -c -o -q -h --name --trace --trace-path --pid --denied --follow-forks --summary-only --json --output --profile --allow-read --allow-list --allow-modify --allow-write --allow-exec --private --deny-path --hide --allow-net --allow-bind --pass-env --env --secret --unset-env --user --pass-fd --limit --time-limit --log --log-file --status-fd --audit --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -991,6 +1019,13 @@ _rxbox() {
                     return 0
                     ;;
                 --env)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --secret)
                     COMPREPLY=("${cur}")
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o nospace

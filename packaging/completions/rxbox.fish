@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_rxbox_global_optspecs
-    string join \n h/help argv0= stack-size= name= profile= allow-read= allow-list= allow-modify= allow-write= allow-exec= private= deny-path= hide= allow-net= allow-bind= pass-env= env= unset-env= user= pass-fd= limit= time-limit= log= log-file= status-fd= audit= q/quiet V/version
+    string join \n h/help argv0= stack-size= name= profile= allow-read= allow-list= allow-modify= allow-write= allow-exec= private= deny-path= hide= allow-net= allow-bind= pass-env= env= secret= unset-env= user= pass-fd= limit= time-limit= log= log-file= status-fd= audit= q/quiet V/version
 end
 
 function __fish_rxbox_needs_command
@@ -40,6 +40,7 @@ complete -c rxbox -n "__fish_rxbox_needs_command" -l allow-net -d 'Let it connec
 complete -c rxbox -n "__fish_rxbox_needs_command" -l allow-bind -d 'Let it bind, for example to tcp:127.0.0.1:8080' -r -f
 complete -c rxbox -n "__fish_rxbox_needs_command" -l pass-env -d 'Pass an environment variable on; wildcards are allowed' -r -f
 complete -c rxbox -n "__fish_rxbox_needs_command" -l env -d 'Set an environment variable' -r -f
+complete -c rxbox -n "__fish_rxbox_needs_command" -l secret -d 'Give it a secret, file:PATH or env:NAME, by a descriptor that NAME_FILE names' -r -f
 complete -c rxbox -n "__fish_rxbox_needs_command" -l unset-env -d 'Keep an environment variable from it; wildcards are allowed' -r -f
 complete -c rxbox -n "__fish_rxbox_needs_command" -l user -d 'Run everything, rxbox included, as this user; for root' -r -f
 complete -c rxbox -n "__fish_rxbox_needs_command" -l pass-fd -d 'Let it inherit the open descriptor N' -r -f
@@ -86,6 +87,7 @@ complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l allow-net -d 'Le
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l allow-bind -d 'Let it bind, for example to tcp:127.0.0.1:8080' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l pass-env -d 'Pass an environment variable on; wildcards are allowed' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l env -d 'Set an environment variable' -r -f
+complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l secret -d 'Give it a secret, file:PATH or env:NAME, by a descriptor that NAME_FILE names' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l unset-env -d 'Keep an environment variable from it; wildcards are allowed' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l user -d 'Run everything, rxbox included, as this user; for root' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l pass-fd -d 'Let it inherit the open descriptor N' -r -f
@@ -110,6 +112,7 @@ complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l allow-net -d 'Let 
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l allow-bind -d 'Let it bind, for example to tcp:127.0.0.1:8080' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l pass-env -d 'Pass an environment variable on; wildcards are allowed' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l env -d 'Set an environment variable' -r -f
+complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l secret -d 'Give it a secret, file:PATH or env:NAME, by a descriptor that NAME_FILE names' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l unset-env -d 'Keep an environment variable from it; wildcards are allowed' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l user -d 'Run everything, rxbox included, as this user; for root' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l pass-fd -d 'Let it inherit the open descriptor N' -r -f
@@ -142,6 +145,7 @@ complete -c rxbox -n "__fish_rxbox_using_subcommand show" -l allow-net -d 'Let i
 complete -c rxbox -n "__fish_rxbox_using_subcommand show" -l allow-bind -d 'Let it bind, for example to tcp:127.0.0.1:8080' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand show" -l pass-env -d 'Pass an environment variable on; wildcards are allowed' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand show" -l env -d 'Set an environment variable' -r -f
+complete -c rxbox -n "__fish_rxbox_using_subcommand show" -l secret -d 'Give it a secret, file:PATH or env:NAME, by a descriptor that NAME_FILE names' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand show" -l unset-env -d 'Keep an environment variable from it; wildcards are allowed' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand show" -l user -d 'Run everything, rxbox included, as this user; for root' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand show" -l pass-fd -d 'Let it inherit the open descriptor N' -r -f
@@ -174,6 +178,7 @@ complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -l allow-net -d 'Let 
 complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -l allow-bind -d 'Let it bind, for example to tcp:127.0.0.1:8080' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -l pass-env -d 'Pass an environment variable on; wildcards are allowed' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -l env -d 'Set an environment variable' -r -f
+complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -l secret -d 'Give it a secret, file:PATH or env:NAME, by a descriptor that NAME_FILE names' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -l unset-env -d 'Keep an environment variable from it; wildcards are allowed' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -l user -d 'Run everything, rxbox included, as this user; for root' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -l pass-fd -d 'Let it inherit the open descriptor N' -r -f

@@ -50,6 +50,7 @@ pub use profile::words::{Capability, Denials, Layer, Notice};
 pub use report::diagnostic::{Diagnostic, Diagnostics};
 pub use report::suggest::did_you_mean;
 pub use rules::descriptors::Inheritance;
+pub use rules::environment::{Secret, SecretSource};
 pub use rules::mounts::{Mounts, Source};
 pub use rules::network::{Endpoint, Transport, target};
 pub use rules::pins::Digest;

@@ -18,6 +18,7 @@ use crate::report::diagnostic::Diagnostics;
 use crate::report::ledger::{Context, Ledger, RuleId};
 use crate::rules::calls::Action;
 use crate::rules::descriptors::Inheritance;
+use crate::rules::environment::Secret;
 use crate::rules::mounts::Mounts;
 use crate::rules::network::{AF_INET, AF_INET6, AF_NETLINK, Answer, Endpoint};
 use crate::rules::pins::Digest;
@@ -331,6 +332,11 @@ impl Policy {
         host: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Vec<(OsString, OsString)> {
         self.compiled.environment.build(host)
+    }
+
+    /// The secrets that the guest gets by descriptors.
+    pub fn secrets(&self) -> impl Iterator<Item = &Secret> {
+        self.compiled.environment.secrets()
     }
 
     /// Decides about one environment variable. A denied one is just not there.

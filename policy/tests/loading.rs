@@ -79,7 +79,8 @@ fn answers(p: &Policy) -> Vec<String> {
     let endpoint =
         Endpoint::Inet { transport: Transport::Tcp, address: "192.0.2.1".parse().unwrap(), port: 443 };
     let addresses = [p.connect(&endpoint), p.bind(&endpoint)].map(|decision| decision.verdict.to_string());
-    let variables = format!("{:?}", p.environment([("GIVEN".into(), "x".into())]));
+    let secrets: Vec<_> = p.secrets().collect();
+    let variables = format!("{:?} {secrets:?}", p.environment([("GIVEN".into(), "x".into())]));
     paths
         .into_iter()
         .chain(addresses)
@@ -102,6 +103,7 @@ fn an_option_does_what_the_key_that_it_names_does() {
         ("--allow-bind", "tcp:192.0.2.1:443", r#"bind = ["tcp:192.0.2.1:443"]"#),
         ("--pass-env", "GIVEN", r#"pass = ["GIVEN"]"#),
         ("--env", "SET=x", r#"set = { SET = "x" }"#),
+        ("--secret", "KEY=env:GIVEN", r#"secrets = { KEY = "env:GIVEN" }"#),
         ("--unset-env", "GIVEN", r#"deny = ["GIVEN"]"#),
         ("--user", "games", r#"user = "games""#),
         ("--pass-fd", "7", r#"pass = ["7"]"#),

@@ -62,6 +62,26 @@ fn what_is_withheld_passes_by_its_own_name_alone() {
 }
 
 #[test]
+fn a_secret_is_no_variable_but_where_it_is_is_one() {
+    let p = policy(
+        "version = 1\n[filesystem]\nread = [\"/\"]\n[environment]\npass = [\"*\"]\ndeny = [\"NO\"]\n\
+         secrets = { KEY = \"file:/srv/key?\", TOKEN = \"env:T\", NO = \"env:N\" }",
+    );
+    let given: Vec<String> = p.secrets().map(|secret| format!("{} {}", secret.name, secret.source)).collect();
+    assert_eq!(given, ["KEY file:/srv/key", "TOKEN env:T"]);
+    let host = ["KEY", "TOKEN", "TOKEN_FILE", "T"].map(|name| (OsString::from(name), OsString::from("x")));
+    let built = p.environment(host);
+    assert_eq!(built, [("T".into(), "x".into())]);
+    assert!(p.variable("KEY_FILE".as_ref()).allowed() && !p.variable("KEY".as_ref()).allowed());
+    // Its file is not there.
+    assert_eq!(verdict(&p, Access::Read, "/srv/key"), Verdict::Hide);
+    for wrong in ["/srv/key", "file:srv", "file:/srv/*", "env:", "env:A=B"] {
+        let text = format!("version = 1\n[environment]\nsecrets = {{ KEY = \"{wrong}\" }}");
+        assert_eq!(messages(&text).len(), 1, "{wrong}");
+    }
+}
+
+#[test]
 fn the_environment_is_what_passes_and_what_is_set() {
     let p = policy(
         "version = 1\n[environment]\npass = [\"LC_*\", \"PATH\"]\ndeny = [\"LC_SECRET\", \"BAD\"]\n\

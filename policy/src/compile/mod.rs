@@ -17,12 +17,13 @@ use crate::profile::keys::{Filesystem, Profile, in_order, last};
 use crate::profile::limits::{Limit, Limits};
 use crate::profile::value::List;
 use crate::profile::words::{
-    AddressText, Capability, Denials, DeniedError, Layer, Notice, PathText, VariablePattern,
+    AddressText, Capability, Denials, DeniedError, Layer, Notice, PathText, SecretText, VariableName,
+    VariablePattern, check_name,
 };
 use crate::report::ledger::{Context, Item, RuleId};
 use crate::rules::calls::Calls;
 use crate::rules::descriptors::Inheritance;
-use crate::rules::environment::{self, Environment};
+use crate::rules::environment::{self, Environment, Secret, SecretSource};
 use crate::rules::grant::Grant;
 use crate::rules::mounts::Mounts;
 use crate::rules::network::{self, Network};
@@ -94,6 +95,7 @@ impl<'a> Compiler<'a> {
                 self.pin(&item.value.0, item.rule);
             }
         }
+        let environment = self.environment(layers);
         for path in own.iter().chain(&self.variables.own) {
             self.own("a file of its own", path, AccessSet::REPLACE);
         }
@@ -101,7 +103,6 @@ impl<'a> Compiler<'a> {
             self.own("a directory of its own", path, AccessSet::ALL);
         }
         let network = self.network(layers);
-        let environment = self.environment(layers);
         let inheritance = self.inheritance(layers);
         let calls = calls::calls(self.context, layers);
         let mut limits = Limits::default();
@@ -274,6 +275,9 @@ impl<'a> Compiler<'a> {
             environment.pass.extend(keys.pass.iter().filter_map(|item| self.variable_pattern(item)));
             environment.withhold.extend(keys.withhold.iter().filter_map(|item| self.variable_pattern(item)));
             environment.deny.extend(keys.deny.iter().filter_map(|item| self.variable_pattern(item)));
+            for (name, item) in &keys.secrets[..] {
+                self.secret(&mut environment, &name.value, item);
+            }
             for (name, item) in &keys.set[..] {
                 match self.variables.expand(&item.value) {
                     Ok(value) if !value.contains(&0) => {
@@ -286,6 +290,29 @@ impl<'a> Compiler<'a> {
             }
         }
         environment
+    }
+
+    /// Takes a secret in, in place of an earlier one of that name. Its file is hidden from the guest.
+    fn secret(&mut self, environment: &mut Environment, name: &VariableName, item: &Item<SecretText>) {
+        let source = match item.value.0.split_once(':') {
+            Some(("file", text)) => {
+                self.path(text, item.rule, Effect::Hide, true);
+                match Pattern::parse(text, self.variables) {
+                    Ok(pattern) if pattern.plain() => SecretSource::File(path_of(pattern.prefix())),
+                    // What is wrong with it is said of the path.
+                    Err(_) => return,
+                    Ok(_) => return self.context.error_at(item.rule, "a secret is in one file", None),
+                }
+            }
+            Some(("env", name)) if check_name(name).is_ok() => SecretSource::Variable(name.into()),
+            _ => {
+                let message = "a secret is in `file:PATH` or `env:NAME`";
+                return self.context.error_at(item.rule, message, None);
+            }
+        };
+        environment.secrets.retain(|known| known.value.name != name.as_str());
+        let secret = Secret { name: name.as_str().to_owned(), source };
+        environment.secrets.push(Item { value: secret, rule: item.rule });
     }
 
     fn inheritance(&mut self, layers: &[Profile]) -> Inheritance {

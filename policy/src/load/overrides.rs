@@ -7,7 +7,9 @@ use crate::pattern::variables::Variables;
 use crate::profile::keys::Profile;
 use crate::profile::limits::{Limit, LimitKeys};
 use crate::profile::value::{Entry, List};
-use crate::profile::words::{AddressText, DescriptorText, PathText, UserName, VariableName, VariablePattern};
+use crate::profile::words::{
+    AddressText, DescriptorText, PathText, SecretText, UserName, VariableName, VariablePattern,
+};
 use crate::report::ledger::{Context, Item, RuleId, Span};
 use crate::report::suggest;
 use std::ops::Range;
@@ -36,6 +38,8 @@ enum Target {
     Descriptors(fn(&mut Profile) -> &mut List<DescriptorText>),
     /// A variable with its value, which is taken literally.
     Variable,
+    /// The name of a secret with its place, whose path may be relative.
+    Secret,
     /// The name of a user.
     User,
     /// A key of `[limits]` with its value.
@@ -45,7 +49,7 @@ enum Target {
 }
 
 /// Every option that adds to the profile, in the order of the help.
-pub static OVERRIDE_OPTIONS: [OverrideOption; 17] = [
+pub static OVERRIDE_OPTIONS: [OverrideOption; 18] = [
     OverrideOption {
         flag: "--allow-read",
         value: "PATH",
@@ -131,6 +135,13 @@ pub static OVERRIDE_OPTIONS: [OverrideOption; 17] = [
         target: Target::Variable,
     },
     OverrideOption {
+        flag: "--secret",
+        value: "NAME=PLACE",
+        adds_to: "[environment] secrets",
+        help: "Give it a secret, file:PATH or env:NAME, by a descriptor that NAME_FILE names",
+        target: Target::Secret,
+    },
+    OverrideOption {
         flag: "--unset-env",
         value: "NAME",
         adds_to: "[environment] deny",
@@ -185,6 +196,7 @@ impl OverrideOption {
     pub fn with(&'static self, value: &str) -> Result<Override, WrongForm> {
         let (fits, form) = match self.target {
             Target::Variable | Target::Limit => (value.contains('='), "NAME=VALUE"),
+            Target::Secret => (value.contains('='), "NAME=PLACE"),
             Target::Seconds(_) => {
                 (!value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()), "a number of seconds")
             }
@@ -262,6 +274,7 @@ impl Overrides {
                     list(&mut layer).extend([Item { value: number, rule: rule(context, flag, value) }]);
                 }
                 Target::Variable => variable(context, &mut layer, flag, value),
+                Target::Secret => secret(context, &mut layer, variables, (flag, value)),
                 Target::Limit => named_limit(context, &mut layer.limits, flag, value),
                 Target::Seconds(which) => {
                     let span = context.option(flag, value);
@@ -292,6 +305,22 @@ fn variable(context: &mut Context, layer: &mut Profile, flag: &str, text: &str) 
         Ok(name) => {
             let value = Item { value: value.replace("${", "$${"), rule };
             layer.environment.set.extend([(Item { value: name, rule }, value)]);
+        }
+        Err(error) => context.error_at(rule, error.to_string(), None),
+    }
+}
+
+fn secret(context: &mut Context, layer: &mut Profile, variables: &Variables, (flag, text): (&str, &str)) {
+    let (name, place) = pair(text);
+    let rule = rule(context, flag, text);
+    let place = match place.strip_prefix("file:") {
+        Some(path) => format!("file:{}", variables.absolute(path)),
+        None => place.to_owned(),
+    };
+    match VariableName::try_from(name.to_owned()) {
+        Ok(name) => {
+            let place = Item { value: SecretText(place), rule };
+            layer.environment.secrets.extend([(Item { value: name, rule }, place)]);
         }
         Err(error) => context.error_at(rule, error.to_string(), None),
     }

@@ -14,8 +14,8 @@ use super::limits::LimitKeys;
 use super::value::{Entry, List, NonEmpty, Plural, Table};
 use super::words::{
     ActionWord, AddressText, ArgumentName, ArgumentValue, CallName, Capability, Denials, DeniedError,
-    DescriptorText, ErrnoName, Family, Layer, Notice, PathText, PinText, ProfileName, UserName, VariableName,
-    VariablePattern, Version,
+    DescriptorText, ErrnoName, Family, Layer, Notice, PathText, PinText, ProfileName, SecretText, UserName,
+    VariableName, VariablePattern, Version,
 };
 use crate::report::ledger::Item;
 
@@ -110,6 +110,8 @@ pub(crate) struct Environment {
     pub(crate) set: Table<VariableName, String>,
     /// Names that no wildcard of `pass` passes on, but only an entry that spells them out, or `set`.
     pub(crate) withhold: List<VariablePattern>,
+    /// A table of secrets that the guest gets by descriptors: where each is, `"file:PATH"` or `"env:NAME"`.
+    pub(crate) secrets: Table<VariableName, SecretText>,
     /// Names that are neither passed nor set.
     pub(crate) deny: List<VariablePattern>,
 }

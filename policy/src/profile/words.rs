@@ -223,6 +223,8 @@ texts! {
     AddressText: "address";
     /// A wildcard for names of environment variables.
     VariablePattern: "name of a variable";
+    /// Where a secret is.
+    SecretText: "place of a secret";
     /// A user by name.
     UserName: "user";
     /// A number of a descriptor, or all.

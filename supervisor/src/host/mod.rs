@@ -29,6 +29,7 @@ pub mod procfs;
 mod raw;
 pub mod schedule;
 mod scope;
+pub mod sealed;
 pub mod shm;
 pub mod signal;
 pub mod spawn;

@@ -5,6 +5,7 @@ pub mod inherited;
 pub mod init;
 pub mod manager;
 pub mod program;
+pub mod secrets;
 
 use crate::confine;
 use crate::confine::filter::Kinds;

@@ -25,7 +25,7 @@ use crate::host::start;
 use crate::launch::inherited::{Inherited, set_own_limits};
 use crate::launch::manager::Manager;
 use crate::launch::program::{self, Program};
-use crate::launch::{self, Guest, Launched, folders};
+use crate::launch::{self, Guest, Launched, folders, secrets};
 use crate::monitor::Name;
 use crate::report::audit::Listener;
 use crate::report::outcome::Outcome;
@@ -217,7 +217,7 @@ fn prepare(
     if wanted.listen {
         wanted.named.extend(manager.descriptors());
     }
-    let (descriptors, left) = given.passed(&wanted).map_err(|e| Outcome::Failed(e.to_string()))?;
+    let (mut descriptors, left) = given.passed(&wanted).map_err(|e| Outcome::Failed(e.to_string()))?;
     drop(given);
     let notices = job.notices().map_err(|e| failed("the supervisor", e.desc()))?;
     let notices = notices.map(|outbox| Notices::new(policy.notices(), outbox, manager.main)).transpose();
@@ -228,8 +228,10 @@ fn prepare(
         let notes = left.iter().map(ToString::to_string).chain(told.notes.iter().cloned());
         notes.for_each(|note| tell(&format!("rxbox: note: {note}")));
     }
+    let secrets = secrets::pass(&policy, &mut descriptors).map_err(Outcome::Failed)?;
+    let environment = launch::environment(&policy).into_iter().chain(told.variables.iter().cloned());
     let guest = Guest {
-        envp: launch::environment(&policy).into_iter().chain(told.variables.iter().cloned()).collect(),
+        envp: environment.chain(secrets).collect(),
         told,
         program,
         log: options.reports.log().and(LogItems::OF_CHILD),

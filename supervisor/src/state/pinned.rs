@@ -1,15 +1,13 @@
 //! Programs whose contents the policy pins, as sealed copies in memory.
 //!
 //! A file can change after it was looked at, and what was judged must be what is run. So its contents are
-//! copied to where nobody can change them any more (`F_ADD_SEALS`, fcntl(2)); it is the copy that is judged,
+//! copied to where nobody can change them any more; it is the copy that is judged,
 //! and the copy that a child gets. Of contents that are run one copy is kept, which all their runs share. Copies
 //! are made one after the other: many processes at once do not take many times the memory.
 
+use crate::host::sealed;
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, SealFlag, fcntl};
-use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::uio::pread;
-use nix::unistd::write;
 use rxbox_policy::Digest;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
@@ -36,20 +34,15 @@ impl Pinned {
         wanted: impl FnOnce(&Digest) -> bool,
     ) -> Result<(Digest, Option<Arc<OwnedFd>>), Errno> {
         let mut copies = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let copy = memfd_create(c"pinned", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
-        let contents = read(file, |mut piece| {
-            while !piece.is_empty() {
-                piece = &piece[write(&copy, piece)?..];
-            }
-            Ok(())
-        })?;
+        let copy = sealed::unsealed(c"pinned")?;
+        let contents = read(file, |piece| sealed::append(&copy, piece))?;
         if !wanted(&contents) {
             return Ok((contents, None));
         }
         if let Some(kept) = copies.get(&contents) {
             return Ok((contents, Some(kept.clone())));
         }
-        fcntl(&copy, FcntlArg::F_ADD_SEALS(SealFlag::all()))?;
+        sealed::seal(&copy)?;
         let copy = Arc::new(copy);
         copies.insert(contents, copy.clone());
         Ok((contents, Some(copy)))
@@ -88,7 +81,7 @@ mod tests {
 
     #[test]
     fn a_copy_stays_what_was_judged() {
-        let mut file = std::fs::File::from(memfd_create(c"file", MFdFlags::MFD_CLOEXEC).unwrap());
+        let mut file = std::fs::File::from(sealed::unsealed(c"file").unwrap());
         file.write_all(b"abc").unwrap();
         let pinned = Pinned::default();
         let (abc, copy) = pinned.copy(file.as_fd(), |_| true).unwrap();
