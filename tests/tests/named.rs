@@ -124,7 +124,7 @@ fn a_run_is_followed_by_its_name_until_it_or_the_user_ends() {
 
 #[test]
 fn a_follower_who_stops_reading_misses_calls_and_holds_no_run_up() {
-    let scratch = Scratch::in_the_open("named-slow");
+    let scratch = Scratch::new("named-slow");
     let (name, go) = (named("slow"), scratch.path().join("go"));
     let script = format!(
         "while ! [ -e {} ]; do sleep 0.1; done; dd if=/dev/zero of=/dev/null bs=1 count=20000 2>/dev/null",
