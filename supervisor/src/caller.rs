@@ -41,9 +41,9 @@ impl<'a> Caller<'a> {
         self.enforce(&self.sandbox.policy.path(access, path), &DeniedWhat::Path(access, path))
     }
 
-    /// The policy's decision for a program that only asks whether it could (access(2) with `W_OK`). Many ask at
-    /// their start for whatever they could write, and do without: what no rule speaks of is counted and told
-    /// when it is done.
+    /// The policy's decision for a program that only asks whether it could (access(2) with `W_OK`). Many ask
+    /// at their start for whatever they could write, and do without: what no rule speaks of is counted and
+    /// told when it is done.
     pub fn check_probe(&self, access: Access, path: &[u8]) -> Result<(), Errno> {
         let decision = self.sandbox.policy.path(access, path);
         match decision.verdict {

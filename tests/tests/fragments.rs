@@ -77,8 +77,9 @@ fn node_runs_what_is_in_node_modules() {
     fs::copy("/usr/bin/basename", field.work.join("node_modules/tool/native")).unwrap();
     fs::write(field.work.join("package.json"), "{}").unwrap();
     fs::write(field.work.join("node_modules/tool/package.json"), "{}").unwrap();
-    let script = "const {execFileSync} = require('child_process'); \
-        console.log(String(execFileSync(__dirname + '/native', ['/a/b'])), process.env.GITHUB_TOKEN === undefined)";
+    let script = "const {execFileSync} = require('child_process');
+        const said = String(execFileSync(__dirname + '/native', ['/a/b']));
+        console.log(said, process.env.GITHUB_TOKEN === undefined)";
     fs::write(field.work.join("node_modules/tool/index.js"), script).unwrap();
     let ran = field.boxed("node", "node -e \"require('tool')\"");
     assert_eq!(text(&ran.stdout), "b\n true\n", "{}", text(&ran.stderr));

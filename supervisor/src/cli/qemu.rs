@@ -2,10 +2,10 @@
 //!
 //! QEMU's options, and the environment variables of the same meaning (`QEMU_STRACE` for `-strace`), become
 //! rxbox's own, in the order in which QEMU takes them: first the environment, then the command line. As in
-//! QEMU `--x` is the same as `-x`, and PROGRAM is a path, which is not searched for; an option of rxbox's that
-//! QEMU does not have can stand among the others. The program may then do what its user may, as under QEMU:
-//! the profile is `permissive` if none is given. An option that rxbox has no counterpart of is an error that
-//! says so, never ignored.
+//! QEMU `--x` is the same as `-x`, and PROGRAM is a path, which is not searched for; an option of rxbox's
+//! that QEMU does not have can stand among the others. The program may then do what its user may, as under
+//! QEMU: the profile is `permissive` if none is given. An option that rxbox has no counterpart of is an error
+//! that says so, never ignored.
 
 use super::UsageError;
 use rxbox_wire::log::LogItem;

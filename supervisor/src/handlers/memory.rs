@@ -94,8 +94,8 @@ fn mappable(file: &File, protection: i32, shared: bool) -> Result<(), Errno> {
     if !file.readable() || writes && !file.writable() { Err(Errno::EACCES) } else { Ok(()) }
 }
 
-/// Code is only mapped from files that may be executed; where their contents are pinned, from a copy. What has
-/// no name (memory files, deleted ones) the guest has written itself, as it could write code to any page.
+/// Code is only mapped from files that may be executed; where their contents are pinned, from a copy. What
+/// has no name (memory files, deleted ones) the guest has written itself, as it could write code to any page.
 fn as_code(call: &Call<'_>, file: &File) -> Result<Option<Arc<OwnedFd>>, Errno> {
     match name_of(file.host.as_fd()) {
         Ok(path) if file.kind == Kind::Regular => {

@@ -1,6 +1,7 @@
 //! The host's `/proc`. The supervisor reaches its own descriptors by their names there, and learns from it
-//! about the processes of the guest. Where none is mounted, in a bare chroot, or one of another PID namespace,
-//! in which numbers are those of other processes, rxbox mounts one where nobody but its own processes sees it.
+//! about the processes of the guest. Where none is mounted, in a bare chroot, or one of another PID
+//! namespace, in which numbers are those of other processes, rxbox mounts one where nobody but its own
+//! processes sees it.
 
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};

@@ -2,8 +2,8 @@
 //!
 //! A file can change after it was looked at, and what was judged must be what is run. So its contents are
 //! copied to where nobody can change them any more; it is the copy that is judged,
-//! and the copy that a child gets. Of contents that are run one copy is kept, which all their runs share. Copies
-//! are made one after the other: many processes at once do not take many times the memory.
+//! and the copy that a child gets. Of contents that are run one copy is kept, which all their runs share.
+//! Copies are made one after the other: many processes at once do not take many times the memory.
 
 use crate::host::sealed;
 use nix::errno::Errno;

@@ -43,8 +43,8 @@ impl Resolved {
         }
     }
 
-    /// Whether names can be made in this directory, even if it is not the guest's to replace itself: one that no
-    /// rule means stands for them.
+    /// Whether names can be made in this directory, even if it is not the guest's to replace itself: one that
+    /// no rule means stands for them.
     pub(super) fn takes_names(&self, caller: &Caller<'_>) -> bool {
         let any = [self.path.strip_suffix(b"/").unwrap_or(&self.path), b"/any"].concat();
         matches!(self.target, Target::Host(_)) && caller.allows(Access::Create, &any)
