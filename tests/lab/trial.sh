@@ -73,6 +73,7 @@ echo "nginx ended: $(property Result nginx.service)"
 echo "left at last: $(pgrep -c rxbox)"
 rxbox --quiet --audit journald -- /bin/cat /etc/shadow
 journalctl --sync
+echo "in force: $(journalctl -q -o cat _SYSTEMD_UNIT=$unit RXBOX_EVENT=layers | head -n 1)"
 matches="SYSLOG_IDENTIFIER=rxbox RXBOX_EVENT=denial RXBOX_PATH=/etc/shadow RXBOX_CALL=openat PRIORITY=4"
 echo "journal: $(journalctl -q -o cat $matches | cut -d' ' -f1-3)"
 echo "journal: $(journalctl -q -o cat SYSLOG_IDENTIFIER=rxbox RXBOX_EVENT=end RXBOX_CAUSE=exit RXBOX_CODE=1)"

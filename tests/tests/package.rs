@@ -3,7 +3,7 @@
 //! can make a Debian to install it in; as anybody else the package is unpacked and its program run.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
-use rxbox_tests::{Scratch, rxbox};
+use rxbox_tests::{Scratch, host_offers, rxbox};
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -182,6 +182,11 @@ fn the_package_is_installed_used_as_a_service_and_removed() {
         fs::remove_dir_all(wrapped.join(format!("{name}.service.d"))).unwrap();
     });
     let of_rxbox = OF_SERVICES.iter().filter_map(|(file, _)| file.strip_prefix("etc/rxbox/"));
+    // What confines the service from outside takes it not away. (systemd-nspawn itself offers no Landlock.)
+    let layers = said.lines().find(|line| line.starts_with("in force: ")).unwrap();
+    let in_force = layers.split("missing").next().unwrap();
+    assert_eq!(in_force.contains("fork_gate"), host_offers("fork_gate"), "{layers}");
+
     for file in ["demo.toml", "demo.conf", "none.toml", "none.conf"].into_iter().chain(of_rxbox) {
         fs::remove_file(root.join("etc/rxbox").join(file)).unwrap();
     }

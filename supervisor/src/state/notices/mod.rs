@@ -28,6 +28,7 @@ use nix::sys::socket::{
 };
 use nix::sys::stat::Mode;
 use rxbox_policy::Notice;
+use std::collections::HashSet;
 use std::io::IoSlice;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
@@ -40,6 +41,8 @@ pub const NAME: &str = "rxbox/notify";
 pub const DESCRIPTORS: usize = 64;
 /// Room for the control data of so many.
 const CONTROL: usize = 16 + 4 * DESCRIPTORS;
+/// Different things that are said of what is not passed on: a guest can make up any number.
+const NOTES: usize = 32;
 /// How long a notice waits for room once the run is over.
 const LAST: u16 = 1000;
 
@@ -123,6 +126,7 @@ impl Notices {
     /// Passes notices on until the run is over, and then what is left; `note` is given what is not passed on.
     pub fn relay(&self, note: impl Fn(&str)) {
         let Some(inbox) = &self.inbox else { return };
+        let mut noted = HashSet::new();
         loop {
             match ready([(inbox.socket.as_fd(), PollFlags::POLLIN), (self.over.as_fd(), PollFlags::POLLIN)]) {
                 Ok([true, _]) => {}
@@ -131,7 +135,11 @@ impl Notices {
             }
             let Ok(Some((notice, descriptors))) = received(inbox.socket.as_fd()) else { continue };
             let passed = message::judged(&notice, descriptors.len(), &self.allowed);
-            passed.refused.iter().for_each(|why| note(why));
+            for why in passed.refused {
+                if noted.len() < NOTES && noted.insert(why.clone()) {
+                    note(&why);
+                }
+            }
             let descriptors = if passed.descriptors { descriptors } else { Vec::new() };
             if !passed.text.is_empty() && !self.hand_over(passed.text.as_bytes(), &descriptors) {
                 return;
@@ -139,12 +147,13 @@ impl Notices {
         }
     }
 
-    /// Waits for room on the way to the job process; whether there was any, before the run was over.
+    /// Waits for room on the way to the job process; whether there was any, before the run was over. What
+    /// cannot be sent, such as too many descriptors, is dropped.
     fn hand_over(&self, text: &[u8], descriptors: &[OwnedFd]) -> bool {
         loop {
             match send(self.outbox.as_fd(), text, descriptors) {
                 Err(Errno::EAGAIN | Errno::EINTR) => {}
-                done => return done.is_ok(),
+                done => return !matches!(done, Err(Errno::EPIPE | Errno::ECONNRESET)),
             }
             let room = (self.outbox.as_fd(), PollFlags::POLLOUT);
             match ready([room, (self.over.as_fd(), PollFlags::POLLIN)]) {
