@@ -29,7 +29,7 @@ pub use learn::{Learn, Learning, Study};
 pub use profile::Profile;
 pub use questions::{Explain, Show};
 pub use reports::{AuditTarget, Reports, Tracing};
-pub use run::Run;
+pub use run::{GdbAddress, Run};
 pub use systemd::Systemd;
 pub use trace::Trace;
 

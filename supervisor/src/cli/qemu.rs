@@ -42,7 +42,7 @@ static OPTIONS: [QemuOption; 14] = [
     QemuOption { name: "h", variable: None, takes: Nothing(|line| line.answer("--help")) },
     QemuOption { name: "help", variable: None, takes: Nothing(|line| line.answer("--help")) },
     option("version", "QEMU_VERSION", Nothing(|line| line.answer("--version"))),
-    option("g", "QEMU_GDB", Value(|_, _| Err("rxbox has no stub for debuggers yet".to_owned()))),
+    option("g", "QEMU_GDB", Value(|line, port| line.word("--gdb", port))),
     option(
         "L",
         "QEMU_LD_PREFIX",
@@ -271,7 +271,10 @@ mod tests {
             ("/prog -x", "--profile=permissive -- /prog -x"),
             ("-E A=1,B=2=3 -U C /p", "--profile=permissive --env=A=1 --env=B=2=3 --unset-env=C -- /p"),
             ("-E A=1 -U A /p", "--profile=permissive --unset-env=A -- /p"),
-            ("-0 name -L / -s 8M /p", "--profile=permissive --argv0=name --stack-size=8M -- /p"),
+            (
+                "-0 name -L / -s 8M -g 1234 /p",
+                "--profile=permissive --argv0=name --stack-size=8M --gdb=1234 -- /p",
+            ),
             ("-cpu max -strace /p", "--profile=permissive --log=syscall -- /p"),
             (
                 "-d in_asm,strace,nochain -D log /p",
@@ -296,7 +299,6 @@ mod tests {
     #[test]
     fn what_rxbox_does_not_have_is_said() {
         for (line, message) in [
-            ("-g 1234 prog", "-g: rxbox has no stub for debuggers yet"),
             ("-L /opt/root prog", "-L: the program sees the host's own files"),
             ("-cpu Haswell prog", "-cpu: there is no other model than max"),
             ("-d cpu prog", "-d: cannot be \"cpu\"; there are strace, nochain, in_asm"),
@@ -309,8 +311,8 @@ mod tests {
             let error = words(line, &[]).unwrap_err();
             assert!(error.starts_with(message), "{line}: {error}");
         }
-        let stub = words("prog", &[("QEMU_GDB", "1")]).unwrap_err();
-        assert!(stub.starts_with("QEMU_GDB: rxbox has no stub"), "{stub}");
+        let model = words("prog", &[("QEMU_CPU", "Haswell")]).unwrap_err();
+        assert!(model.starts_with("QEMU_CPU: there is no other model"), "{model}");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::{Profile, Reports, Study, Tracing};
 use crate::monitor::Name;
 use clap::{Args, ValueHint};
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 /// How to run a program.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
@@ -24,6 +25,10 @@ pub struct Run {
     /// without a name is not listed.
     #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
     pub name: Option<Name>,
+    /// Begin once a debugger has connected (GDB's target remote) at ADDRESS: [HOST:]PORT, or the path of a
+    /// unix socket
+    #[arg(long, value_name = "ADDRESS", value_parser = GdbAddress::of)]
+    pub gdb: Option<GdbAddress>,
     /// Under what policy.
     #[command(flatten)]
     pub profile: Profile,
@@ -46,6 +51,28 @@ impl Run {
             *first = name;
         }
         words
+    }
+}
+
+/// Where a debugger is to connect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GdbAddress {
+    /// `HOST:PORT`.
+    Tcp(String),
+    /// A unix socket.
+    Unix(PathBuf),
+}
+
+impl GdbAddress {
+    fn of(text: &str) -> Result<GdbAddress, &'static str> {
+        const WANTS: &str = "wants [HOST:]PORT or a path with a slash in it";
+        if text.contains('/') {
+            return Ok(GdbAddress::Unix(text.into()));
+        }
+        let (host, port) = text.rsplit_once(':').unwrap_or(("", text));
+        let port: u16 = port.parse().map_err(|_| WANTS)?;
+        let host = if host.is_empty() { "127.0.0.1" } else { host };
+        Ok(GdbAddress::Tcp(format!("{host}:{port}")))
     }
 }
 

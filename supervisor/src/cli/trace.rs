@@ -90,6 +90,7 @@ impl Trace {
             words: self.words,
             argv0: None,
             stack_size: None,
+            gdb: None,
             name: None,
             profile: self.profile,
             reports: self.reports,

@@ -86,11 +86,16 @@ pub enum Said {
 
 /// Has `supervise` done by a child of this process, which must have one thread, and stands for it until it
 /// has ended. Returns its exit status, and does not return if it was ended by a signal. It tells the manager
-/// that listens at `manager` what the supervisor has to say, if one does.
+/// that listens at `manager` what the supervisor has to say, if one does, and does what is left to do
+/// `at_end`.
 ///
 /// # Errors
 /// The host fails; nothing has been done.
-pub fn stand_for(manager: Option<&OsStr>, supervise: impl FnOnce(&Job) -> i32) -> Result<i32, Errno> {
+pub fn stand_for(
+    manager: Option<&OsStr>,
+    supervise: impl FnOnce(&Job) -> i32,
+    at_end: impl FnOnce(),
+) -> Result<i32, Errno> {
     // Whatever is to be ended is ended so: where that is refused, nothing may be started.
     ProcessHandle::open(nix::unistd::getpid().as_raw())?.is_there()?;
     // The supervisor holds all off for good but what interrupts its own threads: what a terminal or a process
@@ -117,7 +122,15 @@ pub fn stand_for(manager: Option<&OsStr>, supervise: impl FnOnce(&Job) -> i32) -
             Err(_) => 125,
         }
     })?;
-    stand_in(&ours, &bell, courier, supervisor)
+    let ended = stand_in(&ours, &bell, courier, supervisor);
+    at_end();
+    Ok(match ended? {
+        Ended::Exited(status) => status,
+        Ended::Signaled(signal) => {
+            die_by(signal);
+            128 + signal
+        }
+    })
 }
 
 /// The job process's life after the fork.
@@ -126,7 +139,7 @@ fn stand_in(
     bell: &OwnedFd,
     mut courier: Option<Courier>,
     supervisor: Pid,
-) -> Result<i32, Errno> {
+) -> Result<Ended, Errno> {
     let of_courier = courier.iter().flat_map(Courier::descriptors);
     let kept: Vec<_> = [socket.as_fd(), bell.as_fd()].into_iter().chain(of_courier).collect();
     // Whoever waits for the end of what rxbox was given must not wait for this process.
@@ -192,13 +205,7 @@ fn stand_in(
     if has_name {
         registry::sweep();
     }
-    Ok(match ended {
-        Ended::Exited(status) => status,
-        Ended::Signaled(signal) => {
-            die_by(signal);
-            128 + signal
-        }
-    })
+    Ok(ended)
 }
 
 /// Stops this process, and with it the whole group where the kernel does: if one of it in the background uses

@@ -139,6 +139,7 @@ fn prepared(learn: &Learn, output: Option<PathBuf>) -> io::Result<Run> {
         argv0: None,
         stack_size: None,
         name: None,
+        gdb: None,
         profile,
         reports: learn.reports.clone(),
         study: Some(Study { base, result, output }),

@@ -2,6 +2,7 @@
 
 pub mod courier;
 pub mod event_loop;
+pub mod gdb;
 pub mod job;
 pub mod learn;
 mod monitor;
@@ -73,10 +74,15 @@ pub fn run(options: Options, mut given: Given) -> i32 {
     };
     let manager = Manager::told(std::process::id(), |name| std::env::var_os(name));
     let listens = manager.socket.clone();
+    let gdb = match options.gdb.as_ref().map(gdb::Listener::bind).transpose() {
+        Ok(gdb) => gdb,
+        Err(e) => return streams.conclude(&failed("--gdb", e), &[]),
+    };
+    let gdb_file = gdb.as_ref().and_then(gdb::Listener::file).map(Path::to_path_buf);
     let supervise = move |job: &Job| {
         let (outcome, denials) = match prepare(options, read, &streams, given, (job, &manager)) {
             Ok(Prepared { sandbox, guest, study, monitor }) => {
-                let outcome = run_guest(&sandbox, guest, job, &inherited, monitor.as_ref());
+                let outcome = run_guest(&sandbox, guest, (job, gdb), &inherited, monitor.as_ref());
                 let outcome = outcome.unwrap_or_else(|outcome| outcome);
                 let deadline = Instant::now() + PATIENCE;
                 let tell = |line: &str| _ = streams.stderr.deliver(line, deadline);
@@ -87,7 +93,9 @@ pub fn run(options: Options, mut given: Given) -> i32 {
         };
         streams.conclude(&outcome, &denials)
     };
-    job::stand_for(listens.as_deref(), supervise).unwrap_or_else(|e| {
+    // Somebody may have removed it, and it does not matter much.
+    let at_end = || gdb_file.into_iter().for_each(|file| _ = std::fs::remove_file(file));
+    job::stand_for(listens.as_deref(), supervise, at_end).unwrap_or_else(|e| {
         tell(&format!("rxbox: the job process: {}; this may run in another rxbox", e.desc()));
         Outcome::Failed(String::new()).code()
     })
@@ -262,11 +270,14 @@ fn take_name(name: &Name, options: &Options, program: &Program, job: &Job) -> Re
 fn run_guest(
     sandbox: &Arc<Sandbox>,
     guest: Guest,
-    job: &Job,
+    (job, gdb): (&Job, Option<gdb::Listener>),
     inherited: &Inherited,
     monitor: Option<&Monitor>,
 ) -> Result<Outcome, Outcome> {
     let host = |e: Errno| failed("the supervisor", e.desc());
+    if gdb.is_some() {
+        sandbox.tracees.watch_from_outside().map_err(host)?;
+    }
     dispatch::prepare();
     interrupt::install().map_err(host)?;
     // Before there are other threads, which inherit this.
@@ -277,6 +288,8 @@ fn run_guest(
     if let Some(gate) = gate {
         keep_gate(sandbox, gate).map_err(|e| failed("the supervisor", e))?;
     }
+    let debugger = gdb.map(|gdb| gdb::serve(gdb, sandbox, &main)).transpose();
+    let debugger = debugger.map_err(|e| failed("the supervisor", e))?;
     let relay = relay_notices(sandbox).map_err(|e| failed("the supervisor", e))?;
     let outcome = EventLoop::new(sandbox, &main, &init, job, monitor).run();
     // Both end at the same time.
@@ -284,6 +297,9 @@ fn run_guest(
     init.finish();
     // The maker, and what an init process that was killed has left.
     end_all_below().map_err(host)?;
+    // It tells the debugger of the end, and has nothing more to wait for.
+    sandbox.tracees.end_outside();
+    debugger.into_iter().for_each(|debugger| _ = debugger.join());
     job.wait_until_running().map_err(host)?;
     if let (Some(relay), Some(notices)) = (relay, sandbox.notices.get()) {
         notices.end();

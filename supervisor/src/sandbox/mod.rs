@@ -39,7 +39,7 @@ use crate::state::processes::Processes;
 use crate::state::ranks::{Lock, Rank};
 use crate::state::sockets::{Anchors, Peers, Travellers};
 use crate::state::terminals::Terminals;
-use crate::state::tracees::{Notice, Tracees};
+use crate::state::tracees::{Notice, OUTSIDE, Tracees};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::{Mode, fstat};
@@ -374,6 +374,9 @@ impl Sandbox {
 
     /// Tells a tracer what has happened, and has it look.
     pub fn tell_tracer(&self, notice: Notice) {
+        if notice.tracer == OUTSIDE {
+            self.tracees.ring_outside();
+        }
         if let (Some(info), Some(tracer)) = (notice.info, self.processes.get(notice.tracer)) {
             // It may have ended.
             let _ = tracer.handle.signal(&info);

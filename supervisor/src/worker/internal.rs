@@ -18,7 +18,7 @@ use crate::sandbox::Sandbox;
 use crate::sandbox::layers;
 use crate::state::fd::Kind;
 use crate::state::process::{ExeRecord, Process};
-use crate::state::tracees::{Report, Step};
+use crate::state::tracees::{OUTSIDE, Report, Step};
 use crate::worker::start;
 use nix::errno::Errno;
 use rxbox_wire::boot;
@@ -66,6 +66,9 @@ fn hello(call: &mut Call<'_>) -> SyscallResult {
     }
     call.process.handle.thread(tid)?;
     call.process.threads.set_guest(call.slot, tid)?;
+    if call.sandbox.tracees.is_tracer(OUTSIDE, tid) {
+        call.process.attend(tid);
+    }
     Ok(tid.into())
 }
 

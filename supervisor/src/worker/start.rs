@@ -9,6 +9,7 @@ use crate::host::SyscallResult;
 use crate::host::process::ProcessHandle;
 use crate::sandbox::Sandbox;
 use crate::state::process::Process;
+use crate::state::tracees::OUTSIDE;
 use nix::errno::Errno;
 use rxbox_wire::frame::Reply;
 use std::sync::Arc;
@@ -89,8 +90,8 @@ fn trace_new(call: &Call<'_>, process: &Process, tid: i32, event: u32) {
     let Some(wish) = call.sandbox.tracees.inherited(call.tid, event) else { return };
     // Nobody else can have found it yet.
     let (tracees, tracer) = (&call.sandbox.tracees, wish.tracer);
-    let there =
-        || tracees.is_companion(tracer) || call.sandbox.processes.get(tracer).is_some_and(|t| !t.ended());
+    let runs = || call.sandbox.processes.get(tracer).is_some_and(|t| !t.ended());
+    let there = || tracer == OUTSIDE || tracees.is_companion(tracer) || runs();
     if tracees.add(process.pid, tid, wish, there).is_ok() {
         process.be_traced(&call.sandbox.tracees);
         let slot = process.threads.slot_of(tid).unwrap_or(0);
@@ -102,6 +103,9 @@ fn trace_new(call: &Call<'_>, process: &Process, tid: i32, event: u32) {
 
 /// Adds the first process and starts the worker of its first thread. If that fails the process is ended.
 pub fn start_first_process(sandbox: &Arc<Sandbox>, process: &Arc<Process>) -> Result<(), Errno> {
+    if sandbox.tracees.trace_from_outside(process.pid) {
+        process.be_traced(&sandbox.tracees);
+    }
     start_first_thread(sandbox, process, sandbox.add_process(process.clone()), None)
 }
 

@@ -12,13 +12,15 @@
 //! * A tracee is let go when its tracer ends, and forgotten when it ends itself; nobody waits here for one
 //!   who is gone.
 
+mod outside;
 mod requests;
 mod stops;
 #[cfg(test)]
 mod tests;
 mod waits;
 
-pub use requests::Going;
+pub use outside::OUTSIDE;
+pub use requests::{Going, StoppedTracee};
 pub use stops::{Report, Step};
 pub use waits::{WaitFor, Whom};
 
@@ -26,11 +28,12 @@ use crate::host::futex;
 use crate::host::signal::Info;
 use crate::state::ranks::{Guard, Lock, Rank};
 use nix::errno::Errno;
+use nix::sys::eventfd::EventFd;
 use rxbox_wire::ptrace::{Mode, Order, StopKind};
 use rxbox_wire::relay;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// `PTRACE_EVENT_STOP`.
 const EVENT_STOP: u32 = 128;
@@ -62,11 +65,14 @@ pub struct Wish {
 pub struct Tracees {
     all: Lock<All>,
     any: AtomicBool,
+    /// Rung for the tracer that is outside.
+    outside: OnceLock<EventFd>,
 }
 
 impl Default for Tracees {
     fn default() -> Tracees {
-        Tracees { all: Lock::new(Rank::Tracees, All::default()), any: AtomicBool::new(false) }
+        let all = Lock::new(Rank::Tracees, All::default());
+        Tracees { all, any: AtomicBool::new(false), outside: OnceLock::new() }
     }
 }
 
@@ -356,7 +362,7 @@ impl All {
         if tracee.leaves {
             return None;
         }
-        let known = tid == pid && parent == Some(tracer);
+        let known = tid == pid && parent == Some(tracer) && tracer != OUTSIDE;
         let status = tracee.status.unwrap_or(libc::SIGKILL) as u32;
         if !known {
             self.ended.push(Ended { tracer, pid, tid, status, companion: false });

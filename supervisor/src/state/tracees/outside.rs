@@ -1,0 +1,62 @@
+//! A tracer that is no process of the sandbox: a debugger that the user has connected. It waits for its
+//! tracees by a descriptor.
+
+use super::{Tracees, Wish};
+use nix::errno::Errno;
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use std::os::fd::{AsFd, BorrowedFd};
+
+/// The number under which it traces, as PID namespaces show a tracer that is outside of them.
+pub const OUTSIDE: i32 = 0;
+
+impl Tracees {
+    /// From now on there is one.
+    ///
+    /// # Errors
+    /// As eventfd(2).
+    pub fn watch_from_outside(&self) -> Result<(), Errno> {
+        let bell = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
+        // It is the first.
+        let _ = self.outside.set(bell);
+        Ok(())
+    }
+
+    /// Has the first thread of a process that does not run yet traced from outside, to stop before its first
+    /// instruction; whether there is a tracer.
+    pub fn trace_from_outside(&self, pid: i32) -> bool {
+        const OPTIONS: i32 = libc::PTRACE_O_TRACECLONE | libc::PTRACE_O_TRACEEXEC;
+        let wish = Wish { tracer: OUTSIDE, seized: true, options: OPTIONS as u32, signal: None, trap: true };
+        self.outside.get().is_some() && self.add(pid, pid, wish, || true).is_ok()
+    }
+
+    /// The run is over: nothing is traced from outside any more.
+    pub fn end_outside(&self) {
+        self.all().by_tid.retain(|_, tracee| {
+            tracee.bell.ring();
+            tracee.tracer != OUTSIDE
+        });
+        self.ring_outside();
+    }
+
+    /// Readable once something has happened to a thread that is traced from outside; `None` if nobody does.
+    pub fn outside(&self) -> Option<BorrowedFd<'_>> {
+        self.outside.get().map(AsFd::as_fd)
+    }
+
+    /// Something has happened to a thread that is traced from outside.
+    pub fn ring_outside(&self) {
+        // Full, it is readable anyway.
+        self.outside.get().inspect(|bell| _ = bell.write(1));
+    }
+
+    /// Nothing has happened since: to be said before one looks.
+    pub fn look_from_outside(&self) {
+        self.outside.get().inspect(|bell| _ = bell.read());
+    }
+
+    /// The threads that a process traces.
+    pub fn traced_by(&self, tracer: i32) -> Vec<i32> {
+        let all = self.all();
+        all.by_tid.iter().filter(|(_, t)| t.tracer == tracer && !t.leaves).map(|(tid, _)| *tid).collect()
+    }
+}
