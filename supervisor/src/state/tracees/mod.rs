@@ -19,7 +19,6 @@ mod stops;
 mod tests;
 mod waits;
 
-pub use outside::OUTSIDE;
 pub use requests::{Going, StoppedTracee};
 pub use stops::{Report, Step};
 pub use waits::{WaitFor, Whom};
@@ -35,6 +34,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
+/// The number under which a tracer traces that is outside of the sandbox, as PID namespaces show it.
+pub const OUTSIDE: i32 = 0;
 /// `PTRACE_EVENT_STOP`.
 const EVENT_STOP: u32 = 128;
 /// `PTRACE_EVENT_EXIT`.

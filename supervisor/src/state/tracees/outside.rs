@@ -1,13 +1,10 @@
 //! A tracer that is no process of the sandbox: a debugger that the user has connected. It waits for its
 //! tracees by a descriptor.
 
-use super::{Tracees, Wish};
+use super::{OUTSIDE, Tracees, Wish};
 use nix::errno::Errno;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::os::fd::{AsFd, BorrowedFd};
-
-/// The number under which it traces, as PID namespaces show a tracer that is outside of them.
-pub const OUTSIDE: i32 = 0;
 
 impl Tracees {
     /// From now on there is one.
