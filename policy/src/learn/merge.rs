@@ -56,8 +56,8 @@ impl Learned {
         Ok(())
     }
 
-    /// Takes in an entry of a list, both as [`Learned::lacking`] gives them, that was denied in a run. Whether
-    /// the list is one that a profile is learned with.
+    /// Takes in an entry of a list, both as [`Learned::lacking`] gives them, that was denied in a run.
+    /// Whether the list is one that a profile is learned with.
     ///
     /// # Errors
     /// It is no entry.

@@ -24,8 +24,8 @@ pub struct Learn {
     #[arg(long, value_name = "FILE", allow_hyphen_values = true, value_hint = ValueHint::FilePath)]
     #[arg(conflicts_with = "from")]
     pub merge: Vec<PathBuf>,
-    /// Run nothing, but add to the profile of --merge what the records in FILE, which --audit has written, say
-    /// that no rule allowed
+    /// Run nothing, but add to the profile of --merge what the records in FILE, which --audit has written,
+    /// say that no rule allowed
     #[arg(long, value_name = "FILE", allow_hyphen_values = true, value_hint = ValueHint::FilePath)]
     #[arg(requires = "merge", conflicts_with = "words")]
     pub add: Vec<PathBuf>,

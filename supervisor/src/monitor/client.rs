@@ -89,8 +89,8 @@ pub fn all() -> Result<Vec<Result<Status, AskError>>, RegistryError> {
     Ok(asked.collect())
 }
 
-/// Has each call of a run that the filter wants written, until the run is over or this process gets one of the
-/// signals that end it.
+/// Has each call of a run that the filter wants written, until the run is over or this process gets one of
+/// the signals that end it.
 ///
 /// # Errors
 /// See [`AskError`].

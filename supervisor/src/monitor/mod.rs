@@ -2,7 +2,8 @@
 //!
 //! A run that was given a name (`--name`) listens on a socket of that name ([`registry`]). Whoever connects
 //! sends a request and gets a reply ([`message`]): `rxbox ps` asks for the [`message::Status`], `rxbox kill`
-//! has a signal passed on, `rxbox trace --name` is sent the calls. A run without a name leaves nothing behind, and costs nothing.
+//! has a signal passed on, `rxbox trace --name` is sent the calls. A run without a name leaves nothing
+//! behind, and costs nothing.
 //!
 //! The supervisor answers in its event loop (`run::monitor`), so nothing here waits there: a message is sent
 //! whole or not at all.
