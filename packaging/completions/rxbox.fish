@@ -27,7 +27,7 @@ end
 complete -c rxbox -n "__fish_rxbox_needs_command" -l argv0 -d 'Give the program NAME as its argument 0 instead of PROGRAM' -r
 complete -c rxbox -n "__fish_rxbox_needs_command" -l stack-size -d 'Let the stack of the program grow to SIZE bytes (K, M and G are powers of 1024)' -r
 complete -c rxbox -n "__fish_rxbox_needs_command" -l name -d 'Give the run a name, by which `rxbox ps` and `rxbox kill` find it' -r
-complete -c rxbox -n "__fish_rxbox_needs_command" -l gdb -d 'Begin once a debugger has connected (GDB\'s target remote) at ADDRESS: [HOST:]PORT, or the path of a unix socket' -r
+complete -c rxbox -n "__fish_rxbox_needs_command" -l gdb -d 'Begin once a debugger has connected (GDB\'s target remote) at ADDRESS: PORT or HOST:PORT, or the path of a unix socket' -r
 complete -c rxbox -n "__fish_rxbox_needs_command" -l profile -d 'Profile by name or, with a slash, by path' -r -F
 complete -c rxbox -n "__fish_rxbox_needs_command" -l allow-read -d 'Let the program read PATH and everything below it' -r -F
 complete -c rxbox -n "__fish_rxbox_needs_command" -l allow-list -d 'Let it list directories there and see what there is, but read nothing' -r -F

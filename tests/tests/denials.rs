@@ -191,3 +191,37 @@ fn whether_something_could_be_written_is_told_when_it_is_written() {
     // What a rule denies is told at once.
     assert!(said("[ -w /etc/shadow ]").contains(" /etc/shadow "));
 }
+
+/// A file that a shell has opened, as `2> file`, is written to by the guest, by rxbox and by the shell after
+/// them: each where the one before has ended.
+#[test]
+fn in_a_file_that_others_write_to_every_line_stands_whole_and_in_its_place() {
+    let scratch = Scratch::in_the_open("shared-file");
+    let command = "\"$RXBOX\" --profile untrusted /bin/sh -c \
+        'echo first >&2; mkdir out; echo a longer line than that >&2; mkdir out; echo last >&2'; echo shell >&2";
+    let log = scratch.path().join("errors");
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", command]).env("RXBOX", rxbox()).env("LC_ALL", "C").current_dir(scratch.path());
+    assert!(shell.stderr(File::create(&log).unwrap()).status().unwrap().success());
+    let text = fs::read_to_string(log).unwrap();
+    let shown: Vec<&str> =
+        text.lines().map(|line| line.split_once(" create ").map_or(line, |(a, _)| a)).collect();
+    assert_eq!(
+        shown,
+        [
+            "first",
+            "rxbox: denied",
+            "mkdir: cannot",
+            "a longer line than that",
+            "mkdir: cannot",
+            "last",
+            "rxbox: twice denied since no rule allows it; lines for a profile that would have:",
+            "[filesystem]",
+            "write = [",
+            "    \"${CWD}/out?\", # twice by mkdir",
+            "]",
+            "shell"
+        ],
+        "{text}"
+    );
+}

@@ -3,15 +3,19 @@
 //! A guest that shares the description of standard error can make it non-blocking, fill the pipe behind it,
 //! or truncate the file. So the supervisor has a description of its own, which never blocks: what finds no
 //! room at once is kept by whoever offered it, for the end. Then nobody writes but the supervisor, which
-//! waits for room up to a deadline. And what was written to a file is looked for once more, since the guest
-//! could change it.
+//! waits for room up to a deadline.
+//!
+//! A file is written to by the description that the guest shares: by one of its own the supervisor would
+//! write where the guest writes next. Whatever the guest does to the offset, at the end lines go to the end
+//! of the file, behind which whoever started rxbox goes on; and what was written is looked for once more,
+//! since the guest could change it.
 
 use super::journal;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, send};
 use std::fs::{File, OpenOptions};
-use std::io::Read;
+use std::io::{Read, Seek, SeekFrom};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::time::{Duration, Instant};
@@ -39,11 +43,15 @@ impl Stream {
     /// # Errors
     /// No descriptor is left.
     pub fn of(fd: BorrowedFd<'_>) -> std::io::Result<Stream> {
-        if let Ok(stream) = Stream::reopened(fd) {
-            return Ok(stream);
-        }
-        // A socket, or a file that others may not open: the description is shared.
         let file = File::from(fd.try_clone_to_owned()?);
+        if file.metadata()?.is_file() {
+            let kept = reopen(fd, OpenOptions::new().read(true)).ok();
+            return Ok(Stream { file, socket: false, journal: false, kept });
+        }
+        if let Ok(file) = reopen(fd, OpenOptions::new().append(true)) {
+            return Ok(Stream { file, socket: false, journal: false, kept: None });
+        }
+        // A socket, or what others may not open: the description is shared.
         let socket = nix::sys::socket::getsockname::<()>(file.as_raw_fd()) != Err(Errno::ENOTSOCK);
         Ok(Stream { file, socket, journal: false, kept: None })
     }
@@ -61,25 +69,16 @@ impl Stream {
         if self.journal { journal::entry(line) } else { [line.as_bytes(), b"\n"].concat() }
     }
 
-    /// With a description of its own.
-    fn reopened(fd: BorrowedFd<'_>) -> std::io::Result<Stream> {
-        let open = |options: &mut OpenOptions| {
-            let name = format!("/proc/self/fd/{}", fd.as_raw_fd());
-            options.custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(name)
-        };
-        let file = open(OpenOptions::new().append(true))?;
-        let kept = file.metadata()?.is_file().then(|| open(OpenOptions::new().read(true)).ok());
-        Ok(Stream { file, socket: false, journal: false, kept: kept.flatten() })
-    }
-
     /// Writes a line if that needs no waiting; whether it is written.
     pub fn offer(&self, line: &str) -> bool {
         let bytes = self.encoded(line);
         self.has_room(Duration::ZERO) && self.write(&bytes) == Ok(bytes.len())
     }
 
-    /// Writes a line, waiting for room until the deadline; whether it is written.
+    /// Writes a line, to the end of a file, waiting for room until the deadline; whether it is written.
     pub fn deliver(&self, line: &str, deadline: Instant) -> bool {
+        // Only files have an offset.
+        let _ = (&self.file).seek(SeekFrom::End(0));
         let bytes = self.encoded(line);
         let mut rest = &bytes[..];
         while !rest.is_empty() {
@@ -130,6 +129,12 @@ impl Stream {
         let there: std::collections::HashSet<&[u8]> = text.split(|&b| b == b'\n').collect();
         lines.enumerate().filter(|(_, line)| !there.contains(line.as_bytes())).map(|(n, _)| n).collect()
     }
+}
+
+/// Another description of what `fd` leads to, which never blocks.
+fn reopen(fd: BorrowedFd<'_>, options: &mut OpenOptions) -> std::io::Result<File> {
+    let name = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    options.custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(name)
 }
 
 #[cfg(test)]

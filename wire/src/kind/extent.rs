@@ -66,7 +66,7 @@ pub enum Extent {
         count: u8,
     },
     /// As many bytes as argument `count` says, of a transfer between guest memory and a descriptor: the rest
-    /// follows in further calls ([`Pieces`]).
+    /// follows in further calls ([`Pieces`](super::Pieces)).
     Transfer {
         /// Index of the counting argument.
         count: u8,

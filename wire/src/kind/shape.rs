@@ -64,7 +64,7 @@ pub struct Names {
     /// What the set is called, e.g. `open flags`.
     pub title: &'static str,
     /// The bits that together hold one value (the access mode of open flags); 0 if every name is a bit of its
-    /// own. Irrelevant to [`Kind::Choice`].
+    /// own. Irrelevant to [`Kind::Choice`](super::Kind::Choice).
     pub field: u64,
     /// Each value with its name; a name of several bits comes before those of its bits.
     pub names: &'static [(u64, &'static str)],

@@ -1,7 +1,7 @@
 //! The calls that guests make, one event each ([`event`]): `--log syscall` and `rxbox trace` show them.
 //!
 //! There may be several readers, each with a [`Filter`]: a file or terminal of the user's, which gets all
-//! that it wants ([`print`]), and those who follow a run by its name. Those are sent each event as a message
+//! that it wants (`print`), and those who follow a run by its name. Those are sent each event as a message
 //! that finds room at once or is counted as lost, so that none who reads slowly holds the guest up, and no
 //! guest that makes many calls fills anything but that reader's socket.
 //!
