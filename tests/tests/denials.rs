@@ -198,7 +198,8 @@ fn whether_something_could_be_written_is_told_when_it_is_written() {
 fn in_a_file_that_others_write_to_every_line_stands_whole_and_in_its_place() {
     let scratch = Scratch::in_the_open("shared-file");
     let command = "\"$RXBOX\" --profile untrusted /bin/sh -c \
-        'echo first >&2; mkdir out; echo a longer line than that >&2; mkdir out; echo last >&2'; echo shell >&2";
+        'echo first >&2; mkdir out; echo a longer line than that >&2; mkdir out; echo last >&2'; echo shell \
+        >&2";
     let log = scratch.path().join("errors");
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", command]).env("RXBOX", rxbox()).env("LC_ALL", "C").current_dir(scratch.path());

@@ -25,8 +25,8 @@ pub struct Run {
     /// without a name is not listed.
     #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
     pub name: Option<Name>,
-    /// Begin once a debugger has connected (GDB's target remote) at ADDRESS: PORT or HOST:PORT, or the path of
-    /// a unix socket
+    /// Begin once a debugger has connected (GDB's target remote) at ADDRESS: PORT or HOST:PORT, or the path
+    /// of a unix socket
     #[arg(long, value_name = "ADDRESS", value_parser = GdbAddress::of)]
     pub gdb: Option<GdbAddress>,
     /// Under what policy.
