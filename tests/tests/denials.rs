@@ -226,3 +226,22 @@ fn in_a_file_that_others_write_to_every_line_stands_whole_and_in_its_place() {
         "{text}"
     );
 }
+
+/// Whoever looks for a program along `PATH` is denied it in folders that it may not look into: that is told
+/// of those alone that have it.
+#[test]
+fn a_search_along_the_path_tells_only_of_programs_that_are_there() {
+    let scratch = Scratch::in_the_open("search");
+    let [empty, full, missing, work] = ["empty", "full", "missing", "work"].map(|n| scratch.path().join(n));
+    for folder in [&empty, &full, &work] {
+        fs::create_dir(folder).unwrap();
+    }
+    fs::copy("/bin/true", full.join("true")).unwrap();
+    let path = [&empty, &missing, &full].map(|folder| folder.display().to_string()).join(":");
+    let mut run = Command::new(rxbox());
+    run.args(["--profile", "untrusted", "/usr/bin/env", "true"]).env("PATH", path + ":/usr/bin:/bin");
+    let run = run.current_dir(&work).output().unwrap();
+    let text = String::from_utf8_lossy(&run.stderr);
+    let told = format!("rxbox: denied execute {} (execve", full.join("true").display());
+    assert!(run.status.success() && text.starts_with(&told) && text.lines().count() == 1, "{text}");
+}

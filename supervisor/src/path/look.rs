@@ -45,6 +45,7 @@ pub(super) fn refusal(caller: &Caller<'_>, want: Access, (from, name): (&[u8], &
     let hidden = decision.verdict == Verdict::Hide || caller.hides(name);
     let counted = match want {
         Access::Metadata => hidden || decision.rule.is_default(),
+        Access::Execute => decision.rule.is_default() && caller.sandbox.search.lacks(name),
         Access::Connect => hidden,
         _ => false,
     };

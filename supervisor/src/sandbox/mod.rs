@@ -31,19 +31,21 @@ use crate::state::ipc::Namespace;
 use crate::state::locks::Waits;
 use crate::state::memory_files::MemoryFiles;
 use crate::state::mounts;
+use crate::state::names::join;
 use crate::state::notices::Notices;
 use crate::state::output::Output;
 use crate::state::pinned::Pinned;
 use crate::state::process::Process;
 use crate::state::processes::Processes;
 use crate::state::ranks::{Lock, Rank};
+use crate::state::search::Search;
 use crate::state::sockets::{Anchors, Peers, Travellers};
 use crate::state::terminals::Terminals;
 use crate::state::tracees::{Notice, OUTSIDE, Tracees};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::{Mode, fstat};
-use rxbox_policy::Policy;
+use rxbox_policy::{Access, Policy};
 use rxbox_wire::sizes::CHANNEL_SIZE;
 use std::collections::HashSet;
 use std::os::fd::{AsFd, OwnedFd};
@@ -87,6 +89,8 @@ pub struct Sandbox {
     pub memory_files: Option<MemoryFiles>,
     /// Programs that are judged by their contents.
     pub pinned: Pinned,
+    /// What folders of `PATH` do not have.
+    pub search: Search,
     /// Job control of terminals.
     pub terminals: Terminals,
     /// What may still be written to the standard streams.
@@ -128,6 +132,12 @@ pub struct Job {
     pub slot: usize,
 }
 
+/// The folders of rxbox's own `PATH` in which the guest may not look.
+fn search(policy: &Policy) -> Search {
+    let may_look = |folder: &[u8]| policy.path(Access::Metadata, &join(folder, b"x")).allowed();
+    std::env::var_os("PATH").map(|path| Search::along(&path, may_look)).unwrap_or_default()
+}
+
 impl Sandbox {
     /// A sandbox without processes, whose audit tells these listeners. Its workers serve slots with `serve`:
     /// what they do stands above the sandbox ([`crate::worker::serve`]).
@@ -159,6 +169,7 @@ impl Sandbox {
             ipc: Namespace::default(),
             memory_files: policy.limits().memory.map(|_| MemoryFiles::new()).transpose()?,
             pinned: Pinned::default(),
+            search: search(&policy),
             terminals: Terminals::default(),
             policy,
             trace,
