@@ -149,10 +149,13 @@ fn as_for_a_guest(mut area: Vec<u8>, layout: &Layout) -> Vec<u8> {
 
 #[test]
 fn frame_and_extended_state_are_laid_out_as_the_kernel_does() {
-    /// `__reserved1` of the kernel's `struct sigcontext_64`: it stays what the stack was.
+    /// What stays as the stack was: `__reserved1` of the kernel's `struct sigcontext_64`, and what is behind
+    /// `ss_flags` of the `stack_t`.
     const RESERVED: std::ops::Range<usize> = frame::UCONTEXT + 232..frame::UCONTEXT + 296;
+    const PADDING: std::ops::Range<usize> = frame::UCONTEXT + 28..frame::UCONTEXT + 32;
     let mut kernel = kernels_frame();
     kernel.frame[RESERVED].fill(0);
+    kernel.frame[PADDING].fill(0);
     let uc: &[u8; frame::UCONTEXT_SIZE] = kernel.frame[frame::UCONTEXT..frame::INFO].try_into().unwrap();
     let returned = Returned::decode(uc);
     assert!(returned.segments_valid);
