@@ -97,6 +97,7 @@ pub fn launch(sandbox: &Arc<Sandbox>, mut guest: Guest, inherited: &Inherited) -
         processor_time: inherited.processor_time(),
         continued: can_be_continued(),
         threads: most_threads(sandbox.policy.limits()),
+        bounded: sandbox.cgroup.get().is_some(),
     };
     let init = Init::start(&start).map_err(|e| Outcome::Failed(e.to_string()))?;
     drop(end);

@@ -43,6 +43,8 @@ pub struct Start<'a> {
     pub continued: bool,
     /// How many threads the kernel shall let the run have, where it can count them.
     pub threads: Option<u64>,
+    /// Whether the kernel may have to end somebody for want of the run's memory (a cgroup).
+    pub bounded: bool,
 }
 
 /// Above every number that is given out.
@@ -118,6 +120,9 @@ fn become_child(
     let program = place_descriptors(start).map_err(|e| (1, e))?;
     setrlimit(Resource::RLIMIT_CORE, 0, 0).map_err(|e| (2, e))?;
     limit_stack().and_then(|()| threads.set()).map_err(|e| (2, e))?;
+    if start.bounded {
+        prefer_to_end();
+    }
     let Rlimit { soft, hard } = start.processor_time;
     setrlimit(Resource::RLIMIT_CPU, soft, hard).map_err(|e| (2, e))?;
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(|e| (3, e))?;
@@ -135,6 +140,17 @@ fn become_child(
     let role = CString::new(ROLE).unwrap_or_default();
     let environment: [&CStr; 0] = [];
     fexecve(&program, &[role.as_c_str()], &environment).map_err(|e| (6, e))
+}
+
+/// Has the kernel end this process, and what it forks, rather than the supervisor when memory is short
+/// (proc_pid_oom_score_adj(5)): who is left tells why the run has ended.
+fn prefer_to_end() {
+    const OWN: &str = "/proc/self/oom_score_adj";
+    const MORE: i32 = 500;
+    const MOST: i32 = 1000;
+    let own = std::fs::read_to_string(OWN).ok().and_then(|text| text.trim().parse::<i32>().ok());
+    // Where that cannot be said, the kernel ends whoever has most.
+    let _ = std::fs::write(OWN, (own.unwrap_or_default() + MORE).min(MOST).to_string());
 }
 
 /// The first process leads a group of its own. The kernel lets the stop signals of a terminal stop it if its
