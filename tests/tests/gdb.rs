@@ -4,6 +4,7 @@ use rxbox_tests::{Scratch, eventually, rxbox};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -181,6 +182,11 @@ fn a_debugger_that_goes_or_never_comes_holds_nothing_up() {
     command.args(["--profile", "permissive", "--limit", "wall_time=1s", "--gdb", "./s", "--", "./p"]);
     let ended = command.current_dir(scratch.path()).output().unwrap();
     assert_ne!(ended.status.code(), Some(0));
+    assert!(!scratch.path().join("s").exists());
+
+    let mut child = waiting(scratch.path(), "untrusted", &[]);
+    assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().signal(), Some(15));
     assert!(!scratch.path().join("s").exists());
 }
 

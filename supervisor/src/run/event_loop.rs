@@ -202,7 +202,10 @@ impl<'a> EventLoop<'a> {
     fn hear_job(&self) -> Result<(), Errno> {
         while let Some(said) = self.job.said()? {
             match said {
-                Said::Signal(received) => self.forward(received),
+                Said::Signal(received) => {
+                    self.sandbox.tracees.signalled_from_outside(received.signal);
+                    self.forward(received);
+                }
                 Said::Running => {}
                 Said::Ended => {
                     self.sandbox.poller.remove(self.job.as_fd());

@@ -150,6 +150,7 @@ impl Listener {
             poll(&mut ready, PollTimeout::NONE)?;
             inferior.look();
             if ready[0].any() == Some(true) {
+                inferior.debugger_has_come();
                 return Ok(Some(match self {
                     Listener::Tcp(listener) => {
                         let (stream, _) = listener.accept()?;

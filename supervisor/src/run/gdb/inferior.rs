@@ -63,6 +63,11 @@ impl Inferior {
         self.sandbox.tracees.look_from_outside();
     }
 
+    /// From now on it is the debugger who says what becomes of signals.
+    pub(super) fn debugger_has_come(&self) {
+        self.sandbox.tracees.outside_has_come();
+    }
+
     /// Whether there is nothing to trace any more.
     pub(super) fn has_ended(&self) -> bool {
         self.threads().is_empty()

@@ -68,12 +68,15 @@ pub struct Tracees {
     any: AtomicBool,
     /// Rung for the tracer that is outside.
     outside: OnceLock<EventFd>,
+    /// Whether that has not come yet.
+    awaited: AtomicBool,
 }
 
 impl Default for Tracees {
     fn default() -> Tracees {
         let all = Lock::new(Rank::Tracees, All::default());
-        Tracees { all, any: AtomicBool::new(false), outside: OnceLock::new() }
+        let (any, awaited) = (AtomicBool::new(false), AtomicBool::new(false));
+        Tracees { all, any, outside: OnceLock::new(), awaited }
     }
 }
 

@@ -1,10 +1,11 @@
-//! A tracer that is no process of the sandbox: a debugger that the user has connected. It waits for its
-//! tracees by a descriptor.
+//! A tracer that is no process of the sandbox: a debugger that the user connects. It waits for its tracees by
+//! a descriptor. Before it has come, what ends a run ends it all the same.
 
 use super::{OUTSIDE, Tracees, Wish};
 use nix::errno::Errno;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::Ordering;
 
 impl Tracees {
     /// From now on there is one.
@@ -15,6 +16,7 @@ impl Tracees {
         let bell = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
         // It is the first.
         let _ = self.outside.set(bell);
+        self.awaited.store(true, Ordering::Release);
         Ok(())
     }
 
@@ -33,6 +35,19 @@ impl Tracees {
             tracee.tracer != OUTSIDE
         });
         self.ring_outside();
+    }
+
+    /// It has come.
+    pub fn outside_has_come(&self) {
+        self.awaited.store(false, Ordering::Release);
+    }
+
+    /// A signal comes from outside: if it is to end the run, and no tracer has come yet, none is waited for.
+    pub fn signalled_from_outside(&self, signal: i32) {
+        let ends = matches!(signal, libc::SIGINT | libc::SIGTERM | libc::SIGHUP | libc::SIGQUIT);
+        if ends && self.awaited.swap(false, Ordering::AcqRel) {
+            self.end_outside();
+        }
     }
 
     /// Readable once something has happened to a thread that is traced from outside; `None` if nobody does.
