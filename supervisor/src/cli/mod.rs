@@ -174,6 +174,42 @@ pub enum Command {
     Version,
 }
 
+/// A command line that runs a program, and no other: to declare all commands takes longer than to read one.
+/// What it does not accept [`Line`] reads.
+#[derive(Debug, Parser)]
+#[command(name = "rxbox", args_override_self = true, disable_help_flag = true)]
+struct PlainRun {
+    #[command(flatten)]
+    run: Run,
+}
+
+/// The names of commands.
+const COMMANDS: [&str; 14] = [
+    "explain",
+    "learn",
+    "check",
+    "diff",
+    "show",
+    "syscalls",
+    "schema",
+    "doctor",
+    "systemd",
+    "trace",
+    "ps",
+    "kill",
+    "completions",
+    "man",
+];
+
+/// The run that the words ask for, if they name no command.
+fn plain_run(words: &[OsString]) -> Option<Run> {
+    let names_command = |word: &OsString| COMMANDS.iter().any(|name| word == name);
+    if words.iter().any(names_command) {
+        return None;
+    }
+    PlainRun::try_parse_from(words).ok().map(|line| line.run)
+}
+
 /// The declaration, for what is generated from it.
 fn command() -> clap::Command {
     Line::command()
@@ -185,7 +221,7 @@ fn command() -> clap::Command {
 /// # Errors
 /// What makes no sense.
 pub fn parse_as(own_name: Option<&OsStr>, arguments: Vec<OsString>) -> Result<Command, UsageError> {
-    parse(qemu::rewritten(own_name, arguments, &command())?)
+    parse(qemu::rewritten(own_name, arguments, command)?)
 }
 
 /// Reads the arguments behind rxbox's own name.
@@ -196,6 +232,10 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, U
     let mut words: Vec<OsString> = std::iter::once("rxbox".into()).chain(arguments).collect();
     if words.len() == 1 {
         words.push("--help".into());
+    }
+    if let Some(run) = plain_run(&words) {
+        let command = Command::Run(Box::new(run));
+        return command.profiles_given().map(|()| command);
     }
     match Line::try_parse_from(words) {
         Ok(line) => Ok(line.command.unwrap_or_else(|| Command::Run(Box::new(line.run)))),

@@ -172,14 +172,14 @@ fn joined(parts: &[&[u8]]) -> OsString {
 pub(super) fn rewritten(
     own_name: Option<&OsStr>,
     arguments: Vec<OsString>,
-    command: &clap::Command,
+    command: impl FnOnce() -> clap::Command,
 ) -> Result<Vec<OsString>, UsageError> {
     let is_qemu = |word: &OsStr| NAMES.iter().any(|name| word == *name);
     let called = own_name.and_then(|path| Path::new(path).file_name()).is_some_and(is_qemu);
     if called {
-        translated(&arguments, |name| std::env::var_os(name), command)
+        translated(&arguments, |name| std::env::var_os(name), &command())
     } else if let Some((_, rest)) = arguments.split_first().filter(|(first, _)| is_qemu(first)) {
-        translated(rest, |name| std::env::var_os(name), command)
+        translated(rest, |name| std::env::var_os(name), &command())
     } else {
         Ok(arguments)
     }
@@ -318,8 +318,7 @@ mod tests {
     #[test]
     fn only_the_name_itself_is_meant() {
         let of = |own: &str, first: &str| {
-            let words =
-                rewritten(Some(own.as_ref()), vec![first.into(), "x".into()], &super::super::command());
+            let words = rewritten(Some(own.as_ref()), vec![first.into(), "x".into()], super::super::command);
             words.unwrap().join(OsStr::new(" ")).into_string().unwrap()
         };
         assert_eq!(of("/usr/bin/qemu-x86_64-static", "./a"), "--profile=permissive -- ./a x");

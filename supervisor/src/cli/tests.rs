@@ -127,3 +127,31 @@ fn the_other_commands_are_read() {
     assert_eq!((asked.question.as_str(), asked.object.to_str()), ("read", Some("/x")));
     assert_ne!(asked.profile.added, profile::Added::default());
 }
+
+#[test]
+fn what_names_no_command_is_read_alike_with_and_without_the_commands() {
+    let declared: Vec<_> = command().get_subcommands().map(|c| c.get_name().to_owned()).collect();
+    assert_eq!(declared, COMMANDS);
+    for line in [
+        "/bin/true",
+        "-- /bin/true -h",
+        "--profile permissive --allow-read a --allow-read b sh -c x",
+        "--quiet --audit fd:3 --name web --gdb 1 --pass-fd 3 ./prog --help",
+        "--profile a --profile b x",
+        "sh explain",
+        "-h",
+        "--version",
+        "--no-such x",
+        "--profile",
+        "--name",
+        "",
+    ] {
+        let words: Vec<OsString> =
+            std::iter::once("rxbox").chain(line.split_whitespace()).map(OsString::from).collect();
+        let plain = plain_run(&words);
+        let whole = Line::try_parse_from(&words).ok().filter(|line| line.command.is_none()).map(|l| l.run);
+        assert!(plain.is_none() || plain == whole, "{line}");
+        let quick = ["/bin/true", "--quiet"].iter().any(|start| line.starts_with(start));
+        assert!(!quick || plain.is_some(), "{line}");
+    }
+}
