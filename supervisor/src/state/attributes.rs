@@ -45,6 +45,11 @@ fn started_with(name: &str, base: u32, default: i32) -> i32 {
 static BADNESS: LazyLock<i32> = LazyLock::new(|| started_with("oom_score_adj", 10, 0));
 static CORE_FILTER: LazyLock<i32> = LazyLock::new(|| started_with("coredump_filter", 16, 0x33));
 
+/// The `oom_score_adj` that rxbox was started with (proc_pid_oom_score_adj(5)).
+pub fn started_badness() -> i32 {
+    *BADNESS
+}
+
 impl Default for Attributes {
     fn default() -> Self {
         Attributes {

@@ -12,6 +12,7 @@ use crate::host::maker::Namespaces;
 use crate::host::parcel::{received, send};
 use crate::host::spawn;
 use crate::host::start::{block_exactly, nothing};
+use crate::state::attributes::started_badness;
 use crate::state::process::Rlimit;
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -145,12 +146,11 @@ fn become_child(
 /// Has the kernel end this process, and what it forks, rather than the supervisor when memory is short
 /// (proc_pid_oom_score_adj(5)): who is left tells why the run has ended.
 fn prefer_to_end() {
-    const OWN: &str = "/proc/self/oom_score_adj";
     const MORE: i32 = 500;
     const MOST: i32 = 1000;
-    let own = std::fs::read_to_string(OWN).ok().and_then(|text| text.trim().parse::<i32>().ok());
+    let score = (started_badness() + MORE).min(MOST);
     // Where that cannot be said, the kernel ends whoever has most.
-    let _ = std::fs::write(OWN, (own.unwrap_or_default() + MORE).min(MOST).to_string());
+    let _ = std::fs::write("/proc/self/oom_score_adj", score.to_string());
 }
 
 /// The first process leads a group of its own. The kernel lets the stop signals of a terminal stop it if its
