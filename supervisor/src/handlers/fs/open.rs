@@ -187,13 +187,13 @@ fn open_name(caller: &Caller<'_>, dirfd: i32, path: &CStr, how: Opening) -> Resu
 /// What must be allowed to open an existing object so. The access mode 3 (ioctl only) needs both, as in the
 /// kernel.
 fn accesses(flags: i32, dir: bool) -> impl Iterator<Item = Access> {
-    let (read, write) = wants(flags);
+    let (read, _) = wants(flags);
     let look = flags & O_PATH != 0;
     [
         (Access::Metadata, look),
         (Access::List, !look && dir && read),
         (Access::Read, !look && !dir && read),
-        (Access::Write, !look && (write || flags & O_TRUNC != 0)),
+        (Access::Write, !look && changes(flags)),
     ]
     .into_iter()
     .filter_map(|(access, needed)| needed.then_some(access))
@@ -202,6 +202,11 @@ fn accesses(flags: i32, dir: bool) -> impl Iterator<Item = Access> {
 /// Whether an access mode reads and writes.
 fn wants(flags: i32) -> (bool, bool) {
     (flags & O_ACCMODE != O_WRONLY, flags & O_ACCMODE != O_RDONLY)
+}
+
+/// Whether what is opened so is changed, or can be.
+fn changes(flags: i32) -> bool {
+    wants(flags).1 || flags & O_TRUNC != 0
 }
 
 fn open_there(caller: &Caller<'_>, found: Resolved, how: Opening) -> Result<File, Errno> {
@@ -240,8 +245,7 @@ fn open_object(caller: &Caller<'_>, object: Object, path: Vec<u8>, how: Opening)
     if how.flags & O_PATH != 0 {
         return Ok(File::opened(object.fd, Kind::Path, how.flags, Some(path.into())));
     }
-    let changes = wants(how.flags).1 || how.flags & O_TRUNC != 0;
-    if changes && is_busy_text(caller, &object.stat) {
+    if changes(how.flags) && is_busy_text(caller, &object.stat) {
         return Err(Errno::ETXTBSY);
     }
     let terminal = terminal::behind(caller, &object.stat)?;
@@ -352,8 +356,7 @@ fn open_again(caller: &Caller<'_>, file: &Arc<File>, how: Opening) -> Result<Fil
     let stat = nix::sys::stat::fstat(&file.host)?;
     let object = Object { fd: reopen(file.host.as_fd(), O_PATH)?, stat };
     let path = name_of(object.as_fd()).ok();
-    let (read, write) = wants(how.flags);
-    let write = write || how.flags & O_TRUNC != 0;
+    let (read, write) = (wants(how.flags).0, changes(how.flags));
     let enough = file.kind != Kind::Path && (!read || file.readable()) && (!write || file.writable());
     if !enough && how.flags & O_PATH == 0 {
         return open_object(caller, object, path.ok_or(Errno::EACCES)?, how);
