@@ -13,7 +13,7 @@ use crate::state::credentials::may_look_into;
 use crate::state::process::Process;
 use crate::state::tracees::{Going, SigInfo, WaitFor, Waiter, Whom, Wish};
 use nix::errno::Errno;
-use rxbox_wire::ptrace::{EXTENDED, GENERAL, MASK, Mode, Order, PIECE, StopKind, WaitAnswer, word};
+use rxbox_wire::ptrace::{EXTENDED, GENERAL, MASK, Mode, Order, StopKind, WaitAnswer, word};
 use std::sync::Arc;
 
 /// The handlers of this module.
@@ -387,36 +387,12 @@ fn servant(call: &Call<'_>, pid: i32) -> Result<i32, Errno> {
     call.sandbox.tracees.stopped_thread(call.pid(), pid).ok_or(Errno::EPERM)
 }
 
-/// Ranges as pieces within pages, at most `most` bytes together.
-fn pieces(ranges: &[(u64, u64)], most: usize) -> Vec<(u64, usize)> {
-    let mut pieces = Vec::new();
-    let mut left = most as u64;
-    for &(mut addr, mut len) in ranges {
-        while len > 0 && left > 0 {
-            let n = (PIECE as u64 - addr % PIECE as u64).min(len).min(left);
-            pieces.push((addr, n as usize));
-            (addr, len, left) = (addr.wrapping_add(n), len - n, left - n);
-        }
-    }
-    pieces
-}
-
 /// Reads ranges of the memory of a process that the caller traces, up to the first byte that is not there.
 ///
 /// # Errors
 /// EPERM if none of its threads is stopped for the caller.
 pub(super) fn read(call: &Call<'_>, pid: i32, ranges: &[(u64, u64)], most: usize) -> Result<Vec<u8>, Errno> {
-    let tid = servant(call, pid)?;
-    let mut bytes = Vec::new();
-    for (addr, len) in pieces(ranges, most) {
-        let order = Order::Read { addr, len: len as u32 };
-        let read = call.sandbox.tracees.ask(call.pid(), tid, order)?;
-        bytes.extend(&read[..read.len().min(len)]);
-        if read.len() < len {
-            break;
-        }
-    }
-    Ok(bytes)
+    call.sandbox.tracees.read_memory(call.pid(), servant(call, pid)?, ranges, most)
 }
 
 /// Writes to ranges of the memory of a process that the caller traces, up to the first page that cannot be
@@ -425,16 +401,7 @@ pub(super) fn read(call: &Call<'_>, pid: i32, ranges: &[(u64, u64)], most: usize
 /// # Errors
 /// EPERM if none of its threads is stopped for the caller.
 pub(super) fn write(call: &Call<'_>, pid: i32, ranges: &[(u64, u64)], bytes: &[u8]) -> Result<usize, Errno> {
-    let tid = servant(call, pid)?;
-    let mut done = 0;
-    for (addr, len) in pieces(ranges, bytes.len()) {
-        let order = Order::Write { addr, bytes: bytes[done..done + len].to_vec() };
-        if call.sandbox.tracees.ask(call.pid(), tid, order).is_err() {
-            break;
-        }
-        done += len;
-    }
-    Ok(done)
+    Ok(call.sandbox.tracees.write_memory(call.pid(), servant(call, pid)?, ranges, bytes).0)
 }
 
 /// A process, and ranges of its memory.

@@ -7,7 +7,7 @@ use crate::state::process::{Process, number_of};
 use crate::state::tracees::{Going, OUTSIDE, StoppedTracee, WaitFor, Waiter, Whom};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use rxbox_wire::ptrace::{Mode, Order, PIECE, WaitAnswer};
+use rxbox_wire::ptrace::{Mode, Order, WaitAnswer};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -88,32 +88,17 @@ impl Inferior {
     }
 
     /// Reads memory, up to the first byte that is not there.
-    pub(super) fn read(&self, tid: i32, mut addr: u64, to: &mut [u8]) -> Result<usize, Errno> {
-        let mut done = 0;
-        while done < to.len() {
-            let len = (PIECE - addr as usize % PIECE).min(to.len() - done);
-            let read = self.sandbox.tracees.ask(OUTSIDE, tid, Order::Read { addr, len: len as u32 });
-            let Ok(read) = read else { break };
-            let n = read.len().min(len);
-            to[done..done + n].copy_from_slice(&read[..n]);
-            done += n;
-            if n < len {
-                break;
-            }
-            addr = addr.wrapping_add(len as u64);
-        }
-        if done > 0 || to.is_empty() { Ok(done) } else { Err(Errno::EFAULT) }
+    pub(super) fn read(&self, tid: i32, addr: u64, to: &mut [u8]) -> Result<usize, Errno> {
+        let range = [(addr, to.len() as u64)];
+        let read = self.sandbox.tracees.read_memory(OUTSIDE, tid, &range, to.len())?;
+        to[..read.len()].copy_from_slice(&read);
+        if read.is_empty() && !to.is_empty() { Err(Errno::EFAULT) } else { Ok(read.len()) }
     }
 
     /// Writes memory.
-    pub(super) fn write(&self, tid: i32, mut addr: u64, mut bytes: &[u8]) -> Result<(), Errno> {
-        while !bytes.is_empty() {
-            let (piece, rest) = bytes.split_at((PIECE - addr as usize % PIECE).min(bytes.len()));
-            self.sandbox.tracees.ask(OUTSIDE, tid, Order::Write { addr, bytes: piece.to_vec() })?;
-            addr = addr.wrapping_add(piece.len() as u64);
-            bytes = rest;
-        }
-        Ok(())
+    pub(super) fn write(&self, tid: i32, addr: u64, bytes: &[u8]) -> Result<(), Errno> {
+        let range = [(addr, bytes.len() as u64)];
+        self.sandbox.tracees.write_memory(OUTSIDE, tid, &range, bytes).1
     }
 
     /// The auxiliary vector.

@@ -2,7 +2,7 @@
 
 use super::{EVENT_STOP, SigInfo, Stop, Tracee, Tracees, Wish};
 use nix::errno::Errno;
-use rxbox_wire::ptrace::{Mode, Order, StopKind};
+use rxbox_wire::ptrace::{Mode, Order, PIECE, StopKind};
 
 /// How a stopped thread is to go on.
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +60,46 @@ impl Tracees {
         }
     }
 
+    /// Reads ranges of the memory of a stopped thread, at most `most` bytes together, up to the first byte
+    /// that is not there.
+    pub fn read_memory(
+        &self,
+        tracer: i32,
+        tid: i32,
+        ranges: &[(u64, u64)],
+        most: usize,
+    ) -> Result<Vec<u8>, Errno> {
+        let mut bytes = Vec::new();
+        for (addr, len) in pieces(ranges, most) {
+            let read = self.ask(tracer, tid, Order::Read { addr, len: len as u32 })?;
+            bytes.extend(&read[..read.len().min(len)]);
+            if read.len() < len {
+                break;
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// Writes to ranges of the memory of a stopped thread, up to the first page that cannot be written: how
+    /// many bytes, and why no more.
+    pub fn write_memory(
+        &self,
+        tracer: i32,
+        tid: i32,
+        ranges: &[(u64, u64)],
+        bytes: &[u8],
+    ) -> (usize, Result<(), Errno>) {
+        let mut done = 0;
+        for (addr, len) in pieces(ranges, bytes.len()) {
+            let order = Order::Write { addr, bytes: bytes[done..done + len].to_vec() };
+            if let Err(e) = self.ask(tracer, tid, order) {
+                return (done, Err(e));
+            }
+            done += len;
+        }
+        (done, Ok(()))
+    }
+
     /// A thread is to stop without a signal (PTRACE_INTERRUPT); whether it has to look up for that. ESRCH if
     /// it is not the tracer's, EIO if it was not seized.
     pub fn interrupt(&self, tracer: i32, tid: i32) -> Result<bool, Errno> {
@@ -108,6 +148,20 @@ impl Tracees {
         let (tracer, seized, options) = (tracee.tracer, tracee.seized, tracee.options);
         Some(Wish { tracer, seized, options, signal, trap: seized })
     }
+}
+
+/// Ranges as pieces within pages, at most `most` bytes together.
+fn pieces(ranges: &[(u64, u64)], most: usize) -> Vec<(u64, usize)> {
+    let mut pieces = Vec::new();
+    let mut left = most as u64;
+    for &(mut addr, mut len) in ranges {
+        while len > 0 && left > 0 {
+            let n = (PIECE as u64 - addr % PIECE as u64).min(len).min(left);
+            pieces.push((addr, n as usize));
+            (addr, len, left) = (addr.wrapping_add(n), len - n, left - n);
+        }
+    }
+    pieces
 }
 
 /// A thread that is stopped, in the hands of its tracer.
