@@ -178,14 +178,22 @@ fn own_needs() -> Vec<(PathBuf, Rights)> {
 /// This program, its loader and its libraries: the files that are mapped executable.
 fn mapped_files() -> Vec<PathBuf> {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
-    let mut files: Vec<PathBuf> = maps
-        .lines()
-        .filter(|line| line.split(' ').nth(1).is_some_and(|rights| rights.contains('x')))
-        .filter_map(|line| line.find('/').map(|at| PathBuf::from(&line[at..])))
-        .collect();
+    let libraries = maps.lines().filter_map(|line| mapped_file(line, &Path::exists));
+    // The program is found by this even if it has no name any more.
+    let mut files: Vec<PathBuf> = libraries.chain([PathBuf::from("/proc/self/exe")]).collect();
     files.sort_unstable();
     files.dedup();
     files
+}
+
+/// The file of a line of `/proc/PID/maps`, if it is mapped executable. Where rxbox has left the mount
+/// namespace that it was started in (`host/procfs.rs`), the names there begin with what is above the root
+/// directory.
+fn mapped_file(line: &str, is_there: &dyn Fn(&Path) -> bool) -> Option<PathBuf> {
+    let (fields, name) = line.split_at(line.find('/')?);
+    let executable = fields.split(' ').nth(1)?.contains('x');
+    let names = name.match_indices('/').map(|(at, _)| PathBuf::from(&name[at..]));
+    executable.then(|| names.into_iter().find(|name| is_there(name))).flatten()
 }
 
 #[cfg(test)]
@@ -205,6 +213,20 @@ mod tests {
         ] {
             assert_eq!(rule(Path::new(tree), rights).is_some(), rule_made, "{tree}");
         }
+    }
+
+    #[test]
+    fn a_library_is_found_by_its_name_below_the_root_directory() {
+        let is_there = |path: &Path| path == Path::new("/lib/libc.so.6");
+        let found = |name: &str, rights: &str| {
+            mapped_file(&format!("7f00-7f01 {rights} 00000000 fe:00 77    {name}"), &is_there)
+        };
+        let library = Some(PathBuf::from("/lib/libc.so.6"));
+        assert_eq!(found("/lib/libc.so.6", "r-xp"), library);
+        assert_eq!(found("/srv/root/lib/libc.so.6", "r-xp"), library);
+        assert_eq!(found("/lib/libc.so.6", "r--p"), None);
+        assert_eq!(found("/lib/libc.so.6 (deleted)", "r-xp"), None);
+        assert_eq!(found("[vdso]", "r-xp"), None);
     }
 
     #[test]
