@@ -34,10 +34,23 @@ const ONLY_OWN: Mode = Mode::S_IRWXU;
 
 /// Why there are no folders.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot make what {place} is to be in the sandbox: {}", errno.desc())]
-pub struct FoldersError {
-    place: String,
-    errno: Errno,
+pub enum FoldersError {
+    /// The host fails.
+    #[error("cannot make what {place} is to be in the sandbox: {}", errno.desc())]
+    Folder {
+        /// The private place.
+        place: String,
+        /// Why.
+        errno: Errno,
+    },
+    /// Nothing can be mounted, and no directory can be written.
+    #[error("there is no place for private files: this user may mount none, and write none of {}", list(.0))]
+    NoPlace(Vec<PathBuf>),
+}
+
+fn list(paths: &[PathBuf]) -> String {
+    let paths: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
+    paths.join(", ")
 }
 
 /// Makes the folders of a policy and puts the mount table in force; before a directory is made that does not
@@ -52,10 +65,11 @@ pub fn make(policy: &Policy, announce: impl FnOnce() -> Result<(), Errno>) -> Re
     }
     let of = |place: &Path| {
         let place = place.display().to_string();
-        move |errno| FoldersError { place, errno }
+        move |errno| FoldersError::Folder { place, errno }
     };
     let first = mounts.points().next().map(|(path, _)| path).unwrap_or(Path::new("/"));
-    let (base, own_file_system) = base(policy, announce).map_err(of(first))?;
+    let base = base(policy, announce).map_err(of(first))?;
+    let (base, own_file_system) = base.ok_or_else(|| FoldersError::NoPlace(places().into()))?;
     for (path, source) in mounts.points() {
         if let Source::Private(number) = source {
             folder(base.as_fd(), number, path).map_err(of(path))?;
@@ -68,25 +82,29 @@ pub fn make(policy: &Policy, announce: impl FnOnce() -> Result<(), Errno>) -> Re
     Ok(())
 }
 
-/// The directory for the folders, and whether it is on a file system of its own.
-fn base(policy: &Policy, announce: impl FnOnce() -> Result<(), Errno>) -> Result<(OwnedFd, bool), Errno> {
+/// The directory for the folders, and whether it is on a file system of its own; nothing if there is no place
+/// for one.
+fn base(
+    policy: &Policy,
+    announce: impl FnOnce() -> Result<(), Errno>,
+) -> Result<Option<(OwnedFd, bool)>, Errno> {
     // The files of several users have no place in a user namespace with one.
     match tmpfs::detached(policy.limits().memory, !policy.changes_identity()) {
         Ok(mount) => {
             mkdirat(&mount, ON_TMPFS, ONLY_OWN)?;
-            Ok((openat(&mount, ON_TMPFS, DIRECTORY, Mode::empty())?, true))
+            Ok(Some((openat(&mount, ON_TMPFS, DIRECTORY, Mode::empty())?, true)))
         }
         Err(_) => {
             announce()?;
             sweep();
-            Ok((temporary()?, false))
+            Ok(places().iter().find_map(|place| temporary(place).ok()).map(|folder| (folder, false)))
         }
     }
 }
 
 /// A new directory, locked for as long as this process lives.
-fn temporary() -> Result<OwnedFd, Errno> {
-    let place = openat(AT_FDCWD, &place(), DIRECTORY, Mode::empty())?;
+fn temporary(place: &Path) -> Result<OwnedFd, Errno> {
+    let place = openat(AT_FDCWD, place, DIRECTORY, Mode::empty())?;
     loop {
         let mut random = [0; 8];
         getrandom(Buffer::from_slice(&mut random), 0)?;
@@ -110,8 +128,9 @@ fn lock(directory: OwnedFd) -> Result<Flock<OwnedFd>, Errno> {
     Flock::lock(directory, FlockArg::LockExclusiveNonblock).map_err(|(_, e)| e)
 }
 
-fn place() -> PathBuf {
-    std::env::temp_dir()
+/// Where they may lie, best first. Images for containers may have no `/tmp`; their engine makes `/dev/shm`.
+fn places() -> [PathBuf; 3] {
+    [std::env::temp_dir(), "/var/tmp".into(), "/dev/shm".into()]
 }
 
 /// The folder of a private place, as open as the directory that is there.
@@ -151,7 +170,11 @@ fn subdirectory(directory: BorrowedFd<'_>, name: &OsStr) -> Result<OwnedFd, Errn
 
 /// Removes the directories of this user's runs that are over. What cannot be removed stays.
 pub fn sweep() {
-    let Ok(place) = openat(AT_FDCWD, &place(), DIRECTORY, Mode::empty()) else { return };
+    places().iter().for_each(|place| sweep_place(place));
+}
+
+fn sweep_place(place: &Path) {
+    let Ok(place) = openat(AT_FDCWD, place, DIRECTORY, Mode::empty()) else { return };
     for name in names(place.as_fd()).into_iter().filter(|name| name.as_bytes().starts_with(PREFIX.as_bytes()))
     {
         let Ok(directory) = openat(&place, name.as_os_str(), DIRECTORY, Mode::empty()) else { continue };
