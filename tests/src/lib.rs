@@ -2,6 +2,8 @@
 //! rxbox with all that it leaves behind.
 
 pub mod calls;
+pub mod console;
+pub mod docker;
 pub mod fuzz;
 pub mod instructions;
 pub mod processes;
@@ -64,6 +66,25 @@ pub fn rxbox() -> &'static Path {
         }
         assert!(build.status().expect("cargo runs").success(), "rxbox does not build");
         dir.join("rxbox")
+    })
+}
+
+/// The program without libraries that `packaging/static/build.sh` builds, built now if it is not up to date.
+///
+/// # Panics
+/// If it does not build.
+pub fn static_rxbox() -> &'static Path {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| {
+        // The crates that it is linked from are those of this one.
+        let dir = rxbox().parent().expect("target/PROFILE");
+        let profile = if dir.ends_with("release") { "release" } else { "dev" };
+        let mut build = Command::new("sh");
+        build.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/static/build.sh")).arg(profile);
+        build.env("CARGO_TARGET_DIR", dir.parent().expect("target"));
+        let built = build.output().expect("a shell");
+        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+        String::from_utf8(built.stdout).expect("a path").trim_end().into()
     })
 }
 

@@ -1,16 +1,15 @@
 //! rxbox in containers of a real Docker with what it does by default: its seccomp profile, its capabilities,
 //! no user namespaces. There are fewer layers there, said so, and the rest is as everywhere.
 
-use rxbox_tests::{Scratch, rxbox};
+use rxbox_tests::console::steps;
+use rxbox_tests::docker::Docker;
+use rxbox_tests::{Scratch, host_offers, rxbox, static_rxbox};
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 
-/// How long anything may take.
-const BOUND: Duration = Duration::from_secs(60);
 /// What the image has of this machine, beside rxbox and the libraries.
 const PROGRAMS: [&str; 7] = [
     "/bin/bash",
@@ -29,133 +28,35 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// A daemon that is told to end when dropped, and made to if it does not.
-struct Daemon(Child);
-
-impl Daemon {
-    /// Starts one with its messages in a file.
-    fn start(command: &mut Command, log: &Path) -> Daemon {
-        let log = fs::File::create(log).expect("a file");
-        let out = log.try_clone().expect("a copy");
-        Daemon(command.stdin(Stdio::null()).stdout(out).stderr(log).spawn().expect("the daemon"))
-    }
-
-    /// Waits until `ready`; false if the daemon ends before.
-    fn becomes(&mut self, mut ready: impl FnMut() -> bool) -> bool {
-        let start = Instant::now();
-        while !ready() {
-            if self.0.try_wait().expect("a child").is_some() || start.elapsed() > BOUND {
-                return false;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        true
-    }
+/// The libraries of a program, its loader among them.
+fn libraries(program: &Path) -> Vec<PathBuf> {
+    let told = text(&Command::new("ldd").arg(program).output().expect("ldd").stdout);
+    told.split_whitespace().filter(|word| word.starts_with('/')).map(PathBuf::from).collect()
 }
 
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        // It may have ended.
-        let _ = Command::new("/bin/kill").arg(self.0.id().to_string()).stderr(Stdio::null()).status();
-        let start = Instant::now();
-        while self.0.try_wait().is_ok_and(|status| status.is_none()) && start.elapsed() < BOUND {
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+/// Copies a file of this machine to where it has the same name below another root directory.
+fn copy_below(root: &Path, file: &Path) {
+    let to = root.join(file.strip_prefix("/").expect("an absolute path"));
+    fs::create_dir_all(to.parent().expect("a folder")).expect("a folder");
+    fs::copy(file, &to).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
 }
 
-/// A Docker of the test's own. The daemons are dropped in this order, before what they work in.
-struct Docker {
-    _dockerd: Daemon,
-    _containerd: Daemon,
-    scratch: Scratch,
-}
-
-impl Docker {
-    /// Nothing if this host does not let one run: what its daemon says then.
-    fn start() -> Result<Docker, String> {
-        let scratch = Scratch::new("docker");
-        let at = |name: &str| scratch.path().join(name).to_string_lossy().into_owned();
-        let settings = format!(
-            "version = 2\nroot = {:?}\nstate = {:?}\n[grpc]\naddress = {:?}\n",
-            at("containerd-data"),
-            at("containerd-state"),
-            at("c.sock")
-        );
-        let settings = scratch.file("containerd.toml", settings);
-        let mut containerd = Command::new("containerd");
-        let mut containerd =
-            Daemon::start(containerd.arg("-c").arg(settings), Path::new(&at("containerd.log")));
-        let answers = |command: &mut Command| command.output().is_ok_and(|output| output.status.success());
-        let socket = at("c.sock");
-        if !containerd.becomes(|| answers(Command::new("ctr").args(["-a", &socket, "version"]))) {
-            return Err(fs::read_to_string(at("containerd.log")).expect("a log"));
-        }
-        let mut dockerd = Command::new("dockerd");
-        dockerd.args(["--containerd", &socket, "--iptables=false", "--bridge=none"]);
-        dockerd.args(["-H", &format!("unix://{}", at("d.sock")), "--data-root", &at("data")]);
-        dockerd.args(["--exec-root", &at("exec"), "--pidfile", &at("d.pid")]);
-        let mut dockerd = Daemon::start(&mut dockerd, Path::new(&at("dockerd.log")));
-        let client = || client(scratch.path());
-        if !dockerd.becomes(|| answers(client().arg("version"))) {
-            return Err(fs::read_to_string(at("dockerd.log")).expect("a log"));
-        }
-        Ok(Docker { _dockerd: dockerd, _containerd: containerd, scratch })
+/// Makes an image of some programs of this machine, with rxbox and a file that no profile speaks of.
+fn make_image(docker: &Docker) {
+    let scratch = Scratch::new("image");
+    let root = scratch.path();
+    let needed = PROGRAMS.iter().map(Path::new).chain([rxbox()]).flat_map(libraries);
+    let files: BTreeSet<PathBuf> = needed.chain(PROGRAMS.iter().map(PathBuf::from)).collect();
+    files.iter().for_each(|file| copy_below(root, file));
+    fs::copy(rxbox(), root.join("rxbox")).expect("rxbox");
+    fs::write(root.join("secret"), "secret\n").expect("a file");
+    symlink("bash", root.join("bin/sh")).expect("a shell");
+    for folder in ["tmp", "work"] {
+        fs::create_dir(root.join(folder)).expect("a folder");
+        let open = fs::Permissions::from_mode(0o1777);
+        fs::set_permissions(root.join(folder), open).expect("a folder of one's own");
     }
-
-    /// Makes an image of these programs of this machine, with rxbox and a file that no profile speaks of.
-    fn make_image(&self) {
-        let root = self.scratch.path().join("root");
-        let mut files: BTreeSet<PathBuf> = PROGRAMS.iter().map(PathBuf::from).collect();
-        for program in PROGRAMS.iter().map(Path::new).chain([rxbox()]) {
-            let libraries = Command::new("ldd").arg(program).output().expect("ldd");
-            let libraries = text(&libraries.stdout);
-            let words = libraries.split_whitespace().filter(|word| word.starts_with('/'));
-            files.extend(words.map(PathBuf::from));
-        }
-        let below = |path: &Path| root.join(path.strip_prefix("/").expect("an absolute path"));
-        for file in &files {
-            let to = below(file);
-            fs::create_dir_all(to.parent().expect("a folder")).expect("a folder");
-            fs::copy(file, &to).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
-        }
-        fs::copy(rxbox(), root.join("rxbox")).expect("rxbox");
-        fs::write(root.join("secret"), "secret\n").expect("a file");
-        symlink("bash", below(Path::new("/bin/sh"))).expect("a shell");
-        for folder in ["tmp", "work"] {
-            fs::create_dir(root.join(folder)).expect("a folder");
-            let open = fs::Permissions::from_mode(0o1777);
-            fs::set_permissions(root.join(folder), open).expect("a folder of one's own");
-        }
-        let mut tar = Command::new("tar");
-        tar.arg("-C").arg(&root).args(["-c", "."]).stdout(Stdio::piped());
-        let mut tar = tar.spawn().expect("tar");
-        let image = tar.stdout.take().expect("its output");
-        let imported = client(self.scratch.path()).args(["import", "-", IMAGE]).stdin(image).output();
-        assert!(tar.wait().expect("tar").success());
-        let imported = imported.expect("docker");
-        assert!(imported.status.success(), "{}", text(&imported.stderr));
-    }
-
-    /// What a program does in a container.
-    fn run(&self, options: &[&str], words: &[&str]) -> Output {
-        let mut command = client(self.scratch.path());
-        command
-            .args(["run", "--rm", "--network", "none", "-w", "/work"])
-            .args(options)
-            .arg(IMAGE)
-            .args(words);
-        command.stdin(Stdio::null()).output().expect("docker")
-    }
-}
-
-fn client(scratch: &Path) -> Command {
-    let mut command = Command::new("docker");
-    command.arg("-H").arg(format!("unix://{}", scratch.join("d.sock").display()));
-    command.env("DOCKER_CONFIG", scratch);
-    command
+    docker.import(root, IMAGE);
 }
 
 const SCRIPT: &str = r#"
@@ -168,20 +69,15 @@ echo written >/work/file && cat /work/file
 
 #[test]
 fn in_a_container_of_docker_programs_run_as_natively_and_are_denied_the_same() {
-    let docker = match Docker::start() {
-        Ok(docker) => docker,
-        Err(log) => {
-            // It needs root, and the right to mount.
-            let mounts = Command::new("unshare").args(["--mount", "true"]).output().expect("unshare");
-            return assert!(!mounts.status.success(), "{log}");
-        }
-    };
-    docker.make_image();
+    let Some(docker) = Docker::start() else { return };
+    make_image(&docker);
+    let run =
+        |options: &[&str], words: &[&str]| docker.run(&[&["-w", "/work"], options, &[IMAGE], words].concat());
     let boxed = ["/rxbox", "--profile", "untrusted", "--allow-write", "/work", "--status-fd", "2", "--"];
     for options in WAYS {
-        let native = docker.run(options, &["/bin/bash", "-c", SCRIPT]);
+        let native = run(options, &["/bin/bash", "-c", SCRIPT]);
         assert!(native.status.success(), "{options:?}: {}", text(&native.stderr));
-        let ours = docker.run(options, &[&boxed[..], &["/bin/bash", "-c", SCRIPT]].concat());
+        let ours = run(options, &[&boxed[..], &["/bin/bash", "-c", SCRIPT]].concat());
         let told = text(&ours.stderr);
         assert_eq!(
             (text(&ours.stdout), ours.status.code()),
@@ -194,14 +90,69 @@ fn in_a_container_of_docker_programs_run_as_natively_and_are_denied_the_same() {
             assert!(in_force.contains(&format!("\"{layer}\"")), "{options:?}: {layers}");
         }
         assert!(missing.contains("\"namespaces\""), "{options:?}: {layers}");
-        let doctor = text(&docker.run(options, &["/rxbox", "doctor"]).stdout);
+        let doctor = text(&run(options, &["/rxbox", "doctor"]).stdout);
         let namespaces = doctor.lines().find(|line| line.starts_with("namespaces")).expect("a line");
         assert!(namespaces.contains("a container engine allows them"), "{options:?}: {doctor}");
         let secret = ["/bin/bash", "-c", "cat /secret || exit 9"];
-        assert_eq!(text(&docker.run(options, &secret).stdout), "secret\n", "{options:?}");
-        let denied = docker.run(options, &[&boxed[..], &secret].concat());
+        assert_eq!(text(&run(options, &secret).stdout), "secret\n", "{options:?}");
+        let denied = run(options, &[&boxed[..], &secret].concat());
         let told = text(&denied.stderr);
         assert_eq!((text(&denied.stdout).as_str(), denied.status.code()), ("", Some(9)), "{options:?}");
         assert!(told.contains("denied read /secret"), "{options:?}: {told}");
+    }
+}
+
+const PAGE: &str = include_str!("../../docs/containers.md");
+
+/// What lies in a page between this line and the end of the block.
+fn block(page: &str, start: &str) -> String {
+    let (_, rest) = page.split_once(&format!("{start}\n")).expect("the block");
+    rest.split_once("```").expect("its end").0.to_owned()
+}
+
+/// Why there are no namespaces in containers, as the page says.
+const WHY: &str = "what rxbox runs in refuses user namespaces";
+
+#[test]
+fn the_image_and_the_sessions_of_the_page_on_containers_are_as_it_says() {
+    let Some(docker) = Docker::start() else { return };
+    let scratch = Scratch::new("context");
+    scratch.file("Dockerfile", block(PAGE, "```dockerfile"));
+    fs::copy(static_rxbox(), scratch.path().join("rxbox")).expect("rxbox");
+    let program = scratch.file("program.c", "#include <stdio.h>\nint main() { puts(\"it runs\"); }\n");
+    fs::create_dir(scratch.path().join("app")).expect("a folder");
+    let mut gcc = Command::new("gcc");
+    gcc.args(["-static", "-o"]).arg(scratch.path().join("app/program")).arg(program);
+    assert!(gcc.status().expect("gcc").success());
+    for step in steps(PAGE) {
+        let mut shell = docker.on(Command::new("/bin/sh"));
+        shell.args(["-c", &step.command]).current_dir(scratch.path()).stdin(Stdio::null());
+        let ran = shell.output().expect("a shell");
+        assert_eq!(text(&ran.stdout), step.output, "$ {}\n{}", step.command, text(&ran.stderr));
+    }
+    let rows = PAGE.lines().filter(|line| line.starts_with("| `-") || line.starts_with("| none "));
+    let mut without = BTreeSet::new();
+    for row in rows {
+        let columns: Vec<&str> = row.split('|').map(str::trim).collect();
+        match columns[2] {
+            "the same" => {}
+            "none" => without.clear(),
+            list => without = list.split(", ").map(|layer| layer.trim_matches('`').to_owned()).collect(),
+        }
+        let options = columns[1].trim_matches('`').split(' ').filter(|word| *word != "none");
+        let options: Vec<&str> = options.chain(["--entrypoint", "/rxbox", "boxed", "doctor"]).collect();
+        let told = text(&docker.run(&options).stdout);
+        let missing: Vec<(&str, &str)> =
+            told.lines().filter_map(|line| line.split_once(" missing ")).collect();
+        let names: BTreeSet<String> = missing.iter().map(|(layer, _)| layer.trim_end().to_owned()).collect();
+        let lacks_always = |layer: &&String| *layer == "cgroup" || !host_offers(layer);
+        let names: BTreeSet<String> = names.into_iter().filter(|layer| !lacks_always(&layer)).collect();
+        let without: BTreeSet<String> =
+            without.iter().filter(|layer| !lacks_always(layer)).cloned().collect();
+        assert_eq!(names, without, "{row}\n{told}");
+        assert!(
+            missing.iter().all(|(layer, why)| !names.contains(layer.trim_end()) || why.contains(WHY)),
+            "{told}"
+        );
     }
 }

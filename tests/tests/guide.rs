@@ -1,37 +1,12 @@
 //! The guide's commands do what the guide says: each is run, and prints what stands below it.
 
+use rxbox_tests::console::steps;
 use rxbox_tests::{Scratch, difference, rxbox};
 use std::process::Command;
 
 const GUIDE: &str = include_str!("../../docs/guide.md");
 /// Where the guide has the working directory.
 const FOLDER: &str = "/home/you/report";
-
-/// A command with what is to be printed.
-struct Step {
-    command: String,
-    output: String,
-}
-
-/// The steps of all sessions: `$ ` before a command, `> ` before what continues it.
-fn steps(text: &str) -> Vec<Step> {
-    let mut steps: Vec<Step> = Vec::new();
-    let mut inside = false;
-    for line in text.lines() {
-        match (inside, line) {
-            (false, "```console") => inside = true,
-            (true, "```") => inside = false,
-            (true, line) => match (line.strip_prefix("$ "), line.strip_prefix("> "), steps.last_mut()) {
-                (Some(command), _, _) => steps.push(Step { command: command.into(), output: String::new() }),
-                (None, Some(more), Some(step)) => step.command += &format!("\n{more}"),
-                (None, None, Some(step)) => step.output += &format!("{line}\n"),
-                (None, _, None) => panic!("{line}: a session begins with a command"),
-            },
-            (false, _) => {}
-        }
-    }
-    steps
-}
 
 /// Without what differs from host to host, and from version to version: process ids and lines of profiles
 /// that come along.
