@@ -38,6 +38,8 @@ pack CHANGELOG.md usr/share/doc/rxbox/changelog.gz
 for page in README.md SECURITY.md docs/*.md; do
     put 644 "$page" "usr/share/doc/rxbox/$(basename "$page")"
 done
+put 644 /dev/null usr/share/doc/rxbox/sbom.cdx.json
+sh packaging/sbom.sh >"$tree/usr/share/doc/rxbox/sbom.cdx.json"
 
 # dpkg-shlibdeps wants the source package's control file in the working directory.
 mkdir -p "$work/source/debian" "$tree/DEBIAN"

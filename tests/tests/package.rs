@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use rxbox_tests::{Scratch, host_offers, rxbox};
+use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -122,6 +123,57 @@ fn boot(root: &Path, scratch: &Scratch) -> String {
     said()
 }
 
+/// The crates of the program by `cargo tree`, as `NAME@VERSION`.
+fn crates() -> BTreeSet<String> {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args([
+        "tree",
+        "--offline",
+        "--locked",
+        "-p",
+        "rxbox",
+        "--edges",
+        "normal,build",
+        "--prefix",
+        "none",
+    ]);
+    let tree = done(cargo.args(["--format", "{p}"]).current_dir(repository()));
+    let words = tree.lines().map(|line| line.split(' ').take(2).collect::<Vec<_>>());
+    words.map(|words| format!("{}@{}", words[0], words[1].trim_start_matches('v'))).collect()
+}
+
+#[test]
+fn the_bill_of_materials_lists_the_crates_of_the_program_with_their_licences() {
+    let bill = done(Command::new("sh").arg(repository().join("packaging/sbom.sh")));
+    let bill: Value = serde_json::from_str(&bill).unwrap();
+    let program = &bill["metadata"]["component"];
+    let components: Vec<&Value> = bill["components"].as_array().unwrap().iter().chain([program]).collect();
+    let word = |value: &Value| value.as_str().unwrap().to_owned();
+    let named = components.iter().map(|c| format!("{}@{}", word(&c["name"]), word(&c["version"]))).collect();
+    assert_eq!(crates(), named);
+    for component in components {
+        let licence = word(&component["licenses"][0]["expression"]);
+        assert!(!licence.is_empty() && !licence.contains('/'), "{component}");
+    }
+    let reference = |crate_: &str| format!("pkg:cargo/{crate_}");
+    let dependencies = bill["dependencies"].as_array().unwrap();
+    let referred: BTreeSet<String> = dependencies.iter().map(|d| word(&d["ref"])).collect();
+    assert_eq!(referred, crates().iter().map(|name| reference(name)).collect());
+    assert!(
+        dependencies
+            .iter()
+            .flat_map(|d| d["dependsOn"].as_array().unwrap())
+            .all(|d| referred.contains(&word(d)))
+    );
+}
+
+/// Where the package is installed.
+fn has_its_bill_of_materials(root: &Path) {
+    let shipped = fs::read(root.join("usr/share/doc/rxbox/sbom.cdx.json")).unwrap();
+    let bill: Value = serde_json::from_slice(&shipped).unwrap();
+    assert_eq!(bill["bomFormat"], "CycloneDX");
+}
+
 #[test]
 fn cargo_installs_the_program() {
     let scratch = Scratch::new("install");
@@ -148,6 +200,7 @@ fn the_package_is_installed_used_as_a_service_and_removed() {
         done(Command::new("dpkg-deb").arg("--extract").arg(&package).arg(&root));
         let version = done(Command::new(root.join("usr/bin/rxbox")).arg("--version"));
         assert!(version.starts_with(VERSION), "{version}");
+        has_its_bill_of_materials(&root);
         return;
     }
     done(Command::new("cp").arg("-a").arg(debian()).arg(&root));
@@ -156,6 +209,7 @@ fn the_package_is_installed_used_as_a_service_and_removed() {
     fs::copy(&package, &file).unwrap();
     inside(&root, &["dpkg", "-i", "/root/rxbox.deb"]);
     fs::remove_file(file).unwrap();
+    has_its_bill_of_materials(&root);
     let said = inside(&root, &["rxbox", "--quiet", "--profile", "untrusted", "--", "/bin/echo", "it runs"]);
     assert!(said.contains("it runs"), "{said}");
     fs::write(root.join("etc/rxbox/demo.toml"), PROFILE).unwrap();
