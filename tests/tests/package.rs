@@ -34,12 +34,13 @@ fn package(scratch: &Scratch) -> PathBuf {
 /// A Debian with systemd and what its services need, laid out once for all runs of the tests.
 fn debian() -> PathBuf {
     let lab = rxbox().parent().and_then(Path::parent).unwrap().join("lab");
-    let root = lab.join("machine");
+    let packages = "systemd,systemd-sysv,dbus,procps,python3-minimal,nginx-light,redis-server";
+    let root = lab.join(packages);
     if !root.exists() {
         fs::create_dir_all(&lab).unwrap();
-        let new = lab.join(format!("machine.{}", std::process::id()));
-        let include = "--include=systemd,systemd-sysv,dbus,procps,python3-minimal,nginx-light";
-        done(Command::new("debootstrap").args(["--variant=minbase", include, "bookworm"]).arg(&new));
+        let new = lab.join(format!("new.{}", std::process::id()));
+        let include = format!("--include={packages}");
+        done(Command::new("debootstrap").args(["--variant=minbase", &include, "bookworm"]).arg(&new));
         fs::rename(new, &root).unwrap();
     }
     root
@@ -67,41 +68,12 @@ fn inside(root: &Path, command: &[&str]) -> String {
     done(Command::new("systemd-nspawn").args(options).arg(root).args(command))
 }
 
+/// What is laid over the Debian: services with their profiles, and what is asked of systemd once it is up.
+const LAB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/lab/root");
 /// What `rxbox --version` begins with.
 const VERSION: &str = concat!("rxbox ", env!("CARGO_PKG_VERSION"), "\n");
-const PROFILE: &str = "version = 1\nextends = [\"untrusted\"]\n[filesystem]\nwrite = [\"${CWD}\"]\n";
-/// One that says where it is and who, and does not end.
-const PROGRAM: &str =
-    "COMMAND=/bin/sh -c \"pwd >started; grep -c . /etc/shadow >>started 2>&1; exec sleep 1000\"\n";
-/// What is asked of systemd, once it is up.
-const TRIAL: &str = include_str!("../lab/trial.sh");
-/// A service that its socket activates, and that is reloaded and watched.
-const WEB: &str = include_str!("../lab/web.py");
-const WEB_SOCKET: &str = "[Socket]\nListenStream=/run/web.sock\nFileDescriptorName=web\n";
-const WEB_SERVICE: &str = "[Service]\nType=notify\nExecStart=/usr/bin/python3 /usr/local/bin/web.py\n\
-    ExecReload=/bin/kill -HUP $MAINPID\nWatchdogSec=5\nRestart=on-failure\nFileDescriptorStoreMax=1\n";
-const WEB_PROFILE: &str = "version = 1\nextends = [\"untrusted\"]\n[descriptors]\npass = [\"listen\"]\n\
-    [service]\nnotify = [\"ready\", \"reloading\", \"status\", \"watchdog\", \"fdstore\"]\n";
-const OF_SERVICES: [(&str, &str); 6] = [
-    ("usr/local/bin/web.py", WEB),
-    ("etc/systemd/system/web.socket", WEB_SOCKET),
-    ("etc/systemd/system/web.service", WEB_SERVICE),
-    ("etc/rxbox/web.toml", WEB_PROFILE),
-    ("etc/rxbox/web.profile", "/etc/rxbox/web.toml"),
-    ("etc/rxbox/nginx.profile", "permissive"),
-];
-const ONCE: &str = "[Unit]\nAfter=dbus.service\n[Service]\nType=oneshot\nExecStart=/usr/local/bin/trial\n";
-
 /// Boots the Debian, and gives what the trial has said.
 fn boot(root: &Path, scratch: &Scratch) -> String {
-    let units = root.join("etc/systemd/system");
-    fs::create_dir_all(units.join("multi-user.target.wants")).unwrap();
-    fs::write(units.join("trial.service"), ONCE).unwrap();
-    std::os::unix::fs::symlink("../trial.service", units.join("multi-user.target.wants/trial.service"))
-        .unwrap();
-    let trial = root.join("usr/local/bin/trial");
-    fs::write(&trial, TRIAL).unwrap();
-    done(Command::new("chmod").arg("755").arg(&trial));
     let console = fs::File::create(scratch.path().join("console")).unwrap();
     let mut machine = Command::new("systemd-nspawn")
         .args(["-q", "--register=no", "--keep-unit", "--private-network", "-b", "-D"])
@@ -212,11 +184,7 @@ fn the_package_is_installed_used_as_a_service_and_removed() {
     has_its_bill_of_materials(&root);
     let said = inside(&root, &["rxbox", "--quiet", "--profile", "untrusted", "--", "/bin/echo", "it runs"]);
     assert!(said.contains("it runs"), "{said}");
-    fs::write(root.join("etc/rxbox/demo.toml"), PROFILE).unwrap();
-    fs::write(root.join("etc/rxbox/demo.conf"), PROGRAM).unwrap();
-    for (file, text) in OF_SERVICES {
-        fs::write(root.join(file), text).unwrap();
-    }
+    done(Command::new("cp").args(["-a", "-T", LAB]).arg(&root));
 
     let said = boot(&root, &scratch);
     for line in [
@@ -239,9 +207,18 @@ fn the_package_is_installed_used_as_a_service_and_removed() {
         "watched: third: generation 0, kept something, own ids",
         "web restarts: 1",
         "web ended: success",
+        "nginx runs /usr/bin/rxbox",
         "nginx: HTTP/1.1 200 OK",
         "nginx: HTTP/1.1 404 Not Found, same",
         "nginx ended: success",
+        "front runs /usr/bin/rxbox",
+        "front ended: success",
+        "redis-server runs /usr/bin/rxbox",
+        "redis: Ready to accept connections, OK, OK",
+        "redis restarts: 1",
+        "redis, killed: saved yes, lost ",
+        "redis, restarted: kept yes",
+        "redis ended: success",
         "left at last: 0",
         "journal: denied read /etc/shadow",
         "journal: end: cause exit, code 1, status 1",
@@ -249,18 +226,20 @@ fn the_package_is_installed_used_as_a_service_and_removed() {
         assert!(said.lines().any(|said| said == line), "{line}: {said}");
     }
 
-    let wrapped = root.join("etc/systemd/system");
-    ["web", "nginx"].iter().for_each(|name| {
-        fs::remove_dir_all(wrapped.join(format!("{name}.service.d"))).unwrap();
-    });
-    let of_rxbox = OF_SERVICES.iter().filter_map(|(file, _)| file.strip_prefix("etc/rxbox/"));
+    // No more of what clients send is lost than natively.
+    let lost =
+        |how: &str| said.lines().find_map(|line| line.strip_prefix(&format!("front, {how}: "))).unwrap();
+    assert_eq!(lost("native"), lost("in rxbox"), "{said}");
     // What confines the service from outside takes it not away. (systemd-nspawn itself offers no Landlock.)
     let layers = said.lines().find(|line| line.starts_with("in force: ")).unwrap();
     let in_force = layers.split("missing").next().unwrap();
     assert_eq!(in_force.contains("fork_gate"), host_offers("fork_gate"), "{layers}");
 
-    for file in ["demo.toml", "demo.conf", "none.toml", "none.conf"].into_iter().chain(of_rxbox) {
-        fs::remove_file(root.join("etc/rxbox").join(file)).unwrap();
+    fs::remove_dir_all(root.join("etc/rxbox")).unwrap();
+    for wrapped in fs::read_dir(root.join("etc/systemd/system")).unwrap().map(Result::unwrap) {
+        if wrapped.file_name().to_string_lossy().ends_with(".service.d") {
+            fs::remove_dir_all(wrapped.path()).unwrap();
+        }
     }
     inside(&root, &["dpkg", "-P", "rxbox"]);
     // The state of a service is its own.

@@ -85,6 +85,13 @@ fn drop_in(asked: &Systemd, rxbox: &str, text: &str) -> Result<String, String> {
         out += "# rxbox translates code, and confines by filters and namespaces of its own.\n";
         out += &given_back;
     }
+    if !values(&settings, "NoExecPaths").is_empty() {
+        let _ = writeln!(
+            out,
+            "# rxbox is a program that the service may execute, too.\nExecPaths={}",
+            quoted(rxbox, false)
+        );
+    }
     out += "# rxbox passes what ends it on to the program, and ends with it.\n\
             KillMode=mixed\n\
             # rxbox itself failed, or there is no such program: starting it again does not help.\n\
@@ -96,10 +103,10 @@ fn drop_in(asked: &Systemd, rxbox: &str, text: &str) -> Result<String, String> {
 fn kind(settings: &[(String, String)]) -> String {
     let pid_file = if values(settings, "PIDFile").is_empty() { "" } else { "PIDFile=\n" };
     match values(settings, "Type").last().copied().unwrap_or_default() {
+        // Not `notify`: the profile may let the program say that it is ready, and this one never does.
         "forking" => format!(
-            "# The program must not go into the background, where rxbox would end: tell it so below or in \
-                its\n\
-             # configuration (nginx -g 'daemon off;').\nType=notify\n{pid_file}"
+            "# The program must not go into the background, where rxbox would end: tell it so below or in its\n\
+             # configuration (nginx -g 'daemon off;').\nType=exec\n{pid_file}"
         ),
         "notify" | "notify-reload" => format!(
             "# What the program may tell systemd, the profile says: [service] notify = [\"ready\", \
@@ -112,8 +119,14 @@ fn kind(settings: &[(String, String)]) -> String {
 /// Commands that would look for the program's process by its number.
 fn others(settings: &[(String, String)], programs: &[Exec<'_>]) -> String {
     let mut out = String::new();
-    for (key, instead) in [("ExecReload", "ExecReload=/bin/kill -HUP $MAINPID\n"), ("ExecStop", "")] {
+    for key in ["ExecReload", "ExecStop"] {
         let lines = values(settings, key);
+        let instead = match (key, lines.iter().find_map(|line| signal(line))) {
+            ("ExecReload", _) => "ExecReload=/bin/kill -HUP $MAINPID\n".to_owned(),
+            // What stops the program gracefully must go on to do so.
+            (_, Some(signal)) => format!("KillSignal=SIG{signal}\n"),
+            (_, None) => String::new(),
+        };
         let by_number = |line: &&str| {
             let of_program = Exec::read(line).is_some_and(|e| programs.iter().any(|p| p.path == e.path));
             !line.contains("MAINPID") && (of_program || line.to_ascii_lowercase().contains("pid"))
@@ -128,6 +141,13 @@ fn others(settings: &[(String, String)], programs: &[Exec<'_>]) -> String {
         }
     }
     out
+}
+
+/// The signal that a command names, as in `start-stop-daemon --retry QUIT/5`.
+fn signal(line: &str) -> Option<&'static str> {
+    const SIGNALS: [&str; 7] = ["HUP", "INT", "QUIT", "TERM", "USR1", "USR2", "WINCH"];
+    let mut words = line.split(|c: char| !c.is_ascii_alphanumeric());
+    words.find_map(|word| SIGNALS.into_iter().find(|name| word.strip_prefix("SIG").unwrap_or(word) == *name))
 }
 
 /// The settings of `[Service]`, in their order, continued lines as one.
