@@ -105,8 +105,8 @@ fn kind(settings: &[(String, String)]) -> String {
     match values(settings, "Type").last().copied().unwrap_or_default() {
         // Not `notify`: the profile may let the program say that it is ready, and this one never does.
         "forking" => format!(
-            "# The program must not go into the background, where rxbox would end: tell it so below or in its\n\
-             # configuration (nginx -g 'daemon off;').\nType=exec\n{pid_file}"
+            "# The program must not go into the background, where rxbox would end: tell it so below or in\n\
+             # its configuration (nginx -g 'daemon off;').\nType=exec\n{pid_file}"
         ),
         "notify" | "notify-reload" => format!(
             "# What the program may tell systemd, the profile says: [service] notify = [\"ready\", \
