@@ -72,6 +72,7 @@ complete -c rxbox -n "__fish_rxbox_needs_command" -a "systemd" -d 'Print a drop-
 complete -c rxbox -n "__fish_rxbox_needs_command" -a "trace" -d 'Show the calls of a program, with what the policy decides, or those of a run that has a name'
 complete -c rxbox -n "__fish_rxbox_needs_command" -a "ps" -d 'List the runs that have a name'
 complete -c rxbox -n "__fish_rxbox_needs_command" -a "kill" -d 'Send a signal to runs that have a name'
+complete -c rxbox -n "__fish_rxbox_needs_command" -a "oci" -d 'Run containers for engines such as containerd, Docker and podman'
 complete -c rxbox -n "__fish_rxbox_needs_command" -a "completions" -d 'Print the completions of a shell'
 complete -c rxbox -n "__fish_rxbox_needs_command" -a "man" -d 'Print the manual page'
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l program -d 'The program that the profile\'s variables speak of; else rxbox itself' -r -F
@@ -205,5 +206,81 @@ complete -c rxbox -n "__fish_rxbox_using_subcommand ps" -l json -d 'Print it as 
 complete -c rxbox -n "__fish_rxbox_using_subcommand ps" -s h -l help -d 'Print help'
 complete -c rxbox -n "__fish_rxbox_using_subcommand kill" -s s -l signal -d 'The signal, by name (HUP, SIGHUP) or number' -r
 complete -c rxbox -n "__fish_rxbox_using_subcommand kill" -s h -l help -d 'Print help'
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and not __fish_seen_subcommand_from create start run exec state list kill delete ps pause resume update features" -l root -d 'Keep what is known of containers in DIR' -r -f -a "(__fish_complete_directories)"
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and not __fish_seen_subcommand_from create start run exec state list kill delete ps pause resume update features" -l log -d 'Write errors and warnings to FILE as well' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and not __fish_seen_subcommand_from create start run exec state list kill delete ps pause resume update features" -l log-format -d 'The form of these' -r -f -a "text\t'Lines of text'
+json\t'Lines of JSON'"
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and not __fish_seen_subcommand_from create start run exec state list kill delete ps pause resume update features" -l rootless -d 'Taken for runc\'s sake, and without a meaning' -r
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and not __fish_seen_subcommand_from create start run exec state list kill delete ps pause resume update features" -l debug -d 'Write to the log what is done, too'
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and not __fish_seen_subcommand_from create start run exec state list kill delete ps pause resume update features" -l systemd-cgroup -d 'Take paths of cgroups for SLICE:PREFIX:NAME'
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and not __fish_seen_subcommand_from create start run exec state list kill delete ps pause resume update features" -s v -l version -d 'Print the version'
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and not __fish_seen_subcommand_from create start run exec state list kill delete ps pause resume update features" -s h -l help -d 'Print help'
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and not __fish_seen_subcommand_from create start run exec state list kill delete ps pause resume update features" -f -a "create" -d 'Make a container, whose program waits for `start`'
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and not __fish_seen_subcommand_from create start run exec state list kill delete ps pause resume update features" -f -a "start" -d 'Start the program of a container'
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and not __fish_seen_subcommand_from create start run exec state list kill delete ps pause resume update features" -f -a "run" -d 'Make a container, start it, and remove it at its end'
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and not __fish_seen_subcommand_from create start run exec state list kill delete ps pause resume update features" -f -a "exec" -d 'Start another process in a container'
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and not __fish_seen_subcommand_from create start run exec state list kill delete ps pause resume update features" -f -a "state" -d 'Print what is known of a container'
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and not __fish_seen_subcommand_from create start run exec state list kill delete ps pause resume update features" -f -a "list" -d 'List containers'
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and not __fish_seen_subcommand_from create start run exec state list kill delete ps pause resume update features" -f -a "kill" -d 'Send a signal to the program of a container'
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and not __fish_seen_subcommand_from create start run exec state list kill delete ps pause resume update features" -f -a "delete" -d 'Remove what belongs to a container'
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and not __fish_seen_subcommand_from create start run exec state list kill delete ps pause resume update features" -f -a "ps" -d 'List the processes of a container by their numbers on the host'
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and not __fish_seen_subcommand_from create start run exec state list kill delete ps pause resume update features" -f -a "pause" -d 'Stop all processes of a container where they are'
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and not __fish_seen_subcommand_from create start run exec state list kill delete ps pause resume update features" -f -a "resume" -d 'Have them go on'
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and not __fish_seen_subcommand_from create start run exec state list kill delete ps pause resume update features" -f -a "update" -d 'Change the limits of a container'
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and not __fish_seen_subcommand_from create start run exec state list kill delete ps pause resume update features" -f -a "features" -d 'Print what this runtime can do'
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and __fish_seen_subcommand_from create" -s b -l bundle -d 'The directory with config.json' -r -f -a "(__fish_complete_directories)"
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and __fish_seen_subcommand_from create" -l console-socket -d 'Send the container\'s terminal to the socket PATH' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and __fish_seen_subcommand_from create" -l pid-file -d 'Write the number of the container\'s process to FILE' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and __fish_seen_subcommand_from create" -l preserve-fds -d 'Pass N descriptors from 3 on' -r
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and __fish_seen_subcommand_from create" -l no-pivot -d 'Refused: rxbox cannot do without pivot_root'
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and __fish_seen_subcommand_from create" -l no-new-keyring -d 'Taken for runc\'s sake: rxbox makes no keyring'
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and __fish_seen_subcommand_from create" -s h -l help -d 'Print help'
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and __fish_seen_subcommand_from start" -s h -l help -d 'Print help'
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and __fish_seen_subcommand_from run" -s b -l bundle -d 'The directory with config.json' -r -f -a "(__fish_complete_directories)"
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and __fish_seen_subcommand_from run" -l console-socket -d 'Send the container\'s terminal to the socket PATH' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and __fish_seen_subcommand_from run" -l pid-file -d 'Write the number of the container\'s process to FILE' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and __fish_seen_subcommand_from run" -l preserve-fds -d 'Pass N descriptors from 3 on' -r
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and __fish_seen_subcommand_from run" -s d -l detach -d 'Do not wait for its end'
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and __fish_seen_subcommand_from run" -l keep -d 'Leave it there at its end'
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and __fish_seen_subcommand_from run" -l no-pivot -d 'Refused: rxbox cannot do without pivot_root'
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and __fish_seen_subcommand_from run" -l no-new-keyring -d 'Taken for runc\'s sake: rxbox makes no keyring'
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and __fish_seen_subcommand_from run" -s h -l help -d 'Print help'
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and __fish_seen_subcommand_from exec" -s p -l process -d 'Read what to start from FILE, a `process` of config.json' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and __fish_seen_subcommand_from exec" -l console-socket -d 'Send the terminal to the socket PATH' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and __fish_seen_subcommand_from exec" -l pid-file -d 'Write the number of the process that stands for the new one to FILE' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and __fish_seen_subcommand_from exec" -l cwd -d 'Start it in DIR' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and __fish_seen_subcommand_from exec" -s e -l env -d 'Set a variable' -r
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and __fish_seen_subcommand_from exec" -s u -l user -d 'Start it as this user' -r
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and __fish_seen_subcommand_from exec" -s g -l additional-gids -d 'Start it with these groups besides' -r
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and __fish_seen_subcommand_from exec" -l preserve-fds -d 'Pass N descriptors from 3 on' -r
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and __fish_seen_subcommand_from exec" -s d -l detach -d 'Do not wait for its end'
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and __fish_seen_subcommand_from exec" -s t -l tty -d 'Give it a terminal'
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and __fish_seen_subcommand_from exec" -s h -l help -d 'Print help'
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and __fish_seen_subcommand_from state" -s h -l help -d 'Print help'
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and __fish_seen_subcommand_from list" -s f -l format -d 'The form' -r -f -a "table\t'A table'
+json\t'JSON'"
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Print nothing but names'
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and __fish_seen_subcommand_from kill" -s a -l all -d 'To all of its processes, which SIGKILL does anyway'
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and __fish_seen_subcommand_from kill" -s h -l help -d 'Print help'
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and __fish_seen_subcommand_from delete" -s f -l force -d 'End it first if it runs'
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and __fish_seen_subcommand_from delete" -s h -l help -d 'Print help'
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and __fish_seen_subcommand_from ps" -s f -l format -d 'The form' -r -f -a "table\t'A table'
+json\t'JSON'"
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and __fish_seen_subcommand_from ps" -s h -l help -d 'Print help'
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and __fish_seen_subcommand_from pause" -s h -l help -d 'Print help'
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and __fish_seen_subcommand_from resume" -s h -l help -d 'Print help'
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and __fish_seen_subcommand_from update" -s r -l resources -d 'Read the limits from FILE, `linux.resources` of config.json; `-` is standard input' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and __fish_seen_subcommand_from update" -l memory -d 'Bytes of memory' -r
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and __fish_seen_subcommand_from update" -l memory-swap -d 'Bytes of memory and swap together' -r
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and __fish_seen_subcommand_from update" -l memory-reservation -d 'Bytes of memory that are left if memory is short' -r
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and __fish_seen_subcommand_from update" -l pids-limit -d 'Processes and threads' -r
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and __fish_seen_subcommand_from update" -l cpu-shares -l cpu-share -d 'Share of processor time' -r
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and __fish_seen_subcommand_from update" -l cpu-quota -d 'Microseconds of processor time in a period' -r
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and __fish_seen_subcommand_from update" -l cpu-period -d 'The period' -r
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and __fish_seen_subcommand_from update" -l cpuset-cpus -d 'Processors' -r
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and __fish_seen_subcommand_from update" -l cpuset-mems -d 'Nodes of memory' -r
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and __fish_seen_subcommand_from update" -s h -l help -d 'Print help'
+complete -c rxbox -n "__fish_rxbox_using_subcommand oci; and __fish_seen_subcommand_from features" -s h -l help -d 'Print help'
 complete -c rxbox -n "__fish_rxbox_using_subcommand completions" -s h -l help -d 'Print help'
 complete -c rxbox -n "__fish_rxbox_using_subcommand man" -s h -l help -d 'Print help'

@@ -15,6 +15,7 @@
 //!
 //! From the top floor down; nothing uses what stands above it (`tests/tests/modules/floors.rs` holds that):
 //!
+//! * [`oci`]: containers, each of which is a run.
 //! * [`run`]: a whole run, and the event loop that waits for its end.
 //! * [`cli`]: the command line, with the commands that run nothing. [`files`]: where profiles are found.
 //!   [`monitor`]: how runs with a name are found, and asked.
@@ -41,6 +42,7 @@ pub mod handlers;
 pub mod host;
 pub mod launch;
 pub mod monitor;
+pub mod oci;
 pub mod path;
 pub mod report;
 pub mod run;

@@ -11,6 +11,7 @@ use rxbox::cli::profile::variables;
 use rxbox::cli::{self, Command, commands, doctor, generate, identity, runs, systemd};
 use rxbox::confine::descriptors::Given;
 use rxbox::host::procfs;
+use rxbox::oci;
 use rxbox::run;
 use rxbox::sandbox::layers;
 
@@ -92,6 +93,7 @@ fn carry_out(command: Command, given: Given) -> i32 {
             Ok(()) => 0,
             Err(e) => fail(&e),
         },
+        Command::Oci(asked) => oci::main(&asked, given),
         Command::Completions { shell } => print(generate::completions(shell), true),
         Command::Schema => print(rxbox_policy::schema_json(), true),
         Command::Man => print(generate::manual(), true),

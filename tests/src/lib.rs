@@ -3,6 +3,7 @@
 
 pub mod calls;
 pub mod console;
+pub mod containers;
 pub mod docker;
 pub mod fuzz;
 pub mod instructions;

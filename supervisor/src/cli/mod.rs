@@ -15,6 +15,7 @@ mod error;
 pub mod generate;
 pub mod identity;
 mod learn;
+pub mod oci;
 pub mod profile;
 mod qemu;
 mod questions;
@@ -158,6 +159,11 @@ pub enum Command {
     ///
     /// It goes on to the program, as one that is sent to rxbox does.
     Kill(runs::Kill),
+    /// Run containers for engines such as containerd, Docker and podman
+    ///
+    /// The command line is runc's, and config.json that of the Open Container Initiative; docs/oci.md says
+    /// what is offered. Called as rxbox-runc, rxbox does this without the word `oci`.
+    Oci(Box<oci::Oci>),
     /// Print the completions of a shell
     Completions {
         /// The shell
@@ -184,7 +190,7 @@ struct PlainRun {
 }
 
 /// The names of commands.
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "explain",
     "learn",
     "check",
@@ -197,6 +203,7 @@ const COMMANDS: [&str; 14] = [
     "trace",
     "ps",
     "kill",
+    "oci",
     "completions",
     "man",
 ];
@@ -216,12 +223,12 @@ fn command() -> clap::Command {
 }
 
 /// Reads the arguments of a program that is called by this name: as QEMU's users write them, if that or the
-/// first of them is a name of QEMU's.
+/// first of them is a name of QEMU's; as container engines do, if that is [`oci::RUNC`].
 ///
 /// # Errors
 /// What makes no sense.
 pub fn parse_as(own_name: Option<&OsStr>, arguments: Vec<OsString>) -> Result<Command, UsageError> {
-    parse(qemu::rewritten(own_name, arguments, command)?)
+    parse(oci::rewritten(own_name, qemu::rewritten(own_name, arguments, command)?))
 }
 
 /// Reads the arguments behind rxbox's own name.

@@ -12,7 +12,7 @@
 //! A standard stream that is closed is closed for the guest as well. Here a file without content stands in
 //! for it, so that no file of rxbox's ever gets its number.
 
-use crate::host::spawn::aside;
+use crate::host::spawn::{aside, place};
 use crate::host::start;
 use crate::state::fd::{File, Kind};
 use crate::state::mounts::UNREACHABLE;
@@ -57,6 +57,15 @@ impl Given {
             open.filter(|open| **open).and_then(|_| start::standard(number))
         };
         self.others.get(&number).map(AsFd::as_fd).or_else(standard)
+    }
+
+    /// Makes this one all three standard streams.
+    ///
+    /// # Errors
+    /// As dup2(2).
+    pub fn replace_standard(&mut self, by: BorrowedFd<'_>) -> Result<(), Errno> {
+        self.standard = [true; 3];
+        (0..=2).try_for_each(|number| place(by, number))
     }
 
     /// Keeps one from the guest: rxbox writes there itself.

@@ -168,8 +168,18 @@ mod tests {
     use std::path::Path;
 
     /// Calls that are made before: by the init process, by the maker, or for what is to be there by then.
-    const BEFORE: [&str; 7] =
-        ["close_range", "fsconfig", "fsmount", "fsopen", "mq_open", "mq_unlink", "seccomp"];
+    const BEFORE: [&str; 10] = [
+        "close_range",
+        "fsconfig",
+        "fsmount",
+        "fsopen",
+        "mount_setattr",
+        "move_mount",
+        "mq_open",
+        "mq_unlink",
+        "open_tree",
+        "seccomp",
+    ];
 
     fn listed() -> BTreeSet<&'static str> {
         groups(Kinds::ALL).flat_map(|group| group.calls).map(|(_, name, _)| *name).collect()

@@ -29,6 +29,9 @@ pub struct Grants {
     pub trees: Vec<(PathBuf, Rights)>,
     /// A tree with all rights that lies in no other, whatever its name.
     pub detached: Option<PathBuf>,
+    /// Names of the files that this program and those that it starts of itself execute, where they are not
+    /// found by the names that they were mapped by.
+    pub own: Vec<PathBuf>,
     /// TCP ports to connect to; `None` for all.
     pub connect: Option<Vec<u16>>,
     /// TCP ports to bind to; `None` for all.
@@ -109,8 +112,11 @@ pub fn restrict(grants: &Grants) -> Result<Enforced, Refused> {
     }
     let mut ruleset = ruleset.create()?;
     let detached = grants.detached.iter().cloned().map(|tree| (tree, Rights::ALL));
-    let trees = needed(grants.trees.iter().cloned().chain(own_needs()).collect());
-    for (tree, rights) in trees.into_iter().chain(detached) {
+    let needs = own_needs(grants.own.is_empty());
+    let trees = needed(grants.trees.iter().cloned().chain(needs).collect());
+    // These lie in no tree that their names speak of.
+    let own = grants.own.iter().cloned().map(|file| (file, EXECUTE));
+    for (tree, rights) in trees.into_iter().chain(detached).chain(own) {
         let Some(rule) = rule(&tree, rights) else { continue };
         match (&mut ruleset).add_rule(rule) {
             Ok(_) => {}
@@ -166,17 +172,21 @@ fn needs_no_rule(error: &RulesetError) -> bool {
     source.raw_os_error() == Some(libc::EBADFD)
 }
 
-/// What the supervisor and the programs that it starts of itself need.
-fn own_needs() -> Vec<(PathBuf, Rights)> {
+/// What it takes to execute a file.
+const EXECUTE: Rights = Rights { read: true, modify: false, names: false, execute: true, sockets: false };
+
+/// What the supervisor and the programs that it starts of itself need, with `files` those that are mapped.
+fn own_needs(files: bool) -> Vec<(PathBuf, Rights)> {
     let read = Rights { read: true, ..Rights::default() };
-    let run = Rights { read: true, execute: true, ..Rights::default() };
     let mut needs = vec![(PathBuf::from("/proc"), read)];
-    needs.extend(mapped_files().into_iter().map(|file| (file, run)));
+    if files {
+        needs.extend(mapped_files().into_iter().map(|file| (file, EXECUTE)));
+    }
     needs
 }
 
 /// This program, its loader and its libraries: the files that are mapped executable.
-fn mapped_files() -> Vec<PathBuf> {
+pub fn mapped_files() -> Vec<PathBuf> {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
     let libraries = maps.lines().filter_map(|line| mapped_file(line, &Path::exists));
     // The program is found by this even if it has no name any more.

@@ -22,7 +22,7 @@ pub mod landlock;
 use landlock::{Enforced, Grants, Rights};
 use nix::errno::Errno;
 use rxbox_policy::{Access, Capability, Reach};
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 /// Why the supervisor cannot give its rights up.
@@ -41,15 +41,16 @@ pub enum EncloseError {
     Landlock(#[from] landlock::Refused),
 }
 
-/// Gives up what the profile does not need; in `folders` lie those of its private places; with `identities`
-/// guests may change theirs. This process must
-/// have one thread.
+/// Gives up what the profile does not need; in `folders` lie those of its private places; `own` are the files
+/// that children execute, where they are not found by name; with `identities` guests may change theirs. This
+/// process must have one thread.
 ///
 /// # Errors
 /// Something that every supported kernel offers has failed: the run must not go on.
 pub fn enclose(
     reach: &Reach,
     folders: Option<BorrowedFd<'_>>,
+    own: &[OwnedFd],
     kept: &[Capability],
     identities: bool,
 ) -> Result<Enforced, EncloseError> {
@@ -60,7 +61,9 @@ pub fn enclose(
     capabilities::keep_only(kept, identities).map_err(call("cannot drop capabilities"))?;
     let mut grants = grants(reach);
     // A name that leads to it wherever it is mounted.
-    grants.detached = folders.map(|fd| PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd())));
+    let name = |fd: BorrowedFd<'_>| PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()));
+    grants.detached = folders.map(name);
+    grants.own = own.iter().map(|file| name(file.as_fd())).collect();
     Ok(landlock::restrict(&grants)?)
 }
 
@@ -82,5 +85,6 @@ pub fn grants(reach: &Reach) -> Grants {
         bind: reach.bind.clone(),
         abstract_sockets: reach.abstract_names,
         detached: None,
+        own: Vec::new(),
     }
 }

@@ -220,3 +220,21 @@ fn message(vectors: &mut [libc::iovec], name: (*mut u8, usize), control: (*mut u
     m.msg_controllen = control.1;
     m
 }
+
+/// Brings the loopback interface of this process's network up (netdevice(7)).
+///
+/// # Errors
+/// As socket(2) and ioctl(2).
+pub fn raise_loopback() -> Result<(), Errno> {
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+    let socket = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
+    // `struct ifreq`: a name of 16 bytes, the flags.
+    let mut request = [0u8; 40];
+    request[..2].copy_from_slice(b"lo");
+    let number = socket.as_raw_fd();
+    // SAFETY: the kernel reads and writes one `struct ifreq`, which has 40 bytes and lives here.
+    Errno::result(unsafe { libc::ioctl(number, libc::SIOCGIFFLAGS, request.as_mut_ptr()) })?;
+    request[16] |= libc::IFF_UP as u8;
+    // SAFETY: as above.
+    Errno::result(unsafe { libc::ioctl(number, libc::SIOCSIFFLAGS, request.as_ptr()) }).map(drop)
+}

@@ -4,33 +4,34 @@
 //! processes sees it.
 
 use nix::errno::Errno;
+use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, statfs};
-use std::ffi::CStr;
 
 /// Sees to it that there is a `/proc`, of the PID namespace of this process.
 ///
 /// # Errors
 /// There is none, and this user may not mount one.
 pub fn provide() -> Result<(), Errno> {
-    let there = statfs("/proc").is_ok_and(|found| found.filesystem_type() == PROC_SUPER_MAGIC);
-    let own = || {
-        let told = std::fs::read_link("/proc/self").ok();
-        told.is_some_and(|told| told.as_os_str() == std::process::id().to_string().as_str())
-    };
-    if there && own() {
+    if is_own().is_ok() {
         return Ok(());
     }
     unshare(CloneFlags::CLONE_NEWNS)?;
     // What the host mounts later is still seen, and nothing that is mounted here is seen there.
-    mount(c"none", c"/", None, libc::MS_REC | libc::MS_SLAVE)?;
-    mount(c"proc", c"/proc", Some(c"proc"), libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC)
+    mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_SLAVE, NONE)?;
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    mount(Some("proc"), "/proc", Some("proc"), flags, NONE)
 }
 
-/// mount(2) without data.
-fn mount(what: &CStr, place: &CStr, kind: Option<&CStr>, flags: u64) -> Result<(), Errno> {
-    let kind = kind.map_or(std::ptr::null(), CStr::as_ptr);
-    // SAFETY: the texts end with NUL and live longer than the call; no data are given.
-    Errno::result(unsafe { libc::mount(what.as_ptr(), place.as_ptr(), kind, flags, std::ptr::null()) })
-        .map(drop)
+/// Whether `/proc` is that of the PID namespace of this process.
+///
+/// # Errors
+/// ENOENT if it is not.
+pub fn is_own() -> Result<(), Errno> {
+    let there = statfs("/proc").is_ok_and(|found| found.filesystem_type() == PROC_SUPER_MAGIC);
+    let told = std::fs::read_link("/proc/self").ok().filter(|_| there);
+    let own = told.is_some_and(|told| told.as_os_str() == std::process::id().to_string().as_str());
+    if own { Ok(()) } else { Err(Errno::ENOENT) }
 }
+
+const NONE: Option<&str> = None;

@@ -37,7 +37,8 @@ pub fn fork_sibling(namespaces: CloneFlags, work: impl FnOnce() -> i32) -> Resul
     }
 }
 
-fn only_thread() -> Result<(), Errno> {
+/// EBUSY if this process has more than one thread.
+pub(super) fn only_thread() -> Result<(), Errno> {
     let threads = std::fs::read_dir("/proc/self/task").map_err(|_| Errno::ENOSYS)?;
     if threads.count() == 1 { Ok(()) } else { Err(Errno::EBUSY) }
 }

@@ -1,9 +1,11 @@
 //! What a process inherits through execve(2), as the kernel keeps it: signals, personality, descriptors.
 
 use super::number::{Wait, raw};
+use super::spawn::only_thread;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
+use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// Bytes of the kernel's signal set.
@@ -122,6 +124,31 @@ pub fn nothing() -> Result<OwnedFd, Errno> {
     let file = memfd_create(c"rxbox-nothing", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
     fcntl(&file, FcntlArg::F_ADD_SEALS(SealFlag::all()))?;
     Ok(file)
+}
+
+/// Gives this process, which must have one thread, these variables and no others.
+///
+/// # Errors
+/// EBUSY if it has more than one thread.
+pub fn replace_environment(variables: &[(OsString, OsString)]) -> Result<(), Errno> {
+    only_thread()?;
+    for (name, _) in std::env::vars_os() {
+        // SAFETY: there is only this thread, so nobody reads the environment meanwhile.
+        unsafe { std::env::remove_var(name) };
+    }
+    for (name, value) in variables {
+        // SAFETY: as above.
+        unsafe { std::env::set_var(name, value) };
+    }
+    Ok(())
+}
+
+/// Sets a variable of this process, which must have one thread; nothing happens if it has more.
+pub fn set_variable(name: &str, value: &OsStr) {
+    if only_thread().is_ok() {
+        // SAFETY: there is only this thread, so nobody reads the environment meanwhile.
+        unsafe { std::env::set_var(name, value) };
+    }
 }
 
 #[cfg(test)]

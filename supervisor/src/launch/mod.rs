@@ -31,7 +31,7 @@ use rxbox_policy::{Limits, Policy};
 use rxbox_wire::boot::Boot;
 use rxbox_wire::log::LogItems;
 use std::fs::File;
-use std::os::fd::{AsFd, RawFd};
+use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -52,6 +52,10 @@ pub struct Guest {
     pub log: LogItems,
     /// Where it is logged, if anything is.
     pub log_file: Option<File>,
+    /// As whom it runs, if not as the supervisor.
+    pub credentials: Option<Credentials>,
+    /// The root in which emulator children begin, if that is another than the supervisor's.
+    pub root: Option<OwnedFd>,
     /// The descriptors that it starts with, by number.
     pub descriptors: Vec<(RawFd, OpenFile)>,
 }
@@ -89,6 +93,7 @@ pub fn launch(sandbox: &Arc<Sandbox>, mut guest: Guest, inherited: &Inherited) -
         .map_err(failed("/proc/self/exe"))?;
     let start = Start {
         program: program.as_fd(),
+        root: guest.root.as_ref().map(AsFd::as_fd),
         channel: line.channel.memory(),
         control: end.as_fd(),
         log: guest.log_file.as_ref().map(AsFd::as_fd),
@@ -143,7 +148,10 @@ fn first_process(
         arguments: guest.argv,
         environment: guest.envp,
     };
-    let credentials = first_credentials(sandbox.policy.changes_identity())?;
+    let credentials = match guest.credentials {
+        Some(credentials) => credentials,
+        None => first_credentials(sandbox.policy.changes_identity())?,
+    };
     let state = State::host(exe, credentials, inherited.umask, limits)?;
     let limit = limits[libc::RLIMIT_NOFILE as usize].soft;
     let fds = given_descriptors(limit, sandbox.budget.clone(), guest.descriptors)?;
@@ -187,7 +195,10 @@ fn can_be_continued() -> bool {
 }
 
 fn boot(guest: &Guest, inherited: &Inherited, limits: &[Rlimit; LIMITS]) -> Result<Vec<u8>, Errno> {
-    let own = credentials::own()?;
+    let own = match &guest.credentials {
+        Some(credentials) => credentials,
+        None => credentials::own()?,
+    };
     let mut random = [0; 32];
     getrandom(Buffer::from_slice(&mut random), 0)?;
     let boot = Boot {

@@ -24,6 +24,8 @@ pub enum Request {
         /// Its number.
         number: i32,
     },
+    /// To start what waits for that: a container.
+    Start,
     /// To send the calls of guests from now on ([`crate::report::trace::Told`]).
     Trace {
         /// Which.

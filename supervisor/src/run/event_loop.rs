@@ -145,6 +145,7 @@ impl<'a> EventLoop<'a> {
                 self.forward(Received { signal, code: libc::SI_USER, pid, uid });
                 Reply::Done
             }
+            Request::Start => Reply::Refused { why: "it has been started already".to_owned() },
             Request::Signal { number } => Reply::Refused { why: format!("{number} is no signal") },
         };
         monitor.answer(number, &reply);

@@ -1,5 +1,6 @@
 //! A whole run, from the command line to the exit status.
 
+pub mod contained;
 pub mod courier;
 pub mod event_loop;
 pub mod gdb;
@@ -40,6 +41,7 @@ use crate::sandbox::layers::{self, SupervisorLayers};
 use crate::state::mounts;
 use crate::state::notices::Notices;
 use crate::worker::{dispatch, serve};
+use contained::{Contained, Progress};
 use event_loop::EventLoop;
 use job::Job;
 use monitor::Monitor;
@@ -49,7 +51,7 @@ use rxbox_wire::log::LogItems;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -58,7 +60,16 @@ use std::time::Instant;
 use study::Begun;
 
 /// Runs the program; the exit status of rxbox.
-pub fn run(options: Options, mut given: Given) -> i32 {
+pub fn run(options: Options, given: Given) -> i32 {
+    run_in(options, given, None)
+}
+
+/// Runs the program of a container, in this process, which is the container's; the exit status.
+pub fn contain(options: Options, given: Given, contained: Contained) -> i32 {
+    run_in(options, given, Some(contained))
+}
+
+fn run_in(options: Options, mut given: Given, contained: Option<Contained>) -> i32 {
     let begun = Inherited::record(options.stack_size).map_err(|e| e.to_string());
     let begun = begun.and_then(|inherited| Ok((inherited, Streams::open(&options.reports, &mut given)?)));
     let (inherited, streams) = match begun {
@@ -68,11 +79,17 @@ pub fn run(options: Options, mut given: Given) -> i32 {
             return Outcome::Failed(String::new()).code();
         }
     };
-    let read = match identity::assume(&options.profile) {
+    let read = match &contained {
+        Some(contained) => Ok(Some(contained.profile.clone())),
+        None => identity::assume(&options.profile),
+    };
+    let read = match read {
         Ok(read) => read,
         Err(e) => return streams.conclude(&Outcome::Failed(e), &[]),
     };
-    let manager = Manager::told(std::process::id(), |name| std::env::var_os(name));
+    // A container's variables are not the host's word.
+    let told = |name: &str| contained.is_none().then(|| std::env::var_os(name)).flatten();
+    let manager = Manager::told(std::process::id(), told);
     let listens = manager.socket.clone();
     let gdb = match options.gdb.as_ref().map(gdb::Listener::bind).transpose() {
         Ok(gdb) => gdb,
@@ -80,16 +97,31 @@ pub fn run(options: Options, mut given: Given) -> i32 {
     };
     let gdb_file = gdb.as_ref().and_then(gdb::Listener::file).map(Path::to_path_buf);
     let supervise = move |job: &Job| {
-        let (outcome, denials) = match prepare(options, read, &streams, given, (job, &manager)) {
+        let contained = contained.as_ref();
+        let (outcome, denials) = match prepare(options, read, &streams, given, (job, &manager, contained)) {
             Ok(Prepared { sandbox, guest, study, monitor }) => {
-                let outcome = run_guest(&sandbox, guest, (job, gdb), &inherited, monitor.as_ref());
+                if let Some(contained) = contained {
+                    contained.tell(&Progress::Ready { warnings: Vec::new() });
+                    if let Err(outcome) = contained.wait_for_start(job) {
+                        return streams.conclude(&outcome, &[]);
+                    }
+                }
+                let parts = (job, gdb, contained);
+                let outcome = run_guest(&sandbox, guest, parts, &inherited, monitor.as_ref());
                 let outcome = outcome.unwrap_or_else(|outcome| outcome);
                 let deadline = Instant::now() + PATIENCE;
                 let tell = |line: &str| _ = streams.stderr.deliver(line, deadline);
                 let written = study.map_or(Ok(()), |study| study.finish(&sandbox.audit, tell));
                 (written.err().unwrap_or(outcome), sandbox.audit.denials())
             }
-            Err(outcome) => (outcome, Vec::new()),
+            Err(outcome) => {
+                if let Some(contained) = contained {
+                    let why = outcome.message().unwrap_or_default();
+                    contained.tell(&Progress::Failed { why });
+                    return outcome.code();
+                }
+                (outcome, Vec::new())
+            }
         };
         streams.conclude(&outcome, &denials)
     };
@@ -191,18 +223,30 @@ fn prepare(
     read: Option<ReadProfile>,
     streams: &Streams,
     given: Given,
-    (job, manager): (&Job, &Manager),
+    (job, manager, contained): (&Job, &Manager, Option<&Contained>),
 ) -> Result<Prepared, Outcome> {
     // What it makes first takes as long as what comes here.
     let maker = Maker::start().map_err(|e| failed("the supervisor", e.desc()))?;
-    let (policy, program) = policy_and_program(&options, read)?;
-    identity::confirm(&policy).map_err(Outcome::Failed)?;
+    if let Some(contained) = contained {
+        // It looks for its own number there.
+        let _ = maker.namespaces();
+        contained.enter()?;
+    }
+    let (policy, program) = policy_and_program(&options, read, contained)?;
+    if contained.is_none() {
+        identity::confirm(&policy).map_err(Outcome::Failed)?;
+    } else if policy.user().is_some() {
+        return Err(Outcome::Failed("[identity] user: a container's user is the engine's to say".to_owned()));
+    }
     program::permitted(&policy, &program)?;
     let missing = layers::never_there(&policy);
     if !missing.is_empty() {
         return Err(Outcome::Failed(missing.join("\n")));
     }
-    let monitor = options.name.as_ref().map(|name| take_name(name, &options, &program, job)).transpose()?;
+    let monitor = match contained {
+        Some(contained) => Some(monitor_of(contained, &program)?),
+        None => options.name.as_ref().map(|name| take_name(name, &options, &program, job)).transpose()?,
+    };
     folders::make(&policy, || job.remove_folders_at_end()).map_err(|e| Outcome::Failed(e.to_string()))?;
     let budget = set_own_limits(policy.limits()).map_err(|e| failed("resource limits", e.desc()))?;
     if !options.reports.quiet {
@@ -211,7 +255,8 @@ fn prepare(
     }
     let (guest_log, trace) = logs(&options, &policy)?;
     let study = options.study.as_ref();
-    let study = study.map(|study| Begun::begin(study, &options.words, &variables_for(&options, &program)));
+    let variables = || variables_for(&options, &program, contained);
+    let study = study.map(|study| Begun::begin(study, &options.words, &variables()));
     let (study, lesson) = study.transpose()?.unzip();
     let audit = streams.of_audit(&options.reports, &policy)?;
     if let Some(audit) = streams.audit.get() {
@@ -244,6 +289,11 @@ fn prepare(
         program,
         log: options.reports.log().and(LogItems::OF_CHILD),
         log_file: guest_log,
+        credentials: contained.map(|contained| contained.credentials.clone()),
+        root: contained
+            .map(|contained| contained.outer.try_clone())
+            .transpose()
+            .map_err(|e| failed("the root", e))?,
         descriptors,
         argv: options.argv().into_iter().map(OsString::into_vec).collect(),
     };
@@ -267,10 +317,17 @@ fn take_name(name: &Name, options: &Options, program: &Program, job: &Job) -> Re
     Monitor::begin(name, profile, program).map_err(|e| failed("--name", e))
 }
 
+/// Has the run of a container found by whoever makes it.
+fn monitor_of(contained: &Contained, program: &Program) -> Result<Monitor, Outcome> {
+    let listener = contained.listener.try_clone().map_err(|e| failed("the container's socket", e))?;
+    let (name, profile) = (contained.id.clone(), "config.json".to_owned());
+    Ok(Monitor::on(listener, name, profile, escape::shown(&program.path)))
+}
+
 fn run_guest(
     sandbox: &Arc<Sandbox>,
     guest: Guest,
-    (job, gdb): (&Job, Option<gdb::Listener>),
+    (job, gdb, contained): (&Job, Option<gdb::Listener>, Option<&Contained>),
     inherited: &Inherited,
     monitor: Option<&Monitor>,
 ) -> Result<Outcome, Outcome> {
@@ -283,7 +340,7 @@ fn run_guest(
     // Before there are other threads, which inherit this.
     start::unblock(interrupt::signal());
     let cgroup = enter_cgroup(sandbox, job)?;
-    give_rights_up(sandbox, cgroup)?;
+    give_rights_up(sandbox, cgroup, contained.map_or(&[], |contained| &contained.own))?;
     let Launched { init, first: main, gate } = launch::launch(sandbox, guest, inherited)?;
     if let Some(gate) = gate {
         keep_gate(sandbox, gate).map_err(|e| failed("the supervisor", e))?;
@@ -361,12 +418,12 @@ fn cgroup_bounds(limits: &Limits) -> Bounds {
 }
 
 /// Puts the second wall in force. This process must have one thread.
-fn give_rights_up(sandbox: &Sandbox, cgroup: bool) -> Result<(), Outcome> {
+fn give_rights_up(sandbox: &Sandbox, cgroup: bool, own: &[OwnedFd]) -> Result<(), Outcome> {
     let reach = sandbox.policy.reach();
     let folders = mounts::folders();
     let (kept, identities) = (sandbox.policy.capabilities(), sandbox.policy.changes_identity());
     let landlock =
-        confine::enclose(reach, folders, kept, identities).map_err(|e| failed("the supervisor", e))?;
+        confine::enclose(reach, folders, own, kept, identities).map_err(|e| failed("the supervisor", e))?;
     let network = sandbox.maker.get().is_some_and(Maker::isolated);
     let landlock = landlock != Enforced::Not;
     sandbox.layers.supervisor(SupervisorLayers { landlock, network, cgroup });
@@ -378,29 +435,37 @@ fn give_rights_up(sandbox: &Sandbox, cgroup: bool) -> Result<(), Outcome> {
 fn policy_and_program(
     options: &Options,
     read: Option<ReadProfile>,
+    contained: Option<&Contained>,
 ) -> Result<(Arc<Policy>, Program), Outcome> {
     const FALLBACK: &[u8] = b"/usr/local/bin:/usr/bin:/bin";
     let name = options.words.first().map_or(&[][..], |word| word.as_bytes());
     let search = std::env::var_os("PATH");
     let first = program::find(name, search.as_deref().map_or(FALLBACK, OsStr::as_bytes))?;
     let read = read.unwrap_or_else(|| options.profile.read());
-    let policy = load_for(options, read.clone(), &first)?;
+    let load_for = |read, program| load_for(options, read, program, contained);
+    let policy = load_for(read.clone(), &first)?;
     let envp = launch::environment(&policy);
     let search = envp.iter().find_map(|v| v.strip_prefix(b"PATH=")).unwrap_or(FALLBACK);
     let second = program::find(name, search)?;
-    let policy = if second.path == first.path { policy } else { load_for(options, read, &second)? };
+    let policy = if second.path == first.path { policy } else { load_for(read, &second)? };
     Ok((Arc::new(policy), second))
 }
 
-fn load_for(options: &Options, read: ReadProfile, program: &Program) -> Result<Policy, Outcome> {
-    let variables = variables_for(options, program);
+fn load_for(
+    options: &Options,
+    read: ReadProfile,
+    program: &Program,
+    contained: Option<&Contained>,
+) -> Result<Policy, Outcome> {
+    let variables = variables_for(options, program, contained);
     options.profile.load(Some(read), &variables).map_err(|e| Outcome::Failed(e.to_string()))
 }
 
 /// What profiles' variables stand for in this run.
-fn variables_for(options: &Options, program: &Program) -> Variables {
+fn variables_for(options: &Options, program: &Program, contained: Option<&Contained>) -> Variables {
     let path = Path::new(OsStr::from_bytes(&program.path));
-    let mut variables = variables(Some(path));
+    let mut variables =
+        contained.map_or_else(|| variables(Some(path)), |contained| contained.variables(path));
     let cwd = variables.cwd.clone().unwrap_or_default();
     let invoked = cwd.join(OsStr::from_bytes(&program.invoked));
     variables.invoked = Some(invoked.components().collect());

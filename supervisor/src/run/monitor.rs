@@ -28,7 +28,7 @@ const CLIENTS: usize = 16;
 #[derive(Debug)]
 pub struct Monitor {
     listener: UnixListener,
-    name: Name,
+    name: String,
     profile: String,
     program: String,
     since: u64,
@@ -62,8 +62,13 @@ impl Monitor {
     /// The name is taken; the host fails.
     pub(super) fn begin(name: &Name, profile: String, program: String) -> Result<Monitor, RegistryError> {
         let listener = Registry::open()?.claim(name)?.into();
+        Ok(Monitor::on(listener, name.to_string(), profile, program))
+    }
+
+    /// Answers on this socket.
+    pub(super) fn on(listener: UnixListener, name: String, profile: String, program: String) -> Monitor {
         let (since, clients, next) = (record::now(), RefCell::default(), Cell::new(0));
-        Ok(Monitor { listener, name: name.clone(), profile, program, since, clients, next })
+        Monitor { listener, name, profile, program, since, clients, next }
     }
 
     /// Has the event loop wait for those who connect.
@@ -144,7 +149,7 @@ impl Monitor {
     /// How the run is doing.
     pub(super) fn status(&self, sandbox: &Sandbox, used: Used) -> Status {
         Status {
-            name: self.name.to_string(),
+            name: self.name.clone(),
             pid: getppid().as_raw(),
             supervisor: getpid().as_raw(),
             profile: self.profile.clone(),

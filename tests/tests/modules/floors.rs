@@ -152,6 +152,8 @@ const SUPERVISOR: Rules = Rules {
         &["files", "monitor"],
         &["cli"],
         &["run"],
+        // Containers, each of which is a run.
+        &["oci"],
         &["lib", "main", "entry"],
     ],
     circles: &[],

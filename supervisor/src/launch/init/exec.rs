@@ -28,6 +28,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 pub struct Start<'a> {
     /// This program.
     pub program: BorrowedFd<'a>,
+    /// The root in which it is to begin, if that is another than the supervisor's.
+    pub root: Option<BorrowedFd<'a>>,
     /// The channel's memory.
     pub channel: BorrowedFd<'a>,
     /// The child's end of the control socket.
@@ -52,7 +54,7 @@ pub struct Start<'a> {
 const ABOVE: i32 = 10;
 
 /// The steps that can fail, for the message.
-pub const STEPS: [&str; 8] = [
+pub const STEPS: [&str; 9] = [
     "cannot fork",
     "cannot arrange descriptors",
     "cannot set limits",
@@ -61,6 +63,7 @@ pub const STEPS: [&str; 8] = [
     "cannot drop capabilities",
     "cannot execute this program again",
     "cannot lead a process group",
+    "cannot enter the root",
 ];
 
 /// A step's index in [`STEPS`] and why it failed.
@@ -118,7 +121,11 @@ fn become_child(
 ) -> Result<std::convert::Infallible, Failed> {
     let reports = spawn::aside(reports, ABOVE).map_err(|e| (1, e))?;
     lead_group(start.continued).map_err(|e| (7, e))?;
+    let root = start.root.map(|root| spawn::aside(root, ABOVE)).transpose().map_err(|e| (1, e))?;
     let program = place_descriptors(start).map_err(|e| (1, e))?;
+    if let Some(root) = root {
+        nix::unistd::fchdir(root).and_then(|()| nix::unistd::chroot(".")).map_err(|e| (8, e))?;
+    }
     setrlimit(Resource::RLIMIT_CORE, 0, 0).map_err(|e| (2, e))?;
     limit_stack().and_then(|()| threads.set()).map_err(|e| (2, e))?;
     if start.bounded {
