@@ -36,7 +36,7 @@ put 644 packaging/apparmor/rxbox usr/share/doc/rxbox/examples/apparmor-rxbox
 put 644 packaging/debian/copyright usr/share/doc/rxbox/copyright
 pack CHANGELOG.md usr/share/doc/rxbox/changelog.gz
 for page in README.md SECURITY.md docs/*.md; do
-    put 644 "$page" "usr/share/doc/rxbox/$(basename "$page")"
+    [ "$page" = docs/SUMMARY.md ] || put 644 "$page" "usr/share/doc/rxbox/$(basename "$page")"
 done
 put 644 /dev/null usr/share/doc/rxbox/sbom.cdx.json
 sh packaging/sbom.sh >"$tree/usr/share/doc/rxbox/sbom.cdx.json"

@@ -46,15 +46,32 @@ fn documents() -> impl Iterator<Item = (PathBuf, String)> {
     all.map(|path| (path.clone(), std::fs::read_to_string(path).unwrap()))
 }
 
-/// What stands in backticks, and what links lead to, outside blocks of code.
+/// What stands outside blocks of code.
+fn prose(text: &str) -> impl Iterator<Item = &str> {
+    text.split("\n```").step_by(2)
+}
+
+/// What links lead to.
+fn links(text: &str) -> Vec<String> {
+    let of = |part: &str| -> Vec<String> {
+        let unquoted: String = part.split('`').step_by(2).collect();
+        unquoted.split("](").skip(1).filter_map(|link| Some(link.split_once(')')?.0.to_owned())).collect()
+    };
+    prose(text).flat_map(of).collect()
+}
+
+/// What stands in backticks, and what links lead to.
 fn named(text: &str) -> Vec<String> {
-    let prose: Vec<&str> = text.split("\n```").step_by(2).collect();
-    let mut named = Vec::new();
-    for part in &prose {
-        named.extend(part.split('`').skip(1).step_by(2).map(String::from));
-        named.extend(part.split("](").skip(1).filter_map(|link| Some(link.split_once(')')?.0.to_string())));
-    }
-    named
+    let quoted = prose(text).flat_map(|part| part.split('`').skip(1).step_by(2).map(String::from));
+    quoted.chain(links(text)).collect()
+}
+
+/// The anchors of a page's headings, as mdBook and code hosting services name them.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let headings = prose(text).flat_map(str::lines).filter(|line| line.starts_with('#'));
+    let named = headings.map(|line| line.trim_start_matches('#').trim().to_lowercase());
+    let kept = |c: char| c.is_alphanumeric() || "-_ ".contains(c);
+    named.map(|name| name.chars().filter(|c| kept(*c)).collect::<String>().replace(' ', "-")).collect()
 }
 
 /// Whether a name has the form of a path in the repository.
@@ -98,6 +115,61 @@ fn every_path_that_the_documents_name_exists() {
     }
     assert!(missing.is_empty(), "no such file or folder:\n{}", missing.join("\n"));
     assert!(seen > 50, "{seen} paths are looked at");
+}
+
+#[test]
+fn every_link_leads_to_a_page_and_a_heading_that_are_there() {
+    let mut broken = Vec::new();
+    let site = Path::new(ROOT).join("docs");
+    let mut seen = 0;
+    for (document, text) in documents() {
+        for link in links(&text).iter().filter(|link| !link.contains("://") && !link.is_empty()) {
+            seen += 1;
+            let (page, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let beside = document.parent().unwrap();
+            let path = if page.is_empty() { document.clone() } else { beside.join(page) };
+            let Ok(there) = path.canonicalize() else {
+                broken.push(format!("{}: {link}", document.display()));
+                continue;
+            };
+            let heading = anchor.is_empty()
+                || std::fs::read_to_string(&there).is_ok_and(|text| anchors(&text).contains(anchor));
+            // The site has the folder's pages alone.
+            let on_site = !document.starts_with(&site) || there.starts_with(site.canonicalize().unwrap());
+            if !heading || !on_site {
+                broken.push(format!("{}: {link}", document.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "links that lead nowhere, or out of the site:\n{}", broken.join("\n"));
+    assert!(seen > 50, "{seen} links are looked at");
+}
+
+#[test]
+fn doctor_says_what_the_page_on_ci_quotes() {
+    let read = |name: &str| std::fs::read_to_string(Path::new(ROOT).join(name)).unwrap();
+    let source = read("supervisor/src/cli/doctor.rs");
+    let said: String = source.split("\\\n").map(str::trim_start).collect();
+    let page = read("docs/ci.md");
+    let rows = page.lines().filter(|line| line.starts_with("| "));
+    let quoted: Vec<&str> = rows.flat_map(|row| row.split('"').skip(1).step_by(2)).collect();
+    assert!(quoted.len() > 5, "{quoted:?}");
+    for words in quoted {
+        assert!(said.contains(words), "doctor does not say: {words}");
+    }
+}
+
+#[test]
+fn the_site_has_every_page_once() {
+    let site = Path::new(ROOT).join("docs");
+    let mut pages: Vec<PathBuf> =
+        files(&site, "md").into_iter().filter(|p| !p.ends_with("SUMMARY.md")).collect();
+    let listed = links(&std::fs::read_to_string(site.join("SUMMARY.md")).unwrap());
+    let mut listed: Vec<PathBuf> =
+        listed.iter().filter(|link| !link.is_empty()).map(|link| site.join(link)).collect();
+    pages.sort();
+    listed.sort();
+    assert_eq!(pages, listed, "docs/SUMMARY.md lists each page of docs/ once");
 }
 
 /// The modules below a folder that may have unsafe code, by their path below it: those with an attribute that
