@@ -16,6 +16,9 @@ _rxbox() {
             ",$1")
                 cmd="rxbox"
                 ;;
+            rxbox,changes)
+                cmd="rxbox__subcmd__changes"
+                ;;
             rxbox,check)
                 cmd="rxbox__subcmd__check"
                 ;;
@@ -60,6 +63,18 @@ _rxbox() {
                 ;;
             rxbox,trace)
                 cmd="rxbox__subcmd__trace"
+                ;;
+            rxbox__subcmd__changes,apply)
+                cmd="rxbox__subcmd__changes__subcmd__apply"
+                ;;
+            rxbox__subcmd__changes,discard)
+                cmd="rxbox__subcmd__changes__subcmd__discard"
+                ;;
+            rxbox__subcmd__changes,list)
+                cmd="rxbox__subcmd__changes__subcmd__list"
+                ;;
+            rxbox__subcmd__changes,show)
+                cmd="rxbox__subcmd__changes__subcmd__show"
                 ;;
             rxbox__subcmd__oci,create)
                 cmd="rxbox__subcmd__oci__subcmd__create"
@@ -107,7 +122,7 @@ _rxbox() {
 
     case "${cmd}" in
         rxbox)
-            opts="-h -q -V --help --argv0 --stack-size --name --gdb --profile --allow-read --allow-list --allow-modify --allow-write --allow-exec --private --deny-path --hide --allow-net --allow-bind --pass-env --env --secret --unset-env --user --pass-fd --limit --time-limit --log --log-file --status-fd --audit --quiet --version explain learn check diff show syscalls schema doctor systemd trace ps kill oci completions man"
+            opts="-h -q -V --help --argv0 --stack-size --name --gdb --profile --allow-read --allow-list --allow-modify --allow-write --allow-exec --private --overlay --deny-path --hide --allow-net --allow-bind --pass-env --env --secret --unset-env --user --pass-fd --limit --time-limit --try --log --log-file --status-fd --audit --quiet --version explain learn check diff show syscalls schema doctor systemd trace changes ps kill oci completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -165,6 +180,10 @@ _rxbox() {
                     return 0
                     ;;
                 --private)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --overlay)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -280,6 +299,80 @@ _rxbox() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        rxbox__subcmd__changes)
+            opts="-h --help list show apply discard"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rxbox__subcmd__changes__subcmd__apply)
+            opts="-h --name --force --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rxbox__subcmd__changes__subcmd__discard)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rxbox__subcmd__changes__subcmd__list)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rxbox__subcmd__changes__subcmd__show)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         rxbox__subcmd__check)
             opts="-h --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -337,7 +430,7 @@ _rxbox() {
             return 0
             ;;
         rxbox__subcmd__explain)
-            opts="-h --program --why --profile --allow-read --allow-list --allow-modify --allow-write --allow-exec --private --deny-path --hide --allow-net --allow-bind --pass-env --env --secret --unset-env --user --pass-fd --limit --time-limit --help read write attributes create remove execute list metadata connect bind call env limit"
+            opts="-h --program --why --profile --allow-read --allow-list --allow-modify --allow-write --allow-exec --private --overlay --deny-path --hide --allow-net --allow-bind --pass-env --env --secret --unset-env --user --pass-fd --limit --time-limit --try --help read write attributes create remove execute list metadata connect bind call env limit"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -383,6 +476,10 @@ _rxbox() {
                     return 0
                     ;;
                 --private)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --overlay)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -494,7 +591,7 @@ _rxbox() {
             return 0
             ;;
         rxbox__subcmd__learn)
-            opts="-o -q -h --output --from --merge --add --diff --once --allow-read --allow-list --allow-modify --allow-write --allow-exec --private --deny-path --hide --allow-net --allow-bind --pass-env --env --secret --unset-env --user --pass-fd --limit --time-limit --log --log-file --status-fd --audit --quiet --help"
+            opts="-o -q -h --output --from --merge --add --diff --once --allow-read --allow-list --allow-modify --allow-write --allow-exec --private --overlay --deny-path --hide --allow-net --allow-bind --pass-env --env --secret --unset-env --user --pass-fd --limit --time-limit --log --log-file --status-fd --audit --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -611,6 +708,10 @@ _rxbox() {
                     return 0
                     ;;
                 --private)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --overlay)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1181,7 +1282,7 @@ _rxbox() {
             return 0
             ;;
         rxbox__subcmd__show)
-            opts="-h --filters --allow-read --allow-list --allow-modify --allow-write --allow-exec --private --deny-path --hide --allow-net --allow-bind --pass-env --env --secret --unset-env --user --pass-fd --limit --time-limit --help"
+            opts="-h --filters --allow-read --allow-list --allow-modify --allow-write --allow-exec --private --overlay --deny-path --hide --allow-net --allow-bind --pass-env --env --secret --unset-env --user --pass-fd --limit --time-limit --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1208,6 +1309,10 @@ _rxbox() {
                     return 0
                     ;;
                 --private)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --overlay)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1340,7 +1445,7 @@ _rxbox() {
             return 0
             ;;
         rxbox__subcmd__trace)
-            opts="-n -e -P -p -f -c -o -q -h --name --trace --trace-path --pid --denied --follow-forks --summary-only --json --output --profile --allow-read --allow-list --allow-modify --allow-write --allow-exec --private --deny-path --hide --allow-net --allow-bind --pass-env --env --secret --unset-env --user --pass-fd --limit --time-limit --log --log-file --status-fd --audit --quiet --help"
+            opts="-n -e -P -p -f -c -o -q -h --name --trace --trace-path --pid --denied --follow-forks --summary-only --json --output --profile --allow-read --allow-list --allow-modify --allow-write --allow-exec --private --overlay --deny-path --hide --allow-net --allow-bind --pass-env --env --secret --unset-env --user --pass-fd --limit --time-limit --try --log --log-file --status-fd --audit --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1444,6 +1549,10 @@ _rxbox() {
                     return 0
                     ;;
                 --private)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --overlay)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

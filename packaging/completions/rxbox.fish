@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_rxbox_global_optspecs
-    string join \n h/help argv0= stack-size= name= gdb= profile= allow-read= allow-list= allow-modify= allow-write= allow-exec= private= deny-path= hide= allow-net= allow-bind= pass-env= env= secret= unset-env= user= pass-fd= limit= time-limit= log= log-file= status-fd= audit= q/quiet V/version
+    string join \n h/help argv0= stack-size= name= gdb= profile= allow-read= allow-list= allow-modify= allow-write= allow-exec= private= overlay= deny-path= hide= allow-net= allow-bind= pass-env= env= secret= unset-env= user= pass-fd= limit= time-limit= try log= log-file= status-fd= audit= q/quiet V/version
 end
 
 function __fish_rxbox_needs_command
@@ -35,6 +35,7 @@ complete -c rxbox -n "__fish_rxbox_needs_command" -l allow-modify -d 'Let it rea
 complete -c rxbox -n "__fish_rxbox_needs_command" -l allow-write -d 'Let it read, create, change and remove there' -r -F
 complete -c rxbox -n "__fish_rxbox_needs_command" -l allow-exec -d 'Let it read and run what lies there' -r -F
 complete -c rxbox -n "__fish_rxbox_needs_command" -l private -d 'Give it a folder of its own in place of PATH, empty at first and gone at the end' -r -F
+complete -c rxbox -n "__fish_rxbox_needs_command" -l overlay -d 'Let it write in the directory PATH, and keep what it changes apart until it is applied' -r -F
 complete -c rxbox -n "__fish_rxbox_needs_command" -l deny-path -d 'Deny every access there, whatever else allows it' -r -F
 complete -c rxbox -n "__fish_rxbox_needs_command" -l hide -d 'Make PATH look missing' -r -F
 complete -c rxbox -n "__fish_rxbox_needs_command" -l allow-net -d 'Let it connect, for example to tcp:192.0.2.1:443' -r -f
@@ -58,6 +59,7 @@ complete -c rxbox -n "__fish_rxbox_needs_command" -l log-file -d 'Append the log
 complete -c rxbox -n "__fish_rxbox_needs_command" -l status-fd -d 'Write the outcome as a line of JSON to descriptor N' -r
 complete -c rxbox -n "__fish_rxbox_needs_command" -l audit -d 'Write records of what was denied, as lines of JSON, to FILE or to descriptor N (fd:N), or to systemd\'s journal' -r -F
 complete -c rxbox -n "__fish_rxbox_needs_command" -s h -l help -d 'Print help'
+complete -c rxbox -n "__fish_rxbox_needs_command" -l try -d 'Change nothing: keep apart what the program changes wherever it may write, to be shown and applied by `rxbox changes`'
 complete -c rxbox -n "__fish_rxbox_needs_command" -s q -l quiet -d 'Do not tell what was denied'
 complete -c rxbox -n "__fish_rxbox_needs_command" -s V -l version -d 'Print version'
 complete -c rxbox -n "__fish_rxbox_needs_command" -a "explain" -d 'Print a decision of a profile and the rule that takes it'
@@ -70,6 +72,7 @@ complete -c rxbox -n "__fish_rxbox_needs_command" -a "schema" -d 'Print the JSON
 complete -c rxbox -n "__fish_rxbox_needs_command" -a "doctor" -d 'Print which layers of confinement this host offers, why one is missing, and how to get it'
 complete -c rxbox -n "__fish_rxbox_needs_command" -a "systemd" -d 'Print a drop-in that puts a service of systemd\'s into rxbox'
 complete -c rxbox -n "__fish_rxbox_needs_command" -a "trace" -d 'Show the calls of a program, with what the policy decides, or those of a run that has a name'
+complete -c rxbox -n "__fish_rxbox_needs_command" -a "changes" -d 'Show, apply or discard what runs with --try or --overlay have changed'
 complete -c rxbox -n "__fish_rxbox_needs_command" -a "ps" -d 'List the runs that have a name'
 complete -c rxbox -n "__fish_rxbox_needs_command" -a "kill" -d 'Send a signal to runs that have a name'
 complete -c rxbox -n "__fish_rxbox_needs_command" -a "oci" -d 'Run containers for engines such as containerd, Docker and podman'
@@ -83,6 +86,7 @@ complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l allow-modify -d 
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l allow-write -d 'Let it read, create, change and remove there' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l allow-exec -d 'Let it read and run what lies there' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l private -d 'Give it a folder of its own in place of PATH, empty at first and gone at the end' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l overlay -d 'Let it write in the directory PATH, and keep what it changes apart until it is applied' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l deny-path -d 'Deny every access there, whatever else allows it' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l hide -d 'Make PATH look missing' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l allow-net -d 'Let it connect, for example to tcp:192.0.2.1:443' -r -f
@@ -96,6 +100,7 @@ complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l pass-fd -d 'Let 
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l limit -d 'Set a limit, for example memory=512M' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l time-limit -d 'End the program after this time' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l why -d 'Print also each rule that speaks of the path, from the root down'
+complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l try -d 'Change nothing: keep apart what the program changes wherever it may write, to be shown and applied by `rxbox changes`'
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -s h -l help -d 'Print help'
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -s o -l output -d 'Write the profile to FILE, which must not be there yet, instead of PROGRAM.toml' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l from -d 'Profile to build on, by name or, with a slash, by path' -r -F
@@ -108,6 +113,7 @@ complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l allow-modify -d 'L
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l allow-write -d 'Let it read, create, change and remove there' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l allow-exec -d 'Let it read and run what lies there' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l private -d 'Give it a folder of its own in place of PATH, empty at first and gone at the end' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l overlay -d 'Let it write in the directory PATH, and keep what it changes apart until it is applied' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l deny-path -d 'Deny every access there, whatever else allows it' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l hide -d 'Make PATH look missing' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l allow-net -d 'Let it connect, for example to tcp:192.0.2.1:443' -r -f
@@ -141,6 +147,7 @@ complete -c rxbox -n "__fish_rxbox_using_subcommand show" -l allow-modify -d 'Le
 complete -c rxbox -n "__fish_rxbox_using_subcommand show" -l allow-write -d 'Let it read, create, change and remove there' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand show" -l allow-exec -d 'Let it read and run what lies there' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand show" -l private -d 'Give it a folder of its own in place of PATH, empty at first and gone at the end' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand show" -l overlay -d 'Let it write in the directory PATH, and keep what it changes apart until it is applied' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand show" -l deny-path -d 'Deny every access there, whatever else allows it' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand show" -l hide -d 'Make PATH look missing' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand show" -l allow-net -d 'Let it connect, for example to tcp:192.0.2.1:443' -r -f
@@ -174,6 +181,7 @@ complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -l allow-modify -d 'L
 complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -l allow-write -d 'Let it read, create, change and remove there' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -l allow-exec -d 'Let it read and run what lies there' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -l private -d 'Give it a folder of its own in place of PATH, empty at first and gone at the end' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -l overlay -d 'Let it write in the directory PATH, and keep what it changes apart until it is applied' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -l deny-path -d 'Deny every access there, whatever else allows it' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -l hide -d 'Make PATH look missing' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -l allow-net -d 'Let it connect, for example to tcp:192.0.2.1:443' -r -f
@@ -200,8 +208,20 @@ complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -l denied -d 'Only ca
 complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -s f -l follow-forks -d 'Calls of all processes, not of the first one only'
 complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -s c -l summary-only -d 'Print a table at the end: how often each call was made, failed, was denied, and how long it took'
 complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -l json -d 'Print lines of JSON, which docs/runs.md describes'
+complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -l try -d 'Change nothing: keep apart what the program changes wherever it may write, to be shown and applied by `rxbox changes`'
 complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -s q -l quiet -d 'Do not tell what was denied'
 complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -s h -l help -d 'Print help'
+complete -c rxbox -n "__fish_rxbox_using_subcommand changes; and not __fish_seen_subcommand_from list show apply discard" -s h -l help -d 'Print help'
+complete -c rxbox -n "__fish_rxbox_using_subcommand changes; and not __fish_seen_subcommand_from list show apply discard" -f -a "list" -d 'List the runs whose changes are kept'
+complete -c rxbox -n "__fish_rxbox_using_subcommand changes; and not __fish_seen_subcommand_from list show apply discard" -f -a "show" -d 'Print what a run has changed, and what is different in text files'
+complete -c rxbox -n "__fish_rxbox_using_subcommand changes; and not __fish_seen_subcommand_from list show apply discard" -f -a "apply" -d 'Make the changes on the host, or those at and below PATH'
+complete -c rxbox -n "__fish_rxbox_using_subcommand changes; and not __fish_seen_subcommand_from list show apply discard" -f -a "discard" -d 'Give the changes of a run up'
+complete -c rxbox -n "__fish_rxbox_using_subcommand changes; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c rxbox -n "__fish_rxbox_using_subcommand changes; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c rxbox -n "__fish_rxbox_using_subcommand changes; and __fish_seen_subcommand_from apply" -l name -d 'The name of the run; else the last one' -r
+complete -c rxbox -n "__fish_rxbox_using_subcommand changes; and __fish_seen_subcommand_from apply" -l force -d 'Apply also what the host has changed since'
+complete -c rxbox -n "__fish_rxbox_using_subcommand changes; and __fish_seen_subcommand_from apply" -s h -l help -d 'Print help'
+complete -c rxbox -n "__fish_rxbox_using_subcommand changes; and __fish_seen_subcommand_from discard" -s h -l help -d 'Print help'
 complete -c rxbox -n "__fish_rxbox_using_subcommand ps" -l json -d 'Print it as JSON'
 complete -c rxbox -n "__fish_rxbox_using_subcommand ps" -s h -l help -d 'Print help'
 complete -c rxbox -n "__fish_rxbox_using_subcommand kill" -s s -l signal -d 'The signal, by name (HUP, SIGHUP) or number' -r

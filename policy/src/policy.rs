@@ -85,7 +85,8 @@ impl ReadProfile {
             None => path,
         };
         let own: Vec<_> = own.into_iter().map(absolute).filter(|path| path.is_absolute()).collect();
-        let compiled = Compiler::new(&mut context, files, variables).compile(&layers, &own);
+        let compiled =
+            Compiler::new(&mut context, files, variables).compile(&layers, &own, overrides.tries());
         Ok(Policy { ledger: context.finish()?, compiled, variables: variables.clone() })
     }
 }

@@ -97,6 +97,7 @@ fn an_option_does_what_the_key_that_it_names_does() {
         ("--allow-write", "/srv", r#"write = ["/srv"]"#),
         ("--allow-exec", "/srv", r#"execute = ["/srv"]"#),
         ("--private", "/srv", r#"private = ["/srv"]"#),
+        ("--overlay", "/srv", r#"overlay = ["/srv"]"#),
         ("--deny-path", "/srv/x", r#"deny = ["/srv/x"]"#),
         ("--hide", "/srv/x", r#"hidden = ["/srv/x"]"#),
         ("--allow-net", "tcp:192.0.2.1:443", r#"allow = ["tcp:192.0.2.1:443"]"#),

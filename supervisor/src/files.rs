@@ -10,6 +10,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -118,6 +119,13 @@ impl Files for HostFiles {
             EXT4 | F2FS | BCACHEFS | TMPFS if folds() => Some("casefold"),
             _ => None,
         }
+    }
+
+    fn mount_points(&self) -> Vec<PathBuf> {
+        let table = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
+        // proc_pid_mountinfo(5): the fifth word, in which white space and backslashes are octal.
+        let points = table.split(|&byte| byte == b'\n').filter_map(|line| line.split(|&b| b == b' ').nth(4));
+        points.map(|point| PathBuf::from(OsString::from_vec(name::without_escapes(point)))).collect()
     }
 
     fn profile_folders(&self) -> Vec<PathBuf> {

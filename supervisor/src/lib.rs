@@ -27,12 +27,14 @@
 //! * [`context`]: what a handler sees. [`caller`]: who looks a name up, and asks the policy about it.
 //! * [`sandbox`]: what all threads share.
 //! * [`state`]: what the kernel would keep of guest processes.
+//! * [`changes`]: what runs have changed in overlays: kept, shown, applied.
 //! * [`report`]: what the user gets to see.
 //! * [`host`]: calls to the host's kernel; the compiler refuses unsafe code anywhere else.
 
 #![deny(unsafe_code)]
 
 pub mod caller;
+pub mod changes;
 pub mod cli;
 pub mod confine;
 pub mod context;

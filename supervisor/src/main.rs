@@ -82,6 +82,10 @@ fn carry_out(command: Command, given: Given) -> i32 {
             Ok(text) => print(text, true),
             Err(e) => fail(&e),
         },
+        Command::Changes(command) => match cli::changes(&command) {
+            Ok((text, well)) => print(text, well),
+            Err(e) => fail(&e),
+        },
         Command::Ps { json } => match runs::list(json) {
             Ok((text, silent)) => {
                 silent.iter().for_each(|why| rxbox::report::tell(&format!("rxbox: {why}")));

@@ -35,13 +35,24 @@ fn every_command_of_the_guide_prints_what_the_guide_says() {
     let folder = scratch.path().to_str().unwrap();
     let steps = steps(GUIDE);
     assert!(steps.len() > 10, "{}", steps.len());
+    let state = Scratch::new("guide-state");
+    // Whether the host lets this user mount overlays.
+    let mut offered = true;
     let path = format!("{}:/usr/bin:/bin", rxbox().parent().unwrap().display());
     for step in steps {
         let mut shell = Command::new("/bin/sh");
         shell.args(["-c", &format!("exec 2>&1\n{}", step.command)]).current_dir(scratch.path());
         shell.env_clear().env("PATH", &path).env("HOME", "/nonexistent").env("LC_ALL", "C");
+        shell.env("XDG_STATE_HOME", state.path());
+        if !offered && step.command.contains("rxbox changes") {
+            continue;
+        }
         let ran = shell.output().unwrap();
         let printed = general(&String::from_utf8_lossy(&ran.stdout), folder);
+        if step.command.contains("--try") && printed.contains("rxbox: cannot overlay ") {
+            offered = false;
+            continue;
+        }
         let wanted = general(&step.output, folder);
         assert!(
             printed == wanted,

@@ -31,6 +31,8 @@ const MAX_NAMES: usize = 1 << 16;
 pub(super) struct PathRule {
     pub(super) pattern: Pattern,
     pub(super) effect: Effect,
+    /// Whether the host is not to see what changes there.
+    pub(super) overlaid: bool,
     pub(super) rule: RuleId,
     /// Which layer says it, from the bottom.
     pub(super) layer: usize,
@@ -43,15 +45,20 @@ pub(super) struct Entries {
     pub(super) granted: Vec<Granted>,
     /// The places of the run's own.
     pub(super) private: Vec<Granted>,
+    /// The places whose changes the host is not to see.
+    pub(super) overlaid: Vec<Granted>,
 }
 
 /// A place that a rule speaks of.
+#[derive(Clone)]
 pub(super) struct Granted {
     pub(super) elements: Vec<Element>,
     pub(super) rule: RuleId,
     pub(super) layer: usize,
     /// Whether it is but a link on the way.
     pub(super) link: bool,
+    /// Whether something may be changed there.
+    pub(super) changes: bool,
 }
 
 /// What a rule comes to for one place: the place, and what it does there.
@@ -67,13 +74,20 @@ pub(super) fn enter(
     let writable = writable(rules, files);
     let mut tree = Tree::new();
     let (mut granted, mut denials): (Vec<Entered<'_>>, Vec<Entered<'_>>) = (Vec::new(), Vec::new());
-    let (mut shown, mut private) = (Vec::new(), Vec::new());
-    for PathRule { pattern, effect, rule, layer } in rules {
+    let (mut shown, mut private, mut over) = (Vec::new(), Vec::new(), Vec::new());
+    for PathRule { pattern, effect, overlaid, rule, layer } in rules {
         match effect {
             Effect::Allow(accesses) => {
                 let (elements, links) = allow(&mut tree, &writable, (pattern, *accesses, *rule), files);
                 reach.tree(&elements, *accesses);
-                let place = |elements, link| Granted { elements, rule: *rule, layer: *layer, link };
+                let changes = *accesses != accesses.without(AccessSet::CHANGE);
+                let place = |elements, link: bool| {
+                    let changes = changes && !link;
+                    Granted { elements, rule: *rule, layer: *layer, link, changes }
+                };
+                if *overlaid {
+                    over.push(place(elements.to_vec(), false));
+                }
                 shown.extend(links.iter().map(|link| place(names_of(link), true)));
                 shown.push(place(elements.to_vec(), false));
                 granted.push((elements, *effect, *rule));
@@ -86,6 +100,7 @@ pub(super) fn enter(
                     rule: *rule,
                     layer: *layer,
                     link: false,
+                    changes: false,
                 });
             }
             Effect::Deny(_) | Effect::Hide => {
@@ -106,7 +121,7 @@ pub(super) fn enter(
         }
     }
     hold(context, &granted, &denials, files);
-    Entries { tree, granted: shown, private }
+    Entries { tree, granted: shown, private, overlaid: over }
 }
 
 /// Refuses denials that another spelling of a name would get around: those of something in a directory of a
@@ -115,8 +130,7 @@ fn hold(context: &mut Context, granted: &[Entered<'_>], denials: &[Entered<'_>],
     // Directories that spell names in one way, as do all above them.
     let mut known: HashSet<Vec<u8>> = HashSet::new();
     for (elements, _, rule) in denials {
-        let names = elements.iter().map_while(|e| if let Element::Name(n) = e { Some(&**n) } else { None });
-        let prefix = path_of(names);
+        let prefix = path_of(plain(elements));
         let plain = !elements.iter().any(|e| !matches!(e, Element::Name(_)));
         let ways = || upwards(prefix.as_os_str().as_encoded_bytes()).skip(usize::from(plain));
         let free = ways().take_while(|directory| !known.contains(*directory)).find_map(|directory| {
@@ -284,7 +298,12 @@ fn step(directory: &Path, name: &[u8], files: &dyn Files) -> Option<(PathBuf, bo
     }
 }
 
+/// The names of a pattern before its first wildcard.
+pub(super) fn plain(elements: &[Element]) -> impl Iterator<Item = &[u8]> {
+    elements.iter().map_while(|e| if let Element::Name(name) = e { Some(&**name) } else { None })
+}
+
 /// A plain path as a pattern.
-fn names_of(path: &Path) -> Vec<Element> {
+pub(super) fn names_of(path: &Path) -> Vec<Element> {
     components(path.as_os_str().as_encoded_bytes()).map(|name| Element::Name(name.into())).collect()
 }

@@ -85,11 +85,16 @@ impl<'a> Compiler<'a> {
     }
 
     /// Compiles the layers. `own` are files of rxbox's own, which the guest does not change.
-    pub(crate) fn compile(mut self, layers: &[Profile], own: &[PathBuf]) -> Compiled {
+    ///
+    /// With `tries` every place that the guest may write is overlaid.
+    pub(crate) fn compile(mut self, layers: &[Profile], own: &[PathBuf], tries: bool) -> Compiled {
         for (at, layer) in layers.iter().enumerate() {
             self.layer = at;
             for (effect, item) in in_order(path_lists(&layer.filesystem)) {
                 self.path(&item.value.0, item.rule, effect, true);
+            }
+            for item in &layer.filesystem.overlay[..] {
+                self.overlay(&item.value.0, item.rule);
             }
             for item in &layer.filesystem.pinned[..] {
                 self.pin(&item.value.0, item.rule);
@@ -120,7 +125,8 @@ impl<'a> Compiler<'a> {
         let files = Remembered::new(self.files);
         let mut entries = links::enter(self.context, &self.rules, &files, &mut reach);
         let Variables { program, cwd, .. } = self.variables;
-        let (mounts, notes) = mounts::mount(self.context, &mut entries, program.iter().chain(cwd).cloned());
+        let always = program.iter().chain(cwd).cloned();
+        let (mounts, notes) = mounts::mount(self.context, (&mut entries, tries), always, &files);
         self.notes.extend(notes);
         let mut paths = entries.tree;
         if let Some(invoked) = &self.variables.invoked {
@@ -175,12 +181,50 @@ impl<'a> Compiler<'a> {
     }
 
     fn path_of(&mut self, text: &str, variables: &Variables, rule: RuleId, effect: Effect, must_exist: bool) {
+        let Some(pattern) = self.pattern(text, variables, rule, must_exist) else { return };
+        if effect == Effect::Private && !self.can_be_mounted(&pattern, rule, "private") {
+            return;
+        }
+        self.rules.push(links::PathRule { pattern, effect, overlaid: false, rule, layer: self.layer });
+    }
+
+    /// Takes in that the guest may write in a directory, and that the host does not see it.
+    fn overlay(&mut self, text: &str, rule: RuleId) {
+        let Some(pattern) = self.pattern(text, self.variables, rule, true) else { return };
+        if self.can_be_mounted(&pattern, rule, "overlaid") {
+            let effect = Effect::Allow(Grant::Write.accesses());
+            self.rules.push(links::PathRule { pattern, effect, overlaid: true, rule, layer: self.layer });
+        }
+    }
+
+    /// Whether another place can be mounted there; if it cannot for a reason other than that it may be
+    /// missing and is, that is an error.
+    fn can_be_mounted(&mut self, pattern: &Pattern, rule: RuleId, word: &str) -> bool {
+        if let Some((message, help)) = mounts::refused(pattern, self.files, word) {
+            self.context.error_at(rule, message, help);
+            return false;
+        }
+        self.files.exists(&path_of(pattern.prefix()))
+    }
+
+    /// What a text means; nothing if it may mean nothing and does. `must_exist` is whether a plain path
+    /// without the mark `?` must be there.
+    fn pattern(
+        &mut self,
+        text: &str,
+        variables: &Variables,
+        rule: RuleId,
+        must_exist: bool,
+    ) -> Option<Pattern> {
         let pattern = match Pattern::parse(text, variables) {
             Ok(pattern) => pattern,
             Err(PatternError::Variable(ExpandError::Unset(_))) if Pattern::split_mark(text).1 => {
-                return;
+                return None;
             }
-            Err(error) => return self.context.error_at(rule, error.to_string(), error.help()),
+            Err(error) => {
+                self.context.error_at(rule, error.to_string(), error.help());
+                return None;
+            }
         };
         let needed = must_exist && !pattern.optional && pattern.plain();
         let path = needed.then(|| path_of(pattern.prefix()));
@@ -188,15 +232,7 @@ impl<'a> Compiler<'a> {
             let help = Some("end it in `?` if it may be missing".to_owned());
             self.context.error_at(rule, format!("{} does not exist", path.display()), help);
         }
-        if effect == Effect::Private {
-            if let Some((message, help)) = mounts::refused(&pattern, self.files) {
-                return self.context.error_at(rule, message, help);
-            }
-            if !self.files.exists(&path_of(pattern.prefix())) {
-                return;
-            }
-        }
-        self.rules.push(links::PathRule { pattern, effect, rule, layer: self.layer });
+        Some(pattern)
     }
 
     /// Takes a pin in, for the path as it is written and as it resolves.
@@ -224,7 +260,8 @@ impl<'a> Compiler<'a> {
         let rule = self.context.own(what, path);
         let elements = links::normal(path, self.files);
         let pattern = Pattern { elements, optional: true };
-        self.rules.push(links::PathRule { pattern, effect: Effect::Deny(accesses), rule, layer: self.layer });
+        let effect = Effect::Deny(accesses);
+        self.rules.push(links::PathRule { pattern, effect, overlaid: false, rule, layer: self.layer });
     }
 
     fn network(&mut self, layers: &[Profile]) -> Network {

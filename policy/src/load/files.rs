@@ -32,6 +32,11 @@ pub trait Files {
     /// The names of the directories and symbolic links in a directory; none if it cannot be listed.
     fn directories_and_links(&self, directory: &Path) -> Vec<OsString>;
 
+    /// The names on which something is mounted, of what is mounted last on each.
+    fn mount_points(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
     /// The folders in which [`Files::lookup_profile`] looks.
     fn profile_folders(&self) -> Vec<PathBuf>;
 
@@ -85,6 +90,10 @@ impl Files for Remembered<'_> {
 
     fn spells_freely(&self, directory: &Path) -> Option<&'static str> {
         remembered(&self.spellings, directory, || self.files.spells_freely(directory))
+    }
+
+    fn mount_points(&self) -> Vec<PathBuf> {
+        self.files.mount_points()
     }
 
     fn profile_folders(&self) -> Vec<PathBuf> {

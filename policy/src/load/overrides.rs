@@ -49,7 +49,7 @@ enum Target {
 }
 
 /// Every option that adds to the profile, in the order of the help.
-pub static OVERRIDE_OPTIONS: [OverrideOption; 18] = [
+pub static OVERRIDE_OPTIONS: [OverrideOption; 19] = [
     OverrideOption {
         flag: "--allow-read",
         value: "PATH",
@@ -91,6 +91,13 @@ pub static OVERRIDE_OPTIONS: [OverrideOption; 18] = [
         adds_to: "[filesystem] private",
         help: "Give it a folder of its own in place of PATH, empty at first and gone at the end",
         target: Target::Path(|layer| &mut layer.filesystem.private),
+    },
+    OverrideOption {
+        flag: "--overlay",
+        value: "PATH",
+        adds_to: "[filesystem] overlay",
+        help: "Let it write in the directory PATH, and keep what it changes apart until it is applied",
+        target: Target::Path(|layer| &mut layer.filesystem.overlay),
     },
     OverrideOption {
         flag: "--deny-path",
@@ -227,30 +234,46 @@ impl Eq for Override {}
 
 /// What the command line adds, in its order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Overrides(Vec<Override>);
+pub struct Overrides {
+    given: Vec<Override>,
+    /// Whether every place that may be written is overlaid.
+    tries: bool,
+}
 
 impl FromIterator<Override> for Overrides {
     fn from_iter<I: IntoIterator<Item = Override>>(list: I) -> Overrides {
-        Overrides(list.into_iter().collect())
+        Overrides { given: list.into_iter().collect(), tries: false }
     }
 }
 
 impl Overrides {
     /// These, and behind them others.
     pub fn with(mut self, others: &Overrides) -> Overrides {
-        self.0.extend(others.0.iter().cloned());
+        self.given.extend(others.given.iter().cloned());
+        self.tries |= others.tries;
         self
+    }
+
+    /// These, and every place that the profile lets the guest write is overlaid.
+    pub fn trying(mut self) -> Overrides {
+        self.tries = true;
+        self
+    }
+
+    /// Whether every place that may be written is overlaid.
+    pub(crate) fn tries(&self) -> bool {
+        self.tries
     }
 
     /// Whether a user is named.
     pub fn name_user(&self) -> bool {
-        self.0.iter().any(|given| matches!(given.option.target, Target::User))
+        self.given.iter().any(|given| matches!(given.option.target, Target::User))
     }
 
     /// The options as the topmost layer.
     pub(crate) fn layer(&self, context: &mut Context, variables: &Variables) -> Profile {
         let mut layer = Profile::default();
-        for Override { option, value } in &self.0 {
+        for Override { option, value } in &self.given {
             let flag = option.flag;
             match option.target {
                 Target::Path(list) => {

@@ -69,6 +69,9 @@ pub(crate) struct Filesystem {
     /// In place of the directory the guest finds a folder of the run's own, empty at first and gone with the
     /// run, in which it may do everything.
     pub(crate) private: List<PathText>,
+    /// Grants `write` in the directory, but what the guest changes there is kept apart, and the host sees
+    /// nothing of it until it is applied.
+    pub(crate) overlay: List<PathText>,
     /// The path does not exist (`ENOENT`) and is left out of listings.
     pub(crate) hidden: List<PathText>,
     /// As `hidden`, and nobody is told: for what programs look for wherever they run, and do without.

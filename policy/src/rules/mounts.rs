@@ -1,4 +1,5 @@
-//! Which files the guest's names are of: the host's, or those of a folder of the run's own.
+//! Which files the guest's names are of: the host's, those of a folder of the run's own, or those of an
+//! overlay, through which the guest sees the host's files and changes its own copies.
 //!
 //! A private place covers what the host has below its name. What else the profile names below it is shown
 //! there all the same, as by a bind mount: the most specific mount point counts. So every name is of the
@@ -14,6 +15,8 @@ use crate::report::ledger::RuleId;
 pub enum Source {
     /// A folder of the run's own: the one of this number.
     Private(usize),
+    /// An overlay of what the host has there: the one of this number. No folder and overlay have the same.
+    Overlay(usize),
     /// The host's, of the same name.
     Host,
 }
@@ -23,7 +26,7 @@ pub enum Source {
 pub struct Mounts {
     /// Absolute names without links and dots, never the root, each with what begins there.
     points: Vec<(PathBuf, Source)>,
-    /// The rules of the private places, by number.
+    /// The rules of the private places and overlays, by number.
     rules: Vec<RuleId>,
 }
 
@@ -32,6 +35,17 @@ impl Mounts {
     pub(crate) fn add_private(&mut self, path: PathBuf, rule: RuleId) {
         self.points.push((path, Source::Private(self.rules.len())));
         self.rules.push(rule);
+    }
+
+    /// Puts an overlay over a directory.
+    pub(crate) fn add_overlay(&mut self, path: PathBuf, rule: RuleId) {
+        self.points.push((path, Source::Overlay(self.rules.len())));
+        self.rules.push(rule);
+    }
+
+    /// Has the host's file shown at a name that lies in an overlay.
+    pub(crate) fn add_host(&mut self, path: PathBuf) {
+        self.points.push((path, Source::Host));
     }
 
     /// Has the host's files shown at a name, if it lies in a private place; whether it does.
@@ -66,10 +80,28 @@ impl Mounts {
         self.points.iter().map(|(point, source)| (&**point, *source))
     }
 
-    /// The rule that makes a name private, if one does.
+    /// Whether a name is of a folder of the run's own.
+    pub(crate) fn is_private(&self, path: &[u8]) -> bool {
+        matches!(self.of(path), Source::Private(_))
+    }
+
+    /// The rule of the private place or overlay of a number.
+    pub(crate) fn rule_of(&self, number: usize) -> RuleId {
+        self.rules.get(number).copied().unwrap_or(RuleId::NONE)
+    }
+
+    /// The overlays, each with its number.
+    pub fn overlays(&self) -> impl Iterator<Item = (&Path, usize)> {
+        self.points().filter_map(|(point, source)| match source {
+            Source::Overlay(number) => Some((point, number)),
+            Source::Private(_) | Source::Host => None,
+        })
+    }
+
+    /// The rule by which the files of a name are not simply the host's, if there is one.
     pub(crate) fn rule(&self, path: &[u8]) -> RuleId {
         match self.of(path) {
-            Source::Private(number) => self.rules.get(number).copied().unwrap_or(RuleId::NONE),
+            Source::Private(number) | Source::Overlay(number) => self.rule_of(number),
             Source::Host => RuleId::NONE,
         }
     }

@@ -134,6 +134,8 @@ enum Mounted {
     Private(RuleId),
     /// The host's files, in a folder of the run's own.
     Host,
+    /// The host's files with what the guest has changed, which the host does not see.
+    Overlay,
 }
 
 /// The first rule of each kind that speaks of something strictly below a node.
@@ -212,12 +214,23 @@ impl Tree {
 
     /// Says that the host's files begin at a name, whatever is private above it.
     pub(crate) fn mount_host(&mut self, elements: &[Element]) {
+        self.mount(elements, Mounted::Host);
+    }
+
+    /// Says that the host's files begin at a name with what the guest has changed, whatever is private above
+    /// it. The name itself is one of the host's, and stays.
+    pub(crate) fn mount_overlay(&mut self, elements: &[Element], rule: RuleId) {
+        self.mount(elements, Mounted::Overlay);
+        self.keep(elements, rule);
+    }
+
+    fn mount(&mut self, elements: &[Element], what: Mounted) {
         let mut node = 0;
         for element in elements {
             let Element::Name(name) = element else { return };
             node = self.child_or_new(node, name);
         }
-        self.nodes[node].mount = Mounted::Host;
+        self.nodes[node].mount = what;
     }
 
     fn child_or_new(&mut self, node: usize, name: &[u8]) -> usize {
@@ -254,8 +267,10 @@ impl Tree {
             }
             let Some(name) = rest.next() else {
                 kept = node.kept;
-                if matches!(node.mount, Mounted::Private(_)) && AccessSet::NAME.contains(access) {
-                    found.private = above;
+                match node.mount {
+                    Mounted::Private(_) if AccessSet::NAME.contains(access) => found.private = above,
+                    Mounted::Overlay if AccessSet::NAME.contains(access) => return Outcome::Kept(kept),
+                    _ => {}
                 }
                 break;
             };
@@ -342,7 +357,7 @@ impl Found {
         match node.mount {
             Mounted::Nothing => {}
             Mounted::Private(rule) => self.private = Best { rule, depth },
-            Mounted::Host => self.private = Best::default(),
+            Mounted::Host | Mounted::Overlay => self.private = Best::default(),
         }
     }
 

@@ -17,6 +17,9 @@ pub(crate) struct Host {
     /// Where names have several spellings.
     pub(crate) free: BTreeSet<PathBuf>,
     pub(crate) folder: BTreeMap<String, PathBuf>,
+    pub(crate) mounts: Vec<PathBuf>,
+    /// What is no directory.
+    pub(crate) regular: BTreeSet<OsString>,
 }
 
 impl Host {
@@ -32,6 +35,16 @@ impl Host {
 
     pub(crate) fn missing(mut self, path: &str) -> Self {
         self.missing.insert(path.into());
+        self
+    }
+
+    pub(crate) fn file(mut self, path: &str) -> Self {
+        self.regular.insert(path.into());
+        self
+    }
+
+    pub(crate) fn mounted(mut self, path: &str) -> Self {
+        self.mounts.push(path.into());
         self
     }
 
@@ -59,7 +72,9 @@ impl Files for Host {
     }
 
     fn exists(&self, path: &Path) -> bool {
-        !self.missing.contains(path)
+        let directory = path.as_os_str().as_encoded_bytes().strip_suffix(b"/.");
+        let file = directory.is_some_and(|d| self.regular.iter().any(|f| f.as_encoded_bytes() == d));
+        !self.missing.contains(path) && !file
     }
 
     fn named(&self, path: &Path) -> Named {
@@ -78,6 +93,10 @@ impl Files for Host {
         let below = self.links.keys().filter_map(|link| link.strip_prefix(directory).ok());
         let names: BTreeSet<_> = below.filter_map(|rest| rest.iter().next()).collect();
         names.into_iter().map(OsString::from).collect()
+    }
+
+    fn mount_points(&self) -> Vec<PathBuf> {
+        self.mounts.clone()
     }
 
     fn profile_folders(&self) -> Vec<PathBuf> {

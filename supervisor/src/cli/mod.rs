@@ -9,6 +9,7 @@
 //! own, whatever it looks like. A command's name counts only as the first word, so `rxbox -- check` runs a
 //! program.
 
+mod changes;
 pub mod commands;
 pub mod doctor;
 mod error;
@@ -25,6 +26,7 @@ pub mod runs;
 pub mod systemd;
 mod trace;
 
+pub use changes::{ChangesCommand, changes};
 pub use error::UsageError;
 pub use learn::{Learn, Learning, Study};
 pub use profile::Profile;
@@ -146,6 +148,8 @@ pub enum Command {
     /// Options are those of strace where it has them. A run that is followed by its name is never held up:
     /// what there is no room for is counted.
     Trace(Box<Trace>),
+    /// Show, apply or discard what runs with --try or --overlay have changed
+    Changes(ChangesCommand),
     /// List the runs that have a name
     ///
     /// For each of the user's runs that was started with --name: its process, profile and program, when it
@@ -190,7 +194,7 @@ struct PlainRun {
 }
 
 /// The names of commands.
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 16] = [
     "explain",
     "learn",
     "check",
@@ -201,6 +205,7 @@ const COMMANDS: [&str; 15] = [
     "doctor",
     "systemd",
     "trace",
+    "changes",
     "ps",
     "kill",
     "oci",

@@ -1,5 +1,6 @@
 //! The profile of a command line, with what its options add.
 
+use crate::changes::store;
 use crate::files::HostFiles;
 use crate::monitor::registry;
 use clap::builder::{StringValueParser, TypedValueParser};
@@ -22,12 +23,18 @@ pub struct Profile {
     /// The additions.
     #[command(flatten)]
     pub added: Added,
+    /// Change nothing: keep apart what the program changes wherever it may write, to be shown and applied by
+    /// `rxbox changes`
+    ///
+    /// Every place that the profile lets the program write is overlaid. Devices and the network act as ever.
+    #[arg(long = "try")]
+    pub tries: bool,
 }
 
 impl Profile {
     /// A profile without additions.
     pub fn named(name: &str) -> Profile {
-        Profile { names: vec![name.to_owned()], added: Added::default() }
+        Profile { names: vec![name.to_owned()], added: Added::default(), tries: false }
     }
 
     /// Its name; a command line gives one.
@@ -46,7 +53,9 @@ impl Profile {
     /// What is wrong with it.
     pub fn load(&self, read: Option<ReadProfile>, variables: &Variables) -> Result<Policy, Diagnostics> {
         let read = read.unwrap_or_else(|| self.read());
-        read.compile(&HostFiles::default(), variables, &self.added.0)
+        let added = || self.added.0.clone();
+        let added = if self.tries { added().trying() } else { added() };
+        read.compile(&HostFiles::default(), variables, &added)
     }
 }
 
@@ -112,6 +121,6 @@ pub fn variables(program: Option<&Path>) -> Variables {
         uid: Some(nix::unistd::getuid().as_raw()),
         invoked: None,
         own: Vec::new(),
-        unseen: vec![registry::directory()],
+        unseen: vec![registry::directory(), store::directory()],
     }
 }

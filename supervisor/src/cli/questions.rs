@@ -45,6 +45,6 @@ pub struct Show {
 impl Show {
     /// The profile with what options add.
     pub fn profile(&self) -> Profile {
-        Profile { names: vec![self.name.clone()], added: self.added.clone() }
+        Profile { names: vec![self.name.clone()], added: self.added.clone(), tries: false }
     }
 }

@@ -27,8 +27,8 @@ const NEWEST: ABI = ABI::V6;
 pub struct Grants {
     /// Trees of files with the rights there.
     pub trees: Vec<(PathBuf, Rights)>,
-    /// A tree with all rights that lies in no other, whatever its name.
-    pub detached: Option<PathBuf>,
+    /// Trees that lie in none of the others, whatever their names.
+    pub detached: Vec<(PathBuf, Rights)>,
     /// Names of the files that this program and those that it starts of itself execute, where they are not
     /// found by the names that they were mapped by.
     pub own: Vec<PathBuf>,
@@ -111,12 +111,11 @@ pub fn restrict(grants: &Grants) -> Result<Enforced, Refused> {
         ruleset = ruleset.scope(Scope::AbstractUnixSocket)?;
     }
     let mut ruleset = ruleset.create()?;
-    let detached = grants.detached.iter().cloned().map(|tree| (tree, Rights::ALL));
     let needs = own_needs(grants.own.is_empty());
     let trees = needed(grants.trees.iter().cloned().chain(needs).collect());
     // These lie in no tree that their names speak of.
     let own = grants.own.iter().cloned().map(|file| (file, EXECUTE));
-    for (tree, rights) in trees.into_iter().chain(detached).chain(own) {
+    for (tree, rights) in trees.into_iter().chain(grants.detached.iter().cloned()).chain(own) {
         let Some(rule) = rule(&tree, rights) else { continue };
         match (&mut ruleset).add_rule(rule) {
             Ok(_) => {}

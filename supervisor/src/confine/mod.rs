@@ -19,11 +19,14 @@ pub mod descriptors;
 pub mod filter;
 pub mod landlock;
 
+use crate::state::mounts::{self, Place};
 use landlock::{Enforced, Grants, Rights};
 use nix::errno::Errno;
 use rxbox_policy::{Access, Capability, Reach};
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 /// Why the supervisor cannot give its rights up.
 #[derive(Debug, thiserror::Error)]
@@ -41,15 +44,13 @@ pub enum EncloseError {
     Landlock(#[from] landlock::Refused),
 }
 
-/// Gives up what the profile does not need; in `folders` lie those of its private places; `own` are the files
-/// that children execute, where they are not found by name; with `identities` guests may change theirs. This
-/// process must have one thread.
+/// Gives up what the profile does not need; `own` are the files that children execute, where they are not
+/// found by name; with `identities` guests may change theirs. This process must have one thread.
 ///
 /// # Errors
 /// Something that every supported kernel offers has failed: the run must not go on.
 pub fn enclose(
     reach: &Reach,
-    folders: Option<BorrowedFd<'_>>,
     own: &[OwnedFd],
     kept: &[Capability],
     identities: bool,
@@ -60,31 +61,53 @@ pub fn enclose(
     prctl::set_dumpable(false).map_err(call("cannot hide from other processes"))?;
     capabilities::keep_only(kept, identities).map_err(call("cannot drop capabilities"))?;
     let mut grants = grants(reach);
-    // A name that leads to it wherever it is mounted.
-    let name = |fd: BorrowedFd<'_>| PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()));
-    grants.detached = folders.map(name);
+    // What the host has there stays as it is.
+    grants.trees.retain(|(tree, _)| !mounts::is_overlaid(tree.as_os_str().as_bytes()));
+    grants.detached = mounts::places().flat_map(|place| in_place(&place, reach)).collect();
     grants.own = own.iter().map(|file| name(file.as_fd())).collect();
     Ok(landlock::restrict(&grants)?)
 }
 
+/// What is granted in a private place, which is everything, or in an overlay: what is granted there by name,
+/// or in a tree around it.
+fn in_place(place: &Place, reach: &Reach) -> Vec<(PathBuf, Rights)> {
+    let folder = name(place.folder);
+    if !place.overlay {
+        return vec![(folder, Rights::ALL)];
+    }
+    let at = Path::new(OsStr::from_bytes(place.name));
+    let inside = |tree: &Path| match tree.strip_prefix(at) {
+        Ok(rest) => mounts::is_overlaid(tree.as_os_str().as_bytes()).then(|| folder.join(rest)),
+        Err(_) => at.starts_with(tree).then(|| folder.clone()),
+    };
+    let trees = reach.trees.iter();
+    trees.filter_map(|(tree, accesses)| Some((inside(tree)?, rights(accesses)))).collect()
+}
+
+/// A name that leads to what is held wherever that is mounted.
+fn name(held: BorrowedFd<'_>) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", held.as_raw_fd()))
+}
+
+fn rights(accesses: &[Access]) -> Rights {
+    let any = |wanted: &[Access]| wanted.iter().any(|a| accesses.contains(a));
+    Rights {
+        read: any(&[Access::Read, Access::List]),
+        modify: any(&[Access::Write]),
+        names: any(&[Access::Create, Access::Remove]),
+        execute: any(&[Access::Execute]),
+        sockets: any(&[Access::Bind]),
+    }
+}
+
 /// What the ruleset has to grant for the handlers to do what the profile allows.
 pub fn grants(reach: &Reach) -> Grants {
-    let rights = |accesses: &[Access]| {
-        let any = |wanted: &[Access]| wanted.iter().any(|a| accesses.contains(a));
-        Rights {
-            read: any(&[Access::Read, Access::List]),
-            modify: any(&[Access::Write]),
-            names: any(&[Access::Create, Access::Remove]),
-            execute: any(&[Access::Execute]),
-            sockets: any(&[Access::Bind]),
-        }
-    };
     Grants {
         trees: reach.trees.iter().map(|(tree, accesses)| (tree.clone(), rights(accesses))).collect(),
         connect: reach.connect.clone(),
         bind: reach.bind.clone(),
         abstract_sockets: reach.abstract_names,
-        detached: None,
+        detached: Vec::new(),
         own: Vec::new(),
     }
 }

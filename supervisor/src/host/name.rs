@@ -113,6 +113,27 @@ pub fn readlink(dir: BorrowedFd<'_>, name: &CStr) -> Result<Vec<u8>, Errno> {
     Err(Errno::ENAMETOOLONG)
 }
 
+/// A name in a table of mounts without its escapes: the kernel writes white space and backslashes as three
+/// octal digits.
+pub fn without_escapes(name: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut rest = name;
+    while let Some((&first, more)) = rest.split_first() {
+        let octal = more.get(..3).filter(|d| first == b'\\' && d.iter().all(|b| (b'0'..b'8').contains(b)));
+        match octal {
+            Some(digits) => {
+                out.push(digits.iter().fold(0u8, |n, d| n.wrapping_mul(8).wrapping_add(d - b'0')));
+                rest = &more[3..];
+            }
+            None => {
+                out.push(first);
+                rest = more;
+            }
+        }
+    }
+    out
+}
+
 /// Opens the object that `fd` holds again, with `flags`, which must not create and not refuse to follow.
 /// Opening a FIFO or a device may wait: the wait can be interrupted (EINTR).
 pub fn reopen(fd: BorrowedFd<'_>, flags: i32) -> Result<OwnedFd, Errno> {

@@ -15,8 +15,9 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// Commands of fsconfig(2).
-const SET_STRING: u32 = 1;
-const CREATE: u32 = 6;
+pub(super) const SET_FLAG: u32 = 0;
+pub(super) const SET_STRING: u32 = 1;
+pub(super) const CREATE: u32 = 6;
 /// Attributes of fsmount(2): set-user-id bits and devices mean nothing.
 const NOSUID: u64 = 2;
 const NODEV: u64 = 4;
@@ -38,18 +39,53 @@ pub fn detached(size: Option<u64>, namespaces: bool) -> Result<OwnedFd, Errno> {
     }
 }
 
-fn mount(size: Option<u64>) -> Result<OwnedFd, Errno> {
-    let context = new(libc::SYS_fsopen, [c"tmpfs".as_ptr() as u64, CLOEXEC, 0, 0])?;
+/// A file system that is being configured (fsopen(2)).
+pub(super) struct Mounting(OwnedFd);
+
+impl Mounting {
+    /// Of a kind.
+    pub(super) fn of(kind: &CStr) -> Result<Mounting, Errno> {
+        new(libc::SYS_fsopen, [kind.as_ptr() as u64, CLOEXEC, 0, 0]).map(Mounting)
+    }
+}
+
+impl AsFd for Mounting {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Mounts a tmpfs for so many bytes, nowhere.
+pub(super) fn mount(size: Option<u64>) -> Result<OwnedFd, Errno> {
+    let context = Mounting::of(c"tmpfs")?;
     let mut options = vec![(c"mode", c"0700".to_owned())];
     if let Some(size) = size {
         let text = |number: u64| CString::new(number.max(1).to_string()).map_err(|_| Errno::EINVAL);
         options.extend([(c"size", text(size)?), (c"nr_inodes", text((size / BYTES_OF_FILE).max(1024))?)]);
     }
     for (key, value) in &options {
-        configure(context.as_fd(), SET_STRING, Some((key, value)))?;
+        configure(context.as_fd(), SET_STRING, Some((key, Some(value))))?;
     }
     configure(context.as_fd(), CREATE, None)?;
+    mounted(context.as_fd())
+}
+
+/// Mounts what is configured, nowhere.
+pub(super) fn mounted(context: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     new(libc::SYS_fsmount, [context.as_raw_fd() as u64, CLOEXEC, NOSUID | NODEV, 0])
+}
+
+/// move_mount(2) of a mount that is held.
+pub(super) fn move_mount(
+    from: BorrowedFd<'_>,
+    directory: BorrowedFd<'_>,
+    name: &CStr,
+    flags: u64,
+) -> Result<(), Errno> {
+    let (from, to) = (from.as_raw_fd(), directory.as_raw_fd());
+    // SAFETY: both names are NUL-terminated strings that outlive the call.
+    let done = unsafe { libc::syscall(libc::SYS_move_mount, from, c"".as_ptr(), to, name.as_ptr(), flags) };
+    Errno::result(done).map(drop)
 }
 
 /// The mount of a child in a user namespace that it makes. That is taken away at the end of the run
@@ -73,15 +109,23 @@ fn mount_inside(size: Option<u64>) -> Result<OwnedFd, Errno> {
     }
 }
 
-fn new(call: i64, args: [u64; 4]) -> Result<OwnedFd, Errno> {
-    // SAFETY: the one pointer that a caller gives is to a NUL-terminated string that outlives the call.
+/// A call that gives a new descriptor.
+pub(super) fn new(call: i64, args: [u64; 4]) -> Result<OwnedFd, Errno> {
+    // SAFETY: the one pointer that a caller gives is to a NUL-terminated string that outlives the call; none
+    // of the calls writes to memory.
     let made = unsafe { libc::syscall(call, args[0], args[1], args[2], args[3]) };
-    // SAFETY: both calls give a new descriptor, which nobody else knows.
+    // SAFETY: all of these calls give a new descriptor, which nobody else knows.
     Errno::result(made).map(|fd| unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
-fn configure(context: BorrowedFd<'_>, command: u32, pair: Option<(&CStr, &CStr)>) -> Result<(), Errno> {
-    let [key, value] = pair.map_or([std::ptr::null(); 2], |(key, value)| [key.as_ptr(), value.as_ptr()]);
+/// fsconfig(2): a key, and a value if it has one.
+pub(super) fn configure(
+    context: BorrowedFd<'_>,
+    command: u32,
+    pair: Option<(&CStr, Option<&CStr>)>,
+) -> Result<(), Errno> {
+    let key = pair.map_or(std::ptr::null(), |(key, _)| key.as_ptr());
+    let value = pair.and_then(|(_, value)| value).map_or(std::ptr::null(), CStr::as_ptr);
     // SAFETY: both are null, as the command wants, or NUL-terminated strings that outlive the call.
     let done = unsafe { libc::syscall(libc::SYS_fsconfig, context.as_raw_fd(), command, key, value, 0) };
     Errno::result(done).map(drop)

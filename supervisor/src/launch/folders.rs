@@ -6,17 +6,22 @@
 //! which nobody else may enter. The job process removes that at the end of the run ([`sweep`]). Should it be
 //! killed with all the others, the next run that needs a directory does: a run that is there holds a lock on
 //! its own.
+//!
+//! Overlays are in the same tmpfs, with what changes in them in a folder that is kept ([`store`]). They need
+//! a file system of their own: where the host lets this user mount none, there are none.
 
-use crate::host::name::reopen_name;
+use crate::changes::store::{self, Kept, StoreError};
+use crate::host::overlay::{self, Overlay, OverlayError, Step};
+use crate::host::removal::{empty, names};
 use crate::host::tmpfs;
 use crate::host::transfer::{Buffer, getrandom};
 use crate::state::mounts::Table;
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, AtFlags, Flock, FlockArg, OFlag, RenameFlags, openat, renameat2};
-use nix::sys::stat::{FchmodatFlags, Mode, SFlag, fchmod, fchmodat, fstat, fstatat, mkdirat};
+use nix::fcntl::{AT_FDCWD, AtFlags, Flock, FlockArg, OFlag, openat};
+use nix::sys::stat::{Mode, SFlag, fchmod, fstat, fstatat, mkdirat};
 use nix::unistd::{UnlinkatFlags, geteuid, unlinkat};
 use rxbox_policy::{Mounts, Policy, Source};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
@@ -28,24 +33,35 @@ const PREFIX: &str = "rxbox-private-";
 /// As what directories are opened.
 const DIRECTORY: OFlag =
     OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
-/// As what they are held.
-const HOLD: OFlag = OFlag::O_PATH.union(OFlag::O_DIRECTORY).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 const ONLY_OWN: Mode = Mode::S_IRWXU;
 
 /// Why there are no folders.
 #[derive(Debug, thiserror::Error)]
 pub enum FoldersError {
-    /// The host fails.
+    /// A folder cannot be made.
     #[error("cannot make what {place} is to be in the sandbox: {}", errno.desc())]
     Folder {
         /// The private place.
         place: String,
-        /// Why.
+        /// Why not.
         errno: Errno,
     },
     /// Nothing can be mounted, and no directory can be written.
     #[error("there is no place for private files: this user may mount none, and write none of {}", list(.0))]
     NoPlace(Vec<PathBuf>),
+    /// The changes of the run cannot be kept.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// An overlay cannot be mounted.
+    #[error("cannot overlay {place}: {why}: {}", errno.desc())]
+    Overlay {
+        /// The overlaid place.
+        place: String,
+        /// What is the matter, and what to do.
+        why: String,
+        /// The kernel's answer.
+        errno: Errno,
+    },
 }
 
 fn list(paths: &[PathBuf]) -> String {
@@ -53,23 +69,44 @@ fn list(paths: &[PathBuf]) -> String {
     paths.join(", ")
 }
 
-/// Makes the folders of a policy and puts the mount table in force; before a directory is made that does not
-/// go by itself, `announce` is called. This process must have one thread.
+/// What is to be announced before it is made, for whoever is to remove it at the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// A directory for private places.
+    Folders,
+    /// A folder for changes.
+    Changes,
+}
+
+/// Makes the folders of a policy and puts the mount table in force; before something is made that does not go
+/// by itself, it is announced. If there are overlays it gives what is kept of `run`. This process must have
+/// one thread.
 ///
 /// # Errors
-/// The host fails.
-pub fn make(policy: &Policy, announce: impl FnOnce() -> Result<(), Errno>) -> Result<(), FoldersError> {
+/// The host fails, or lets this user mount no overlays.
+pub fn make(
+    policy: &Policy,
+    run: store::Run<'_>,
+    announce: impl Fn(Left) -> Result<(), Errno>,
+) -> Result<Option<Kept>, FoldersError> {
     let mounts = policy.mounts();
     if mounts.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let of = |place: &Path| {
         let place = place.display().to_string();
         move |errno| FoldersError::Folder { place, errno }
     };
     let first = mounts.points().next().map(|(path, _)| path).unwrap_or(Path::new("/"));
-    let base = base(policy, announce).map_err(of(first))?;
-    let (base, own_file_system) = base.ok_or_else(|| FoldersError::NoPlace(places().into()))?;
+    let (base, own_file_system, kept) = if mounts.overlays().next().is_some() {
+        announce(Left::Changes).map_err(of(first))?;
+        let (base, kept) = overlaid(policy, run)?;
+        (base, true, Some(kept))
+    } else {
+        let base = base(policy, announce).map_err(of(first))?;
+        let (base, own_file_system) = base.ok_or_else(|| FoldersError::NoPlace(places().into()))?;
+        (base, own_file_system, None)
+    };
     for (path, source) in mounts.points() {
         if let Source::Private(number) = source {
             folder(base.as_fd(), number, path).map_err(of(path))?;
@@ -79,14 +116,54 @@ pub fn make(policy: &Policy, announce: impl FnOnce() -> Result<(), Errno>) -> Re
         mount_point(base.as_fd(), mounts, path).map_err(of(path))?;
     }
     Table::new(mounts, base, own_file_system).map_err(of(first))?.install();
-    Ok(())
+    Ok(kept)
+}
+
+/// The directory for the folders, with the overlays mounted in it, and what is kept of the run.
+fn overlaid(policy: &Policy, run: store::Run<'_>) -> Result<(OwnedFd, Kept), FoldersError> {
+    let places: Vec<_> = policy.mounts().overlays().collect();
+    let kept = Kept::begin(run, &places)?;
+    let overlay = |(at, (place, number)): (usize, &(&Path, usize))| {
+        let (upper, work) = kept.directories(*number);
+        let identity = kept.identity(at);
+        Overlay { name: number.to_string(), lower: place.to_path_buf(), identity, upper, work }
+    };
+    let overlays: Vec<_> = places.iter().enumerate().map(overlay).collect();
+    let tree = overlay::detached(policy.limits().memory, ON_TMPFS, &overlays, &kept.path);
+    let tree = tree.map_err(|error| refused(&places, &kept, error))?;
+    let failed = |errno| refused(&places, &kept, OverlayError { step: Step::Tree, errno });
+    let base = openat(&tree, ON_TMPFS, DIRECTORY, Mode::empty()).map_err(failed)?;
+    Ok((base, kept))
+}
+
+/// What to tell of an overlay that there cannot be.
+fn refused(places: &[(&Path, usize)], kept: &Kept, error: OverlayError) -> FoldersError {
+    let place = match error.step {
+        Step::Open(at) | Step::Mount(at) => places.get(usize::from(at)),
+        Step::Namespaces | Step::Tree => places.first(),
+    };
+    let why = match error.step {
+        Step::Namespaces | Step::Tree => {
+            "this host lets the user mount nothing; `rxbox doctor` says how to get \
+             user namespaces"
+                .to_owned()
+        }
+        Step::Open(_) => "the directory is not the one that it was, or cannot be opened".to_owned(),
+        Step::Mount(_) => format!(
+            "the kernel mounts no overlay of it with changes in {}; these must be on a file system that can \
+             hold them (not an overlay, vfat or NFS), which XDG_STATE_HOME can name",
+            kept.path.display()
+        ),
+    };
+    let place = place.map_or(Path::new("/"), |(place, _)| *place).display().to_string();
+    FoldersError::Overlay { place, why, errno: error.errno }
 }
 
 /// The directory for the folders, and whether it is on a file system of its own; nothing if there is no place
 /// for one.
 fn base(
     policy: &Policy,
-    announce: impl FnOnce() -> Result<(), Errno>,
+    announce: impl Fn(Left) -> Result<(), Errno>,
 ) -> Result<Option<(OwnedFd, bool)>, Errno> {
     // The files of several users have no place in a user namespace with one.
     match tmpfs::detached(policy.limits().memory, !policy.changes_identity()) {
@@ -95,7 +172,7 @@ fn base(
             Ok(Some((openat(&mount, ON_TMPFS, DIRECTORY, Mode::empty())?, true)))
         }
         Err(_) => {
-            announce()?;
+            announce(Left::Folders)?;
             sweep();
             Ok(places().iter().find_map(|place| temporary(place).ok()).map(|folder| (folder, false)))
         }
@@ -184,63 +261,4 @@ fn sweep_place(place: &Path) {
             let _ = unlinkat(&place, name.as_os_str(), UnlinkatFlags::RemoveDir);
         }
     }
-}
-
-/// Takes everything out of a directory, however deep it is: a directory in it is first emptied into it.
-fn empty(directory: BorrowedFd<'_>) {
-    let mut next = 0u64;
-    loop {
-        let mut progress = false;
-        for name in names(directory) {
-            if unlinkat(directory, name.as_os_str(), UnlinkatFlags::NoRemoveDir).is_ok()
-                || unlinkat(directory, name.as_os_str(), UnlinkatFlags::RemoveDir).is_ok()
-            {
-                progress = true;
-                continue;
-            }
-            progress |= flatten(directory, &name, &mut next);
-        }
-        if !progress {
-            return;
-        }
-    }
-}
-
-/// Moves what is in the directory `name` of a directory up into that; whether anything was.
-fn flatten(directory: BorrowedFd<'_>, name: &OsStr, next: &mut u64) -> bool {
-    open_up(directory, name);
-    let Ok(inner) = openat(directory, name, DIRECTORY, Mode::empty()) else { return false };
-    let mut moved = false;
-    for name in names(inner.as_fd()) {
-        if unlinkat(&inner, name.as_os_str(), UnlinkatFlags::NoRemoveDir).is_ok() {
-            moved = true;
-            continue;
-        }
-        // A name that is taken is passed over.
-        *next += 1;
-        let aside = format!("{next}");
-        // One that may not be written cannot be moved: its `..` changes.
-        open_up(inner.as_fd(), &name);
-        moved |=
-            renameat2(&inner, name.as_os_str(), directory, aside.as_str(), RenameFlags::RENAME_NOREPLACE)
-                .is_ok();
-    }
-    moved
-}
-
-/// Lets a directory, which is no link, be listed and changed, whatever the guest has made of its mode.
-fn open_up(directory: BorrowedFd<'_>, name: &OsStr) {
-    let held = openat(directory, name, HOLD, Mode::empty());
-    let _ = held.and_then(|held| {
-        let name = reopen_name(held.as_fd());
-        fchmodat(AT_FDCWD, name.absolute(), ONLY_OWN, FchmodatFlags::FollowSymlink)
-    });
-}
-
-/// The names in a directory.
-fn names(directory: BorrowedFd<'_>) -> Vec<OsString> {
-    let path = reopen_name(directory);
-    let path = Path::new(OsStr::from_bytes(path.absolute().to_bytes()));
-    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
-    entries.map(|entry| entry.file_name()).collect()
 }

@@ -20,6 +20,7 @@
 //! of the socket ends the run as well. If supervisor and init process are killed, what they leave is below
 //! the job process, which ends it before it ends itself.
 
+use crate::changes::store;
 use crate::host::cgroup;
 use crate::host::descendants::end_all_below;
 use crate::host::number::{Fcntl, fcntl};
@@ -153,7 +154,7 @@ fn stand_in(
     ] {
         fcntl(bell.as_fd(), command, argument.cast_unsigned().into())?;
     }
-    let (mut has_cgroup, mut has_folders, mut has_name) = (false, false, false);
+    let (mut has_cgroup, mut has_folders, mut has_name, mut has_changes) = (false, false, false, false);
     loop {
         let events = [signals.as_fd(), socket.as_fd(), child.as_fd()];
         let events = events.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).into_iter();
@@ -180,6 +181,7 @@ fn stand_in(
                 Ok(4) if signal == HAS_CGROUP => has_cgroup = true,
                 Ok(4) if signal == HAS_FOLDERS => has_folders = true,
                 Ok(4) if signal == HAS_NAME => has_name = true,
+                Ok(4) if signal == HAS_CHANGES => has_changes = true,
                 Ok(4) => {
                     stop(i32::from_le_bytes(signal));
                     say(socket, &RUNNING)?;
@@ -204,6 +206,9 @@ fn stand_in(
     }
     if has_name {
         registry::sweep();
+    }
+    if has_changes {
+        store::sweep();
     }
     Ok(ended)
 }
@@ -236,6 +241,9 @@ const HAS_CGROUP: [u8; 4] = [0xff; 4];
 
 /// The same of a directory for private places.
 const HAS_FOLDERS: [u8; 4] = [0xfe; 4];
+
+/// The same of a folder for changes.
+const HAS_CHANGES: [u8; 4] = [0xfc; 4];
 
 /// The same of a name for the run.
 const HAS_NAME: [u8; 4] = [0xfd; 4];
@@ -340,6 +348,14 @@ impl Job {
     /// As send(2).
     pub fn remove_folders_at_end(&self) -> Result<(), Errno> {
         self.send(HAS_FOLDERS).map(drop)
+    }
+
+    /// The same of a folder for changes, if nothing has changed.
+    ///
+    /// # Errors
+    /// As send(2).
+    pub fn remove_changes_at_end(&self) -> Result<(), Errno> {
+        self.send(HAS_CHANGES).map(drop)
     }
 
     /// The same of a name for the run.

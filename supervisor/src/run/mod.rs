@@ -5,6 +5,7 @@ pub mod courier;
 pub mod event_loop;
 pub mod gdb;
 pub mod job;
+mod kept;
 pub mod learn;
 mod monitor;
 mod own_files;
@@ -12,6 +13,7 @@ mod records;
 mod study;
 pub mod usage;
 
+use crate::changes::store::Kept;
 use crate::cli::identity;
 use crate::cli::profile::variables;
 use crate::cli::{AuditTarget, Reports, Run as Options};
@@ -27,7 +29,7 @@ use crate::host::start;
 use crate::launch::inherited::{Inherited, set_own_limits};
 use crate::launch::manager::Manager;
 use crate::launch::program::{self, Program};
-use crate::launch::{self, Guest, Launched, folders, secrets};
+use crate::launch::{self, Guest, Launched, secrets};
 use crate::monitor::Name;
 use crate::report::audit::Listener;
 use crate::report::outcome::Outcome;
@@ -38,7 +40,6 @@ use crate::report::{escape, tell};
 use crate::sandbox::Sandbox;
 use crate::sandbox::forks::Forks;
 use crate::sandbox::layers::{self, SupervisorLayers};
-use crate::state::mounts;
 use crate::state::notices::Notices;
 use crate::worker::{dispatch, serve};
 use contained::{Contained, Progress};
@@ -96,10 +97,11 @@ fn run_in(options: Options, mut given: Given, contained: Option<Contained>) -> i
         Err(e) => return streams.conclude(&failed("--gdb", e), &[]),
     };
     let gdb_file = gdb.as_ref().and_then(gdb::Listener::file).map(Path::to_path_buf);
+    let quiet = options.reports.quiet;
     let supervise = move |job: &Job| {
         let contained = contained.as_ref();
         let (outcome, denials) = match prepare(options, read, &streams, given, (job, &manager, contained)) {
-            Ok(Prepared { sandbox, guest, study, monitor }) => {
+            Ok(Prepared { sandbox, guest, study, monitor, kept }) => {
                 if let Some(contained) = contained {
                     contained.tell(&Progress::Ready { warnings: Vec::new() });
                     if let Err(outcome) = contained.wait_for_start(job) {
@@ -111,6 +113,10 @@ fn run_in(options: Options, mut given: Given, contained: Option<Contained>) -> i
                 let outcome = outcome.unwrap_or_else(|outcome| outcome);
                 let deadline = Instant::now() + PATIENCE;
                 let tell = |line: &str| _ = streams.stderr.deliver(line, deadline);
+                kept.filter(Kept::has_changes)
+                    .filter(|_| !quiet)
+                    .iter()
+                    .for_each(|kept| tell(&kept::told(kept)));
                 let written = study.map_or(Ok(()), |study| study.finish(&sandbox.audit, tell));
                 (written.err().unwrap_or(outcome), sandbox.audit.denials())
             }
@@ -215,6 +221,8 @@ struct Prepared {
     study: Option<Begun>,
     /// Where it is asked, if it has a name.
     monitor: Option<Monitor>,
+    /// What is kept of what it changes, if it has overlays.
+    kept: Option<Kept>,
 }
 
 /// Everything before the run; an error is also an outcome, of a run that never started its guest.
@@ -232,7 +240,7 @@ fn prepare(
         let _ = maker.namespaces();
         contained.enter()?;
     }
-    let (policy, program) = policy_and_program(&options, read, contained)?;
+    let (policy, mut program) = policy_and_program(&options, read, contained)?;
     if contained.is_none() {
         identity::confirm(&policy).map_err(Outcome::Failed)?;
     } else if policy.user().is_some() {
@@ -247,7 +255,7 @@ fn prepare(
         Some(contained) => Some(monitor_of(contained, &program)?),
         None => options.name.as_ref().map(|name| take_name(name, &options, &program, job)).transpose()?,
     };
-    folders::make(&policy, || job.remove_folders_at_end()).map_err(|e| Outcome::Failed(e.to_string()))?;
+    let kept = kept::make_folders(&policy, &options, &mut program, job)?;
     let budget = set_own_limits(policy.limits()).map_err(|e| failed("resource limits", e.desc()))?;
     if !options.reports.quiet {
         let notes = policy.notes().iter().map(String::as_str).chain(identity::note(&policy));
@@ -307,7 +315,7 @@ fn prepare(
     // Files that guests leave open are closed by the end of this process, which does not wait for what they
     // still have to deliver.
     std::mem::forget(sandbox.clone());
-    Ok(Prepared { sandbox, guest, study, monitor })
+    Ok(Prepared { sandbox, guest, study, monitor, kept })
 }
 
 /// Has the run found by this name.
@@ -420,10 +428,8 @@ fn cgroup_bounds(limits: &Limits) -> Bounds {
 /// Puts the second wall in force. This process must have one thread.
 fn give_rights_up(sandbox: &Sandbox, cgroup: bool, own: &[OwnedFd]) -> Result<(), Outcome> {
     let reach = sandbox.policy.reach();
-    let folders = mounts::folders();
     let (kept, identities) = (sandbox.policy.capabilities(), sandbox.policy.changes_identity());
-    let landlock =
-        confine::enclose(reach, folders, own, kept, identities).map_err(|e| failed("the supervisor", e))?;
+    let landlock = confine::enclose(reach, own, kept, identities).map_err(|e| failed("the supervisor", e))?;
     let network = sandbox.maker.get().is_some_and(Maker::isolated);
     let landlock = landlock != Enforced::Not;
     sandbox.layers.supervisor(SupervisorLayers { landlock, network, cgroup });

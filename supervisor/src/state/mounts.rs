@@ -9,11 +9,14 @@
 //!   of the host's whose name a private place covers has no name for the guest: what stands for one is
 //!   relative, so no rule speaks of it. It can be reached by a descriptor only.
 //!
+//! An overlay ([`crate::host::overlay`]) is a folder in all of this, but for what the guest starts with: what
+//! is named there by the host is looked up in it anew ([`in_place_of`]).
+//!
 //! The table is the process's, as its root directory is: a supervisor serves one run. It is set before the
 //! first name is looked up for a guest and never changes.
 
 use crate::host::lookup::find;
-use crate::host::name::{fstatfs, kernel_label};
+use crate::host::name::{fstatfs, kernel_label, statx};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, ResolveFlag, openat};
 use nix::sys::stat::{Mode, fstat, fstatat};
@@ -39,8 +42,9 @@ pub struct Table {
     base: OwnedFd,
     /// What the kernel calls it, with a slash at the end.
     label: Vec<u8>,
-    device: u64,
-    /// The folders of the private places, by number.
+    /// The mounts in which the folders are.
+    mount_ids: Vec<u64>,
+    /// The folders of the private places and the overlays, by number.
     folders: Vec<Folder>,
     /// Whether they are a file system of their own.
     own_file_system: bool,
@@ -51,6 +55,20 @@ struct Folder {
     fd: OwnedFd,
     /// The guest's name for it.
     name: Vec<u8>,
+    overlay: bool,
+}
+
+/// A folder of the run's own, for who looks at them from outside of the guest's names.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// The guest's name for it.
+    pub name: &'static [u8],
+    /// What holds it.
+    pub folder: BorrowedFd<'static>,
+    /// Whether it is an overlay, and not a private place.
+    pub overlay: bool,
+    /// Whether it is a file system of its own.
+    pub own_file_system: bool,
 }
 
 static TABLE: OnceLock<Table> = OnceLock::new();
@@ -63,16 +81,17 @@ impl Table {
     pub fn new(mounts: &Mounts, base: OwnedFd, own_file_system: bool) -> Result<Table, Errno> {
         let mut folders = Vec::new();
         for (path, source) in mounts.points() {
-            if let Source::Private(number) = source {
+            if let Source::Private(number) | Source::Overlay(number) = source {
                 let name = path.as_os_str().as_bytes().to_vec();
                 let fd = openat(&base, number.to_string().as_str(), HOLD, Mode::empty())?;
-                folders.push(Folder { fd, name });
+                folders.push(Folder { fd, name, overlay: matches!(source, Source::Overlay(_)) });
             }
         }
+        let overlays = folders.iter().filter(|folder| folder.overlay).map(|folder| folder.fd.as_fd());
+        let mount_ids = overlays.chain([base.as_fd()]).map(mount_id).collect::<Result<_, _>>()?;
         let mut label = kernel_label(base.as_fd())?;
         label.push(b'/');
-        let device = fstat(&base)?.st_dev;
-        Ok(Table { mounts: mounts.clone(), base, label, device, folders, own_file_system })
+        Ok(Table { mounts: mounts.clone(), base, label, mount_ids, folders, own_file_system })
     }
 
     /// Puts it in force.
@@ -85,7 +104,7 @@ impl Table {
     fn entry(&self, name: &[u8], slash: bool) -> Result<(BorrowedFd<'_>, CString), Errno> {
         let (start, mut rest) = match self.mounts.of(name) {
             Source::Host => (AT_FDCWD, name.to_vec()),
-            Source::Private(number) => {
+            Source::Private(number) | Source::Overlay(number) => {
                 let folder = self.folders.get(number).ok_or(Errno::ENOENT)?;
                 let rest = name.get(folder.name.len() + 1..).filter(|rest| !rest.is_empty());
                 (folder.fd.as_fd(), rest.unwrap_or(b".").to_vec())
@@ -101,7 +120,7 @@ impl Table {
     fn inside<'a>(&self, fd: BorrowedFd<'_>, label: &'a [u8]) -> Option<(Option<&Folder>, &'a [u8])> {
         let rest = label.strip_prefix(self.label.as_slice())?;
         // The host could have a directory of that name.
-        if fstat(fd).ok()?.st_dev != self.device {
+        if !self.mount_ids.contains(&mount_id(fd).ok()?) {
             return None;
         }
         let end = rest.iter().position(|byte| *byte == b'/').unwrap_or(rest.len());
@@ -176,28 +195,44 @@ pub fn leads_to(fd: BorrowedFd<'_>, label: &[u8]) -> Result<bool, Errno> {
     Ok((there.st_dev, there.st_ino) == (own.st_dev, own.st_ino))
 }
 
-/// The folder that the guest finds in place of a directory of the host's, held anew.
+/// What the guest finds in place of something of the host's that has this name, held anew: the folder for the
+/// directory of a private place, and whatever lies in an overlay.
 pub fn in_place_of(label: &[u8]) -> Option<OwnedFd> {
     let table = TABLE.get()?;
+    if let Source::Overlay(_) = table.mounts.of(label) {
+        let (start, rest) = table.entry(label, false).ok()?;
+        return find(start, &rest, true, ResolveFlag::empty()).ok();
+    }
     let folder = table.folders.iter().find(|folder| folder.name == label)?;
     openat(&folder.fd, c".", HOLD, Mode::empty()).ok()
 }
 
-/// The directory that holds all folders.
-pub fn folders() -> Option<BorrowedFd<'static>> {
-    TABLE.get().map(|table| table.base.as_fd())
-}
-
-/// Whether the files of a name are not the host's.
+/// Whether the files of a name are not simply the host's.
 pub fn is_private(name: &[u8]) -> bool {
     TABLE.get().is_some_and(|table| table.mounts.of(name) != Source::Host)
 }
 
-/// The folders that are a file system of their own, each with the guest's name.
-pub fn file_systems() -> impl Iterator<Item = (&'static [u8], BorrowedFd<'static>)> {
-    let table = TABLE.get().filter(|table| table.own_file_system);
-    let folders = table.into_iter().flat_map(|table| &table.folders);
-    folders.map(|folder| (folder.name.as_slice(), folder.fd.as_fd()))
+/// The folders by number.
+pub fn places() -> impl Iterator<Item = Place> {
+    let place = |table: &Table, folder: &'static Folder| Place {
+        name: &folder.name,
+        folder: folder.fd.as_fd(),
+        overlay: folder.overlay,
+        own_file_system: table.own_file_system,
+    };
+    TABLE
+        .get()
+        .into_iter()
+        .flat_map(move |table| table.folders.iter().map(move |folder| place(table, folder)))
+}
+
+/// Whether a name is of an overlay.
+pub fn is_overlaid(name: &[u8]) -> bool {
+    TABLE.get().is_some_and(|table| matches!(table.mounts.of(name), Source::Overlay(_)))
+}
+
+fn mount_id(fd: BorrowedFd<'_>) -> Result<u64, Errno> {
+    statx(fd, 0, libc::STATX_MNT_ID).map(|status| status.stx_mnt_id)
 }
 
 /// Bytes of memory that the kernel has for the folders.

@@ -1,9 +1,9 @@
 //! What `mountinfo`, `mounts` and `mountstats` of a process show (proc_pid_mountinfo(5), proc_pid_mounts(5)):
 //! mounts on what is hidden are not there, and neither is what is mounted on them. The same holds for what a
-//! private place covers, but that is a mount itself.
+//! private place or an overlay covers, but that is a mount itself.
 
-use crate::host::name::statx;
-use crate::state::mounts::file_systems;
+use crate::host::name::{statx, without_escapes};
+use crate::state::mounts::places;
 use crate::state::names::root;
 use nix::errno::Errno;
 
@@ -20,28 +20,37 @@ pub(super) fn without_hidden(text: &[u8], file: &str, hides: impl Fn(&[u8]) -> b
     let kept = text.split_inclusive(|&b| b == b'\n').filter(|line| {
         if file != "mountstats" || line.starts_with(b"device ") {
             let point = line.split(|&b| b == b' ').nth(before).unwrap_or_default();
-            shown = !hides(&plain(point));
+            shown = !hides(&without_escapes(point));
         }
         shown
     });
     kept.flatten().copied().collect()
 }
 
-/// The lines of the private places that are file systems of their own.
+/// The lines of the private places and overlays that are file systems of their own.
 pub(super) fn of_folders(file: &str) -> Result<Vec<u8>, Errno> {
     let mut lines = Vec::new();
-    for (name, folder) in file_systems() {
-        let name = escaped(name);
+    for place in places().filter(|place| place.own_file_system) {
+        let (name, folder) = (escaped(place.name), place.folder);
+        let kind = if place.overlay { "overlay" } else { "tmpfs" };
         lines.extend_from_slice(&match file {
             "mountinfo" => {
                 let of = statx(folder, 0, libc::STATX_MNT_ID)?;
                 let above = statx(root()?, 0, libc::STATX_MNT_ID)?.stx_mnt_id;
                 let (id, major, minor) = (of.stx_mnt_id, of.stx_dev_major, of.stx_dev_minor);
                 let before = format!("{id} {above} {major}:{minor} / ");
-                [before.as_bytes(), &name, b" rw,nosuid,nodev - tmpfs tmpfs rw\n"].concat()
+                let after = format!(" rw,nosuid,nodev - {kind} {kind} rw\n");
+                [before.as_bytes(), &name, after.as_bytes()].concat()
             }
-            "mounts" => [b"tmpfs ", &*name, b" tmpfs rw,nosuid,nodev 0 0\n"].concat(),
-            _ => [b"device tmpfs mounted on ", &*name, b" with fstype tmpfs\n"].concat(),
+            "mounts" => {
+                let (before, after) = (format!("{kind} "), format!(" {kind} rw,nosuid,nodev 0 0\n"));
+                [before.as_bytes(), &name, after.as_bytes()].concat()
+            }
+            _ => {
+                let (before, after) =
+                    (format!("device {kind} mounted on "), format!(" with fstype {kind}\n"));
+                [before.as_bytes(), &name, after.as_bytes()].concat()
+            }
         });
     }
     Ok(lines)
@@ -54,26 +63,6 @@ fn escaped(name: &[u8]) -> Vec<u8> {
         byte => vec![*byte],
     };
     name.iter().flat_map(byte).collect()
-}
-
-/// A name without its escapes: the kernel writes white space and backslashes as three octal digits.
-fn plain(name: &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
-    let mut rest = name;
-    while let Some((&first, more)) = rest.split_first() {
-        let octal = more.get(..3).filter(|d| first == b'\\' && d.iter().all(|b| (b'0'..b'8').contains(b)));
-        match octal {
-            Some(digits) => {
-                out.push(digits.iter().fold(0u8, |n, d| n.wrapping_mul(8).wrapping_add(d - b'0')));
-                rest = &more[3..];
-            }
-            None => {
-                out.push(first);
-                rest = more;
-            }
-        }
-    }
-    out
 }
 
 #[cfg(test)]
@@ -96,7 +85,7 @@ mod tests {
             kept(stats, "mountstats"),
             "device /dev/sda mounted on / with fstype ext4\ndevice none mounted on /tmp with fstype tmpfs\n"
         );
-        assert_eq!(plain(b"a\\134b\\0\\09"), b"a\\b\\0\\09");
+        assert_eq!(without_escapes(b"a\\134b\\0\\09"), b"a\\b\\0\\09");
         assert_eq!(escaped(b"a\\ b"), b"a\\134\\040b");
     }
 }

@@ -134,6 +134,8 @@ const SUPERVISOR: Rules = Rules {
     floors: &[
         // The host's kernel, and what the user gets to see.
         &["host", "report"],
+        // What runs have changed in overlays, as it is kept.
+        &["changes"],
         // What the kernel would keep of guest processes.
         &["state"],
         // What all threads share; a call, and who makes it.

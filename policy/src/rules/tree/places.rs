@@ -88,7 +88,7 @@ impl Node {
         let hide = (!self.hide.is_none()).then_some((Effect::Hide, self.hide));
         let private = match self.mount {
             Mounted::Private(rule) => Some((Effect::Private, rule)),
-            Mounted::Nothing | Mounted::Host => None,
+            Mounted::Nothing | Mounted::Host | Mounted::Overlay => None,
         };
         private
             .into_iter()
