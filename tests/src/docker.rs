@@ -59,7 +59,15 @@ impl Docker {
     /// # Panics
     /// If it does not start where it should.
     pub fn start() -> Option<Docker> {
-        match Docker::try_start() {
+        Docker::with(&[])
+    }
+
+    /// The same, with these options of its daemon's.
+    ///
+    /// # Panics
+    /// As for [`Docker::start`].
+    pub fn with(options: &[&str]) -> Option<Docker> {
+        match Docker::try_start(options) {
             Ok(docker) => Some(docker),
             Err(log) => {
                 let mounts = Command::new("unshare").args(["--mount", "true"]).output().expect("unshare");
@@ -70,7 +78,7 @@ impl Docker {
     }
 
     /// If this host does not let one run, what its daemon says then.
-    fn try_start() -> Result<Docker, String> {
+    fn try_start(options: &[&str]) -> Result<Docker, String> {
         let scratch = Scratch::new("docker");
         let at = |name: &str| scratch.path().join(name).to_string_lossy().into_owned();
         let settings = format!(
@@ -92,6 +100,7 @@ impl Docker {
         dockerd.args(["--containerd", &socket, "--iptables=false", "--bridge=none"]);
         dockerd.args(["-H", &format!("unix://{}", at("d.sock")), "--data-root", &at("data")]);
         dockerd.args(["--exec-root", &at("exec"), "--pidfile", &at("d.pid")]);
+        dockerd.args(options);
         let mut dockerd = Daemon::start(&mut dockerd, Path::new(&at("dockerd.log")));
         if !dockerd.becomes(|| answers(on(scratch.path(), Command::new("docker")).arg("version"))) {
             return Err(fs::read_to_string(at("dockerd.log")).expect("a log"));
@@ -102,6 +111,24 @@ impl Docker {
     /// A command that finds this Docker, if it runs docker.
     pub fn on(&self, command: Command) -> Command {
         on(self.scratch.path(), command)
+    }
+
+    /// What ctr does with these words, in the containerd that this Docker has.
+    ///
+    /// # Panics
+    /// If there is no ctr command.
+    pub fn ctr(&self, words: &[&str]) -> Output {
+        let mut command = Command::new("ctr");
+        command.arg("-a").arg(self.scratch.path().join("c.sock")).args(words);
+        command.stdin(Stdio::null()).output().expect("ctr")
+    }
+
+    /// What docker does with these words.
+    ///
+    /// # Panics
+    /// If there is no docker command.
+    pub fn call(&self, words: &[&str]) -> Output {
+        self.client().args(words).stdin(Stdio::null()).output().expect("docker")
     }
 
     fn client(&self) -> Command {

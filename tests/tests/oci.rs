@@ -172,3 +172,56 @@ fn what_is_not_offered_is_an_error_and_nothing_is_left_of_it() {
     symlink("/tmp", bundle.path().join("rootfs/proc")).unwrap();
     fails(&|_| {}, "/proc");
 }
+
+#[test]
+fn another_process_runs_in_a_container_and_ends_as_it_ends() {
+    let Some(bundle) = bundle() else { return };
+    bundle.configure(|config| config["process"]["args"] = json!(["sleep", "600"]));
+    let output = bundle.call(&["create", "container"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(!bundle.call(&["exec", "container", "true"]).status.success());
+    assert!(bundle.call(&["start", "container"]).status.success());
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    for (words, status, out) in [
+        (&["exec", "container", "/bin/sh", "-c", "hostname; echo $(id -u); exit 9"][..], 9, "contained\n0\n"),
+        (
+            &["exec", "--user", "1000:1000", "--cwd", "/tmp", "container", "/bin/sh", "-c", "id -u; pwd"],
+            0,
+            "1000\n/tmp\n",
+        ),
+        (
+            &["exec", "-e", "NEW=x", "container", "/bin/sh", "-c", "echo $NEW; cat /proc/2/comm"],
+            0,
+            "x\nsleep\n",
+        ),
+        (&["exec", "container", "/bin/sh", "-c", "kill -KILL $$"], 137, ""),
+    ] {
+        let output = bundle.call(words);
+        let error = text(output.stderr);
+        assert_eq!((output.status.code(), &*text(output.stdout)), (Some(status), out), "{words:?}: {error}");
+    }
+    let output = bundle.call(&["exec", "container", "no-such-program"]);
+    let error = text(output.stderr);
+    assert!(!output.status.success() && error.contains("not found"), "{error}");
+    // Whoever stands for it passes signals on; if that is killed so is what it stands for.
+    let pid = bundle.path().join("exec.pid");
+    for signal in ["-TERM", "-KILL"] {
+        let words = ["exec", "--detach", "--pid-file", "exec.pid", "container", "sleep", "500"];
+        let output = bundle.call(&words);
+        assert!(output.status.success(), "{}", text(output.stderr));
+        let names = || {
+            let script = "for p in /proc/[0-9]*; do read name < $p/comm; echo $name; done";
+            text(bundle.call(&["exec", "container", "/bin/sh", "-c", script]).stdout)
+        };
+        let sleeping = || names().lines().filter(|name| *name == "sleep").count();
+        assert_eq!(sleeping(), 2, "{signal}");
+        let number = fs::read_to_string(&pid).unwrap();
+        assert!(Command::new("kill").args([signal, &number]).status().unwrap().success());
+        eventually("the end of the process", || sleeping() == 1);
+    }
+    // It does not live longer than the container.
+    let output = bundle.call(&["exec", "--detach", "container", "sleep", "500"]);
+    assert!(output.status.success(), "{}", text(output.stderr));
+    assert!(bundle.call(&["delete", "--force", "container"]).status.success());
+    assert_eq!(bundle.left(), [""; 0]);
+}

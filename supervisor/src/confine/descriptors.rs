@@ -118,6 +118,15 @@ pub struct PassError {
     why: String,
 }
 
+/// Standard streams that somebody gives a process that is started later.
+///
+/// # Errors
+/// One cannot be the guest's.
+pub fn streams(given_to: &[OwnedFd]) -> Result<Vec<(RawFd, File)>, String> {
+    let streams = given_to.iter().take(3).enumerate();
+    streams.map(|(number, fd)| Ok((number as RawFd, given(fd.as_fd(), false)?))).collect()
+}
+
 /// A descriptor as an open file of the guest's. A standard stream is whatever the user has made it.
 fn given(fd: BorrowedFd<'_>, judged: bool) -> Result<File, String> {
     let host = |e: Errno| e.desc().to_owned();

@@ -31,7 +31,7 @@ use rxbox_policy::{Limits, Policy};
 use rxbox_wire::boot::Boot;
 use rxbox_wire::log::LogItems;
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -101,6 +101,8 @@ pub fn launch(sandbox: &Arc<Sandbox>, mut guest: Guest, inherited: &Inherited) -
         blocked: inherited.blocked,
         processor_time: inherited.processor_time(),
         continued: can_be_continued(),
+        terminal: None,
+        further: guest.root.is_some(),
         threads: most_threads(sandbox.policy.limits()),
         bounded: sandbox.cgroup.get().is_some(),
     };
@@ -124,6 +126,51 @@ pub fn launch(sandbox: &Arc<Sandbox>, mut guest: Guest, inherited: &Inherited) -
         .map_err(failed("the working directory or the first process"))?;
     start_first_process(sandbox, &process).map_err(failed("the first worker"))?;
     Ok(Launched { init, first: process, gate })
+}
+
+/// Starts a process beside those that there are, in this working directory: the child that `started` says it
+/// is, once `orders` was given for it. It inherits what the first process did.
+///
+/// # Errors
+/// What failed.
+pub fn launch_further(
+    sandbox: &Arc<Sandbox>,
+    guest: Guest,
+    (inherited, umask, changed): (&Inherited, u32, &[(u32, u64, u64)]),
+    cwd: OwnedFd,
+    start: impl FnOnce(BorrowedFd<'_>, BorrowedFd<'_>) -> Result<i32, Outcome>,
+) -> Result<Arc<Process>, Outcome> {
+    let failed = |what: &'static str| move |e: Errno| Outcome::Failed(format!("{what}: {}", e.desc()));
+    let mut limits = first_limits(inherited.limits, sandbox.policy.limits());
+    for (number, soft, hard) in changed {
+        if let Some(limit) = limits.get_mut(*number as usize) {
+            *limit = Rlimit { soft: (*soft).min(*hard).min(limit.hard), hard: (*hard).min(limit.hard) };
+        }
+    }
+    let (line, end) = sandbox.channel().and_then(Line::new).map_err(failed("the channel"))?;
+    let boot = boot(&guest, inherited, &limits).map_err(failed("the boot block"))?;
+    let _expecting = sandbox.forks.expect();
+    let child = start(line.channel.memory(), end.as_fd())?;
+    drop(end);
+    let handle = ProcessHandle::in_namespace(child, &sandbox.pids()).map_err(failed("the process"))?;
+    line.send_boot(&boot).map_err(failed("the emulator child"))?;
+    let credentials = guest.credentials.clone().ok_or(Outcome::Failed("no credentials".to_owned()))?;
+    let exe = ExeRecord {
+        fd: guest.program.fd,
+        path: guest.program.path.into(),
+        arguments: guest.argv,
+        environment: guest.envp,
+    };
+    let state = State::at(cwd, exe, credentials, umask, limits).map_err(failed("the working directory"))?;
+    let limit = limits[libc::RLIMIT_NOFILE as usize].soft;
+    let fds = given_descriptors(limit, sandbox.budget.clone(), guest.descriptors);
+    let fds = fds.map_err(failed("descriptors"))?;
+    if let Some(session) = handle.session() {
+        sandbox.terminals.start(session, handle.number());
+    }
+    let process = Arc::new(Process::new(1, handle, Fork::first(line, fds, state)));
+    start_first_process(sandbox, &process).map_err(failed("the worker"))?;
+    Ok(process)
 }
 
 /// How many threads there can be in emulator children, if the policy limits that. Those of the guest that the

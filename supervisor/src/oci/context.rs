@@ -13,3 +13,11 @@ pub(super) struct Context {
     /// What the engine gets to read.
     pub(super) log: Log,
 }
+
+/// Why a program does not run, in the words by which engines tell that it is not there.
+pub(super) fn in_words_of_engines(why: String) -> String {
+    match why.strip_suffix(": command not found") {
+        Some(name) => format!("exec: \"{name}\": executable file not found in $PATH"),
+        None => why,
+    }
+}

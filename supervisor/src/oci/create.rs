@@ -15,7 +15,7 @@
 //! Whatever fails on the way ends both, and nothing is left.
 
 use super::bundle::Bundle;
-use super::context::Context;
+use super::context::{Context, in_words_of_engines};
 use super::root::Roots;
 use super::state::{Home, State, Status};
 use super::{cgroup, console, hooks, identity, profile};
@@ -96,7 +96,7 @@ pub(super) fn run(
 }
 
 /// Waits for the end of a container, and passes signals on meanwhile.
-fn follow(pid: i32, signals: &SigSet) -> Result<i32, Errno> {
+pub(super) fn follow(pid: i32, signals: &SigSet) -> Result<i32, Errno> {
     let process = ProcessHandle::open(pid)?;
     let signals = SignalFd::new(signals)?;
     loop {
@@ -237,7 +237,7 @@ fn accompany(
                 warnings.iter().for_each(|warning| context.log.warn(warning));
             }
             Some(Progress::Ready { .. }) => break,
-            Some(Progress::Failed { why }) => return Err(why),
+            Some(Progress::Failed { why }) => return Err(in_words_of_engines(why)),
             None => return Err(gone(Errno::ECONNRESET)),
         }
     }
@@ -302,9 +302,12 @@ struct Parts<'a> {
 
 impl Parts<'_> {
     /// The whole life of the container's process.
-    fn contain(self, given: Given) -> i32 {
+    fn contain(mut self, given: Given) -> i32 {
         started::block_exactly(self.way.blocked);
-        match self.prepare() {
+        let prepared = self.prepare();
+        // The job process closes what it does not know, and nobody may own that then.
+        drop(self.console.take());
+        match prepared {
             Err(why) => {
                 let _ = tell(self.maker.as_fd(), &Progress::Failed { why }, MsgFlags::empty());
                 125
@@ -468,7 +471,13 @@ fn settings(bundle: &Bundle) -> Result<(), String> {
 
 /// Sets a limit; rxbox notes it for the guest, and has what it needs for itself.
 fn limit(limit: &PosixRlimit) -> Result<(), String> {
-    let resource = match limit.typ() {
+    let set = setrlimit(resource(limit.typ()), limit.soft(), limit.hard());
+    set.map_err(|e| format!("process.rlimits: {}: {}", limit.typ(), e.desc()))
+}
+
+/// The kernel's number of a limit.
+pub(super) fn resource(kind: PosixRlimitType) -> Resource {
+    match kind {
         PosixRlimitType::RlimitCpu => Resource::RLIMIT_CPU,
         PosixRlimitType::RlimitFsize => Resource::RLIMIT_FSIZE,
         PosixRlimitType::RlimitData => Resource::RLIMIT_DATA,
@@ -485,9 +494,7 @@ fn limit(limit: &PosixRlimit) -> Result<(), String> {
         PosixRlimitType::RlimitNice => Resource::RLIMIT_NICE,
         PosixRlimitType::RlimitRtprio => Resource::RLIMIT_RTPRIO,
         PosixRlimitType::RlimitRttime => Resource::RLIMIT_RTTIME,
-    };
-    let set = setrlimit(resource, limit.soft(), limit.hard());
-    set.map_err(|e| format!("process.rlimits: {}: {}", limit.typ(), e.desc()))
+    }
 }
 
 /// The variables of a process. A name that stands there twice has the last value.

@@ -8,7 +8,7 @@
 //!   [`identity`]: the policy and the users that come of it.
 //! * [`create`]: how a container is made and started; [`root`], [`mounts`], [`console`]: its files and its
 //!   terminal; [`cgroup`]: what the kernel holds it to; [`hooks`].
-//! * [`control`]: what is done with it afterwards.
+//! * [`control`]: what is done with it afterwards; [`exec`]: further processes in it.
 
 mod bundle;
 mod cgroup;
@@ -16,6 +16,7 @@ mod console;
 mod context;
 mod control;
 mod create;
+mod exec;
 mod hooks;
 mod identity;
 mod log;
@@ -60,7 +61,7 @@ fn carry_out(oci: &Oci, context: &Context, given: Given) -> Result<i32, String> 
         OciCommand::Create(asked) => create::create(context, asked, given).map(|_| 0),
         OciCommand::Start { id } => create::start(context, id).map(|()| 0),
         OciCommand::Run { detach, keep, create } => create::run(context, create, given, *detach, *keep),
-        OciCommand::Exec(_) => Err("exec is not there yet".to_owned()),
+        OciCommand::Exec(asked) => exec::exec(context, asked),
         OciCommand::State { id } => control::state(context, id).map(|text| print(&text)),
         OciCommand::List { format, quiet } => {
             control::list(context, *format, *quiet).map(|text| print(&text))

@@ -16,6 +16,7 @@ use crate::monitor::message::{Reply, Request};
 use crate::report::ending::End;
 use crate::report::escape::shown;
 use crate::report::outcome::Outcome;
+use crate::run::execution::Executions;
 use crate::run::job::{Job, REPEAT, Received, Said};
 use crate::run::monitor::Monitor;
 use crate::run::usage::{self, Meter};
@@ -39,13 +40,15 @@ const TICK: Duration = Duration::from_millis(REPEAT as u64);
 /// The event loop of a run.
 #[derive(Debug)]
 pub struct EventLoop<'a> {
-    sandbox: &'a Sandbox,
+    sandbox: &'a Arc<Sandbox>,
     /// The first process.
     main: &'a Arc<Process>,
     init: &'a Init,
     job: &'a Job,
     /// Where the run is asked, if it has a name.
     monitor: Option<&'a Monitor>,
+    /// What is started beside the first process, in a container.
+    executions: Option<&'a Executions>,
     /// The signals that were passed on to the first process: bit n - 1 for signal n.
     passed_on: Cell<u64>,
 }
@@ -53,13 +56,14 @@ pub struct EventLoop<'a> {
 impl<'a> EventLoop<'a> {
     /// For a run with this first process.
     pub fn new(
-        sandbox: &'a Sandbox,
+        sandbox: &'a Arc<Sandbox>,
         main: &'a Arc<Process>,
         init: &'a Init,
         job: &'a Job,
         monitor: Option<&'a Monitor>,
+        executions: Option<&'a Executions>,
     ) -> Self {
-        EventLoop { sandbox, main, init, job, monitor, passed_on: Cell::new(0) }
+        EventLoop { sandbox, main, init, job, monitor, executions, passed_on: Cell::new(0) }
     }
 
     /// Handles events until the run has ended.
@@ -133,15 +137,30 @@ impl<'a> EventLoop<'a> {
     }
 
     fn answer_client(&self, monitor: &Monitor, number: i32) {
-        let Some(asked) = monitor.asked(self.sandbox, number) else { return };
+        let Some(asked) = monitor.asked(self.sandbox, number) else {
+            let executions = self.executions.filter(|_| !monitor.has(number));
+            return executions.iter().for_each(|executions| executions.client_gone(number));
+        };
         let reply = match asked.request {
             Request::Trace { filter } => return monitor.follow(self.sandbox, number, filter),
             Request::Status => {
                 let used = usage::used(&self.sandbox.processes.all(), &self.reapers());
                 Reply::Status(monitor.status(self.sandbox, used))
             }
+            Request::Exec { process } => match (self.executions, monitor.line(number)) {
+                (Some(executions), Some(line)) if asked.descriptors.len() >= 3 => {
+                    let (client, streams) = ((number, line), asked.descriptors);
+                    return executions.begin(self.sandbox, client, process, streams);
+                }
+                _ => Reply::Refused { why: "it starts nothing beside its program".to_owned() },
+            },
             Request::Signal { number: signal @ 1..=64 } => {
                 let (pid, uid) = (asked.pid, asked.user.cast_signed());
+                if let Some(process) = self.executions.and_then(|executions| executions.process_of(number)) {
+                    // One that has just ended needs no signal.
+                    let _ = process.handle.signal(&Info::sent(signal, libc::SI_USER, pid, asked.user));
+                    return;
+                }
                 self.forward(Received { signal, code: libc::SI_USER, pid, uid });
                 Reply::Done
             }
@@ -175,6 +194,16 @@ impl<'a> EventLoop<'a> {
             }
             // The loop keeps the job process up with it.
             Some(ChildEvent::Continued) => return Ok(None),
+            Some(ChildEvent::Further(started)) => {
+                if let Some(executions) = self.executions {
+                    executions.started(started);
+                }
+                return Ok(None);
+            }
+            Some(ChildEvent::FurtherEnded(child, outcome)) => {
+                self.further_has_ended(child, &outcome);
+                return Ok(None);
+            }
             Some(ChildEvent::Ended(outcome)) => outcome,
         };
         if self.sandbox.ran_out_of_memory() {
@@ -198,6 +227,17 @@ impl<'a> EventLoop<'a> {
                 Outcome::Failed(format!("the emulator child ended before the program ran: {why}"))
             }
         }))
+    }
+
+    /// Tells whoever has asked for it. Other children that have ended were orphans.
+    fn further_has_ended(&self, child: i32, outcome: &Outcome) {
+        let Some(client) = self.executions.and_then(|executions| executions.ended(child)) else { return };
+        let (status, signal) = match outcome {
+            Outcome::Exited(status) => (Some(*status), None),
+            Outcome::Signaled(signal) => (None, Some(*signal)),
+            _ => (None, None),
+        };
+        self.monitor.iter().for_each(|monitor| monitor.answer(client, &Reply::Ended { status, signal }));
     }
 
     fn hear_job(&self) -> Result<(), Errno> {

@@ -3,6 +3,7 @@
 pub mod contained;
 pub mod courier;
 pub mod event_loop;
+pub mod execution;
 pub mod gdb;
 pub mod job;
 mod kept;
@@ -22,7 +23,6 @@ use crate::confine::descriptors::Given;
 use crate::confine::landlock::Enforced;
 use crate::host::cgroup::{Bounds, Cgroup};
 use crate::host::descendants::end_all_below;
-use crate::host::fork_gate::ForkGate;
 use crate::host::interrupt;
 use crate::host::maker::Maker;
 use crate::host::start;
@@ -38,12 +38,12 @@ use crate::report::stream::{PATIENCE, Stream};
 use crate::report::trace::{Filter, Form, Printer, Trace};
 use crate::report::{escape, tell};
 use crate::sandbox::Sandbox;
-use crate::sandbox::forks::Forks;
 use crate::sandbox::layers::{self, SupervisorLayers};
 use crate::state::notices::Notices;
 use crate::worker::{dispatch, serve};
 use contained::{Contained, Progress};
 use event_loop::EventLoop;
+use execution::{Executions, keep_gate};
 use job::Job;
 use monitor::Monitor;
 use nix::errno::Errno;
@@ -72,7 +72,8 @@ pub fn contain(options: Options, given: Given, contained: Contained) -> i32 {
 
 fn run_in(options: Options, mut given: Given, contained: Option<Contained>) -> i32 {
     let begun = Inherited::record(options.stack_size).map_err(|e| e.to_string());
-    let begun = begun.and_then(|inherited| Ok((inherited, Streams::open(&options.reports, &mut given)?)));
+    let begun =
+        begun.and_then(|inherited| Ok((Arc::new(inherited), Streams::open(&options.reports, &mut given)?)));
     let (inherited, streams) = match begun {
         Ok(begun) => begun,
         Err(e) => {
@@ -329,14 +330,14 @@ fn take_name(name: &Name, options: &Options, program: &Program, job: &Job) -> Re
 fn monitor_of(contained: &Contained, program: &Program) -> Result<Monitor, Outcome> {
     let listener = contained.listener.try_clone().map_err(|e| failed("the container's socket", e))?;
     let (name, profile) = (contained.id.clone(), "config.json".to_owned());
-    Ok(Monitor::on(listener, name, profile, escape::shown(&program.path)))
+    Ok(Monitor::of_container(listener, name, profile, escape::shown(&program.path)))
 }
 
 fn run_guest(
     sandbox: &Arc<Sandbox>,
     guest: Guest,
     (job, gdb, contained): (&Job, Option<gdb::Listener>, Option<&Contained>),
-    inherited: &Inherited,
+    inherited: &Arc<Inherited>,
     monitor: Option<&Monitor>,
 ) -> Result<Outcome, Outcome> {
     let host = |e: Errno| failed("the supervisor", e.desc());
@@ -356,7 +357,9 @@ fn run_guest(
     let debugger = gdb.map(|gdb| gdb::serve(gdb, sandbox, &main)).transpose();
     let debugger = debugger.map_err(|e| failed("the supervisor", e))?;
     let relay = relay_notices(sandbox).map_err(|e| failed("the supervisor", e))?;
-    let outcome = EventLoop::new(sandbox, &main, &init, job, monitor).run();
+    let executions = contained.map(|_| Executions::new(&init, inherited.clone())).transpose();
+    let executions = executions.map_err(host)?;
+    let outcome = EventLoop::new(sandbox, &main, &init, job, monitor, executions.as_ref()).run();
     // Both end at the same time.
     sandbox.maker.get().inspect(|maker| maker.dismiss());
     init.finish();
@@ -374,20 +377,6 @@ fn run_guest(
     sandbox.trace.finish();
     sandbox.audit.finish(Instant::now() + PATIENCE);
     outcome.map_err(host)
-}
-
-/// Lets forks through in a thread of its own: they wait for that alone.
-fn keep_gate(sandbox: &Arc<Sandbox>, gate: ForkGate) -> io::Result<()> {
-    let (sandbox, pids) = (sandbox.clone(), sandbox.pids());
-    let keep = move || {
-        // An error is the kernel's word that no more come.
-        while let Ok(asking) = gate.next() {
-            if let Some(asking) = asking {
-                gate.answer(&asking, Forks::may_pass(&sandbox.processes, &pids, asking.thread));
-            }
-        }
-    };
-    std::thread::Builder::new().name("forks".to_owned()).spawn(keep).map(drop)
 }
 
 /// Passes on what guests tell the service manager, in a thread of its own: it waits for room there.

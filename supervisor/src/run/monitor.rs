@@ -23,6 +23,8 @@ use std::os::unix::net::UnixListener;
 
 /// Those who have connected, at most.
 const CLIENTS: usize = 16;
+/// The same of a container, whose further processes have one each.
+const OF_CONTAINER: usize = 1024;
 
 /// Where a run is asked.
 #[derive(Debug)]
@@ -35,6 +37,8 @@ pub struct Monitor {
     clients: RefCell<BTreeMap<i32, Client>>,
     /// The number of the next one.
     next: Cell<i32>,
+    /// How many there may be.
+    most: usize,
 }
 
 /// Somebody who has connected.
@@ -52,6 +56,8 @@ pub(super) struct Asked {
     /// Who: process and user.
     pub(super) pid: i32,
     pub(super) user: u32,
+    /// What has come along.
+    pub(super) descriptors: Vec<OwnedFd>,
 }
 
 impl Monitor {
@@ -62,13 +68,29 @@ impl Monitor {
     /// The name is taken; the host fails.
     pub(super) fn begin(name: &Name, profile: String, program: String) -> Result<Monitor, RegistryError> {
         let listener = Registry::open()?.claim(name)?.into();
-        Ok(Monitor::on(listener, name.to_string(), profile, program))
+        let most = CLIENTS;
+        Ok(Monitor { most, ..Monitor::of_container(listener, name.to_string(), profile, program) })
     }
 
     /// Answers on this socket.
-    pub(super) fn on(listener: UnixListener, name: String, profile: String, program: String) -> Monitor {
+    pub(super) fn of_container(
+        listener: UnixListener,
+        name: String,
+        profile: String,
+        program: String,
+    ) -> Monitor {
         let (since, clients, next) = (record::now(), RefCell::default(), Cell::new(0));
-        Monitor { listener, name, profile, program, since, clients, next }
+        Monitor { listener, name, profile, program, since, clients, next, most: OF_CONTAINER }
+    }
+
+    /// Whether the one with this number is there.
+    pub(super) fn has(&self, number: i32) -> bool {
+        self.clients.borrow().contains_key(&number)
+    }
+
+    /// Another descriptor of the connection of the one with this number.
+    pub(super) fn line(&self, number: i32) -> Option<OwnedFd> {
+        self.clients.borrow().get(&number)?.line.try_clone().ok()
     }
 
     /// Has the event loop wait for those who connect.
@@ -90,7 +112,7 @@ impl Monitor {
         }
         let number = self.next.get();
         self.next.set(number.wrapping_add(1) & i32::MAX);
-        if self.clients.borrow().len() >= CLIENTS {
+        if self.clients.borrow().len() >= self.most {
             let first = self.clients.borrow().keys().next().copied();
             first.into_iter().for_each(|first| self.leave(sandbox, first));
         }
@@ -104,8 +126,9 @@ impl Monitor {
         let heard = {
             let clients = self.clients.borrow();
             let client = clients.get(&number)?;
-            let heard = message::hear(client.line.as_fd(), MsgFlags::MSG_DONTWAIT);
-            heard.map(|request| request.map(|request| Asked { request, pid: client.pid, user: client.user }))
+            let heard = message::hear_with(client.line.as_fd(), MsgFlags::MSG_DONTWAIT);
+            let (pid, user) = (client.pid, client.user);
+            heard.map(|heard| heard.map(|(request, descriptors)| Asked { request, pid, user, descriptors }))
         };
         match heard {
             Ok(Some(asked)) => return Some(asked),

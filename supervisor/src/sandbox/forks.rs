@@ -20,7 +20,7 @@ use crate::host::signal::Info;
 use crate::state::processes::Processes;
 use nix::errno::Errno;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 
 /// What is known of forks.
 #[derive(Debug, Default)]
@@ -31,6 +31,18 @@ pub struct Forks {
     ungated: AtomicBool,
     /// Some process may be hidden behind the forks under way.
     hidden: AtomicBool,
+    /// Children of the init process that are being started and are not known yet.
+    expected: AtomicUsize,
+}
+
+/// As long as this is there a child of the init process may be one that is about to be known.
+#[derive(Debug)]
+pub struct Expecting<'a>(&'a Forks);
+
+impl Drop for Expecting<'_> {
+    fn drop(&mut self) {
+        self.0.expected.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Forks {
@@ -38,6 +50,12 @@ impl Forks {
     pub fn begin(&self, init: i32, gated: bool) {
         self.init.store(init, Ordering::Relaxed);
         self.ungated.store(!gated, Ordering::Relaxed);
+    }
+
+    /// A further child of the init process is about to be started.
+    pub fn expect(&self) -> Expecting<'_> {
+        self.expected.fetch_add(1, Ordering::SeqCst);
+        Expecting(self)
     }
 
     /// Whether forks pass no gate, so that it has to be swept from time to time.
@@ -80,8 +98,8 @@ impl Forks {
         let running = parents();
         let all = processes.all();
         let known: BTreeSet<i32> = all.iter().map(|p| p.handle.on_host()).collect();
-        let made: BTreeMap<i32, usize> =
-            all.iter().map(|p| (p.handle.on_host(), p.forks_under_way().1)).collect();
+        let made = all.iter().map(|p| (p.handle.on_host(), p.forks_under_way().1));
+        let made: BTreeMap<i32, usize> = made.chain([(init, self.expected.load(Ordering::SeqCst))]).collect();
         let mut hidden = false;
         for (parent, children) in unknown_below(&running, init, &known) {
             let expected = made.get(&parent).copied().unwrap_or(0);

@@ -10,6 +10,7 @@ use super::threads;
 use crate::host::fork_gate;
 use crate::host::maker::Namespaces;
 use crate::host::parcel::{received, send};
+use crate::host::pty;
 use crate::host::spawn;
 use crate::host::start::{block_exactly, nothing};
 use crate::state::attributes::started_badness;
@@ -46,6 +47,10 @@ pub struct Start<'a> {
     pub continued: bool,
     /// How many threads the kernel shall let the run have, where it can count them.
     pub threads: Option<u64>,
+    /// The terminal that it is to take.
+    pub terminal: Option<BorrowedFd<'a>>,
+    /// Whether there may be further children beside it.
+    pub further: bool,
     /// Whether the kernel may have to end somebody for want of the run's memory (a cgroup).
     pub bounded: bool,
 }
@@ -121,6 +126,9 @@ fn become_child(
 ) -> Result<std::convert::Infallible, Failed> {
     let reports = spawn::aside(reports, ABOVE).map_err(|e| (1, e))?;
     lead_group(start.continued).map_err(|e| (7, e))?;
+    if let Some(terminal) = start.terminal {
+        pty::take(terminal).map_err(|e| (7, e))?;
+    }
     let root = start.root.map(|root| spawn::aside(root, ABOVE)).transpose().map_err(|e| (1, e))?;
     let program = place_descriptors(start).map_err(|e| (1, e))?;
     if let Some(root) = root {

@@ -22,14 +22,14 @@ mod reaper;
 mod threads;
 
 use crate::host::fork_gate::ForkGate;
-use crate::host::parcel::received;
+use crate::host::parcel::{self, received};
 use crate::host::spawn;
 use crate::report::ending::End;
 use crate::report::outcome::Outcome;
 use exec::Start;
-use message::Message;
+use message::{Message, Order};
 use nix::errno::Errno;
-use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, socketpair};
+use nix::sys::socket::{AddressFamily, MsgFlags, Shutdown, SockFlag, SockType, shutdown, socketpair};
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -42,7 +42,7 @@ pub struct Init {
 }
 
 /// What has happened to the first child.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum ChildEvent {
     /// It was stopped by this signal.
     Stopped(i32),
@@ -50,6 +50,11 @@ pub enum ChildEvent {
     Continued,
     /// It has ended.
     Ended(Outcome),
+    /// A further child runs its own program (its process id on the host, and its fork gate), or why there is
+    /// none.
+    Further(Result<(i32, Option<ForkGate>), StartError>),
+    /// A child that was not the first has ended: its process id on the host, and how.
+    FurtherEnded(i32, Outcome),
 }
 
 /// Why the first child does not run.
@@ -66,6 +71,37 @@ pub enum StartError {
     /// The init process could not be started or has ended.
     #[error("the init process: {}", .0.desc())]
     Init(#[from] Errno),
+}
+
+impl StartError {
+    fn of(step: u8, errno: i32) -> StartError {
+        let step = exec::STEPS.get(usize::from(step)).copied().unwrap_or("exec");
+        StartError::Step { step, errno: Errno::from_raw(errno) }
+    }
+}
+
+/// The way to the init process for whoever starts further children.
+#[derive(Debug)]
+pub struct Orders(OwnedFd);
+
+impl Orders {
+    /// Has a child started with this channel, this control socket and this terminal. What comes of it is an
+    /// event: [`ChildEvent::Further`].
+    ///
+    /// # Errors
+    /// As sendmsg(2).
+    pub fn start(
+        &self,
+        channel: BorrowedFd<'_>,
+        control: BorrowedFd<'_>,
+        terminal: Option<BorrowedFd<'_>>,
+    ) -> Result<(), Errno> {
+        let order =
+            |order: Order, descriptor| parcel::send(self.0.as_fd(), &order.encode(), Some(descriptor));
+        order(Order::Channel, channel)?;
+        terminal.map_or(Ok(()), |terminal| order(Order::Terminal, terminal))?;
+        order(Order::Start, control)
+    }
 }
 
 impl Init {
@@ -93,10 +129,7 @@ impl Init {
     pub fn child(&self) -> Result<(i32, Option<ForkGate>), StartError> {
         match self.receive(MsgFlags::empty())? {
             Some((Message::Started(child), gate)) => Ok((child, gate.map(ForkGate::new))),
-            Some((Message::Failed(step, errno), _)) => {
-                let step = exec::STEPS.get(usize::from(step)).copied().unwrap_or("exec");
-                Err(StartError::Step { step, errno: Errno::from_raw(errno) })
-            }
+            Some((Message::Failed(step, errno), _)) => Err(StartError::of(step, errno)),
             _ => Err(Errno::ECHILD.into()),
         }
     }
@@ -118,17 +151,38 @@ impl Init {
     /// # Errors
     /// The socket fails.
     pub fn event(&self) -> Result<Option<ChildEvent>, Errno> {
-        Ok(match self.receive(MsgFlags::MSG_DONTWAIT).map(|got| got.map(|(message, _)| message)) {
-            Ok(Some(Message::Exited(status))) => Some(ChildEvent::Ended(Outcome::Exited(status))),
-            Ok(Some(Message::Signaled(signal))) => Some(ChildEvent::Ended(Outcome::Signaled(signal))),
-            Ok(Some(Message::Stopped(signal))) => Some(ChildEvent::Stopped(signal)),
-            Ok(Some(Message::Continued)) => Some(ChildEvent::Continued),
-            Ok(_) => None,
+        let (message, gate) = match self.receive(MsgFlags::MSG_DONTWAIT) {
+            Ok(None) => return Ok(None),
+            Ok(Some((message, gate))) => (Ok(message), gate),
+            Err(e) => (Err(e), None),
+        };
+        Ok(match message {
+            Ok(Message::Exited(status)) => Some(ChildEvent::Ended(Outcome::Exited(status))),
+            Ok(Message::Signaled(signal)) => Some(ChildEvent::Ended(Outcome::Signaled(signal))),
+            Ok(Message::Stopped(signal)) => Some(ChildEvent::Stopped(signal)),
+            Ok(Message::Continued) => Some(ChildEvent::Continued),
+            Ok(Message::Started(child)) => Some(ChildEvent::Further(Ok((child, gate.map(ForkGate::new))))),
+            Ok(Message::Failed(step, errno)) => Some(ChildEvent::Further(Err(StartError::of(step, errno)))),
+            Ok(Message::FurtherExited(pid, status)) => {
+                Some(ChildEvent::FurtherEnded(pid, Outcome::Exited(status)))
+            }
+            Ok(Message::FurtherSignaled(pid, signal)) => {
+                Some(ChildEvent::FurtherEnded(pid, Outcome::Signaled(signal)))
+            }
             Err(Errno::EPIPE | Errno::ECONNRESET) => {
                 Some(ChildEvent::Ended(Outcome::Ended(End::Broken("the init process has ended".to_owned()))))
             }
             Err(e) => return Err(e),
         })
+    }
+
+    /// The way to it.
+    ///
+    /// # Errors
+    /// There are no more descriptors.
+    pub fn orders(&self) -> Result<Orders, Errno> {
+        let copy = self.socket.try_clone();
+        copy.map(Orders).map_err(|e| e.raw_os_error().map_or(Errno::EMFILE, Errno::from_raw))
     }
 
     /// Its process id.
@@ -138,6 +192,8 @@ impl Init {
 
     /// Ends all that is left of the run and waits until it is gone.
     pub fn finish(self) {
+        // Whoever starts further children has a copy.
+        let _ = shutdown(self.socket.as_raw_fd(), Shutdown::Both);
         drop(self.socket);
         while waitpid(self.pid, None) == Err(Errno::EINTR) {}
     }

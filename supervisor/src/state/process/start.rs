@@ -12,7 +12,7 @@ use crate::state::mounts;
 use crate::state::names::{Dir, label_of};
 use crate::state::place::Place;
 use nix::errno::Errno;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 /// What a process starts with: for a forked one everything of its parent at the time of the fork; and a line
@@ -56,6 +56,20 @@ impl State {
         // It may be a directory without a name any more, or one in which the user may not look names up.
         let fd = open("/proc/self/cwd", flags, nix::sys::stat::Mode::empty())?;
         let fd = mounts::in_place_of(&crate::host::name::kernel_label(fd.as_fd())?).unwrap_or(fd);
+        State::at(fd, exe, credentials, umask, limits)
+    }
+
+    /// The state of a process that begins in this directory.
+    ///
+    /// # Errors
+    /// The directory has no name.
+    pub fn at(
+        fd: OwnedFd,
+        exe: ExeRecord,
+        credentials: Credentials,
+        umask: u32,
+        limits: [Rlimit; LIMITS],
+    ) -> Result<State, Errno> {
         let path = label_of(fd.as_fd())?.into();
         Ok(State {
             place: Place::new(Arc::new(Dir { fd, path }), umask),
