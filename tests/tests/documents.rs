@@ -78,7 +78,10 @@ fn anchors(text: &str) -> BTreeSet<String> {
 fn is_path(name: &str) -> bool {
     let source = [".rs", ".md", ".sh", ".c"].iter().any(|ending| name.ends_with(ending));
     let fine = |c: char| c.is_ascii_alphanumeric() || "_-./".contains(c);
+    // What a build makes is not there before it.
+    let made = name.starts_with("target/");
     name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && !made
         && name.chars().all(fine)
         && (source || name.contains('/'))
 }

@@ -119,7 +119,7 @@ fn further(process: &Process) -> Further {
         .rlimits()
         .iter()
         .flatten()
-        .filter_map(|limit| Some((create::resource(limit.typ()) as u32, limit.soft(), limit.hard())));
+        .map(|limit| (create::resource(limit.typ()) as u32, limit.soft(), limit.hard()));
     Further {
         words: process.args().clone().unwrap_or_default(),
         environment: process.env().clone().unwrap_or_default(),
