@@ -62,6 +62,11 @@ fn signals_that_come_faster_than_they_are_taken_are_all_there_and_break_off_only
 }
 
 #[test]
+fn signals_find_registers_and_flags_as_they_are_in_the_middle_of_branches() {
+    ends_well("signals_branches");
+}
+
+#[test]
 fn signals_can_be_waited_for_and_timers_raise_them() {
     ends_well("signals_wait");
 }

@@ -58,13 +58,13 @@ fn recover(thread: &mut Thread, mark: &Mark) {
     let state = thread.state();
     let raw = state.raw;
     for (n, (home, host)) in state.gpr.iter_mut().zip(raw.gpr).enumerate() {
-        if n >= 8 || mark.borrowed >> n & 1 == 0 {
+        if mark.borrowed >> n & 1 == 0 {
             *home = host;
         }
     }
     state.pc = match mark.pc {
         PcAt::Known(pc) | PcAt::Along(pc) => pc,
-        PcAt::Rcx => raw.gpr[1],
+        PcAt::R11 => raw.gpr[11],
         PcAt::Target => state.target,
     };
     state.rflags = raw.rflags;

@@ -4,10 +4,16 @@
 //! to it any more, while its code stays in place for a thread that is just running it; that thread leaves by
 //! the block's next exit, all of which are unchained. Memory comes back when the whole cache is flushed.
 
+mod marks;
+mod records;
+mod recover;
 mod revive;
 
 use super::cache::{CacheError, CodeCache};
-use rxbox_translate::emit::{Code, Entry, Exit, FIRST_EXIT, Mark, PcAt, Placement, late_entry};
+use marks::Marks;
+pub use records::BlockId;
+use records::{EntryRecord, ExitRecord, Host, Incoming, TranslationBlock};
+use rxbox_translate::emit::{Code, EmitError, Exit, FIRST_EXIT, LateEntry, Placement};
 use rxbox_translate::frontend::Config;
 use rxbox_translate::state::Region;
 use rxbox_translate::{Stages, TranslateError, Translator};
@@ -15,9 +21,6 @@ use rxbox_wire::sizes::PAGE;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Range;
-
-/// Index of a block; never used again until a flush.
-pub type BlockId = u32;
 
 /// The host entry of a block, as only [`Blocks`] hands it out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,59 +33,28 @@ impl HostEntry {
     }
 }
 
-/// A translation block.
-#[derive(Debug)]
-pub struct TranslationBlock {
-    /// Guest address of its first instruction.
-    pub pc: u64,
-    /// Bytes of guest code that it stands for.
-    pub len: u32,
-    hot: u64,
-    hot_len: u32,
-    cold: u64,
-    /// Its places in [`Blocks::entries`], the beginning first.
-    entries: Range<u32>,
-    /// Numbers of its exits.
-    exits: Range<u32>,
-    /// State recovery of its hot code in [`Blocks::marks`].
-    marks: Range<u32>,
-    /// Numbers of the exits that are chained to it.
-    incoming: Vec<u32>,
-    linked: bool,
-    /// Where its guest bytes begin in [`Blocks::sources`].
-    source: u32,
-}
-
-/// An exit of some block.
-#[derive(Debug)]
-struct ExitRecord {
-    block: BlockId,
-    exit: Exit,
-    /// The block that it goes straight to.
-    chained: Option<BlockId>,
-}
-
 /// All blocks of a process, and the cache that they lie in.
 #[derive(Debug)]
 pub struct Blocks {
     cache: CodeCache,
     blocks: Vec<TranslationBlock>,
-    /// Places where blocks are entered, with their block.
-    entries: Vec<(BlockId, Entry)>,
+    /// Places where blocks are entered.
+    entries: Vec<EntryRecord>,
     /// The index in `entries` of the one that serves a guest pc: the oldest of those of live blocks.
     by_pc: HashMap<u64, u32, BuildHasherDefault<PcHasher>>,
     by_page: HashMap<u64, Vec<BlockId>, BuildHasherDefault<PcHasher>>,
-    /// Host addresses of the entries for indirect branches that were made later.
-    late_entries: Vec<u64>,
+    /// The entries for indirect branches that were made later, ascending: where their code begins, and their
+    /// state recovery in `late_marks`.
+    late_entries: Vec<(Host, u32)>,
     /// All exits from number [`FIRST_EXIT`] on.
     exits: Vec<ExitRecord>,
-    /// State recovery of all blocks.
-    marks: Vec<Mark>,
+    /// State recovery of all hot code.
+    marks: Marks,
+    /// That of late entries.
+    late_marks: Marks,
     translator: Translator,
     /// The guest bytes that the blocks were made from, one after the other.
     sources: Vec<u8>,
-    /// For each block, in which generation it was made or last found valid.
-    generations: Vec<u32>,
     /// Grows with each program of the process.
     generation: u32,
 }
@@ -111,23 +83,23 @@ impl Blocks {
             by_page: HashMap::default(),
             late_entries: Vec::new(),
             exits: Vec::new(),
-            marks: Vec::new(),
+            marks: Marks::default(),
+            late_marks: Marks::default(),
             translator: Translator::default(),
             sources: Vec::new(),
-            generations: Vec::new(),
             generation: 0,
         })
     }
 
     /// The host entry of the block at `pc`.
     pub fn find(&self, pc: u64) -> Option<HostEntry> {
-        self.entry(pc).map(|(_, entry)| HostEntry(entry.direct))
+        self.entry(pc).map(|entry| HostEntry(entry.start.address()))
     }
 
     /// Where a live block is entered for `pc`.
-    fn entry(&self, pc: u64) -> Option<(BlockId, Entry)> {
+    fn entry(&self, pc: u64) -> Option<&EntryRecord> {
         let &at = self.by_pc.get(&pc)?;
-        Some(self.entries[at as usize]).filter(|&(id, _)| self.is_live(id))
+        Some(&self.entries[at as usize]).filter(|entry| self.is_live(entry.block))
     }
 
     /// Translates the block at `pc` from the executable guest bytes `code_bytes` and adds it; returns its
@@ -163,119 +135,149 @@ impl Blocks {
         step: bool,
     ) -> (HostEntry, BlockId) {
         let id = self.blocks.len() as BlockId;
-        let len = bytes.len() as u32;
         self.cache.add(&code.hot, &code.cold);
-        let exits = code.exits.iter().map(|&exit| ExitRecord { block: id, exit, chained: None });
-        let exits = keep(&mut self.exits, exits);
-        let block = TranslationBlock {
+        self.blocks.push(TranslationBlock {
             pc,
-            len,
-            hot: at.hot,
-            hot_len: code.hot.len() as u32,
-            cold: at.cold,
-            entries: keep(&mut self.entries, code.entries.iter().map(|&entry| (id, entry))),
-            exits: exits.start + FIRST_EXIT..exits.end + FIRST_EXIT,
-            marks: keep(&mut self.marks, code.marks.iter().copied()),
-            incoming: Vec::new(),
-            linked: !step,
+            len: bytes.len() as u16,
+            hot_len: code.hot.len() as u16,
+            hot: Host::of(at.hot),
+            cold: Host::of(at.cold),
+            entries: self.entries.len() as u32,
+            exits: self.exits.len() as u32,
+            marks: self.marks.end(),
             source: self.sources.len() as u32,
-        };
-        let entry = HostEntry(code.entries[0].direct);
-        self.generations.push(self.generation);
-        let entries = block.entries.clone();
-        self.blocks.push(block);
+            generation: self.generation,
+            incoming: Incoming::NONE,
+            linked: !step,
+        });
+        self.entries.extend(code.entries.iter().map(|entry| EntryRecord::new(id, entry)));
+        self.exits.extend(code.exits.iter().map(|&exit| ExitRecord::new(id, exit)));
+        self.marks.add(&code.marks);
         if !step {
             self.sources.extend_from_slice(bytes);
-            for page in pages(pc, len) {
+            for page in pages(pc, bytes.len() as u64) {
                 self.by_page.entry(page).or_default().push(id);
             }
-            for at in entries {
-                let pc = self.entries[at as usize].1.pc;
+            for at in self.entries_of(id) {
+                let pc = self.entries[at as usize].pc;
                 if self.entry(pc).is_none() {
                     self.by_pc.insert(pc, at);
                 }
             }
             self.publish_entries(id);
         }
-        (entry, id)
+        (HostEntry(code.entries[0].start), id)
     }
 
     /// Enters a block's entries for indirect branches in the tables.
     fn publish_entries(&self, id: BlockId) {
-        for (_, Entry { pc, indirect, .. }) in self.entries_of(id) {
-            if let Some(host) = indirect {
-                self.cache.set_target(*pc, *host);
+        for entry in &self.entries[usize_range(self.entries_of(id))] {
+            if let Some(host) = entry.indirect {
+                self.cache.set_target(entry.pc, host.address());
             }
         }
     }
 
-    fn entries_of(&self, id: BlockId) -> &[(BlockId, Entry)] {
-        let Range { start, end } = self.blocks[id as usize].entries;
-        &self.entries[start as usize..end as usize]
+    /// Where the run of a block ends that begins at `start` of it, in a list of `len` items.
+    fn run(&self, id: BlockId, start: impl Fn(&TranslationBlock) -> u32, len: usize) -> Range<u32> {
+        let end = self.blocks.get(id as usize + 1).map_or(len as u32, &start);
+        start(&self.blocks[id as usize])..end
     }
 
-    fn exits_of(&self, block: &TranslationBlock) -> &[ExitRecord] {
-        let Range { start, end } = block.exits;
-        &self.exits[(start - FIRST_EXIT) as usize..(end - FIRST_EXIT) as usize]
+    /// The indexes of a block's entries.
+    fn entries_of(&self, id: BlockId) -> Range<u32> {
+        self.run(id, |b| b.entries, self.entries.len())
+    }
+
+    /// The indexes of a block's exits.
+    fn exits_of(&self, id: BlockId) -> Range<u32> {
+        self.run(id, |b| b.exits, self.exits.len())
     }
 
     /// Lets indirect branches find the block at `pc`: enters its entry for them in the tables, made now if it
     /// has none.
     pub fn publish(&mut self, pc: u64) -> Result<(), Full> {
         let Some(&at) = self.by_pc.get(&pc) else { return Ok(()) };
-        let entry = self.entries[at as usize].1;
-        let host = match entry.indirect {
-            Some(host) => host,
-            None => {
-                let (host, _) = self.cache.room().ok_or(Full)?;
-                let code = late_entry(self.cache.region(), host, pc, entry.direct).map_err(|_| Full)?;
-                self.cache.add(&code, &[]);
-                self.late_entries.push(host);
-                self.entries[at as usize].1.indirect = Some(host);
-                host
-            }
-        };
-        self.cache.set_target(pc, host);
+        let entry = &self.entries[at as usize];
+        if entry.indirect.is_none()
+            && let Some(direct) = entry.direct
+        {
+            let region = self.cache.region();
+            let made = self.add_late(|at| LateEntry::indirect(region, at, pc, direct.address()));
+            self.entries[at as usize].indirect = Some(made.ok_or(Full)?);
+        }
+        if let Some(host) = self.entries[at as usize].indirect {
+            self.cache.set_target(pc, host.address());
+        }
         Ok(())
+    }
+
+    /// Where chained jumps enter the block of the entry with the index `at`; made now if there is no such
+    /// place yet. `None` if there is no room.
+    fn direct_entry(&mut self, at: u32) -> Option<u64> {
+        let &EntryRecord { pc, start, direct, .. } = &self.entries[at as usize];
+        let direct = match direct {
+            Some(direct) => direct,
+            None => self.add_late(|at| LateEntry::direct(at, pc, start.address()))?,
+        };
+        self.entries[at as usize].direct = Some(direct);
+        Some(direct.address())
+    }
+
+    /// Adds an entry that is apart from its block; its host address, `None` if there is no room.
+    fn add_late(&mut self, emit: impl FnOnce(u64) -> Result<LateEntry, EmitError>) -> Option<Host> {
+        let (host, _) = self.cache.room()?;
+        let LateEntry { code, marks } = emit(host).ok()?;
+        self.cache.add(&code, &[]);
+        self.late_entries.push((Host::of(host), self.late_marks.end()));
+        self.late_marks.add(&marks);
+        Some(Host::of(host))
     }
 
     /// How many bytes of guest code a block stands for.
     pub fn guest_len(&self, id: BlockId) -> u32 {
-        self.blocks[id as usize].len
+        self.blocks[id as usize].len.into()
     }
 
     /// Host address and bytes of a block's hot code, for the log.
     pub fn host_code(&self, id: BlockId) -> (u64, Vec<u8>) {
         let b = &self.blocks[id as usize];
-        (b.hot, self.cache.read(b.hot, b.hot_len as usize))
+        (b.hot.address(), self.cache.read(b.hot.address(), b.hot_len.into()))
     }
 
     /// The exit with this number.
     pub fn exit(&self, exit_id: u32) -> Option<Exit> {
-        Some(self.exits.get(exit_id.checked_sub(FIRST_EXIT)? as usize)?.exit)
+        Some(self.exits.get(exit_id.checked_sub(FIRST_EXIT)? as usize)?.exit())
     }
 
     /// Makes an exit go straight to the block at `pc`, if both are still linked.
     pub fn chain(&mut self, exit_id: u32, pc: u64) {
-        let Some(from) = exit_id.checked_sub(FIRST_EXIT).map(|n| n as usize) else { return };
-        let Some(&ExitRecord { block, exit: Exit::Goto { pc: target, patch, .. }, chained: None }) =
-            self.exits.get(from)
-        else {
+        if let Some(from) = exit_id.checked_sub(FIRST_EXIT) {
+            self.chain_exit(from, pc);
+        }
+    }
+
+    /// [`Blocks::chain`] for the exit with the index `from`.
+    fn chain_exit(&mut self, from: u32, pc: u64) {
+        let Some(record) = self.exits.get(from as usize).filter(|e| e.chained().is_none()) else { return };
+        let Exit::Goto { pc: target, patch, .. } = record.exit() else { return };
+        let Some(to) = self.entry(pc).map(|entry| entry.block) else { return };
+        if target != pc || !self.blocks[record.block as usize].linked {
             return;
-        };
-        let Some((to, entry)) = self.entry(pc) else { return };
-        if target == pc && self.blocks[block as usize].linked {
-            self.cache.patch(patch, entry.direct);
-            self.exits[from].chained = Some(to);
-            self.blocks[to as usize].incoming.push(exit_id);
+        }
+        let at = self.by_pc.get(&pc).copied();
+        if let Some(direct) = at.and_then(|at| self.direct_entry(at)) {
+            self.cache.patch(patch, direct);
+            self.exits[from as usize].set_chained(Some(to));
+            self.blocks[to as usize].incoming.push(&mut self.exits, from);
         }
     }
 
     /// Chains those exits of a block whose targets are there already.
     pub fn chain_all(&mut self, id: BlockId) {
-        for exit_id in self.blocks[id as usize].exits.clone() {
-            if let Some(Exit::Goto { pc, .. }) = self.exit(exit_id) {
-                self.chain(exit_id, pc);
+        for at in self.exits_of(id) {
+            if let Exit::Goto { pc, .. } = self.exits[at as usize].exit() {
+                self.chain_exit(at, pc);
             }
         }
     }
@@ -315,18 +317,17 @@ impl Blocks {
         let block = &mut self.blocks[id as usize];
         block.linked = false;
         let (pc, len) = (block.pc, block.len);
-        let incoming = std::mem::take(&mut block.incoming);
-        let (entries, exits) = (block.entries.clone(), block.exits.clone());
-        for exit_id in incoming.into_iter().chain(exits) {
-            self.unchain(exit_id);
+        let incoming: Vec<u32> = block.incoming.iter(&self.exits).collect();
+        for at in incoming.into_iter().chain(self.exits_of(id)) {
+            self.unchain(at);
         }
-        for at in entries {
-            let pc = self.entries[at as usize].1.pc;
+        for at in self.entries_of(id) {
+            let pc = self.entries[at as usize].pc;
             if self.by_pc.get(&pc) == Some(&at) {
                 self.by_pc.remove(&pc);
             }
         }
-        for page in pages(pc, len) {
+        for page in pages(pc, len.into()) {
             if let Some(ids) = self.by_page.get_mut(&page) {
                 ids.retain(|&b| b != id);
             }
@@ -335,18 +336,20 @@ impl Blocks {
 
     /// Takes a block's entries for indirect branches out of the tables.
     fn withdraw_entries(&self, id: BlockId) {
-        for (_, Entry { pc, indirect, .. }) in self.entries_of(id) {
-            if let Some(host) = indirect {
-                self.cache.clear_target(*pc, *host);
+        for entry in &self.entries[usize_range(self.entries_of(id))] {
+            if let Some(host) = entry.indirect {
+                self.cache.clear_target(entry.pc, host.address());
             }
         }
     }
 
-    fn unchain(&mut self, exit_id: u32) {
-        let exit = &mut self.exits[(exit_id - FIRST_EXIT) as usize];
-        if let (Exit::Goto { patch, stub, .. }, Some(to)) = (exit.exit, exit.chained.take()) {
+    /// Makes the exit with the index `at` go to its stub again.
+    fn unchain(&mut self, at: u32) {
+        let record = &mut self.exits[at as usize];
+        if let (Exit::Goto { patch, stub, .. }, Some(to)) = (record.exit(), record.chained()) {
+            record.set_chained(None);
             self.cache.patch(patch, stub);
-            self.blocks[to as usize].incoming.retain(|&e| e != exit_id);
+            self.blocks[to as usize].incoming.remove(&mut self.exits, at);
         }
     }
 
@@ -369,8 +372,8 @@ impl Blocks {
         self.late_entries.clear();
         self.exits.clear();
         self.marks.clear();
+        self.late_marks.clear();
         self.sources.clear();
-        self.generations.clear();
     }
 
     /// Forgets everything and goes on in another region, as [`CodeCache::move_to`].
@@ -381,35 +384,6 @@ impl Blocks {
         self.cache.move_to(region)?;
         self.flush();
         Ok(())
-    }
-
-    /// Where the guest state is at this host pc; `None` if no code lies there.
-    pub fn recover(&self, host: u64) -> Option<Mark> {
-        if let Some(mark) = self.cache.stub_mark(host).filter(|_| host < self.cache.region().code()) {
-            return Some(mark);
-        }
-        let hot = self.blocks.partition_point(|b| b.hot <= host).checked_sub(1).map(|i| &self.blocks[i]);
-        let late = self.late_entries.partition_point(|&start| start <= host).checked_sub(1);
-        if late.is_some_and(|i| hot.is_none_or(|b| self.late_entries[i] > b.hot)) {
-            return Some(Mark::arrival(0));
-        }
-        let cold = self.blocks.partition_point(|b| b.cold <= host).checked_sub(1).map(|i| &self.blocks[i]);
-        if let Some(block) = cold {
-            return self.exit_at(block, host);
-        }
-        let block = hot?;
-        let at = (host - block.hot) as u32;
-        let marks = self.marks.get(block.marks.start as usize..block.marks.end as usize)?;
-        let mark = marks.get(marks.partition_point(|m| m.at <= at).checked_sub(1)?)?;
-        Some(mark.seen_from(at))
-    }
-
-    /// In the cold code of a block all state is that of the exit whose stub it is.
-    fn exit_at(&self, block: &TranslationBlock, host: u64) -> Option<Mark> {
-        self.exits_of(block).iter().rev().find_map(|e| match e.exit {
-            Exit::Goto { pc, stub, .. } if stub <= host => Some(Mark::plain(0, PcAt::Known(pc))),
-            _ => None,
-        })
     }
 
     /// How many blocks there are, the unlinked ones included.
@@ -423,15 +397,12 @@ impl Blocks {
     }
 }
 
-/// Adds items to a list and says where they lie.
-fn keep<T>(list: &mut Vec<T>, items: impl Iterator<Item = T>) -> Range<u32> {
-    let start = list.len() as u32;
-    list.extend(items);
-    start..list.len() as u32
+fn usize_range(range: Range<u32>) -> Range<usize> {
+    range.start as usize..range.end as usize
 }
 
-fn pages(pc: u64, len: u32) -> Range<u64> {
-    pc / PAGE..(pc + u64::from(len).max(1)).div_ceil(PAGE)
+fn pages(pc: u64, len: u64) -> Range<u64> {
+    pc / PAGE..(pc + len.max(1)).div_ceil(PAGE)
 }
 
 /// Hashes a guest address by one multiplication: the keys are addresses that the guest chose, and all that a

@@ -25,7 +25,7 @@ pub struct CpuState {
     pub host_rsp: u64,
     /// Number of the exit taken.
     pub exit_id: u64,
-    /// Target of the indirect branch under way.
+    /// Target of the indirect branch that found no block.
     pub target: u64,
     /// Not zero: look after pending work before entering translated code.
     pub pending: AtomicU32,

@@ -81,7 +81,8 @@ fn sound(pc: u64, code: &[u8], len: u32, at: Placement, out: &Code) {
     assert_eq!(out.entries.first().map(|entry| entry.pc), Some(pc));
     for entry in &out.entries {
         assert!(entry.pc.wrapping_sub(pc) < u64::from(len), "{entry:?}");
-        assert!(hot.contains(&entry.direct) && entry.indirect.is_none_or(|indirect| hot.contains(&indirect)));
+        let Entry { start, direct, indirect, .. } = entry;
+        assert!([Some(*start), *direct, *indirect].iter().flatten().all(|host| hot.contains(host)));
     }
     for exit in &out.exits {
         if let Exit::Goto { patch, stub, .. } = *exit {

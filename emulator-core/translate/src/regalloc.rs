@@ -7,7 +7,7 @@
 //!
 //! Temporaries only get the eight low registers, so that an instruction can be rewritten to use one without a
 //! REX prefix (which would change the meaning of ah, ch, dh, bh). The target of an indirect branch is always
-//! in rcx, which the entry of the target block restores from its home.
+//! in r11, which the target block takes back from its home.
 
 use crate::ir::block::{Block, VarPool};
 use crate::ir::op::Op;
@@ -19,7 +19,7 @@ use crate::opt::liveness::Liveness;
 pub struct Assignment {
     /// The temporary.
     pub var: Var,
-    /// Host register number, 0 to 7, not 4.
+    /// Host register number: 0 to 7, not 4; or 11.
     pub reg: u8,
     /// Index of the operation that writes it first.
     pub from: usize,
@@ -33,7 +33,7 @@ pub struct Assignment {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoRegister;
 
-/// In the order of preference: caller-saved and rarely addressed first, rcx last since `GotoPtr` wants it.
+/// In the order of preference: caller-saved and rarely addressed first, rcx last since an indirect branch takes it.
 const CANDIDATES: [u8; 7] = [7, 6, 2, 0, 3, 5, 1];
 
 /// Assigns a register to each temporary, in the order of their first writes; `done` is filled with them.
@@ -74,13 +74,13 @@ fn last_use(block: &Block, var: Var, from: usize) -> usize {
 
 fn choose(block: &Block, done: &[Assignment], from: usize, to: usize) -> Result<u8, NoRegister> {
     if block.ops[to].target().is_some() {
-        return Ok(1);
+        return Ok(11);
     }
     let mut taken = VarSet::of(Var::RSP);
     for effect in &block.effects[from..=to] {
         taken = taken.union(effect.reads).union(effect.writes);
     }
-    // An operation that jumps in this instruction takes rcx for its target.
+    // An operation that jumps in this instruction takes rcx as well.
     let jumps = block.ops[from..].iter().take_while(|o| !matches!(o, Op::Start { .. }));
     if jumps.into_iter().any(|o| o.target().is_some()) {
         taken.insert(Var::RCX);

@@ -23,7 +23,7 @@ pub const HOST_FS_BASE: i32 = 160;
 pub const HOST_RSP: i32 = 168;
 /// Number of the exit that translated code left through.
 pub const EXIT_ID: i32 = 176;
-/// Target of the indirect branch under way.
+/// Target of the indirect branch that found no block.
 pub const TARGET: i32 = 184;
 /// Set when the thread must not (re-)enter translated code before it has looked after pending work.
 pub const PENDING: i32 = 192;
@@ -33,7 +33,7 @@ pub const MXCSR: i32 = 196;
 pub const HOST_MXCSR: i32 = 200;
 /// Address of the runtime's epilogue.
 pub const LEAVE: i32 = 208;
-/// Host address that the prologue jumps to, and scratch of the look-up stub.
+/// Host address that the prologue jumps to.
 pub const JUMP: i32 = 216;
 /// Flags saved by the look-up stub, in the form that `lahf` and `seto al` give.
 pub const STUB_FLAGS: i32 = 224;

@@ -14,7 +14,8 @@
 //! with all that its jumps can lead to, and of these whatever is found stale is unlinked, which unchains the
 //! jumps to it. What is live is write-protected and invalidated as if it had just been translated.
 
-use super::{BlockId, Blocks, HostEntry};
+use super::records::ExitRecord;
+use super::{BlockId, Blocks, HostEntry, usize_range};
 
 /// A block's guest code.
 #[derive(Clone, Copy, Debug)]
@@ -34,26 +35,27 @@ impl Blocks {
     }
 
     pub(super) fn is_live(&self, id: BlockId) -> bool {
-        self.generations[id as usize] == self.generation
+        self.blocks[id as usize].generation == self.generation
     }
 
     /// Revives the suspended block at `pc`, if there is one and it is valid. `is_valid` says whether guest
     /// memory holds these bytes there and they may be executed; it is asked for each block that becomes live.
     pub fn revive(&mut self, pc: u64, mut is_valid: impl FnMut(Source<'_>) -> bool) -> Option<HostEntry> {
-        let mut waiting = vec![self.entries[*self.by_pc.get(&pc)? as usize].0];
+        let mut waiting = vec![self.entries[*self.by_pc.get(&pc)? as usize].block];
         while let Some(id) = waiting.pop() {
             let block = &self.blocks[id as usize];
             if self.is_live(id) || !block.linked {
                 continue;
             }
             let start = block.source as usize;
-            let source = Source { pc: block.pc, bytes: &self.sources[start..start + block.len as usize] };
+            let source = Source { pc: block.pc, bytes: &self.sources[start..start + usize::from(block.len)] };
             if !is_valid(source) {
                 self.unlink(id);
                 continue;
             }
-            self.generations[id as usize] = self.generation;
-            waiting.extend(self.exits_of(block).iter().filter_map(|exit| exit.chained));
+            self.blocks[id as usize].generation = self.generation;
+            let exits = &self.exits[usize_range(self.exits_of(id))];
+            waiting.extend(exits.iter().filter_map(ExitRecord::chained));
             self.publish_entries(id);
         }
         self.find(pc)

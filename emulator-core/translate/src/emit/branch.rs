@@ -20,8 +20,8 @@ pub(super) fn leave(asm: &mut CodeBuffer, id: u32) {
 
 impl Emitter<'_> {
     /// Holds the front end to where indirect branches have their target.
-    pub(super) fn in_rcx(&self, target: Var) -> Result<(), EmitError> {
-        if self.reg(target)? == 1 { Ok(()) } else { Err(EmitError::Place) }
+    pub(super) fn in_place(&self, target: Var) -> Result<(), EmitError> {
+        if self.reg(target)? == 11 { Ok(()) } else { Err(EmitError::Place) }
     }
 
     /// Adds an exit; returns its number.
@@ -49,7 +49,7 @@ impl Emitter<'_> {
     /// To the block at `pc`.
     pub(super) fn to(&mut self, pc: u64) -> Result<(), EmitError> {
         self.pc = PcAt::Known(pc);
-        self.marks.instruction(self.asm.at(), pc);
+        self.marks.seen(self.here());
         self.goto(&[0xe9], pc)
     }
 
@@ -108,17 +108,13 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    /// Through the first-level table; rcx has the target, guest rcx is in its home.
+    /// Through the first-level table; r11 has the target, guest r11 is in its home.
     pub(super) fn jump(&mut self) {
-        self.pc = PcAt::Rcx;
-        self.mark();
-        let asm = &mut *self.asm;
-        dynasm!(asm; .arch x64; gs mov [DWORD state::TARGET], rcx);
-        self.pc = PcAt::Target;
-        self.mark();
+        self.pc = PcAt::R11;
+        self.send_home(1);
         let asm = &mut *self.asm;
         dynasm!(asm; .arch x64
-            ; movzx ecx, cx
+            ; movzx ecx, r11w
             ; jmp QWORD [rcx * 8 + self.region.jump_table() as i32]
         );
     }

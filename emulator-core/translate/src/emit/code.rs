@@ -48,8 +48,10 @@ pub struct Code {
 pub struct Entry {
     /// Guest address.
     pub pc: u64,
-    /// Host address for chained jumps and the prologue.
-    pub direct: u64,
+    /// Host address for the prologue.
+    pub start: u64,
+    /// Host address for chained jumps, if there is one.
+    pub direct: Option<u64>,
     /// Host address for indirect branches, if there is one.
     pub indirect: Option<u64>,
 }

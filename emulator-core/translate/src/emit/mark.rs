@@ -6,6 +6,9 @@
 //! whole run of it. An instruction that has taken effect is never undone: from the host instruction that
 //! commits it on, the mark names the next guest pc.
 
+/// What an indirect branch takes over: r11 has its target, rcx the index in the first-level table.
+pub const BRANCH_REGS: u16 = 1 << 1 | 1 << 11;
+
 /// From this host offset on, until the next mark, the guest state is as said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
@@ -13,8 +16,8 @@ pub struct Mark {
     pub at: u32,
     /// Where the guest pc is.
     pub pc: PcAt,
-    /// Guest registers 0 to 7 that are in their home in the CPU state, as a bit mask.
-    pub borrowed: u8,
+    /// Guest general registers that are in their home in the CPU state, as a bit mask.
+    pub borrowed: u16,
     /// The arithmetic flags are in [`crate::state::STUB_FLAGS`].
     pub flags_saved: bool,
 }
@@ -26,9 +29,9 @@ pub enum PcAt {
     Known(u64),
     /// It is this where the mark begins, and goes along with the host pc.
     Along(u64),
-    /// In host rcx.
-    Rcx,
-    /// In [`crate::state::TARGET`].
+    /// In host r11.
+    R11,
+    /// In [`crate::state::TARGET`], at the end of the look-up stub.
     Target,
 }
 
@@ -38,10 +41,10 @@ impl Mark {
         Mark { at, pc, borrowed: 0, flags_saved: false }
     }
 
-    /// At the entry for indirect branches: the branch has left its target in the CPU state, and guest rcx in
-    /// its home.
+    /// At the entry for indirect branches: the branch has left its target in host r11, and the guest's
+    /// registers that it took in their homes.
     pub const fn arrival(at: u32) -> Mark {
-        Mark { borrowed: 1 << 1, ..Mark::plain(at, PcAt::Target) }
+        Mark { borrowed: BRANCH_REGS, ..Mark::plain(at, PcAt::R11) }
     }
 
     /// What it says of the host offset `at`, which it holds for.
@@ -75,20 +78,19 @@ impl<'a> Marker<'a> {
         }
     }
 
-    /// At offset `at` begins a host instruction that alone does what the guest's at `pc` does.
-    pub(super) fn instruction(&mut self, at: u32, pc: u64) {
-        let here = Mark::plain(at, PcAt::Known(pc));
-        if self.marks.last().is_none_or(|m| m.seen_from(at) != here) {
-            self.set(here);
+    /// The state is as `mark` says at its offset.
+    pub(super) fn seen(&mut self, mark: Mark) {
+        if self.marks.last().is_none_or(|m| m.seen_from(mark.at) != mark) {
+            self.set(mark);
         }
     }
 
     /// At offset `at` begins a copy of the guest's instruction at `pc`.
-    pub(super) fn copied(&mut self, at: u32, pc: u64) {
-        let along =
-            |m: &Mark| matches!(m.pc, PcAt::Along(_)) && m.seen_from(at) == Mark::plain(at, PcAt::Known(pc));
+    pub(super) fn copied(&mut self, at: u32, pc: u64, borrowed: u16) {
+        let here = Mark { borrowed, ..Mark::plain(at, PcAt::Known(pc)) };
+        let along = |m: &Mark| matches!(m.pc, PcAt::Along(_)) && m.seen_from(at) == here;
         if !self.marks.last().is_some_and(along) {
-            self.set(Mark::plain(at, PcAt::Along(pc)));
+            self.set(Mark { pc: PcAt::Along(pc), ..here });
         }
     }
 }

@@ -25,7 +25,8 @@ pub use buffer::CodeBuffer;
 pub use code::{
     Code, EXIT_LOOKUP, EXIT_STOPPED, EmitError, Entry, Exit, FIRST_EXIT, Placement, displacement,
 };
-pub use entry::late_entry;
+pub use entry::LateEntry;
+use mark::BRANCH_REGS;
 pub use mark::{Mark, PcAt};
 
 use crate::decode::MemOperand;
@@ -64,39 +65,87 @@ pub fn emit(
         first_exit: at.first_exit,
         pc: PcAt::Known(block.pc),
         borrowed: 0,
+        homed: 0,
         regs: [None; 128],
     };
-    e.entry(block.pc, at.indirect_entry)?;
+    e.beginning(block.pc, at.indirect_entry)?;
     // Assignments are in the order of their first writes and end with their instruction.
     let mut regs = regs;
     for (i, op) in block.ops.iter().enumerate() {
         if regs.is_empty() {
+            e.bring_back(e.wanted(i));
             e.op(i, op)?;
+            e.done(i);
             continue;
         }
         if matches!(op, Op::Start { .. }) {
             regs = &regs[regs.partition_point(|a| a.to < i)..];
         }
         let own = &regs[..regs.partition_point(|a| a.from <= i)];
+        e.bring_back(e.wanted(i));
         e.begin_ranges(own, i);
         e.op(i, op)?;
+        e.done(i);
         e.end_ranges(own, i);
     }
     Ok(())
 }
 
 impl Emitter<'_> {
-    /// Here the block can be entered for the guest address `pc`: by direct jumps, and by indirect ones if
-    /// they are told to come here too.
-    fn entry(&mut self, pc: u64, indirect: bool) -> Result<(), EmitError> {
+    /// The block's beginning: it can be entered by direct jumps, and by indirect ones if they are told to come
+    /// here too.
+    fn beginning(&mut self, pc: u64, indirect: bool) -> Result<(), EmitError> {
+        if indirect && self.hands_on() {
+            return self.arrival(pc);
+        }
         let here = self.asm.here();
         if indirect {
-            self.marks.set(Mark::arrival(self.asm.at()));
-            entry::indirect_entry(self.asm, self.region, pc)?;
+            entry::compare(self.asm, &mut self.marks, self.region, pc)?;
+            entry::take_back(self.asm, &mut self.marks, pc);
         }
-        (self.pc, self.borrowed) = (PcAt::Known(pc), 0);
-        self.entries.push(Entry { pc, direct: self.asm.here(), indirect: indirect.then_some(here) });
+        let direct = self.asm.here();
+        let indirect = indirect.then_some(here);
+        self.entries.push(Entry { pc, start: direct, direct: Some(direct), indirect });
         Ok(())
+    }
+
+    /// An entry that is for indirect branches before all: what the branch has taken stays where it is until
+    /// somebody wants it. The prologue can come here as well, since it leaves the homes as they are.
+    fn arrival(&mut self, pc: u64) -> Result<(), EmitError> {
+        let indirect = Some(self.asm.here());
+        entry::compare(self.asm, &mut self.marks, self.region, pc)?;
+        self.entries.push(Entry { pc, start: self.asm.here(), direct: None, indirect });
+        (self.pc, self.borrowed, self.homed) = (PcAt::Known(pc), BRANCH_REGS, BRANCH_REGS);
+        self.mark();
+        Ok(())
+    }
+
+    /// Whether the block comes to an indirect branch of its own before anything wants the register in which
+    /// that has its target: an interpreter's instruction, a trampoline.
+    fn hands_on(&self) -> bool {
+        let ends = |op: &Op| matches!(op, Op::GotoPtr { .. } | Op::CallIndirect { .. });
+        let end = self.block.ops.iter().position(ends);
+        end.is_some_and(|end| (0..end).all(|i| self.wanted(i) >> 11 & 1 == 0))
+    }
+
+    /// The guest registers that operation `i` has to find in the host's. Where a block may be left, all are.
+    fn wanted(&self, i: usize) -> u16 {
+        match self.block.ops[i] {
+            Op::Start { .. } | Op::PushConst { .. } | Op::GotoPtr { .. } | Op::CallIndirect { .. } => 0,
+            // Between a comparison and its jump, which the processor takes for one, nothing is to come.
+            _ if matches!(self.block.ops.get(i + 2), Some(Op::ExitIf { .. })) => BRANCH_REGS,
+            Op::ExitIf { .. } | Op::Goto { .. } | Op::Call { .. } | Op::ExitTb { .. } => BRANCH_REGS,
+            _ => self.block.effects[i].reads.gprs(),
+        }
+    }
+
+    /// The guest registers that operation `i` has set are not in their homes any more. What a callee has set
+    /// is the return site's matter.
+    fn done(&mut self, i: usize) {
+        if self.homed != 0 && !matches!(self.block.ops[i], Op::Call { .. } | Op::CallIndirect { .. }) {
+            let kept = !self.block.effects[i].writes.gprs();
+            (self.homed, self.borrowed) = (self.homed & kept, self.borrowed & kept);
+        }
     }
 
     /// Gives the temporaries that operation `i` defines their registers.
@@ -104,11 +153,7 @@ impl Emitter<'_> {
         for a in regs.iter().filter(|a| a.from == i) {
             self.regs[a.var.0 as usize & 127] = Some(a.reg);
             if a.borrowed {
-                self.mark();
-                let asm = &mut *self.asm;
-                dynasm!(asm; .arch x64; gs mov [DWORD state::gpr(a.reg)], Rq(a.reg));
-                self.borrowed |= 1 << a.reg;
-                self.mark();
+                self.send_home(a.reg);
             }
         }
     }
@@ -127,10 +172,7 @@ impl Emitter<'_> {
             self.mark();
         }
         for a in regs.iter().filter(|a| a.to == i && a.borrowed) {
-            let asm = &mut *self.asm;
-            dynasm!(asm; .arch x64; gs mov Rq(a.reg), [DWORD state::gpr(a.reg)]);
-            self.borrowed &= !(1 << a.reg);
-            self.mark();
+            self.bring_back(1 << a.reg);
         }
     }
 
@@ -142,7 +184,7 @@ impl Emitter<'_> {
                 match self.block.ops.get(i + 1) {
                     // It marks itself.
                     Some(Op::Native { mem: Mem::AsIs | Mem::Rip(_), .. }) => {}
-                    Some(Op::ExitIf { .. }) => self.marks.instruction(self.asm.at(), pc),
+                    Some(Op::ExitIf { .. }) => self.marks.seen(self.here()),
                     _ => self.mark(),
                 }
             }
@@ -170,13 +212,13 @@ impl Emitter<'_> {
             Op::Call { pc, next } => {
                 self.push_const(next)?;
                 self.to(pc)?;
-                self.entry(next, true)?;
+                self.arrival(next)?;
             }
             Op::CallIndirect { target, next } => {
-                self.in_rcx(target)?;
+                self.in_place(target)?;
                 self.push_const(next)?;
                 self.jump();
-                self.entry(next, true)?;
+                self.arrival(next)?;
             }
             Op::Pop { dst } => {
                 let (d, asm) = (self.reg(dst)?, &mut *self.asm);
@@ -189,7 +231,7 @@ impl Emitter<'_> {
             Op::ExitIf { cond, pc } => self.exit_if(cond, pc)?,
             Op::Goto { pc } => self.to(pc)?,
             Op::GotoPtr { target } => {
-                self.in_rcx(target)?;
+                self.in_place(target)?;
                 self.jump();
             }
             Op::ExitTb { reason, pc } => {
@@ -212,7 +254,8 @@ impl Emitter<'_> {
         let reg = match mem {
             Mem::At(v) => self.reg(v)?,
             Mem::AsIs | Mem::Rip(_) => {
-                self.marks.copied(self.asm.at(), self.block.pc.wrapping_add((*offset).into()));
+                let pc = self.block.pc.wrapping_add((*offset).into());
+                self.marks.copied(self.asm.at(), pc, self.borrowed);
                 0
             }
         };

@@ -6,7 +6,7 @@
 //! whole and every entry compares, so at worst they look once more.
 
 use super::code::{EXIT_LOOKUP, EmitError};
-use super::mark::Mark;
+use super::mark::{BRANCH_REGS, Mark, PcAt};
 use crate::state::{self, Region};
 use dynasmrt::x64::X64Relocation;
 use dynasmrt::{DynasmApi, DynasmLabelApi, VecAssembler, dynasm};
@@ -17,6 +17,9 @@ pub const NO_TARGET: u64 = u64::MAX;
 pub const fn lookup(region: Region) -> u64 {
     region.stubs()
 }
+
+/// The registers in their homes: those of the branch, and rax.
+const TAKEN: u16 = BRANCH_REGS | 1;
 
 const MULTIPLIER: i32 = 0x1e37_79b1;
 
@@ -34,47 +37,45 @@ pub fn second_index(pc: u64) -> u64 {
 pub fn stubs(region: Region) -> Result<(Vec<u8>, Vec<Mark>), EmitError> {
     let mut marks = Vec::new();
     let mut asm: VecAssembler<X64Relocation> = VecAssembler::new(region.stubs() as usize);
-    let mut mark = |asm: &VecAssembler<X64Relocation>, borrowed, flags_saved| {
-        marks.push(Mark { borrowed, flags_saved, ..Mark::arrival(asm.offset().0 as u32) });
+    let mut mark = |asm: &VecAssembler<X64Relocation>, borrowed, flags_saved, pc| {
+        marks.push(Mark { at: asm.offset().0 as u32, pc, borrowed, flags_saved });
     };
-    mark(&asm, 0b010, false);
-    dynasm!(asm; .arch x64
-        ; gs mov [DWORD state::gpr(0)], rax
-        ; gs mov [DWORD state::gpr(2)], rdx
-    );
-    mark(&asm, 0b111, false);
+    mark(&asm, BRANCH_REGS, false, PcAt::R11);
+    dynasm!(asm; .arch x64; gs mov [DWORD state::gpr(0)], rax);
+    mark(&asm, TAKEN, false, PcAt::R11);
     dynasm!(asm; .arch x64
         ; lahf
         ; seto al
         ; gs mov [DWORD state::STUB_FLAGS], rax
     );
     // The homes stay valid to the end of the stub, also while the registers are loaded again.
-    mark(&asm, 0b111, true);
+    mark(&asm, TAKEN, true, PcAt::R11);
     dynasm!(asm; .arch x64
-        ; gs mov rcx, [DWORD state::TARGET]
-        ; imul rdx, rcx, DWORD MULTIPLIER
-        ; shr rdx, 24
-        ; movzx edx, dx
-        ; shl edx, 4
-        ; cmp [rdx + region.second_table() as i32], rcx
-        ; jne >miss
-        ; mov rdx, [rdx + region.second_table() as i32 + 8]
+        ; imul rcx, r11, DWORD MULTIPLIER
+        ; shr rcx, 24
         ; movzx ecx, cx
-        ; mov [rcx * 8 + region.jump_table() as i32], rdx
-        ; gs mov [DWORD state::JUMP], rdx
+        ; shl ecx, 4
+        ; cmp [rcx + region.second_table() as i32], r11
+        ; jne >miss
+        ; mov rcx, [rcx + region.second_table() as i32 + 8]
+        ; movzx eax, r11w
+        ; mov [rax * 8 + region.jump_table() as i32], rcx
         ; gs mov rax, [DWORD state::STUB_FLAGS]
         ; add al, 0x7f
         ; sahf
         ; gs mov rax, [DWORD state::gpr(0)]
-        ; gs mov rdx, [DWORD state::gpr(2)]
-        ; gs jmp QWORD [DWORD state::JUMP]
+        ; jmp rcx
         ; miss:
+        ; gs mov [DWORD state::TARGET], r11
+    );
+    mark(&asm, TAKEN, true, PcAt::Target);
+    dynasm!(asm; .arch x64
         ; gs mov rax, [DWORD state::STUB_FLAGS]
         ; add al, 0x7f
         ; sahf
         ; gs mov rax, [DWORD state::gpr(0)]
-        ; gs mov rdx, [DWORD state::gpr(2)]
         ; gs mov rcx, [DWORD state::gpr(1)]
+        ; gs mov r11, [DWORD state::gpr(11)]
         ; gs mov DWORD [DWORD state::EXIT_ID], EXIT_LOOKUP as i32
         ; gs jmp QWORD [DWORD state::LEAVE]
     );

@@ -171,6 +171,10 @@ impl VarSet {
     pub const fn has(self, v: Var) -> bool {
         self.0 & Self::of(v).0 != 0
     }
+    /// The general registers in it, as a bit mask by their numbers.
+    pub const fn gprs(self) -> u16 {
+        self.0 as u16
+    }
     /// Whether there is no member.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
