@@ -4,6 +4,7 @@
 //! container is an error, since whoever wrote it counts on it; one that only gives or prefers something is a
 //! warning. A key that is not known here may be either, so it is an error, too.
 
+use super::devices;
 use oci_spec::runtime::{LinuxNamespaceType, Process, Spec};
 use serde_json::Value;
 use std::fs;
@@ -167,6 +168,7 @@ impl Bundle {
             check_process(&value["process"], &mut warnings)?;
         }
         namespaces(&spec)?;
+        spec.linux().as_ref().map_or(Ok(()), devices::check)?;
         let root = spec.root().as_ref().ok_or("there is no `root`")?;
         let rootfs = path.join(root.path());
         let rootfs = fs::canonicalize(&rootfs).map_err(|e| format!("root.path {}: {e}", rootfs.display()))?;

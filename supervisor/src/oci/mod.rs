@@ -4,8 +4,8 @@
 //! ([`crate::run::job`]): it has the container's namespaces, gets its signals and ends as its program does.
 //! The supervisor has the container's files as its root, and answers on a socket ([`state`]).
 //!
-//! * [`bundle`]: what config.json asks for, and whether that is offered. [`profile`], [`seccomp`],
-//!   [`identity`]: the policy and the users that come of it.
+//! * [`bundle`], [`devices`]: what config.json asks for, and whether that is offered. [`profile`],
+//!   [`seccomp`], [`identity`]: the policy and the users that come of it.
 //! * [`create`]: how a container is made and started; [`root`], [`mounts`], [`console`]: its files and its
 //!   terminal; [`cgroup`]: what the kernel holds it to; [`hooks`].
 //! * [`control`]: what is done with it afterwards; [`exec`]: further processes in it.
@@ -16,6 +16,7 @@ mod console;
 mod context;
 mod control;
 mod create;
+mod devices;
 mod exec;
 mod hooks;
 mod identity;
