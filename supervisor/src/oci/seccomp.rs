@@ -3,7 +3,7 @@
 //! Rules of a profile are as libseccomp has them: of those that apply to a call the severest counts, and a
 //! default for calls of which none speaks. But a rule compares one argument. One that allows something only
 //! if several arguments are right is left out, since that takes something away; one that takes something away
-//! is an error.
+//! is an error, unless the default does so where no other rule allows it.
 
 use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompOperator};
 use rxbox_wire::{names, table};
@@ -45,7 +45,7 @@ pub(super) fn text(seccomp: &LinuxSeccomp) -> Result<String, String> {
                     rules += &format!("[[syscalls.rules]]\ncall = {name}\n{}", does.text());
                     continue;
                 }
-                if does.0 == "allow" {
+                if does.0 == "allow" || does.0 == default.0 && never_allowed(seccomp, row.name, args) {
                     continue;
                 }
                 return Err(format!("linux.seccomp: a rule for {} compares several arguments", row.name));
@@ -105,6 +105,21 @@ fn action(action: LinuxSeccompAction, errno: Option<u32>) -> Result<Does, String
     })
 }
 
+/// Whether no rule allows the call with arguments for which all of these comparisons hold.
+fn never_allowed(seccomp: &LinuxSeccomp, call: &str, compared: &[LinuxSeccompArg]) -> bool {
+    use LinuxSeccompOperator::{ScmpCmpEq as Eq, ScmpCmpNe as Ne};
+    let contradicts = |a: &LinuxSeccompArg, b: &LinuxSeccompArg| {
+        let same = a.value() == b.value();
+        a.index() == b.index()
+            && matches!((a.op(), b.op(), same), (Eq, Eq, false) | (Eq, Ne, true) | (Ne, Eq, true))
+    };
+    let allows = |action| matches!(action, LinuxSeccompAction::ScmpActAllow | LinuxSeccompAction::ScmpActLog);
+    let rules = seccomp.syscalls().iter().flatten();
+    rules
+        .filter(|rule| allows(rule.action()) && rule.names().iter().any(|name| name == call))
+        .all(|rule| rule.args().iter().flatten().any(|a| compared.iter().any(|b| contradicts(a, b))))
+}
+
 /// The comparison of an argument, if a profile can say it.
 fn comparison(argument: &str, arg: &LinuxSeccompArg) -> Option<String> {
     let (argument, value) = (quoted(argument), arg.value());
@@ -133,4 +148,34 @@ pub(super) fn quoted(text: &str) -> String {
         }
     }
     quoted + "\""
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn of(rules: &Value) -> Result<String, String> {
+        let section = json!({ "defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 38, "syscalls": rules });
+        text(&serde_json::from_value(section).unwrap())
+    }
+
+    /// As the profile of podman has it: sockets, but not those of the audit system.
+    #[test]
+    fn a_denial_by_several_arguments_is_the_defaults_if_nothing_allows_the_same() {
+        let arg = |index: usize, value: u64, op: &str| json!({ "index": index, "value": value, "op": op });
+        let rule = |action: &str, args: &[Value]| {
+            let errno = if action == "SCMP_ACT_ERRNO" { json!(22) } else { Value::Null };
+            json!({ "names": ["socket"], "action": action, "errnoRet": errno, "args": args })
+        };
+        let netlink = [arg(0, 16, "SCMP_CMP_EQ"), arg(2, 9, "SCMP_CMP_EQ")];
+        let denied = rule("SCMP_ACT_ERRNO", &netlink);
+        let others = rule("SCMP_ACT_ALLOW", &[arg(2, 9, "SCMP_CMP_NE")]);
+        let families = rule("SCMP_ACT_ALLOW", &[arg(0, 16, "SCMP_CMP_NE")]);
+        let text = of(&json!([denied, others, families])).unwrap();
+        assert!(text.contains("arg = \"protocol\"\nnone_of = [9]"), "{text}");
+        for wider in [rule("SCMP_ACT_ALLOW", &[]), rule("SCMP_ACT_ALLOW", &[arg(1, 1, "SCMP_CMP_EQ")])] {
+            assert!(of(&json!([denied, wider])).unwrap_err().contains("socket compares several"), "{wider}");
+        }
+    }
 }
