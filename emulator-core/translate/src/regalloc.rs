@@ -33,7 +33,8 @@ pub struct Assignment {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoRegister;
 
-/// In the order of preference: caller-saved and rarely addressed first, rcx last since an indirect branch takes it.
+/// In the order of preference: caller-saved and rarely addressed first, rcx last since an indirect branch
+/// takes it.
 const CANDIDATES: [u8; 7] = [7, 6, 2, 0, 3, 5, 1];
 
 /// Assigns a register to each temporary, in the order of their first writes; `done` is filled with them.

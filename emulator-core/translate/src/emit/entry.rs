@@ -1,10 +1,10 @@
 //! Entries for indirect branches: what stands in front of a block that is reached by a return, a jump or a
 //! call through a register or memory.
 //!
-//! The branch leaves its target in r11 and the guest's [`BRANCH_REGS`] in their homes, and has found the entry
-//! in a table by a part of the target. The entry compares the whole target without touching the flags, which
-//! may be live, and goes to the look-up stub if it is another. From the branch to here the target stays in a
-//! register: a word in memory would have to be loaded before it can be compared.
+//! The branch leaves its target in r11 and the guest's [`BRANCH_REGS`] in their homes, and has found the
+//! entry in a table by a part of the target. The entry compares the whole target without touching the flags,
+//! which may be live, and goes to the look-up stub if it is another. From the branch to here the target stays
+//! in a register: a word in memory would have to be loaded before it can be compared.
 
 use super::buffer::CodeBuffer;
 use super::code::{EmitError, displacement};
@@ -57,7 +57,8 @@ pub struct LateEntry {
 }
 
 impl LateEntry {
-    /// For indirect branches to a block that direct jumps enter at host address `direct`. It is to lie at `at`.
+    /// For indirect branches to a block that direct jumps enter at host address `direct`. It is to lie at
+    /// `at`.
     pub fn indirect(region: Region, at: u64, pc: u64, direct: u64) -> Result<LateEntry, EmitError> {
         LateEntry::made(at, |code, marks| {
             compare(code, marks, region, pc)?;

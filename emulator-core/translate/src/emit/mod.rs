@@ -92,8 +92,8 @@ pub fn emit(
 }
 
 impl Emitter<'_> {
-    /// The block's beginning: it can be entered by direct jumps, and by indirect ones if they are told to come
-    /// here too.
+    /// The block's beginning: it can be entered by direct jumps, and by indirect ones if they are told to
+    /// come here too.
     fn beginning(&mut self, pc: u64, indirect: bool) -> Result<(), EmitError> {
         if indirect && self.hands_on() {
             return self.arrival(pc);
