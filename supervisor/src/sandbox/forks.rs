@@ -99,7 +99,8 @@ impl Forks {
         let all = processes.all();
         let known: BTreeSet<i32> = all.iter().map(|p| p.handle.on_host()).collect();
         let made = all.iter().map(|p| (p.handle.on_host(), p.forks_under_way().1));
-        let made: BTreeMap<i32, usize> = made.chain([(init, self.expected.load(Ordering::SeqCst))]).collect();
+        let mut made: BTreeMap<i32, usize> = made.collect();
+        *made.entry(init).or_default() += self.expected.load(Ordering::SeqCst);
         let mut hidden = false;
         for (parent, children) in unknown_below(&running, init, &known) {
             let expected = made.get(&parent).copied().unwrap_or(0);
