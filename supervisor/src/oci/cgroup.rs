@@ -9,8 +9,8 @@
 
 use super::bundle::Bundle;
 use crate::host::descendants;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use crate::host::process::ProcessHandle;
+use crate::host::signal::Info;
 use oci_spec::runtime::LinuxResources;
 use std::collections::BTreeSet;
 use std::fs;
@@ -340,6 +340,18 @@ pub(super) fn family(pid: i32) -> BTreeSet<i32> {
     }
 }
 
+/// Kills the processes of a group. A handle is of one of them if its number still stands in the group after
+/// the handle was made: else the process that it is of has ended.
+fn kill_all(group: &PathBuf) {
+    let group = std::slice::from_ref(group);
+    let held = processes(group).into_iter().filter_map(|pid| Some((pid, ProcessHandle::open(pid).ok()?)));
+    let held: Vec<_> = held.collect();
+    let there = processes(group);
+    for (_, process) in held.iter().filter(|(pid, _)| there.contains(pid)) {
+        let _ = process.signal(&Info::sent(libc::SIGKILL, libc::SI_USER, 0, 0));
+    }
+}
+
 /// Removes the groups, with everything that is left in them.
 ///
 /// # Errors
@@ -358,9 +370,7 @@ pub(super) fn remove(groups: &[PathBuf]) -> Result<(), String> {
                 Err(e) if begun.elapsed() > PATIENCE => return Err(format!("{}: {e}", group.display())),
                 Err(_) => {
                     // The kernel counts those that end a moment longer.
-                    for pid in processes(std::slice::from_ref(group)) {
-                        let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-                    }
+                    kill_all(group);
                     std::thread::sleep(Duration::from_millis(1));
                 }
             }
