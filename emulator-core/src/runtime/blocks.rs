@@ -43,8 +43,8 @@ pub struct Blocks {
     /// The index in `entries` of the one that serves a guest pc: the oldest of those of live blocks.
     by_pc: HashMap<u64, u32, BuildHasherDefault<PcHasher>>,
     by_page: HashMap<u64, Vec<BlockId>, BuildHasherDefault<PcHasher>>,
-    /// The entries for indirect branches that were made later, ascending: where their code begins, and their
-    /// state recovery in `late_marks`.
+    /// The entries that were made later than their blocks, ascending: where their code begins, and their state
+    /// recovery in `late_marks`.
     late_entries: Vec<(Host, u32)>,
     /// All exits from number [`FIRST_EXIT`] on.
     exits: Vec<ExitRecord>,
@@ -93,13 +93,12 @@ impl Blocks {
 
     /// The host entry of the block at `pc`.
     pub fn find(&self, pc: u64) -> Option<HostEntry> {
-        self.entry(pc).map(|entry| HostEntry(entry.start.address()))
+        self.entry(pc).map(|at| HostEntry(self.entries[at as usize].start.address()))
     }
 
-    /// Where a live block is entered for `pc`.
-    fn entry(&self, pc: u64) -> Option<&EntryRecord> {
-        let &at = self.by_pc.get(&pc)?;
-        Some(&self.entries[at as usize]).filter(|entry| self.is_live(entry.block))
+    /// The index of the entry of a live block for `pc`.
+    fn entry(&self, pc: u64) -> Option<u32> {
+        self.by_pc.get(&pc).copied().filter(|&at| self.is_live(self.entries[at as usize].block))
     }
 
     /// Translates the block at `pc` from the executable guest bytes `code_bytes` and adds it; returns its
@@ -178,7 +177,7 @@ impl Blocks {
         }
     }
 
-    /// Where the run of a block ends that begins at `start` of it, in a list of `len` items.
+    /// The run of a block's items, which begins at its `start`, in a list of `len` items.
     fn run(&self, id: BlockId, start: impl Fn(&TranslationBlock) -> u32, len: usize) -> Range<u32> {
         let end = self.blocks.get(id as usize + 1).map_or(len as u32, &start);
         start(&self.blocks[id as usize])..end
@@ -261,12 +260,12 @@ impl Blocks {
     fn chain_exit(&mut self, from: u32, pc: u64) {
         let Some(record) = self.exits.get(from as usize).filter(|e| e.chained().is_none()) else { return };
         let Exit::Goto { pc: target, patch, .. } = record.exit() else { return };
-        let Some(to) = self.entry(pc).map(|entry| entry.block) else { return };
+        let Some(at) = self.entry(pc) else { return };
         if target != pc || !self.blocks[record.block as usize].linked {
             return;
         }
-        let at = self.by_pc.get(&pc).copied();
-        if let Some(direct) = at.and_then(|at| self.direct_entry(at)) {
+        if let Some(direct) = self.direct_entry(at) {
+            let to = self.entries[at as usize].block;
             self.cache.patch(patch, direct);
             self.exits[from as usize].set_chained(Some(to));
             self.blocks[to as usize].incoming.push(&mut self.exits, from);

@@ -73,7 +73,7 @@ pub fn emit(
     let mut regs = regs;
     for (i, op) in block.ops.iter().enumerate() {
         if regs.is_empty() {
-            e.bring_back(e.wanted(i));
+            e.ready(i);
             e.op(i, op)?;
             e.done(i);
             continue;
@@ -82,7 +82,7 @@ pub fn emit(
             regs = &regs[regs.partition_point(|a| a.to < i)..];
         }
         let own = &regs[..regs.partition_point(|a| a.from <= i)];
-        e.bring_back(e.wanted(i));
+        e.ready(i);
         e.begin_ranges(own, i);
         e.op(i, op)?;
         e.done(i);
@@ -126,6 +126,13 @@ impl Emitter<'_> {
         let ends = |op: &Op| matches!(op, Op::GotoPtr { .. } | Op::CallIndirect { .. });
         let end = self.block.ops.iter().position(ends);
         end.is_some_and(|end| (0..end).all(|i| self.wanted(i) >> 11 & 1 == 0))
+    }
+
+    /// Brings back what operation `i` wants. Most find nothing borrowed.
+    fn ready(&mut self, i: usize) {
+        if self.borrowed != 0 {
+            self.bring_back(self.wanted(i));
+        }
     }
 
     /// The guest registers that operation `i` has to find in the host's. Where a block may be left, all are.
