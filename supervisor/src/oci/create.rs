@@ -18,7 +18,7 @@ use super::bundle::Bundle;
 use super::context::{Context, in_words_of_engines};
 use super::root::Roots;
 use super::state::{Home, State, Status};
-use super::{cgroup, console, hooks, identity, profile};
+use super::{cgroup, console, hooks, identity, limits, profile};
 use crate::cli::oci::Create;
 use crate::cli::{Profile, Reports, Run};
 use crate::confine::descriptors::Given;
@@ -32,13 +32,12 @@ use crate::run::{self};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sched::{CloneFlags, setns, unshare};
-use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::SigSet;
 use nix::sys::signalfd::SignalFd;
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, socketpair};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Pid, setsid};
-use oci_spec::runtime::{LinuxNamespaceType, PosixRlimit, PosixRlimitType, Process};
+use oci_spec::runtime::{LinuxNamespaceType, Process};
 use rxbox_policy::{Files, Named, ReadProfile};
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
@@ -381,7 +380,7 @@ impl Parts<'_> {
         hooks::run(hooks, &State::new(self.id, bundle, nix::unistd::getpid().as_raw()))?;
         roots.close(bundle.spec.root().as_ref().and_then(|root| root.readonly()).unwrap_or(false))?;
         mount::pivot(roots.outer.as_fd()).map_err(failed("cannot enter the root"))?;
-        process.rlimits().iter().flatten().try_for_each(limit)?;
+        process.rlimits().iter().flatten().try_for_each(limits::set)?;
         started::replace_environment(&environment(process)).map_err(failed("the environment"))?;
         umask(Mode::from_bits_truncate(process.user().umask().unwrap_or(0o022)));
         Ok((roots, terminal))
@@ -467,34 +466,6 @@ fn settings(bundle: &Bundle) -> Result<(), String> {
         fs::write(&file, value).map_err(|e| format!("linux.sysctl: {name}: {e}"))?;
     }
     Ok(())
-}
-
-/// Sets a limit; rxbox notes it for the guest, and has what it needs for itself.
-fn limit(limit: &PosixRlimit) -> Result<(), String> {
-    let set = setrlimit(resource(limit.typ()), limit.soft(), limit.hard());
-    set.map_err(|e| format!("process.rlimits: {}: {}", limit.typ(), e.desc()))
-}
-
-/// The kernel's number of a limit.
-pub(super) fn resource(kind: PosixRlimitType) -> Resource {
-    match kind {
-        PosixRlimitType::RlimitCpu => Resource::RLIMIT_CPU,
-        PosixRlimitType::RlimitFsize => Resource::RLIMIT_FSIZE,
-        PosixRlimitType::RlimitData => Resource::RLIMIT_DATA,
-        PosixRlimitType::RlimitStack => Resource::RLIMIT_STACK,
-        PosixRlimitType::RlimitCore => Resource::RLIMIT_CORE,
-        PosixRlimitType::RlimitRss => Resource::RLIMIT_RSS,
-        PosixRlimitType::RlimitNproc => Resource::RLIMIT_NPROC,
-        PosixRlimitType::RlimitNofile => Resource::RLIMIT_NOFILE,
-        PosixRlimitType::RlimitMemlock => Resource::RLIMIT_MEMLOCK,
-        PosixRlimitType::RlimitAs => Resource::RLIMIT_AS,
-        PosixRlimitType::RlimitLocks => Resource::RLIMIT_LOCKS,
-        PosixRlimitType::RlimitSigpending => Resource::RLIMIT_SIGPENDING,
-        PosixRlimitType::RlimitMsgqueue => Resource::RLIMIT_MSGQUEUE,
-        PosixRlimitType::RlimitNice => Resource::RLIMIT_NICE,
-        PosixRlimitType::RlimitRtprio => Resource::RLIMIT_RTPRIO,
-        PosixRlimitType::RlimitRttime => Resource::RLIMIT_RTTIME,
-    }
 }
 
 /// The variables of a process. A name that stands there twice has the last value.

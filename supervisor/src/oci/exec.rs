@@ -7,7 +7,7 @@
 use super::context::{Context, in_words_of_engines};
 use super::create::write_pid;
 use super::state::{Home, State, Status};
-use super::{bundle, console, create, identity};
+use super::{bundle, console, create, identity, limits};
 use crate::cli::oci::Exec;
 use crate::host::spawn;
 use crate::monitor::message::{Further, Reply, Request, hear, tell, tell_with};
@@ -119,7 +119,7 @@ fn further(process: &Process) -> Further {
         .rlimits()
         .iter()
         .flatten()
-        .map(|limit| (create::resource(limit.typ()) as u32, limit.soft(), limit.hard()));
+        .map(|limit| (limits::resource(limit.typ()) as u32, limit.soft(), limit.hard()));
     Further {
         words: process.args().clone().unwrap_or_default(),
         environment: process.env().clone().unwrap_or_default(),

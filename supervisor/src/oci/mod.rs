@@ -7,7 +7,7 @@
 //! * [`bundle`], [`devices`]: what config.json asks for, and whether that is offered. [`profile`],
 //!   [`seccomp`], [`identity`]: the policy and the users that come of it.
 //! * [`create`]: how a container is made and started; [`root`], [`mounts`], [`console`]: its files and its
-//!   terminal; [`cgroup`]: what the kernel holds it to; [`hooks`].
+//!   terminal; [`cgroup`], [`limits`]: what the kernel holds it to; [`hooks`].
 //! * [`control`]: what is done with it afterwards; [`exec`]: further processes in it.
 
 mod bundle;
@@ -20,6 +20,7 @@ mod devices;
 mod exec;
 mod hooks;
 mod identity;
+mod limits;
 mod log;
 mod mounts;
 mod profile;
