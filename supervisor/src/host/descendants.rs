@@ -5,7 +5,7 @@ use super::signal::Info;
 use super::spawn;
 use super::stat::Stat;
 use nix::errno::Errno;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// All processes of the host that run, by number, with the numbers of their parents.
 pub fn parents() -> BTreeMap<i32, i32> {
@@ -17,6 +17,23 @@ pub fn parents() -> BTreeMap<i32, i32> {
             Some((pid, stat.parent()?))
         })
         .collect()
+}
+
+/// The processes below `top`, in all generations. A look at processes that come and go can find a circle, and
+/// then `top` as well.
+pub fn below(parents: &BTreeMap<i32, i32>, top: i32) -> BTreeSet<i32> {
+    let mut children: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
+    for (&pid, &parent) in parents {
+        children.entry(parent).or_default().push(pid);
+    }
+    let (mut found, mut todo) = (BTreeSet::new(), vec![top]);
+    while let Some(parent) = todo.pop() {
+        // Taken out: so a circle ends.
+        let of_it = children.remove(&parent).unwrap_or_default();
+        found.extend(&of_it);
+        todo.extend(of_it);
+    }
+    found
 }
 
 /// Whether a process runs. One whose first thread has ended looks like one that has ended, but has others.

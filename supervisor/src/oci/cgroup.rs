@@ -325,19 +325,9 @@ pub(super) fn processes(groups: &[PathBuf]) -> BTreeSet<i32> {
 
 /// The processes below one, and it.
 pub(super) fn family(pid: i32) -> BTreeSet<i32> {
-    let parents = descendants::parents();
-    let mut family = BTreeSet::from([pid]);
-    loop {
-        let more: Vec<i32> = parents
-            .iter()
-            .filter(|(pid, parent)| family.contains(parent) && !family.contains(pid))
-            .map(|(pid, _)| *pid)
-            .collect();
-        if more.is_empty() {
-            return family;
-        }
-        family.extend(more);
-    }
+    let mut family = descendants::below(&descendants::parents(), pid);
+    family.insert(pid);
+    family
 }
 
 /// Kills the processes of a group. A handle is of one of them if its number still stands in the group after

@@ -13,7 +13,7 @@
 //! So there are never more processes than were let through and told of or counted. Where the host has no gate
 //! every announced fork counts as made, and it is swept from time to time.
 
-use crate::host::descendants::parents;
+use crate::host::descendants::{below, parents};
 use crate::host::pid_namespace::PidNamespace;
 use crate::host::process::ProcessHandle;
 use crate::host::signal::Info;
@@ -121,19 +121,10 @@ impl Forks {
 
 /// The processes below `top` that are not `known`, by their parents.
 fn unknown_below(parents: &BTreeMap<i32, i32>, top: i32, known: &BTreeSet<i32>) -> BTreeMap<i32, Vec<i32>> {
-    let mut children: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
-    for (&pid, &parent) in parents {
-        children.entry(parent).or_default().push(pid);
-    }
     let mut unknown: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
-    let mut todo = vec![top];
-    while let Some(parent) = todo.pop() {
-        // Taken out: a look at processes that come and go can find a circle.
-        for pid in children.remove(&parent).unwrap_or_default() {
-            todo.push(pid);
-            if !known.contains(&pid) {
-                unknown.entry(parent).or_default().push(pid);
-            }
+    for pid in below(parents, top).difference(known) {
+        if let Some(&parent) = parents.get(pid) {
+            unknown.entry(parent).or_default().push(*pid);
         }
     }
     unknown
