@@ -43,8 +43,8 @@ pub struct Blocks {
     /// The index in `entries` of the one that serves a guest pc: the oldest of those of live blocks.
     by_pc: HashMap<u64, u32, BuildHasherDefault<PcHasher>>,
     by_page: HashMap<u64, Vec<BlockId>, BuildHasherDefault<PcHasher>>,
-    /// The entries that were made later than their blocks, ascending: where their code begins, and their state
-    /// recovery in `late_marks`.
+    /// The entries that were made later than their blocks, ascending: where their code begins, and their
+    /// state recovery in `late_marks`.
     late_entries: Vec<(Host, u32)>,
     /// All exits from number [`FIRST_EXIT`] on.
     exits: Vec<ExitRecord>,
