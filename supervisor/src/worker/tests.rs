@@ -182,20 +182,21 @@ fn what_is_checked_of_a_message_is_what_is_used_while_the_child_rewrites_it() {
             }
         });
         let mut worker = scene.worker();
-        let accepted = (0..50_000).filter(|_| {
-            worker
-                .copy_input(&checked)
-                .is_ok()
-                .then(|| {
-                    let head = MessageHeader::decode_head(&worker.input[1]).unwrap();
-                    let [name, control, _] = head.parts();
-                    assert!(name.end <= worker.input[1].len() && control.end <= worker.input[1].len());
-                })
-                .is_some()
-        });
-        let n = accepted.count();
+        let (mut rounds, mut accepted) = (0, 0);
+        // The other thread may not have run yet, or may have stopped where the message is a bad one.
+        while rounds < 50_000 || accepted == 0 && rounds < 10_000_000 {
+            rounds += 1;
+            if worker.copy_input(&checked).is_ok() {
+                let head = MessageHeader::decode_head(&worker.input[1]).unwrap();
+                let [name, control, _] = head.parts();
+                assert!(name.end <= worker.input[1].len() && control.end <= worker.input[1].len());
+                accepted += 1;
+            } else if rounds > 50_000 {
+                std::thread::yield_now();
+            }
+        }
         stop.store(true, Ordering::Relaxed);
-        n
+        accepted
     });
     assert!(accepted > 0);
 }
