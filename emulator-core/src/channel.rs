@@ -216,11 +216,9 @@ impl Slot {
 
     /// Sends a request; [`Slot::finish`] waits for the reply.
     pub fn begin(&self, request: &Request) -> Begun {
-        let bytes = request.encode();
+        let (bytes, sent) = request.packed();
         // SAFETY: the request's place in the header page.
-        unsafe {
-            std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.base.add(layout::REQUEST), bytes.len());
-        }
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.base.add(layout::REQUEST), sent) }
         // A wish to interrupt the call before came too late for that one, and must not meet this one.
         // It is rare, and a word that is not written stays on both cores.
         if self.word(layout::INTERRUPT).load(Ordering::Relaxed) != 0 {

@@ -156,6 +156,8 @@ pub fn place(len: &[u32; 6]) -> Option<[ArgRange; 6]> {
 impl Request {
     /// Bytes on the wire.
     pub const SIZE: usize = 80;
+    /// Bytes of all but the lengths.
+    pub const HEAD: usize = 56;
     /// The data are the beginning of a transfer that is longer than what crosses at once. What cannot be cut,
     /// a message, is refused then.
     pub const PART: u32 = 1;
@@ -164,6 +166,21 @@ impl Request {
     /// A pointer that leads nowhere names memory beyond user space, which the kernel tells at once where it
     /// is to transfer bytes.
     pub const BEYOND: u32 = 4;
+    /// No argument has data: only the first [`Request::HEAD`] bytes are sent, and each length is
+    /// [`ABSENT`](crate::sizes::ABSENT).
+    pub const BARE: u32 = 8;
+
+    /// The request as it is sent, and how many of its bytes are.
+    pub fn packed(&self) -> ([u8; Self::SIZE], usize) {
+        let bare = self.len == [ABSENT; 6];
+        let flags = self.flags | if bare { Self::BARE } else { 0 };
+        (Request { flags, ..*self }.encode(), if bare { Self::HEAD } else { Self::SIZE })
+    }
+
+    /// Whether a request that begins so is sent without its lengths.
+    pub fn is_bare(head: &[u8]) -> bool {
+        u32_at(head, 4) & Self::BARE != 0
+    }
 
     /// The bytes.
     pub fn encode(&self) -> [u8; Self::SIZE] {

@@ -19,7 +19,7 @@ use rxbox_wire::channel::{
 };
 use rxbox_wire::frame::{Reply, Request};
 use rxbox_wire::handoff::{Handoff, IDLE};
-use rxbox_wire::sizes::{DATA_SIZE, HEADER_SIZE, MAX_SLOTS, SLOT_SIZE};
+use rxbox_wire::sizes::{ABSENT, DATA_SIZE, HEADER_SIZE, MAX_SLOTS, SLOT_SIZE};
 use std::arch::asm;
 use std::ffi::c_void;
 use std::marker::PhantomData;
@@ -191,13 +191,21 @@ impl<'a> Slot<'a> {
         self.handoff().turn.store(IDLE, Ordering::Release);
     }
 
-    /// The request's bytes, each word read once.
+    /// The request's bytes, each word read once; of one that is sent without them, lengths that say so.
     pub fn request(&self) -> [u8; Request::SIZE] {
-        let mut bytes = [0; Request::SIZE];
-        for (i, part) in bytes.chunks_exact_mut(8).enumerate() {
-            part.copy_from_slice(&self.long(REQUEST + 8 * i).load(Ordering::Relaxed).to_ne_bytes());
+        let mut bytes = [ABSENT.to_ne_bytes()[0]; Request::SIZE];
+        let (head, lengths) = bytes.split_at_mut(Request::HEAD);
+        self.read_words(REQUEST, head);
+        if !Request::is_bare(head) {
+            self.read_words(REQUEST + Request::HEAD, lengths);
         }
         bytes
+    }
+
+    fn read_words(&self, offset: usize, bytes: &mut [u8]) {
+        for (i, part) in bytes.chunks_exact_mut(8).enumerate() {
+            part.copy_from_slice(&self.long(offset + 8 * i).load(Ordering::Relaxed).to_ne_bytes());
+        }
     }
 
     /// Writes the reply's bytes.
@@ -221,9 +229,7 @@ impl<'a> Slot<'a> {
     #[cfg(any(test, fuzzing))]
     pub(crate) fn read_reply(&self) -> [u8; Reply::SIZE] {
         let mut bytes = [0; Reply::SIZE];
-        for (i, part) in bytes.chunks_exact_mut(8).enumerate() {
-            part.copy_from_slice(&self.long(REPLY + 8 * i).load(Ordering::Relaxed).to_ne_bytes());
-        }
+        self.read_words(REPLY, &mut bytes);
         bytes
     }
 
@@ -236,6 +242,7 @@ impl<'a> Slot<'a> {
 }
 
 const _: () = assert!(Request::SIZE.is_multiple_of(8) && REQUEST.is_multiple_of(8));
+const _: () = assert!(Request::HEAD.is_multiple_of(8) && ABSENT == u32::MAX);
 const _: () = assert!(Reply::SIZE.is_multiple_of(8) && REPLY.is_multiple_of(8));
 
 /// A data area: memory that both sides and the kernel write. Ranges beyond its end are cut, so that no caller
@@ -337,6 +344,22 @@ mod tests {
         let reply = std::array::from_fn(|i| 200 - i as u8);
         slot.reply(&reply);
         assert_eq!(slot.read_reply(), reply);
+    }
+
+    #[test]
+    fn a_request_without_data_has_no_lengths_whatever_lies_in_their_place() {
+        let channel = Channel::new().unwrap();
+        let slot = channel.slot(0).unwrap();
+        let request = Request { nr: 39, flags: Request::PART, args: [7; 6], len: [ABSENT; 6] };
+        slot.write_request(&[3; Request::SIZE]);
+        let (bytes, sent) = request.packed();
+        assert_eq!(sent, Request::HEAD);
+        for (at, word) in bytes[..sent].chunks_exact(8).enumerate() {
+            let word = u64::from_ne_bytes(word.try_into().unwrap());
+            slot.long(REQUEST + 8 * at).store(word, Ordering::Relaxed);
+        }
+        let flags = Request::PART | Request::BARE;
+        assert_eq!(Request::decode(&slot.request()), Request { flags, ..request });
     }
 
     #[test]
