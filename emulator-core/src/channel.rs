@@ -5,7 +5,7 @@
 //! Rust reference, because a hostile guest thread may write to any of it at any time.
 
 use crate::guest::access::{self, Fault};
-use crate::host::call;
+use crate::host::{call, cpu};
 use crate::runtime::cpu::Cpu;
 use nix::errno::Errno;
 use rxbox_wire::boot::CONTROL_FD;
@@ -71,10 +71,7 @@ impl Channel {
         }
         // SAFETY: the mapping keeps the file; nobody else uses the number.
         unsafe { libc::close(fd) };
-        Ok(Channel {
-            base: base.cast(),
-            cores: if crate::host::cpu::allowed() > 1 { Cores::Free } else { Cores::One },
-        })
+        Ok(Channel { base: base.cast(), cores: if cpu::allowed() > 1 { Cores::Free } else { Cores::One } })
     }
 
     /// Puts a new process's channel and control socket in the places of its parent's.
@@ -202,6 +199,8 @@ impl Slot {
             turn: self.word(layout::TURN),
             i_sleep: self.word(layout::GUEST_SLEEPS),
             peer_sleeps: self.word(layout::WORKER_SLEEPS),
+            my_processor: self.word(layout::GUEST_PROCESSOR),
+            peer_processor: self.word(layout::WORKER_PROCESSOR),
         }
     }
 
@@ -244,7 +243,7 @@ impl Slot {
         let mut policy = policy_for.get();
         let mut wait = policy.begin(woke, self.cores.get());
         let mut asked = !interruptible;
-        while !handoff.spin(handoff::REQUEST, &mut wait) {
+        while !handoff.spin(handoff::REQUEST, &mut wait, cpu::current) {
             wait.sleeps();
             if cpu.pending() && !asked {
                 asked = true;

@@ -20,6 +20,9 @@ pub const REQUEST: usize = 8;
 pub const REPLY: usize = REQUEST;
 /// Offset of the flag "the worker sleeps on the turn word". On a cache line of its own.
 pub const WORKER_SLEEPS: usize = 128;
+/// Offset of the word by which the worker says on which processor it is
+/// ([`Handoff`](crate::handoff::Handoff)). It seldom changes.
+pub const WORKER_PROCESSOR: usize = 132;
 /// Offset of the word by which the guest thread asks its worker to interrupt a blocking call. On a cache line
 /// of its own.
 pub const INTERRUPT: usize = 192;
@@ -30,6 +33,8 @@ pub const ATTENTION: usize = 196;
 /// Offset of the word by which the guest thread says that cores are short
 /// ([`crate::spin_policy::Wait::has_lost_core`]). As rarely used, too.
 pub const CONTENDED: usize = 200;
+/// Offset of the word by which the guest thread says on which processor it is.
+pub const GUEST_PROCESSOR: usize = 204;
 
 /// Bytes of a cache line.
 const LINE: usize = 64;

@@ -40,6 +40,12 @@ pub trait Futex {
     fn wake(&self, word: &AtomicU32);
 }
 
+/// The word by which a side says on which processor it runs, for this one; 0, which it starts with, says
+/// nothing.
+fn told(processor: u32) -> u32 {
+    processor.wrapping_add(1)
+}
+
 /// One side's view of a slot's hand-over words.
 #[derive(Clone, Copy)]
 pub struct Handoff<'a> {
@@ -49,6 +55,10 @@ pub struct Handoff<'a> {
     pub i_sleep: &'a AtomicU32,
     /// Set by the other side while it sleeps on `turn`.
     pub peer_sleeps: &'a AtomicU32,
+    /// On which processor this side waited last.
+    pub my_processor: &'a AtomicU32,
+    /// The same of the other side.
+    pub peer_processor: &'a AtomicU32,
 }
 
 impl Handoff<'_> {
@@ -66,10 +76,11 @@ impl Handoff<'_> {
 
     /// Looks for as long as the wait allows whether the turn has left `current`; true if it has. The clock is
     /// only read once in [`LOOKS`] looks. After [`HOLD`] it yields between looks to whatever else could run
-    /// on this core, such as the other side.
-    pub fn spin(&self, current: u32, wait: &mut Wait) -> bool {
+    /// on this core. Where the other side is on this very `processor`, it cannot pass the turn meanwhile: then
+    /// nobody looks.
+    pub fn spin(&self, current: u32, wait: &mut Wait, processor: impl Fn() -> u32) -> bool {
         let limit = wait.awake();
-        while !limit.is_zero() {
+        while !limit.is_zero() && !self.is_together(wait, processor()) {
             for _ in 0..LOOKS {
                 if self.turn.load(Ordering::Acquire) != current {
                     return true;
@@ -91,6 +102,19 @@ impl Handoff<'_> {
             }
         }
         self.turn.load(Ordering::Acquire) != current
+    }
+
+    /// Whether both sides are on this processor, as far as that is known; tells the other one.
+    fn is_together(&self, wait: &mut Wait, processor: u32) -> bool {
+        let here = told(processor);
+        if self.my_processor.load(Ordering::Relaxed) != here {
+            self.my_processor.store(here, Ordering::Relaxed);
+        }
+        let together = here != 0 && self.peer_processor.load(Ordering::Relaxed) == here;
+        if together {
+            wait.is_together();
+        }
+        together
     }
 
     /// Sleeps once while the turn is `current`. Returns the turn then seen; it may still be `current`, after
@@ -125,16 +149,23 @@ mod tests {
     #[test]
     fn turns_alternate_and_data_written_before_a_pass_is_seen_after_it() {
         let (turn, g, w) = (AtomicU32::new(IDLE), AtomicU32::new(0), AtomicU32::new(0));
+        let (gp, wp) = (AtomicU32::new(0), AtomicU32::new(0));
         let data = AtomicU32::new(0);
         let rounds = 10_000;
         let wait = || SpinPolicy::default().begin(false, Cores::Contended);
         std::thread::scope(|s| {
             s.spawn(|| {
-                let handoff = Handoff { turn: &turn, i_sleep: &w, peer_sleeps: &g };
+                let handoff = Handoff {
+                    turn: &turn,
+                    i_sleep: &w,
+                    peer_sleeps: &g,
+                    my_processor: &wp,
+                    peer_processor: &gp,
+                };
                 for _ in 0..rounds {
                     while turn.load(Ordering::Acquire) != REQUEST {
                         let seen = turn.load(Ordering::Acquire);
-                        if seen != REQUEST && !handoff.spin(seen, &mut wait()) {
+                        if seen != REQUEST && !handoff.spin(seen, &mut wait(), || 0) {
                             handoff.sleep(seen, &Yield);
                         }
                     }
@@ -142,17 +173,40 @@ mod tests {
                     handoff.pass(REPLY, &Yield);
                 }
             });
-            let handoff = Handoff { turn: &turn, i_sleep: &g, peer_sleeps: &w };
+            let handoff =
+                Handoff { turn: &turn, i_sleep: &g, peer_sleeps: &w, my_processor: &gp, peer_processor: &wp };
             for n in 0..rounds {
                 data.store(n, Ordering::Relaxed);
                 handoff.pass(REQUEST, &Yield);
                 while turn.load(Ordering::Acquire) != REPLY {
-                    if !handoff.spin(REQUEST, &mut wait()) {
+                    if !handoff.spin(REQUEST, &mut wait(), || 1) {
                         handoff.sleep(REQUEST, &Yield);
                     }
                 }
                 assert_eq!(data.load(Ordering::Relaxed), n * 2 % 65521);
             }
         });
+    }
+
+    #[test]
+    fn nobody_looks_on_the_processor_of_the_other_side() {
+        let words: [AtomicU32; 5] = Default::default();
+        let [turn, i_sleep, peer_sleeps, my_processor, peer_processor] = &words;
+        let handoff = Handoff { turn, i_sleep, peer_sleeps, my_processor, peer_processor };
+        let look = |processor| {
+            let mut wait = SpinPolicy::default().begin(true, Cores::Free);
+            let asked = std::cell::Cell::new(0);
+            handoff.spin(IDLE, &mut wait, || {
+                asked.set(asked.get() + 1);
+                processor
+            });
+            (asked.get(), my_processor.load(Ordering::Relaxed))
+        };
+        peer_processor.store(told(1), Ordering::Relaxed);
+        assert_eq!(look(1), (1, told(1)));
+        assert!(look(0).0 > 1);
+        // A side that does not know where it is looks, whatever the other says.
+        peer_processor.store(0, Ordering::Relaxed);
+        assert!(look(u32::MAX).0 > 1);
     }
 }

@@ -112,6 +112,12 @@ pub fn random(into: &mut [u8]) {
     unsafe { super::call::raw(libc::SYS_getrandom, args) };
 }
 
+/// The processor that this thread runs on (sched_getcpu(3)), as it was a moment ago. The C library knows it
+/// without a call. `u32::MAX` if it does not.
+pub fn current() -> u32 {
+    nix::sched::sched_getcpu().map_or(u32::MAX, |cpu| cpu as u32)
+}
+
 /// On how many processors this process may run (sched_getaffinity(2)); at least one. The standard library's
 /// answer also reads the files of control groups.
 pub fn allowed() -> u32 {

@@ -15,7 +15,8 @@ use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::stat::fstat;
 use rxbox_wire::channel::{
-    ATTENTION, CONTENDED, GUEST_SLEEPS, INTERRUPT, REPLY, REQUEST, TURN, WORKER_SLEEPS,
+    ATTENTION, CONTENDED, GUEST_PROCESSOR, GUEST_SLEEPS, INTERRUPT, REPLY, REQUEST, TURN, WORKER_PROCESSOR,
+    WORKER_SLEEPS,
 };
 use rxbox_wire::frame::{Reply, Request};
 use rxbox_wire::handoff::{Handoff, IDLE};
@@ -142,6 +143,8 @@ impl<'a> Slot<'a> {
             turn: self.word(TURN),
             i_sleep: self.word(WORKER_SLEEPS),
             peer_sleeps: self.word(GUEST_SLEEPS),
+            my_processor: self.word(WORKER_PROCESSOR),
+            peer_processor: self.word(GUEST_PROCESSOR),
         }
     }
 
@@ -152,6 +155,8 @@ impl<'a> Slot<'a> {
             turn: self.word(TURN),
             i_sleep: self.word(GUEST_SLEEPS),
             peer_sleeps: self.word(WORKER_SLEEPS),
+            my_processor: self.word(GUEST_PROCESSOR),
+            peer_processor: self.word(WORKER_PROCESSOR),
         }
     }
 
@@ -187,6 +192,7 @@ impl<'a> Slot<'a> {
     pub fn reset(&self) {
         self.interrupt().store(0, Ordering::Relaxed);
         self.contended().store(0, Ordering::Relaxed);
+        self.word(GUEST_PROCESSOR).store(0, Ordering::Relaxed);
         self.attention().store(0, Ordering::Relaxed);
         self.handoff().turn.store(IDLE, Ordering::Release);
     }

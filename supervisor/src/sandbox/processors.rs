@@ -7,7 +7,7 @@
 //! a while no thread spins then; each time that this turns out to have been too short, the next such while is
 //! twice as long.
 
-use nix::sched::{CpuSet, sched_getaffinity};
+use nix::sched::{CpuSet, sched_getaffinity, sched_getcpu};
 use nix::unistd::Pid;
 use rxbox_wire::frame::Reply;
 use rxbox_wire::spin_policy::Cores;
@@ -18,6 +18,12 @@ use std::time::{Duration, Instant};
 const FIRST: Duration = Duration::from_millis(10);
 /// And at most.
 const LONGEST: Duration = Duration::from_secs(1);
+
+/// The processor that this thread runs on (sched_getcpu(3)), as it was a moment ago. The C library knows it
+/// without a call. `u32::MAX` if it does not.
+pub fn current() -> u32 {
+    sched_getcpu().map_or(u32::MAX, |cpu| cpu as u32)
+}
 
 /// The processors on which this process may run.
 #[derive(Debug)]

@@ -34,7 +34,7 @@ use crate::host::shm::Slot;
 use crate::report::ending::End;
 use crate::report::escape::shown;
 use crate::report::trace::Event;
-use crate::sandbox::{Job, Sandbox};
+use crate::sandbox::{Job, Sandbox, processors};
 use crate::state::process::Process;
 use nix::errno::Errno;
 use rxbox_wire::frame::{self, Checked, Given, MessageHeader, Reply, Request, Violation};
@@ -121,7 +121,7 @@ impl Worker<'_> {
         let mut wait = policy.begin(woke, processors.cores());
         let mut turn = handoff.turn.load(Ordering::Acquire);
         while matches!(turn, IDLE | REPLY) && !self.process.ended() {
-            let turned = handoff.spin(turn, &mut wait);
+            let turned = handoff.spin(turn, &mut wait, processors::current);
             // Were the guest thread the one that got the core, it would not be asleep, waiting for the reply.
             if wait.has_lost_core() && handoff.peer_sleeps.load(Ordering::Relaxed) != 0 {
                 processors.found_short();
