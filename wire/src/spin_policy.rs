@@ -36,7 +36,7 @@ pub const SHORTEST: Duration = Duration::from_micros(1);
 pub const NEAR: Duration = Duration::from_micros(240);
 /// Who gave way and comes back after so long was not held up by the other side: that does its work in less,
 /// or sleeps.
-pub const TURN_OF_OTHERS: Duration = Duration::from_micros(500);
+pub const TURN_OF_OTHERS: Duration = Duration::from_micros(2000);
 /// After so many useless long waits, the pauses between them grow no more: then one in 2⁶ is long.
 const MOST_IN_VAIN: u32 = 6;
 
