@@ -430,7 +430,7 @@ _rxbox() {
             return 0
             ;;
         rxbox__subcmd__explain)
-            opts="-h --program --why --profile --allow-read --allow-list --allow-modify --allow-write --allow-exec --private --overlay --deny-path --hide --allow-net --allow-bind --pass-env --env --secret --unset-env --user --pass-fd --limit --time-limit --try --help read write attributes create remove execute list metadata connect bind call env limit"
+            opts="-h --program --why --profile --allow-read --allow-list --allow-modify --allow-write --allow-exec --private --overlay --deny-path --hide --allow-net --allow-bind --pass-env --env --secret --unset-env --user --pass-fd --limit --time-limit --try --help read write attributes create remove execute list metadata connect bind resolve call env limit"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -38,7 +38,7 @@ complete -c rxbox -n "__fish_rxbox_needs_command" -l private -d 'Give it a folde
 complete -c rxbox -n "__fish_rxbox_needs_command" -l overlay -d 'Let it write in the directory PATH, and keep what it changes apart until it is applied' -r -F
 complete -c rxbox -n "__fish_rxbox_needs_command" -l deny-path -d 'Deny every access there, whatever else allows it' -r -F
 complete -c rxbox -n "__fish_rxbox_needs_command" -l hide -d 'Make PATH look missing' -r -F
-complete -c rxbox -n "__fish_rxbox_needs_command" -l allow-net -d 'Let it connect, for example to tcp:192.0.2.1:443' -r -f
+complete -c rxbox -n "__fish_rxbox_needs_command" -l allow-net -d 'Let it connect, for example to tcp:example.org:443 or tcp:192.0.2.1:443' -r -f
 complete -c rxbox -n "__fish_rxbox_needs_command" -l allow-bind -d 'Let it bind, for example to tcp:127.0.0.1:8080' -r -f
 complete -c rxbox -n "__fish_rxbox_needs_command" -l pass-env -d 'Pass an environment variable on; wildcards are allowed' -r -f
 complete -c rxbox -n "__fish_rxbox_needs_command" -l env -d 'Set an environment variable' -r -f
@@ -89,7 +89,7 @@ complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l private -d 'Give
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l overlay -d 'Let it write in the directory PATH, and keep what it changes apart until it is applied' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l deny-path -d 'Deny every access there, whatever else allows it' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l hide -d 'Make PATH look missing' -r -F
-complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l allow-net -d 'Let it connect, for example to tcp:192.0.2.1:443' -r -f
+complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l allow-net -d 'Let it connect, for example to tcp:example.org:443 or tcp:192.0.2.1:443' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l allow-bind -d 'Let it bind, for example to tcp:127.0.0.1:8080' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l pass-env -d 'Pass an environment variable on; wildcards are allowed' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand explain" -l env -d 'Set an environment variable' -r -f
@@ -116,7 +116,7 @@ complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l private -d 'Give i
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l overlay -d 'Let it write in the directory PATH, and keep what it changes apart until it is applied' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l deny-path -d 'Deny every access there, whatever else allows it' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l hide -d 'Make PATH look missing' -r -F
-complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l allow-net -d 'Let it connect, for example to tcp:192.0.2.1:443' -r -f
+complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l allow-net -d 'Let it connect, for example to tcp:example.org:443 or tcp:192.0.2.1:443' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l allow-bind -d 'Let it bind, for example to tcp:127.0.0.1:8080' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l pass-env -d 'Pass an environment variable on; wildcards are allowed' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand learn" -l env -d 'Set an environment variable' -r -f
@@ -150,7 +150,7 @@ complete -c rxbox -n "__fish_rxbox_using_subcommand show" -l private -d 'Give it
 complete -c rxbox -n "__fish_rxbox_using_subcommand show" -l overlay -d 'Let it write in the directory PATH, and keep what it changes apart until it is applied' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand show" -l deny-path -d 'Deny every access there, whatever else allows it' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand show" -l hide -d 'Make PATH look missing' -r -F
-complete -c rxbox -n "__fish_rxbox_using_subcommand show" -l allow-net -d 'Let it connect, for example to tcp:192.0.2.1:443' -r -f
+complete -c rxbox -n "__fish_rxbox_using_subcommand show" -l allow-net -d 'Let it connect, for example to tcp:example.org:443 or tcp:192.0.2.1:443' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand show" -l allow-bind -d 'Let it bind, for example to tcp:127.0.0.1:8080' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand show" -l pass-env -d 'Pass an environment variable on; wildcards are allowed' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand show" -l env -d 'Set an environment variable' -r -f
@@ -184,7 +184,7 @@ complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -l private -d 'Give i
 complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -l overlay -d 'Let it write in the directory PATH, and keep what it changes apart until it is applied' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -l deny-path -d 'Deny every access there, whatever else allows it' -r -F
 complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -l hide -d 'Make PATH look missing' -r -F
-complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -l allow-net -d 'Let it connect, for example to tcp:192.0.2.1:443' -r -f
+complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -l allow-net -d 'Let it connect, for example to tcp:example.org:443 or tcp:192.0.2.1:443' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -l allow-bind -d 'Let it bind, for example to tcp:127.0.0.1:8080' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -l pass-env -d 'Pass an environment variable on; wildcards are allowed' -r -f
 complete -c rxbox -n "__fish_rxbox_using_subcommand trace" -l env -d 'Set an environment variable' -r -f

@@ -116,6 +116,12 @@ fn ask(policy: &Policy, name: &[u8]) {
     answered(policy.call(number, &args), &DeniedWhat::Call(number, &args));
     if let Ok(name) = std::str::from_utf8(name) {
         answered(policy.variable(name.as_ref()), &DeniedWhat::Variable(name));
+        if let Some(name) = crate::canonical(name) {
+            let endpoint = Endpoint::Host { transport: Transport::Tcp, name: &name, port: word(0) as u16 };
+            answered(policy.connect(&endpoint), &DeniedWhat::Connect(endpoint));
+            answered(policy.resolve(&name, false), &DeniedWhat::Resolve(&name));
+            assert!(!policy.bind(&endpoint).allowed());
+        }
     }
 }
 

@@ -15,6 +15,9 @@ use crate::rules::pins::Digest;
 use crate::rules::tree::AccessSet;
 use crate::vocabulary;
 
+/// The port of name servers.
+const DOMAIN: u16 = 53;
+
 /// What was asked for and denied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeniedWhat<'a> {
@@ -28,6 +31,8 @@ pub enum DeniedWhat<'a> {
     Rename(&'a [u8], &'a [u8]),
     /// As [`Policy::connect`] was asked.
     Connect(Endpoint<'a>),
+    /// As [`Policy::resolve`] was asked.
+    Resolve(&'a str),
     /// As [`Policy::bind`] was asked.
     Bind(Endpoint<'a>),
     /// As [`Policy::socket`] was asked.
@@ -58,6 +63,7 @@ impl Policy {
             DeniedWhat::Make(make, path) => self.make(make, path),
             DeniedWhat::Rename(from, to) => self.rename(from, to),
             DeniedWhat::Connect(endpoint) => self.connect(&endpoint),
+            DeniedWhat::Resolve(name) => self.resolve(name, false),
             DeniedWhat::Bind(endpoint) => self.bind(&endpoint),
             DeniedWhat::Socket { domain, kind, protocol } => self.socket(domain, kind, protocol),
             DeniedWhat::Join(group) => self.join(group),
@@ -115,7 +121,13 @@ impl Policy {
                 let grant = Grant::of(AccessSet::of(&[access])).first().map_or("", |grant| grant.key());
                 add(&entry(path, is_missing(path)), grant)
             }
+            // Who asks a name server wants something else.
+            DeniedWhat::Connect(endpoint @ Endpoint::Inet { port: DOMAIN, .. }) => {
+                let hint = network(&endpoint, CONNECT);
+                format!("{hint}; to have names looked up, allow hosts by name: \"tcp:example.org:443\"")
+            }
             DeniedWhat::Connect(endpoint) => network(&endpoint, CONNECT),
+            DeniedWhat::Resolve(name) => add(&host_entry(name), CONNECT),
             DeniedWhat::Bind(endpoint) => network(&endpoint, BIND),
             DeniedWhat::Join(group) => add(&group_entry(group), CONNECT),
             DeniedWhat::Route | DeniedWhat::Socket { domain: AF_INET | AF_INET6, .. } => {
@@ -164,10 +176,20 @@ pub(crate) fn address_entry(endpoint: &Endpoint<'_>) -> Option<String> {
                 Transport::Other => format!("\"ip:{host}\""),
             })
         }
+        Endpoint::Host { transport, name, port } => Some(toml_string(&match transport {
+            Transport::Tcp => format!("tcp:{name}:{port}"),
+            Transport::Udp => format!("udp:{name}:{port}"),
+            Transport::Other => format!("ip:{name}"),
+        })),
         Endpoint::UnixPath(path) => Some(toml_path("unix:", path)),
         Endpoint::UnixAbstract(name) => Some(toml_name("unix:@", name)),
         Endpoint::Family(_) => None,
     }
+}
+
+/// The entry by which a host may be looked up, with the port that is likely meant, as a TOML string.
+pub(crate) fn host_entry(name: &str) -> String {
+    toml_string(&format!("tcp:{name}:443"))
 }
 
 /// The entry by which a group of addresses may be joined, as a TOML string.

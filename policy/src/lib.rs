@@ -42,6 +42,7 @@ pub use inspect::why::Speaks;
 pub use load::builtin::{builtin, builtin_names};
 pub use load::files::{Files, Named, followed};
 pub use load::overrides::{OVERRIDE_OPTIONS, Override, OverrideOption, Overrides, WrongForm};
+pub use pattern::domain::canonical;
 pub use pattern::variables::Variables;
 pub use policy::{Policy, ReadProfile};
 pub use profile::limits::{Limit, Limits};

@@ -252,6 +252,7 @@ impl Policy {
         let network = &self.compiled.network;
         self.network(match *endpoint {
             Endpoint::Inet { transport, address, port } => network.connect(transport, address, port),
+            Endpoint::Host { transport, name, port } => network.connect_host(transport, name, port),
             Endpoint::UnixPath(path) => return self.path(Access::Connect, path),
             Endpoint::UnixAbstract(name) => network.connect_name(name),
             Endpoint::Family(number) => network.family(number),
@@ -264,10 +265,33 @@ impl Policy {
         let network = &self.compiled.network;
         self.network(match *endpoint {
             Endpoint::Inet { transport, address, port } => network.bind(transport, address, port),
+            // A name is no address of this host.
+            Endpoint::Host { .. } => (false, RuleId::NONE),
             Endpoint::UnixPath(path) => return self.path(Access::Bind, path),
             Endpoint::UnixAbstract(name) => network.bind_name(name),
             Endpoint::Family(number) => network.family(number),
         })
+    }
+
+    /// Decides about asking for the addresses of a host, whose name is canonical. With `openly` a name that
+    /// no rule speaks of is asked for, too: for a guest that may send to the server itself.
+    pub fn resolve(&self, name: &str, openly: bool) -> Decision<'_> {
+        self.network(self.compiled.network.resolve(name, openly))
+    }
+
+    /// Whether a name that nobody may ask for comes of one that may be, by a list of domains to search.
+    pub fn is_searched(&self, name: &str) -> bool {
+        self.compiled.network.allow_hosts.iter().any(|host| host.value.domain.begins(name))
+    }
+
+    /// Whether an entry for addresses allows something of this one.
+    pub fn speaks_of(&self, address: IpAddr) -> bool {
+        self.compiled.network.speaks_of(address)
+    }
+
+    /// Whether the profile speaks of hosts by name, so that names are to be looked up for the guest.
+    pub fn has_hosts(&self) -> bool {
+        self.compiled.network.has_hosts()
     }
 
     /// Decides about making a socket, from the arguments of socket(2). TCP, UDP and unix sockets can always

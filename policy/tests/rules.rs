@@ -48,6 +48,44 @@ fn sockets_are_judged_by_the_network_section_and_by_denied_paths() {
 }
 
 #[test]
+fn hosts_are_judged_by_name_however_it_is_written() {
+    let p = policy(
+        "version = 1\n[network]\nallow = [\"tcp:API.Example.org.:443\", \"tcp:*.example.net:80-90\", \
+         \"ip:bücher.example\", \"udp:10.0.0.0/8:53\"]\n\
+         deny = [\"tcp:secret.example.net:*\", \"tcp:part.example.net:80\"]",
+    );
+    let connects = |transport, name, port| p.connect(&Endpoint::Host { transport, name, port }).allowed();
+    let tcp = |name, port| connects(Transport::Tcp, name, port);
+    assert!(tcp("api.example.org", 443) && !tcp("api.example.org", 80));
+    assert!(!connects(Transport::Udp, "api.example.org", 443));
+    assert!(tcp("a.example.net", 80) && tcp("a.b.example.net", 90) && !tcp("example.net", 80));
+    assert!(!tcp("secret.example.net", 80) && tcp("a.secret.example.net", 80));
+    assert!(!tcp("part.example.net", 80) && tcp("part.example.net", 81));
+    assert!(tcp("xn--bcher-kva.example", 1) && connects(Transport::Udp, "xn--bcher-kva.example", 53));
+    let resolves = |name| p.resolve(name, false).allowed();
+    assert!(resolves("api.example.org") && resolves("a.example.net") && resolves("part.example.net"));
+    assert!(!resolves("secret.example.net") && !resolves("example.net") && !resolves("other.example"));
+    // A server that the guest may ask itself tells it any name but a denied one.
+    assert!(p.resolve("other.example", true).allowed() && !p.resolve("secret.example.net", true).allowed());
+    assert_eq!(p.resolve("secret.example.net", true).rule.text, "network.deny \"tcp:secret.example.net:*\"");
+    assert!(p.is_searched("api.example.org.corp.example") && !p.is_searched("other.corp.example"));
+    // Names are no addresses: nothing is reached by one.
+    let address = Endpoint::Inet { transport: Transport::Tcp, address: [1, 1, 1, 1].into(), port: 443 };
+    assert!(!p.connect(&address).allowed() && p.has_hosts());
+    // The kernel's second wall has the ports.
+    assert_eq!(
+        policy("version = 1\n[network]\nallow = [\"tcp:a.example.org:443\"]").reach().connect,
+        Some(vec![443])
+    );
+    assert!(!policy("version = 1\n[network]\nallow = [\"tcp:a.example.org:443\"]").reach().no_network());
+    assert!(
+        !policy("version = 1\n[network]\nallow = [\"ip:*\"]\ndeny = [\"ip:a.example.org\"]")
+            .route()
+            .allowed()
+    );
+}
+
+#[test]
 fn what_is_withheld_passes_by_its_own_name_alone() {
     let p = policy(
         "version = 1\n[environment]\nwithhold = [\"*TOKEN*\"]\n\

@@ -134,7 +134,7 @@ fn accesses() -> BTreeSet<String> {
     words
         .split(", ")
         .map(|word| word.trim().to_owned())
-        .filter(|word| !["call", "limit"].contains(&word.as_str()))
+        .filter(|word| !["call", "limit", "resolve"].contains(&word.as_str()))
         .collect()
 }
 

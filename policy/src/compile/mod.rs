@@ -301,6 +301,14 @@ impl<'a> Compiler<'a> {
         };
         match pattern {
             network::Pattern::Inet(value) => inet.push(Item { value, rule: item.rule }),
+            network::Pattern::Host(value) => match list {
+                NetList::Allow => network.allow_hosts.push(Item { value, rule: item.rule }),
+                NetList::Deny => network.deny_hosts.push(Item { value, rule: item.rule }),
+                NetList::Bind => {
+                    let help = Some("what it may bind to is an address of this host, or `*`".to_owned());
+                    self.context.error_at(item.rule, "nothing binds to a name", help);
+                }
+            },
             network::Pattern::UnixAbstract(value) => names.push(Item { value, rule: item.rule }),
             network::Pattern::UnixPath(text) => self.path(text, item.rule, effect, list != NetList::Bind),
         }

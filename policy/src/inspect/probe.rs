@@ -17,6 +17,7 @@ pub(super) struct Probes {
     pub(super) paths: BTreeSet<Vec<u8>>,
     pinned: BTreeSet<Vec<u8>>,
     inet: BTreeSet<(IpAddr, u16)>,
+    hosts: BTreeSet<(String, u16)>,
     names: BTreeSet<Vec<u8>>,
     families: BTreeSet<i32>,
     variables: BTreeSet<String>,
@@ -38,6 +39,8 @@ impl Probes {
             self.inet
                 .extend(address.map_or(any.to_vec(), |address| vec![address]).iter().map(|a| (*a, port)));
         }
+        let hosts = [&network.allow_hosts, &network.deny_hosts].into_iter().flatten();
+        self.hosts.extend(hosts.map(|entry| entry.value.sample()));
         let names = [&network.allow_names, &network.deny_names, &network.bind_names];
         self.names.extend(names.into_iter().flatten().map(|name| name.value.sample()));
         self.families.extend(network.families.iter().map(|family| family.value));
@@ -64,6 +67,11 @@ impl Probes {
                 let endpoint = Endpoint::Inet { transport, address, port };
                 ask(&DeniedWhat::Connect(endpoint));
                 ask(&DeniedWhat::Bind(endpoint));
+            }
+        }
+        for (name, port) in &self.hosts {
+            for transport in [Transport::Tcp, Transport::Udp] {
+                ask(&DeniedWhat::Connect(Endpoint::Host { transport, name, port: *port }));
             }
         }
         for name in &self.names {

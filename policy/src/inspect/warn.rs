@@ -67,6 +67,7 @@ impl Policy {
         self.allowed(later, Access::Create, &of_home(&RUN_LATER), &mut found);
         self.written_and_run(&mut found);
         self.idle(&mut found);
+        self.wide_names(&mut found);
         found
     }
 
@@ -106,6 +107,17 @@ impl Policy {
                     told(run.rule)
                 ));
             }
+        }
+    }
+
+    /// Tells of names that anybody can have.
+    fn wide_names(&self, found: &mut Vec<String>) {
+        let hosts = &self.compiled.network.allow_hosts;
+        for host in hosts.iter().filter(|host| host.value.domain.is_wide()) {
+            let (name, _) = host.value.sample();
+            let name = name.replacen("any.", "*.", 1);
+            found
+                .push(format!("whoever has a name {name} can be reached: by {}", told(self.rule(host.rule))));
         }
     }
 

@@ -17,7 +17,9 @@ mod text;
 mod used;
 
 use crate::decision::Access;
-use crate::hint::{BIND, CALLS, CONNECT, DeniedWhat, FAMILIES, VARIABLES, address_entry, group_entry};
+use crate::hint::{
+    BIND, CALLS, CONNECT, DeniedWhat, FAMILIES, VARIABLES, address_entry, group_entry, host_entry,
+};
 use crate::pattern::entry::Done;
 use crate::pattern::variables::{Variables, toml_path, toml_string};
 use crate::rules::grant::Grant;
@@ -69,6 +71,8 @@ impl Learned {
                 self.path(Access::Create, to, program);
             }
             DeniedWhat::Connect(endpoint) => self.other(CONNECT, address_entry(&endpoint), program),
+            // What it then connects to says more.
+            DeniedWhat::Resolve(name) => self.other(CONNECT, Some(host_entry(name)), program),
             DeniedWhat::Bind(endpoint) => self.other(BIND, address_entry(&endpoint), program),
             DeniedWhat::Join(group) => self.other(CONNECT, Some(group_entry(group)), program),
             DeniedWhat::Route | DeniedWhat::Socket { domain: AF_INET | AF_INET6, .. } => {

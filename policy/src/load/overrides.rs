@@ -117,7 +117,7 @@ pub static OVERRIDE_OPTIONS: [OverrideOption; 19] = [
         flag: "--allow-net",
         value: "ENTRY",
         adds_to: "[network] allow",
-        help: "Let it connect, for example to tcp:192.0.2.1:443",
+        help: "Let it connect, for example to tcp:example.org:443 or tcp:192.0.2.1:443",
         target: Target::Address(|layer| &mut layer.network.allow),
     },
     OverrideOption {

@@ -8,6 +8,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 
+use crate::pattern::domain::{Domain, DomainError};
 use crate::pattern::glob::{GlobError, Wildcard};
 use crate::report::ledger::{Item, RuleId};
 use crate::report::suggest;
@@ -37,6 +38,15 @@ pub enum Endpoint<'a> {
         /// The port in host byte order.
         port: u16,
     },
+    /// A host by its name, in canonical form ([`canonical`](crate::canonical)).
+    Host {
+        /// The socket's protocol.
+        transport: Transport,
+        /// The name.
+        name: &'a str,
+        /// The port in host byte order.
+        port: u16,
+    },
     /// A unix socket's file, absolute and resolved.
     UnixPath(&'a [u8]),
     /// A unix socket's abstract name without its leading NUL; empty for the kernel's choice.
@@ -54,6 +64,7 @@ pub(crate) const AF_NETLINK: i32 = 16;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Pattern<'a> {
     Inet(Inet),
+    Host(Host),
     /// The text of a path pattern.
     UnixPath(&'a str),
     UnixAbstract(Wildcard),
@@ -66,6 +77,15 @@ pub(crate) struct Inet {
     transport: Option<Transport>,
     /// `None`: every address.
     net: Option<(IpAddr, u8)>,
+    ports: RangeInclusive<u16>,
+}
+
+/// Hosts by name, and ports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Host {
+    /// `None`: all of them.
+    transport: Option<Transport>,
+    pub(crate) domain: Domain,
     ports: RangeInclusive<u16>,
 }
 
@@ -88,6 +108,8 @@ pub(crate) enum NetError {
     Prefix(String),
     #[error("`{0}/{1}` has bits set behind its prefix")]
     HostBits(IpAddr, u8),
+    #[error(transparent)]
+    Name(#[from] DomainError),
     #[error("in the abstract name: {0}")]
     Abstract(#[from] GlobError),
 }
@@ -98,20 +120,22 @@ impl NetError {
     pub(crate) fn help(&self) -> Option<String> {
         let help = match self {
             Self::NoProtocol(_) => {
-                "write `tcp:ADDRESS:PORT`, `udp:ADDRESS:PORT`, `ip:ADDRESS`, `unix:/PATH` or \
-                                    `unix:@NAME`"
+                "write `tcp:HOST:PORT`, `udp:HOST:PORT`, `ip:HOST`, `unix:/PATH` or `unix:@NAME`; a host is \
+                    a \
+                 name or an address"
             }
             Self::Protocol(word) => {
                 return suggest::did_you_mean(word, PROTOCOLS)
                     .or_else(|| Some(format!("the protocols are {}", PROTOCOLS.join(", "))));
             }
-            Self::NoPort(_) => "write `ADDRESS:PORT`; `*` is every port",
+            Self::NoPort(_) => "write `HOST:PORT`; `*` is every port",
             Self::Port(_) => "ports go from 0 to 65535",
-            Self::Address(_) => {
-                "host names are not looked up: write an address, `ADDRESS/BITS` or `*` (localhost is \
-                    `127.0.0.1` or \
-                 `[::1]`)"
+            Self::Address(text) if text == "localhost" => {
+                "the services of this host are named by address: `127.0.0.1` or `[::1]`"
             }
+            Self::Address(_) => "write an address, `ADDRESS/BITS`, a name or `*`",
+            Self::Name(DomainError::Wildcard) => "name them one by one, or all below one name",
+            Self::Name(DomainError::Form(_)) => "names are letters, digits, `-` and `_` between dots",
             Self::Brackets => "write `[::1]:80` or `[fd00::/8]:443`",
             Self::HostBits(..) => "clear them, or write the address without a prefix",
             Self::Prefix(_) | Self::Abstract(_) => return None,
@@ -127,18 +151,11 @@ impl<'a> Pattern<'a> {
         match (protocol, rest.strip_prefix('@')) {
             ("unix", Some(name)) => Ok(Self::UnixAbstract(Wildcard::parse(name.as_bytes())?)),
             ("unix", None) => Ok(Self::UnixPath(rest)),
-            ("tcp", _) => Inet::with_port(Transport::Tcp, rest).map(Self::Inet),
-            ("udp", _) => Inet::with_port(Transport::Udp, rest).map(Self::Inet),
-            ("ip", _) => Ok(Self::Inet(Inet { transport: None, net: net(rest)?, ports: 0..=u16::MAX })),
+            ("tcp", _) => Self::with_port(Transport::Tcp, rest),
+            ("udp", _) => Self::with_port(Transport::Udp, rest),
+            ("ip", _) => Self::of(None, rest, 0..=u16::MAX),
             _ => Err(NetError::Protocol(protocol.to_owned())),
         }
-    }
-}
-
-impl Inet {
-    /// An address that it covers, if not all, and a port.
-    pub(crate) fn sample(&self) -> (Option<IpAddr>, u16) {
-        (self.net.map(|(net, _)| net), *self.ports.start())
     }
 
     fn with_port(transport: Transport, text: &str) -> Result<Self, NetError> {
@@ -149,7 +166,55 @@ impl Inet {
         if host.starts_with('[') && !host.ends_with(']') {
             return Err(NetError::NoPort(text.to_owned()));
         }
-        Ok(Self { transport: Some(transport), net: net(host)?, ports: ports(port)? })
+        Self::of(Some(transport), host, ports(port)?)
+    }
+
+    fn of(transport: Option<Transport>, host: &str, ports: RangeInclusive<u16>) -> Result<Self, NetError> {
+        let pattern = if is_name(host) {
+            Self::Host(Host { transport, domain: Domain::parse(host)?, ports })
+        } else {
+            Self::Inet(Inet { transport, net: net(host)?, ports })
+        };
+        Ok(pattern)
+    }
+}
+
+/// Whether what stands for a host is to be a name: if it is no address by its form.
+fn is_name(host: &str) -> bool {
+    let address = |c: char| c.is_ascii_digit() || ".:/[]".contains(c);
+    let of_this_host = matches!(host, "*" | "localhost");
+    !of_this_host && !host.starts_with('[') && !host.contains([':', '/']) && !host.chars().all(address)
+}
+
+impl Host {
+    /// A name that it means, and a port.
+    pub(crate) fn sample(&self) -> (String, u16) {
+        (self.domain.sample(), *self.ports.start())
+    }
+
+    fn matches(&self, transport: Transport, name: &str, port: u16) -> bool {
+        self.transport.is_none_or(|t| t == transport)
+            && self.ports.contains(&port)
+            && self.domain.matches(name)
+    }
+
+    /// Whether it speaks of every port and protocol that the other one does.
+    fn spans(&self, other: &Host) -> bool {
+        self.transport.is_none_or(|t| other.transport == Some(t))
+            && self.ports.contains(other.ports.start())
+            && self.ports.contains(other.ports.end())
+    }
+
+    /// The TCP ports that it speaks of, if it speaks of TCP.
+    pub(crate) fn tcp_ports(&self) -> Option<RangeInclusive<u16>> {
+        self.transport.is_none_or(|t| t == Transport::Tcp).then(|| self.ports.clone())
+    }
+}
+
+impl Inet {
+    /// An address that it covers, if not all, and a port.
+    pub(crate) fn sample(&self) -> (Option<IpAddr>, u16) {
+        (self.net.map(|(net, _)| net), *self.ports.start())
     }
 
     /// Whether it covers this address, which is already canonical.
@@ -238,6 +303,8 @@ pub(crate) struct Network {
     pub(crate) allow: Vec<Item<Inet>>,
     pub(crate) deny: Vec<Item<Inet>>,
     pub(crate) bind: Vec<Item<Inet>>,
+    pub(crate) allow_hosts: Vec<Item<Host>>,
+    pub(crate) deny_hosts: Vec<Item<Host>>,
     pub(crate) allow_names: Vec<Item<Wildcard>>,
     pub(crate) deny_names: Vec<Item<Wildcard>>,
     pub(crate) bind_names: Vec<Item<Wildcard>>,
@@ -252,7 +319,8 @@ impl Network {
     pub(crate) fn grants(&self) -> impl Iterator<Item = RuleId> {
         let inet = self.allow.iter().chain(&self.bind).map(|item| item.rule);
         let names = self.allow_names.iter().chain(&self.bind_names).map(|item| item.rule);
-        inet.chain(names).chain(self.families.iter().map(|item| item.rule))
+        let hosts = self.allow_hosts.iter().map(|item| item.rule);
+        inet.chain(names).chain(hosts).chain(self.families.iter().map(|item| item.rule))
     }
 
     pub(crate) fn connect(&self, transport: Transport, address: IpAddr, port: u16) -> Answer {
@@ -271,6 +339,34 @@ impl Network {
             Some(deny) => (false, deny.rule),
             None => answer(&self.deny, &self.bind, matching),
         }
+    }
+
+    pub(crate) fn connect_host(&self, transport: Transport, name: &str, port: u16) -> Answer {
+        answer(&self.deny_hosts, &self.allow_hosts, |host| host.matches(transport, name, port))
+    }
+
+    /// A name is asked for if something is allowed of its host. With `openly` so is one that no rule speaks
+    /// of, for a guest that could ask for it itself.
+    pub(crate) fn resolve(&self, name: &str, openly: bool) -> Answer {
+        let means = |host: &&Item<Host>| host.value.domain.matches(name);
+        let denied = self.deny_hosts.iter().filter(means);
+        let is_left = |host: &&Item<Host>| !denied.clone().any(|deny| deny.value.spans(&host.value));
+        match (self.allow_hosts.iter().filter(means).find(is_left), denied.clone().next()) {
+            (Some(allow), _) => (true, allow.rule),
+            (None, Some(deny)) => (false, deny.rule),
+            (None, None) => (openly, RuleId::NONE),
+        }
+    }
+
+    /// Whether an entry for addresses allows something of this one.
+    pub(crate) fn speaks_of(&self, address: IpAddr) -> bool {
+        let address = target(address);
+        self.allow.iter().any(|entry| entry.value.covers(address))
+    }
+
+    /// Whether a rule speaks of hosts by name.
+    pub(crate) fn has_hosts(&self) -> bool {
+        !self.allow_hosts.is_empty() || !self.deny_hosts.is_empty()
     }
 
     pub(crate) fn connect_name(&self, name: &[u8]) -> Answer {
@@ -296,8 +392,12 @@ impl Network {
     /// What may reach every address: sockets of other transports than TCP and UDP, and the choice of the way
     /// that packets take.
     pub(crate) fn everywhere(&self) -> Answer {
-        match (self.deny.first(), self.allow.iter().find(|a| a.value.everything())) {
-            (Some(deny), _) => (false, deny.rule),
+        let hosts = self.deny_hosts.first().map(|host| host.rule);
+        match (
+            self.deny.first().map(|deny| deny.rule).or(hosts),
+            self.allow.iter().find(|a| a.value.everything()),
+        ) {
+            (Some(deny), _) => (false, deny),
             (None, Some(allow)) => (true, allow.rule),
             (None, None) => (false, RuleId::NONE),
         }

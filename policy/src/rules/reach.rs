@@ -5,13 +5,13 @@
 //! never says less than the rules allow: a pattern counts as the tree above its first wildcard.
 
 use std::ffi::OsStr;
+use std::ops::RangeInclusive;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use crate::decision::Access;
 use crate::pattern::path::Element;
-use crate::report::ledger::Item;
-use crate::rules::network::{Inet, Network};
+use crate::rules::network::Network;
 use crate::rules::tree::AccessSet;
 
 /// Everything that a profile allows.
@@ -45,11 +45,13 @@ impl Reach {
     pub(crate) fn of(network: &Network) -> Reach {
         Reach {
             trees: Vec::new(),
-            internet: !network.allow.is_empty() || !network.bind.is_empty(),
+            internet: !network.allow.is_empty()
+                || !network.bind.is_empty()
+                || !network.allow_hosts.is_empty(),
             families: !network.families.is_empty(),
             abstract_names: !network.allow_names.is_empty() || !network.bind_names.is_empty(),
-            connect: ports(&network.allow),
-            bind: ports(&network.bind),
+            connect: connect_ports(network),
+            bind: ports(network.bind.iter().filter_map(|entry| entry.value.tcp_ports())),
         }
     }
 
@@ -64,10 +66,17 @@ impl Reach {
     }
 }
 
-/// The ports of TCP that the entries speak of, if they are few.
-fn ports(entries: &[Item<Inet>]) -> Option<Vec<u16>> {
+/// The ports that may be connected to.
+fn connect_ports(network: &Network) -> Option<Vec<u16>> {
+    let addresses = network.allow.iter().filter_map(|entry| entry.value.tcp_ports());
+    let hosts = network.allow_hosts.iter().filter_map(|entry| entry.value.tcp_ports());
+    ports(addresses.chain(hosts))
+}
+
+/// These ports, if they are few.
+fn ports(ranges: impl Iterator<Item = RangeInclusive<u16>>) -> Option<Vec<u16>> {
     let mut ports = Vec::new();
-    for range in entries.iter().filter_map(|entry| entry.value.tcp_ports()) {
+    for range in ranges {
         if range.len() > MOST_PORTS - ports.len() {
             return None;
         }

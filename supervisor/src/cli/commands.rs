@@ -6,9 +6,11 @@ use crate::files::followed;
 use crate::report::audit::is_missing;
 use crate::report::escape::Escaped;
 use crate::state::pinned;
+use crate::state::resolver::DOMAIN;
 use rxbox_emulator_core::confine::rules;
 use rxbox_policy::{
-    Access, Decision, DeniedWhat, Digest, Endpoint, Limit, Policy, Transport, Verdict, did_you_mean, gains,
+    Access, Decision, DeniedWhat, Digest, Endpoint, Limit, Policy, Transport, Verdict, canonical,
+    did_you_mean, gains,
 };
 use rxbox_seccomp::Action;
 use rxbox_wire::effect::Effect;
@@ -109,10 +111,10 @@ pub fn show(profile: &Profile, filters: bool) -> Result<String, String> {
     Ok(text)
 }
 
-/// What `rxbox explain` can be asked: an access, to a path or an address, or a system call, a variable, a
-/// limit.
+/// What `rxbox explain` can be asked: an access, to a path or an address, or the name of a host, a system
+/// call, a variable, a limit.
 pub fn questions() -> Vec<&'static str> {
-    Access::ALL.map(Access::name).into_iter().chain(["call", "env", "limit"]).collect()
+    Access::ALL.map(Access::name).into_iter().chain(["resolve", "call", "env", "limit"]).collect()
 }
 
 /// `rxbox explain`: the decision with its rule, and whether it allows; with `why` the rules on the way.
@@ -168,12 +170,27 @@ pub fn explain(policy: &Policy, question: &str, object: &OsStr, why: bool) -> Re
             Ok((text, allowed))
         }
         ("connect", _) => {
-            let endpoint = endpoint(&text)?;
+            let mut name = String::new();
+            let endpoint = endpoint(&text, &mut name)?;
             Ok(answer(policy, &policy.connect(&endpoint), &DeniedWhat::Connect(endpoint), &text))
         }
         ("bind", _) => {
-            let endpoint = endpoint(&text)?;
+            let mut name = String::new();
+            let endpoint = endpoint(&text, &mut name)?;
+            if matches!(endpoint, Endpoint::Host { .. }) {
+                return Err(format!("{text} is no address of this host"));
+            }
             Ok(answer(policy, &policy.bind(&endpoint), &DeniedWhat::Bind(endpoint), &text))
+        }
+        ("resolve", _) => {
+            let name = canonical(&text).ok_or_else(|| format!("{text} is no name of a host"))?;
+            // Who may ask every server may ask for every name.
+            let (transport, address) = (Transport::Udp, [192, 0, 2, 53].into());
+            let server = Endpoint::Inet { transport, address, port: DOMAIN };
+            let by_name = policy.resolve(&name, false);
+            let asked = policy.connect(&server);
+            let decision = if by_name.is_lack() && asked.allowed() { asked } else { by_name };
+            Ok(answer(policy, &decision, &DeniedWhat::Resolve(&name), &text))
         }
         _ => Err(format!("{question} is no question")),
     }
@@ -234,9 +251,13 @@ fn answer(policy: &Policy, decision: &Decision<'_>, what: &DeniedWhat<'_>, objec
     (text, decision.allowed())
 }
 
-fn endpoint(text: &str) -> Result<Endpoint<'_>, String> {
-    let wants =
-        || format!("{text} is no address; one is tcp:192.0.2.1:443, udp:[::1]:53, unix:/path or unix:@name");
+fn endpoint<'t>(text: &'t str, name: &'t mut String) -> Result<Endpoint<'t>, String> {
+    let wants = || {
+        format!(
+            "{text} is no address; one is tcp:example.org:443, udp:192.0.2.1:53, tcp:[::1]:80, unix:/path or \
+             unix:@name"
+        )
+    };
     let (kind, rest) = text.split_once(':').ok_or_else(wants)?;
     let transport = match kind {
         "tcp" => Transport::Tcp,
@@ -249,6 +270,12 @@ fn endpoint(text: &str) -> Result<Endpoint<'_>, String> {
         }
         _ => return Err(wants()),
     };
+    if let Some((host, port)) = rest.rsplit_once(':')
+        && let (Some(host), Ok(port)) = (canonical(host), port.parse())
+    {
+        *name = host;
+        return Ok(Endpoint::Host { transport, name, port });
+    }
     let address: SocketAddr = rest.parse().map_err(|_| wants())?;
     Ok(Endpoint::Inet { transport, address: address.ip(), port: address.port() })
 }

@@ -16,11 +16,12 @@ pub struct Explain {
     /// Print also each rule that speaks of the path, from the root down
     #[arg(long)]
     pub why: bool,
-    /// An access to a path, or whether an address, a system call or an environment variable is allowed; or a
-    /// limit
+    /// An access to a path, or whether an address, the name of a host, a system call or an environment
+    /// variable is allowed; or a limit
     #[arg(value_name = "QUESTION", value_parser = PossibleValuesParser::new(questions()))]
     pub question: String,
-    /// A path, an address (tcp:192.0.2.1:443) or the name of a system call, a variable or a limit
+    /// A path, an address (tcp:192.0.2.1:443, tcp:example.org:443) or the name of a host, a system call, a
+    /// variable or a limit
     #[arg(value_name = "OBJECT", value_hint = ValueHint::AnyPath)]
     pub object: OsString,
     /// The profile.

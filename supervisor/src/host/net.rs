@@ -4,7 +4,7 @@ use super::number::{Wait, owned, raw};
 use super::transfer::Buffer;
 use super::{SyscallResult, cmsg};
 use nix::errno::Errno;
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// Room for every socket address there is (`struct sockaddr_storage`).
@@ -42,6 +42,21 @@ impl Address {
         };
         bytes[..2].copy_from_slice(&(family as u16).to_ne_bytes());
         Address { bytes, len }
+    }
+    /// The internet address that it is, if it is one.
+    pub fn value(&self) -> Option<SocketAddr> {
+        let bytes = self.bytes();
+        let family = i32::from(u16::from_ne_bytes(*bytes.first_chunk::<2>()?));
+        let port = u16::from_be_bytes(*bytes.get(2..)?.first_chunk::<2>()?);
+        match family {
+            libc::AF_INET => Some((*bytes.get(4..)?.first_chunk::<4>()?, port).into()),
+            libc::AF_INET6 => {
+                let address = Ipv6Addr::from(*bytes.get(8..)?.first_chunk::<16>()?);
+                let scope = u32::from_ne_bytes(*bytes.get(24..)?.first_chunk::<4>()?);
+                Some(SocketAddrV6::new(address, port, 0, scope).into())
+            }
+            _ => None,
+        }
     }
     /// The one that takes a connection back (AF_UNSPEC, connect(2)).
     pub fn nothing() -> Address {

@@ -156,6 +156,11 @@ impl Audit {
         let _ = self.lesson.set(lesson);
     }
 
+    /// Whether it takes note of what is allowed.
+    pub fn is_learning(&self) -> bool {
+        self.lesson.get().is_some()
+    }
+
     /// What comes of the lesson, if there is one.
     pub fn learned<T>(&self, of: impl FnOnce(&Lesson) -> T) -> Option<T> {
         self.lesson.get().map(of)
@@ -345,6 +350,7 @@ fn parts(what: &DeniedWhat<'_>) -> (&'static str, String, Option<String>) {
         DeniedWhat::Rename(from, to) => return ("rename", shown(from), Some(shown(to))),
         DeniedWhat::Connect(endpoint) => ("connect", Address(endpoint).to_string()),
         DeniedWhat::Bind(endpoint) => ("bind", Address(endpoint).to_string()),
+        DeniedWhat::Resolve(name) => ("resolve", shown(name.as_bytes())),
         DeniedWhat::Join(group) => ("join", group.to_string()),
         DeniedWhat::Route => ("choose", "route".to_owned()),
         DeniedWhat::Socket { domain, kind, protocol } => ("socket", format!("{domain}, {kind}, {protocol}")),
@@ -367,18 +373,24 @@ impl fmt::Display for What<'_> {
     }
 }
 
+fn transport_name(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Tcp => "tcp",
+        Transport::Udp => "udp",
+        Transport::Other => "ip",
+    }
+}
+
 struct Address<'a>(&'a Endpoint<'a>);
 
 impl fmt::Display for Address<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self.0 {
             Endpoint::Inet { transport, address, port } => {
-                let transport = match transport {
-                    Transport::Tcp => "tcp",
-                    Transport::Udp => "udp",
-                    Transport::Other => "ip",
-                };
-                write!(f, "{transport}:{}", std::net::SocketAddr::new(address, port))
+                write!(f, "{}:{}", transport_name(transport), std::net::SocketAddr::new(address, port))
+            }
+            Endpoint::Host { transport, name, port } => {
+                write!(f, "{}:{}:{port}", transport_name(transport), Escaped(name.as_bytes()))
             }
             Endpoint::UnixPath(path) => write!(f, "unix:{}", Escaped(path)),
             Endpoint::UnixAbstract(name) => write!(f, "unix:@{}", Escaped(name)),

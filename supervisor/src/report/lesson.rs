@@ -23,6 +23,10 @@ impl Lesson {
 
     /// Takes note of what a program was allowed to do.
     pub fn note(&self, what: &DeniedWhat<'_>, program: &[u8]) {
+        // What it then connects to says more.
+        if matches!(what, DeniedWhat::Resolve(_)) {
+            return;
+        }
         let decision = self.base.decide(what);
         if !decision.allowed() {
             return self.learned().note(what, program);

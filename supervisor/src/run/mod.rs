@@ -5,6 +5,7 @@ pub mod courier;
 pub mod event_loop;
 pub mod execution;
 pub mod gdb;
+mod hosts;
 pub mod job;
 mod kept;
 pub mod learn;
@@ -262,6 +263,8 @@ fn prepare(
         let notes = policy.notes().iter().map(String::as_str).chain(identity::note(&policy));
         notes.for_each(|note| tell(&format!("rxbox: note: {note}")));
     }
+    let resolver = hosts::resolver(&policy, options.study.is_some());
+    let resolver = resolver.map_err(|e| failed("names of hosts need the loopback interface", e))?;
     let (guest_log, trace) = logs(&options, &policy)?;
     let study = options.study.as_ref();
     let variables = || variables_for(&options, &program, contained);
@@ -308,7 +311,8 @@ fn prepare(
     };
     let sandbox = Sandbox::new(policy, audit, trace, streams.of_records(), budget, serve)
         .map_err(|e| failed("the supervisor", e.desc()))?;
-    // It is the first.
+    // They are the first.
+    resolver.into_iter().for_each(|resolver| _ = sandbox.resolver.set(resolver));
     let _ = sandbox.maker.set(maker);
     notices.into_iter().for_each(|notices| _ = sandbox.notices.set(notices));
     lesson.into_iter().for_each(|lesson| sandbox.audit.teach(lesson));
@@ -356,6 +360,7 @@ fn run_guest(
     }
     let debugger = gdb.map(|gdb| gdb::serve(gdb, sandbox, &main)).transpose();
     let debugger = debugger.map_err(|e| failed("the supervisor", e))?;
+    hosts::serve(sandbox).map_err(|e| failed("the supervisor", e))?;
     let relay = relay_notices(sandbox).map_err(|e| failed("the supervisor", e))?;
     let executions = contained.map(|_| Executions::new(&init, inherited.clone())).transpose();
     let executions = executions.map_err(host)?;
@@ -416,9 +421,10 @@ fn cgroup_bounds(limits: &Limits) -> Bounds {
 
 /// Puts the second wall in force. This process must have one thread.
 fn give_rights_up(sandbox: &Sandbox, cgroup: bool, own: &[OwnedFd]) -> Result<(), Outcome> {
-    let reach = sandbox.policy.reach();
+    let reach = hosts::reach(sandbox);
     let (kept, identities) = (sandbox.policy.capabilities(), sandbox.policy.changes_identity());
-    let landlock = confine::enclose(reach, own, kept, identities).map_err(|e| failed("the supervisor", e))?;
+    let landlock =
+        confine::enclose(&reach, own, kept, identities).map_err(|e| failed("the supervisor", e))?;
     let network = sandbox.maker.get().is_some_and(Maker::isolated);
     let landlock = landlock != Enforced::Not;
     sandbox.layers.supervisor(SupervisorLayers { landlock, network, cgroup });

@@ -38,6 +38,7 @@ use crate::state::pinned::Pinned;
 use crate::state::process::Process;
 use crate::state::processes::Processes;
 use crate::state::ranks::{Lock, Rank};
+use crate::state::resolver::Resolver;
 use crate::state::search::Search;
 use crate::state::sockets::{Anchors, Peers, Travellers};
 use crate::state::terminals::Terminals;
@@ -73,6 +74,8 @@ pub struct Sandbox {
     pids: OnceLock<PidNamespace>,
     /// What the service manager is told, where there is one.
     pub notices: OnceLock<Notices>,
+    /// Looks names of hosts up, where the profile speaks of them.
+    pub resolver: OnceLock<Resolver>,
     /// Directories in which guests have bound sockets.
     pub anchors: Anchors,
     /// Who is at the other end of sockets.
@@ -160,6 +163,7 @@ impl Sandbox {
             maker: OnceLock::new(),
             pids: OnceLock::new(),
             notices: OnceLock::new(),
+            resolver: OnceLock::new(),
             cgroup: OnceLock::new(),
             anchors: Anchors::default(),
             peers: Peers::default(),

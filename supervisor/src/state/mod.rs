@@ -9,8 +9,8 @@
 //!   they lie in; what is locked [`apart`] from its file.
 //! * Of all: [`processes`] and their [`groups`], [`terminals`], [`sockets`], System V and POSIX objects
 //!   ([`ipc`]), the limit of [`output`]; who traces whom ([`tracees`]); what the service manager is told
-//!   ([`notices`]); programs that are judged by their contents ([`pinned`]); what is
-//!   not worth telling of a search along `PATH` ([`search`]).
+//!   ([`notices`]); names of hosts ([`resolver`]); programs that are judged by their contents ([`pinned`]);
+//!   what is not worth telling of a search along `PATH` ([`search`]).
 //! * [`ranks`]: the locks of it all, and their order.
 
 pub mod apart;
@@ -31,6 +31,7 @@ pub mod place;
 pub mod process;
 pub mod processes;
 pub mod ranks;
+pub mod resolver;
 pub mod search;
 pub mod sockets;
 pub mod terminals;

@@ -19,7 +19,8 @@
 //! | [`Rank::IpcObject`] | one object | |
 //!
 //! All other locks are plain, for nothing is taken while one of them is held: the fields of a process, its
-//! attributes, terminals, names and peers of sockets, the audit, the trace, the idle workers.
+//! attributes, terminals, names and peers of sockets, the audit, the trace, the idle workers, the
+//! resolver.
 
 /// The place of a lock in the order. See the module's table.
 #[derive(Clone, Copy, Debug)]

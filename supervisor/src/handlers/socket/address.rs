@@ -10,6 +10,7 @@
 //! remembers what it was told at bind as the socket's name, and tells it to peers:
 //! [`crate::state::sockets::Anchors`] turn it back.
 
+use super::named::{Destination, internet_destination};
 use crate::caller::Caller;
 use crate::context::Call;
 use crate::host::command::number_option;
@@ -21,7 +22,7 @@ use nix::errno::Errno;
 use rxbox_policy::{Access, DeniedWhat, Endpoint, Transport, target};
 use std::ffi::CString;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 
 const UNIX: i32 = libc::AF_UNIX;
 const INET: i32 = libc::AF_INET;
@@ -132,19 +133,6 @@ fn unix(name: &[u8]) -> Result<Name<'_>, Errno> {
     }
 }
 
-/// An address that the policy allows, as the kernel is to be told it.
-pub(super) struct Destination {
-    pub(super) address: Address,
-    /// Keeps the file of a unix socket, to which the address leads, until the call is done.
-    _file: Option<OwnedFd>,
-}
-
-impl From<Address> for Destination {
-    fn from(address: Address) -> Destination {
-        Destination { address, _file: None }
-    }
-}
-
 /// What an address is wanted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
@@ -194,7 +182,8 @@ pub(super) fn destination(
         Name::Internet(to) => {
             let to = delivered(to);
             may_leave_device(call, socket, to)?;
-            (nature.endpoint(to), Address::internet(to))
+            let connects = purpose == Purpose::Connect;
+            return internet_destination(call, nature.endpoint(to), to, connects).map(Some);
         }
         Name::UnixAbstract(name) => {
             let notices = call.sandbox.notices.get();
@@ -268,7 +257,7 @@ fn unix_destination(call: &Call<'_>, path: &[u8]) -> Result<Destination, Errno> 
     Caller::of(call).check(Access::Connect, &found.path)?;
     let name = reopen_name(object.as_fd());
     let address = unix_address(name.absolute().to_bytes())?;
-    Ok(Destination { address, _file: Some(object.fd) })
+    Ok(Destination::by_file(address, object.fd))
 }
 
 fn unix_address(name: &[u8]) -> Result<Address, Errno> {
@@ -280,6 +269,18 @@ fn unix_address(name: &[u8]) -> Result<Address, Errno> {
 
 fn unix_abstract(name: &[u8]) -> Result<Address, Errno> {
     unix_address(&[b"\0", name].concat())
+}
+
+/// Whether a bind(2) may wait until the socket asks a server: clients bind to any port, which the policy does
+/// not let them, before they send their question; then the socket hears nobody but the resolver.
+pub(super) fn is_bound_by_asking(call: &Call<'_>, socket: &File, given: &[u8]) -> Result<bool, Errno> {
+    let waits = matches!(&*socket.extra(), Extra::Internet(i) if i.is_open_to_all_by_sending());
+    if call.sandbox.resolver.get().is_none() || !waits {
+        return Ok(false);
+    }
+    let nature = Nature::of(socket)?;
+    let any = matches!(read(given, nature)?, Name::Internet(at) if at == nature.any(0));
+    Ok(any && call.sandbox.policy.bind(&nature.endpoint(nature.any(0))).is_lack())
 }
 
 /// What the guest wants its socket to be called.

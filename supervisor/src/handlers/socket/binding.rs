@@ -13,6 +13,7 @@
 //! the consent to bind a name that the kernel chooses, unless the socket lies in a network of the run's own.
 
 use super::address;
+use super::named::{self, Destination};
 use crate::context::Call;
 use crate::host::SyscallResult;
 use crate::host::net::{self, Address, To};
@@ -57,25 +58,31 @@ pub(super) fn bind(socket: &File, to: &Address) -> SyscallResult {
 
 /// connect(2) to an address that was judged. On a datagram socket nobody else sends or connects meanwhile, so
 /// that the record stays true.
-pub(super) fn connect(call: &Call<'_>, socket: &File, to: &Address) -> SyscallResult {
+pub(super) fn connect(call: &Call<'_>, socket: &File, to: &Destination) -> SyscallResult {
     let _connecting = Sending::local(call, socket, Naming::Connect)?;
-    let host = |wait| net::to_address(wait, To::Connect, socket.host.as_fd(), to);
+    named::widen(socket, to);
+    let host = |wait| net::to_address(wait, To::Connect, socket.host.as_fd(), &to.address);
     let datagram = |internet: &mut Internet| {
-        internet.scoped |= to.has_scope();
+        internet.scoped |= to.address.has_scope();
         internet.autobinds.then(|| {
+            named::leaves(call, socket, internet);
             if internet.hears.take().is_some() {
                 dissolve(socket)?;
             }
             let done = host(Wait::Short);
             if done.is_ok() {
-                internet.connected = *to != Address::nothing();
+                internet.connected = to.address != Address::nothing();
+                to.server.into_iter().for_each(|server| named::asks(call, socket, internet, server));
             } else {
                 give_back(socket, internet);
             }
             done
         })
     };
-    with(socket, datagram).flatten().unwrap_or_else(|| host(Wait::Long))
+    with(socket, datagram).flatten().unwrap_or_else(|| match to.server {
+        Some(server) => named::connect(call, socket, server, || host(Wait::Long)),
+        None => host(Wait::Long),
+    })
 }
 
 /// Asks for what listen(2) does to a socket that is not bound.
@@ -154,30 +161,43 @@ fn give_back(socket: &File, internet: &Internet) {
 }
 
 /// Before a datagram is sent to an address that was judged.
-pub(super) fn may_send_to<'a>(call: &Call<'_>, socket: &'a File, to: &Address) -> Result<Sending<'a>, Errno> {
-    let open = |internet: &Internet| internet.is_open_to_all_by_sending() && internet.hears != Some(*to);
+pub(super) fn may_send_to<'a>(
+    call: &Call<'_>,
+    socket: &'a File,
+    to: &Destination,
+) -> Result<Sending<'a>, Errno> {
+    let address = to.address;
+    let open = |internet: &Internet| internet.is_open_to_all_by_sending() && internet.hears != Some(address);
     match with(socket, |internet| open(internet)) {
         None => return Sending::local(call, socket, Naming::Send),
-        Some(false) => return Ok(Sending::Internet(socket)),
-        Some(true) => {}
+        Some(false) if to.server.is_none() => return Ok(Sending::Internet(socket)),
+        Some(_) => {}
     }
+    named::widen(socket, to);
     let anywhere = address::Nature::of(socket)?;
-    let consented = call.sandbox.policy.bind(&anywhere.endpoint(anywhere.any(0))).allowed();
+    // To the resolver it is connected in any case, so that it is known by its address before it sends.
+    let consented =
+        to.server.is_none() && call.sandbox.policy.bind(&anywhere.endpoint(anywhere.any(0))).allowed();
     let narrow = |internet: &mut Internet| {
-        if consented {
-            internet.bound = true;
-        } else if open(internet) {
+        if open(internet) {
             // Or it would go on with the source that goes with the other peer.
-            if internet.hears.take().is_some() {
+            if internet.hears.is_some() {
+                named::leaves(call, socket, internet);
+                internet.hears = None;
                 dissolve(socket)?;
             }
-            if let Err(e) = net::to_address(Wait::Short, To::Connect, socket.host.as_fd(), to) {
+            if consented {
+                internet.bound = true;
+                return Ok(());
+            }
+            if let Err(e) = net::to_address(Wait::Short, To::Connect, socket.host.as_fd(), &address) {
                 give_back(socket, internet);
                 return Err(e);
             }
-            internet.hears = Some(*to);
-            internet.scoped |= to.has_scope();
+            internet.hears = Some(address);
+            internet.scoped |= address.has_scope();
         }
+        to.server.into_iter().for_each(|server| named::asks(call, socket, internet, server));
         Ok(())
     };
     with(socket, narrow).unwrap_or(Ok(())).map(|()| Sending::Internet(socket))

@@ -4,9 +4,10 @@
 //! judged and translated in the supervisor's own memory.
 
 use super::super::io::{broken_pipe, is_stream, may_be_cut};
-use super::address::{Destination, Purpose, destination, may_route};
+use super::address::{Purpose, destination, may_route};
 use super::ancillary::{self, CONTROL_MAX};
-use super::{binding, put_address, socket_of};
+use super::named::Destination;
+use super::{binding, named, put_address, socket_of};
 use crate::context::{Call, Entry};
 use crate::host::SyscallResult;
 use crate::host::command::number_option;
@@ -46,7 +47,15 @@ fn send_to(
     match name {
         Some(name) if !name.is_empty() && !opens && is_tcp() => Ok(None),
         None | Some([]) => Ok(None),
-        Some(name) => destination(call, socket, name, Purpose::Send),
+        Some(name) => {
+            let to = destination(call, socket, name, Purpose::Send)?;
+            // A connection to the resolver is made by connect(2) alone.
+            if opens && to.as_ref().is_some_and(|to| to.server.is_some()) {
+                Err(Errno::EOPNOTSUPP)
+            } else {
+                Ok(to)
+            }
+        }
     }
 }
 
@@ -61,7 +70,7 @@ fn send(
 ) -> SyscallResult {
     let name = to.map_or(&[][..], |d| d.address.bytes());
     let sending = match to {
-        Some(to) => binding::may_send_to(call, socket, &to.address)?,
+        Some(to) => binding::may_send_to(call, socket, to)?,
         None => binding::may_send(call, socket)?,
     };
     if flags & libc::MSG_DONTROUTE as u32 != 0 {
@@ -155,7 +164,7 @@ fn recvfrom(call: &mut Call<'_>) -> SyscallResult {
     if !discards(&socket, flags) {
         call.filled(1, got.count as usize);
     }
-    let from = Address::new(&name[..got.name.min(name.len())])?;
+    let from = named::seen(call, &socket, Address::new(&name[..got.name.min(name.len())])?);
     put_address(call, 4, 5, &from)?;
     const ALL: u32 = libc::MSG_WAITALL as u32;
     if flags & (ALL | libc::MSG_PEEK as u32) == ALL {
@@ -180,7 +189,8 @@ fn recvmsg(call: &mut Call<'_>) -> SyscallResult {
     let host_flags = flags | CMSG_CLOEXEC;
     let mut got = net::receive(wait_of(flags), socket.host.as_fd(), name, &mut control, buffer, host_flags)?;
     ancillary::incoming(call, &socket, &mut control, &mut got, flags & CMSG_CLOEXEC != 0);
-    let shown = call.sandbox.anchors.shown(&name[..got.name.min(name.len())]);
+    let from = named::seen(call, &socket, Address::new(&name[..got.name.min(name.len())])?);
+    let shown = call.sandbox.anchors.shown(from.bytes());
     put_at(call, 1, name_place.start, &shown[..shown.len().min(name_place.len())]);
     put_at(call, 1, control_place.start, &control);
     let filled = MessageHeader {

@@ -3,6 +3,7 @@
 //! * [`address`]: what a guest's address means, what the policy says to it, and what the kernel is told
 //!   instead;
 //! * [`binding`]: what is bound and connected, and with whose consent;
+//! * [`named`]: hosts by name;
 //! * [`message`]: sending and receiving;
 //! * [`ancillary`]: descriptors and credentials that travel with messages;
 //! * [`option`]: socket options.
@@ -14,6 +15,7 @@ pub(super) mod address;
 mod ancillary;
 pub(super) mod binding;
 pub(super) mod message;
+mod named;
 pub mod option;
 
 #[cfg(test)]
@@ -104,6 +106,9 @@ fn socket_of(call: &Call<'_>) -> Result<Arc<File>, Errno> {
 
 fn bind(call: &mut Call<'_>) -> SyscallResult {
     let socket = socket_of(call)?;
+    if address::is_bound_by_asking(call, &socket, call.need(1)?)? {
+        return Ok(0);
+    }
     let to = address::own(call, &socket, call.need(1)?)?;
     binding::bind(&socket, &to)
 }
@@ -118,7 +123,7 @@ fn connect(call: &mut Call<'_>) -> SyscallResult {
     if local {
         call.sandbox.peers.connects(&socket, call.process.pid);
     }
-    let done = binding::connect(call, &socket, &to.address)?;
+    let done = binding::connect(call, &socket, &to)?;
     if local {
         call.sandbox.peers.connected(&socket);
     }
@@ -184,6 +189,7 @@ fn tell_address(call: &mut Call<'_>, whose: Whose) -> SyscallResult {
         return Err(Errno::ENOTCONN);
     }
     let told = net::address_of(whose, socket.host.as_fd())?;
+    let told = if whose == Whose::Peer { named::seen(call, &socket, told) } else { told };
     put_address(call, 1, 2, &told)?;
     Ok(0)
 }

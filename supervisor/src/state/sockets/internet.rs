@@ -7,6 +7,7 @@
 use crate::host::command::number_option;
 use crate::host::net::{Address, Whose, address_of};
 use nix::errno::Errno;
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 
 /// The record of one socket.
@@ -20,6 +21,9 @@ pub struct Internet {
     pub connected: bool,
     /// Whom alone it hears without the guest having connected it.
     pub hears: Option<Address>,
+    /// The name server that the guest takes the resolver for, which it asks instead
+    /// ([`crate::state::resolver`]).
+    pub server: Option<SocketAddr>,
     /// Whether an address with a scope (ipv6(7)) has chosen its device.
     pub scoped: bool,
 }
