@@ -170,6 +170,8 @@ fn stand_for(
     };
     let request = Request::Exec { process: Box::new(process) };
     tell_with(line.as_fd(), &request, &streams).map_err(host)?;
+    // Whoever waits for the end of the streams, or of what rxbox was given, must not wait for this process.
+    spawn::close_all_from(0, &[line.as_fd(), signals.as_fd(), maker.as_fd()]).map_err(host)?;
     loop {
         let mut events = [line.as_fd(), signals.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
         match poll(&mut events, PollTimeout::NONE) {
