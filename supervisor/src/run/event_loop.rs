@@ -76,7 +76,8 @@ impl<'a> EventLoop<'a> {
         poller.add(self.init.as_fd(), Source::Init)?;
         self.monitor.map_or(Ok(()), |monitor| monitor.watch(self.sandbox))?;
         let limits = self.sandbox.policy.limits();
-        let deadline = limits.wall_time.map(|t| self.sandbox.started + t);
+        // A container may have waited long to be started.
+        let deadline = limits.wall_time.map(|t| Instant::now() + t);
         let mut meter = Meter::new(limits);
         let reapers = self.reapers();
         loop {

@@ -52,7 +52,6 @@ use std::collections::HashSet;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
 
 /// Everything that the threads of the supervisor share.
 #[derive(Debug)]
@@ -108,8 +107,6 @@ pub struct Sandbox {
     pub closer: Closer,
     /// The threads that serve guest threads.
     pub workers: WorkerPool<Job>,
-    /// When the run began.
-    pub started: Instant,
     /// Host descriptors for all guest processes.
     pub budget: Arc<Budget>,
     /// The guest processes.
@@ -181,7 +178,6 @@ impl Sandbox {
             processors: Processors::of_host(),
             closer: Closer::default(),
             workers: WorkerPool::new(serve),
-            started: Instant::now(),
             budget,
             processes: Processes::default(),
             forks: Forks::default(),
