@@ -43,7 +43,7 @@ pub use load::builtin::{builtin, builtin_names};
 pub use load::files::{Files, Named, followed};
 pub use load::overrides::{OVERRIDE_OPTIONS, Override, OverrideOption, Overrides, WrongForm};
 pub use pattern::domain::canonical;
-pub use pattern::variables::Variables;
+pub use pattern::variables::{Variables, toml_new_path, toml_string};
 pub use policy::{Policy, ReadProfile};
 pub use profile::limits::{Limit, Limits};
 pub use profile::schema::schema_json;

@@ -191,12 +191,12 @@ pub(crate) fn toml_path(prefix: &str, path: &[u8]) -> String {
 }
 
 /// The same of a path that need not be there yet, which the mark `?` at its end says.
-pub(crate) fn toml_new_path(path: &[u8]) -> String {
+pub fn toml_new_path(path: &[u8]) -> String {
     toml_string(&format!("{}?", literal(path)))
 }
 
 /// A text as a basic TOML string, with nothing in it that could disturb a terminal.
-pub(crate) fn toml_string(text: &str) -> String {
+pub fn toml_string(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
         match c {

@@ -7,9 +7,8 @@
 //! written, calls that are denied.
 
 use super::bundle::Bundle;
-use super::seccomp::quoted;
 use super::{identity, seccomp};
-use std::path::Path;
+use rxbox_policy::{toml_new_path, toml_string};
 
 /// The name by which the policy's rules are shown.
 pub(super) const NAME: &str = "./config.json";
@@ -32,14 +31,14 @@ pass = [\"*\"]
 pub(super) fn text(bundle: &Bundle) -> Result<String, String> {
     let linux = bundle.spec.linux().as_ref();
     let paths = |list: Option<&Vec<String>>| {
-        let entries = list.into_iter().flatten().map(|path| entry(Path::new(path)));
+        let entries = list.into_iter().flatten().map(|path| entry(path));
         entries.collect::<Vec<_>>().join(", ")
     };
     let masked = paths(linux.and_then(|linux| linux.masked_paths().as_ref()));
     let read_only = paths(linux.and_then(|linux| linux.readonly_paths().as_ref()));
     let mut text = "version = 1\n".to_owned();
     if let Some(name) = bundle.profile() {
-        text += &format!("extends = [{}]\n", quoted(name));
+        text += &format!("extends = [{}]\n", toml_string(name));
     }
     text += "\n[filesystem]\n";
     if bundle.profile().is_none() {
@@ -49,7 +48,7 @@ pub(super) fn text(bundle: &Bundle) -> Result<String, String> {
     if bundle.profile().is_none() {
         text += USUAL;
     }
-    let kept = identity::kept(bundle).into_iter().map(quoted).collect::<Vec<_>>().join(", ");
+    let kept = identity::kept(bundle).into_iter().map(toml_string).collect::<Vec<_>>().join(", ");
     text += &format!(
         "\n[identity]\nchange = true\n\n[hardening]\nrequire = [\"namespaces\", \"pid_namespace\"]\n\
         capabilities = [{kept}]\n\n[audit]\ndenials = \"none\"\n"
@@ -61,16 +60,8 @@ pub(super) fn text(bundle: &Bundle) -> Result<String, String> {
 }
 
 /// An entry that means just this path, which need not be there.
-fn entry(path: &Path) -> String {
-    let mut pattern = String::new();
-    for c in path.to_string_lossy().chars() {
-        match c {
-            '*' | '?' | '[' => pattern += &format!("[{c}]"),
-            '$' => pattern += "[$]",
-            c => pattern.push(c),
-        }
-    }
-    quoted(&format!("{}?", pattern.trim_end_matches('/')))
+fn entry(path: &str) -> String {
+    toml_new_path(path.trim_end_matches('/').as_bytes())
 }
 
 #[cfg(test)]
@@ -79,7 +70,7 @@ mod tests {
 
     #[test]
     fn a_path_is_itself_whatever_is_in_it() {
-        assert_eq!(entry(Path::new("/proc/kcore")), "\"/proc/kcore?\"");
-        assert_eq!(entry(Path::new("/a[*]?/\"\n${HOME}/")), "\"/a[[][*]][?]/\\\"\\u000a[$]{HOME}?\"");
+        assert_eq!(entry("/proc/kcore"), "\"/proc/kcore?\"");
+        assert_eq!(entry("/a[*]?/\"\n${HOME}/"), "\"/a[[][*]][?]/\\\"\\U0000000a$${HOME}?\"");
     }
 }

@@ -6,6 +6,7 @@
 //! is an error, unless the default does so where no other rule allows it.
 
 use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompOperator};
+use rxbox_policy::toml_string;
 use rxbox_wire::{names, table};
 use std::collections::BTreeSet;
 
@@ -31,7 +32,7 @@ pub(super) fn text(seccomp: &LinuxSeccomp) -> Result<String, String> {
         // What this machine does not have is for others.
         for row in rule.names().iter().filter_map(|name| table::by_name(name)) {
             spoken_of.insert(row.name);
-            let name = quoted(row.name);
+            let name = toml_string(row.name);
             if args.is_empty() && does.1.is_none() {
                 let word = if does.0 == "errno" { "deny" } else { does.0 };
                 lists
@@ -62,12 +63,14 @@ pub(super) fn text(seccomp: &LinuxSeccomp) -> Result<String, String> {
     }
     let mut text = format!("\n[syscalls]\ndefault = \"{}\"\n", default.0);
     for (word, list) in lists.iter().filter(|(_, list)| !list.is_empty()) {
-        text +=
-            &format!("{word} = [{}]\n", list.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", "));
+        text += &format!(
+            "{word} = [{}]\n",
+            list.iter().map(|name| toml_string(name)).collect::<Vec<_>>().join(", ")
+        );
     }
     // The default of a profile is EPERM.
     for name in table::names().filter(|name| default.1.is_some() && !spoken_of.contains(name)) {
-        rules += &format!("[[syscalls.rules]]\ncall = {}\n{}", quoted(name), default.text());
+        rules += &format!("[[syscalls.rules]]\ncall = {}\n{}", toml_string(name), default.text());
     }
     Ok(text + &rules)
 }
@@ -122,7 +125,7 @@ fn never_allowed(seccomp: &LinuxSeccomp, call: &str, compared: &[LinuxSeccompArg
 
 /// The comparison of an argument, if a profile can say it.
 fn comparison(argument: &str, arg: &LinuxSeccompArg) -> Option<String> {
-    let (argument, value) = (quoted(argument), arg.value());
+    let (argument, value) = (toml_string(argument), arg.value());
     // Numbers of TOML have 63 bits and a sign.
     let fits = |number: u64| i64::try_from(number).ok();
     let value = fits(value)?;
@@ -135,19 +138,6 @@ fn comparison(argument: &str, arg: &LinuxSeccompArg) -> Option<String> {
         }
         _ => return None,
     })
-}
-
-/// A string of TOML.
-pub(super) fn quoted(text: &str) -> String {
-    let mut quoted = "\"".to_owned();
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => quoted.extend(['\\', c]),
-            c if c.is_control() => quoted += &format!("\\u{:04x}", u32::from(c)),
-            c => quoted.push(c),
-        }
-    }
-    quoted + "\""
 }
 
 #[cfg(test)]
