@@ -1,10 +1,10 @@
 #!/bin/sh
 # Installs the Debian packages whose programs the tests run.
 set -e
-packages='apache2-utils bash bc binutils busybox-static bzip2 cmake containerd coreutils curl dash debootstrap default-jdk-headless docker.io
+packages='apache2-utils bash bc binutils busybox-static bzip2 cmake conmon containerd coreutils curl dash debootstrap default-jdk-headless docker.io
     dpkg-dev expect
     ffmpeg findutils g++ gawk gcc gdb git golang-go grep gzip jq libc6-dev libpcre2-dev libpython3.11-testsuite libstdc++6 lintian lua5.4 luajit
-    make musl-tools nginx-light nodejs openssl perl php-cli postgresql procps python3 redis-server redis-tools runc sqlite3 strace systemd-container
+    make musl-tools nginx-light nodejs openssl perl php-cli postgresql podman procps python3 redis-server redis-tools runc sqlite3 strace systemd-container
     tar tmux util-linux wrk xz-utils zstd'
 missing=''
 for p in $packages; do

@@ -113,14 +113,25 @@ impl Docker {
         on(self.scratch.path(), command)
     }
 
-    /// What ctr does with these words, in the containerd that this Docker has.
+    /// The words of a command for docker, with what finds this Docker.
+    pub fn docker_words(&self, words: &[&str]) -> Vec<String> {
+        let host = format!("DOCKER_HOST=unix://{}", self.scratch.path().join("d.sock").display());
+        ["/usr/bin/env", &host, "docker"].iter().chain(words).map(ToString::to_string).collect()
+    }
+
+    /// The same for ctr, in the containerd that this Docker has.
+    pub fn ctr_words(&self, words: &[&str]) -> Vec<String> {
+        let socket = self.scratch.path().join("c.sock").to_string_lossy().into_owned();
+        ["ctr", "-a", &socket].iter().chain(words).map(ToString::to_string).collect()
+    }
+
+    /// What ctr does with these words.
     ///
     /// # Panics
     /// If there is no ctr command.
     pub fn ctr(&self, words: &[&str]) -> Output {
-        let mut command = Command::new("ctr");
-        command.arg("-a").arg(self.scratch.path().join("c.sock")).args(words);
-        command.stdin(Stdio::null()).output().expect("ctr")
+        let words = self.ctr_words(words);
+        Command::new(&words[0]).args(&words[1..]).stdin(Stdio::null()).output().expect("ctr")
     }
 
     /// What docker does with these words.
