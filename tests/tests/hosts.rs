@@ -352,6 +352,30 @@ fn silent(names: usize) -> String {
 }
 
 #[test]
+fn an_audit_says_how_much_went_where() {
+    let Some(network) = Network::new("hosts-traffic") else { return };
+    network.scratch.file("client.c", C);
+    let built = Command::new("gcc").args(["-o", "client", "client.c"]).current_dir(network.path()).status();
+    assert!(built.unwrap().success());
+    let did = network.run(
+        "--audit audit.json --allow-exec . --allow-net tcp:198.51.100.66:80 \
+         sh -c \"./client; ./client > /dev/null; ./resolver connect 198.51.100.66 80\"",
+    );
+    let (head, body) =
+        ("HTTP/1.1 200 OK\r\nContent-Length: 24\r\nConnection: close\r\n\r\n", "reached 198.51.100.8:80\n");
+    let received = 2 * (head.len() + body.len());
+    let audit = std::fs::read_to_string(network.path().join("audit.json")).unwrap();
+    let records = audit.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let carried: Vec<_> = records.filter(|record| record["event"] == "traffic").collect();
+    let of = |to: &str, connections: u64, sent: u64, received: usize| {
+        serde_json::json!({ "event": "traffic", "to": to, "connections": connections, "sent": sent,
+            "received": received })
+    };
+    let (address, name) = ("tcp:198.51.100.66:80", "tcp:www.example.net:80");
+    assert_eq!(carried, [of(address, 1, 0, 0), of(name, 2, 18, received)], "{}", did.all());
+}
+
+#[test]
 fn a_profile_that_is_learned_names_hosts() {
     let Some(network) = Network::new("hosts-learned") else { return };
     network.scratch.file("client.c", C);

@@ -5,7 +5,7 @@ use super::transfer::Buffer;
 use super::{SyscallResult, cmsg};
 use nix::errno::Errno;
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// Room for every socket address there is (`struct sockaddr_storage`).
 pub const ADDRESS_MAX: usize = 128;
@@ -110,6 +110,26 @@ pub fn address_of(call: Whose, socket: BorrowedFd<'_>) -> Result<Address, Errno>
     // SAFETY: the kernel writes at most `len` bytes, the whole array, and the length.
     unsafe { raw(Wait::Short, call as i64, args) }?;
     Ok(a)
+}
+
+/// How many bytes a TCP connection has sent, each once, and received (`TCP_INFO`, tcp(7), since Linux 4.19);
+/// nothing if the number is that of no such socket.
+pub fn carried(number: RawFd) -> Option<(u64, u64)> {
+    // Offsets in `struct tcp_info` (linux/tcp.h): tcpi_bytes_received, tcpi_bytes_sent, tcpi_bytes_retrans.
+    const RECEIVED: usize = 128;
+    const SENT: usize = 200;
+    const AGAIN: usize = 208;
+    let mut info = [0u8; 216];
+    let mut len = info.len() as u32;
+    let (level, name) = (libc::IPPROTO_TCP as u64, libc::TCP_INFO as u64);
+    let args = [number as u64, level, name, info.as_mut_ptr() as u64, &raw mut len as u64, 0];
+    // SAFETY: the kernel writes at most `len` bytes, all of `info`, and the length.
+    unsafe { raw(Wait::Short, libc::SYS_getsockopt, args) }.ok()?;
+    let word = |at: usize| info.get(at..)?.first_chunk::<8>().map(|bytes| u64::from_ne_bytes(*bytes));
+    (len as usize == info.len()).then_some(())?;
+    // The end that the peer has sent counts as a byte: TCP_CLOSE_WAIT, TCP_LAST_ACK, TCP_CLOSING (linux/tcp.h).
+    let end = u64::from(matches!(info[0], 8 | 9 | 11));
+    Some((word(SENT)?.saturating_sub(word(AGAIN)?), word(RECEIVED)?.saturating_sub(end)))
 }
 
 /// accept4(2): the new socket and the peer's address.

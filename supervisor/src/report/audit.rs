@@ -46,6 +46,8 @@ pub struct Audit {
     account: Mutex<Account>,
     denials: Mutex<Denials>,
     lesson: OnceLock<Lesson>,
+    /// Records for the end that are not of denials.
+    others: OnceLock<Vec<String>>,
 }
 
 /// Where the audit tells, and how.
@@ -94,7 +96,15 @@ impl Audit {
     /// An audit that tells these listeners and ends the sandbox through `ending`.
     pub fn new(policy: Arc<Policy>, ending: Arc<Ending>, listeners: Vec<Listener>) -> Audit {
         let (account, denials) = (Mutex::default(), Mutex::default());
-        Audit { policy, ending, listeners, account, denials, lesson: OnceLock::new() }
+        Audit {
+            policy,
+            ending,
+            listeners,
+            account,
+            denials,
+            lesson: OnceLock::new(),
+            others: OnceLock::new(),
+        }
     }
 
     /// Carries a decision of the policy out: nothing if it simply allows, else a record of who did what, and
@@ -218,6 +228,11 @@ impl Audit {
         self.account().rules().map(|(rule, count)| (rule.to_owned(), count)).collect()
     }
 
+    /// Takes in records for the end that are not of denials. Those that come first count.
+    pub fn add(&self, records: Vec<String>) {
+        let _ = self.others.set(records);
+    }
+
     /// Tells what was not told or is not there any more, and what came up more than once. No guest may run
     /// any more. What a stream does not take until the deadline is given up.
     pub fn finish(&self, deadline: Instant) {
@@ -232,7 +247,10 @@ impl Audit {
             let denials = self.all_denials();
             let summary = match listener {
                 Listener::Lines(_) => summary(&account, &denials, &self.policy, n),
-                Listener::Records(_) => records(&account, &denials, &self.policy),
+                Listener::Records(_) => {
+                    let others = self.others.get().into_iter().flatten().cloned();
+                    records(&account, &denials, &self.policy).into_iter().chain(others).collect()
+                }
             };
             let lines = again.chain(late).map(str::to_owned).chain(summary);
             // One that takes a line no more in time takes none of those behind it.

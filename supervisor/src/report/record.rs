@@ -60,6 +60,17 @@ pub enum Record<'a> {
         /// The entry as it stands in the list.
         entry: &'a str,
     },
+    /// What TCP connections to one destination have carried.
+    Traffic {
+        /// The destination, as an entry of a profile names it.
+        to: &'a str,
+        /// Connections.
+        connections: u64,
+        /// Bytes that were sent.
+        sent: u64,
+        /// Bytes that came.
+        received: u64,
+    },
     /// What one rule has denied.
     Denied {
         /// The rule, as a denial names it.
@@ -203,6 +214,7 @@ mod tests {
             Record::Logged(event()),
             Record::Note { text: "" },
             Record::Repeated { what: "", count: 2 },
+            Record::Traffic { to: "", connections: 1, sent: 2, received: 3 },
             Record::Lost { count: 1 },
             Record::Lacking { list: "", entry: "" },
             Record::Denied { rule: "", count: 1 },

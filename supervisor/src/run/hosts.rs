@@ -1,8 +1,11 @@
-//! The thread that looks names of hosts up for guests, with the policy's word on each.
+//! The thread that looks names of hosts up for guests, with the policy's word on each; and what was carried
+//! to and from hosts.
 
 use crate::report::audit::Audit;
+use crate::report::record::Record;
 use crate::sandbox::Sandbox;
 use crate::state::resolver::{Asker, Judge, Resolver};
+use crate::state::traffic::Carried;
 use rxbox_policy::{DeniedWhat, Policy, Reach};
 use std::borrow::Cow;
 use std::io;
@@ -27,6 +30,16 @@ pub(super) fn reach(sandbox: &Sandbox) -> Cow<'_, Reach> {
     };
     let connect = Some(ports.iter().copied().chain(resolver.ports()).collect());
     Cow::Owned(Reach { connect, ..reach.clone() })
+}
+
+/// Records of what connections have carried.
+pub(super) fn traffic(sandbox: &Sandbox) -> Vec<String> {
+    let carried = sandbox.carried();
+    let records = carried.iter().map(|(to, carried)| {
+        let Carried { connections, sent, received } = *carried;
+        Record::Traffic { to, connections, sent, received }.line()
+    });
+    records.collect()
 }
 
 /// Begins to answer, if there is a resolver.

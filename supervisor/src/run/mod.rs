@@ -380,6 +380,7 @@ fn run_guest(
         let _ = relay.join();
     }
     sandbox.trace.finish();
+    sandbox.audit.add(hosts::traffic(sandbox));
     sandbox.audit.finish(Instant::now() + PATIENCE);
     outcome.map_err(host)
 }

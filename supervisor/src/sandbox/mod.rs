@@ -43,6 +43,7 @@ use crate::state::search::Search;
 use crate::state::sockets::{Anchors, Peers, Travellers};
 use crate::state::terminals::Terminals;
 use crate::state::tracees::{Notice, OUTSIDE, Tracees};
+use crate::state::traffic::{Carried, Count, Traffic};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::{Mode, fstat};
@@ -95,6 +96,8 @@ pub struct Sandbox {
     pub search: Search,
     /// Job control of terminals.
     pub terminals: Terminals,
+    /// What connections have carried, if somebody wants records of it.
+    pub traffic: Option<Arc<Traffic>>,
     /// What may still be written to the standard streams.
     pub output: Output,
     /// Who wants to see the calls.
@@ -151,7 +154,9 @@ impl Sandbox {
     ) -> Result<Sandbox, Errno> {
         let (ending, poller) = (Ending::new()?, Poller::new()?);
         poller.add(ending.event(), Source::Ending)?;
+        let wanted = listeners.iter().any(|listener| matches!(listener, Listener::Records(_)));
         Ok(Sandbox {
+            traffic: wanted.then(Arc::default),
             audit: Audit::new(policy.clone(), ending.clone(), listeners),
             output: Output::of_host(policy.limits().output, ending.clone()),
             poller,
@@ -326,6 +331,15 @@ impl Sandbox {
         kept + mounts::memory()
             + self.ipc.segments.bytes()
             + self.memory_files.as_ref().map_or(0, MemoryFiles::bytes)
+    }
+
+    /// What connections have carried, by destination.
+    pub fn carried(&self) -> Vec<(String, Carried)> {
+        let Some(traffic) = &self.traffic else { return Vec::new() };
+        for (_, file, _) in self.processes.all().iter().flat_map(|process| process.fds.iter()) {
+            file.count().into_iter().for_each(Count::take);
+        }
+        traffic.all()
     }
 
     /// Whether the kernel has ended a process because the sandbox has used up its memory.

@@ -9,7 +9,8 @@
 //!   they lie in; what is locked [`apart`] from its file.
 //! * Of all: [`processes`] and their [`groups`], [`terminals`], [`sockets`], System V and POSIX objects
 //!   ([`ipc`]), the limit of [`output`]; who traces whom ([`tracees`]); what the service manager is told
-//!   ([`notices`]); names of hosts ([`resolver`]); programs that are judged by their contents ([`pinned`]);
+//!   ([`notices`]); names of hosts ([`resolver`]); what
+//!   connections carry ([`traffic`]); programs that are judged by their contents ([`pinned`]);
 //!   what is not worth telling of a search along `PATH` ([`search`]).
 //! * [`ranks`]: the locks of it all, and their order.
 
@@ -37,4 +38,5 @@ pub mod sockets;
 pub mod terminals;
 pub mod threads;
 pub mod tracees;
+pub mod traffic;
 pub mod transfers;

@@ -80,7 +80,10 @@ fn socket(call: &mut Call<'_>) -> SyscallResult {
         Some(maker) => maker.socket(of_host[0], of_host[1], of_host[2])?,
         None => new_fd(NewFd::Socket, of_host.map(u64::from))?,
     };
-    let socket = File::socket(host, domain, kind, protocol);
+    let mut socket = File::socket(host, domain, kind, protocol);
+    if let Some(traffic) = call.sandbox.traffic.as_ref().filter(|_| socket.is_internet()) {
+        socket = socket.counted(traffic.clone());
+    }
     call.process.fds.insert(socket, kind & CLOEXEC != 0, 0).map(i64::from)
 }
 
@@ -123,7 +126,11 @@ fn connect(call: &mut Call<'_>) -> SyscallResult {
     if local {
         call.sandbox.peers.connects(&socket, call.process.pid);
     }
-    let done = binding::connect(call, &socket, &to)?;
+    let done = binding::connect(call, &socket, &to);
+    if let (Ok(_) | Err(Errno::EINPROGRESS), Some(to), Some(count)) = (&done, &to.label, socket.count()) {
+        count.begins(to);
+    }
+    let done = done?;
     if local {
         call.sandbox.peers.connected(&socket);
     }

@@ -26,6 +26,8 @@ pub(super) struct Destination {
     pub(super) address: Address,
     /// The name server in whose place it is the resolver's.
     pub(super) server: Option<Server>,
+    /// What is at the address, for the count of what connections carry.
+    pub(super) label: Option<String>,
     /// Keeps the file of a unix socket, to which the address leads, until the call is done.
     _file: Option<OwnedFd>,
 }
@@ -33,18 +35,18 @@ pub(super) struct Destination {
 impl Destination {
     /// What leads to a file, which stays open.
     pub(super) fn by_file(address: Address, file: OwnedFd) -> Destination {
-        Destination { address, server: None, _file: Some(file) }
+        Destination { address, server: None, label: None, _file: Some(file) }
     }
 
     /// The resolver in place of a name server.
     pub(super) fn instead_of(server: Server, address: Address) -> Destination {
-        Destination { address, server: Some(server), _file: None }
+        Destination { address, server: Some(server), label: None, _file: None }
     }
 }
 
 impl From<Address> for Destination {
     fn from(address: Address) -> Destination {
-        Destination { address, server: None, _file: None }
+        Destination { address, server: None, label: None, _file: None }
     }
 }
 
@@ -68,7 +70,7 @@ pub(super) fn internet_destination(
     let decision = call.sandbox.policy.connect(&endpoint);
     let Some(resolver) = call.sandbox.resolver.get() else {
         call.enforce(&decision, &DeniedWhat::Connect(endpoint))?;
-        return Ok(Address::internet(to).into());
+        return Ok(labelled(call, to, None));
     };
     let Endpoint::Inet { transport, .. } = endpoint else { return Err(Errno::EACCES) };
     if to.port() == DOMAIN && transport != Transport::Other {
@@ -80,36 +82,50 @@ pub(super) fn internet_destination(
         return Ok(Destination::instead_of(Server { at: to, openly }, address));
     }
     let is_probe = connects && transport == Transport::Udp;
-    by_name(call, resolver, &decision, (endpoint, is_probe))?;
-    Ok(Address::internet(to).into())
+    let name = by_name(call, resolver, &decision, (endpoint, is_probe))?;
+    Ok(labelled(call, to, name.as_deref()))
+}
+
+fn labelled(call: &Call<'_>, to: SocketAddr, name: Option<&str>) -> Destination {
+    let label = call.sandbox.traffic.is_some().then(|| match name {
+        Some(name) => format!("tcp:{name}:{}", to.port()),
+        None => format!("tcp:{}", SocketAddr::new(to.ip().to_canonical(), to.port())),
+    });
+    Destination { label, ..Address::internet(to).into() }
 }
 
 /// Asks whether the guest may reach an address that no entry for addresses speaks of, by a name that led
-/// there; and tells of it by that name.
+/// there; and tells of it by that name, which is the answer.
 fn by_name(
     call: &Call<'_>,
     resolver: &Resolver,
     decision: &Decision<'_>,
     (endpoint, is_probe): (Endpoint<'_>, bool),
-) -> Result<(), Errno> {
+) -> Result<Option<Arc<str>>, Errno> {
     let policy = &call.sandbox.policy;
     let Endpoint::Inet { transport, address, port } = endpoint else { return Err(Errno::EACCES) };
     if !decision.is_lack() && !call.sandbox.audit.is_learning() {
-        return call.enforce(decision, &DeniedWhat::Connect(endpoint));
+        call.enforce(decision, &DeniedWhat::Connect(endpoint))?;
+        return Ok(None);
     }
     let names = resolver.names(target(address));
-    let named = names.iter().map(|name| Endpoint::Host { transport, name, port });
-    let judged: Vec<_> = named.map(|named| (policy.connect(&named), named)).collect();
-    match judged.iter().find(|(decision, _)| decision.allowed()).or(judged.first()) {
-        None => call.enforce(decision, &DeniedWhat::Connect(endpoint)),
-        Some((_, named)) if !decision.is_lack() => call.enforce(decision, &DeniedWhat::Connect(*named)),
+    let named = |name: &'_ Arc<str>| -> (Decision<'_>, Arc<str>) {
+        (policy.connect(&Endpoint::Host { transport, name, port }), name.clone())
+    };
+    let judged: Vec<_> = names.iter().map(named).collect();
+    let Some((by_name, name)) = judged.iter().find(|(by_name, _)| by_name.allowed()).or(judged.first())
+    else {
+        call.enforce(decision, &DeniedWhat::Connect(endpoint))?;
+        return Ok(None);
+    };
+    let decision = if decision.is_lack() { by_name } else { decision };
+    if is_probe && decision.is_lack() {
         // So getaddrinfo(3) tries which addresses can be reached from here, and sends nothing.
-        Some((denied, _)) if is_probe && denied.is_lack() => {
-            call.sandbox.audit.count(denied);
-            Err(Errno::EACCES)
-        }
-        Some((decision, named)) => call.enforce(decision, &DeniedWhat::Connect(*named)),
+        call.sandbox.audit.count(decision);
+        return Err(Errno::EACCES);
     }
+    call.enforce(decision, &DeniedWhat::Connect(Endpoint::Host { transport, name, port }))?;
+    Ok(Some(name.clone()))
 }
 
 /// The socket asks a server from now on, and is bound.

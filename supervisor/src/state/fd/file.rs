@@ -7,6 +7,7 @@ use crate::state::apart::StandIn;
 use crate::state::memory_files::Measure;
 use crate::state::ranks::{Guard, Lock, Rank};
 use crate::state::sockets::{Internet, Local};
+use crate::state::traffic::{Count, Traffic};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::stat::{SFlag, fstat};
@@ -54,6 +55,8 @@ pub enum Extra {
 pub struct File {
     /// Looks once more how large a file that is memory is, before it is closed: so it stands before `host`.
     pub(super) measure: Option<Measure>,
+    /// Counts what it carries, if it is a connection that is counted; also before `host`.
+    pub(super) count: Option<Count>,
     /// The supervisor's descriptor of it. For a view, of a stand-in without content.
     pub host: OwnedFd,
     /// What it is.
@@ -76,7 +79,15 @@ pub(super) fn extra(extra: Extra) -> Arc<Lock<Extra>> {
 impl File {
     /// A file that just came to be: readable and writable, without a name.
     pub fn new(host: OwnedFd, kind: Kind) -> File {
-        File { measure: None, host, kind, path: None, access: libc::O_RDWR, extra: extra(Extra::None) }
+        File {
+            measure: None,
+            count: None,
+            host,
+            kind,
+            path: None,
+            access: libc::O_RDWR,
+            extra: extra(Extra::None),
+        }
     }
 
     /// A file opened by name, with the flags of open(2).
@@ -163,6 +174,16 @@ impl File {
         File { measure, ..self }
     }
 
+    /// As a socket whose connections are counted.
+    pub fn counted(self, traffic: Arc<Traffic>) -> File {
+        File { count: Some(Count::new(traffic, self.host.as_fd())), ..self }
+    }
+
+    /// What counts what it carries.
+    pub fn count(&self) -> Option<&Count> {
+        self.count.as_ref()
+    }
+
     /// As a file of another kind, where the caller knows better than [`File::made`].
     pub fn with_kind(self, kind: Kind) -> File {
         File { kind, ..self }
@@ -174,6 +195,7 @@ impl File {
             self.host.try_clone().map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or(libc::EMFILE)))?;
         Ok(File {
             measure: self.measure.as_ref().map(|measure| measure.by(host.as_fd())),
+            count: self.count.as_ref().map(|count| count.by(&host)),
             host,
             kind: self.kind,
             path: self.path.clone(),

@@ -35,7 +35,15 @@ impl File {
     /// A text of the supervisor's making. `host` is only asked for its status.
     pub fn view(host: OwnedFd, path: Box<[u8]>, content: Vec<u8>) -> File {
         let extra = extra(Extra::View { content, offset: 0 });
-        File { measure: None, host, kind: Kind::View, path: Some(path), access: libc::O_RDONLY, extra }
+        File {
+            measure: None,
+            count: None,
+            host,
+            kind: Kind::View,
+            path: Some(path),
+            access: libc::O_RDONLY,
+            extra,
+        }
     }
 
     /// The memory of a process.
@@ -89,7 +97,7 @@ impl File {
             let host = new_fd(NewFd::Eventfd, [0, (flags | libc::O_CLOEXEC) as u64, 0])?;
             return Ok(File::signals(host, set.clone()));
         }
-        Ok(File { measure: None, host: stand_in()?, kind, path, access, extra })
+        Ok(File { measure: None, count: None, host: stand_in()?, kind, path, access, extra })
     }
 
     /// Reads a view: at `offset`, or where the description stands. EINVAL if it is none.
