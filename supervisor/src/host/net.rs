@@ -127,7 +127,8 @@ pub fn carried(number: RawFd) -> Option<(u64, u64)> {
     unsafe { raw(Wait::Short, libc::SYS_getsockopt, args) }.ok()?;
     let word = |at: usize| info.get(at..)?.first_chunk::<8>().map(|bytes| u64::from_ne_bytes(*bytes));
     (len as usize == info.len()).then_some(())?;
-    // The end that the peer has sent counts as a byte: TCP_CLOSE_WAIT, TCP_LAST_ACK, TCP_CLOSING (linux/tcp.h).
+    // The end that the peer has sent counts as a byte: TCP_CLOSE_WAIT, TCP_LAST_ACK, TCP_CLOSING
+    // (linux/tcp.h).
     let end = u64::from(matches!(info[0], 8 | 9 | 11));
     Some((word(SENT)?.saturating_sub(word(AGAIN)?), word(RECEIVED)?.saturating_sub(end)))
 }
