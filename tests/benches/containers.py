@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 """Containers by runtime: start to finish of `true` and of Python, and the memory of one that is idle.
 
-tests/benches/containers.py [ROUNDS] RUNTIME…, as root; each round runs everything once, so that what else the
-machine does falls on all alike. A runtime is a program with the command line of runc; those that are not there
-are left out. The memory is the proportional set size (proc(5)) of all processes that the runtime leaves running,
-of several containers at once, by container.
+tests/benches/containers.py [ROUNDS] RUNTIME…, as root; each round runs everything once, so that what else
+the machine does falls on all alike. A runtime is a program with the command line of runc; those that are not
+there are left out. The memory is the proportional set size (proc(5)) of all processes that the runtime leaves
+running, of several containers at once, by container.
 """
 
 import json
@@ -30,7 +30,8 @@ def make_root(root):
         os.makedirs(root + os.path.dirname(file), exist_ok=True)
         shutil.copy(file, root + file)
     library = "/usr/lib/python3.11"
-    shutil.copytree(library, root + library, ignore=shutil.ignore_patterns("test", "idlelib"), dirs_exist_ok=True)
+    ignored = shutil.ignore_patterns("test", "idlelib")
+    shutil.copytree(library, root + library, ignore=ignored, dirs_exist_ok=True)
     for name in ["dev", "proc", "sys", "tmp"]:
         os.makedirs(f"{root}/{name}")
 
@@ -54,7 +55,8 @@ def command(runtime, scratch, *words):
 
 
 def quietly(words):
-    return subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    none = subprocess.DEVNULL
+    return subprocess.run(words, stdin=none, stdout=none, stderr=none)
 
 
 def finished(runtime, scratch, bundle, name):

@@ -1,5 +1,5 @@
-//! What `packaging/kubernetes` offers: every key is one that Kubernetes or containerd has, and containerd reads
-//! what is written for its version.
+//! What `packaging/kubernetes` offers: every key is one that Kubernetes or containerd has, and containerd
+//! reads what is written for its version.
 
 use rxbox_tests::Scratch;
 use std::fs;

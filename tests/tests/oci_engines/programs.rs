@@ -1,5 +1,5 @@
-//! Programs of this machine's packages in containers as Docker makes them by default, with its seccomp profile
-//! and its capabilities: what they do is the same under runc and under rxbox.
+//! Programs of this machine's packages in containers as Docker makes them by default, with its seccomp
+//! profile and its capabilities: what they do is the same under runc and under rxbox.
 
 use super::{Engines, error};
 use rxbox_tests::containers::root_of;

@@ -18,7 +18,8 @@ pub(super) fn containers_have_terminals(engines: &Engines) {
     shell(&docker.ctr_words(&engines.ctr_run(&["--rm", "-t"], &[&name, "/bin/bash"])));
 }
 
-/// What somebody sees who works in a shell. Texts that are waited for are typed so that their echo is another.
+/// What somebody sees who works in a shell. Texts that are waited for are typed so that their echo is
+/// another.
 pub(super) fn shell(argv: &[String]) {
     let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
     let mut terminal = Terminal::start(&argv);
