@@ -7,8 +7,8 @@
 //! What takes the time of a short call is the passing of cache lines from one core to the other. So the turn
 //! word and all of a request but its lengths lie in one line, the reply in their place, since only one of the
 //! two is needed at any time; lengths lie in the next line, which a call without data does not touch
-//! ([`Request::BARE`](crate::frame::Request::BARE)); and what seldom changes lies in lines that both cores can
-//! keep.
+//! ([`Request::BARE`](crate::frame::Request::BARE)); and what seldom changes lies in lines that both cores
+//! can keep.
 
 /// Offset in the header of the word that says whose turn it is (also the futex word).
 pub const TURN: usize = 0;

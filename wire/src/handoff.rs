@@ -76,8 +76,8 @@ impl Handoff<'_> {
 
     /// Looks for as long as the wait allows whether the turn has left `current`; true if it has. The clock is
     /// only read once in [`LOOKS`] looks. After [`HOLD`] it yields between looks to whatever else could run
-    /// on this core. Where the other side is on this very `processor`, it cannot pass the turn meanwhile: then
-    /// nobody looks.
+    /// on this core. Where the other side is on this very `processor`, it cannot pass the turn meanwhile:
+    /// then nobody looks.
     pub fn spin(&self, current: u32, wait: &mut Wait, processor: impl Fn() -> u32) -> bool {
         let limit = wait.awake();
         while !limit.is_zero() && !self.is_together(wait, processor()) {

@@ -13,8 +13,9 @@
 //!   computes for some 50 µs between its calls, as one does that reads a file piece by piece, would else wake
 //!   its worker for each.
 //!
-//! * **A side that is on the same core as the other one sleeps at once**: that is how the other gets the core,
-//!   in 2 µs. A side that only yields may go on for 20 to 40, since the scheduler lets it have its share first.
+//! * **A side that is on the same core as the other one sleeps at once**: that is how the other gets the
+//!   core, in 2 µs. A side that only yields may go on for 20 to 40, since the scheduler lets it have its
+//!   share first.
 //!
 //! Long waits that are useless, because the call blocks or no core is free, are made less and less often.
 //!
