@@ -225,3 +225,57 @@ fn another_process_runs_in_a_container_and_ends_as_it_ends() {
     assert!(bundle.call(&["delete", "--force", "container"]).status.success());
     assert_eq!(bundle.left(), [""; 0]);
 }
+
+#[test]
+fn a_hundred_containers_leave_nothing() {
+    let Some(bundle) = bundle() else { return };
+    let succeeds = |words: &[&str]| {
+        let output = bundle.call(words);
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    bundle.configure(|config| config["process"]["args"] = json!(["sleep", "0"]));
+    for _ in 0..50 {
+        succeeds(&["run", "short"]);
+    }
+    bundle.configure(|config| config["process"]["args"] = json!(["sleep", "600"]));
+    for _ in 0..50 {
+        succeeds(&["create", "long"]);
+        succeeds(&["start", "long"]);
+        succeeds(&["delete", "--force", "long"]);
+    }
+    assert_eq!(bundle.left(), [""; 0]);
+    let of_runtime = bundle.scratch.path().to_string_lossy().into_owned();
+    let running = Command::new("pgrep").args(["-a", "-f", &of_runtime]).output().expect("pgrep");
+    assert_eq!(String::from_utf8_lossy(&running.stdout), "");
+}
+
+#[test]
+fn what_is_killed_is_stopped_and_can_be_deleted() {
+    let Some(bundle) = bundle() else { return };
+    bundle.configure(|config| config["process"]["args"] = json!(["sleep", "600"]));
+    let kill = |pid: &str| assert!(Command::new("kill").args(["-9", pid]).status().unwrap().success());
+    // Its process, the supervisor below that, and either before it is started.
+    for (supervisor, started, delete) in [
+        (false, true, &["delete", "container"][..]),
+        (true, true, &["delete", "--force", "container"]),
+        (false, false, &["delete", "--force", "container"]),
+        (true, false, &["delete", "container"]),
+    ] {
+        assert!(bundle.call(&["create", "container"]).status.success());
+        if started {
+            assert!(bundle.call(&["start", "container"]).status.success());
+        }
+        let pid = bundle.state("container")["pid"].to_string();
+        let below = Command::new("pgrep").args(["-P", &pid, "rxbox"]).output().expect("pgrep");
+        let below = String::from_utf8(below.stdout).unwrap();
+        kill(if supervisor { below.trim() } else { &pid });
+        eventually("the end", || bundle.state("container")["status"] == "stopped");
+        assert!(!bundle.call(&["exec", "container", "true"]).status.success());
+        let deleted = bundle.call(delete);
+        assert!(deleted.status.success(), "{}", String::from_utf8_lossy(&deleted.stderr));
+        assert_eq!(bundle.left(), [""; 0], "{supervisor} {started}");
+        eventually("the end of what was below", || {
+            !std::path::Path::new("/proc").join(below.trim()).exists()
+        });
+    }
+}
