@@ -14,7 +14,7 @@ pub(super) struct Context {
     pub(super) log: Log,
 }
 
-/// Why a program does not run, in the words by which engines tell that it is not there, or cannot be executed.
+/// Why a program does not run, in the words by which engines tell that it is missing, or cannot be executed.
 pub(super) fn in_words_of_engines(why: String) -> String {
     /// As the kernel's errors are called here and in Go.
     const ERRORS: [(&str, &str); 3] = [
