@@ -167,7 +167,7 @@ impl Request {
     /// is to transfer bytes.
     pub const BEYOND: u32 = 4;
     /// No argument has data: only the first [`Request::HEAD`] bytes are sent, and each length is
-    /// [`ABSENT`](crate::sizes::ABSENT).
+    /// [`ABSENT`].
     pub const BARE: u32 = 8;
 
     /// The request as it is sent, and how many of its bytes are.

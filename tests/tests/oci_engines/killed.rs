@@ -29,8 +29,11 @@ pub(super) fn whatever_is_killed_nothing_is_left(engines: &Engines) {
     }
 }
 
+/// Finds a process of a container from another of its processes.
+type Find = fn(i32) -> i32;
+
 /// Who is killed, found from the container's process.
-const VICTIMS: [(&str, fn(i32) -> i32); 4] = [
+const VICTIMS: [(&str, Find); 4] = [
     ("shim", parent),
     ("process", |pid| pid),
     ("supervisor", |pid| child(pid, "rxbox-runc")),
