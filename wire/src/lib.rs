@@ -14,7 +14,7 @@
 //!   log.
 //! * [`channel`]: where slots lie in the shared memory; [`control`]: what goes over the socket beside it;
 //!   [`relay`]: how the codes of relayed signals travel; [`space`]: where guest memory lies; [`ptrace`]: what
-//!   a stopped thread is told.
+//!   a stopped thread is told; [`kept`]: the form of translations on disk.
 //! * [`sizes`]: the sizes and limits that all of these share.
 //!
 //! The crate does no I/O and touches no shared memory itself: each side copies the bytes in and out and hands
@@ -28,6 +28,7 @@ pub mod control;
 pub mod effect;
 pub mod frame;
 pub mod handoff;
+pub mod kept;
 pub mod kind;
 pub mod lock;
 pub mod log;
