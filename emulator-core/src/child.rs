@@ -8,7 +8,8 @@
 
 use crate::base::sigset::SigSet;
 use crate::channel::Channel;
-use crate::guest::{AddressSpace, Limits, Span, layout};
+use crate::guest::layout::{self, LOW};
+use crate::guest::{AddressSpace, Limits, Span};
 use crate::host::thread::{BlockedSignals, gettid};
 use crate::host::{call, control, cpu};
 use crate::lifecycle::{exit, load};
@@ -21,7 +22,7 @@ use crate::process::exec_state::Machine;
 use crate::runtime::blocks::Blocks;
 use crate::runtime::cpu::NewCpu;
 use crate::signal::lifecycle;
-use crate::thread::{Thread, request};
+use crate::thread::{Thread, origins, request};
 use crate::{confine, cpu_loop};
 use rxbox_wire::boot::{Boot, CHANNEL_FD, Layers};
 use std::fmt::Display;
@@ -79,13 +80,17 @@ fn isolate() -> Result<Layers, StartError> {
 /// Everything before the guest's files: channel, code cache, boot block, processor state.
 fn prepare() -> Result<(Thread, Boot), StartError> {
     let channel = Channel::map(CHANNEL_FD).map_err(|e| own("the channel", e))?;
-    let blocks = Blocks::new().map_err(|e| own("the code cache", e))?;
     let boot = control::receive_boot().map_err(|e| own("the boot block", e))?;
     let boot = Boot::decode(&boot).map_err(|e| own("the boot block", e))?;
+    let blocks = Blocks::new(chance(&boot)).map_err(|e| own("the code cache", e))?;
     let [stack, data, address_space] = boot.limits;
-    let space = AddressSpace::new(Limits { address_space, data, stack }, seeds(&boot)[0]);
+    let mut space = AddressSpace::new(Limits { address_space, data, stack }, seeds(&boot)[0]);
+    boot.places.iter().for_each(|[_, images]| space.place_images_by(*images));
     let log = Log { items: boot.log };
-    let process: &'static Process = Box::leak(Box::new(Process::new(space, blocks, channel, log)));
+    // What is logged of translations is logged where they are made.
+    let keeps = boot.places.is_some() && boot.log.is_empty();
+    let process = Process { keeps, ..Process::new(space, blocks, channel, log) };
+    let process: &'static Process = Box::leak(Box::new(process));
     // The C library takes a signal for itself when the first thread is made: now, before the guest's actions
     // are mirrored.
     thread_library_ready();
@@ -128,6 +133,7 @@ fn start(thread: &mut Thread, boot: &Boot, vdso: Option<&Vdso>, layers: Layers) 
     let image = Program { executable, strings, auxiliary, seed };
     let start = load::load(thread.process, &image, vdso, space_seed).map_err(program)?;
     request::exec_done(thread, &resolved.path, strings);
+    origins::tell_of(thread, LOW);
     load::enter(thread, &start);
     Ok(())
 }
@@ -144,6 +150,13 @@ fn look_around() -> Option<Vdso> {
 /// The boot block's randomness: of the space, of the places in it.
 fn seeds(boot: &Boot) -> [u64; 2] {
     std::array::from_fn(|i| u64::from_le_bytes(std::array::from_fn(|k| boot.random[8 * i + k])))
+}
+
+/// What the place of the code cache depends on.
+fn chance(boot: &Boot) -> u64 {
+    let mut chance = [0; 8];
+    cpu::random(&mut chance);
+    boot.places.map_or(u64::from_le_bytes(chance), |[cache, _]| cache)
 }
 
 fn auxiliary(thread: &Thread, boot: &Boot, vdso: Option<&Vdso>) -> Auxiliary {

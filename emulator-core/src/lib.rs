@@ -13,7 +13,7 @@
 //!
 //! | floor | what |
 //! | --- | --- |
-//! | [`child`] | the main function |
+//! | [`child`], [`keeper`] | the main functions: of a child, and of who translates for the cache on disk |
 //! | [`cpu_loop`] | runs a guest thread; decides which route a system call takes |
 //! | [`lifecycle`] | how threads and processes begin, become another program, and end |
 //! | [`syscall`], [`signal`] | the routes of system calls; what signals do |
@@ -38,6 +38,7 @@ pub mod cpu_loop;
 pub mod guest;
 #[expect(unsafe_code, reason = "calls to the host's kernel")]
 pub mod host;
+pub mod keeper;
 pub mod lifecycle;
 pub mod loader;
 pub mod log;
@@ -48,3 +49,4 @@ pub mod syscall;
 pub mod thread;
 
 pub use child::child_main;
+pub use keeper::keeper_main;

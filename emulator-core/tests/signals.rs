@@ -72,7 +72,7 @@ fn process() -> &'static Process {
         HostMemory.map(&request).unwrap();
         let space = AddressSpace::new(Limits::DEFAULT, 1);
         let channel = Channel::map(fd.into_raw_fd()).unwrap();
-        Box::leak(Box::new(Process::new(space, Blocks::new().unwrap(), channel, Log::default())))
+        Box::leak(Box::new(Process::new(space, Blocks::new(0).unwrap(), channel, Log::default())))
     })
 }
 

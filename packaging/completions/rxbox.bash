@@ -122,7 +122,7 @@ _rxbox() {
 
     case "${cmd}" in
         rxbox)
-            opts="-h -q -V --help --argv0 --stack-size --name --gdb --profile --allow-read --allow-list --allow-modify --allow-write --allow-exec --private --overlay --deny-path --hide --allow-net --allow-bind --pass-env --env --secret --unset-env --user --pass-fd --limit --time-limit --try --log --log-file --status-fd --audit --quiet --version explain learn check diff show syscalls schema doctor systemd trace changes ps kill oci completions man"
+            opts="-h -q -V --help --argv0 --stack-size --name --no-cache --gdb --profile --allow-read --allow-list --allow-modify --allow-write --allow-exec --private --overlay --deny-path --hide --allow-net --allow-bind --pass-env --env --secret --unset-env --user --pass-fd --limit --time-limit --try --log --log-file --status-fd --audit --quiet --version explain learn check diff show syscalls schema doctor systemd trace changes ps kill oci completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_rxbox_global_optspecs
-    string join \n h/help argv0= stack-size= name= gdb= profile= allow-read= allow-list= allow-modify= allow-write= allow-exec= private= overlay= deny-path= hide= allow-net= allow-bind= pass-env= env= secret= unset-env= user= pass-fd= limit= time-limit= try log= log-file= status-fd= audit= q/quiet V/version
+    string join \n h/help argv0= stack-size= name= no-cache gdb= profile= allow-read= allow-list= allow-modify= allow-write= allow-exec= private= overlay= deny-path= hide= allow-net= allow-bind= pass-env= env= secret= unset-env= user= pass-fd= limit= time-limit= try log= log-file= status-fd= audit= q/quiet V/version
 end
 
 function __fish_rxbox_needs_command
@@ -59,6 +59,7 @@ complete -c rxbox -n "__fish_rxbox_needs_command" -l log-file -d 'Append the log
 complete -c rxbox -n "__fish_rxbox_needs_command" -l status-fd -d 'Write the outcome as a line of JSON to descriptor N' -r
 complete -c rxbox -n "__fish_rxbox_needs_command" -l audit -d 'Write records of what was denied, as lines of JSON, to FILE or to descriptor N (fd:N), or to systemd\'s journal' -r -F
 complete -c rxbox -n "__fish_rxbox_needs_command" -s h -l help -d 'Print help'
+complete -c rxbox -n "__fish_rxbox_needs_command" -l no-cache -d 'Neither use translations that are kept on disk nor keep any'
 complete -c rxbox -n "__fish_rxbox_needs_command" -l try -d 'Change nothing: keep apart what the program changes wherever it may write, to be shown and applied by `rxbox changes`'
 complete -c rxbox -n "__fish_rxbox_needs_command" -s q -l quiet -d 'Do not tell what was denied'
 complete -c rxbox -n "__fish_rxbox_needs_command" -s V -l version -d 'Print version'

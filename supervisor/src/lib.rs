@@ -50,5 +50,6 @@ pub mod report;
 pub mod run;
 pub mod sandbox;
 pub mod state;
+pub mod translations;
 pub mod view;
 pub mod worker;

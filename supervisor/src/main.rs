@@ -26,6 +26,9 @@ fn program() -> i32 {
     if cli::is_emulator(name.as_deref()) {
         rxbox_emulator_core::child_main();
     }
+    if name.as_deref().is_some_and(|name| name == rxbox_wire::kept::ROLE) {
+        rxbox_emulator_core::keeper_main();
+    }
     let command = match cli::parse_as(name.as_deref(), arguments.collect()) {
         Ok(command) => command,
         Err(e) => return fail(&e.to_string()),

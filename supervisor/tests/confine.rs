@@ -48,7 +48,7 @@ fn files_outside_of_the_profile_are_out_of_reach(scratch: &Path) {
         fs::create_dir_all(folder).unwrap();
         fs::write(folder.join("file"), "x").unwrap();
     }
-    let enforced = enclose(&reach(&inside, &[Access::Read, Access::List]), &[], &[], false).unwrap();
+    let enforced = enclose(&reach(&inside, &[Access::Read, Access::List]), &[], None, &[], false).unwrap();
     if landlock_version() == 0 {
         assert_eq!(enforced, Enforced::Not);
         return;
@@ -71,7 +71,7 @@ fn what_the_profile_lets_write_can_be_written_and_renamed(scratch: &Path) {
     let folder = scratch.join("work");
     fs::create_dir_all(folder.join("sub")).unwrap();
     let all = [Access::Read, Access::List, Access::Write, Access::Create, Access::Remove];
-    enclose(&reach(&folder, &all), &[], &[], false).unwrap();
+    enclose(&reach(&folder, &all), &[], None, &[], false).unwrap();
     fs::write(folder.join("a"), "x").unwrap();
     fs::rename(folder.join("a"), folder.join("sub/b")).unwrap();
     fs::remove_file(folder.join("sub/b")).unwrap();
@@ -80,12 +80,12 @@ fn what_the_profile_lets_write_can_be_written_and_renamed(scratch: &Path) {
 fn a_pipe_under_a_name_of_the_profile_is_no_obstacle(_: &Path) {
     let (read, _write) = nix::unistd::pipe().unwrap();
     let pipe = PathBuf::from(format!("/proc/self/fd/{}", read.as_raw_fd()));
-    enclose(&reach(&pipe, &[Access::Read]), &[], &[], false).unwrap();
+    enclose(&reach(&pipe, &[Access::Read]), &[], None, &[], false).unwrap();
     assert!(File::open(&pipe).is_ok());
 }
 
 fn no_privilege_is_left_and_none_comes_back(scratch: &Path) {
-    enclose(&reach(scratch, &[Access::Read]), &[], &[], false).unwrap();
+    enclose(&reach(scratch, &[Access::Read]), &[], None, &[], false).unwrap();
     for set in [CapSet::Effective, CapSet::Permitted, CapSet::Inheritable, CapSet::Ambient] {
         assert_eq!(caps::read(None, set).unwrap(), CapsHashSet::new(), "{set:?}");
     }
@@ -96,7 +96,8 @@ fn no_privilege_is_left_and_none_comes_back(scratch: &Path) {
 fn the_capabilities_that_the_profile_names_stay(scratch: &Path) {
     let held = caps::read(None, CapSet::Permitted).unwrap();
     let named = CapsHashSet::from([caps::Capability::CAP_CHOWN, caps::Capability::CAP_FOWNER]);
-    enclose(&reach(scratch, &[Access::Read]), &[], &[Capability::Chown, Capability::Fowner], false).unwrap();
+    enclose(&reach(scratch, &[Access::Read]), &[], None, &[Capability::Chown, Capability::Fowner], false)
+        .unwrap();
     for set in [CapSet::Effective, CapSet::Permitted] {
         assert_eq!(caps::read(None, set).unwrap(), held.intersection(&named).copied().collect());
     }
@@ -105,7 +106,7 @@ fn the_capabilities_that_the_profile_names_stay(scratch: &Path) {
 fn processes_outside_cannot_be_signalled(scratch: &Path) {
     let parent = nix::unistd::getppid();
     assert_eq!(nix::sys::signal::kill(parent, None), Ok(()));
-    enclose(&reach(scratch, &[Access::Read]), &[], &[], false).unwrap();
+    enclose(&reach(scratch, &[Access::Read]), &[], None, &[], false).unwrap();
     // Landlock knows signals since its sixth version.
     if landlock_version() >= 6 {
         assert_eq!(nix::sys::signal::kill(parent, None), Err(Errno::EPERM));
@@ -118,7 +119,7 @@ fn sockets_of_the_maker_are_where_nobody_is(scratch: &Path) {
     let own = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::empty(), None).unwrap();
     assert_eq!(connect(own.as_raw_fd(), &address), Ok(()), "natively loopback is there");
     let maker = Maker::start().unwrap();
-    enclose(&reach(scratch, &[Access::Read]), &[], &[], false).unwrap();
+    enclose(&reach(scratch, &[Access::Read]), &[], None, &[], false).unwrap();
     let [inet, datagram, stream] = [libc::AF_INET, libc::SOCK_DGRAM, libc::SOCK_STREAM].map(|n| n as u32);
     let made = maker.socket(inet, datagram, 0).unwrap();
     let reached = connect(made.as_raw_fd(), &address);
@@ -135,7 +136,7 @@ fn sockets_of_the_maker_are_where_nobody_is(scratch: &Path) {
 
 fn queues_are_made_and_opened_behind_the_wall(scratch: &Path) {
     let maker = Maker::start().unwrap();
-    enclose(&reach(scratch, &[Access::Read]), &[], &[], false).unwrap();
+    enclose(&reach(scratch, &[Access::Read]), &[], None, &[], false).unwrap();
     let queue = maker.queue(None).unwrap();
     let reader = maker.open_queue(queue.as_fd(), libc::O_RDONLY | libc::O_NONBLOCK).unwrap();
     mqueue::send(queue.as_fd(), b"text", 3, None).unwrap();
@@ -146,7 +147,7 @@ fn queues_are_made_and_opened_behind_the_wall(scratch: &Path) {
 }
 
 fn host_calls_of_no_handler_fail(scratch: &Path) {
-    enclose(&reach(scratch, &[Access::Read]), &[], &[], false).unwrap();
+    enclose(&reach(scratch, &[Access::Read]), &[], None, &[], false).unwrap();
     filter::restrict(filter::Kinds { sockets: false, identities: false }).unwrap();
     let program = std::ffi::CString::new("/proc/self/exe").unwrap();
     assert_eq!(nix::unistd::execv(&program, &[&program]), Err(Errno::ENOSYS));

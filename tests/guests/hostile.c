@@ -25,7 +25,7 @@ __asm__(".section .rodata\nnative:.incbin \"" NATIVE "\"\nnative_end:\n"
 extern const char native[], native_end[], opener[], opener_end[];
 
 // From where on the cache lies; it begins with three tables, and stubs and code follow.
-#define KEPT 0x70000000ul
+#define KEPT 0x60000000ul
 #define TABLE 0x80000ul
 #define STUBS (3 * TABLE)
 // Behind the stubs that there are, in the page that is kept for more.

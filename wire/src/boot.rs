@@ -52,10 +52,13 @@ pub struct Boot {
     pub limits: [u64; 3],
     /// Random bytes: for the places of things in memory, and the guest's AT_RANDOM.
     pub random: [u8; 32],
+    /// Where the code cache and images lie, if translations are [kept](crate::kept): words that are the same
+    /// in each run of the user.
+    pub places: Option<[u64; 2]>,
 }
 
 /// The first bytes of a boot block: a name and the version of its form.
-const MAGIC: &[u8; 8] = b"rxboot\0\x02";
+const MAGIC: &[u8; 8] = b"rxboot\0\x03";
 
 /// The bytes do not form a boot block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -73,7 +76,8 @@ impl Boot {
             b.extend(word.to_le_bytes());
         }
         b.extend(self.random);
-        b.extend([self.log.to_byte(), u8::from(self.vdso)]);
+        b.extend([self.log.to_byte(), u8::from(self.vdso), u8::from(self.places.is_some())]);
+        self.places.unwrap_or_default().iter().for_each(|word| b.extend(word.to_le_bytes()));
         put(&mut b, &self.program);
         for list in [&self.argv, &self.envp] {
             b.extend((list.len() as u64).to_le_bytes());
@@ -96,6 +100,10 @@ impl Boot {
             random: rest.take()?,
             log: rest.take().and_then(|[byte]| LogItems::from_byte(byte).ok_or(Malformed))?,
             vdso: rest.flag()?,
+            places: {
+                let (kept, words) = (rest.flag()?, [rest.u64()?, rest.u64()?]);
+                kept.then_some(words)
+            },
             program: rest.bytes()?,
             argv: rest.list()?,
             envp: rest.list()?,
@@ -159,6 +167,7 @@ mod tests {
             blocked: u64::MAX,
             limits: [8 << 20, u64::MAX, 0],
             random: std::array::from_fn(|i| i as u8),
+            places: Some([1 << 40, 7]),
         }
     }
 

@@ -3,7 +3,7 @@
 //! guest's. A child that does not keep to it shows its own guest something else of itself, and nobody more.
 
 /// The guest's low window: images and heap.
-pub const LOW: (u64, u64) = (0x1_0000, 0x7000_0000);
+pub const LOW: (u64, u64) = (0x1_0000, 0x6000_0000);
 /// The guest's middle window, for what names its address and for what is too large for the others. It begins
 /// below `0x7fff_7000`, where programs that gcc and clang built with AddressSanitizer must have their shadow
 /// memory, and at `0x7ffe_0000`, where Windows and so Wine has the page that programs share with the kernel.
@@ -29,7 +29,7 @@ mod tests {
     #[test]
     fn what_lies_between_and_above_the_windows_is_not_the_guests() {
         assert!(is_guests(0x40_0000, 0x41_0000) && is_guests(HIGH.0, HIGH.1));
-        assert!(!is_guests(0x7000_0000, 0x7000_1000) && !is_guests(0x6fff_f000, MIDDLE.0 + 4096));
+        assert!(!is_guests(0x6000_0000, 0x6000_1000) && !is_guests(0x5fff_f000, MIDDLE.0 + 4096));
         assert!(is_guests(MIDDLE.0, MIDDLE.1) && !is_guests(MIDDLE.0, HIGH.1));
         assert!(!is_guests(HIGH.1 - 4096, HIGH.1 + 4096) && !is_guests(0, 4096));
     }

@@ -88,6 +88,8 @@ fn internal_rows_have_the_numbers_of_the_enumeration() {
         (Internal::TraceStop, "trace_stop"),
         (Internal::TraceObeyed, "trace_obeyed"),
         (Internal::Terminal, "terminal"),
+        (Internal::Code, "code"),
+        (Internal::Translated, "translated"),
     ];
     assert_eq!(named.len(), table::INTERNAL.len());
     for (which, name) in named {

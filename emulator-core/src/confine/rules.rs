@@ -6,7 +6,7 @@
 use crate::runtime::cache::{LAST_PIECE, PIECE};
 use libc::*;
 use rxbox_seccomp::{Action, THREAD, Test, name};
-use rxbox_translate::state::CACHE;
+use rxbox_translate::state::{CACHE, Region};
 use rxbox_wire::boot::{CONTROL_FD, LOG_FD};
 use rxbox_wire::sizes::PAGE;
 
@@ -78,6 +78,13 @@ const READ_WRITE: Test = Test::Within((PROT_READ | PROT_WRITE) as u64);
 const ANY_ACCESS: Test = Test::Long((PROT_READ | PROT_WRITE | PROT_EXEC) as u64);
 /// Where pieces of the code cache can begin: any low page.
 const PIECES: Test = Test::Masked(!(CACHE.end.next_power_of_two() - PAGE), 0);
+/// Of code that is mapped from a file.
+const READ_EXECUTE: Test = Test::Long((PROT_READ | PROT_EXEC) as u64);
+/// Whole pages, as many as kept translations can have.
+const KEPT: Test = Test::Within((2 * Region::KEPT - 1) & !(PAGE - 1));
+/// Any page of what a code cache can be, before it is moved.
+const KEPT_PAGES: Test = Test::Masked(!((1 << CACHE.start.trailing_zeros()) - PAGE), CACHE.start);
+
 /// Without huge pages, which are a pool of the whole host, and without what changes a mapping's nature later.
 const MAPPINGS: Test = Test::Within(
     (MAP_SHARED
@@ -123,6 +130,8 @@ const RULES: &[Rule] = table! {
     SYS_mprotect [2: READ_WRITE] Allow, "protection of guest pages, guards of stacks; never executable";
     SYS_mprotect [0: PIECES, 0: Test::AtMost(LAST_PIECE as u32), 1: Test::Long(PIECE), 2: ANY_ACCESS] Allow,
         "the next piece of the code cache is opened, which lies low";
+    SYS_mprotect [0: KEPT_PAGES, 1: KEPT, 2: READ_EXECUTE] Allow,
+        "kept translations, which are mapped low, become executable and are written no more";
     SYS_munmap [] Allow, "gives memory back";
     SYS_mremap [3: Test::Within((MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP) as u64)] Allow, "moves \
         memory; its protection goes with it";

@@ -5,6 +5,7 @@ mod victims;
 
 use super::*;
 use rxbox_seccomp::{Data, I386, Test, X86_64};
+use rxbox_translate::state::{CACHE, Region};
 use rxbox_wire::kind::Route;
 use rxbox_wire::table::SYSCALLS;
 use std::fmt::Write;
@@ -129,6 +130,26 @@ fn what_is_opened_as_code_lies_low() {
         (0x7000_0000, 4096, KILL_PROCESS),
     ] {
         assert_eq!(judge(libc::SYS_mprotect, [at, len, 7, 0, 0, 0]), answer, "{at:#x} {len:#x}");
+    }
+}
+
+/// What is mapped from a file where kept translations lie can be executed, and never both that and written.
+#[test]
+fn kept_translations_become_executable_only_in_their_region() {
+    let (first, most) = (CACHE.start, Region::KEPT);
+    for (at, len, rights, answer) in [
+        (first, 4096, 5, ALLOW),
+        (first + 0x1234_5000, most, 5, ALLOW),
+        (first, 2 * most, 5, KILL_PROCESS),
+        (first - 4096, 4096, 5, KILL_PROCESS),
+        (0x8000_0000, 4096, 5, KILL_PROCESS),
+        (first + 1, 4096, 5, KILL_PROCESS),
+        (1 << 32 | first, 4096, 5, KILL_PROCESS),
+        (first, 1 << 32 | 4096, 5, KILL_PROCESS),
+        (first, 4096, 4, KILL_PROCESS),
+        (first, 4096, 7, KILL_PROCESS),
+    ] {
+        assert_eq!(judge(libc::SYS_mprotect, [at, len, rights, 0, 0, 0]), answer, "{at:#x} {len:#x}");
     }
 }
 

@@ -41,7 +41,14 @@ fn look_up(thread: &mut Thread, exit_id: u32) -> BlockExit {
             let pc = thread.state().raw.pc;
             let mark = thread.process.blocks.lock().recover(pc);
             match mark {
-                Some(mark) => recover(thread, &mark),
+                Some(mark) => {
+                    recover(thread, &mark);
+                    // The right to execute kept code was taken away: nothing that the guest did.
+                    let raw = &mut thread.state().raw;
+                    if raw.signal == libc::SIGSEGV && raw.addr == raw.pc {
+                        raw.signal = 0;
+                    }
+                }
                 None => fatal(&format!("stopped at {pc:#x}, where no block lies")),
             }
             BlockExit::Stopped

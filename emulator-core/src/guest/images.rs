@@ -9,11 +9,15 @@
 //! one program with all that it starts, as a server is with the processes that it forks.
 
 use super::area::MappedFile;
-use super::layout::Span;
+use super::layout::{PAGE, Span};
 use std::collections::HashMap;
 
 /// Where the area for libraries begins; below are programs with their heaps.
 const LIBRARIES: u64 = 0x2000_0000;
+/// Where images go that have their places by their names: above the heap of most programs.
+const PLACES: Span = Span { start: 0x4000_0000, end: 0x5e00_0000 };
+/// How many such places a file has, one to be taken where another is not free.
+const TRIES: u64 = 8;
 /// How many files are remembered.
 const MOST: usize = 4096;
 
@@ -23,9 +27,32 @@ const MOST: usize = 4096;
 pub(super) struct Images {
     starts: HashMap<(u64, u64), u64>,
     lowest: Option<u64>,
+    /// What decides with a file's name where it goes.
+    word: Option<u64>,
 }
 
 impl Images {
+    /// From now on names and this word decide where files go.
+    pub(super) fn place_by(&mut self, word: u64) {
+        self.word = Some(word);
+    }
+
+    /// Bits that stand for a file, if names decide, and for one more number.
+    pub(super) fn bits(&self, file: &MappedFile, number: u64) -> Option<u64> {
+        let mix = |bits: u64, byte: &u8| (bits ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        let bits = file.path.iter().fold(self.word? ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15), mix);
+        let bits = (bits ^ bits >> 31).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        Some(bits ^ bits >> 29)
+    }
+
+    /// The places for a file of so many bytes, if names decide.
+    pub(super) fn places(&self, file: &MappedFile, len: u64) -> impl Iterator<Item = Span> {
+        let pages = PLACES.len().saturating_sub(len) / PAGE;
+        let bits = (0..TRIES).filter_map(|number| self.bits(file, number)).collect::<Vec<_>>();
+        let places = bits.into_iter().filter(move |_| pages != 0);
+        places.filter_map(move |bits| Span::at(PLACES.start + bits % pages * PAGE, len))
+    }
+
     /// Where this file was.
     pub(super) fn start(&self, file: &MappedFile) -> Option<u64> {
         self.starts.get(&(file.dev, file.ino)).copied()

@@ -24,7 +24,7 @@ use super::random::spread;
 /// the runtime and the write protection of translated pages have some left.
 pub const MAX_AREAS: usize = 48 * 1024;
 /// Lowest and highest place of the top of the area for images; a random page between is chosen.
-const IMAGE_TOP: Span = Span { start: 0x6eff_0000, end: 0x6fff_0000 };
+const IMAGE_TOP: Span = Span { start: 0x5eff_0000, end: 0x5fff_0000 };
 /// How far below the end of the high window the area for everything else ends at most; the stack is above.
 const STACK_ROOM: u64 = 256 << 20;
 /// How much further down the random part of that end takes it.
@@ -83,6 +83,11 @@ impl<T> Change<T> {
     }
 }
 
+/// A page near the end of a range.
+fn top(range: Span, bits: u64) -> u64 {
+    range.end - bits % (range.len() / PAGE) * PAGE
+}
+
 /// The guest's address space.
 #[derive(Clone, Debug)]
 pub struct AddressSpace {
@@ -101,7 +106,6 @@ impl AddressSpace {
     /// An empty space. `seed` decides the random part of placement: equal seeds and requests, equal
     /// addresses.
     pub fn new(limits: Limits, seed: u64) -> AddressSpace {
-        let top = |range: Span, bits: u64| range.end - bits % (range.len() / PAGE) * PAGE;
         let mmap_top = high().end - STACK_ROOM;
         let mmap_top = Span { start: mmap_top - MMAP_JITTER, end: mmap_top };
         let [image_bits, mmap_bits] = spread(seed);
@@ -121,6 +125,12 @@ impl AddressSpace {
     pub fn next_program(&self, seed: u64) -> AddressSpace {
         let images = self.images.clone();
         AddressSpace { images, image_top: self.image_top, ..AddressSpace::new(self.limits, seed) }
+    }
+
+    /// From now on images have places that this word and their names decide, where these are free.
+    pub fn place_images_by(&mut self, word: u64) {
+        self.image_top = top(IMAGE_TOP, word);
+        self.images.place_by(word);
     }
 
     /// Sets the limits for later requests; what exists stays (setrlimit(2)).
@@ -212,7 +222,9 @@ impl AddressSpace {
     pub fn image_place(&self, file: &MappedFile, len: u64) -> Option<Span> {
         let before = self.image_before(file).and_then(|start| Span::at(start, len));
         before
-            .filter(|&span| LOW.encloses(span) && self.is_free(span))
+            .into_iter()
+            .chain(self.images.places(file, len))
+            .find(|&span| LOW.encloses(span) && self.is_free(span))
             .or_else(|| self.image_ranges().into_iter().find_map(|range| self.find_free(len, range)))
     }
 
@@ -226,6 +238,16 @@ impl AddressSpace {
     pub fn image_ranges(&self) -> [Span; 2] {
         let all = self.image_range();
         [self.images.untaken(all), all]
+    }
+
+    /// Where a file of so many bytes goes if it is free, in this order, if its name is to decide that.
+    pub fn image_places(&self, file: &MappedFile, len: u64) -> impl Iterator<Item = Span> {
+        self.images.places(file, len)
+    }
+
+    /// What decides where a program goes, if that is to be its name.
+    pub fn program_bits(&self, file: &MappedFile) -> Option<u64> {
+        self.images.bits(file, 0)
     }
 
     /// Takes note of where an image of this file is.

@@ -8,6 +8,7 @@ pub mod futex;
 pub mod mailbox;
 pub mod map;
 pub mod namespaces;
+pub mod parcel;
 pub mod process;
 pub mod terminal;
 pub mod thread;

@@ -4,7 +4,7 @@ use crate::base::result::SyscallResult;
 use crate::host::thread::BlockedSignals;
 use crate::host::{call, futex};
 use crate::signal::ptrace;
-use crate::thread::{Thread, robust};
+use crate::thread::{Thread, origins, robust};
 
 /// exit(2): this thread ends.
 pub fn exit(thread: &mut Thread, status: i32) -> SyscallResult {
@@ -22,6 +22,7 @@ pub fn exit_all(thread: &mut Thread, status: i32) -> SyscallResult {
 pub fn exit_group(thread: &mut Thread, status: i32) -> ! {
     ptrace::ending(thread, (status & 0xff) << 8);
     thread.process.release_parent();
+    origins::tell_points(thread);
     call::exit_process(status)
 }
 

@@ -88,6 +88,7 @@ fn begin_child(thread: &mut Thread, args: &CloneArgs, line: [OwnedFd; 2], mailbo
     let own = thread.cpu.handle();
     process.threads.lock().retain(|t| *t == own);
     process.exec.settle();
+    process.blocks.lock().forget_points();
     {
         let mut guard = process.memory.lock();
         let memory = &mut *guard;

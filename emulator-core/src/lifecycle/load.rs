@@ -2,6 +2,7 @@
 
 use super::exit::exit_group;
 use crate::base::result::SyscallResult;
+use crate::guest::layout::LOW;
 use crate::host::cpu;
 use crate::loader::stack::{Auxiliary, Strings};
 use crate::loader::vdso::Vdso;
@@ -10,7 +11,7 @@ use crate::process::Process;
 use crate::process::exec_state::PreparedExec;
 use crate::runtime::state::{INITIAL_MXCSR, INITIAL_RFLAGS};
 use crate::signal::{lifecycle, ptrace};
-use crate::thread::{Thread, request, robust};
+use crate::thread::{Thread, origins, request, robust};
 use nix::errno::Errno;
 
 /// Status of a process whose new program could not be brought in place after the old one was gone; the kernel
@@ -66,6 +67,7 @@ pub fn replace(thread: &mut Thread, prepared: PreparedExec) -> SyscallResult {
         return Errno::ENOEXEC.into();
     };
     process.release_parent();
+    origins::tell_points(thread);
     lifecycle::exec(thread);
     robust::release(thread.robust_list.0, thread.tid);
     (thread.robust_list, thread.clear_child_tid) = ((0, 0), 0);
@@ -83,6 +85,7 @@ pub fn replace(thread: &mut Thread, prepared: PreparedExec) -> SyscallResult {
     match load(process, &program, machine.vdso.as_ref(), space) {
         Ok(start) => {
             request::exec_done(thread, &path, strings);
+            origins::tell_of(thread, LOW);
             enter(thread, &start);
             ptrace::event(thread, libc::PTRACE_EVENT_EXEC, thread.tid as u64);
             SyscallResult::Done

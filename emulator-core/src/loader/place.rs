@@ -65,8 +65,11 @@ pub(super) fn choose(
         (span.start >= start && space.is_free(span)).then_some(Placed { bias, span })
     };
     let random = || match part {
-        Part::Program(bits) => aligned(PROGRAM_BASE.start + bits % (PROGRAM_BASE.len() / PAGE) * PAGE),
-        Part::Linker => None,
+        Part::Program(bits) => aligned({
+            let bits = space.program_bits(&file.file).unwrap_or(bits);
+            PROGRAM_BASE.start + bits % (PROGRAM_BASE.len() / PAGE) * PAGE
+        }),
+        Part::Linker => space.image_places(&file.file, len).find_map(|span| aligned(span.start)),
     };
     let before = space.image_before(&file.file).and_then(aligned).filter(|p| LOW.encloses(p.span));
     let with_slack = len.checked_add(image.align - PAGE);

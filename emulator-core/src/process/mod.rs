@@ -25,6 +25,7 @@ use crate::host::cpu;
 use crate::log::Log;
 use crate::runtime::blocks::Blocks;
 use crate::runtime::cpu::ThreadHandle;
+use crate::runtime::translator;
 use crate::signal::action::Actions;
 use crate::signal::state::DescriptorSignals;
 use exec_state::{ExecState, Machine};
@@ -62,6 +63,8 @@ pub struct Process {
     pub watched: DescriptorSignals,
     /// Which thread replaces the program, if one does.
     pub exec: ExecState,
+    /// Whether translations are kept.
+    pub keeps: bool,
     /// What programs are told of the machine; set before the first one runs.
     pub machine: OnceLock<Machine>,
 }
@@ -73,7 +76,7 @@ impl Process {
         Process {
             memory: Lock::new(Rank::Memory, Memory::new(space)),
             blocks: Lock::new(Rank::Blocks, blocks),
-            config: Config { narrow_branches: !cpuid.is_intel(), ..Config::default() },
+            config: translator::config(&cpuid),
             cpuid,
             vectors: cpu::vector_kind(),
             channel,
@@ -84,6 +87,7 @@ impl Process {
             exclusive: Lock::new(Rank::Exclusive, ()),
             watched: DescriptorSignals::default(),
             exec: ExecState::default(),
+            keeps: false,
             machine: OnceLock::new(),
         }
     }

@@ -5,6 +5,7 @@ use super::memory::Memory;
 use crate::guest::layout::is_canonical;
 use crate::guest::{AddressSpace, Span, access, layout};
 use crate::host::fatal::fatal;
+use crate::runtime::blocks::bake::BLOCK_SPAN;
 use crate::runtime::blocks::{AddError, Blocks, HostEntry};
 use crate::runtime::cache::CodeCache;
 use crate::runtime::cpu::ThreadHandle;
@@ -12,9 +13,6 @@ use rxbox_translate::TranslateError;
 use rxbox_translate::emit::{Mark, PcAt};
 use rxbox_translate::frontend::Config;
 use rxbox_translate::state::Region;
-
-/// The most guest bytes that one block is made of.
-const BLOCK_SPAN: usize = 1024;
 
 /// Why guest code at a pc cannot be run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,15 +4,20 @@
 //! to it any more, while its code stays in place for a thread that is just running it; that thread leaves by
 //! the block's next exit, all of which are unchained. Memory comes back when the whole cache is flushed.
 
+pub mod bake;
+mod kept;
 mod marks;
+mod origins;
 mod records;
 mod recover;
 mod revive;
+mod unlink;
 
 use super::cache::{CacheError, CodeCache};
 use marks::Marks;
+use origins::{KEPT_EXIT, KeptBlocks};
 pub use records::BlockId;
-use records::{EntryRecord, ExitRecord, Host, Incoming, TranslationBlock};
+use records::{EntryRecord, ExitRecord, Host, IN_KEPT, Incoming, TranslationBlock};
 use rxbox_translate::emit::{Code, EmitError, Exit, FIRST_EXIT, LateEntry, Placement};
 use rxbox_translate::frontend::Config;
 use rxbox_translate::state::Region;
@@ -46,7 +51,7 @@ pub struct Blocks {
     /// The entries that were made later than their blocks, ascending: where their code begins, and their
     /// state recovery in `late_marks`.
     late_entries: Vec<(Host, u32)>,
-    /// All exits from number [`FIRST_EXIT`] on.
+    /// All exits, in the order of their numbers.
     exits: Vec<ExitRecord>,
     /// State recovery of all hot code.
     marks: Marks,
@@ -57,6 +62,10 @@ pub struct Blocks {
     sources: Vec<u8>,
     /// Grows with each program of the process.
     generation: u32,
+    /// Kept translations, and what leads to them.
+    kept: KeptBlocks,
+    /// Number of the first exit.
+    first_exit: u32,
 }
 
 /// The cache is full: it has to be flushed with every thread outside.
@@ -73,10 +82,17 @@ pub enum AddError {
 }
 
 impl Blocks {
-    /// Maps the code cache.
-    pub fn new() -> Result<Blocks, CacheError> {
-        Ok(Blocks {
-            cache: CodeCache::map()?,
+    /// Maps the code cache, at a place that `chance` stands for.
+    ///
+    /// # Errors
+    /// See there.
+    pub fn new(chance: u64) -> Result<Blocks, CacheError> {
+        Ok(Blocks::of(CodeCache::map(chance)?))
+    }
+
+    fn of(cache: CodeCache) -> Blocks {
+        Blocks {
+            cache,
             blocks: Vec::new(),
             entries: Vec::new(),
             by_pc: HashMap::default(),
@@ -88,11 +104,16 @@ impl Blocks {
             translator: Translator::default(),
             sources: Vec::new(),
             generation: 0,
-        })
+            kept: KeptBlocks::default(),
+            first_exit: FIRST_EXIT,
+        }
     }
 
     /// The host entry of the block at `pc`.
     pub fn find(&self, pc: u64) -> Option<HostEntry> {
+        if let Some(entry) = self.kept_entry(pc) {
+            return Some(HostEntry(entry.start.into()));
+        }
         self.entry(pc).map(|at| HostEntry(self.entries[at as usize].start.address()))
     }
 
@@ -112,7 +133,7 @@ impl Blocks {
         stages: &mut impl Stages,
     ) -> Result<(HostEntry, BlockId), AddError> {
         let (hot, cold) = self.cache.room().ok_or(AddError::Full)?;
-        let first_exit = FIRST_EXIT + self.exits.len() as u32;
+        let first_exit = self.first_exit + self.exits.len() as u32;
         let region = self.cache.region();
         let placement = Placement { region, hot, cold, first_exit, indirect_entry: indirect };
         let mut translator = std::mem::take(&mut self.translator);
@@ -153,6 +174,7 @@ impl Blocks {
         self.exits.extend(code.exits.iter().map(|&exit| ExitRecord::new(id, exit)));
         self.marks.add(&code.marks);
         if !step {
+            self.note_point(pc, at.indirect_entry);
             self.sources.extend_from_slice(bytes);
             for page in pages(pc, bytes.len() as u64) {
                 self.by_page.entry(page).or_default().push(id);
@@ -196,6 +218,9 @@ impl Blocks {
     /// Lets indirect branches find the block at `pc`: enters its entry for them in the tables, made now if it
     /// has none.
     pub fn publish(&mut self, pc: u64) -> Result<(), Full> {
+        if self.publish_kept_at(pc)? {
+            return Ok(());
+        }
         let Some(&at) = self.by_pc.get(&pc) else { return Ok(()) };
         let entry = &self.entries[at as usize];
         if entry.indirect.is_none()
@@ -246,12 +271,17 @@ impl Blocks {
 
     /// The exit with this number.
     pub fn exit(&self, exit_id: u32) -> Option<Exit> {
+        if exit_id & KEPT_EXIT != 0 {
+            return self.exit_of_kept(exit_id);
+        }
         Some(self.exits.get(exit_id.checked_sub(FIRST_EXIT)? as usize)?.exit())
     }
 
     /// Makes an exit go straight to the block at `pc`, if both are still linked.
     pub fn chain(&mut self, exit_id: u32, pc: u64) {
-        if let Some(from) = exit_id.checked_sub(FIRST_EXIT) {
+        if exit_id & KEPT_EXIT != 0 {
+            self.chain_kept(exit_id, pc);
+        } else if let Some(from) = exit_id.checked_sub(FIRST_EXIT) {
             self.chain_exit(from, pc);
         }
     }
@@ -260,10 +290,16 @@ impl Blocks {
     fn chain_exit(&mut self, from: u32, pc: u64) {
         let Some(record) = self.exits.get(from as usize).filter(|e| e.chained().is_none()) else { return };
         let Exit::Goto { pc: target, patch, .. } = record.exit() else { return };
-        let Some(at) = self.entry(pc) else { return };
         if target != pc || !self.blocks[record.block as usize].linked {
             return;
         }
+        if let Some(direct) = self.kept_direct(pc) {
+            self.cache.patch(patch, direct);
+            self.exits[from as usize].set_chained(Some(IN_KEPT));
+            self.kept.leads_here(from);
+            return;
+        }
+        let Some(at) = self.entry(pc) else { return };
         if let Some(direct) = self.direct_entry(at) {
             let to = self.entries[at as usize].block;
             self.cache.patch(patch, direct);
@@ -281,84 +317,10 @@ impl Blocks {
         }
     }
 
-    /// Unlinks every block that stands for guest code in the range; returns how many.
-    pub fn invalidate(&mut self, range: Range<u64>) -> usize {
-        let mut found = Vec::new();
-        let (first, last) = (range.start / PAGE, range.end.div_ceil(PAGE));
-        if last - first > self.by_page.len() as u64 {
-            for (_, ids) in self.by_page.iter().filter(|(p, _)| (first..last).contains(*p)) {
-                found.extend(ids);
-            }
-        } else {
-            for page in first..last {
-                found.extend(self.by_page.get(&page).into_iter().flatten());
-            }
-        }
-        found.sort_unstable();
-        found.dedup();
-        found.retain(|&id| {
-            let b = &self.blocks[id as usize];
-            b.pc < range.end && b.pc + u64::from(b.len) > range.start
-        });
-        for &id in &found {
-            self.unlink(id);
-        }
-        found.len()
-    }
-
     /// Whether a guest page holds code that was translated.
     pub fn has_code(&self, page_addr: u64) -> bool {
         self.by_page.get(&(page_addr / PAGE)).is_some_and(|v| !v.is_empty())
-    }
-
-    fn unlink(&mut self, id: BlockId) {
-        self.withdraw_entries(id);
-        let block = &mut self.blocks[id as usize];
-        block.linked = false;
-        let (pc, len) = (block.pc, block.len);
-        let incoming: Vec<u32> = block.incoming.iter(&self.exits).collect();
-        for at in incoming.into_iter().chain(self.exits_of(id)) {
-            self.unchain(at);
-        }
-        for at in self.entries_of(id) {
-            let pc = self.entries[at as usize].pc;
-            if self.by_pc.get(&pc) == Some(&at) {
-                self.by_pc.remove(&pc);
-            }
-        }
-        for page in pages(pc, len.into()) {
-            if let Some(ids) = self.by_page.get_mut(&page) {
-                ids.retain(|&b| b != id);
-            }
-        }
-    }
-
-    /// Takes a block's entries for indirect branches out of the tables.
-    fn withdraw_entries(&self, id: BlockId) {
-        for entry in &self.entries[usize_range(self.entries_of(id))] {
-            if let Some(host) = entry.indirect {
-                self.cache.clear_target(entry.pc, host.address());
-            }
-        }
-    }
-
-    /// Makes the exit with the index `at` go to its stub again.
-    fn unchain(&mut self, at: u32) {
-        let record = &mut self.exits[at as usize];
-        if let (Exit::Goto { patch, stub, .. }, Some(to)) = (record.exit(), record.chained()) {
-            record.set_chained(None);
-            self.cache.patch(patch, stub);
-            self.blocks[to as usize].incoming.remove(&mut self.exits, at);
-        }
-    }
-
-    /// Unlinks everything, so that every thread leaves translated code at its next exit.
-    pub fn unlink_all(&mut self) {
-        for id in 0..self.blocks.len() as BlockId {
-            if self.blocks[id as usize].linked {
-                self.unlink(id);
-            }
-        }
+            || self.has_kept_code(page_addr..page_addr + PAGE)
     }
 
     /// Forgets everything. Every thread must be outside translated code, with its stop recovered.
@@ -373,6 +335,7 @@ impl Blocks {
         self.marks.clear();
         self.late_marks.clear();
         self.sources.clear();
+        self.renew_kept();
     }
 
     /// Forgets everything and goes on in another region, as [`CodeCache::move_to`].
@@ -380,6 +343,7 @@ impl Blocks {
     /// # Errors
     /// See there.
     pub fn move_to(&mut self, region: Region) -> Result<(), CacheError> {
+        self.forget_origins();
         self.cache.move_to(region)?;
         self.flush();
         Ok(())

@@ -17,10 +17,10 @@
 //! `docs/adr/0012-writable-code.md`.
 
 use crate::guest::{Span, layout};
-use crate::host::cpu::random;
 use rxbox_translate::emit::{EmitError, Mark, stubs};
 use rxbox_translate::state::{CACHE, Region};
 use std::io;
+use std::ops::Range;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
 /// What is opened at once. The seccomp filter knows this size.
@@ -31,7 +31,8 @@ pub const LAST_PIECE: u64 = CACHE.end - PIECE;
 const FIRST_OPEN: u64 = 2 * PIECE;
 /// The part of the region that is for hot code, in eighths; the rest is for cold code.
 const HOT_EIGHTHS: u64 = 5;
-const ALL: i32 = libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC;
+const DATA: i32 = libc::PROT_READ | libc::PROT_WRITE;
+const ALL: i32 = DATA | libc::PROT_EXEC;
 
 /// Code of one kind: where the next goes, and how far the region is open for it.
 #[derive(Debug)]
@@ -45,10 +46,10 @@ impl Part {
     /// Whether there is room for a block, once it is opened.
     fn has_room(&mut self) -> bool {
         const LARGEST: u64 = 64 * 1024;
-        if self.next + LARGEST < self.open {
+        if self.next < self.open.saturating_sub(LARGEST) {
             return true;
         }
-        let more = self.open + PIECE <= self.end && protect(self.open, PIECE, ALL);
+        let more = self.end.saturating_sub(self.open) >= PIECE && protect(self.open, PIECE, ALL);
         if more {
             self.open += PIECE;
         }
@@ -77,23 +78,55 @@ pub enum CacheError {
 }
 
 impl CodeCache {
-    /// Reserves the addresses, chooses a region and fills its tables and stubs. To be called once per
-    /// process, before any guest mapping is made.
-    pub fn map() -> Result<CodeCache, CacheError> {
-        let mut chance = [0; 8];
-        random(&mut chance);
-        let cache = CodeCache::at(Region::chosen(u64::from_le_bytes(chance)))?;
+    /// Reserves the addresses, chooses the region that `chance` stands for and fills its tables and stubs. To
+    /// be called once per process, before any guest mapping is made.
+    ///
+    /// # Errors
+    /// See [`CacheError`].
+    pub fn map(chance: u64) -> Result<CodeCache, CacheError> {
+        let cache = CodeCache::at(Region::chosen(chance))?;
         layout::set_code_cache(cache.span());
         Ok(cache)
     }
 
     /// An empty cache in a region where nothing is mapped.
     fn at(region: Region) -> Result<CodeCache, CacheError> {
+        CodeCache::with(region, ALL)
+    }
+
+    /// A cache in which code is made that is never executed here: it goes to these two ranges of addresses,
+    /// which lie in the part of the region for kept translations, as long as there is room.
+    ///
+    /// # Errors
+    /// See [`CacheError`].
+    pub fn for_keeping(region: Region, hot: Range<u64>, cold: Range<u64>) -> Result<CodeCache, CacheError> {
+        let mut cache = CodeCache::with(region, DATA)?;
+        let part = |range: Range<u64>| Part { next: range.start, open: range.end, end: range.end };
+        (cache.hot, cache.cold) = (part(hot), part(cold));
+        if protect(region.code_end(), region.end() - region.code_end(), DATA) {
+            return Ok(cache);
+        }
+        let error = io::Error::last_os_error();
+        cache.close();
+        Err(CacheError::Map(error))
+    }
+
+    /// Gives the memory back, which no thread executes.
+    pub fn close(self) {
+        close_region(self.region);
+    }
+
+    /// How many bytes of hot and cold code lie behind these addresses, at which they begin.
+    pub fn used(&self, hot: u64, cold: u64) -> [u64; 2] {
+        [self.hot.next - hot, self.cold.next - cold]
+    }
+
+    fn with(region: Region, rights: i32) -> Result<CodeCache, CacheError> {
         let cold = cold(region);
         let (bytes, stub_marks) = stubs::stubs(region)?;
-        open_region(region).map_err(CacheError::Map)?;
+        open_region(region, rights).map_err(CacheError::Map)?;
         let hot = Part { next: region.code(), open: region.stubs() + FIRST_OPEN, end: cold };
-        let cold = Part { next: cold, open: cold + PIECE, end: region.end() };
+        let cold = Part { next: cold, open: cold + PIECE, end: region.code_end() };
         let cache = CodeCache { region, hot, cold, stub_marks };
         cache.write(region.stubs(), &bytes);
         cache.clear_tables();
@@ -245,7 +278,7 @@ impl CodeCache {
 
 /// Where cold code begins.
 fn cold(region: Region) -> u64 {
-    region.stubs() + (region.end() - region.stubs()) / PIECE * HOT_EIGHTHS / 8 * PIECE
+    region.stubs() + (region.code_end() - region.stubs()) / PIECE * HOT_EIGHTHS / 8 * PIECE
 }
 
 /// Gives the tables new pages, whose entries are zero; whether it did. In a forked process each of the old
@@ -265,7 +298,7 @@ fn renew_tables(region: Region) -> bool {
 }
 
 /// Reserves a region, and opens the tables and the first pieces of each kind of code.
-fn open_region(region: Region) -> io::Result<()> {
+fn open_region(region: Region, rights: i32) -> io::Result<()> {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED_NOREPLACE;
     // SAFETY: MAP_FIXED_NOREPLACE maps only where nothing is mapped.
     let p =
@@ -273,10 +306,10 @@ fn open_region(region: Region) -> io::Result<()> {
     if p == libc::MAP_FAILED {
         return Err(io::Error::last_os_error());
     }
-    let (tables, data) = (region.jump_table(), libc::PROT_READ | libc::PROT_WRITE);
-    let opened = protect(tables, region.stubs() - tables, data)
-        && (0..FIRST_OPEN / PIECE).all(|n| protect(region.stubs() + n * PIECE, PIECE, ALL))
-        && protect(cold(region), PIECE, ALL);
+    let tables = region.jump_table();
+    let opened = protect(tables, region.stubs() - tables, DATA)
+        && (0..FIRST_OPEN / PIECE).all(|n| protect(region.stubs() + n * PIECE, PIECE, rights))
+        && protect(cold(region), PIECE, rights);
     let error = io::Error::last_os_error();
     if !opened {
         close_region(region);

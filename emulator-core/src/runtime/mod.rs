@@ -8,6 +8,9 @@ pub mod cache;
 pub mod cpu;
 #[expect(unsafe_code, reason = "jumps into machine code")]
 pub mod enter;
+#[expect(unsafe_code, reason = "maps machine code")]
+pub mod kept;
 pub mod state;
 #[expect(unsafe_code, reason = "a signal handler")]
 pub mod stop;
+pub mod translator;

@@ -2,12 +2,12 @@
 
 use super::marshal;
 use crate::base::result::SyscallResult;
-use crate::guest::layout::page_up;
+use crate::guest::layout::{PAGE, page_up};
 use crate::guest::{Change, FileSource, MapRequest, MappedFile, RemapRequest, Span};
 use crate::host::control;
 use crate::host::map::{PageCall, page_call, resident};
 use crate::process::memory::Memory;
-use crate::thread::Thread;
+use crate::thread::{Thread, origins};
 use nix::errno::Errno;
 use rxbox_wire::frame::Reply;
 use rxbox_wire::kind::Syscall;
@@ -27,7 +27,12 @@ fn try_map_file(thread: &Thread, call: &'static Syscall, args: [u64; 6]) -> Resu
     };
     let source = FileSource { fd: fd.as_fd(), file, offset: args[5] };
     let request = MapRequest::decode(args[0], args[1], args[2], args[3], Some(source))?;
-    map(thread, &request).map(SyscallResult::Value)
+    let addr = map(thread, &request)?;
+    if request.prot.exec {
+        let start = addr as u64;
+        origins::tell_of(thread, Span { start, end: start + PAGE });
+    }
+    Ok(SyscallResult::Value(addr))
 }
 
 /// Makes a call that is granted with a file to map; its result if it comes without.

@@ -4,6 +4,7 @@
 //! call under way still has ([`restart_block`]), the robust futexes that it holds ([`robust`]), how it is
 //! traced ([`traced`]).
 
+pub mod origins;
 pub mod request;
 pub mod restart_block;
 pub mod robust;

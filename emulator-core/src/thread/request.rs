@@ -10,6 +10,7 @@ use crate::signal::info::SigInfo;
 use nix::errno::Errno;
 use rxbox_wire::boot::Layers;
 use rxbox_wire::frame::{Reply, Request};
+use rxbox_wire::kept::{Mapping, Point};
 use rxbox_wire::ptrace::{Mode, ORDER_MAX, Order, StopKind};
 use rxbox_wire::sizes::{ABSENT, ALIGN, BULK_MAX, STRINGS_MAX};
 use rxbox_wire::table::Internal;
@@ -105,6 +106,27 @@ pub fn open_exec(thread: &Thread, path: &[u8], flags: i32) -> Result<ImageFile, 
     let size = control::size(&fd)?;
     let file = MappedFile { path: about.path, dev: about.dev, ino: about.ino };
     Ok(ImageFile { fd, file: Arc::new(file), size })
+}
+
+/// Says that code of a file is mapped; its number, and the kept translation if there is one.
+pub fn code(thread: &Thread, dev: u64, ino: u64, mapping: Mapping) -> Option<(u32, Option<OwnedFd>)> {
+    let _mine = thread.process.control.lock();
+    let Mapping { address, len, offset } = mapping;
+    let reply = send(thread, Internal::Code, [dev, ino, address, len, offset, 0], &[]);
+    let number = u32::try_from(reply.ret).ok()?;
+    let file = (reply.flags & Reply::FD != 0).then(control::receive).and_then(Result::ok);
+    Some((number, file.map(|(fd, _)| fd)))
+}
+
+/// Tells at which points code was entered that was translated here, by the numbers of the mappings.
+pub fn translated(thread: &Thread, all: &[(u32, Vec<Point>)]) {
+    for (number, points) in all {
+        for some in points.chunks(BULK_MAX / 4 - 2) {
+            let words = [*number, some.len() as u32].into_iter().chain(some.iter().map(|point| point.0));
+            let bytes: Vec<u8> = words.flat_map(u32::to_le_bytes).collect();
+            send(thread, Internal::Translated, [0, bytes.len() as u64, 0, 0, 0, 0], &[&bytes]);
+        }
+    }
 }
 
 /// Real and effective user, real and effective group of this thread.

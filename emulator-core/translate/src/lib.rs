@@ -31,3 +31,6 @@ pub mod state;
 mod translate;
 
 pub use translate::{Stages, TranslateError, Translator};
+
+/// Stands for the sources of this crate: translations of two versions are not to be mixed.
+pub const VERSION: u64 = include!(concat!(env!("OUT_DIR"), "/version"));

@@ -56,7 +56,7 @@ pub const fn gpr(n: u8) -> i32 {
 /// Where a code cache lies at first. A guest that wants to map there has it moved, further down; it never
 /// lies beyond. So all of it is reached from any low image with a 32-bit displacement, and its addresses fit
 /// a sign-extended 32-bit absolute operand.
-pub const CACHE: Range<u64> = 0x7000_0000..0x7ffe_0000;
+pub const CACHE: Range<u64> = 0x6000_0000..0x7ffe_0000;
 
 /// The region of a code cache, with what lies where in it. It begins at a page, at first one of [`CACHE`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +64,11 @@ pub struct Region(u64);
 
 impl Region {
     /// Bytes of a region.
-    pub const SIZE: u64 = 192 << 20;
+    pub const SIZE: u64 = Self::OWN + Self::KEPT;
+    /// Bytes of it that are for what the process translates itself, with the tables and stubs.
+    const OWN: u64 = 192 << 20;
+    /// Bytes of it that are for translations that were kept.
+    pub const KEPT: u64 = 128 << 20;
     /// The first that there is.
     pub const LOWEST: Region = Region(CACHE.start);
     /// Entries of each table.
@@ -111,6 +115,12 @@ impl Region {
     /// Where blocks are put.
     pub const fn code(self) -> u64 {
         self.stubs() + Self::STUBS_SIZE
+    }
+
+    /// End of where the process puts blocks: from here to the [end](Region::end) lie translations that were
+    /// kept.
+    pub const fn code_end(self) -> u64 {
+        self.0 + Self::OWN
     }
 
     /// End of the region.

@@ -3,6 +3,7 @@
 use crate::changes::store;
 use crate::files::HostFiles;
 use crate::monitor::registry;
+use crate::translations;
 use clap::builder::{StringValueParser, TypedValueParser};
 use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, ValueHint};
 use rxbox_policy::{Diagnostics, OVERRIDE_OPTIONS, Override, Overrides, Policy, ReadProfile, Variables};
@@ -121,6 +122,6 @@ pub fn variables(program: Option<&Path>) -> Variables {
         uid: Some(nix::unistd::getuid().as_raw()),
         invoked: None,
         own: Vec::new(),
-        unseen: vec![registry::directory(), store::directory()],
+        unseen: vec![registry::directory(), store::directory(), translations::folder::path()],
     }
 }

@@ -25,6 +25,9 @@ pub struct Run {
     /// without a name is not listed.
     #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
     pub name: Option<Name>,
+    /// Neither use translations that are kept on disk nor keep any
+    #[arg(long)]
+    pub no_cache: bool,
     /// Begin once a debugger has connected (GDB's target remote) at ADDRESS: PORT or HOST:PORT, or the path
     /// of a unix socket
     #[arg(long, value_name = "ADDRESS", value_parser = GdbAddress::of)]

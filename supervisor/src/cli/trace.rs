@@ -87,6 +87,7 @@ impl Trace {
     /// The run that is traced.
     pub fn run(self, tracing: Tracing) -> Run {
         Run {
+            no_cache: false,
             words: self.words,
             argv0: None,
             stack_size: None,

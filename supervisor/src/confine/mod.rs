@@ -45,13 +45,15 @@ pub enum EncloseError {
 }
 
 /// Gives up what the profile does not need; `own` are the files that children execute, where they are not
-/// found by name; with `identities` guests may change theirs. This process must have one thread.
+/// found by name; `cache` is the folder of kept translations; with `identities` guests may change theirs.
+/// This process must have one thread.
 ///
 /// # Errors
 /// Something that every supported kernel offers has failed: the run must not go on.
 pub fn enclose(
     reach: &Reach,
     own: &[OwnedFd],
+    cache: Option<BorrowedFd<'_>>,
     kept: &[Capability],
     identities: bool,
 ) -> Result<Enforced, EncloseError> {
@@ -64,6 +66,8 @@ pub fn enclose(
     // What the host has there stays as it is.
     grants.trees.retain(|(tree, _)| !mounts::is_overlaid(tree.as_os_str().as_bytes()));
     grants.detached = mounts::places().flat_map(|place| in_place(&place, reach)).collect();
+    let read = Rights { read: true, ..Rights::default() };
+    grants.detached.extend(cache.map(|cache| (name(cache), read)));
     grants.own = own.iter().map(|file| name(file.as_fd())).collect();
     Ok(landlock::restrict(&grants)?)
 }

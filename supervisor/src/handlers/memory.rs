@@ -46,6 +46,9 @@ fn mmap(call: &mut Call<'_>) -> SyscallResult {
         call.reply.flags |= Reply::FD;
         return grant(call);
     }
+    if protection & libc::PROT_EXEC != 0 && !shared {
+        call.sandbox.offer_code(fd);
+    }
     // A file that its own user cannot open for reading any more is still the guest's to map, and to write.
     let less =
         if !shared && file.writable() { reopen(fd, libc::O_RDONLY | libc::O_NONBLOCK).ok() } else { None };

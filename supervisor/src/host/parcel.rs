@@ -16,7 +16,15 @@ pub type Parcel<const N: usize> = ([u8; N], Option<OwnedFd>);
 /// # Errors
 /// As sendmsg(2).
 pub fn send(line: BorrowedFd<'_>, bytes: &[u8], descriptor: Option<BorrowedFd<'_>>) -> Result<(), Errno> {
-    let numbers: Vec<i32> = descriptor.iter().map(AsRawFd::as_raw_fd).collect();
+    send_all(line, bytes, descriptor.as_slice())
+}
+
+/// Sends a message with any number of descriptors.
+///
+/// # Errors
+/// As sendmsg(2).
+pub fn send_all(line: BorrowedFd<'_>, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result<(), Errno> {
+    let numbers: Vec<i32> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
     let rights = [ControlMessage::ScmRights(&numbers)];
     let rights = if numbers.is_empty() { &rights[..0] } else { &rights[..] };
     sendmsg::<()>(line.as_raw_fd(), &[IoSlice::new(bytes)], rights, MsgFlags::MSG_NOSIGNAL, None).map(drop)

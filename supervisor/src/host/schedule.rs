@@ -93,6 +93,16 @@ impl Change {
     }
 }
 
+/// From now on the calling process, which has one thread, gives way to others.
+///
+/// # Errors
+/// As setpriority(2).
+pub fn give_way() -> SyscallResult {
+    const NICE: u64 = 10;
+    // SAFETY: only numbers.
+    unsafe { raw(Wait::Short, libc::SYS_setpriority, [libc::PRIO_PROCESS.into(), 0, NICE, 0, 0, 0]) }
+}
+
 /// ioprio_set(2) for a thread of this process, 0 being the calling one.
 ///
 /// # Errors

@@ -58,6 +58,8 @@ pub struct Guest {
     pub root: Option<OwnedFd>,
     /// The descriptors that it starts with, by number.
     pub descriptors: Vec<(RawFd, OpenFile)>,
+    /// What decides where code lies, if translations are kept.
+    pub places: Option<[u64; 2]>,
 }
 
 /// What has been started.
@@ -259,6 +261,7 @@ fn boot(guest: &Guest, inherited: &Inherited, limits: &[Rlimit; LIMITS]) -> Resu
         blocked: inherited.blocked,
         limits: [libc::RLIMIT_STACK, libc::RLIMIT_DATA, libc::RLIMIT_AS].map(|n| limits[n as usize].soft),
         random,
+        places: guest.places,
     };
     Ok(boot.encode())
 }

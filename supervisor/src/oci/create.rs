@@ -338,6 +338,7 @@ impl Parts<'_> {
         let reports =
             Reports { items: Vec::new(), log_file: None, status_fd: None, audit: None, quiet: true };
         let options = Run {
+            no_cache: false,
             words,
             argv0: None,
             stack_size: None,

@@ -193,6 +193,7 @@ fn execute(
     };
     let [user, group] = asked.user.map(Ids::all);
     let guest = Guest {
+        places: None,
         program,
         argv: asked.words.iter().map(|word| word.clone().into_bytes()).collect(),
         envp,

@@ -30,6 +30,7 @@ use crate::host::start;
 use crate::launch::folders;
 use crate::monitor::registry;
 use crate::run::courier::Courier;
+use crate::run::keeper;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, setrlimit};
@@ -55,6 +56,8 @@ pub struct Job {
     socket: OwnedFd,
     /// The other end of the bell.
     button: OwnedFd,
+    /// For what is to be kept of the run's translations.
+    suggestions: OwnedFd,
     /// For what the service manager is to be told, if there is one.
     notices: Option<OwnedFd>,
     /// How often it was told to stop and has not said afterwards that it runs.
@@ -104,6 +107,7 @@ pub fn stand_for(
     start::block_exactly(start::all_signals());
     let pair = || socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC);
     let ((ours, theirs), (bell, button)) = (pair()?, pair()?);
+    let (suggestions, suggests) = pair()?;
     let (courier, notices) = match manager.map(|name| pair().map(|ends| (name, ends))).transpose()? {
         // A name at which nobody listens any more is a left-over.
         Some((name, (from, to))) => Courier::new(name, from).ok().map(|courier| (courier, to)).unzip(),
@@ -112,19 +116,20 @@ pub fn stand_for(
     nix::sys::prctl::set_child_subreaper(true)?;
     let job = nix::unistd::getpid();
     let of_courier = courier.iter().flat_map(|courier| courier.descriptors());
-    let ends = [ours.as_fd(), bell.as_fd()].into_iter().chain(of_courier);
+    let ends = [ours.as_fd(), bell.as_fd(), suggestions.as_fd()].into_iter().chain(of_courier);
     let ends: Vec<RawFd> = ends.map(|end| end.as_raw_fd()).collect();
     // What the work owns is dropped here once it is forked, so the supervisor's ends close.
     let supervisor = spawn::fork(move || {
         // A copy in the supervisor would keep it from seeing the end of the job process.
         let closed = ends.into_iter().try_for_each(nix::unistd::close);
-        match closed.and_then(|()| Job::of(theirs, button, notices, job)) {
+        match closed.and_then(|()| Job::of([theirs, button, suggests], notices, job)) {
             Ok(job) => supervise(&job),
             Err(_) => 125,
         }
     })?;
-    let ended = stand_in(&ours, &bell, courier, supervisor);
+    let ended = stand_in([&ours, &bell, &suggestions], courier, supervisor);
     at_end();
+    keeper::start(suggestions);
     Ok(match ended? {
         Ended::Exited(status) => status,
         Ended::Signaled(signal) => {
@@ -136,13 +141,13 @@ pub fn stand_for(
 
 /// The job process's life after the fork.
 fn stand_in(
-    socket: &OwnedFd,
-    bell: &OwnedFd,
+    [socket, bell, suggestions]: [&OwnedFd; 3],
     mut courier: Option<Courier>,
     supervisor: Pid,
 ) -> Result<Ended, Errno> {
     let of_courier = courier.iter().flat_map(Courier::descriptors);
-    let kept: Vec<_> = [socket.as_fd(), bell.as_fd()].into_iter().chain(of_courier).collect();
+    let kept: Vec<_> =
+        [socket.as_fd(), bell.as_fd(), suggestions.as_fd()].into_iter().chain(of_courier).collect();
     // Whoever waits for the end of what rxbox was given must not wait for this process.
     spawn::close_all_from(3, &kept)?;
     let signals = SignalFd::with_flags(&forwarded(), SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
@@ -282,14 +287,15 @@ impl Received {
 
 impl Job {
     /// Of the supervisor, whose parent is the job process.
-    fn of(socket: OwnedFd, button: OwnedFd, notices: Option<OwnedFd>, job: Pid) -> Result<Job, Errno> {
+    fn of(ends: [OwnedFd; 3], notices: Option<OwnedFd>, job: Pid) -> Result<Job, Errno> {
+        let [socket, button, suggestions] = ends;
         nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
         // What the init process leaves if it is killed.
         nix::sys::prctl::set_child_subreaper(true)?;
         if getppid() != job {
             return Err(Errno::ESRCH);
         }
-        Ok(Job { socket, button, notices, stops: Cell::new(0) })
+        Ok(Job { socket, button, suggestions, notices, stops: Cell::new(0) })
     }
 
     /// The way for what the service manager is to be told, if there is one.
@@ -299,6 +305,11 @@ impl Job {
     pub fn notices(&self) -> Result<Option<OwnedFd>, Errno> {
         let copy = self.notices.as_ref().map(OwnedFd::try_clone).transpose();
         copy.map_err(|e| e.raw_os_error().map_or(Errno::EMFILE, Errno::from_raw))
+    }
+
+    /// Where to send what is to be kept of the run's translations, when it is over.
+    pub fn suggestions(&self) -> BorrowedFd<'_> {
+        self.suggestions.as_fd()
     }
 
     /// What the job process says next, if it has said anything.

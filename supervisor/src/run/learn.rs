@@ -135,6 +135,7 @@ fn prepared(learn: &Learn, output: Option<PathBuf>) -> io::Result<Run> {
     let mut profile = Profile::named(&base);
     profile.added.0 = bounds.with(&learn.added.0);
     Ok(Run {
+        no_cache: false,
         words: learn.words.clone(),
         argv0: None,
         stack_size: None,

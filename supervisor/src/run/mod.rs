@@ -7,6 +7,7 @@ pub mod execution;
 pub mod gdb;
 mod hosts;
 pub mod job;
+mod keeper;
 mod kept;
 pub mod learn;
 mod monitor;
@@ -41,6 +42,8 @@ use crate::report::{escape, tell};
 use crate::sandbox::Sandbox;
 use crate::sandbox::layers::{self, SupervisorLayers};
 use crate::state::notices::Notices;
+use crate::translations::Translations;
+use crate::translations::folder::Folder;
 use crate::worker::{dispatch, serve};
 use contained::{Contained, Progress};
 use event_loop::EventLoop;
@@ -294,6 +297,7 @@ fn prepare(
         notes.for_each(|note| tell(&format!("rxbox: note: {note}")));
     }
     let secrets = secrets::pass(&policy, &mut descriptors).map_err(Outcome::Failed)?;
+    let translations = translations(&options, contained);
     let environment = launch::environment(&policy).into_iter().chain(told.variables.iter().cloned());
     let guest = Guest {
         envp: environment.chain(secrets).collect(),
@@ -307,6 +311,7 @@ fn prepare(
             .transpose()
             .map_err(|e| failed("the root", e))?,
         descriptors,
+        places: translations.as_ref().map(|translations| translations.folder().secret().places()),
         argv: options.argv().into_iter().map(OsString::into_vec).collect(),
     };
     let sandbox = Sandbox::new(policy, audit, trace, streams.of_records(), budget, serve)
@@ -315,12 +320,20 @@ fn prepare(
     resolver.into_iter().for_each(|resolver| _ = sandbox.resolver.set(resolver));
     let _ = sandbox.maker.set(maker);
     notices.into_iter().for_each(|notices| _ = sandbox.notices.set(notices));
+    translations.into_iter().for_each(|translations| _ = sandbox.translations.set(translations));
     lesson.into_iter().for_each(|lesson| sandbox.audit.teach(lesson));
     let sandbox = Arc::new(sandbox);
     // Files that guests leave open are closed by the end of this process, which does not wait for what they
     // still have to deliver.
     std::mem::forget(sandbox.clone());
     Ok(Prepared { sandbox, guest, study, monitor, kept })
+}
+
+/// The kept translations that the run uses. Without a folder for them there are none; and what a container
+/// has in its files is another's business than the user's whose rxbox it is.
+fn translations(options: &Options, contained: Option<&Contained>) -> Option<Translations> {
+    let wanted = !options.no_cache && contained.is_none();
+    wanted.then(Folder::open).and_then(Result::ok).map(Translations::new)
 }
 
 /// Has the run found by this name.
@@ -373,6 +386,10 @@ fn run_guest(
     // It tells the debugger of the end, and has nothing more to wait for.
     sandbox.tracees.end_outside();
     debugger.into_iter().for_each(|debugger| _ = debugger.join());
+    if let Some(translations) = sandbox.translations.get() {
+        // What is lost is suggested again.
+        let _ = translations.hand_on(job.suggestions());
+    }
     job.wait_until_running().map_err(host)?;
     if let (Some(relay), Some(notices)) = (relay, sandbox.notices.get()) {
         notices.end();
@@ -424,8 +441,9 @@ fn cgroup_bounds(limits: &Limits) -> Bounds {
 fn give_rights_up(sandbox: &Sandbox, cgroup: bool, own: &[OwnedFd]) -> Result<(), Outcome> {
     let reach = hosts::reach(sandbox);
     let (kept, identities) = (sandbox.policy.capabilities(), sandbox.policy.changes_identity());
+    let cache = sandbox.translations.get().map(|translations| translations.folder().as_fd());
     let landlock =
-        confine::enclose(&reach, own, kept, identities).map_err(|e| failed("the supervisor", e))?;
+        confine::enclose(&reach, own, cache, kept, identities).map_err(|e| failed("the supervisor", e))?;
     let network = sandbox.maker.get().is_some_and(Maker::isolated);
     let landlock = landlock != Enforced::Not;
     sandbox.layers.supervisor(SupervisorLayers { landlock, network, cgroup });

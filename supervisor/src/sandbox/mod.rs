@@ -31,7 +31,7 @@ use crate::state::ipc::Namespace;
 use crate::state::locks::Waits;
 use crate::state::memory_files::MemoryFiles;
 use crate::state::mounts;
-use crate::state::names::join;
+use crate::state::names::{join, label_of};
 use crate::state::notices::Notices;
 use crate::state::output::Output;
 use crate::state::pinned::Pinned;
@@ -44,13 +44,14 @@ use crate::state::sockets::{Anchors, Peers, Travellers};
 use crate::state::terminals::Terminals;
 use crate::state::tracees::{Notice, OUTSIDE, Tracees};
 use crate::state::traffic::{Carried, Count, Traffic};
+use crate::translations::Translations;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::{Mode, fstat};
 use rxbox_policy::{Access, Policy};
 use rxbox_wire::sizes::CHANNEL_SIZE;
 use std::collections::HashSet;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -71,6 +72,8 @@ pub struct Sandbox {
     pub maker: OnceLock<Maker>,
     /// The run's cgroup, where it has one of its own.
     pub cgroup: OnceLock<Cgroup>,
+    /// Kept translations, if the run uses any.
+    pub translations: OnceLock<Translations>,
     pids: OnceLock<PidNamespace>,
     /// What the service manager is told, where there is one.
     pub notices: OnceLock<Notices>,
@@ -142,6 +145,13 @@ fn search(policy: &Policy) -> Search {
 }
 
 impl Sandbox {
+    /// A child is given a file whose code it may map.
+    pub fn offer_code(&self, file: BorrowedFd<'_>) {
+        if let (Some(translations), Ok(path)) = (self.translations.get(), label_of(file)) {
+            translations.offer(file, &path);
+        }
+    }
+
     /// A sandbox without processes, whose audit tells these listeners. Its workers serve slots with `serve`:
     /// what they do stands above the sandbox ([`crate::worker::serve`]).
     pub fn new(
@@ -163,6 +173,7 @@ impl Sandbox {
             ending,
             layers: HostLayers::default(),
             maker: OnceLock::new(),
+            translations: OnceLock::new(),
             pids: OnceLock::new(),
             notices: OnceLock::new(),
             resolver: OnceLock::new(),

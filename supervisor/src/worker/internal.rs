@@ -22,7 +22,9 @@ use crate::state::tracees::{OUTSIDE, Report, Step};
 use crate::worker::start;
 use nix::errno::Errno;
 use rxbox_wire::boot;
+use rxbox_wire::control::About;
 use rxbox_wire::frame::Reply;
+use rxbox_wire::kept::Mapping;
 use rxbox_wire::ptrace::{PIECE, STATE_MAX, StopKind};
 use rxbox_wire::table::Internal;
 use std::os::fd::AsFd;
@@ -50,6 +52,8 @@ pub fn serve(sandbox: &Arc<Sandbox>, request: Internal, call: &mut Call<'_>) -> 
         Internal::TraceStop => trace_stop(call),
         Internal::TraceObeyed => trace_obeyed(call),
         Internal::Terminal => terminal(call),
+        Internal::Code => code(call),
+        Internal::Translated => translated(call),
     }
 }
 
@@ -89,8 +93,32 @@ fn open_program(call: &mut Call<'_>) -> SyscallResult {
     let caller = Caller { call: "execve", ..Caller::of(call) };
     let (fd, path) = open_exec(&caller, libc::AT_FDCWD, call.string(0)?, call.i32(1))?;
     let copy = caller.check_contents(&path, fd.as_fd())?;
+    if copy.is_none() {
+        call.sandbox.offer_code(fd.as_fd());
+    }
     call.process.send_copy(copy.as_deref().map_or(fd.as_fd(), AsFd::as_fd), fd.as_fd())?;
     call.reply.flags |= Reply::FD;
+    Ok(0)
+}
+
+/// Code is mapped: the number of the mapping, and what is kept of it.
+fn code(call: &mut Call<'_>) -> SyscallResult {
+    let translations = call.sandbox.translations.get().ok_or(Errno::ENOSYS)?;
+    let mapping = Mapping { address: call.u64(2), len: call.u64(3), offset: call.u64(4) };
+    let (number, kept) = translations.code((call.u64(0), call.u64(1)), mapping)?;
+    if let Some(kept) = kept {
+        call.process.send_about(kept.as_fd(), &About::default())?;
+        call.reply.flags |= Reply::FD;
+    }
+    Ok(number.into())
+}
+
+/// What the child has translated itself.
+fn translated(call: &mut Call<'_>) -> SyscallResult {
+    let translations = call.sandbox.translations.get().ok_or(Errno::ENOSYS)?;
+    let mut points = Vec::new();
+    call.area.read(call.checked.place[0].start, call.room(0), &mut points);
+    translations.suggest(&points);
     Ok(0)
 }
 

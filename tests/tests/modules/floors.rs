@@ -25,6 +25,7 @@ const WIRE: Rules = Rules {
             "control",
             "relay",
             "space",
+            "kept",
         ],
         // What is said with them.
         &["ptrace"],
@@ -121,7 +122,7 @@ const CHILD: Rules = Rules {
         // How threads and processes begin, become another program, and end.
         &["lifecycle"],
         &["cpu_loop"],
-        &["child"],
+        &["child", "keeper"],
         &["lib"],
     ],
     circles: &[],
@@ -134,8 +135,8 @@ const SUPERVISOR: Rules = Rules {
     floors: &[
         // The host's kernel, and what the user gets to see.
         &["host", "report"],
-        // What runs have changed in overlays, as it is kept.
-        &["changes"],
+        // What runs have changed in overlays, as it is kept; and their translations.
+        &["changes", "translations"],
         // What the kernel would keep of guest processes.
         &["state"],
         // What all threads share; a call, and who makes it.

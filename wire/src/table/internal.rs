@@ -76,6 +76,13 @@ requests! {
         order: Out(Needed, Within(ORDER)));
     /// A terminal that the guest has open. The descriptor comes over the control socket.
     Terminal terminal(fd: Fd);
+    /// Code of a file that the child was given is mapped executable: device and inode of the file, guest
+    /// address, length, offset in the file. The reply's value is a number for [`Internal::Translated`]; with
+    /// a descriptor there is a [kept translation](crate::kept) of it.
+    Code code(dev: U64, ino: U64, address: U64, length: U64, offset: U64);
+    /// What the child has translated itself: for each mapping its number, how many
+    /// [points](crate::kept::Point) follow, and these, in four bytes each.
+    Translated translated(points: In(Optional, Bulk { count: size }), size: U64);
 }
 
 impl Internal {

@@ -143,7 +143,7 @@ fn a_free_hint_is_taken_and_a_taken_one_is_not() {
         assert!(window_of(Span { start: got, end: got + PAGE }).is_some());
     }
     let low = space.map(&mut host, &MapRequest { place: Place::Low(0), ..hint }).result.unwrap();
-    assert!(low < 0x7000_0000);
+    assert!(low < 0x6000_0000);
 }
 
 const CODE_CACHE_MIDDLE: u64 = 0x7800_0000;

@@ -25,6 +25,18 @@ enum Way {
 
 const _: () = assert!(size_of::<Kept>() == 16);
 
+impl Kept {
+    fn mark(&self) -> Mark {
+        let pc = match self.way {
+            Way::Known => PcAt::Known(self.pc),
+            Way::Along => PcAt::Along(self.pc),
+            Way::R11 => PcAt::R11,
+            Way::Target => PcAt::Target,
+        };
+        Mark { at: self.at.into(), pc, borrowed: self.borrowed, flags_saved: false }
+    }
+}
+
 impl Marks {
     /// How many there are: where the next run begins.
     pub(super) fn end(&self) -> u32 {
@@ -49,14 +61,12 @@ impl Marks {
     pub(super) fn holding(&self, (start, end): (u32, u32), at: u32) -> Option<Mark> {
         let run = self.0.get(start as usize..end as usize)?;
         let kept = run.get(run.partition_point(|m| u32::from(m.at) <= at).checked_sub(1)?)?;
-        let pc = match kept.way {
-            Way::Known => PcAt::Known(kept.pc),
-            Way::Along => PcAt::Along(kept.pc),
-            Way::R11 => PcAt::R11,
-            Way::Target => PcAt::Target,
-        };
-        let mark = Mark { at: kept.at.into(), pc, borrowed: kept.borrowed, flags_saved: false };
-        Some(mark.seen_from(at))
+        Some(kept.mark().seen_from(at))
+    }
+
+    /// All marks, in the order in which they were added.
+    pub(super) fn iter(&self) -> impl Iterator<Item = Mark> {
+        self.0.iter().map(Kept::mark)
     }
 
     /// Forgets all.

@@ -13,6 +13,8 @@ pub type BlockId = u32;
 
 /// No block, or exit, of this number.
 const NONE: u32 = u32::MAX;
+/// In the place of a block: it is kept code.
+pub(super) const IN_KEPT: BlockId = u32::MAX - 1;
 
 /// A host address of the code cache in four bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -124,6 +126,11 @@ impl ExitRecord {
             Way::Goto { patch, stub } => Exit::Goto { pc, patch: patch.address(), stub: stub.address() },
             Way::Leave(reason) => Exit::Leave { reason, pc },
         }
+    }
+
+    /// The guest address that it goes to, or that its reason is about.
+    pub(super) fn target(&self) -> u64 {
+        self.pc
     }
 
     /// The block that it goes straight to.

@@ -10,6 +10,9 @@ impl Blocks {
         if let Some(mark) = self.cache.stub_mark(host).filter(|_| host < self.cache.region().code()) {
             return Some(mark);
         }
+        if host >= self.cache.region().code_end() {
+            return self.recover_kept(host);
+        }
         // Each kind of code lies in the order in which it was made.
         let at = Host::of(host);
         let cold = self.blocks.partition_point(|b| b.cold <= at).checked_sub(1);

@@ -14,7 +14,7 @@
 //! with all that its jumps can lead to, and of these whatever is found stale is unlinked, which unchains the
 //! jumps to it. What is live is write-protected and invalidated as if it had just been translated.
 
-use super::records::ExitRecord;
+use super::records::{ExitRecord, IN_KEPT};
 use super::{BlockId, Blocks, HostEntry, usize_range};
 
 /// A block's guest code.
@@ -31,6 +31,7 @@ impl Blocks {
     /// outside translated code.
     pub fn suspend_all(&mut self) {
         self.generation += 1;
+        self.forget_origins();
         self.cache.clear_tables();
     }
 
@@ -55,7 +56,7 @@ impl Blocks {
             }
             self.blocks[id as usize].generation = self.generation;
             let exits = &self.exits[usize_range(self.exits_of(id))];
-            waiting.extend(exits.iter().filter_map(ExitRecord::chained));
+            waiting.extend(exits.iter().filter_map(ExitRecord::chained).filter(|&to| to != IN_KEPT));
             self.publish_entries(id);
         }
         self.find(pc)

@@ -35,6 +35,29 @@ pub enum PcAt {
     Target,
 }
 
+impl PcAt {
+    /// Number and address, for those who keep marks.
+    pub const fn number(self) -> (u32, u64) {
+        match self {
+            PcAt::Known(pc) => (0, pc),
+            PcAt::Along(pc) => (1, pc),
+            PcAt::R11 => (2, 0),
+            PcAt::Target => (3, 0),
+        }
+    }
+
+    /// The one with this number and address.
+    pub const fn of_number(number: u32, pc: u64) -> Option<PcAt> {
+        Some(match number {
+            0 => PcAt::Known(pc),
+            1 => PcAt::Along(pc),
+            2 => PcAt::R11,
+            3 => PcAt::Target,
+            _ => return None,
+        })
+    }
+}
+
 impl Mark {
     /// All registers are where they belong.
     pub const fn plain(at: u32, pc: PcAt) -> Mark {

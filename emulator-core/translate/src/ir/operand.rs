@@ -279,6 +279,16 @@ pub enum Reason {
     Step,
 }
 
+impl Reason {
+    /// All, in the order of their numbers.
+    const ALL: [Reason; 4] = [Reason::Syscall, Reason::Emulate, Reason::FpuPointer, Reason::Step];
+
+    /// The reason with this number, which is its position in the enumeration.
+    pub fn of_number(number: u32) -> Option<Reason> {
+        Reason::ALL.get(number as usize).copied()
+    }
+}
+
 impl Kind for Reason {
     type Value = Reason;
 
