@@ -74,6 +74,7 @@ complete -c rxbox -n "__fish_rxbox_needs_command" -a "doctor" -d 'Print which la
 complete -c rxbox -n "__fish_rxbox_needs_command" -a "systemd" -d 'Print a drop-in that puts a service of systemd\'s into rxbox'
 complete -c rxbox -n "__fish_rxbox_needs_command" -a "trace" -d 'Show the calls of a program, with what the policy decides, or those of a run that has a name'
 complete -c rxbox -n "__fish_rxbox_needs_command" -a "changes" -d 'Show, apply or discard what runs with --try or --overlay have changed'
+complete -c rxbox -n "__fish_rxbox_needs_command" -a "cache" -d 'Show, fill or empty the cache of translations'
 complete -c rxbox -n "__fish_rxbox_needs_command" -a "ps" -d 'List the runs that have a name'
 complete -c rxbox -n "__fish_rxbox_needs_command" -a "kill" -d 'Send a signal to runs that have a name'
 complete -c rxbox -n "__fish_rxbox_needs_command" -a "oci" -d 'Run containers for engines such as containerd, Docker and podman'
@@ -223,6 +224,50 @@ complete -c rxbox -n "__fish_rxbox_using_subcommand changes; and __fish_seen_sub
 complete -c rxbox -n "__fish_rxbox_using_subcommand changes; and __fish_seen_subcommand_from apply" -l force -d 'Apply also what the host has changed since'
 complete -c rxbox -n "__fish_rxbox_using_subcommand changes; and __fish_seen_subcommand_from apply" -s h -l help -d 'Print help'
 complete -c rxbox -n "__fish_rxbox_using_subcommand changes; and __fish_seen_subcommand_from discard" -s h -l help -d 'Print help'
+complete -c rxbox -n "__fish_rxbox_using_subcommand cache; and not __fish_seen_subcommand_from stat warm purge" -s h -l help -d 'Print help'
+complete -c rxbox -n "__fish_rxbox_using_subcommand cache; and not __fish_seen_subcommand_from stat warm purge" -f -a "stat" -d 'Print where they lie, of which files they are, and how much they take'
+complete -c rxbox -n "__fish_rxbox_using_subcommand cache; and not __fish_seen_subcommand_from stat warm purge" -f -a "warm" -d 'Run a program, and wait until the translations of what it executed are kept'
+complete -c rxbox -n "__fish_rxbox_using_subcommand cache; and not __fish_seen_subcommand_from stat warm purge" -f -a "purge" -d 'Remove all of them'
+complete -c rxbox -n "__fish_rxbox_using_subcommand cache; and __fish_seen_subcommand_from stat" -s h -l help -d 'Print help'
+complete -c rxbox -n "__fish_rxbox_using_subcommand cache; and __fish_seen_subcommand_from warm" -l argv0 -d 'Give the program NAME as its argument 0 instead of PROGRAM' -r
+complete -c rxbox -n "__fish_rxbox_using_subcommand cache; and __fish_seen_subcommand_from warm" -l stack-size -d 'Let the stack of the program grow to SIZE bytes (K, M and G are powers of 1024)' -r
+complete -c rxbox -n "__fish_rxbox_using_subcommand cache; and __fish_seen_subcommand_from warm" -l name -d 'Give the run a name, by which `rxbox ps` and `rxbox kill` find it' -r
+complete -c rxbox -n "__fish_rxbox_using_subcommand cache; and __fish_seen_subcommand_from warm" -l gdb -d 'Begin once a debugger has connected (GDB\'s target remote) at ADDRESS: PORT or HOST:PORT, or the path of a unix socket' -r
+complete -c rxbox -n "__fish_rxbox_using_subcommand cache; and __fish_seen_subcommand_from warm" -l profile -d 'Profile by name or, with a slash, by path' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand cache; and __fish_seen_subcommand_from warm" -l allow-read -d 'Let the program read PATH and everything below it' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand cache; and __fish_seen_subcommand_from warm" -l allow-list -d 'Let it list directories there and see what there is, but read nothing' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand cache; and __fish_seen_subcommand_from warm" -l allow-modify -d 'Let it read and change files that are there' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand cache; and __fish_seen_subcommand_from warm" -l allow-write -d 'Let it read, create, change and remove there' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand cache; and __fish_seen_subcommand_from warm" -l allow-exec -d 'Let it read and run what lies there' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand cache; and __fish_seen_subcommand_from warm" -l private -d 'Give it a folder of its own in place of PATH, empty at first and gone at the end' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand cache; and __fish_seen_subcommand_from warm" -l overlay -d 'Let it write in the directory PATH, and keep what it changes apart until it is applied' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand cache; and __fish_seen_subcommand_from warm" -l deny-path -d 'Deny every access there, whatever else allows it' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand cache; and __fish_seen_subcommand_from warm" -l hide -d 'Make PATH look missing' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand cache; and __fish_seen_subcommand_from warm" -l allow-net -d 'Let it connect, for example to tcp:example.org:443 or tcp:192.0.2.1:443' -r -f
+complete -c rxbox -n "__fish_rxbox_using_subcommand cache; and __fish_seen_subcommand_from warm" -l allow-bind -d 'Let it bind, for example to tcp:127.0.0.1:8080' -r -f
+complete -c rxbox -n "__fish_rxbox_using_subcommand cache; and __fish_seen_subcommand_from warm" -l pass-env -d 'Pass an environment variable on; wildcards are allowed' -r -f
+complete -c rxbox -n "__fish_rxbox_using_subcommand cache; and __fish_seen_subcommand_from warm" -l env -d 'Set an environment variable' -r -f
+complete -c rxbox -n "__fish_rxbox_using_subcommand cache; and __fish_seen_subcommand_from warm" -l secret -d 'Give it a secret, file:PATH or env:NAME, by a descriptor that NAME_FILE names' -r -f
+complete -c rxbox -n "__fish_rxbox_using_subcommand cache; and __fish_seen_subcommand_from warm" -l unset-env -d 'Keep an environment variable from it; wildcards are allowed' -r -f
+complete -c rxbox -n "__fish_rxbox_using_subcommand cache; and __fish_seen_subcommand_from warm" -l user -d 'Run everything, rxbox included, as this user; for root' -r -f
+complete -c rxbox -n "__fish_rxbox_using_subcommand cache; and __fish_seen_subcommand_from warm" -l pass-fd -d 'Let it inherit the open descriptor N' -r -f
+complete -c rxbox -n "__fish_rxbox_using_subcommand cache; and __fish_seen_subcommand_from warm" -l limit -d 'Set a limit, for example memory=512M' -r -f
+complete -c rxbox -n "__fish_rxbox_using_subcommand cache; and __fish_seen_subcommand_from warm" -l time-limit -d 'End the program after this time' -r -f
+complete -c rxbox -n "__fish_rxbox_using_subcommand cache; and __fish_seen_subcommand_from warm" -l log -d 'Log ITEMS, which commas separate' -r -f -a "in_asm\t'guest instructions of each block'
+op\t'intermediate code of each block, as built'
+op_opt\t'intermediate code of each block, as emitted'
+out_asm\t'host instructions of each block'
+exec\t'each block that the cpu loop enters; blocks are not chained then'
+syscall\t'each system call, as strace prints it'
+page\t'the guest\'s memory map when it changes'"
+complete -c rxbox -n "__fish_rxbox_using_subcommand cache; and __fish_seen_subcommand_from warm" -l log-file -d 'Append the log to FILE instead of standard error, and denials as well' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand cache; and __fish_seen_subcommand_from warm" -l status-fd -d 'Write the outcome as a line of JSON to descriptor N' -r
+complete -c rxbox -n "__fish_rxbox_using_subcommand cache; and __fish_seen_subcommand_from warm" -l audit -d 'Write records of what was denied, as lines of JSON, to FILE or to descriptor N (fd:N), or to systemd\'s journal' -r -F
+complete -c rxbox -n "__fish_rxbox_using_subcommand cache; and __fish_seen_subcommand_from warm" -l no-cache -d 'Neither use translations that are kept on disk nor keep any'
+complete -c rxbox -n "__fish_rxbox_using_subcommand cache; and __fish_seen_subcommand_from warm" -l try -d 'Change nothing: keep apart what the program changes wherever it may write, to be shown and applied by `rxbox changes`'
+complete -c rxbox -n "__fish_rxbox_using_subcommand cache; and __fish_seen_subcommand_from warm" -s q -l quiet -d 'Do not tell what was denied'
+complete -c rxbox -n "__fish_rxbox_using_subcommand cache; and __fish_seen_subcommand_from warm" -s h -l help -d 'Print help'
+complete -c rxbox -n "__fish_rxbox_using_subcommand cache; and __fish_seen_subcommand_from purge" -s h -l help -d 'Print help'
 complete -c rxbox -n "__fish_rxbox_using_subcommand ps" -l json -d 'Print it as JSON'
 complete -c rxbox -n "__fish_rxbox_using_subcommand ps" -s h -l help -d 'Print help'
 complete -c rxbox -n "__fish_rxbox_using_subcommand kill" -s s -l signal -d 'The signal, by name (HUP, SIGHUP) or number' -r

@@ -89,6 +89,13 @@ fn carry_out(command: Command, given: Given) -> i32 {
             Ok((text, well)) => print(text, well),
             Err(e) => fail(&e),
         },
+        Command::Cache(command) => match command.run() {
+            Some(options) => run::run(options, given),
+            None => match cli::cache(&command) {
+                Ok(text) => print(text, true),
+                Err(e) => fail(&e),
+            },
+        },
         Command::Ps { json } => match runs::list(json) {
             Ok((text, silent)) => {
                 silent.iter().for_each(|why| rxbox::report::tell(&format!("rxbox: {why}")));

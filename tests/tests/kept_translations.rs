@@ -183,6 +183,31 @@ fn a_file_that_is_damaged_or_of_another_user_is_not_used() {
 }
 
 #[test]
+fn the_cache_is_filled_shown_and_emptied_by_commands() {
+    let user = User::new();
+    let cache = |words: &[&str]| {
+        let mut command = Command::new(rxbox());
+        let out = command.env("XDG_CACHE_HOME", user.path("cache")).arg("cache").args(words).output().unwrap();
+        (String::from_utf8(out.stdout).unwrap(), out.status.code())
+    };
+    let empty = format!("0 of 0 files, 0 KiB in {}\n", user.folder().display());
+    let (text, status) = cache(&["stat"]);
+    assert!(text.ends_with(&empty) && status == Some(0), "{text}");
+    let words = ["warm", "--profile", "permissive", "--", "/bin/bash", "-c", "echo $BASH; exit 3"];
+    assert_eq!(cache(&words), ("/bin/bash\n".to_owned(), Some(3)), "the program's own");
+    let (text, _) = cache(&["stat"]);
+    let path = fs::canonicalize("/bin/bash").unwrap();
+    assert!(text.lines().any(|line| line.ends_with(&format!("  {}", path.display()))), "{text}");
+    let run = Waiting::start(user.command(&[], &["/bin/bash", "-c", "echo; read x"]));
+    assert!(run.kept_code() >= PARTS);
+    // Runs that use what is removed go on.
+    let kept = user.files().len();
+    assert_eq!(cache(&["purge"]), (format!("{kept} removed from {}\n", user.folder().display()), Some(0)));
+    assert_eq!(run.end(), ("\n".to_owned(), String::new(), 0));
+    assert!(cache(&["stat"]).1 == Some(0) && cache(&["empty"]).1 == Some(125));
+}
+
+#[test]
 fn guests_of_every_profile_are_kept_out_of_the_folder() {
     let user = User::new();
     assert!(user.run(&["/bin/true"]).status.success());

@@ -9,6 +9,7 @@
 //! own, whatever it looks like. A command's name counts only as the first word, so `rxbox -- check` runs a
 //! program.
 
+mod cache;
 mod changes;
 pub mod commands;
 pub mod doctor;
@@ -26,6 +27,7 @@ pub mod runs;
 pub mod systemd;
 mod trace;
 
+pub use cache::{CacheCommand, cache};
 pub use changes::{ChangesCommand, changes};
 pub use error::UsageError;
 pub use learn::{Learn, Learning, Study};
@@ -150,6 +152,8 @@ pub enum Command {
     Trace(Box<Trace>),
     /// Show, apply or discard what runs with --try or --overlay have changed
     Changes(ChangesCommand),
+    /// Show, fill or empty the cache of translations
+    Cache(CacheCommand),
     /// List the runs that have a name
     ///
     /// For each of the user's runs that was started with --name: its process, profile and program, when it
@@ -194,7 +198,7 @@ struct PlainRun {
 }
 
 /// The names of commands.
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 17] = [
     "explain",
     "learn",
     "check",
@@ -206,6 +210,7 @@ const COMMANDS: [&str; 16] = [
     "systemd",
     "trace",
     "changes",
+    "cache",
     "ps",
     "kill",
     "oci",

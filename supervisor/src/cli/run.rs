@@ -38,6 +38,9 @@ pub struct Run {
     /// What the user gets to see.
     #[command(flatten)]
     pub reports: Reports,
+    /// Whether rxbox ends only when what is to be kept of its translations is.
+    #[arg(skip)]
+    pub waits_for_keeper: bool,
     /// What profile it is to write.
     #[arg(skip)]
     pub study: Option<Study>,

@@ -88,6 +88,7 @@ impl Trace {
     pub fn run(self, tracing: Tracing) -> Run {
         Run {
             no_cache: false,
+            waits_for_keeper: false,
             words: self.words,
             argv0: None,
             stack_size: None,

@@ -339,6 +339,7 @@ impl Parts<'_> {
             Reports { items: Vec::new(), log_file: None, status_fd: None, audit: None, quiet: true };
         let options = Run {
             no_cache: false,
+            waits_for_keeper: false,
             words,
             argv0: None,
             stack_size: None,

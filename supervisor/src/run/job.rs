@@ -30,7 +30,6 @@ use crate::host::start;
 use crate::launch::folders;
 use crate::monitor::registry;
 use crate::run::courier::Courier;
-use crate::run::keeper;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, setrlimit};
@@ -91,14 +90,14 @@ pub enum Said {
 /// Has `supervise` done by a child of this process, which must have one thread, and stands for it until it
 /// has ended. Returns its exit status, and does not return if it was ended by a signal. It tells the manager
 /// that listens at `manager` what the supervisor has to say, if one does, and does what is left to do
-/// `at_end`.
+/// `at_end`, with the socket at which what is to be kept of the run's translations waits.
 ///
 /// # Errors
 /// The host fails; nothing has been done.
 pub fn stand_for(
     manager: Option<&OsStr>,
     supervise: impl FnOnce(&Job) -> i32,
-    at_end: impl FnOnce(),
+    at_end: impl FnOnce(OwnedFd),
 ) -> Result<i32, Errno> {
     // Whatever is to be ended is ended so: where that is refused, nothing may be started.
     ProcessHandle::open(nix::unistd::getpid().as_raw())?.is_there()?;
@@ -128,8 +127,7 @@ pub fn stand_for(
         }
     })?;
     let ended = stand_in([&ours, &bell, &suggestions], courier, supervisor);
-    at_end();
-    keeper::start(suggestions);
+    at_end(suggestions);
     Ok(match ended? {
         Ended::Exited(status) => status,
         Ended::Signaled(signal) => {

@@ -20,14 +20,16 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 /// Above the numbers at which a keeper finds its descriptors.
 const ASIDE: i32 = 10;
 
-/// Starts a keeper if something waits at this socket. What goes wrong is nobody's loss but time.
-pub(super) fn start(suggestions: OwnedFd) {
+/// Starts a keeper if something waits at this socket, and waits for its end if that is wanted. What goes wrong
+/// is nobody's loss but time.
+pub(super) fn start(suggestions: OwnedFd, wait: bool) {
     let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
     let told = recv(suggestions.as_raw_fd(), &mut [0], flags).is_ok_and(|n| n > 0);
     if let (true, Ok(folder)) = (told, Folder::open()) {
-        let _ = spawn::fork(move || {
-            become_keeper(&suggestions, &folder).map_or_else(|_| 1, |never| match never {})
-        });
+        let work = move || become_keeper(&suggestions, &folder).map_or_else(|_| 1, |never| match never {});
+        if let (Ok(keeper), true) = (spawn::fork(work), wait) {
+            let _ = spawn::wait_for(keeper);
+        }
     }
 }
 

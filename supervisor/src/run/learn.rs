@@ -136,6 +136,7 @@ fn prepared(learn: &Learn, output: Option<PathBuf>) -> io::Result<Run> {
     profile.added.0 = bounds.with(&learn.added.0);
     Ok(Run {
         no_cache: false,
+        waits_for_keeper: false,
         words: learn.words.clone(),
         argv0: None,
         stack_size: None,

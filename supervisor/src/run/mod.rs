@@ -102,7 +102,7 @@ fn run_in(options: Options, mut given: Given, contained: Option<Contained>) -> i
         Err(e) => return streams.conclude(&failed("--gdb", e), &[]),
     };
     let gdb_file = gdb.as_ref().and_then(gdb::Listener::file).map(Path::to_path_buf);
-    let quiet = options.reports.quiet;
+    let (quiet, waits_for_keeper) = (options.reports.quiet, options.waits_for_keeper);
     let supervise = move |job: &Job| {
         let contained = contained.as_ref();
         let (outcome, denials) = match prepare(options, read, &streams, given, (job, &manager, contained)) {
@@ -137,7 +137,10 @@ fn run_in(options: Options, mut given: Given, contained: Option<Contained>) -> i
         streams.conclude(&outcome, &denials)
     };
     // Somebody may have removed it, and it does not matter much.
-    let at_end = || gdb_file.into_iter().for_each(|file| _ = std::fs::remove_file(file));
+    let at_end = |suggestions| {
+        gdb_file.into_iter().for_each(|file| _ = std::fs::remove_file(file));
+        keeper::start(suggestions, waits_for_keeper);
+    };
     job::stand_for(listens.as_deref(), supervise, at_end).unwrap_or_else(|e| {
         tell(&format!("rxbox: the job process: {}; this may run in another rxbox", e.desc()));
         Outcome::Failed(String::new()).code()

@@ -93,6 +93,14 @@ impl AsFd for Folder {
     }
 }
 
+/// The folder, opened once more.
+///
+/// # Errors
+/// As openat(2).
+pub fn reopened(folder: &Folder) -> Result<OwnedFd, Errno> {
+    openat(folder.as_fd(), ".", OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
+}
+
 /// The secret that lies in the folder; made now if there is none. It gets its name when it is whole, and only
 /// if nobody was faster.
 fn secret(at: BorrowedFd<'_>) -> io::Result<Secret> {

@@ -6,6 +6,7 @@
 //! says at which points it had to translate. That is anybody's word, so it is bounded, and only handed on, at
 //! the end of the run, to a [keeper](rxbox_wire::kept::ROLE), which translates from the files.
 
+pub mod contents;
 pub mod folder;
 
 use crate::host::parcel;
