@@ -187,7 +187,8 @@ fn the_cache_is_filled_shown_and_emptied_by_commands() {
     let user = User::new();
     let cache = |words: &[&str]| {
         let mut command = Command::new(rxbox());
-        let out = command.env("XDG_CACHE_HOME", user.path("cache")).arg("cache").args(words).output().unwrap();
+        let out =
+            command.env("XDG_CACHE_HOME", user.path("cache")).arg("cache").args(words).output().unwrap();
         (String::from_utf8(out.stdout).unwrap(), out.status.code())
     };
     let empty = format!("0 of 0 files, 0 KiB in {}\n", user.folder().display());

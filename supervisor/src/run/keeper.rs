@@ -20,8 +20,8 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 /// Above the numbers at which a keeper finds its descriptors.
 const ASIDE: i32 = 10;
 
-/// Starts a keeper if something waits at this socket, and waits for its end if that is wanted. What goes wrong
-/// is nobody's loss but time.
+/// Starts a keeper if something waits at this socket, and waits for its end if that is wanted. What goes
+/// wrong is nobody's loss but time.
 pub(super) fn start(suggestions: OwnedFd, wait: bool) {
     let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
     let told = recv(suggestions.as_raw_fd(), &mut [0], flags).is_ok_and(|n| n > 0);
