@@ -54,6 +54,12 @@ int main(void) {
     for (unsigned i = 0; i < sizeof seventy; i++) other[i] = seventy[i];
     printf("%d\n", call());
     until_it_turns();
+    // One of these wants to lie where a translator may have its own.
+    int refused = 0;
+    for (uintptr_t at = 0x60000000; at < 0x7ff00000; at += 0x4000000)
+        if (mmap((void *)at, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == MAP_FAILED) refused++;
+    printf("%d refused\n", refused);
+    until_it_turns();
     stop = 1;
     void *end = NULL;
     pthread_join(thread, &end);

@@ -110,7 +110,7 @@ fn guest(user: &User, answer: u32) -> PathBuf {
 /// The program, the dynamic linker, the C library.
 const PARTS: usize = 3;
 /// What the program says after its first line.
-const REST: &str = "70\n1\n";
+const REST: &str = "70\n0 refused\n1\n";
 
 #[test]
 fn code_that_is_kept_runs_as_code_that_is_not_and_gives_way_to_what_is_written_over_it() {

@@ -165,6 +165,7 @@ impl Process {
             std::thread::yield_now();
         }
         act();
+        self.blocks.lock().grant_kept();
     }
 
     /// The guest's x87 instruction pointer, of which the processor has `stored`: the address of the last

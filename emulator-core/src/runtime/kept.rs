@@ -34,13 +34,14 @@ pub enum Refused {
     /// The host refused a mapping.
     #[error("cannot map a kept translation: {0}")]
     Map(io::Error),
-    /// It is none, or of another translator, or for another place.
+    /// It is none, or of another translator, or for a place that is another's.
     #[error("the kept translation is not for this process")]
     Foreign,
 }
 
 impl KeptCode {
-    /// Maps the file behind `fd`, which `translator` has made for a region like this.
+    /// Maps the file behind `fd`, which `translator` has made for a region like this, if its place is not
+    /// taken.
     ///
     /// # Errors
     /// See [`Refused`]; then nothing is mapped.
@@ -49,6 +50,7 @@ impl KeptCode {
         size: u64,
         region: Region,
         translator: &[u8; 32],
+        is_taken: impl Fn(Span) -> bool,
     ) -> Result<Self, Refused> {
         let len = usize::try_from(size).map_err(|_| Refused::Foreign)?;
         if len < HEAD {
@@ -62,6 +64,7 @@ impl KeptCode {
                 && header.file_len() == size
                 && region.code_end() <= place.start
                 && place.end <= region.end()
+                && !is_taken(Span { start: place.start, end: place.end })
         });
         kept.header = header.ok_or(Refused::Foreign)?;
         match kept.map_parts(fd) {

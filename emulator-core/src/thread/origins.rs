@@ -3,6 +3,7 @@
 //! ([`rxbox_wire::kept`]).
 
 use super::{Thread, request};
+use crate::guest::layout::LOW;
 use crate::guest::{Area, Span};
 use crate::host::control;
 use crate::runtime::kept::KeptCode;
@@ -18,8 +19,9 @@ const MOST: usize = 512;
 fn mapping_of(area: &Area) -> Option<(u64, u64, Mapping)> {
     let backing = area.backing.as_ref()?;
     let is_code = area.prot.exec && !area.prot.write && !area.shared && !area.is_special();
+    let is_low = LOW.encloses(area.span);
     let mapping = Mapping { address: area.span.start, len: area.span.len(), offset: backing.offset };
-    is_code.then_some((backing.file.dev, backing.file.ino, mapping))
+    (is_code && is_low).then_some((backing.file.dev, backing.file.ino, mapping))
 }
 
 /// Tells of the code that is mapped in `span` now.
@@ -49,7 +51,8 @@ fn add(thread: &Thread, dev: u64, ino: u64, mapping: Mapping) {
     let identity = translator::identity(region, &thread.process.config);
     let code = file.and_then(|file| {
         let size = control::size(&file).ok()?;
-        let code = KeptCode::map(file.as_fd(), size, region, &identity).ok()?;
+        let is_taken = |place| blocks.has_kept_at(place);
+        let code = KeptCode::map(file.as_fd(), size, region, &identity, is_taken).ok()?;
         (code.header().mapping == mapping).then_some(code)
     });
     blocks.add_origin(mapping.address..mapping.address + mapping.len, number, code);

@@ -24,7 +24,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Files that a run tells of, at most.
-const MOST_FILES: usize = 1024;
+const MOST_FILES: usize = 256;
 /// Mappings of them: as many as go into one parcel.
 const MOST: usize = 250;
 /// Points of all mappings.

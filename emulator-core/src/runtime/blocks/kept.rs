@@ -17,6 +17,7 @@
 use super::origins::{Cell, KEPT_EXIT, Origin, host};
 use super::records::IN_KEPT;
 use super::{Blocks, Full};
+use crate::guest::Span;
 use crate::runtime::kept::KeptCode;
 use rxbox_translate::emit::{Exit, LateEntry, Mark, PcAt};
 use rxbox_translate::ir::op::Reason;
@@ -25,14 +26,16 @@ use rxbox_wire::kept::{self, Point, Tables};
 use std::ops::Range;
 
 impl Blocks {
-    /// Guest code of a file is mapped at `span`, which the supervisor has given a number. With `code`, whose
-    /// place in the region is free, there is a kept translation.
+    /// Whether kept code lies there, or has lain since the last flush.
+    pub fn has_kept_at(&self, place: Span) -> bool {
+        let mut all = self.kept.attached().chain(&self.kept.retired);
+        all.any(|code| code.place().intersect(place).is_some())
+    }
+
+    /// Guest code of a file is mapped at `span`, which the supervisor has given a number. With `code` there is
+    /// a kept translation.
     pub fn add_origin(&mut self, span: Range<u64>, number: u32, code: Option<KeptCode>) {
         self.detach_in(&span);
-        let code = code.filter(|code| {
-            let taken = |other: &KeptCode| other.place().intersect(code.place()).is_some();
-            !self.kept.attached().chain(&self.kept.retired).any(taken)
-        });
         let at = self.kept.origins.partition_point(|origin| origin.span.start < span.start);
         self.kept.origins.insert(at, Origin { span, number, code, points: Vec::new() });
         self.publish_kept(at);
@@ -207,7 +210,7 @@ impl Blocks {
         self.kept.retired.push(code);
     }
 
-    /// Stops every thread that is in kept code, until [`Blocks::renew_kept`].
+    /// Stops every thread that is in kept code, until [`Blocks::grant_kept`].
     pub(super) fn revoke_kept(&self) {
         self.kept.attached().for_each(KeptCode::revoke);
     }
@@ -221,14 +224,15 @@ impl Blocks {
         self.kept.direct.clear();
         self.kept.indirect.clear();
         self.kept.retired.clear();
-        for at in 0..self.kept.origins.len() {
-            // Without the right its first instruction stops, again and again: it is not used any more.
-            let granted = self.kept.origins[at].code.as_ref().is_none_or(KeptCode::grant);
-            if !granted {
-                self.kept.origins[at].code = None;
-            }
-            self.publish_kept(at);
-        }
+        (0..self.kept.origins.len()).for_each(|at| self.publish_kept(at));
+    }
+
+    /// Lets kept code be executed again.
+    pub fn grant_kept(&mut self) {
+        let refused = |o: &&Origin| o.code.as_ref().is_some_and(|code| !code.grant());
+        let refused: Vec<_> = self.kept.origins.iter().filter(refused).map(|o| o.span.clone()).collect();
+        // Without the right its first instruction would stop, again and again.
+        refused.iter().for_each(|span| _ = self.detach_in(span));
     }
 
     /// Gives up all origins. Every thread is outside.
