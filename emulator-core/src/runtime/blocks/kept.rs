@@ -32,8 +32,8 @@ impl Blocks {
         all.any(|code| code.place().intersect(place).is_some())
     }
 
-    /// Guest code of a file is mapped at `span`, which the supervisor has given a number. With `code` there is
-    /// a kept translation.
+    /// Guest code of a file is mapped at `span`, which the supervisor has given a number. With `code` there
+    /// is a kept translation.
     pub fn add_origin(&mut self, span: Range<u64>, number: u32, code: Option<KeptCode>) {
         self.detach_in(&span);
         let at = self.kept.origins.partition_point(|origin| origin.span.start < span.start);
