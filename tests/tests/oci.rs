@@ -154,7 +154,7 @@ fn what_is_not_offered_is_an_error_and_nothing_is_left_of_it() {
         assert!(code == Some(1) && error.contains(why), "{why}: {code:?} {error}");
         assert_eq!(bundle.left(), [""; 0], "{why}");
     };
-    fails(&|config| config["process"]["args"] = json!(["/no/such/program"]), "No such file or directory");
+    fails(&|config| config["process"]["args"] = json!(["/no/such/program"]), "no such file or directory");
     fails(&|config| config["process"]["args"] = json!([]), "process.args");
     fails(&|config| config["process"]["apparmorProfile"] = json!("docker-default"), "apparmorProfile");
     fails(&|config| config["linux"]["namespaces"][0]["path"] = json!("/proc/1/ns/pid"), "pid namespace");

@@ -14,8 +14,9 @@ use std::collections::HashMap;
 
 /// Where the area for libraries begins; below are programs with their heaps.
 const LIBRARIES: u64 = 0x2000_0000;
-/// Where images go that have their places by their names: above the heap of most programs.
-const PLACES: Span = Span { start: 0x4000_0000, end: 0x5e00_0000 };
+/// Where images go that have their places by their names: at the top, so that what programs map at low
+/// addresses of their own choice finds as much room as without.
+const PLACES: Span = Span { start: 0x5000_0000, end: 0x5fe0_0000 };
 /// How many such places a file has, one to be taken where another is not free.
 const TRIES: u64 = 8;
 /// How many files are remembered.

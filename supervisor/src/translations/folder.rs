@@ -24,12 +24,19 @@ const CHUNK: usize = 1 << 18;
 /// Where the folder of this user is. Root's is where the system keeps such things if its environment names
 /// no place, which may be that of another user.
 pub fn path() -> PathBuf {
-    let named = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-    let usual = || match geteuid().is_root() {
+    named_place().unwrap_or_else(usual_place).join("rxbox/translations")
+}
+
+/// The place for caches that the environment names.
+fn named_place() -> Option<PathBuf> {
+    std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute())
+}
+
+fn usual_place() -> PathBuf {
+    match geteuid().is_root() {
         true => PathBuf::from("/var/cache"),
         false => std::env::home_dir().unwrap_or_default().join(".cache"),
-    };
-    named.unwrap_or_else(usual).join("rxbox/translations")
+    }
 }
 
 /// The folder, open.
@@ -40,14 +47,17 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Opens the folder of this user, and makes it if it is not there.
+    /// Opens the folder of this user, and makes it if it is not there. Whose home has no place for caches, as
+    /// that of a service's user, has none, unless the environment names one.
     ///
     /// # Errors
     /// It cannot be made, is another user's, or others may enter it.
     pub fn open() -> io::Result<Folder> {
         let path = path();
-        // What is wrong with it shows when it is opened.
-        let _ = DirBuilder::new().recursive(true).mode(0o700).create(&path);
+        if named_place().is_some() || usual_place().is_dir() {
+            // What is wrong with it shows when it is opened.
+            let _ = DirBuilder::new().recursive(true).mode(0o700).create(&path);
+        }
         Folder::at(&path)
     }
 
