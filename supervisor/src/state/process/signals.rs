@@ -55,12 +55,13 @@ impl Process {
         let _ = self.tracees.set(tracees.clone());
     }
 
-    /// Makes a thread look up ([`rxbox_wire::ptrace::StopKind::Attention`]).
+    /// Makes a thread look up ([`rxbox_wire::ptrace::StopKind::Attention`]). One that has not said that it is
+    /// ready may not have its handler yet, and the signal would end it.
     pub fn attend(&self, tid: i32) {
         if let Some(slot) = self.threads.slot_of(tid).and_then(|n| self.line.channel.slot(n)) {
             slot.attention().store(1, Ordering::SeqCst);
+            self.kick(tid);
         }
-        self.kick(tid);
     }
 
     /// Makes a thread look up from what it waits for.
