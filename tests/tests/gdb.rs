@@ -169,7 +169,12 @@ fn a_debugger_interrupts_lets_go_and_kills() {
 fn a_debugger_that_goes_or_never_comes_holds_nothing_up() {
     let scratch = built();
     let child = waiting(scratch.path(), "permissive", &[]);
-    let mut debugger = UnixStream::connect(scratch.path().join("s")).unwrap();
+    let mut connected = None;
+    rxbox_tests::eventually("a listener", || {
+        connected = UnixStream::connect(scratch.path().join("s")).ok();
+        connected.is_some()
+    });
+    let mut debugger = connected.unwrap();
     debugger.write_all(b"$?#3f").unwrap();
     let mut answer = [0; 4];
     debugger.read_exact(&mut answer).unwrap();

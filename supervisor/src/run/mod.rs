@@ -97,6 +97,8 @@ fn run_in(options: Options, mut given: Given, contained: Option<Contained>) -> i
     let told = |name: &str| contained.is_none().then(|| std::env::var_os(name)).flatten();
     let manager = Manager::told(std::process::id(), told);
     let listens = manager.socket.clone();
+    // What ends this process from here on has to remove the debugger's socket.
+    start::block_exactly(start::all_signals());
     let gdb = match options.gdb.as_ref().map(gdb::Listener::bind).transpose() {
         Ok(gdb) => gdb,
         Err(e) => return streams.conclude(&failed("--gdb", e), &[]),
