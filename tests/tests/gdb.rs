@@ -170,7 +170,7 @@ fn a_debugger_that_goes_or_never_comes_holds_nothing_up() {
     let scratch = built();
     let child = waiting(scratch.path(), "permissive", &[]);
     let mut connected = None;
-    rxbox_tests::eventually("a listener", || {
+    eventually("a listener", || {
         connected = UnixStream::connect(scratch.path().join("s")).ok();
         connected.is_some()
     });
